@@ -1,0 +1,55 @@
+# `make demo` and `make test` need Python 3.11 or newer, git and make; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: venv demo test lint format bench requirements clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo          generate, split, serve, kill servers, download, verify'
+	@echo 'make test          lint, types, layers and the whole test suite'
+	@echo 'make lint          ruff, mypy --strict, import-linter'
+	@echo 'make format        let ruff rewrite what it can'
+	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
+	@echo 'make requirements  pin the requirement files anew (needs uv)'
+	@echo 'make clean         remove .venv and caches'
+
+venv: $(STAMP)
+
+$(STAMP): requirements/dev.txt pyproject.toml src/regather/_version.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regather needs Python 3.11 or newer; call make PYTHON=python3.x")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/regather demo
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate --quiet
+
+requirements:
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml requirements/dev.in -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,60 @@
+"""Sizes, rates and durations as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+from regather.errors import UsageError
+
+_FACTORS = {
+    "": 1,
+    "b": 1,
+    **{u + s: 1000**p for p, u in enumerate("kmgtp", 1) for s in ("", "b")},
+    **{u + s: 1024**p for p, u in enumerate("kmgtp", 1) for s in ("i", "ib")},
+}
+_SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+MAX_SIZE = 2**60
+"""The largest size, in bytes, that is taken anywhere (1 EiB)."""
+
+
+def parse_size(text: str) -> int:
+    """Read ``100MB`` (10^6), ``100MiB`` (2^20), ``1.5G`` or plain bytes; return bytes.
+
+    Raises UsageError where the text is no size, is not a whole number of bytes, or is too large.
+    """
+    match = _SIZE.fullmatch(text)
+    factor = _FACTORS.get(match[2].lower()) if match else None
+    if match is None or factor is None:
+        raise UsageError(
+            f"not a size: {text!r}", help="write a number and a unit, like 500KB, 100MB or 1.5GiB"
+        )
+    whole, _, decimals = match[1].partition(".")
+    scaled, rest = divmod(int(whole + decimals) * factor, 10 ** len(decimals))
+    if rest:
+        raise UsageError(f"not a whole number of bytes: {text!r}", help="use a smaller unit")
+    if scaled > MAX_SIZE:
+        raise UsageError(f"too large: {text!r}", help="the largest size is 1 EiB")
+    return scaled
+
+
+def format_size(count: float) -> str:
+    """Write bytes for people, in binary units: ``1.5 GiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if abs(count) < 1024 or unit == "PiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def format_rate(bytes_per_second: float) -> str:
+    """Write a rate for people: ``1.5 GiB/s``."""
+    return f"{format_size(bytes_per_second)}/s"
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration for people: ``0.42 s``, ``1:05`` or ``2:03:04``."""
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
