@@ -1,0 +1,1 @@
+"""How fast Regather is, beside the tools it competes with, measured in one run on one machine."""

@@ -1,0 +1,144 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from bench import faults, growth, splitting, transfer
+from bench.goals import goal_table
+from bench.machine import describe
+from bench.model import GIB, Section
+from bench.process import ROOT
+from bench.report import as_json, as_markdown, as_text
+from bench.rounds import Bench
+from bench.scratch import NoSpace, Scratch
+from bench.tools import PEERS, find_tools
+from regather.errors import UsageError
+from regather.units import parse_size
+
+_FILE_NAMES = transfer.NAMES | splitting.NAMES | faults.NAMES
+_NAMES = _FILE_NAMES | growth.NAMES
+_ROOM = 5
+"""Memory needed at the worst moment, in file sizes: original, two copies, output, one to spare."""
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    if text == "none":
+        return ()
+    return tuple(_size(one) for one in text.split(","))
+
+
+def _runs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError("a number from 1 to 100")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    names = "\n".join(f"  {group}: {', '.join(rows)}" for group, rows in _NAMES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog=f"groups and their rows, for --only (* and ? are wildcards):\n{names}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--size", type=_size, default=GIB, help="of the file (default 1GiB)")
+    parser.add_argument("--runs", type=_runs, default=5, help="that count (default 5)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="rows or groups")
+    parser.add_argument(
+        "--scaling",
+        type=_sizes,
+        default=(GIB, 4 * GIB, 16 * GIB),
+        metavar="SIZES",
+        help="of the growing files, with commas, or none (default 1GiB,4GiB,16GiB)",
+    )
+    parser.add_argument(
+        "--dir", type=Path, default=ROOT / "bench" / "out", help="a folder on a disk (bench/out)"
+    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there too")
+    return parser
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure; return 0, or 1 where a row failed or its output was wrong."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    names = {group: [group, *rows] for group, rows in _NAMES.items()}
+    wanted = Bench(
+        size=args.size,
+        runs=args.runs,
+        only=tuple(args.only),
+        scaling=args.scaling,
+        scratch=Scratch(args.dir, memory_needed=0, disk_needed=0),
+        tools={},
+    )
+    if not wanted.wants_any(names):
+        parser.error(f"--only: no such row or group: {' '.join(args.only)}")
+    if args.size < 1:
+        parser.error("--size: an empty file has no speed")
+    signal.signal(signal.SIGTERM, _end)
+    on_disk = {transfer.DISK: transfer.NAMES[transfer.DISK]}
+    scratch = Scratch(
+        args.dir,
+        memory_needed=_ROOM * args.size if wanted.wants_any(_FILE_NAMES) else 0,
+        disk_needed=args.size if wanted.wants_any(on_disk) else 0,
+    )
+    try:
+        with scratch:
+            return _run(args, scratch)
+    except NoSpace as error:
+        print(f"bench: {error}: choose a smaller --size", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace, scratch: Scratch) -> int:
+    tools = find_tools()
+    bench = Bench(
+        size=args.size,
+        runs=args.runs,
+        only=tuple(args.only),
+        scaling=args.scaling,
+        scratch=scratch,
+        tools=tools,
+    )
+    machine = describe(scratch, tools)
+    missing = [name for name in ("regather", *PEERS) if name not in tools]
+    notes = list(scratch.notes)
+    if missing:
+        notes.append(f"Not installed, so left out: {', '.join(missing)}.")
+    sections: list[Section] = []
+    for group in (transfer.transfers, splitting.splits, faults.faults, growth.growth):
+        sections += group(bench)
+    failed = any(result.problem for section in sections for result in section.results)
+    notes.append(
+        f"File of {args.size / GIB:g} GiB; medians of {args.runs} runs after one to warm up, all "
+        "rows of a table in turn. CPU is user and system time of the client; every output was "
+        "compared byte for byte."
+    )
+    sections.append(goal_table(sections))
+    print(as_text(machine, sections, notes), end="")
+    for path, write in ((args.markdown, as_markdown), (args.json, as_json)):
+        if path is not None:
+            path.write_text(write(machine, sections, notes), encoding="utf-8")
+    return 1 if failed else 0

@@ -1,0 +1,153 @@
+"""What grows with the file and what must not; and how long it takes to start."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.support.nginx import Nginx
+
+from bench import tools
+from bench.data import Original, differs, empty
+from bench.model import GIB, MIB, Result, Row, Section
+from bench.process import measure
+from bench.rounds import Bench, comparison, limit_for, run_rounds, say
+from bench.scratch import available, filesystem
+from bench.transfer import note_memory, split_for_servers
+
+SCALING, START, MEMORY = "scaling", "start", "memory"
+NAMES = {SCALING: ("regather-scaling",), START: ("version", "python"), MEMORY: ("plan-memory",)}
+_SCALING_RUNS = 3
+_START_RUNS = 10
+_ROOM = 1.05
+"""How much room a file needs while it is split or downloaded, in times its size."""
+
+
+def growth(bench: Bench) -> list[Section]:
+    """Measure growth, start-up and the memory of a plan."""
+    sections = []
+    if bench.wants_any({SCALING: NAMES[SCALING]}) and bench.scaling:
+        sections.append(_scaling(bench))
+    if bench.wants_any({START: NAMES[START]}):
+        sections.append(_start(bench))
+    if bench.wants_any({MEMORY: NAMES[MEMORY]}):
+        sections += plan_memory()
+    return sections
+
+
+def _place(bench: Bench) -> tuple[Path, list[int]]:
+    """Return one folder for all sizes, in memory if the largest fits, and the sizes that fit."""
+    sizes = sorted(bench.scaling)
+    while sizes:
+        for folder in (bench.scratch.memory, bench.scratch.disk):
+            if available(folder) >= sizes[-1] * _ROOM:
+                return folder, sizes
+        sizes.pop()
+    return bench.scratch.disk, []
+
+
+def _hollow(folder: Path) -> None:
+    """Replace the fragments of a file of zeros by holes: they read the same and take no room."""
+    for root in folder.glob("server*"):
+        for path in root.glob("file_fragment_*.dat"):
+            size = path.stat().st_size
+            os.truncate(path, 0)
+            os.truncate(path, size)
+
+
+def _once(check: Callable[[], str]) -> Callable[[], str]:
+    pending = [check]
+    return lambda: pending.pop()() if pending else ""
+
+
+def _scaling(bench: Bench) -> Section:
+    place, sizes = _place(bench)
+    folder, out = place / "scaling", place / "out"
+    folder.mkdir()
+    rows: list[Row] = []
+    failed: list[Result] = []
+    try:
+        with ExitStack() as stack:
+            for size in sizes if bench.has("nginx") else []:
+                label = f"regather get, {size / GIB:g} GiB"
+                say(f"{SCALING}: splitting {size / GIB:g} GiB of zeros")
+                home = folder / str(size)
+                home.mkdir()
+                original = Original(home / "file.bin", size, "", ())
+                with original.path.open("wb") as file:
+                    file.truncate(size)
+                site = split_for_servers(original, home / "site")
+                if site.problem:
+                    failed.append(
+                        Result("regather-scaling", label, problem=f"FAILED: {site.problem}")
+                    )
+                    continue
+                _hollow(site.roots[0].parent)
+                urls = [stack.enter_context(Nginx(root)).url for root in site.roots]
+                rows.append(_scaling_row(original, site.manifest, urls, out, label))
+            runs = min(bench.runs, _SCALING_RUNS)
+            results = run_rounds(SCALING, rows, runs, bench.measure)
+    finally:
+        shutil.rmtree(folder)
+    section = comparison(
+        f"Growth: files of zeros from nginx, {filesystem(place)} to {filesystem(place)}",
+        [*results, *failed],
+        [],
+    )
+    section.headers.append("wall s / GiB")
+    for line, result in zip(section.rows, section.results, strict=True):
+        line.append(f"{result.wall / (result.size / GIB):.3f}" if result.ok else "-")
+    left_out = [size for size in bench.scaling if size not in sizes]
+    if left_out:
+        shown = ", ".join(f"{size / GIB:g}" for size in left_out)
+        section.notes.append(f"Left out for want of space: {shown} GiB.")
+    note_memory(section)
+    return section
+
+
+def _scaling_row(original: Original, manifest: Path, urls: list[str], out: Path, label: str) -> Row:
+    dest = out / original.path.name
+    return Row(
+        name=f"regather-scaling-{original.size // MIB}",
+        label=label,
+        command=tuple(tools.get(manifest, urls, dest)),
+        size=original.size,
+        prepare=lambda: empty(out),
+        check=_once(lambda: differs(original.path, [dest])),
+    )
+
+
+def _start(bench: Bench) -> Section:
+    commands = {
+        "version": ("regather --version", (tools.find_regather() or "regather", "--version")),
+        "python": ("python -c pass, for comparison", (sys.executable, "-c", "pass")),
+    }
+    rows = [
+        Row(name, label, command, 0, prepare=lambda: None, check=lambda: "")
+        for name, (label, command) in commands.items()
+    ]
+    results = run_rounds(START, bench.pick(START, rows), _START_RUNS, bench.measure)
+    section = comparison(f"Start-up, {_START_RUNS} runs", results, [("python", "python")])
+    for result in results:
+        if result.name == "version" and result.ok:
+            section.metrics["version"] = result.wall
+    return section
+
+
+def plan_memory() -> list[Section]:
+    """Run ``bench.plan_memory``, where there is one, and report what it says and takes."""
+    if importlib.util.find_spec("bench.plan_memory") is None:
+        return []
+    say(f"{MEMORY}: a plan")
+    sample = measure([sys.executable, "-m", "bench.plan_memory"], limit=limit_for(GIB))
+    result = Result("plan-memory", "python -m bench.plan_memory", samples=[sample])
+    if sample.problem:
+        result.problem = f"FAILED: {sample.problem}"
+    section = comparison("Memory of the manifest and the plan of a huge file", [result], [])
+    section.notes += sample.output.splitlines()[-5:]
+    return [section]

@@ -1,0 +1,84 @@
+"""Our own servers, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.process import ROOT, environment
+from bench.tools import find_regather
+
+_START_LIMIT = 20.0
+
+
+class OwnServer:
+    """``regather serve FOLDER`` while the ``with`` body runs; ``url`` is its address."""
+
+    def __init__(self, folder: Path, *, fault: str = "") -> None:
+        self.url = ""
+        self._command = [find_regather() or "regather", "serve", str(folder)]
+        self._command += ["--port", "0", "--json", *(["--fault", fault] if fault else [])]
+
+    def __enter__(self) -> Self:
+        self._output = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._errors,
+            cwd=ROOT,
+            env=environment(),
+        )
+        try:
+            self.url = self._listening()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def kill(self) -> None:
+        """Kill it without a word."""
+        self._process.kill()
+        self._process.wait()
+
+    def _listening(self) -> str:
+        deadline = time.monotonic() + _START_LIMIT
+        while True:
+            ended = self._process.poll() is not None
+            self._output.seek(0)
+            first, complete, _ = self._output.read().partition(b"\n")
+            if complete:
+                event = json.loads(first)
+                if event.get("event") != "listening":
+                    raise RuntimeError(f"regather serve: unexpected first line {first!r}")
+                url: str = event["url"]
+                return url.rstrip("/") + "/"
+            if ended or time.monotonic() > deadline:
+                self._errors.seek(0)
+                said = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+                raise RuntimeError(f"regather serve did not start: {said[-1] if said else '-'}")
+            time.sleep(0.01)
+
+    def _stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._output.close()
+        self._errors.close()
