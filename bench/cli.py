@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+import bench
 from bench import faults, growth, splitting, transfer
 from bench.goals import goal_table
 from bench.machine import describe
@@ -19,7 +20,7 @@ from bench.rounds import Bench
 from bench.scratch import NoSpace, Scratch
 from bench.tools import PEERS, find_tools
 from regather.errors import UsageError
-from regather.units import parse_size
+from regather.units import format_size, parse_size
 
 _FILE_NAMES = transfer.NAMES | splitting.NAMES | faults.NAMES
 _NAMES = _FILE_NAMES | growth.NAMES
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     names = "\n".join(f"  {group}: {', '.join(rows)}" for group, rows in _NAMES.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description=__doc__,
+        description=bench.__doc__,
         epilog=f"groups and their rows, for --only (* and ? are wildcards):\n{names}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -114,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace, scratch: Scratch) -> int:
     tools = find_tools()
-    bench = Bench(
+    context = Bench(
         size=args.size,
         runs=args.runs,
         only=tuple(args.only),
@@ -129,10 +130,10 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         notes.append(f"Not installed, so left out: {', '.join(missing)}.")
     sections: list[Section] = []
     for group in (transfer.transfers, splitting.splits, faults.faults, growth.growth):
-        sections += group(bench)
+        sections += group(context)
     failed = any(result.problem for section in sections for result in section.results)
     notes.append(
-        f"File of {args.size / GIB:g} GiB; medians of {args.runs} runs after one to warm up, all "
+        f"File of {format_size(args.size)}; medians of {args.runs} runs after one to warm up, all "
         "rows of a table in turn. CPU is user and system time of the client; every output was "
         "compared byte for byte."
     )

@@ -82,7 +82,7 @@ class Running:
         self._output.close()
         last = output.splitlines()[-1] if output else "it said nothing"
         if result is None:
-            why = f"no end within {limit:.0f} s" if self.pid and late else f"no start: {last}"
+            why = f"no end within {limit:g} s" if self.pid and late else f"no start: {last}"
             return Sample(wall=limit, cpu=0, peak_rss=0, output=output, problem=why)
         code = result.pop("code")
         return Sample(**result, output=output, problem=f"exit code {code}: {last}" if code else "")

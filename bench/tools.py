@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tests.support.nginx import find_nginx
 from bench.data import METALINK_PIECE, Original
 from bench.process import environment
 
+_NUMBER = re.compile(r"[0-9]+(\.[0-9a-z]+)+")
 _VERSION_ARGUMENT = {"nginx": "-v"}
 PEERS = ("nginx", "aria2c", "axel", "wget2", "curl", "cp", "sync", "sh")
 
@@ -52,8 +54,8 @@ def _version(path: str, argument: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return "?"
-    lines = (done.stdout or done.stderr).strip().splitlines()
-    return lines[0][:60] if lines else "?"
+    found = _NUMBER.search(done.stdout or done.stderr)
+    return found[0] if found else "?"
 
 
 def find_tools() -> dict[str, Tool]:

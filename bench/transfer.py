@@ -121,9 +121,9 @@ def _loopback(bench: Bench, original: Original, site: Site) -> Section:
         urls = _nginx_urls(bench, stack, site)
         if urls:
             files = [url + original.path.name for url in urls]
-            rows.add("regather", "regather get", tools.get(site.manifest, urls, dest))
+            rows.add("regather", "regather get, verified", tools.get(site.manifest, urls, dest))
         if bench.wants(LOOPBACK, "regather-own"):
-            name, label = "regather-own", "regather get, our own servers"
+            name, label = "regather-own", "regather get, verified, our own servers"
             try:
                 own = [stack.enter_context(OwnServer(root)).url for root in site.roots]
                 rows.add(name, label, tools.get(site.manifest, own, dest))
@@ -208,7 +208,7 @@ def _tls(bench: Bench, original: Original, site: Site) -> Section:
         if urls:
             files = [url + original.path.name for url in urls]
             ours = tools.get(site.manifest, urls, dest, authority=authority)
-            rows.add("regather-tls", "regather get", ours)
+            rows.add("regather-tls", "regather get, verified", ours)
             if bench.has("aria2c"):
                 for variant in tools.ARIA2C_VARIANTS:
                     options = [*tools.ARIA2C_TUNING, *variant]
@@ -233,7 +233,9 @@ def _disk(bench: Bench, original: Original, site: Site) -> Section:
         urls = _nginx_urls(bench, stack, site)
         if urls:
             files = [url + original.path.name for url in urls]
-            rows.add("regather-disk", "regather get", tools.get(site.manifest, urls, dest))
+            rows.add(
+                "regather-disk", "regather get, verified", tools.get(site.manifest, urls, dest)
+            )
             if bench.has("aria2c", "sync"):
                 for variant in tools.ARIA2C_VARIANTS:
                     options = [*tools.ARIA2C_TUNING, *variant]
