@@ -1,0 +1,105 @@
+"""Regather: one large file from several servers at once, verified and resumable.
+
+    import regather
+
+    regather.split("big.iso", "out", servers=3, replicas=2)
+    report = regather.download("out/big.iso.regather.json", "copy.iso", servers=[...])
+
+Everything that may be used is named here and imported when it is first used, so that
+``import regather`` costs nothing. Nothing else of the package is public.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from regather._version import __version__
+
+if TYPE_CHECKING:
+    from regather.client import (
+        DownloadReport,
+        Progress,
+        Settings,
+        SourceProgress,
+        SourceReport,
+        adownload,
+        download,
+    )
+    from regather.errors import (
+        DestinationExistsError,
+        InterruptedDownload,
+        ManifestError,
+        NotEnoughSourcesError,
+        RegatherError,
+        StorageError,
+        TransportError,
+        UsageError,
+        VerificationError,
+    )
+    from regather.generator import generate
+    from regather.manifest import Manifest
+    from regather.splitter import split
+
+_HOMES = {
+    "regather.client": (
+        "DownloadReport",
+        "Progress",
+        "Settings",
+        "SourceProgress",
+        "SourceReport",
+        "adownload",
+        "download",
+    ),
+    "regather.errors": (
+        "DestinationExistsError",
+        "InterruptedDownload",
+        "ManifestError",
+        "NotEnoughSourcesError",
+        "RegatherError",
+        "StorageError",
+        "TransportError",
+        "UsageError",
+        "VerificationError",
+    ),
+    "regather.generator": ("generate",),
+    "regather.manifest": ("Manifest",),
+    "regather.splitter": ("split",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "DestinationExistsError",
+    "DownloadReport",
+    "InterruptedDownload",
+    "Manifest",
+    "ManifestError",
+    "NotEnoughSourcesError",
+    "Progress",
+    "RegatherError",
+    "Settings",
+    "SourceProgress",
+    "SourceReport",
+    "StorageError",
+    "TransportError",
+    "UsageError",
+    "VerificationError",
+    "__version__",
+    "adownload",
+    "download",
+    "generate",
+    "split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'regather' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -23,15 +23,17 @@ __all__ = [
 class RegatherError(Exception):
     """Base of all errors that the package raises on purpose.
 
-    ``what`` says what happened and where, in one line; ``help`` what to do next, or is empty.
+    ``what`` says what happened and where, in one line; ``help`` what to do next, or is empty;
+    ``details`` are further lines, one for each thing concerned, or none.
     ``exit_code`` is what the command ends with.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, help: str = "") -> None:
+    def __init__(self, what: str, *, help: str = "", details: tuple[str, ...] = ()) -> None:
         self.what = what
         self.help = help
+        self.details = details
         super().__init__(f"{what}; {help}" if help else what)
 
 
@@ -66,10 +68,17 @@ class NotEnoughSourcesError(RegatherError):
 
     exit_code = 4
 
-    def __init__(self, what: str, *, help: str = "", missing: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        help: str = "",
+        details: tuple[str, ...] = (),
+        missing: tuple[str, ...] = (),
+    ) -> None:
         self.missing = missing
         """Names of the fragments that are missing."""
-        super().__init__(what, help=help)
+        super().__init__(what, help=help, details=details)
 
 
 class InterruptedDownload(RegatherError):

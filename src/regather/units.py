@@ -6,11 +6,11 @@ import re
 
 from regather.errors import UsageError
 
-_FACTORS = {
+_FACTORS: dict[str, int] = {
     "": 1,
     "b": 1,
-    **{u + s: 1000**p for p, u in enumerate("kmgtp", 1) for s in ("", "b")},
-    **{u + s: 1024**p for p, u in enumerate("kmgtp", 1) for s in ("i", "ib")},
+    **{u + s: int(1000**p) for p, u in enumerate("kmgtp", 1) for s in ("", "b")},
+    **{u + s: int(1024**p) for p, u in enumerate("kmgtp", 1) for s in ("i", "ib")},
 }
 _SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
 MAX_SIZE = 2**60

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from regather._version import __version__
 from regather.errors import RegatherError
 
-COMMANDS = ("generate", "split", "serve", "get", "cluster", "demo", "info")
+COMMANDS = ("generate", "split", "serve", "get", "info")
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   130 interrupted, the same command resumes
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser(arguments).parse_args(arguments)
         code: int = args.run(args)
     except RegatherError as error:
-        print(f"regather: {error}", file=sys.stderr)
+        print(f"regather: {error}", *error.details, sep="\n  ", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("regather: interrupted", file=sys.stderr)

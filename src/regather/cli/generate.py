@@ -1,0 +1,48 @@
+"""``regather generate``: a large file of repeating English text."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from regather.cli.options import add_output, size, whole
+from regather.cli.progress import bytes_progress
+from regather.units import format_rate, format_size
+
+SUMMARY = "Write a large file of repeating English text, exact to the byte."
+EXAMPLES = (
+    "regather generate large_file.txt --size 100MB",
+    "regather generate other.txt --size 1GiB --seed 7",
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("path", type=Path, metavar="PATH", help="the file to write")
+    parser.add_argument(
+        "--size",
+        type=size,
+        default=size("100MB"),
+        help="how large: 500KB, 100MB (10^6), 1GiB (2^30); default 100MB",
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="choose another text")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate the file."""
+    from regather.generator import generate
+
+    began = time.monotonic()
+    with bytes_progress(f"writing {args.path.name}", quiet=args.quiet or args.json) as progress:
+        generate(args.path, args.size, seed=args.seed, force=args.force, on_progress=progress)
+    seconds = max(time.monotonic() - began, 1e-9)
+    if args.json:
+        print(json.dumps({"path": str(args.path), "size": args.size, "seconds": seconds}))
+    elif not args.quiet:
+        rate = format_rate(args.size / seconds)
+        print(f"Wrote {args.path}: {format_size(args.size)} in {seconds:.2f} s, {rate}")
+    return 0

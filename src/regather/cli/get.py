@@ -1,0 +1,140 @@
+"""``regather get``: download and recombine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from regather.cli.options import add_output, number, size, whole
+from regather.cli.progress import download_view
+from regather.units import format_duration, format_rate, format_size
+
+if TYPE_CHECKING:
+    from regather.client import DownloadReport
+
+SUMMARY = "Download a file from all its sources at once and recombine it, verified."
+EXAMPLES = (
+    "regather get https://a.example/d/disk.img.regather.json",
+    "regather get hosted/large_file.txt.regather.json \\",
+    "    --server 127.0.0.1:9001 --server 127.0.0.1:9002 --server 127.0.0.1:9003 -o copy.txt",
+    "regather get --fragment 127.0.0.1:9001/file_fragment_1.dat \\",
+    "    --fragment 127.0.0.1:9002/file_fragment_2.dat (plain, unverified)",
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help="a manifest: path or URL")
+    parser.add_argument(
+        "--fragment",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="instead of a manifest: a plain fragment, once for each, in order; not verified",
+    )
+    parser.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="one more source of fragments: URL, HOST:PORT or folder; repeat for more",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DEST",
+        help="file or folder to write to (default: the file's own name; for plain fragments "
+        "recombined_large_file.dat)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--digest", default="", metavar="HEX", help="the identity that the file must have"
+    )
+    tuning = parser.add_argument_group("tuning")
+    tuning.add_argument(
+        "--connections", type=whole(1), default=4, help="most connections to one source (4)"
+    )
+    tuning.add_argument(
+        "--limit-rate", type=size, metavar="SIZE", help="most bytes a second, over all sources"
+    )
+    tuning.add_argument(
+        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
+    )
+    tuning.add_argument(
+        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
+    )
+    tuning.add_argument(
+        "--retries", type=whole(0), default=5, help="failures in a row to bear from a source (5)"
+    )
+    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
+    tuning.add_argument(
+        "--no-sync", action="store_true", help="do not wait for the disk before the file is named"
+    )
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Download."""
+    from regather.client import Settings, download
+    from regather.errors import UsageError
+
+    if args.source is None and not args.fragment:
+        raise UsageError("nothing to get", help="name a manifest, or fragments with --fragment")
+    if args.fragment and not args.quiet:
+        print(
+            "regather: plain fragments have no hashes: what is received is NOT verified",
+            file=sys.stderr,
+        )
+    # A polite kill leaves the same resumable state as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    settings = Settings(
+        connections=args.connections,
+        timeout=args.timeout,
+        connect_timeout=args.connect_timeout,
+        retries=args.retries,
+        limit_rate=args.limit_rate,
+        cacert=args.cacert,
+        sync=not args.no_sync,
+    )
+    with download_view(quiet=args.quiet, as_json=args.json) as view:
+        report = download(
+            args.source,
+            args.output,
+            fragments=args.fragment,
+            servers=args.server,
+            digest=args.digest,
+            force=args.force,
+            settings=settings,
+            on_progress=view,
+        )
+    if args.json:
+        print(json.dumps({"event": "done", **asdict(report)}))
+    elif not args.quiet:
+        print(describe(report))
+    return 0
+
+
+def describe(report: DownloadReport) -> str:
+    """The report for people: a line on the file, one on each source."""
+    how = "verified" if report.verified else "NOT verified"
+    resumed = f" ({format_size(report.resumed)} were there already)" if report.resumed else ""
+    lines = [
+        f"{report.path}: {format_size(report.size)} in {format_duration(report.seconds)}, "
+        f"{format_rate(report.rate)}, {how}{resumed}"
+    ]
+    for source in report.sources:
+        line = (
+            f"  {source.url}  {format_size(source.useful)}, {source.share:.0%}, "
+            f"{format_rate(source.rate)}"
+        )
+        if source.errors:
+            word = "error" if source.errors == 1 else "errors"
+            line += f", {source.errors} {word}, last: {source.last_error}"
+        if source.state not in ("idle", "active"):
+            line += f" [{source.state}]"
+        lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,156 @@
+"""Progress on standard error: live where it is a terminal, plain lines where it is not."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Protocol
+
+from regather.units import format_duration, format_rate, format_size
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from regather.client import Progress
+
+OnBytes = Callable[[int, int], None]
+_LINE_SECONDS = 5.0
+_JSON_SECONDS = 1.0
+_FRAMES = 10
+
+
+@contextmanager
+def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
+    """Show how many bytes of one long step are done; yields what to call, or None when quiet."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+        from rich.progress import Progress as Bars
+
+        with Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=_FRAMES,
+        ) as bars:
+            task = bars.add_task(label, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+    else:
+        due = time.monotonic() + _LINE_SECONDS
+
+        def line(done: int, total: int) -> None:
+            nonlocal due
+            if (now := time.monotonic()) >= due:
+                due = now + _LINE_SECONDS
+                percent = 100 * done // max(total, 1)
+                print(f"{label}: {percent} % of {format_size(total)}", file=sys.stderr)
+
+        yield line
+
+
+class View(Protocol):
+    """Shows a download while it runs."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Show this moment."""
+        ...
+
+
+@contextmanager
+def download_view(*, quiet: bool, as_json: bool) -> Iterator[View | None]:
+    """Choose how to show a download: JSON lines, nothing, a live table, or plain lines."""
+    if as_json:
+        yield None if quiet else _JsonLines()
+    elif quiet:
+        yield None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+            yield lambda progress: live.update(_table(progress), refresh=True)
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._due = time.monotonic() + 1.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + _LINE_SECONDS
+        percent = 100 * progress.done // max(progress.size, 1)
+        eta = "" if progress.eta is None else f", {format_duration(progress.eta)} left"
+        sources = ", ".join(
+            f"{s.url} {s.state} {format_rate(s.rate)}" + (f" {s.errors} errors" * bool(s.errors))
+            for s in progress.sources[:8]
+        )
+        print(
+            f"{progress.phase} {progress.name}: {percent} % of {format_size(progress.size)}, "
+            f"{format_rate(progress.rate)}{eta} [{sources}]",
+            file=sys.stderr,
+        )
+
+
+class _JsonLines:
+    def __init__(self) -> None:
+        self._due = time.monotonic() + _JSON_SECONDS
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + _JSON_SECONDS
+            print(json.dumps({"event": "progress", **asdict(progress)}), flush=True)
+
+
+_STYLES = {"active": "green", "idle": "dim", "waiting": "yellow", "unused": "dim"}
+
+
+def _table(progress: Progress) -> Group:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = Table(box=None, pad_edge=False, expand=False)
+    rows.add_column("source", overflow="fold")
+    rows.add_column("state")
+    for title in ("received", "rate", "connections", "errors"):
+        rows.add_column(title, justify="right")
+    for source in progress.sources:
+        rows.add_row(
+            Text(source.url),
+            Text(source.state, style=_STYLES.get(source.state, "red")),
+            format_size(source.received),
+            format_rate(source.rate) if source.state == "active" else "",
+            str(source.connections),
+            str(source.errors or ""),
+        )
+    eta = "" if progress.eta is None else f"{format_duration(progress.eta)} left"
+    total = Table.grid(padding=(0, 1))
+    total.add_row(
+        Text(progress.name),
+        ProgressBar(total=max(progress.size, 1), completed=progress.done, width=30),
+        f"{format_size(progress.done)} of {format_size(progress.size)}",
+        format_rate(progress.rate),
+        eta if progress.phase == "downloading" else progress.phase,
+    )
+    return Group(rows, total)

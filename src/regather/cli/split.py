@@ -1,0 +1,102 @@
+"""``regather split``: fragments and their manifest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from regather.cli.options import add_output, size, whole
+from regather.cli.progress import bytes_progress
+from regather.units import format_rate, format_size
+
+SUMMARY = "Split a file into fragments and describe it in a manifest."
+EXAMPLES = (
+    "regather split large_file.txt --out fragments",
+    "regather split large_file.txt --out fragments --chunk-size 10MB",
+    "regather split large_file.txt --out hosted --servers 3 --replicas 2",
+    "regather split disk.img --out hosted --servers 2 --at https://a.example/d --at https://b.example/d",
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to split")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the folder to write to"
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--fragments", type=whole(1), metavar="N", help="so many, as equal as can be (default 3)"
+    )
+    how.add_argument(
+        "--chunk-size", type=size, metavar="SIZE", help="so large each, the last one shorter"
+    )
+    parser.add_argument(
+        "--servers",
+        type=whole(1),
+        metavar="N",
+        help="one folder a server, DIR/server1/ to DIR/serverN/, ready to be hosted",
+    )
+    parser.add_argument(
+        "--replicas",
+        type=whole(1),
+        default=1,
+        metavar="R",
+        help="servers that each fragment stands on (default 1)",
+    )
+    parser.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="where a server's folder will be hosted; once for each server, in order",
+    )
+    parser.add_argument(
+        "--sha256", action="store_true", help="note the SHA-256 of the whole file as well"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an earlier split in DIR")
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Split the file."""
+    from regather.names import MANIFEST_SUFFIX, suffixed
+    from regather.splitter import split
+
+    began = time.monotonic()
+    with bytes_progress(f"splitting {args.file.name}", quiet=args.quiet or args.json) as progress:
+        manifest = split(
+            args.file,
+            args.out,
+            fragments=args.fragments,
+            chunk_size=args.chunk_size,
+            servers=args.servers,
+            replicas=args.replicas,
+            at=args.at,
+            sha256=args.sha256,
+            force=args.force,
+            on_progress=progress,
+        )
+    seconds = max(time.monotonic() - began, 1e-9)
+    path = args.out / suffixed(manifest.name, MANIFEST_SUFFIX)
+    if args.json:
+        found = {
+            "manifest": str(path),
+            "digest": manifest.digest,
+            "blake3": manifest.blake3,
+            "size": manifest.size,
+            "piece_size": manifest.piece_size,
+            "fragments": [{"name": f.name, "size": f.size} for f in manifest.fragments],
+            "seconds": seconds,
+        }
+        print(json.dumps(found))
+    elif not args.quiet:
+        where = f" in {args.servers} server folders" if args.servers else ""
+        print(
+            f"Split {args.file}: {format_size(manifest.size)} into {len(manifest.fragments)} "
+            f"fragments{where}, {seconds:.2f} s, {format_rate(manifest.size / seconds)}\n"
+            f"Manifest: {path}\nDigest:   {manifest.digest}"
+        )
+    return 0

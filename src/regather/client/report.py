@@ -1,0 +1,99 @@
+"""What a download tells of itself: snapshots while it runs, a report at its end."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["active", "idle", "waiting", "unused", "corrupt", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProgress:
+    """One source at a moment."""
+
+    url: str
+    state: State
+    """active: sends; idle: has nothing to send; waiting: failed, will be asked again; unused: has
+    no fragment that is needed; corrupt: sent wrong bytes, is asked no more; failed: gave up."""
+    received: int
+    """Bytes so far."""
+    rate: float
+    """Bytes a second, lately."""
+    connections: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A download at a moment. Sizes in bytes, times in seconds, rates in bytes a second."""
+
+    phase: Literal["checking", "downloading", "finishing"]
+    name: str
+    size: int
+    done: int
+    """Verified and in place, with what an earlier run brought."""
+    rate: float
+    eta: float | None
+    """Seconds to go at this rate; None while unknown."""
+    seconds: float
+    """Since the start."""
+    sources: tuple[SourceProgress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What one source did for a download."""
+
+    url: str
+    received: int
+    """Bytes of bodies that it sent."""
+    useful: int
+    """Bytes of pieces that it was the first to bring."""
+    share: float
+    """Of the bytes that this run placed, from 0 to 1."""
+    rate: float
+    """``received`` over the time of the whole run, in bytes a second."""
+    errors: int
+    corrupt: int
+    kinds: dict[str, int]
+    """Errors by kind."""
+    last_error: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadReport:
+    """How a download went. Sizes in bytes, times in seconds."""
+
+    path: str
+    name: str
+    size: int
+    digest: str
+    """Identity of the file, in hexadecimal; empty where it was not verified."""
+    verified: bool
+    resumed: int
+    """Bytes that an earlier run had brought."""
+    received: int
+    """Bytes that came over all sources, those in vain included."""
+    seconds: float
+    rate: float
+    sources: tuple[SourceReport, ...] = field(default=())
+
+
+class RateMeter:
+    """Rate over the last few seconds, for people to read."""
+
+    def __init__(self, window: float = 3.0) -> None:
+        """``window`` is in seconds."""
+        self._window = window
+        self._points: deque[tuple[float, int]] = deque()
+
+    def read(self, now: float, total: int) -> float:
+        """Note that ``total`` bytes came up to ``now``; return the rate in bytes a second."""
+        self._points.append((now, total))
+        while len(self._points) > 2 and self._points[0][0] < now - self._window:
+            self._points.popleft()
+        (since, before) = self._points[0]
+        return (total - before) / (now - since) if now > since else 0.0

@@ -1,0 +1,49 @@
+"""Hashes: of pieces, of the whole file, and the identity that a digest on the command line pins."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Protocol
+
+from blake3 import blake3
+
+from regather.model import HASH_SIZE
+
+_IDENTITY_TAG = b"regather file identity v1\x00"
+
+__all__ = ["HASH_SIZE", "Hasher", "file_identity", "new_hasher", "piece_hash"]
+
+
+class Hasher(Protocol):
+    """An incremental hash, as hashlib and blake3 both have it."""
+
+    def update(self, data: bytes | memoryview, /) -> object:
+        """Take in more bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """Return the hash of all bytes so far."""
+        ...
+
+
+def piece_hash(data: bytes | memoryview) -> bytes:
+    """BLAKE3 of one piece (what ``b3sum`` prints, as 32 raw bytes)."""
+    return blake3(data).digest()
+
+
+def new_hasher() -> Hasher:
+    """An incremental BLAKE3, for the hash of a whole file."""
+    return blake3()
+
+
+def file_identity(size: int, piece_size: int, hashes: Iterable[bytes]) -> bytes:
+    """The identity of a file: BLAKE3 over a domain tag, size, piece size and all piece hashes.
+
+    ``hashes`` are the packed piece hashes of the data fragments, in order. Sizes are in bytes,
+    hashed as unsigned 64-bit little-endian numbers.
+    """
+    hasher = blake3(_IDENTITY_TAG + struct.pack("<QQ", size, piece_size))
+    for packed in hashes:
+        hasher.update(packed)
+    return hasher.digest()

@@ -1,0 +1,378 @@
+"""The engine: asks the planner, carries out, tells it what happened.
+
+    planner.handle(event) -> actions     under one lock, deciding only
+    a worker a connection:               receive - hash - place, while the bytes are in the cache
+
+Threads, not coroutines, carry the bytes: receiving, hashing and writing all release the
+interpreter lock, so the workers run on all cores. This is the only module that knows both the
+planner and the transports.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from regather.digest import piece_hash
+from regather.limiter import RateLimiter
+from regather.model import Layout, Source
+from regather.planner import (
+    Answered,
+    Begin,
+    Blame,
+    Cancel,
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    GiveUp,
+    PieceCorrupt,
+    PieceDone,
+    Planner,
+    Progress,
+    RangeIgnored,
+    Restart,
+    Start,
+    Tick,
+    Trim,
+)
+from regather.store import Destination
+from regather.transport import TICK, Connection, Failure, RequestFailed
+
+_JOIN_SECONDS = 2.0
+"""How long to wait for workers at the end; one may hang in a name look-up."""
+
+
+@dataclass(slots=True)
+class SourceTally:
+    """What a source brought and cost. Bytes are bodies as received, wanted or not."""
+
+    received: int = 0
+    useful: int = 0
+    """Bytes of pieces that this source was the first to bring."""
+    errors: int = 0
+    corrupt: int = 0
+    last_error: str = ""
+    kinds: dict[str, int] = field(default_factory=dict)
+    """Errors by kind."""
+    refused: dict[int, str] = field(default_factory=dict)
+    """Fragments (positions) that it turned out not to have, or not as they must be, and why."""
+
+    def note(self, error: RequestFailed) -> None:
+        """Count a failure."""
+        self.errors += 1
+        self.last_error = error.what
+        kind = error.failure.value
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+
+@dataclass(slots=True)
+class _Job:
+    """A request as its worker sees it; ``end`` and ``cancelled`` change while it runs."""
+
+    start: Start
+    end: int
+    cancelled: bool = False
+
+
+class _Worker:
+    """A thread with one connection to one source, kept for the next request."""
+
+    def __init__(self, source: int) -> None:
+        self.source = source
+        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self.lock = threading.Lock()
+        self.job: _Job | None = None
+        self.connection: Connection | None = None
+
+    def abort(self, job: _Job) -> None:
+        """Break off ``job`` if that is what the worker is at."""
+        with self.lock:
+            if self.job is job and self.connection is not None:
+                self.connection.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: whole, or given up with the fragments (positions) that are missing."""
+
+    missing: tuple[int, ...] = ()
+    corrupt: bool = False
+
+
+class Engine:
+    """Runs one download to its end."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        layout: Layout,
+        sources: Sequence[Source],
+        destination: Destination,
+        connect: Callable[[str], Connection],
+        *,
+        limiter: RateLimiter | None = None,
+    ) -> None:
+        """``connect`` makes a connection for a source's URL."""
+        self._planner = planner
+        self._layout = layout
+        self._sources = sources
+        self._destination = destination
+        self._connect = connect
+        self._limiter = limiter
+        self.tallies = [SourceTally() for _ in sources]
+        self.done_bytes = 0
+        """Bytes verified and in place by this run."""
+        self._changed = threading.Condition()
+        self._jobs: dict[int, tuple[_Job, _Worker | None]] = {}
+        self._idle: list[list[_Worker]] = [[] for _ in sources]
+        self._workers: list[_Worker] = []
+        self._threads: list[threading.Thread] = []
+        self._ending: Ending | None = None
+        self._error: BaseException | None = None
+        self._stopping = False
+        # A rate limit works on what was received: receive little enough to be even.
+        self._gulp = layout.piece_size
+        if limiter is not None:
+            self._gulp = max(16 << 10, min(self._gulp, int(limiter.rate / 20)))
+
+    # -- the caller's thread --------------------------------------------------------------
+
+    def run(self, watch: Callable[[], None] | None = None, watch_seconds: float = 0.1) -> Ending:
+        """Download until all is there or nothing more can be had.
+
+        ``watch`` is called every ``watch_seconds`` in this thread; what it raises ends the run.
+        Raises StorageError where the disk fails. Whatever happens, no worker is left running.
+        """
+        self._post(Begin())
+        try:
+            while True:
+                with self._changed:
+                    if self._ending or self._error:
+                        break
+                    wake = self._planner.wake_at
+                    pause = None if wake is None else max(0.0, wake - time.monotonic())
+                    if watch is not None:
+                        pause = watch_seconds if pause is None else min(pause, watch_seconds)
+                    self._changed.wait(pause)
+                    due = wake is not None and time.monotonic() >= wake
+                if due:
+                    self._post(Tick())
+                if watch is not None:
+                    watch()
+        finally:
+            self._stop()
+        if self._error is not None:
+            raise self._error
+        assert self._ending is not None
+        return self._ending
+
+    def active(self, source: int) -> int:
+        """How many requests are in flight at a source."""
+        return self._planner.sources[source].active
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+            running = list(self._jobs.values())
+            workers = list(self._workers)
+        for job, worker in running:
+            job.cancelled = True
+            if worker is not None:
+                worker.abort(job)
+        for worker in workers:
+            worker.jobs.put(None)
+        until = time.monotonic() + _JOIN_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    # -- deciding -------------------------------------------------------------------------
+
+    def _post(self, event: Event, worker: _Worker | None = None) -> _Job | None:
+        """Tell the planner, carry out what it answers; return a next job for ``worker``.
+
+        ``worker`` is given where it has nothing to do after this event: it gets the first new
+        request for its source, or is listed as idle.
+        """
+        mine: _Job | None = None
+        orders: list[tuple[_Worker, _Job | None]] = []
+        aborts: list[tuple[_Worker, _Job]] = []
+        with self._changed:
+            if self._stopping:
+                return None
+            actions = self._planner.handle(event, time.monotonic())
+            if worker is not None:
+                self._jobs.pop(getattr(event, "request", -1), None)
+            for action in actions:
+                match action:
+                    case Start():
+                        job = _Job(action, action.end)
+                        if worker is not None and mine is None and worker.source == action.source:
+                            mine, taker = job, worker
+                        else:
+                            taker = self._free_worker(action.source)
+                            orders.append((taker, job))
+                        self._jobs[action.request] = (job, taker)
+                    case Cancel():
+                        self._cancel(action, aborts)
+                    case Trim() | Restart():
+                        if entry := self._jobs.get(action.request):
+                            entry[0].end = action.end
+                    case Finished():
+                        self._ending = Ending()
+                    case GiveUp():
+                        self._ending = Ending(action.fragments, action.corrupt)
+            if worker is not None and mine is None:
+                self._idle[worker.source].append(worker)
+            if actions or isinstance(event, Begin):
+                self._changed.notify_all()
+        for taker, new in orders:
+            taker.jobs.put(new)
+        for victim, job in aborts:
+            victim.abort(job)
+        return mine
+
+    def _cancel(self, action: Cancel, aborts: list[tuple[_Worker, _Job]]) -> None:
+        entry = self._jobs.get(action.request)
+        if entry is not None:
+            job, worker = entry
+            job.cancelled = True
+            if worker is not None:
+                aborts.append((worker, job))
+
+    def _free_worker(self, source: int) -> _Worker:
+        if self._idle[source]:
+            return self._idle[source].pop()
+        worker = _Worker(source)
+        self._workers.append(worker)
+        name = f"regather-{source}-{len(self._workers)}"
+        thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return worker
+
+    # -- carrying out ---------------------------------------------------------------------
+
+    def _work(self, worker: _Worker) -> None:
+        buffer = memoryview(bytearray(self._layout.piece_size))
+        try:
+            while (job := worker.jobs.get()) is not None:
+                following: _Job | None = job
+                while following is not None:
+                    following = self._serve(worker, following, buffer)
+        except BaseException as error:
+            with self._changed:
+                self._error = self._error or error
+                self._changed.notify_all()
+        finally:
+            with worker.lock:
+                if worker.connection is not None:
+                    worker.connection.close()
+
+    def _serve(self, worker: _Worker, job: _Job, buffer: memoryview) -> _Job | None:
+        """Carry out one request; return the next one for this worker."""
+        source = worker.source
+        with worker.lock:
+            if worker.connection is None:
+                worker.connection = self._connect(self._sources[source].url)
+            worker.job = job
+        connection = worker.connection
+        event: Event
+        try:
+            event = self._transfer(connection, job, buffer)
+        except RequestFailed as error:
+            event = self._failure(source, job, error)
+        finally:
+            with worker.lock:
+                worker.job = None
+        if job.cancelled or isinstance(event, Failed | PieceCorrupt | Cancelled):
+            connection.close()
+            worker.connection = None
+        return self._post(event, worker) if not self._stopping else None
+
+    def _failure(self, source: int, job: _Job, error: RequestFailed) -> Event:
+        request = job.start.request
+        if job.cancelled or error.failure is Failure.ABORTED:
+            return Cancelled(request)
+        tally = self.tallies[source]
+        with self._changed:
+            tally.note(error)
+            if error.failure.lasting:
+                tally.refused[job.start.fragment] = error.what
+        if error.failure.lasting:
+            return Failed(request, Blame.FRAGMENT)
+        blame = Blame.BUSY if error.failure is Failure.BUSY else Blame.SOURCE
+        return Failed(request, blame, error.retry_after)
+
+    def _transfer(self, connection: Connection, job: _Job, buffer: memoryview) -> Event:
+        """Receive, hash and place the pieces of one request; return the event that ends it."""
+        start = job.start
+        fragment = self._layout.fragments[start.fragment]
+        source = self._sources[start.source]
+        tally = self.tallies[start.source]
+        first, last = self._layout.span(start.fragment, start.start, start.end)
+        ranged = connection.request(
+            source.objects.get(fragment.index) or source.url + fragment.name,
+            first,
+            last,
+            fragment.size,
+            source.validators.get(fragment.index, ""),
+        )
+        piece = start.start
+        if ranged or (start.start == 0 and start.whole):
+            self._post(Answered(start.request))
+        else:
+            self._post(RangeIgnored(start.request))
+            piece = 0
+        while True:
+            length = self._layout.length(start.fragment, piece)
+            view = buffer[:length]
+            if not self._receive(connection, view, job, tally):
+                return Cancelled(start.request)
+            if not self._planner.is_done(start.fragment, piece):
+                digest = piece_hash(view)
+                expected = self._layout.hash_of(start.fragment, piece)
+                if expected is not None and digest != expected:
+                    with self._changed:
+                        tally.corrupt += 1
+                        tally.errors += 1
+                        tally.last_error = f"wrong bytes in {fragment.name}, piece {piece + 1}"
+                    return PieceCorrupt(start.request, piece)
+                number = self._layout.number(start.fragment, piece)
+                offset = self._layout.offset(start.fragment, piece)
+                self._destination.place(number, offset, view, digest)
+                with self._changed:
+                    if not self._planner.is_done(start.fragment, piece):
+                        tally.useful += length
+                        self.done_bytes += length
+            done = PieceDone(start.request, piece)
+            piece += 1
+            with self._changed:
+                # One step, so that a Trim cannot come in between and be missed.
+                last = piece >= job.end
+                if not last:
+                    self._post(done)
+            if last:
+                connection.finish()
+                return done
+
+    def _receive(
+        self, connection: Connection, view: memoryview, job: _Job, tally: SourceTally
+    ) -> bool:
+        """Fill ``view``; returns False, at once, where the request is cancelled."""
+        have = 0
+        looked = time.monotonic()
+        while have < len(view) and not job.cancelled:
+            count = connection.receive(view[have : have + self._gulp])
+            have += count
+            tally.received += count
+            if self._limiter is not None and (pause := self._limiter.take(count)):
+                time.sleep(min(pause, 1.0))
+            now = time.monotonic()
+            if now - looked >= TICK * 0.9 and have < len(view):
+                looked = now
+                self._post(Progress(job.start.request, have))
+        return not job.cancelled

@@ -1,0 +1,94 @@
+"""Large files of repeating English text: for demonstrations, tests and measurements."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from regather.errors import StorageError
+from regather.names import suffixed
+from regather.store import check_destination
+from regather.store.platform import preallocate, publish
+from regather.units import format_size
+
+_PERIOD = 1_000_003
+"""Bytes after which the text repeats: odd, so that no two pieces of a file are alike."""
+_REPEATS = 8
+_SUBJECTS = (
+    "The quick brown fox|A careful librarian|The old lighthouse keeper|Every second server|"
+    "A patient gardener|The night train|Some curious child|The small repair shop|A distant mirror|"
+    "The river below the mill|Our oldest archive|The last postman"
+).split("|")
+_VERBS = (
+    "jumps over|keeps|remembers|answers|carries|looks after|quietly passes|gathers again|"
+    "waits for|never forgets|sometimes loses|always finds"
+).split("|")
+_OBJECTS = (
+    "the lazy dog|a letter from the north|every fragment of the story|the broken bridge|"
+    "three baskets of apples|the first snow|a map without a name|the missing page|"
+    "the sound of the harbour|an unfinished sentence|the long way home|a handful of bytes"
+).split("|")
+_ENDINGS = (
+    "before the rain begins|while the town is asleep|without asking why|as it did last year|"
+    "at the end of the road|long after midnight|in any weather|when nobody is looking"
+).split("|")
+
+
+def english_text(seed: int = 0) -> bytes:
+    """The text that a generated file repeats: a little under 1 MB of ASCII, the same for a seed."""
+    rng = random.Random(f"regather text {seed}")
+    lines: list[str] = []
+    length = 0
+    while length < _PERIOD:
+        line = (
+            f"{rng.choice(_SUBJECTS)} {rng.choice(_VERBS)} {rng.choice(_OBJECTS)} "
+            f"{rng.choice(_ENDINGS)}.\n"
+        )
+        lines.append(line)
+        length += len(line)
+    return "".join(lines).encode()[: _PERIOD - 1] + b"\n"
+
+
+def generate(
+    path: str | Path,
+    size: int,
+    *,
+    seed: int = 0,
+    force: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write exactly ``size`` bytes of repeating English text to ``path``, atomically.
+
+    ``seed`` chooses the text. ``on_progress`` is called with the bytes done and ``size``. Raises
+    UsageError where ``path`` is no good or exists (unless ``force``), StorageError where the disk
+    is full.
+    """
+    path = Path(path)
+    check_destination(path, force=force)
+    part = path.with_name(suffixed(path.name, f".regather-part-{os.getpid()}"))
+    text = memoryview(english_text(seed) * _REPEATS)
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            preallocate(descriptor, size)
+            done = 0
+            while done < size:
+                # A short write leaves the text at another place: go on from exactly there.
+                at = done % _PERIOD
+                done += os.write(descriptor, text[at : at + size - done])
+                if on_progress:
+                    on_progress(done, size)
+        finally:
+            os.close(descriptor)
+        publish(str(part), str(path), replace=force)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise StorageError(
+            f"{path}: {(error.strerror or str(error)).lower()}",
+            help=f"{format_size(size)} are needed" if full else "",
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)

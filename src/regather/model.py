@@ -1,0 +1,111 @@
+"""What a file, its fragments and its sources are: pure values, no I/O.
+
+A *file* of ``size`` bytes is the concatenation of its data *fragments*. A fragment is cut into
+*pieces* of ``piece_size`` bytes, the last one shorter; pieces start anew in every fragment. A
+piece is named by the position of its fragment in the layout and its number inside the fragment,
+both from 0, or by one running number over all fragments (``Layout.number``).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Literal
+
+HASH_SIZE = 32
+"""Bytes of a piece hash (BLAKE3)."""
+MIN_PIECE_SIZE = 1 << 20
+MAX_PIECE_SIZE = 1 << 26
+"""Bounds the memory that a hostile manifest can claim: one buffer a connection."""
+_MOST_PIECES = 1 << 18
+"""Kept under this by choosing larger pieces: 1 TiB in 4 MiB pieces is 8 MiB of hashes."""
+
+
+def piece_size_for(size: int) -> int:
+    """The piece size for a file of ``size`` bytes: a power of two, 1 MiB at least."""
+    piece_size = MIN_PIECE_SIZE
+    while size > piece_size * _MOST_PIECES and piece_size < MAX_PIECE_SIZE:
+        piece_size *= 2
+    return piece_size
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One fragment: what a server hosts as one plain file."""
+
+    index: int
+    """Its number in the manifest and in the default file name, from 1."""
+    name: str
+    offset: int
+    """Where it stands in the file, in bytes (data fragments)."""
+    size: int
+    hashes: bytes = b""
+    """Piece hashes, packed, HASH_SIZE bytes each; empty where nothing is known to verify with."""
+    kind: Literal["data", "parity"] = "data"
+    set: int = 0
+    """The erasure set that it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place that holds fragments, each as ``url`` + the fragment's name."""
+
+    url: str
+    fragments: frozenset[int] | None = None
+    """Indexes of the fragments that it is known to hold; None where it must be asked."""
+    objects: dict[int, str] = field(default_factory=dict)
+    """Fragments that stand under another URL than ``url`` + name, by fragment index."""
+    validators: dict[int, str] = field(default_factory=dict)
+    """The entity tag or date that each fragment had when it was first seen, by fragment index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The geometry of a file: its data fragments in order, and its pieces."""
+
+    size: int
+    piece_size: int
+    fragments: tuple[Fragment, ...]
+    first_pieces: tuple[int, ...] = field(init=False, repr=False)
+    """The running number of each fragment's first piece, and after it the number of pieces."""
+
+    def __post_init__(self) -> None:
+        first = [0]
+        for fragment in self.fragments:
+            first.append(first[-1] + -(-fragment.size // self.piece_size))
+        object.__setattr__(self, "first_pieces", tuple(first))
+
+    @property
+    def piece_count(self) -> int:
+        """How many pieces the file has."""
+        return self.first_pieces[-1]
+
+    def pieces_of(self, fragment: int) -> int:
+        """How many pieces the fragment at this position has."""
+        return self.first_pieces[fragment + 1] - self.first_pieces[fragment]
+
+    def number(self, fragment: int, piece: int) -> int:
+        """The running number of a piece over all fragments."""
+        return self.first_pieces[fragment] + piece
+
+    def locate(self, number: int) -> tuple[int, int]:
+        """The (fragment, piece) that a running number stands for."""
+        fragment = bisect_right(self.first_pieces, number) - 1
+        return fragment, number - self.first_pieces[fragment]
+
+    def offset(self, fragment: int, piece: int) -> int:
+        """Where a piece stands in the file, in bytes."""
+        return self.fragments[fragment].offset + piece * self.piece_size
+
+    def span(self, fragment: int, start: int, end: int) -> tuple[int, int]:
+        """The bytes inside the fragment that its pieces ``start`` up to ``end`` stand on."""
+        return start * self.piece_size, min(end * self.piece_size, self.fragments[fragment].size)
+
+    def length(self, fragment: int, piece: int) -> int:
+        """How many bytes a piece has."""
+        return min(self.piece_size, self.fragments[fragment].size - piece * self.piece_size)
+
+    def hash_of(self, fragment: int, piece: int) -> bytes | None:
+        """The hash that a piece must have; None where nothing is known to verify with."""
+        at = piece * HASH_SIZE
+        return self.fragments[fragment].hashes[at : at + HASH_SIZE] or None

@@ -1,0 +1,154 @@
+"""What the planner is told, and what it answers with. Frozen values; times are in seconds.
+
+An engine passes each event to ``Planner.handle(event, now)`` and carries out the actions that
+come back. Requests are named by numbers that are never used again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+
+class Blame(Enum):
+    """Why a request failed, as far as the planner acts on it."""
+
+    SOURCE = "the source failed; it may recover"
+    FRAGMENT = "the source does not have this fragment, or not as it must be"
+    BUSY = "the source asked to come back later"
+
+
+# -- events: from the engine ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Start planning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The source began to answer: the body follows."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class RangeIgnored:
+    """The source sends the whole fragment instead of the range; the body follows from byte 0."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """``received`` bytes of the request's current piece are here."""
+
+    request: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class PieceDone:
+    """A piece of the request is verified and in place; it ends with the last one."""
+
+    request: int
+    piece: int
+
+
+@dataclass(frozen=True, slots=True)
+class PieceCorrupt:
+    """A piece of the request had the wrong hash: ends the request."""
+
+    request: int
+    piece: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request ended early. ``retry_after`` is how many seconds the source asks to wait."""
+
+    request: int
+    blame: Blame
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A request that the planner cancelled has ended."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed: ``Planner.wake_at`` was reached."""
+
+
+Event: TypeAlias = (
+    Begin
+    | Answered
+    | RangeIgnored
+    | Progress
+    | PieceDone
+    | PieceCorrupt
+    | Failed
+    | Cancelled
+    | Tick
+)
+
+# -- actions: to the engine -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Ask ``source`` for the pieces ``start`` up to ``end`` of a fragment, in order."""
+
+    request: int
+    source: int
+    fragment: int
+    start: int
+    end: int
+    whole: bool = False
+    """The source knows no ranges: the whole fragment will come; pieces already done are skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The request now is the whole fragment from piece 0 up to ``end``, on the open answer."""
+
+    request: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """The request ends before piece ``end``: others take the rest."""
+
+    request: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop the request at once; nothing of it is wanted any more."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Every wanted piece is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """What is left can be had from no source. ``fragments`` are positions in the layout."""
+
+    fragments: tuple[int, ...]
+    corrupt: bool
+    """Whether wrong bytes, rather than absent sources, are why."""
+
+
+Action: TypeAlias = Start | Restart | Trim | Cancel | Finished | GiveUp

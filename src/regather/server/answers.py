@@ -1,0 +1,240 @@
+"""Answers requests for files: found or not, whole or a range, as it should be or with a fault."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from aiohttp import hdrs, web
+
+from regather.server.access import BodyResponse, log_request
+from regather.server.body import Outlet, Pacer, abort
+from regather.server.conditions import (
+    Span,
+    UnsatisfiableRange,
+    parse_range,
+    precondition,
+    range_applies,
+)
+from regather.server.faults import Decision, Fault, FaultKind, decide
+from regather.server.files import OpenFile, Root
+from regather.server.state import State
+
+__all__ = ["EXIT_DIED", "FileAnswers"]
+
+EXIT_DIED = 70
+"""The exit code of a server that a ``die`` fault ended."""
+_SEND_TIMEOUT = 120.0
+"""Seconds that a client may take nothing of a body before it is given up."""
+_GONE_CHECK = 0.5
+"""Seconds between looks whether the client of a stalled response went away."""
+_ALLOWED = f"{hdrs.METH_GET}, {hdrs.METH_HEAD}"
+_STATUS_OF_ERROR = {
+    errno.ENOENT: 404,
+    errno.ENOTDIR: 404,
+    errno.ENAMETOOLONG: 404,
+    errno.ELOOP: 404,
+    errno.ENXIO: 404,
+    errno.EACCES: 403,
+    errno.EPERM: 403,
+    errno.EMFILE: 503,
+    errno.ENFILE: 503,
+}
+_MESSAGES = {403: "may not be read", 404: "not found", 500: "cannot be read", 503: "too busy"}
+_BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE)
+
+
+class FileAnswers:
+    """Answers all requests but those for the server's own addresses."""
+
+    def __init__(self, root: Root, state: State, faults: Sequence[Fault], seed: int) -> None:
+        self._root = root
+        self._state = state
+        self._faults = tuple(faults)
+        self._seed = seed
+        self._pacers = {
+            place: Pacer(fault.rate)
+            for place, fault in enumerate(faults)
+            if fault.kind is FaultKind.SLOW
+        }
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request; what breaks on the way ends its connection, nothing else."""
+        with self._state.answering(request) as number:
+            decision = decide(self._faults, self._seed, number, self._state.elapsed)
+            if decision.fault is not None and decision.fault.kind is FaultKind.ERROR:
+                return web.Response(status=decision.fault.status)
+            if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+                return self._refuse_method()
+            target = _target(request)
+            try:
+                if target == "/" and not self._root.is_file:
+                    return web.Response(text=self._root.listing())
+                file = self._root.open(target)
+            except OSError as error:
+                return _text(404 if error.errno is None else _STATUS_OF_ERROR.get(error.errno, 500))
+            try:
+                return await self._answer_with(request, file, decision)
+            finally:
+                file.close()
+
+    @staticmethod
+    def _refuse_method() -> web.Response:
+        response = web.Response(
+            status=405, text="only GET and HEAD\n", headers={hdrs.ALLOW: _ALLOWED}
+        )
+        response.force_close()  # rather than wait for a body that nobody wants
+        return response
+
+    async def _answer_with(
+        self, request: web.Request, file: OpenFile, decision: Decision
+    ) -> web.StreamResponse:
+        headers = {
+            hdrs.ETAG: f'"{file.tag}"',
+            hdrs.LAST_MODIFIED: file.last_modified,
+            hdrs.ACCEPT_RANGES: "bytes",
+        }
+        match precondition(
+            file.tag,
+            file.modified,
+            if_match=request.if_match,
+            if_unmodified_since=_seconds(request.if_unmodified_since),
+            if_none_match=request.if_none_match,
+            if_modified_since=_seconds(request.if_modified_since),
+        ):
+            case 304:
+                return web.Response(status=304, headers=headers)
+            case 412:
+                return web.Response(status=412, text="the file is another\n", headers=headers)
+        try:
+            span = _span(request, file)
+        except UnsatisfiableRange:
+            headers[hdrs.CONTENT_RANGE] = f"bytes */{file.size}"
+            return web.Response(status=416, text="no such range\n", headers=headers)
+        headers[hdrs.CONTENT_TYPE] = file.content_type
+        if span is not None:
+            headers[hdrs.CONTENT_RANGE] = f"bytes {span.start}-{span.stop - 1}/{file.size}"
+        response = BodyResponse(status=200 if span is None else 206, headers=headers)
+        span = span or Span(0, file.size)
+        response.content_length = span.stop - span.start
+        await self._send(request, response, file, span, decision)
+        return response
+
+    async def _send(
+        self,
+        request: web.Request,
+        response: BodyResponse,
+        file: OpenFile,
+        span: Span,
+        decision: Decision,
+    ) -> None:
+        began = time.monotonic()
+
+        def count_sent(count: int) -> None:
+            response.sent += count
+            self._state.bytes_sent += count
+
+        try:
+            transport = request.transport
+            if transport is not None:  # let the head be out before the body overtakes it
+                transport.set_write_buffer_limits(high=0)
+            writer = await response.prepare(request)
+            if request.method == hdrs.METH_HEAD or span.start == span.stop or writer is None:
+                return
+            await writer.drain()
+            with Outlet(request.transport, on_sent=count_sent, timeout=_SEND_TIMEOUT) as outlet:
+                fault = await self._send_body(request, outlet, file, span, decision)
+            if fault is FaultKind.RESET:
+                abort(request.transport)
+            if fault is not None:
+                response.force_close()
+        except (OSError, EOFError):
+            # The client went away, or the file is no longer what the head promised.
+            response.force_close()
+            abort(request.transport)
+        except asyncio.CancelledError:
+            if request.protocol.access_logger is not None:  # aiohttp logs only what it finishes
+                log_request(request, response, time.monotonic() - began)
+            raise
+
+    async def _send_body(
+        self,
+        request: web.Request,
+        outlet: Outlet,
+        file: OpenFile,
+        span: Span,
+        decision: Decision,
+    ) -> FaultKind | None:
+        """Send what the decision leaves of the body; return the fault that the connection ends by.
+
+        Does not return where the fault ends the process.
+        """
+        start, stop = span
+        kind = decision.fault.kind if decision.fault is not None else None
+        pacers = [self._pacers[place] for place in decision.slow]
+        if kind is FaultKind.CORRUPT:
+            at = start + decision.flip(stop - start)
+            await _send_paced(outlet, file, start, at, pacers)
+            await outlet.send_bytes(bytes(byte ^ 0xFF for byte in os.pread(file.descriptor, 1, at)))
+            await _send_paced(outlet, file, at + 1, stop, pacers)
+            return None
+        if kind not in _BREAKING:
+            await _send_paced(outlet, file, start, stop, pacers)
+            return None
+        await _send_paced(outlet, file, start, start + decision.cut(stop - start), pacers)
+        if kind is FaultKind.DIE:
+            os._exit(EXIT_DIED)
+        if kind is FaultKind.STALL:
+            await self._stall(request)
+        return kind
+
+    async def _stall(self, request: web.Request) -> None:
+        """Wait until the client goes away or the server stops."""
+        while request.transport is not None and not self._state.stopping.is_set():
+            try:
+                await asyncio.wait_for(self._state.stopping.wait(), _GONE_CHECK)
+            except TimeoutError:
+                pass
+
+
+async def _send_paced(
+    outlet: Outlet, file: OpenFile, start: int, stop: int, pacers: Sequence[Pacer]
+) -> None:
+    step = min((pacer.step for pacer in pacers), default=stop - start)
+    while start < stop:
+        count = min(step, stop - start)
+        for pacer in pacers:
+            await pacer.pass_through(count)
+        await outlet.send_file(file.descriptor, start, count)
+        start += count
+
+
+def _span(request: web.Request, file: OpenFile) -> Span | None:
+    """Return which bytes are wanted; None for the whole file, as for every HEAD (RFC 9110 14.2)."""
+    headers = request.headers
+    if request.method == hdrs.METH_HEAD or not range_applies(
+        headers.get(hdrs.IF_RANGE), file.tag, file.last_modified
+    ):
+        return None
+    return parse_range(headers.get(hdrs.RANGE), file.size)
+
+
+def _target(request: web.Request) -> str:
+    """Return the path as it was sent, percent-encoded, without query and origin."""
+    raw = request.raw_path.partition("?")[0].partition("#")[0]
+    _, origin, rest = raw.partition("://")
+    if origin and not raw.startswith("/"):  # absolute form, as proxies send it
+        return "/" + rest.partition("/")[2]
+    return raw
+
+
+def _seconds(when: datetime | None) -> float | None:
+    return None if when is None else when.timestamp()
+
+
+def _text(status: int) -> web.Response:
+    return web.Response(status=status, text=f"{_MESSAGES[status]}\n")

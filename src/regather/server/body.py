@@ -1,0 +1,164 @@
+"""Sends bodies: from the page cache to the socket without passing through Python.
+
+Beside asyncio's own sendfile this one says how much was sent when it breaks, keeps its place in
+the selector for the whole body, and gives up on a client that takes nothing; it uses a duplicate
+of the connection's descriptor, which the event loop treats as one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+__all__ = ["Outlet", "Pacer", "abort"]
+
+_STEP = 2 << 20
+"""Bytes sent at most before the other connections have their turn."""
+_NO_SENDFILE = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
+_LATE = 0.05
+"""Seconds: a pacer that was called this late catches up; later than that, it had been idle."""
+
+
+class Outlet:
+    """The way from an open file into one connection. Use as a context manager.
+
+    ``sent`` counts the bytes handed to the kernel; ``on_sent`` is called with each addition.
+    Raises ConnectionError where the connection is gone already.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.BaseTransport | None,
+        *,
+        on_sent: Callable[[int], None],
+        timeout: float,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_sent = on_sent
+        self._timeout = timeout
+        self._native = True
+        self.sent = 0
+        connection = None if transport is None else transport.get_extra_info("socket")
+        try:
+            if connection is None:
+                raise ConnectionResetError("the connection is gone")
+            self._out = os.dup(connection.fileno())
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            raise ConnectionResetError("the connection is gone") from error
+
+    def __enter__(self) -> Outlet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; closing it is the transport's business."""
+        if self._out >= 0:
+            os.close(self._out)
+            self._out = -1
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Send ``count`` bytes of an open file from ``offset`` on.
+
+        Raises ConnectionError where the client went away or took nothing for ``timeout`` seconds,
+        EOFError where the file has become too short, and other OSErrors of file and socket.
+        """
+
+        def step(done: int) -> int:
+            want = min(count - done, _STEP)
+            if self._native:
+                try:
+                    return os.sendfile(self._out, descriptor, offset + done, want)
+                except OSError as error:
+                    if error.errno not in _NO_SENDFILE:
+                        raise
+                    self._native = False
+            data = os.pread(descriptor, min(want, 1 << 18), offset + done)
+            return os.write(self._out, data) if data else 0
+
+        await self._send(step, count)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send ``data``; raises as send_file does."""
+        await self._send(lambda done: os.write(self._out, data[done : done + _STEP]), len(data))
+
+    async def _send(self, step: Callable[[int], int], count: int) -> None:
+        done = 0
+        progress = time.monotonic()
+        finished: asyncio.Future[None] = self._loop.create_future()
+
+        def push() -> None:
+            nonlocal done, progress
+            if finished.done():  # cancelled, and the loop had called us already
+                return
+            try:
+                added = step(done)
+                if added == 0:
+                    raise EOFError("the file has become shorter")
+            except (BlockingIOError, InterruptedError):
+                return
+            except (OSError, EOFError) as error:
+                finished.set_exception(error)
+                return
+            done += added
+            self.sent += added
+            self._on_sent(added)
+            progress = time.monotonic()
+            if done >= count:
+                finished.set_result(None)
+
+        if count == 0:
+            return
+        push()
+        if finished.done():
+            finished.result()
+            return
+        self._loop.add_writer(self._out, push)
+        try:
+            while not finished.done():
+                left = progress + self._timeout - time.monotonic()
+                if left <= 0:
+                    raise ConnectionAbortedError(f"nothing was taken for {self._timeout:g} s")
+                await asyncio.wait((finished,), timeout=left)
+        finally:
+            self._loop.remove_writer(self._out)
+            if not finished.cancel() and not finished.cancelled():
+                finished.exception()  # seen, should the wait itself have been cancelled
+        finished.result()
+
+
+class Pacer:
+    """Holds all that pass through it together to ``rate`` bytes a second."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._next = 0.0  # when the bytes promised so far will all be through
+        self.step = max(1, min(rate // 50, 1 << 18))
+        """Bytes to ask for at a time: about 20 ms worth."""
+
+    async def pass_through(self, count: int) -> None:
+        """Return when ``count`` more bytes may be sent."""
+        now = time.monotonic()
+        if now - self._next > _LATE:
+            self._next = now
+        self._next += count / self._rate
+        if self._next > now:
+            await asyncio.sleep(self._next - now)
+
+
+def abort(transport: asyncio.BaseTransport | None) -> None:
+    """Break a connection off, so that its other end sees a reset; do nothing where it is gone."""
+    if not isinstance(transport, asyncio.Transport):
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.fileno() >= 0:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -1,0 +1,222 @@
+"""Listens, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import resource
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.log import access_logger
+
+from regather.errors import RegatherError, UsageError
+from regather.server.access import AccessLog, error_logger
+from regather.server.answers import EXIT_DIED
+from regather.server.app import build_app
+from regather.server.body import abort
+from regather.server.faults import Fault, FaultKind, refuses
+from regather.server.files import Root
+from regather.server.state import STATE
+
+__all__ = ["Server", "serve"]
+
+_BACKLOG = 4096
+_KEEP_ALIVE = 75.0
+"""Seconds that a connection may be idle."""
+_GRACE = 5.0
+"""Seconds that running responses get to finish when the server stops."""
+_MAX_REQUEST_LINE = 16 << 10
+_MAX_HEADER = 8 << 10
+
+
+class Server:
+    """Serves ``path`` over HTTP from the running event loop, between start() and stop()."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Sequence[Fault] = (),
+        fault_seed: int | None = None,
+        access_log: bool = False,
+    ) -> None:
+        self._host = host
+        self.port = port
+        """The port; 0 becomes the one that was found when the server starts."""
+        self._faults = tuple(faults)
+        self._seed = secrets.randbits(64) if fault_seed is None else fault_seed
+        self._app = build_app(Root(path), faults=faults, fault_seed=self._seed)
+        self._state = self._app[STATE]
+        self._runner = web.AppRunner(
+            self._app,
+            logger=error_logger,
+            access_log_class=AccessLog,
+            keepalive_timeout=_KEEP_ALIVE,
+            max_line_size=_MAX_REQUEST_LINE,
+            max_field_size=_MAX_HEADER,
+            lingering_time=1.0,
+            auto_decompress=False,
+            shutdown_timeout=0.1,  # stop() has waited already
+            access_log=access_logger if access_log else None,
+        )
+        self._socket: socket.socket | None = None
+        self._listener: asyncio.Server | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._accepted = 0
+
+    @property
+    def url(self) -> str:
+        """The address of the folder or file; it ends in a slash."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}/"
+
+    async def start(self) -> None:
+        """Listen. Raises UsageError or RegatherError where that cannot be had."""
+        await self._runner.setup()
+        self._socket = _bind(self._host, self.port)
+        self.port = self._socket.getsockname()[1]
+        manager = self._runner.server
+        assert manager is not None
+        self._state.count_connections = lambda: len(manager.connections)
+        loop = asyncio.get_running_loop()
+        for fault in self._faults:
+            if fault.after is not None and fault.kind is FaultKind.DIE:
+                self._timers.append(loop.call_later(fault.after, os._exit, EXIT_DIED))
+            if fault.after is not None and fault.kind is FaultKind.REFUSE:
+                self._timers.append(loop.call_later(fault.after, self._refuse_all))
+        if any(fault.kind is FaultKind.REFUSE and fault.always for fault in self._faults):
+            return  # bound, so the port stays ours, but not listening: connections are refused
+        self._listener = await loop.create_server(
+            self._protocol, sock=self._socket, backlog=_BACKLOG
+        )
+
+    def _protocol(self) -> asyncio.Protocol:
+        number = self._accepted
+        self._accepted += 1
+        if refuses(self._faults, self._seed, number, self._state.elapsed):
+            return _Refusal()
+        assert self._runner.server is not None
+        return self._runner.server()
+
+    def _refuse_all(self) -> None:
+        """From now on refuse all connections; those that are open stay."""
+        if self._listener is None:
+            return
+        self._listener.close()
+        self._listener = None
+        with contextlib.suppress(RegatherError):  # keep the port from others
+            self._socket = _bind(self._host, self.port)
+
+    async def stop(self, grace: float = _GRACE) -> None:
+        """Accept nothing more, let responses finish for ``grace`` seconds, then break them off."""
+        for timer in self._timers:
+            timer.cancel()
+        if self._listener is not None:
+            self._listener.close()
+        if self._socket is not None:
+            self._socket.close()
+        self._state.stopping.set()
+        await asyncio.sleep(0)  # a request that has been read already gets its answer
+        manager = self._runner.server
+        busy = {request.protocol for request in self._state.active.values()}
+        for connection in manager.connections if manager is not None else ():
+            if connection in busy:
+                connection.close()  # after the response
+            else:
+                connection.force_close()
+        if self._state.active:
+            await asyncio.wait(list(self._state.active), timeout=grace)
+        for task, request in list(self._state.active.items()):
+            abort(request.transport)
+            task.cancel()
+        await self._runner.cleanup()
+
+
+class _Refusal(asyncio.Protocol):
+    """Resets a connection as soon as it is there."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        abort(transport)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to ``host`` and ``port``, not listening yet."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"cannot listen on {host!r}: unknown host ({error})") from None
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        raise _cannot_listen(host, port, error) from error
+    return bound
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> RegatherError:
+    where = f"port {port} on {host}"
+    if error.errno == errno.EADDRINUSE:
+        return RegatherError(
+            f"{where} is in use",
+            help="stop what listens there, or take another: --port 0 finds one",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return RegatherError(f"{where} may not be used", help="take a port from 1024 on")
+    return RegatherError(
+        f"cannot listen on {where}: {error.strerror}", help="give an address of this machine"
+    )
+
+
+def serve(server: Callable[[], Server], *, on_listening: Callable[[Server], None]) -> int:
+    """Run the server that ``server`` makes until SIGTERM or SIGINT; return the exit code.
+
+    The first signal stops it in order, the second at once. ``on_listening`` is called when
+    connections are accepted. Raises as Server and its start() do.
+    """
+    _raise_file_limit()
+    return asyncio.run(_serve(server, on_listening))
+
+
+async def _serve(make: Callable[[], Server], on_listening: Callable[[Server], None]) -> int:
+    ended = asyncio.Event()
+
+    def end(number: int) -> None:
+        if ended.is_set():
+            os._exit(128 + number)
+        ended.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)
+    server = make()
+    await server.start()
+    try:
+        on_listening(server)
+        await ended.wait()
+    finally:
+        await server.stop()
+    return 0
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files, so connections, as the system grants without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

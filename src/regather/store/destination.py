@@ -1,0 +1,196 @@
+"""The destination: preallocated beside its final name, filled in place, renamed when whole.
+
+Nothing is ever written that has not been verified, and nothing stands under the final name
+before every piece is there and synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import local as ThreadLocal
+
+from regather.digest import piece_hash
+from regather.errors import DestinationExistsError, RegatherError, StorageError, UsageError
+from regather.model import Layout
+from regather.names import suffixed
+from regather.store.journal import Journal
+from regather.store.platform import preallocate, publish, sync_folder
+from regather.units import format_size
+
+PART_SUFFIX = ".regather-part"
+JOURNAL_SUFFIX = ".regather-part-journal"
+
+
+class Destination:
+    """One file being downloaded."""
+
+    def __init__(self, path: Path, layout: Layout, identity: bytes, *, force: bool = False) -> None:
+        """Check that ``path`` can be written and open the partial file.
+
+        ``identity`` tells downloads of different content apart (32 bytes). Raises
+        DestinationExistsError unless ``force``, UsageError where the folder is no good, and
+        StorageError where the disk is full or another process downloads to the same path.
+        """
+        self.path = path
+        self._layout = layout
+        self._force = force
+        self.part = path.with_name(suffixed(path.name, PART_SUFFIX))
+        self._journal_path = path.with_name(suffixed(path.name, JOURNAL_SUFFIX))
+        self.resumed = False
+        """Whether a partial of the same download was found."""
+        check_destination(path, force=force)
+        try:
+            self._journal = Journal(
+                str(self._journal_path),
+                size=layout.size,
+                piece_size=layout.piece_size,
+                pieces=layout.piece_count,
+                identity=identity,
+            )
+        except BlockingIOError:
+            raise StorageError(
+                f"{path}: another process is downloading to it", help="wait for it or stop it"
+            ) from None
+        except OSError as error:
+            raise self._trouble(error) from error
+        try:
+            self._open_part()
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def _open_part(self) -> None:
+        fresh = self._journal.empty
+        try:
+            self._descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                self._claims = self._journal.claims()
+                whole = os.fstat(self._descriptor).st_size == self._layout.size
+                self.resumed = whole and bool(self._claims)
+                if self._claims is None or not whole:
+                    os.ftruncate(self._descriptor, 0)
+                    preallocate(self._descriptor, self._layout.size)
+                    self._journal.start_anew()
+                    self._claims = {}
+            except BaseException:
+                os.close(self._descriptor)
+                if fresh:  # nothing was there before: leave nothing behind
+                    for path in (self.part, self._journal_path):
+                        with contextlib.suppress(OSError):
+                            os.unlink(path)
+                raise
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: OSError) -> StorageError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return StorageError(
+                f"{self.path}: no space for {format_size(self._layout.size)} "
+                f"({(error.strerror or '').lower()})",
+                help="free some space or choose another folder with -o, then run it again",
+            )
+        return StorageError(f"{self.path}: {error.strerror or error}")
+
+    # -- while downloading ----------------------------------------------------------------
+
+    def recover(self, on_piece: Callable[[int], None] | None = None) -> list[int]:
+        """Hash again, on all cores, what the journal claims; return the good pieces' numbers.
+
+        ``on_piece`` is called in this thread with the bytes of each piece that was looked at.
+        """
+        claims, self._claims = self._claims or {}, {}
+        own = ThreadLocal()
+        layout = self._layout
+
+        def check(number: int) -> bool:
+            if not hasattr(own, "buffer"):
+                own.buffer = memoryview(bytearray(self._layout.piece_size))
+            fragment, piece = layout.locate(number)
+            length = layout.length(fragment, piece)
+            view: memoryview = own.buffer[:length]
+            count = os.preadv(self._descriptor, [view], layout.offset(fragment, piece))
+            return count == length and piece_hash(view) == (
+                layout.hash_of(fragment, piece) or claims[number]
+            )
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            good: list[int] = []
+            for number, ok in zip(claims, pool.map(check, claims), strict=True):
+                if on_piece:
+                    on_piece(layout.length(*layout.locate(number)))
+                if ok:
+                    good.append(number)
+                else:
+                    self._journal.withdraw(number)
+        return good
+
+    def place(self, number: int, offset: int, data: memoryview, digest: bytes) -> None:
+        """Write one verified piece where it belongs and claim it. Thread-safe.
+
+        ``number`` is its running number, ``offset`` its place in the file in bytes, ``digest``
+        its hash. Raises StorageError.
+        """
+        try:
+            written = 0
+            while written < len(data):
+                written += os.pwrite(self._descriptor, data[written:], offset + written)
+            self._journal.record(number, digest)
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    # -- ending ---------------------------------------------------------------------------
+
+    def finish(self, *, sync: bool = True) -> None:
+        """Sync, give the file its final name, remove the journal.
+
+        Raises DestinationExistsError where something appeared under that name meanwhile.
+        """
+        try:
+            if sync:
+                os.fsync(self._descriptor)
+            publish(str(self.part), str(self.path), replace=self._force)
+            with contextlib.suppress(OSError):
+                os.unlink(self._journal_path)
+            if sync:
+                sync_folder(str(self.path.parent))
+        except FileExistsError:
+            raise _exists(self.path) from None
+        except OSError as error:
+            raise self._trouble(error) from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close; the partial and its journal stay for the next run."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+        self._journal.close()
+
+
+def _exists(path: Path) -> RegatherError:
+    return DestinationExistsError(
+        f"{path}: already exists and is left as it is", help="use --force to replace it"
+    )
+
+
+def check_destination(path: Path, *, force: bool) -> None:
+    """Raise UsageError where ``path`` cannot become a file, or exists and may not be replaced."""
+    flaw = ""
+    if path.is_dir():
+        flaw = "is a folder, not a file"
+    elif not path.parent.is_dir():
+        flaw = f"the folder {str(path.parent)!r} does not exist"
+    elif len(os.fsencode(path.name)) > 255:
+        flaw = "the name is longer than 255 bytes"
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        flaw = f"the folder {str(path.parent)!r} may not be written to"
+    if flaw:
+        raise UsageError(f"{path}: {flaw}", help="choose another destination")
+    if os.path.lexists(path) and not force:
+        raise _exists(path)

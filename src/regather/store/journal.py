@@ -1,0 +1,83 @@
+"""What a partial download has already: one 32-byte hash a verified piece, in a file beside it.
+
+    offset 0   magic, 8 bytes
+           8   size, piece size, number of pieces: unsigned 64-bit little-endian
+          32   identity of the download, 32 bytes
+          64   CRC-32 of the bytes before, 4 bytes, padded to 128
+         128   a record a piece: its hash, or zeros while it is not there
+
+A record is written after the piece's bytes, each with one ``pwrite``, so a killed process leaves
+whole records or none. After a power failure the file system may have kept a record and not the
+bytes: therefore a record is a claim, and resuming hashes the bytes again. Nothing needs to be
+synced while the download runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import zlib
+
+from regather.model import HASH_SIZE
+
+_MAGIC = b"RGJRNL1\n"
+_HEADER = struct.Struct("<8sQQQ32s")
+_RECORDS = 128
+
+
+class Journal:
+    """The journal of one partial file; locked while open."""
+
+    def __init__(self, path: str, *, size: int, piece_size: int, pieces: int, identity: bytes):
+        """Open or create it and take the lock. Raises BlockingIOError where it is locked."""
+        self._pieces = pieces
+        header = _HEADER.pack(_MAGIC, size, piece_size, pieces, identity)
+        header += struct.pack("<I", zlib.crc32(header))
+        self._header = header.ljust(_RECORDS, b"\0")
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise
+
+    def claims(self) -> dict[int, bytes] | None:
+        """The pieces that are said to be there, with their hashes.
+
+        None where the journal is of another download, older than this format, or damaged.
+        """
+        if os.pread(self._descriptor, _RECORDS, 0) != self._header:
+            return None
+        records = os.pread(self._descriptor, self._pieces * HASH_SIZE, _RECORDS)
+        blank = bytes(HASH_SIZE)
+        return {
+            number: record
+            for number in range(len(records) // HASH_SIZE)
+            if (record := records[number * HASH_SIZE : (number + 1) * HASH_SIZE]) != blank
+        }
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever written to it."""
+        return os.fstat(self._descriptor).st_size == 0
+
+    def start_anew(self) -> None:
+        """Forget all claims and write the header of this download. Raises OSError."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, self._header, 0)
+        os.ftruncate(self._descriptor, _RECORDS + self._pieces * HASH_SIZE)
+
+    def record(self, number: int, digest: bytes) -> None:
+        """Claim the piece with this running number. Raises OSError."""
+        os.pwrite(self._descriptor, digest, _RECORDS + number * HASH_SIZE)
+
+    def withdraw(self, number: int) -> None:
+        """Take a claim back that proved wrong. Raises OSError."""
+        self.record(number, bytes(HASH_SIZE))
+
+    def close(self) -> None:
+        """Close the file and drop the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1

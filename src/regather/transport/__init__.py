@@ -1,0 +1,29 @@
+"""Transports: how bytes come from a source, one module a way."""
+
+from __future__ import annotations
+
+from regather.transport.base import TICK, Connection, Failure, RequestFailed
+from regather.transport.http import HttpConnection, HttpOptions
+from regather.transport.local import LocalConnection
+
+__all__ = [
+    "TICK",
+    "Connection",
+    "Failure",
+    "HttpConnection",
+    "HttpOptions",
+    "LocalConnection",
+    "RequestFailed",
+    "is_url",
+    "open_connection",
+]
+
+
+def is_url(target: str) -> bool:
+    """Whether ``target`` is reached over the network (else it is a local path)."""
+    return target.lower().startswith(("http://", "https://"))
+
+
+def open_connection(url: str, options: HttpOptions) -> Connection:
+    """A connection for a source's URL or path; nothing is opened before the first request."""
+    return HttpConnection(options) if is_url(url) else LocalConnection()

@@ -1,0 +1,87 @@
+"""What every transport is: bytes a..b of a named object into a buffer, and nothing more.
+
+Transports know no fragments, pieces or erasure sets. One connection serves one request at a time
+and belongs to one thread; only ``abort`` may be called from another.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+from regather.errors import TransportError
+
+TICK = 0.25
+"""Seconds after which ``receive`` returns although nothing came."""
+
+
+class Failure(Enum):
+    """Why a request failed, as far as it matters for what to do next."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timed out"
+    RESET = "connection lost"
+    TRUNCATED = "body cut short"
+    BUSY = "busy"
+    SERVER_ERROR = "server error"
+    MISSING = "not there"
+    FORBIDDEN = "not allowed"
+    BAD_RESPONSE = "bad response"
+    CHANGED = "changed meanwhile"
+    ABORTED = "aborted"
+
+    @property
+    def lasting(self) -> bool:
+        """Whether asking the same source for the same object again is pointless."""
+        return self in _LASTING
+
+
+_LASTING = frozenset(
+    (Failure.MISSING, Failure.FORBIDDEN, Failure.BAD_RESPONSE, Failure.CHANGED),
+)
+
+
+class RequestFailed(TransportError):
+    """A request failed; ``failure`` classifies it, ``retry_after`` is in seconds where told."""
+
+    def __init__(self, failure: Failure, detail: str, *, retry_after: float | None = None) -> None:
+        self.failure = failure
+        self.retry_after = retry_after
+        super().__init__(detail)
+
+
+class Connection(Protocol):
+    """One connection to one source."""
+
+    def request(
+        self, target: str, start: int, stop: int, size: int | None, validator: str = ""
+    ) -> bool:
+        """Ask for bytes ``start`` up to ``stop`` of the object at URL or path ``target``.
+
+        ``size`` is how long the object must be, None where that is unknown. ``validator`` is the
+        entity tag or date that it must still have, or empty. Returns True where exactly the range
+        follows, False where the whole object follows from its first byte (the source ignores
+        ranges). Raises RequestFailed.
+        """
+        ...
+
+    def receive(self, into: memoryview) -> int:
+        """Receive up to ``len(into)`` bytes of the body; return how many.
+
+        Waits until the buffer is full or a tick has passed: 0 means that nothing came within the
+        tick. Raises RequestFailed where the body ends early, the connection fails, or nothing
+        came for the time-out.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Say that no more of the body is wanted; keeps the connection where that is cheap."""
+        ...
+
+    def abort(self) -> None:
+        """Make a pending call in another thread fail soon with Failure.ABORTED."""
+        ...
+
+    def close(self) -> None:
+        """Free everything."""
+        ...

@@ -1,0 +1,204 @@
+"""HTTP/1.1 heads: written and read by h11, so that no parser of ours faces the network."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import SplitResult, quote, urlsplit
+
+import h11
+
+from regather._version import __version__
+from regather.transport.base import Failure, RequestFailed
+
+MAX_HEAD_BYTES = 64 << 10
+"""Larger response heads are refused (Apache and nginx send 8 KiB at most)."""
+MAX_RETRY_AFTER = 3600.0
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a response."""
+
+    status: int
+    headers: dict[str, str]
+    """Lower-case names; a header that stands twice is joined with a comma."""
+    keep_alive: bool
+
+    @property
+    def length(self) -> int | None:
+        """Content-Length in bytes, None where the server did not say."""
+        value = self.headers.get("content-length", "")
+        return int(value) if value.isascii() and value.isdigit() else None
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body comes in HTTP's chunked coding."""
+        return "transfer-encoding" in self.headers
+
+    @property
+    def validator(self) -> str:
+        """What tells this version of the object from others: entity tag, else date, else empty."""
+        return self.headers.get("etag") or self.headers.get("last-modified", "")
+
+    @property
+    def retry_after(self) -> float | None:
+        """Retry-After in seconds from now (RFC 9110, 10.2.3), bounded; None where not told."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return min(float(value[:9]), MAX_RETRY_AFTER)
+        try:
+            at = parsedate_to_datetime(value).timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return min(max(at - time.time(), 0.0), MAX_RETRY_AFTER)
+
+
+def split_url(url: str) -> SplitResult:
+    """Split an http(s) URL; raise RequestFailed where it is none."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise RequestFailed(Failure.BAD_RESPONSE, f"not a URL: {url!r} ({error})") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise RequestFailed(Failure.BAD_RESPONSE, f"not an http or https URL: {url!r}")
+    return parts
+
+
+def request_bytes(method: str, url: SplitResult, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Write a request head. Names with spaces or Unicode are percent-encoded, once."""
+    target = quote(url.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    if url.query:
+        target += "?" + quote(url.query, safe="/%:@!$&'()*+,;=~-._?")
+    authority = url.netloc.rpartition("@")[2].encode("idna").decode()
+    connection = h11.Connection(h11.CLIENT)
+    head = connection.send(
+        h11.Request(
+            method=method,
+            target=target,
+            headers=[
+                ("Host", authority),
+                ("User-Agent", f"regather/{__version__}"),
+                # A coded body has other offsets than the object: ranges of it would be noise.
+                ("Accept-Encoding", "identity"),
+                *headers,
+            ],
+        )
+    )
+    assert head is not None
+    return head
+
+
+def parse_head(data: bytes) -> Head | None:
+    """Read one response head (ending in an empty line); None for an interim (1xx) response."""
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+    connection.send(h11.EndOfMessage())
+    try:
+        connection.receive_data(data)
+        event = connection.next_event()
+    except h11.RemoteProtocolError as error:
+        raise RequestFailed(Failure.BAD_RESPONSE, f"not HTTP ({error})") from None
+    if isinstance(event, h11.InformationalResponse):
+        return None
+    if not isinstance(event, h11.Response):
+        raise RequestFailed(Failure.BAD_RESPONSE, "not HTTP")
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in event.headers:
+        name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    closing = "close" in headers.get("connection", "").lower()
+    modern = event.http_version >= b"1.1"
+    return Head(event.status_code, headers, modern and not closing)
+
+
+def check_status(head: Head, what: str) -> None:
+    """Raise RequestFailed for every status that brings no body of the object."""
+    status = head.status
+    if status in (200, 206):
+        return
+    kind = _KINDS.get(status)
+    if kind is None:
+        kind = Failure.SERVER_ERROR if status >= 500 else Failure.BAD_RESPONSE
+    raise RequestFailed(kind, f"{what}: HTTP {status}", retry_after=head.retry_after)
+
+
+_KINDS = {
+    401: Failure.FORBIDDEN,
+    403: Failure.FORBIDDEN,
+    404: Failure.MISSING,
+    408: Failure.BUSY,
+    410: Failure.MISSING,
+    425: Failure.BUSY,
+    429: Failure.BUSY,
+    503: Failure.BUSY,
+}
+
+
+def check_range(
+    head: Head, what: str, start: int, stop: int, size: int | None, validator: str
+) -> tuple[bool, int | None]:
+    """Check that a 200 or 206 answers what was asked for, to the byte.
+
+    Returns (whether exactly the range follows, body length where known). Raises RequestFailed
+    where the answer has another range, length, coding or version.
+    """
+
+    def bad(detail: str) -> RequestFailed:
+        return RequestFailed(Failure.BAD_RESPONSE, f"{what}: {detail}")
+
+    coding = head.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", ""):
+        raise bad(f"the server sends it {coding}-coded although that was declined")
+    if validator and head.validator and head.validator != validator:
+        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server meanwhile")
+    if head.status == 200:
+        if size is not None and head.length is not None and head.length != size:
+            raise bad(f"has {head.length} bytes, must have {size}")
+        return False, head.length if head.length is not None else size
+    match = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
+    if match is None:
+        raise bad("answers 206 without a valid Content-Range")
+    if match[3] != "*" and size is not None and int(match[3]) != size:
+        raise bad(f"has {match[3]} bytes, must have {size}")
+    if (int(match[1]), int(match[2]) + 1) != (start, stop):
+        raise bad(f"asked for bytes {start}-{stop - 1}, got {match[1]}-{match[2]}")
+    if head.length is not None and head.length != stop - start:
+        raise bad(f"promises {head.length} bytes for a range of {stop - start}")
+    return True, stop - start
+
+
+Reader = Callable[[], bytes]
+"""Returns the next bytes off the wire, or nothing at the end."""
+
+
+class ChunkedBody:
+    """Decodes a body in HTTP's chunked coding; rare for files, so simple rather than fast."""
+
+    def __init__(self, rest: bytes) -> None:
+        self._connection = h11.Connection(h11.CLIENT)
+        self._connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+        self._connection.send(h11.EndOfMessage())
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self._connection.receive_data(head + rest)
+        self._connection.next_event()
+
+    def read(self, more: Reader) -> bytes:
+        """Return the next decoded bytes, or nothing at the end. Raises RequestFailed."""
+        try:
+            while True:
+                event = self._connection.next_event()
+                if event is h11.NEED_DATA:
+                    self._connection.receive_data(more())
+                elif isinstance(event, h11.Data):
+                    if event.data:
+                        return bytes(event.data)
+                else:
+                    return b""
+        except h11.RemoteProtocolError as error:
+            raise RequestFailed(Failure.TRUNCATED, f"broken chunked body ({error})") from None

@@ -1,0 +1,75 @@
+"""A folder or file on this machine as a source."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+from regather.transport.base import Failure, RequestFailed
+
+_MISSING = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG))
+
+
+class LocalConnection:
+    """Reads ranges of local files; ``target`` is a path."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+        self._target = ""
+        self._at = 0
+        self._stop = 0
+        self._aborted = False
+
+    def request(
+        self, target: str, start: int, stop: int, size: int | None, validator: str = ""
+    ) -> bool:
+        """See Connection.request."""
+        self._aborted = False
+        try:
+            if self._target != target or self._descriptor < 0:
+                self.close()
+                self._descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+                self._target = target
+            actual = os.fstat(self._descriptor).st_size
+        except OSError as error:
+            kind = Failure.MISSING if error.errno in _MISSING else Failure.FORBIDDEN
+            raise RequestFailed(kind, f"{target}: {error.strerror}") from None
+        if (size is not None and actual != size) or actual < stop:
+            self.close()
+            wanted = stop if size is None else size
+            raise RequestFailed(
+                Failure.BAD_RESPONSE, f"{target}: has {actual} bytes, must have {wanted}"
+            )
+        self._at, self._stop = start, stop
+        return True
+
+    def receive(self, into: memoryview) -> int:
+        """See Connection.receive."""
+        if self._aborted:
+            raise RequestFailed(Failure.ABORTED, "aborted")
+        want = min(len(into), self._stop - self._at)
+        try:
+            count = os.preadv(self._descriptor, [into[:want]], self._at)
+        except OSError as error:
+            self.close()
+            raise RequestFailed(Failure.RESET, f"{self._target}: {error.strerror}") from None
+        if count == 0 and want:
+            self.close()
+            raise RequestFailed(Failure.TRUNCATED, f"{self._target}: shorter than it was")
+        self._at += count
+        return count
+
+    def finish(self) -> None:
+        """See Connection.finish."""
+
+    def abort(self) -> None:
+        """See Connection.abort."""
+        self._aborted = True
+
+    def close(self) -> None:
+        """See Connection.close."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+        self._descriptor = -1
