@@ -298,8 +298,11 @@ class Engine:
         if job.cancelled or error.failure is Failure.ABORTED:
             return Cancelled(request)
         tally = self.tallies[source]
+        asked = self._sources[source].fragments is None
         with self._changed:
-            tally.note(error)
+            if not (asked and error.failure is Failure.MISSING):
+                # A source that was only asked whether it has a fragment may say no.
+                tally.note(error)
             if error.failure.lasting:
                 tally.refused[job.start.fragment] = error.what
         if error.failure.lasting:

@@ -9,8 +9,8 @@ from regather.errors import UsageError
 _FACTORS: dict[str, int] = {
     "": 1,
     "b": 1,
-    **{u + s: int(1000**p) for p, u in enumerate("kmgtp", 1) for s in ("", "b")},
-    **{u + s: int(1024**p) for p, u in enumerate("kmgtp", 1) for s in ("i", "ib")},
+    **{u + s: 1000**p for p, u in enumerate("kmgtp", 1) for s in ("", "b")},
+    **{u + s: 1 << (10 * p) for p, u in enumerate("kmgtp", 1) for s in ("i", "ib")},
 }
 _SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
 MAX_SIZE = 2**60
@@ -29,6 +29,7 @@ def parse_size(text: str) -> int:
             f"not a size: {text!r}", help="write a number and a unit, like 500KB, 100MB or 1.5GiB"
         )
     whole, _, decimals = match[1].partition(".")
+    scaled: int
     scaled, rest = divmod(int(whole + decimals) * factor, 10 ** len(decimals))
     if rest:
         raise UsageError(f"not a whole number of bytes: {text!r}", help="use a smaller unit")

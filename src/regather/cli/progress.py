@@ -100,7 +100,9 @@ class _Lines:
         percent = 100 * progress.done // max(progress.size, 1)
         eta = "" if progress.eta is None else f", {format_duration(progress.eta)} left"
         sources = ", ".join(
-            f"{s.url} {s.state} {format_rate(s.rate)}" + (f" {s.errors} errors" * bool(s.errors))
+            f"{s.url} {s.state}"
+            + (f" {format_rate(s.rate)}" if s.state == "active" else "")
+            + (f" ({s.errors} errors)" if s.errors else "")
             for s in progress.sources[:8]
         )
         print(

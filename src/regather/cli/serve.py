@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
             }
             print(json.dumps(event), flush=True)
         elif not args.quiet:
-            print(f"Serving {args.path} at {server.url}", flush=True)
+            line = f"Serving {args.path} at {server.url}"
+            encoding = sys.stdout.encoding or "utf-8"  # the path may hold what it cannot express
+            print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
     return serve(
         lambda: Server(

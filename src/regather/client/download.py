@@ -261,8 +261,8 @@ class _Run:
             return "unused"
         if health.failures > self._settings.retries:
             return "failed"
-        if health.failures and self._planner.pieces_left:
-            return "waiting"
+        if health.failures:
+            return "waiting" if self._planner.pieces_left else "failed"
         return "active" if health.active else "idle"
 
     def _tell(self, phase: str) -> None:

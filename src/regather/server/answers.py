@@ -11,7 +11,7 @@ from datetime import datetime
 
 from aiohttp import hdrs, web
 
-from regather.server.access import BodyResponse, log_request
+from regather.server.access import BodyResponse, error_logger, log_request
 from regather.server.body import Outlet, Pacer, abort
 from regather.server.conditions import (
     Span,
@@ -152,8 +152,10 @@ class FileAnswers:
                 abort(request.transport)
             if fault is not None:
                 response.force_close()
-        except (OSError, EOFError):
+        except (OSError, EOFError) as error:
             # The client went away, or the file is no longer what the head promised.
+            if not isinstance(error, ConnectionError):
+                error_logger.warning("sending of %r broke off: %s", file.name, error)
             response.force_close()
             abort(request.transport)
         except asyncio.CancelledError:

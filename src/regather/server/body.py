@@ -25,7 +25,7 @@ _LATE = 0.05
 
 
 class Outlet:
-    """The way from an open file into one connection. Use as a context manager.
+    """The way from an open file into one plain (not TLS) connection. Use as a context manager.
 
     ``sent`` counts the bytes handed to the kernel; ``on_sent`` is called with each addition.
     Raises ConnectionError where the connection is gone already.
@@ -44,6 +44,8 @@ class Outlet:
         self._native = True
         self.sent = 0
         connection = None if transport is None else transport.get_extra_info("socket")
+        if transport is not None and transport.get_extra_info("sslcontext") is not None:
+            raise NotImplementedError("past a TLS layer nothing can be sent")
         try:
             if connection is None:
                 raise ConnectionResetError("the connection is gone")

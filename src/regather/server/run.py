@@ -95,9 +95,12 @@ class Server:
                 self._timers.append(loop.call_later(fault.after, self._refuse_all))
         if any(fault.kind is FaultKind.REFUSE and fault.always for fault in self._faults):
             return  # bound, so the port stays ours, but not listening: connections are refused
-        self._listener = await loop.create_server(
-            self._protocol, sock=self._socket, backlog=_BACKLOG
-        )
+        try:
+            self._listener = await loop.create_server(
+                self._protocol, sock=self._socket, backlog=_BACKLOG
+            )
+        except OSError as error:  # another took the port between bind and listen
+            raise _cannot_listen(self._host, self.port, error) from error
 
     def _protocol(self) -> asyncio.Protocol:
         number = self._accepted

@@ -1,0 +1,57 @@
+"""``regather cluster``: all the servers of a split folder, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import time
+from pathlib import Path
+
+from regather.cli.options import whole
+
+SUMMARY = "Start a server for each folder that split made, to try things out."
+EXAMPLES = ("regather cluster hosted", "regather cluster hosted --first-port 9001")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="what split --out was given")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument(
+        "--first-port", type=whole(0), default=0, metavar="P", help="use P, P+1, ... (free ones)"
+    )
+    parser.add_argument("--fault", action="append", default=[], help="as in serve, for all of them")
+    parser.add_argument("--fault-seed", metavar="N", help="makes the faults repeatable")
+    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the servers until interrupted."""
+    from regather.cluster import Cluster, server_folders
+
+    folders = server_folders(args.folder)
+    extra = [word for fault in args.fault for word in ("--fault", fault)]
+    if args.fault_seed is not None:
+        extra += ["--fault-seed", args.fault_seed]
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    with Cluster(
+        folders, host=args.host, first_port=args.first_port, arguments=[extra] * len(folders)
+    ) as cluster:
+        manifests = sorted(args.folder.glob("*.regather.json"))
+        source = str(manifests[0]) if manifests else "MANIFEST"
+        words = ["regather", "get", source]
+        words += [word for url in cluster.urls for word in ("--server", url)]
+        if args.json:
+            print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
+        else:
+            for member in cluster.members:
+                print(f"{member.url}  {member.folder}")
+            print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
+        try:
+            while any(member.process.poll() is None for member in cluster.members):
+                time.sleep(0.2)
+        except KeyboardInterrupt:
+            return 0
+    return 0

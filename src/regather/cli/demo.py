@@ -1,0 +1,75 @@
+"""``regather demo``: the whole path, with servers that fail."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import tempfile
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from regather.cli.options import add_output, size, whole
+from regather.cli.progress import bytes_progress, download_view
+
+SUMMARY = "Show the main job: generate, split, serve, kill servers, download, compare."
+EXAMPLES = ("regather demo", "regather demo --size 200MB --seed 7")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--size", type=size, default=size("1GiB"), help="of the file (1GiB)")
+    parser.add_argument("--seed", type=whole(0), help="repeat the failures of an earlier run")
+    parser.add_argument(
+        "--rate",
+        type=size,
+        default=size("150MB"),
+        help="bytes a second that each server is held to, to be seen at work (150MB)",
+    )
+    parser.add_argument(
+        "--dir", type=Path, default=None, help="where to work (a temporary folder; is cleaned up)"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the files there")
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo."""
+    from regather.cli.get import describe
+    from regather.demo import Demo
+
+    quiet = args.quiet or args.json
+    seed = random.randrange(1000) if args.seed is None else args.seed
+    if args.dir is not None:
+        args.dir.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="regather-demo-", dir=args.dir))
+
+    def say(line: str) -> None:
+        if not quiet:
+            print(line, flush=True)
+
+    began = time.monotonic()
+    try:
+        report = Demo(
+            folder=folder,
+            size=args.size,
+            seed=seed,
+            rate=args.rate,
+            say=say,
+            bars=partial(bytes_progress, quiet=quiet),
+            view=download_view(quiet=quiet, as_json=False),
+        ).run()
+    finally:
+        if not args.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    if args.json:
+        print(json.dumps({"event": "done", "identical": True, "seed": seed, **asdict(report)}))
+        return 0
+    say(describe(report))
+    say(f"Identical to the original, byte for byte. {time.monotonic() - began:.1f} s in all.")
+    if args.keep:
+        say(f"The files are in {folder}")
+    return 0

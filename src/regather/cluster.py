@@ -1,0 +1,139 @@
+"""Several servers of ours on this machine, each a process: for trying out, demos and tests."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regather.errors import RegatherError, UsageError
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One server: its folder, its process, its URL."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    url: str
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+
+def server_folders(folder: Path) -> list[Path]:
+    """The ``server1`` to ``serverN`` of a split folder, in order; else the folder itself.
+
+    Raises UsageError where there is nothing to serve.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder", help="name a folder that split has written")
+    numbered = [
+        (int(match[1]), path)
+        for path in folder.iterdir()
+        if path.is_dir() and (match := re.fullmatch(r"server([1-9]\d*)", path.name))
+    ]
+    if not numbered and not any(folder.glob("*.regather.json")):
+        raise UsageError(
+            f"{folder}: holds no server1, server2, ... and no manifest",
+            help="make one with: regather split FILE --out DIR --servers 3",
+        )
+    return [path for _, path in sorted(numbered)] or [folder]
+
+
+class Cluster:
+    """Starts a server process a folder, on free ports; stops them at the end.
+
+    Use as a context manager. ``arguments`` are further ``regather serve`` arguments, by server.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        *,
+        host: str = "127.0.0.1",
+        first_port: int = 0,
+        arguments: Sequence[Sequence[str]] = (),
+    ) -> None:
+        self._folders = folders
+        self._host = host
+        self._first_port = first_port
+        self._arguments = arguments
+        self._processes: list[subprocess.Popen[str]] = []
+        self.members: list[Member] = []
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the servers listen, in the order of the folders."""
+        return [member.url for member in self.members]
+
+    def __enter__(self) -> Cluster:
+        try:
+            started = [
+                self._spawn(
+                    folder,
+                    self._first_port + n if self._first_port else 0,
+                    self._arguments[n] if n < len(self._arguments) else (),
+                )
+                for n, folder in enumerate(self._folders)
+            ]
+            for folder, process in zip(self._folders, started, strict=True):
+                self.members.append(Member(folder, process, _listening(process, folder)))
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _spawn(self, folder: Path, port: int, extra: Sequence[str]) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "regather", "serve", str(folder), "--json"]
+        command += ["--host", self._host, "--port", str(port), *extra]
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        self._processes.append(process)
+        return process
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop all servers, politely first."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self._processes:
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _listening(process: subprocess.Popen[str], folder: Path) -> str:
+    """Wait for the line that says where a server listens; return its URL."""
+    assert process.stdout is not None
+    # A server that hangs at its start must not hang us.
+    watchdog = threading.Timer(_START_SECONDS, process.kill)
+    watchdog.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        watchdog.cancel()
+    try:
+        url = json.loads(line)["url"]
+    except (ValueError, KeyError, TypeError):
+        raise RegatherError(f"{folder}: its server did not start") from None
+    return str(url)

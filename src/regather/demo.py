@@ -1,0 +1,108 @@
+"""The main job from end to end on this machine, with servers that fail: what ``demo`` shows."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from regather.client import DownloadReport, Progress, download
+from regather.cluster import Cluster, server_folders
+from regather.errors import StorageError, VerificationError
+from regather.generator import generate
+from regather.names import MANIFEST_SUFFIX
+from regather.splitter import split
+from regather.units import format_size
+
+NAME = "large_file.txt"
+SERVERS = 3
+REPLICAS = 2
+_FLAKY = ("--fault", "error:503@0.08", "--fault", "reset@0.08", "--fault", "corrupt@0.02")
+_COMPARED = 8 << 20
+
+Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None] | None]]
+View = AbstractContextManager[Callable[[Progress], None] | None]
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run. ``say`` prints a line, ``bars`` and ``view`` show progress."""
+
+    folder: Path
+    size: int
+    seed: int
+    rate: int
+    """Bytes a second that each server is held to, so that there is something to see."""
+    say: Callable[[str], None]
+    bars: Bars
+    view: View
+
+    def run(self) -> DownloadReport:
+        """Generate, split, serve, download while servers fail, verify; return the report.
+
+        Raises StorageError where there is too little space, and whatever a step raises.
+        """
+        needed = self.size * (2 + REPLICAS)
+        if shutil.disk_usage(self.folder).free < needed * 1.02:
+            raise StorageError(
+                f"{self.folder}: {format_size(needed)} are needed",
+                help="free some space, or use --dir, or a smaller --size",
+            )
+        rng = random.Random(self.seed)
+        original = self.folder / NAME
+        hosted = self.folder / "hosted"
+        with self.bars(f"1. generate {format_size(self.size)}") as progress:
+            generate(original, self.size, on_progress=progress)
+        with self.bars(f"2. split for {SERVERS} servers") as progress:
+            manifest = split(
+                original, hosted, servers=SERVERS, replicas=REPLICAS, on_progress=progress
+            )
+        count = len(manifest.fragments)
+        self.say(f"{count} fragments, each on {REPLICAS} of {SERVERS} servers")
+        doomed, flaky = rng.sample(range(SERVERS), 2)
+        held = ("--fault", f"slow:{self.rate}", "--fault-seed", str(self.seed))
+        arguments = [held + (_FLAKY if n == flaky else ()) for n in range(SERVERS)]
+        with Cluster(server_folders(hosted), arguments=arguments) as cluster:
+            self.say("3. serve: " + "  ".join(cluster.urls))
+            self.say(f"   server {flaky + 1} fails at random; seed {self.seed}")
+            moment = rng.uniform(0.25, 0.6)
+            killed = False
+            with self.view as show:
+
+                def watch(progress: Progress) -> None:
+                    nonlocal killed
+                    if show is not None:
+                        show(progress)
+                    if not killed and progress.done >= moment * self.size:
+                        killed = True
+                        cluster.members[doomed].kill()
+
+                report = download(
+                    str(hosted / (NAME + MANIFEST_SUFFIX)),
+                    self.folder / "recombined_large_file.dat",
+                    servers=cluster.urls,
+                    on_progress=watch,
+                )
+            self.say(f"4. get: server {doomed + 1} was killed at {moment:.0%}")
+        self._verify(original, Path(report.path))
+        return report
+
+    def _verify(self, original: Path, copy: Path) -> None:
+        """Compare byte for byte: independent of every hash."""
+        if original.stat().st_size != copy.stat().st_size:
+            raise VerificationError("the copy is not as long as the original")
+        with (
+            original.open("rb") as a,
+            copy.open("rb") as b,
+            self.bars("5. compare with the original") as progress,
+        ):
+            done = 0
+            while left := a.read(_COMPARED):
+                if left != b.read(_COMPARED):
+                    raise VerificationError(f"the copy differs within {_COMPARED} bytes of {done}")
+                done += len(left)
+                if progress:
+                    progress(done, self.size)
