@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -133,6 +131,8 @@ async def adownload(
 
     Cancelling the task ends the download, resumably, before the cancellation goes on.
     """
+    import asyncio  # costs as much as all else here, and most callers never need it
+
     loop = asyncio.get_running_loop()
     stop = threading.Event()
     relay: OnProgress | None = None
@@ -169,6 +169,8 @@ async def adownload(
 def _http_options(settings: Settings, tls: bool) -> HttpOptions:
     context = None
     if tls or settings.cacert:
+        import ssl
+
         try:
             context = ssl.create_default_context(cafile=settings.cacert)
         except OSError as error:

@@ -6,7 +6,6 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -50,12 +49,15 @@ def load_manifest(source: str, options: HttpOptions) -> tuple[Manifest, str]:
     Raises UsageError, ManifestError or TransportError.
     """
     if is_url(source):
+        connection = HttpConnection(options)
         try:
-            data, where = HttpConnection(options).fetch(source, MAX_MANIFEST_BYTES)
+            data, where = connection.fetch(source, MAX_MANIFEST_BYTES)
         except RequestFailed as error:
             raise TransportError(
                 f"cannot get the manifest: {error.what}", help="check the URL and the server"
             ) from None
+        finally:
+            connection.close()
         return Manifest.from_bytes(data, source), where.rpartition("/")[0] + "/"
     path = Path(source)
     try:
@@ -165,6 +167,8 @@ def resolve_fragments(fragments: Sequence[str], options: HttpOptions, retries: i
             _checked_url(url)
         elif "://" in url:
             raise UsageError(f"not supported: {url!r}", help="use http:// or https://")
+
+    from concurrent.futures import ThreadPoolExecutor
 
     def probe(url: str) -> tuple[int, str] | RegatherError:
         return _probe(url, options, retries)

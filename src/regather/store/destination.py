@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import local as ThreadLocal
 
@@ -103,6 +102,8 @@ class Destination:
 
         ``on_piece`` is called in this thread with the bytes of each piece that was looked at.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
         claims, self._claims = self._claims or {}, {}
         own = ThreadLocal()
         layout = self._layout

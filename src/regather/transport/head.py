@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, quote, urlsplit
 
 import h11
@@ -51,6 +50,8 @@ class Head:
         value = self.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
             return min(float(value[:9]), MAX_RETRY_AFTER)
+        from email.utils import parsedate_to_datetime
+
         try:
             at = parsedate_to_datetime(value).timestamp()
         except (ValueError, TypeError, OverflowError):

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import struct
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from regather.transport.base import TICK, Failure, RequestFailed
@@ -29,6 +29,9 @@ from regather.transport.head import (
     split_url,
 )
 from regather.units import MAX_SIZE
+
+if TYPE_CHECKING:
+    import ssl
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -217,7 +220,8 @@ class HttpConnection:
             try:
                 made.connect(address)
                 if scheme == "https":
-                    context = self._options.tls or ssl.create_default_context()
+                    context = self._options.tls
+                    assert context is not None
                     # TLS reads record by record, so nothing is lost by a Python time-out.
                     self._socket = context.wrap_socket(made, server_hostname=host)
                     self._socket.settimeout(TICK)
@@ -229,12 +233,12 @@ class HttpConnection:
                     made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
                 with contextlib.suppress(OSError):
                     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except ssl.SSLCertVerificationError as error:
-                self.close()
-                raise RequestFailed(
-                    Failure.FORBIDDEN, f"{where}: certificate refused ({error.verify_message})"
-                ) from None
             except OSError as error:
+                if why := getattr(error, "verify_message", ""):
+                    self.close()
+                    raise RequestFailed(
+                        Failure.FORBIDDEN, f"{where}: certificate refused ({why})"
+                    ) from None
                 last = error
                 self.close()
                 if self._aborted:
@@ -272,7 +276,7 @@ class HttpConnection:
         if self._socket is None:
             raise RequestFailed(Failure.RESET, "connection closed")
         try:
-            if isinstance(self._socket, ssl.SSLSocket):
+            if self._origin and self._origin[0] == "https":
                 count = self._fill_tls(self._socket, into)
             else:
                 count = self._socket.recv_into(into, len(into), socket.MSG_WAITALL)
@@ -292,7 +296,7 @@ class HttpConnection:
         self._heard = time.monotonic()
         return count
 
-    def _fill_tls(self, connection: ssl.SSLSocket, into: memoryview) -> int:
+    def _fill_tls(self, connection: socket.socket, into: memoryview) -> int:
         have = 0
         until = time.monotonic() + TICK
         while have < len(into):

@@ -1,0 +1,39 @@
+"""For all tests: in CI a skip is a failure, and nobody leaves threads or open files behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.hosting import Hosting
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    until = time.monotonic() + 5
+    while left := [
+        t for t in threading.enumerate() if t not in before and t.name.startswith("regather")
+    ]:
+        assert time.monotonic() < until, f"threads left behind: {left}"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def hosting() -> Iterator[Hosting]:
+    with Hosting() as running:
+        yield running

@@ -1,0 +1,241 @@
+"""Servers that lie about lengths, ranges and codings: never a wrong byte, always an end."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+import regather
+from tests.support.files import MIB, random_file
+from tests.support.hosting import Hosting
+from tests.support.rogue import Answer, Rogue, sends
+
+SIZE = 2 * MIB + 100
+QUICK = regather.Settings(timeout=0.5, connect_timeout=1, retries=1, sync=False)
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_file(tmp_path_factory.mktemp("rogue") / "file.bin", SIZE)
+
+
+@pytest.fixture
+def manifest(content: Path, tmp_path: Path) -> str:
+    regather.split(content, tmp_path / "out", fragments=1)
+    return str(tmp_path / "out" / "file.bin.regather.json")
+
+
+def ranged(data: bytes, head: bytes, *, shift: int = 0, total: str = "") -> bytes:
+    """A correct answer to a ranged GET, or one that is off in one way."""
+    if head.startswith(b"HEAD"):
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data)
+    match = re.search(rb"range: bytes=(\d+)-(\d+)", head, re.IGNORECASE)
+    assert match is not None
+    start, stop = int(match[1]) + shift, int(match[2]) + 1 + shift
+    body = data[start:stop]
+    return (
+        f"HTTP/1.1 206 Partial Content\r\nContent-Length: {len(body)}\r\n"
+        f"Content-Range: bytes {start}-{stop - 1}/{total or len(data)}\r\n\r\n"
+    ).encode() + body
+
+
+def lies(data: bytes) -> dict[str, Answer]:
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n%b"
+    packed = gzip.compress(data)
+
+    def shifted(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(ranged(data, head, shift=1))
+
+    def other_total(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(ranged(data, head, total="99"))
+
+    def claims_right_sends_wrong(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(ranged(bytes(len(data)), head))
+
+    def no_content_range(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\nhello")
+
+    def endless(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            connection.sendall(bytes(65536))
+
+    def endless_head(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            connection.sendall(b"X-A: b\r\n" * 1000)
+
+    def silent(head: bytes, connection: socket.socket) -> None:
+        connection.recv(1)
+
+    def stalls_in_the_middle(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(ranged(data, head)[:1000])
+        connection.recv(1)
+
+    def redirects_for_ever(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
+
+    def multipart(head: bytes, connection: socket.socket) -> None:
+        body = b"--B\r\nContent-Range: bytes 0-4/5\r\n\r\nhello\r\n--B--"
+        connection.sendall(
+            b"HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=B\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+
+    return {
+        "longer": sends(whole % (len(data) + 10, b"", data + bytes(10))),
+        "shorter": sends(whole % (len(data) - 10, b"", data[:-10])),
+        "cut": sends(whole % (len(data), b"", data[:1000])),
+        "web page": sends(whole % (20, b"Content-Type: text/html\r\n", b"<html>Sign in</html>")),
+        "gzip": sends(whole % (len(packed), b"Content-Encoding: gzip\r\n", packed)),
+        "short chunked": sends(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        ),
+        "broken chunked": sends(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\nhello\r\n"
+        ),
+        "not http": sends(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+        "nothing": sends(),
+        "half a head": sends(b"HTTP/1.1 200 OK\r\nContent-Le"),
+        "negative length": sends(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"),
+        "two lengths": sends(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"
+        ),
+        "416": sends(b"HTTP/1.1 416 No\r\nContent-Range: bytes */9\r\nContent-Length: 0\r\n\r\n"),
+        "204": sends(b"HTTP/1.1 204 No Content\r\n\r\n"),
+        "418": sends(b"HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n"),
+        "to a file": sends(
+            b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"
+        ),
+        "shifted": shifted,
+        "other total": other_total,
+        "claims right, sends wrong": claims_right_sends_wrong,
+        "no content-range": no_content_range,
+        "endless": endless,
+        "endless head": endless_head,
+        "silent": silent,
+        "stalls in the middle": stalls_in_the_middle,
+        "redirects for ever": redirects_for_ever,
+        "multipart": multipart,
+    }
+
+
+LIES = sorted(lies(b"x" * 5000))
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_alone_a_liar_gets_nowhere(content: Path, manifest: str, tmp_path: Path, lie: str) -> None:
+    with Rogue(lies(content.read_bytes())[lie]) as rogue:
+        began = time.monotonic()
+        with pytest.raises((regather.NotEnoughSourcesError, regather.VerificationError)) as caught:
+            regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
+        assert time.monotonic() - began < 20
+        assert len(rogue.requests) < 40
+    assert rogue.url.split("/")[2] in "\n".join(caught.value.details)
+    assert not (tmp_path / "got").exists()
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_beside_an_honest_server_a_liar_does_not_matter(
+    content: Path, manifest: str, tmp_path: Path, hosting: Hosting, lie: str
+) -> None:
+    honest = hosting.serve(tmp_path / "out")
+    with Rogue(lies(content.read_bytes())[lie]) as rogue:
+        regather.download(
+            manifest, tmp_path / "got", servers=[rogue.url, honest.url], settings=QUICK
+        )
+    assert (tmp_path / "got").read_bytes() == content.read_bytes()
+
+
+@pytest.mark.parametrize("lie", ["web page", "not http", "gzip", "silent", "418", "shifted", "cut"])
+def test_plain_fragments_from_a_liar(content: Path, tmp_path: Path, lie: str) -> None:
+    with (
+        Rogue(lies(content.read_bytes())[lie]) as rogue,
+        pytest.raises(regather.RegatherError),
+    ):
+        regather.download(
+            fragments=[rogue.url + "file_fragment_1.dat"], dest=tmp_path / "got", settings=QUICK
+        )
+    assert not (tmp_path / "got").exists()
+
+
+def test_chunked_coding_is_understood(content: Path, manifest: str, tmp_path: Path) -> None:
+    data = content.read_bytes()
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for at in range(0, len(data), 100_000):
+            some = data[at : at + 100_000]
+            connection.sendall(b"%x\r\n%b\r\n" % (len(some), some))
+        connection.sendall(b"0\r\n\r\n")
+
+    with Rogue(answer) as rogue:
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
+    assert (tmp_path / "got").read_bytes() == data
+
+
+def test_a_body_up_to_the_end_of_the_connection(
+    content: Path, manifest: str, tmp_path: Path
+) -> None:
+    data = content.read_bytes()
+    with Rogue(sends(b"HTTP/1.0 200 OK\r\n\r\n", data)) as rogue:
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
+    assert (tmp_path / "got").read_bytes() == data
+
+
+def test_redirects_are_followed_and_remembered(
+    content: Path, manifest: str, tmp_path: Path, hosting: Hosting
+) -> None:
+    real = hosting.serve(tmp_path / "out")
+    there = f"{real.url}file_fragment_1.dat".encode()
+    answer = b"HTTP/1.1 302 Found\r\nLocation: " + there + b"\r\nContent-Length: 0\r\n\r\n"
+    with Rogue(sends(answer)) as rogue:
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url])
+        assert len(rogue.requests) == 1
+    assert (tmp_path / "got").read_bytes() == content.read_bytes()
+
+
+def test_retry_after_is_honoured(content: Path, manifest: str, tmp_path: Path) -> None:
+    data = content.read_bytes()
+    times: list[float] = []
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            connection.sendall(b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+        else:
+            connection.sendall(ranged(data, head))
+
+    with Rogue(answer) as rogue:
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
+    assert times[1] - times[0] >= 1.0
+    assert (tmp_path / "got").read_bytes() == data
+
+
+def test_a_plain_fragment_that_changes_is_noticed(tmp_path: Path) -> None:
+    old, new = bytes(3 * MIB), b"x" * (3 * MIB)
+    asked = 0
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        nonlocal asked
+        if head.startswith(b"HEAD"):
+            connection.sendall(
+                b'HTTP/1.1 200 OK\r\nETag: "one"\r\nContent-Length: %d\r\n\r\n' % len(old)
+            )
+            return
+        asked += 1
+        data, tag = (old, b'"one"') if asked < 2 else (new, b'"two"')
+        reply = ranged(data, head)
+        connection.sendall(reply.replace(b"\r\n\r\n", b"\r\nETag: " + tag + b"\r\n\r\n", 1))
+
+    with Rogue(answer) as rogue, pytest.raises(regather.NotEnoughSourcesError) as caught:
+        regather.download(fragments=[rogue.url + "f.dat"], dest=tmp_path / "got", settings=QUICK)
+    assert "changed" in "\n".join(caught.value.details)
+    assert not (tmp_path / "got").exists()

@@ -1,0 +1,272 @@
+"""A modelled network in virtual time: runs the real planner with no sockets and no sleeping.
+
+Every source has a bandwidth that its connections share evenly, a latency, and a script of
+failures. The world keeps the invariants itself and breaks the run where one is violated.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from dataclasses import dataclass, field
+
+from regather.model import Fragment, Layout
+from regather.planner import (
+    Action,
+    Answered,
+    Begin,
+    Blame,
+    Cancel,
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    GiveUp,
+    Options,
+    PieceCorrupt,
+    PieceDone,
+    Planner,
+    Progress,
+    RangeIgnored,
+    Restart,
+    Start,
+    Tick,
+    Trim,
+)
+
+STALL_TIMEOUT = 15.0
+PROGRESS_SECONDS = 0.25
+
+
+@dataclass
+class Model:
+    """One source. Bandwidth in bytes a second, times in seconds."""
+
+    bandwidth: float = 50e6
+    latency: float = 0.01
+    holds: frozenset[int] | None = None
+    really_holds: frozenset[int] | None = None
+    """What it has where ``holds`` is None: the planner must find out."""
+    dies_at: float = float("inf")
+    returns_at: float = float("inf")
+    fail_rate: float = 0.0
+    corrupt_rate: float = 0.0
+    stall_rate: float = 0.0
+    ignores_ranges: bool = False
+
+    def up(self, now: float) -> bool:
+        return not self.dies_at <= now < self.returns_at
+
+
+@dataclass
+class Flight:
+    start: Start
+    end: int
+    piece: int
+    received: float = 0.0
+    since: float = 0.0
+    stalled: bool = False
+    open: bool = False
+    version: int = 0
+    looked: float = 0.0
+
+
+@dataclass
+class World:
+    layout: Layout
+    models: list[Model]
+    options: Options = field(default_factory=Options)
+    seed: int = 0
+    deadline: float = 1e5
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.now = 0.0
+        self.planner = Planner(
+            self.layout, [m.holds for m in self.models], self.options, random.Random(self.seed + 1)
+        )
+        self.flights: dict[int, Flight] = {}
+        self.queue: list[tuple[float, int, int, str, int]] = []
+        self.counter = 0
+        self.received = 0
+        self.received_by = [0] * len(self.models)
+        self.done: set[tuple[int, int]] = set()
+        self.ending: Finished | GiveUp | None = None
+        self.events = 0
+        self.corrupt_seen = [0] * len(self.models)
+
+    # -- the clock ------------------------------------------------------------------------
+
+    def at(self, when: float, what: str, request: int = -1, version: int = 0) -> None:
+        self.counter += 1
+        heapq.heappush(self.queue, (when, self.counter, request, what, version))
+
+    def run(self) -> Finished | GiveUp:
+        self.tell(Begin())
+        while self.ending is None or self.flights:
+            wake = self.planner.wake_at
+            if wake is not None and (not self.queue or wake <= self.queue[0][0]):
+                self.now = max(self.now, wake)
+                self.tell(Tick())
+                continue
+            assert self.queue, "nothing will ever happen again: the run hangs"
+            when, _, request, what, version = heapq.heappop(self.queue)
+            assert when < self.deadline, "the run does not end"
+            self.now = max(self.now, when)
+            flight = self.flights.get(request)
+            if flight is not None and flight.version == version:
+                getattr(self, "on_" + what)(request, flight)
+        return self.ending
+
+    def tell(self, event: Event) -> None:
+        self.events += 1
+        for action in self.planner.handle(event, self.now):
+            self.carry_out(action)
+
+    # -- actions --------------------------------------------------------------------------
+
+    def carry_out(self, action: Action) -> None:
+        match action:
+            case Start():
+                assert self.ending is None, "a request after the end"
+                assert 0 <= action.start < action.end <= self.layout.pieces_of(action.fragment)
+                held = self.models[action.source].holds
+                assert held is None or action.fragment in held
+                self.flights[action.request] = Flight(action, action.end, action.start)
+                same = [f for f in self.flights.values() if f.start.source == action.source]
+                assert len(same) <= self.options.connections, "too many connections"
+                assert len(self.flights) <= self.options.max_requests
+                self.open_flight(action.request)
+            case Trim(request=request, end=end):
+                flight = self.flights[request]
+                assert flight.piece < end < flight.end
+                flight.end = end
+            case Restart(request=request, end=end):
+                flight = self.flights[request]
+                flight.piece, flight.end, flight.received = 0, end, 0.0
+            case Cancel(request=request):
+                flight = self.flights[request]
+                flight.version += 1
+                self.at(self.now + 0.0005, "cancelled", request, flight.version)
+            case Finished() | GiveUp():
+                assert self.ending is None, "ended twice"
+                self.ending = action
+
+    def open_flight(self, request: int) -> None:
+        flight = self.flights[request]
+        model = self.models[flight.start.source]
+        if not model.up(self.now):
+            self.at(self.now + model.latency, "refused", request, flight.version)
+        elif model.really_holds is not None and flight.start.fragment not in model.really_holds:
+            self.at(self.now + 2 * model.latency, "missing", request, flight.version)
+        elif self.rng.random() < model.fail_rate:
+            self.at(self.now + 2 * model.latency, "refused", request, flight.version)
+        else:
+            flight.stalled = self.rng.random() < model.stall_rate
+            self.at(self.now + 2 * model.latency, "answer", request, flight.version)
+
+    def rate(self, source: int) -> float:
+        open_flights = [f for f in self.flights.values() if f.start.source == source and f.open]
+        return self.models[source].bandwidth / max(len(open_flights), 1)
+
+    def settle(self, flight: Flight) -> None:
+        if flight.open and not flight.stalled:
+            flight.received += self.rate(flight.start.source) * (self.now - flight.since)
+        flight.since = self.now
+
+    def schedule(self, request: int, flight: Flight) -> None:
+        """When will this flight's next piece be whole, if the rate stays as it is?"""
+        flight.version += 1
+        model = self.models[flight.start.source]
+        if flight.stalled:
+            self.at(self.now + STALL_TIMEOUT, "refused", request, flight.version)
+            return
+        left = self.layout.length(flight.start.fragment, flight.piece) - flight.received
+        when = self.now + max(left, 0.0) / self.rate(flight.start.source)
+        if model.dies_at <= when and model.dies_at >= self.now:
+            self.at(model.dies_at, "refused", request, flight.version)
+        elif when > flight.looked + PROGRESS_SECONDS:
+            self.at(
+                max(self.now, flight.looked + PROGRESS_SECONDS), "look", request, flight.version
+            )
+        else:
+            self.at(when, "piece", request, flight.version)
+
+    def reschedule(self, source: int) -> None:
+        for request, flight in self.flights.items():
+            if flight.start.source == source and flight.open:
+                self.schedule(request, flight)
+
+    def settle_all(self, source: int) -> None:
+        for flight in self.flights.values():
+            if flight.start.source == source:
+                self.settle(flight)
+
+    # -- what happens ---------------------------------------------------------------------
+
+    def on_answer(self, request: int, flight: Flight) -> None:
+        source = flight.start.source
+        self.settle_all(source)
+        flight.open = True
+        flight.since = flight.looked = self.now
+        if self.models[source].ignores_ranges and not flight.start.whole:
+            self.tell(RangeIgnored(request))
+        else:
+            self.tell(Answered(request))
+        self.reschedule(source)
+
+    def on_look(self, request: int, flight: Flight) -> None:
+        self.settle_all(flight.start.source)
+        flight.looked = self.now
+        self.tell(Progress(request, int(flight.received)))
+        self.reschedule(flight.start.source)
+
+    def on_piece(self, request: int, flight: Flight) -> None:
+        source, fragment, piece = flight.start.source, flight.start.fragment, flight.piece
+        self.settle_all(source)
+        size = self.layout.length(fragment, piece)
+        self.received += size
+        self.received_by[source] += size
+        flight.received = 0.0
+        flight.looked = self.now
+        already = self.planner.is_done(fragment, piece)
+        if not already and self.rng.random() < self.models[source].corrupt_rate:
+            self.corrupt_seen[source] += 1
+            del self.flights[request]
+            self.tell(PieceCorrupt(request, piece))
+        else:
+            flight.piece += 1
+            self.done.add((fragment, piece))
+            if flight.piece >= flight.end:
+                del self.flights[request]
+            self.tell(PieceDone(request, piece))
+        self.reschedule(source)
+
+    def on_refused(self, request: int, flight: Flight) -> None:
+        self.fail(request, flight, Blame.SOURCE)
+
+    def on_missing(self, request: int, flight: Flight) -> None:
+        self.fail(request, flight, Blame.FRAGMENT)
+
+    def fail(self, request: int, flight: Flight, blame: Blame) -> None:
+        self.settle_all(flight.start.source)
+        del self.flights[request]
+        self.tell(Failed(request, blame))
+        self.reschedule(flight.start.source)
+
+    def on_cancelled(self, request: int, flight: Flight) -> None:
+        self.settle_all(flight.start.source)
+        self.received += int(flight.received)
+        del self.flights[request]
+        self.tell(Cancelled(request))
+        self.reschedule(flight.start.source)
+
+
+def layout_of(sizes: list[int], piece_size: int = 1 << 20) -> Layout:
+    """A layout of fragments of the given sizes, without hashes."""
+    fragments: list[Fragment] = []
+    offset = 0
+    for n, size in enumerate(sizes, 1):
+        fragments.append(Fragment(n, f"file_fragment_{n}.dat", offset, size))
+        offset += size
+    return Layout(offset, piece_size, tuple(fragments))

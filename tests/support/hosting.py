@@ -1,0 +1,62 @@
+"""Our server on real sockets, in the test's own process: quick to start, many at once.
+
+The `die` fault ends the process, so tests of it use a Cluster of processes instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from regather.server.faults import parse_fault
+from regather.server.run import Server
+
+
+class Hosting:
+    """Servers in an event loop of their own; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="hosting")
+        self._servers: list[Server] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def serve(
+        self, path: Path, *, faults: Sequence[str] = (), seed: int = 0, port: int = 0
+    ) -> Server:
+        """Start a server; its address is ``.url``."""
+
+        async def start() -> Server:
+            server = Server(
+                path, faults=[parse_fault(f) for f in faults], fault_seed=seed, port=port
+            )
+            await server.start()
+            return server
+
+        server = asyncio.run_coroutine_threadsafe(start(), self._loop).result(20)
+        self._servers.append(server)
+        return server
+
+    def kill(self, server: Server) -> None:
+        """Break all its connections and free its port, at once."""
+        self._servers.remove(server)
+
+        async def stop() -> None:
+            await server.stop(grace=0)
+            # Aborted connections are closed by callbacks of the loop: let them run.
+            await asyncio.sleep(0.02)
+
+        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(20)
+
+    def __exit__(self, *_: object) -> None:
+        for server in list(self._servers):
+            self.kill(server)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(20)
+        self._loop.close()

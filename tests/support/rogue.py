@@ -1,0 +1,71 @@
+"""A server that answers with whatever bytes a test wants: for all that no honest server sends."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from typing import Self
+
+Answer = Callable[[bytes, socket.socket], None]
+"""Gets a request head and the connection to answer on; the connection is closed afterwards."""
+
+
+class Rogue:
+    """Accepts connections on loopback and lets ``answer`` do what it likes with each request."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        self._connections: list[socket.socket] = []
+        self.requests: list[bytes] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def _start(self, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, name="rogue")
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._connections.append(connection)
+                self._start(lambda c=connection: self._serve(c))  # type: ignore[misc]
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                more = connection.recv(65536)
+                if not more:
+                    return
+                head += more
+            self.requests.append(head)
+            self._answer(head, connection)
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+
+
+def sends(*answers: bytes) -> Answer:
+    """Sends the same bytes whatever is asked."""
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        for data in answers:
+            connection.sendall(data)
+
+    return answer
