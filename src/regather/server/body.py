@@ -96,6 +96,7 @@ class Outlet:
         done = 0
         progress = time.monotonic()
         finished: asyncio.Future[None] = self._loop.create_future()
+        timer: asyncio.TimerHandle
 
         def push() -> None:
             nonlocal done, progress
@@ -117,6 +118,16 @@ class Outlet:
             if done >= count:
                 finished.set_result(None)
 
+        def watch() -> None:
+            nonlocal timer
+            left = progress + self._timeout - time.monotonic()
+            if left > 0:
+                timer = self._loop.call_later(left, watch)
+            elif not finished.done():
+                finished.set_exception(
+                    ConnectionAbortedError(f"nothing was taken for {self._timeout:g} s")
+                )
+
         if count == 0:
             return
         push()
@@ -124,17 +135,12 @@ class Outlet:
             finished.result()
             return
         self._loop.add_writer(self._out, push)
+        timer = self._loop.call_later(self._timeout, watch)
         try:
-            while not finished.done():
-                left = progress + self._timeout - time.monotonic()
-                if left <= 0:
-                    raise ConnectionAbortedError(f"nothing was taken for {self._timeout:g} s")
-                await asyncio.wait((finished,), timeout=left)
+            await finished
         finally:
+            timer.cancel()
             self._loop.remove_writer(self._out)
-            if not finished.cancel() and not finished.cancelled():
-                finished.exception()  # seen, should the wait itself have been cancelled
-        finished.result()
 
 
 class Pacer:

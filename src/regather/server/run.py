@@ -128,7 +128,10 @@ class Server:
         if self._socket is not None:
             self._socket.close()
         self._state.stopping.set()
-        await asyncio.sleep(0)  # a request that has been read already gets its answer
+        # A request that has been read already gets its answer, and a connection that has been
+        # accepted gets to the manager: that takes the loop three rounds.
+        for _ in range(3):
+            await asyncio.sleep(0)
         manager = self._runner.server
         busy = {request.protocol for request in self._state.active.values()}
         for connection in manager.connections if manager is not None else ():
@@ -163,7 +166,8 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # `::` means every address of the machine, also those of IPv4.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.bind(address)
         bound.setblocking(False)
     except OSError as error:
