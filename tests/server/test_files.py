@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from regather.errors import RegatherError, UsageError
+from regather.server.files import Root
+
+
+def read(root: Root, target: str) -> bytes:
+    file = root.open(target)
+    try:
+        return os.read(file.descriptor, 1 << 20)
+    finally:
+        file.close()
+
+
+def test_a_folder_that_is_itself_a_link_is_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    assert read(Root(tmp_path / "link"), "/sub/deeper/nested.dat") == b"nested"
+
+
+def test_the_root_of_all_files_can_be_served(folder: Path) -> None:
+    assert read(Root(Path("/")), f"{folder.resolve()}/sub/deeper/nested.dat") == b"nested"
+
+
+def test_a_file_under_its_own_name_and_as_the_root(folder: Path, content: bytes) -> None:
+    root = Root(folder / "file.dat")
+    assert read(root, "/") == read(root, "/file.dat") == content
+    for other in ("/file.dat/", "/file.dat.gz", "/sub/deeper/nested.dat", "//", "/../file.dat"):
+        with pytest.raises(FileNotFoundError):
+            root.open(other)
+
+
+def test_a_file_the_user_named_may_be_hidden(folder: Path) -> None:
+    assert read(Root(folder / ".hidden"), "/.hidden") == b"secret"
+
+
+def test_a_date_beyond_what_http_can_say(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "far.dat"
+    path.write_bytes(b"x")
+    for seconds, date in ((2**33, "Wed, 16 Mar 2242"), (-5, "Thu, 01 Jan 1970")):
+        os.utime(path, (0, seconds))
+        file = Root(tmp_path).open("/far.dat")
+        file.close()
+        assert file.last_modified.startswith(date)
+
+
+def test_tags_tell_versions_apart(tmp_path: Path) -> None:
+    path = tmp_path / "a.dat"
+    tags = set()
+    for text, nanoseconds in ((b"x", 1), (b"x", 2), (b"xy", 2)):
+        path.write_bytes(text)
+        os.utime(path, ns=(0, nanoseconds))
+        file = Root(tmp_path).open("/a.dat")
+        file.close()
+        tags.add(file.tag)
+    assert len(tags) == 3
+
+
+def test_what_cannot_be_served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="no such"):
+        Root(folder / "nothing")
+    with pytest.raises(UsageError, match="no such"):
+        Root(folder / "file.dat" / "x")
+    with pytest.raises(UsageError, match="neither"):
+        Root(folder / "pipe.dat")
+
+    def denied(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", denied)
+    monkeypatch.setattr(os, "open", denied)
+    for path in (folder, folder / "file.dat"):
+        with pytest.raises(RegatherError, match="Permission denied") as caught:
+            Root(path)
+        assert caught.value.exit_code == 1
+
+
+def test_a_link_that_appears_after_the_check_is_not_followed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Root(folder)
+    monkeypatch.setattr(os.path, "realpath", lambda path: path)  # what a lost race looks like
+    with pytest.raises(OSError, match="symbolic links"):
+        root.open("/out.dat")
