@@ -176,12 +176,13 @@ def test_bad_faults(made: Path, spec: str) -> None:
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Any:
-    """A file system of 10 MiB; needs the right to mount."""
+def tiny_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """A file system of 10 MiB, or as many as the test says; needs the right to mount."""
+    size = getattr(request, "param", 10)
     folder = tmp_path / "tiny"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(folder)],
         capture_output=True,
         text=True,
         check=False,
@@ -204,12 +205,13 @@ def test_disk_full(tmp_path: Path, tiny_disk: Path) -> None:
     assert not any(p.is_file() for p in tiny_disk.rglob("*"))
 
 
+@pytest.mark.parametrize("tiny_disk", [40], indirect=True)
 def test_disk_full_halfway(tmp_path: Path, tiny_disk: Path, hosting: Hosting) -> None:
     """Something else takes the space while the download runs: an error, and a way to go on."""
-    large = random_file(tmp_path / "large.bin", 6 << 20)
+    large = random_file(tmp_path / "large.bin", 30 << 20)
     regather.split(large, tmp_path / "out", fragments=1)
     manifest = str(tmp_path / "out" / "large.bin.regather.json")
-    url = hosting.serve(tmp_path / "out", faults=["slow:4MB"]).url
+    url = hosting.serve(tmp_path / "out", faults=["slow:40MB"]).url
     hog = tiny_disk / "hog"
 
     def watch(progress: regather.Progress) -> None:

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -216,7 +215,7 @@ def test_a_polite_end_is_resumable(
 
 
 @pytest.fixture
-def partial(made: Split, hosting: Hosting, tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
+def partial(made: Split, hosting: Hosting, tmp_path: Path) -> tuple[Path, list[str]]:
     """A download that was stopped about half-way."""
     urls = [
         hosting.serve(made.single / f"server{n + 1}", faults=["slow:15MB"]).url for n in range(3)
