@@ -1,0 +1,174 @@
+"""Single decisions of the planner, event by event."""
+
+from __future__ import annotations
+
+import random
+
+from regather.planner import (
+    Action,
+    Answered,
+    Begin,
+    Blame,
+    Cancel,
+    Cancelled,
+    Failed,
+    Finished,
+    GiveUp,
+    Options,
+    PieceCorrupt,
+    PieceDone,
+    Planner,
+    RangeIgnored,
+    Restart,
+    Start,
+    Tick,
+    Trim,
+)
+from tests.simulation.world import layout_of
+
+MIB = 1 << 20
+
+
+def planner(
+    sizes: list[int], holdings: list[frozenset[int] | None], connections: int = 1
+) -> Planner:
+    options = Options(connections=connections, retries=2)
+    return Planner(layout_of(sizes), holdings, options, random.Random(1))
+
+
+def starts(actions: list[Action]) -> list[Start]:
+    return [a for a in actions if isinstance(a, Start)]
+
+
+def test_the_first_requests_go_to_different_fragments() -> None:
+    plan = planner([8 * MIB] * 3, [None] * 3)
+    begun = starts(plan.handle(Begin(), 0.0))
+    assert sorted(s.source for s in begun) == [0, 1, 2]
+    assert sorted(s.fragment for s in begun) == [0, 1, 2]
+
+
+def test_the_fragment_with_one_holder_is_not_left_for_the_end() -> None:
+    plan = planner([8 * MIB] * 2, [frozenset({0, 1}), frozenset({0})])
+    begun = starts(plan.handle(Begin(), 0.0))
+    assert {s.source: s.fragment for s in begun} == {0: 1, 1: 0}
+
+
+def test_after_a_failure_the_pieces_go_elsewhere_at_once() -> None:
+    plan = planner([MIB], [None, None])
+    (start,) = starts(plan.handle(Begin(), 0.0))
+    (again,) = starts(plan.handle(Failed(start.request, Blame.SOURCE), 0.1))
+    assert again.source != start.source
+    assert (again.start, again.end) == (0, 1)
+
+
+def test_a_failing_source_is_asked_again_later_each_time_and_then_given_up() -> None:
+    plan = planner([MIB], [None])
+    now = 0.0
+    (start,) = starts(plan.handle(Begin(), now))
+    for _ in range(2):
+        assert plan.handle(Failed(start.request, Blame.SOURCE), now) == []
+        assert plan.wake_at is not None
+        assert 0.05 < plan.wake_at - now < 1.6
+        now = plan.wake_at
+        (start,) = starts(plan.handle(Tick(), now))
+    assert plan.handle(Failed(start.request, Blame.SOURCE), now) == [GiveUp((0,), corrupt=False)]
+    assert plan.wake_at is None
+
+
+def test_retry_after_is_kept() -> None:
+    plan = planner([MIB], [None])
+    (start,) = starts(plan.handle(Begin(), 0.0))
+    plan.handle(Failed(start.request, Blame.BUSY, retry_after=30.0), 1.0)
+    assert plan.wake_at == 31.0
+    assert plan.handle(Tick(), 30.9) == []
+    assert len(starts(plan.handle(Tick(), 31.0))) == 1
+
+
+def test_an_absent_fragment_is_never_asked_of_the_same_source_again() -> None:
+    plan = planner([MIB], [None, None])
+    (start,) = starts(plan.handle(Begin(), 0.0))
+    (other,) = starts(plan.handle(Failed(start.request, Blame.FRAGMENT), 0.1))
+    assert other.source != start.source
+    assert plan.handle(Failed(other.request, Blame.FRAGMENT), 0.2) == [GiveUp((0,), corrupt=False)]
+
+
+def test_a_corrupt_piece_is_asked_elsewhere_and_two_end_the_source() -> None:
+    plan = planner([2 * MIB], [frozenset({0}), frozenset({0})])
+    first = {s.source: s for s in starts(plan.handle(Begin(), 0.0))}
+    assert set(first) == {0, 1}
+    plan.handle(PieceCorrupt(first[0].request, first[0].start), 0.1)
+    assert not plan.sources[0].banned
+    plan.sources[0].strikes = 2
+    assert plan.sources[0].banned
+    (rest,) = starts(plan.handle(PieceDone(first[1].request, first[1].start), 0.2))
+    assert rest.source == 1
+    assert plan.handle(PieceDone(rest.request, rest.start), 0.3)[-1] == Finished()
+
+
+def test_an_idle_source_steals_the_tail_of_a_slow_one() -> None:
+    plan = planner([16 * MIB], [frozenset({0}), frozenset({0})])
+    first = {s.source: s for s in starts(plan.handle(Begin(), 0.0))}
+    now = 0.0
+    for piece in range(first[0].start, first[0].end):  # source 0 is fast
+        now += 0.01
+        actions = plan.handle(PieceDone(first[0].request, piece), now)
+    # Source 0 takes what is free, then from source 1, which has brought nothing in that time.
+    trims: list[Trim] = [a for a in actions if isinstance(a, Trim)]
+    while not trims:
+        (mine,) = starts(actions)
+        for piece in range(mine.start, mine.end):
+            now += 0.01
+            actions = plan.handle(PieceDone(mine.request, piece), now)
+        trims = [a for a in actions if isinstance(a, Trim)]
+    (stolen,) = starts(actions)
+    assert trims == [Trim(first[1].request, stolen.start)]
+    assert stolen.source == 0
+    assert stolen.start > first[1].start
+
+
+def test_the_last_late_piece_is_hedged_and_the_loser_cancelled() -> None:
+    plan = planner([2 * MIB], [frozenset({0}), frozenset({0})])
+    first = {s.source: s for s in starts(plan.handle(Begin(), 0.0))}
+    plan.handle(Answered(first[0].request), 0.001)
+    plan.handle(PieceDone(first[0].request, first[0].start), 0.01)
+    hedges: list[Start] = []
+    for _ in range(100):
+        if hedges or plan.wake_at is None:
+            break
+        hedges = starts(plan.handle(Tick(), plan.wake_at))
+    (hedge,) = hedges
+    assert (hedge.source, hedge.start) == (0, first[1].start)
+    actions = plan.handle(PieceDone(hedge.request, hedge.start), 5.0)
+    assert actions == [Cancel(first[1].request), Finished()]
+    assert plan.handle(Cancelled(first[1].request), 5.1) == []
+
+
+def test_the_loser_of_a_hedge_may_still_be_second() -> None:
+    plan = planner([MIB], [None])
+    (start,) = starts(plan.handle(Begin(), 0.0))
+    assert plan.handle(PieceDone(start.request, 0), 1.0) == [Finished()]
+    assert plan.handle(PieceDone(start.request, 0), 1.1) == []
+
+
+def test_a_source_that_ignores_ranges_restarts_whole() -> None:
+    plan = planner([8 * MIB], [None], connections=3)
+    plan.sources[0].allowance = 3
+    requests = starts(plan.handle(Begin(), 0.0))
+    assert len(requests) == 3
+    assert plan.handle(RangeIgnored(requests[0].request), 0.1) == [Restart(requests[0].request, 8)]
+    assert plan.handle(RangeIgnored(requests[1].request), 0.1) == [Cancel(requests[1].request)]
+
+
+def test_what_was_done_before_is_not_fetched() -> None:
+    plan = planner([4 * MIB], [None])
+    plan.already_done([(0, 0), (0, 1), (0, 3), (0, 3)])
+    assert plan.pieces_left == 1
+    (start,) = starts(plan.handle(Begin(), 0.0))
+    assert (start.start, start.end) == (2, 3)
+    assert plan.handle(PieceDone(start.request, 2), 0.1) == [Finished()]
+
+
+def test_all_done_before() -> None:
+    plan = planner([MIB], [None])
+    plan.already_done([(0, 0)])
+    assert plan.handle(Begin(), 0.0) == [Finished()]

@@ -1,0 +1,40 @@
+"""Runs behave as the set of numbers that they stand for."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regather.planner.pieces import Runs
+
+OPERATIONS = st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 40)), max_size=40)
+
+
+@given(OPERATIONS)
+def test_runs_are_a_set(operations: list[tuple[bool, int, int]]) -> None:
+    runs = Runs()
+    numbers: set[int] = set()
+    for adds, start, end in operations:
+        if adds:
+            runs.add(start, end)
+            numbers |= set(range(start, end))
+        else:
+            runs.remove(start, end)
+            numbers -= set(range(start, end))
+        flat = [n for a, b in runs for n in range(a, b)]
+        assert flat == sorted(numbers)
+        assert runs.count == len(numbers)
+        assert bool(runs) == bool(numbers)
+        bounds = list(runs)
+        assert all(x[1] < y[0] for x, y in pairwise(bounds))
+
+
+def test_repr_reads_well() -> None:
+    runs = Runs()
+    runs.add(0, 3)
+    runs.add(7, 8)
+    assert repr(runs) == "Runs(0-2, 7-7)"
+    runs.clear()
+    assert list(runs) == []

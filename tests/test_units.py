@@ -1,0 +1,79 @@
+"""Sizes, rates, durations, names."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regather.errors import UsageError
+from regather.names import flaw_of, suffixed
+from regather.units import format_duration, format_rate, format_size, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("17", 17),
+        ("100MB", 100_000_000),
+        ("100MiB", 100 << 20),
+        ("1.5GiB", 3 << 29),
+        ("2k", 2000),
+        ("2 Kib", 2048),
+        (" 1tb ", 10**12),
+        ("0.5KB", 500),
+        ("1EiB", None),
+        ("1024PiB", 1 << 60),
+        ("1025PiB", None),
+        ("0.3", None),
+        ("1..5M", None),
+        ("MB", None),
+        ("１MB", None),
+    ],
+)
+def test_parse_size(text: str, size: int | None) -> None:
+    if size is None:
+        with pytest.raises(UsageError):
+            parse_size(text)
+    else:
+        assert parse_size(text) == size
+
+
+@given(st.text())
+def test_parse_size_never_fails_otherwise(text: str) -> None:
+    told = ""
+    try:
+        assert parse_size(text) >= 0
+    except UsageError as error:
+        told = str(error)
+    assert "\n" not in told
+
+
+def test_for_people() -> None:
+    assert format_size(0) == "0 B"
+    assert format_size(1536) == "1.5 KiB"
+    assert format_size(1 << 60) == "1024.0 PiB"
+    assert format_rate(2.0**20) == "1.0 MiB/s"
+    assert format_duration(0.4231) == "0.42 s"
+    assert format_duration(65) == "1:05"
+    assert format_duration(7384) == "2:03:04"
+
+
+@given(st.text(min_size=1), st.sampled_from([".regather-part", ".regather.json"]))
+def test_a_suffixed_name_fits(name: str, suffix: str) -> None:
+    if flaw_of(name):
+        return
+    made = suffixed(name, suffix)
+    assert made.endswith(suffix)
+    assert len(made.encode()) <= 255
+
+
+def test_long_names_stay_apart() -> None:
+    one, two = "ä" * 120 + "1" * 15, "ä" * 120 + "1" * 14 + "2"
+    assert suffixed(one, ".regather-part") != suffixed(two, ".regather-part")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\0", "\x7f", "\ud800", "x" * 256])
+def test_names_that_are_not_plain(name: str) -> None:
+    assert flaw_of(name)
