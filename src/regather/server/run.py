@@ -123,15 +123,20 @@ class Server:
         """Accept nothing more, let responses finish for ``grace`` seconds, then break them off."""
         for timer in self._timers:
             timer.cancel()
-        if self._listener is not None:
-            self._listener.close()
-        if self._socket is not None:
-            self._socket.close()
+        loop = asyncio.get_running_loop()
+        for listening in self._listener.sockets if self._listener is not None else ():
+            # Closed at once, the listener would let connections leak that the loop has accepted
+            # and not yet attached to it.
+            loop.remove_reader(listening.fileno())
         self._state.stopping.set()
         # A request that has been read already gets its answer, and a connection that has been
         # accepted gets to the manager: that takes the loop three rounds.
         for _ in range(3):
             await asyncio.sleep(0)
+        if self._listener is not None:
+            self._listener.close()
+        if self._socket is not None:
+            self._socket.close()
         manager = self._runner.server
         busy = {request.protocol for request in self._state.active.values()}
         for connection in manager.connections if manager is not None else ():
