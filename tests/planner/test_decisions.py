@@ -97,9 +97,8 @@ def test_a_corrupt_piece_is_asked_elsewhere_and_two_end_the_source() -> None:
     first = {s.source: s for s in starts(plan.handle(Begin(), 0.0))}
     assert set(first) == {0, 1}
     plan.handle(PieceCorrupt(first[0].request, first[0].start), 0.1)
-    assert not plan.sources[0].banned
+    assert plan.sources[0].strikes == 1
     plan.sources[0].strikes = 2
-    assert plan.sources[0].banned
     (rest,) = starts(plan.handle(PieceDone(first[1].request, first[1].start), 0.2))
     assert rest.source == 1
     assert plan.handle(PieceDone(rest.request, rest.start), 0.3)[-1] == Finished()

@@ -88,7 +88,15 @@ def test_a_lying_source_is_asked_for_few_pieces_only() -> None:
     world = World(layout_of([64 * MIB]), models)
     assert world.run() == Finished()
     assert world.corrupt_seen[0] <= 4  # two, and what was in flight when it was found out
-    assert world.planner.sources[0].banned
+    assert world.planner.sources[0].distrusted
+
+
+def test_a_lying_source_is_the_last_resort() -> None:
+    """Its good pieces are as good as any: with nobody else, the file is still had whole."""
+    models = [Model(corrupt_rate=0.3), Model(dies_at=0.3)]
+    world = World(layout_of([64 * MIB]), models)
+    assert world.run() == Finished()
+    assert world.corrupt_seen[0] > 2
 
 
 def test_only_lies_end_with_the_reason() -> None:

@@ -257,7 +257,7 @@ class _Run:
         health = self._planner.sources[source]
         layout = self._target.layout
         held = self._target.sources[source].fragments
-        if health.banned:
+        if health.distrusted:
             return "corrupt"
         if len(health.absent) == (len(layout.fragments) if held is None else len(held)):
             return "unused"

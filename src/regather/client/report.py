@@ -16,7 +16,7 @@ class SourceProgress:
     url: str
     state: State
     """active: sends; idle: has nothing to send; waiting: failed, will be asked again; unused: has
-    no fragment that is needed; corrupt: sent wrong bytes, is asked no more; failed: gave up."""
+    no fragment that is needed; corrupt: sent wrong bytes, is the last resort; failed: gave up."""
     received: int
     """Bytes so far."""
     rate: float

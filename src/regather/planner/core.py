@@ -69,7 +69,8 @@ class Planner:
         self._options = options or Options()
         self._rng = rng or random.Random()
         limit = self._options.connections
-        self._state = State(layout, holdings, [Health(limit) for _ in holdings])
+        retries = self._options.retries
+        self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
         self._next_id = 0
         self._over = False
         self.wake_at: float | None = None
@@ -181,9 +182,9 @@ class Planner:
         self._end(request)
         if request.cancelled:
             return
-        health.strikes += 1
+        health.lied()
         state.suspects.setdefault((request.fragment, piece), set()).add(request.source)
-        if health.banned:
+        if health.distrusted:
             for other in list(state.requests.values()):
                 if other.source == request.source:
                     self._cancel(other, actions)
@@ -250,7 +251,7 @@ class Planner:
             self._over = True
             actions.append(self._give_up())
             return
-        times = [h.retry_at for h in state.sources if not h.banned and h.retry_at > now]
+        times = [h.retry_at for h in state.sources if h.retry_at > now]
         if idle and state.requests:
             times.append(now + _LOOK_AGAIN)
         self.wake_at = min(times, default=None)
@@ -290,7 +291,7 @@ class Planner:
         missing = tuple(f for f, free in enumerate(self._state.free) if free)
         held = self._state.holdings
         corrupt = any(
-            h.banned and ((own := held[s]) is None or any(f in own for f in missing))
+            h.distrusted and ((own := held[s]) is None or any(f in own for f in missing))
             for s, h in enumerate(self._state.sources)
         )
         return GiveUp(missing, corrupt)

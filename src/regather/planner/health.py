@@ -14,7 +14,7 @@ PATIENT_LATENCY = 0.02
 FAST_CONNECTION = 100e6
 """Bytes a second at which a connection is limited by the machine: more of them gain nothing."""
 MAX_STRIKES = 2
-"""A source that sent this many corrupt pieces is asked no more."""
+"""A source that sent this many corrupt pieces is asked only for what nobody else can send."""
 
 
 @dataclass(slots=True)
@@ -32,6 +32,9 @@ class Health:
     failures: int = 0
     """In a row, since the last good piece."""
     strikes: int = 0
+    """Corrupt pieces in all."""
+    lies: int = 0
+    """Corrupt pieces in a row, since the last good one."""
     retry_at: float = 0.0
     ignores_ranges: bool = False
     absent: set[int] = field(default_factory=set)
@@ -39,16 +42,16 @@ class Health:
     pieces: int = 0
 
     @property
-    def banned(self) -> bool:
-        """Whether it sent wrong bytes too often to be asked again."""
+    def distrusted(self) -> bool:
+        """Whether it sent wrong bytes more than once: the last resort from then on."""
         return self.strikes >= MAX_STRIKES
 
     def has_slot(self, now: float) -> bool:
         """Whether one more request may go to it now."""
-        if self.banned or now < self.retry_at:
+        if now < self.retry_at:
             return False
         # After a failure one request probes before the others follow.
-        return self.active < (1 if self.failures else self.allowance)
+        return self.active < (1 if self.failures or self.distrusted else self.allowance)
 
     def answered(self, seconds: float) -> None:
         """It began to answer ``seconds`` after the request."""
@@ -60,10 +63,15 @@ class Health:
         """One good piece of ``size`` bytes took ``seconds`` on one connection; 0: not measured."""
         if size:
             self.rate = self._smooth(self.rate, size / max(seconds, 1e-6))
-        self.failures = 0
+        self.failures = self.lies = 0
         self.pieces += 1
         if self.rate < FAST_CONNECTION and self.allowance < self.limit:
             self.allowance += 1
+
+    def lied(self) -> None:
+        """It sent a corrupt piece."""
+        self.strikes += 1
+        self.lies += 1
 
     def failed(self, now: float, retry_after: float | None, rng: random.Random) -> None:
         """A request failed: wait, longer each time, by a random share to spread the retries."""

@@ -108,6 +108,8 @@ def _others_can(state: State, fragment: int, but: set[int]) -> bool:
 
 def _run_length(state: State, source: int) -> int:
     """Longest sensible request in pieces, by the source's rate."""
+    if state.sources[source].strikes:
+        return 1  # no more is at stake than one piece
     rate = state.sources[source].rate
     size = min(MAX_RUN_BYTES, rate * RUN_SECONDS) if rate else FIRST_RUN_BYTES
     return max(1, int(size / state.layout.piece_size))
@@ -115,7 +117,7 @@ def _run_length(state: State, source: int) -> int:
 
 def _fair_share(state: State, pieces: int) -> int:
     """At most half of what would be this connection's share of the rest."""
-    slots = sum(h.allowance for h in state.sources if not h.failures and not h.banned)
+    slots = sum(h.allowance for h in state.sources if not h.failures and not h.distrusted)
     return max(1, pieces // (2 * max(slots, 1)))
 
 

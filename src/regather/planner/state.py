@@ -39,6 +39,8 @@ class State:
     holdings: Sequence[frozenset[int] | None]
     """By source: the positions of the fragments that it holds; None where it must be asked."""
     sources: list[Health]
+    retries: int
+    """Failures, or lies, in a row that are borne from a source."""
     free: list[Runs] = field(init=False)
     """By fragment: the pieces that are neither done nor in flight."""
     done: list[bytearray] = field(init=False)
@@ -61,11 +63,21 @@ class State:
 
     def can_serve(self, source: int, fragment: int) -> bool:
         """Whether a source is worth asking for a fragment, at some time."""
-        health = self.sources[source]
-        if health.banned or fragment in health.absent:
+        if not self._may_have(source, fragment):
             return False
+        health = self.sources[source]
+        if not health.distrusted:
+            return True
+        # Everything is verified, so even a liar harms nobody but itself: it is asked where no
+        # other could help, as long as it sends something good at times.
+        return health.lies <= self.retries and not any(
+            not other.distrusted and not other.failures and self._may_have(s, fragment)
+            for s, other in enumerate(self.sources)
+        )
+
+    def _may_have(self, source: int, fragment: int) -> bool:
         held = self.holdings[source]
-        return held is None or fragment in held
+        return fragment not in self.sources[source].absent and (held is None or fragment in held)
 
     def undone(self, fragment: int, start: int, end: int) -> Iterator[Run]:
         """The runs of pieces in ``start`` up to ``end`` that are not done."""

@@ -1,0 +1,222 @@
+"""The commands as a user calls them: what they print, and to where."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import regather as package
+from regather.cli import COMMANDS
+from tests.support.files import random_file
+from tests.support.files import regather as run
+from tests.support.hosting import Hosting
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    random_file(tmp_path / "file.bin", 3_500_000)
+    package.split(tmp_path / "file.bin", tmp_path / "out", servers=2)
+    return tmp_path
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout == f"regather {package.__version__}\n"
+    overview = run("--help").stdout
+    for command in COMMANDS:
+        assert f"\n    {command} " in overview
+        told = run(command, "--help").stdout
+        assert "examples:\n" in told
+        assert "exit codes:" in told
+
+
+def test_version_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from regather.cli import main; main(['--version']); "
+        "print([m for m in ('asyncio', 'aiohttp', 'rich', 'h11', 'msgspec', 'blake3', 'ssl') "
+        "if m in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.endswith("[]\n")
+
+
+def test_generate_is_exact_and_repeatable(tmp_path: Path) -> None:
+    for size in (0, 1, 12345, 1_000_003, 3_000_000):
+        path = tmp_path / f"{size}.txt"
+        assert run("generate", path, "--size", str(size)).returncode == 0
+        assert path.stat().st_size == size
+    text = (tmp_path / "3000000.txt").read_bytes()
+    assert text[:12345] == (tmp_path / "12345.txt").read_bytes()
+    assert text[: 10**6] == text[1_000_003:2_000_003], "the text repeats"
+    assert text.isascii()
+    assert len(set(re.findall(rb"[A-Za-z]+", text))) > 50
+    other = run("generate", tmp_path / "other", "--size", "10KB", "--seed", "9", "--json")
+    assert json.loads(other.stdout)["size"] == 10_000
+    assert other.stderr == ""
+    assert (tmp_path / "other").read_bytes() != text[:10_000]
+
+
+def test_split_tells_what_it_did(tmp_path: Path) -> None:
+    random_file(tmp_path / "f", 5000)
+    told = run("split", tmp_path / "f", "--out", tmp_path / "o", "--sha256", "--json")
+    found = json.loads(told.stdout)
+    assert [f["size"] for f in found["fragments"]] == [1667, 1667, 1666]
+    manifest = package.Manifest.from_bytes(Path(found["manifest"]).read_bytes())
+    assert manifest.digest == found["digest"]
+    import hashlib
+
+    assert manifest.sha256 == hashlib.sha256((tmp_path / "f").read_bytes()).hexdigest()
+    human = run("split", tmp_path / "f", "--out", tmp_path / "o", "--force", "--chunk-size", "2KB")
+    assert "into 3 fragments" in human.stdout
+    assert human.stderr == ""
+    assert run("split", tmp_path / "f", "--out", tmp_path / "o2", "-q").stdout == ""
+
+
+def test_a_new_split_leaves_no_old_fragments(tmp_path: Path) -> None:
+    random_file(tmp_path / "f", 5000)
+    package.split(tmp_path / "f", tmp_path / "o", fragments=9)
+    (tmp_path / "o" / "file_fragment_10.txt").write_bytes(b"mine")
+    package.split(tmp_path / "f", tmp_path / "o", fragments=2, force=True)
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [
+        "f.regather.json",
+        "file_fragment_1.dat",
+        "file_fragment_10.txt",
+        "file_fragment_2.dat",
+    ]
+
+
+def test_replicas_never_share_a_server(tmp_path: Path) -> None:
+    random_file(tmp_path / "f", 5000)
+    at = [f"http://h{n}.example/d" for n in range(4)]
+    manifest = package.split(
+        tmp_path / "f", tmp_path / "o", fragments=10, servers=4, replicas=3, at=at
+    )
+    for n in range(1, 11):
+        holders = [
+            s for s in range(1, 5) if (tmp_path / f"o/server{s}/file_fragment_{n}.dat").exists()
+        ]
+        assert len(holders) == 3
+        assert holders == [
+            i + 1 for i, s in enumerate(manifest.sources) if n in (s.fragments or ())
+        ]
+    for s in range(1, 5):
+        copy = (tmp_path / f"o/server{s}/f.regather.json").read_bytes()
+        assert copy == (tmp_path / "o/f.regather.json").read_bytes()
+
+
+def test_info(made: Path) -> None:
+    manifest = made / "out" / "file.bin.regather.json"
+    human = run("info", manifest).stdout
+    assert "file_fragment_3.dat" in human
+    assert "3500000" in human
+    found = json.loads(run("info", manifest, "--json").stdout)
+    assert [f["offset"] for f in found["fragments"]] == [0, 1166667, 2333334]
+
+
+def test_get_reports(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / "out" / f"server{n}", faults=["slow:2MB"]).url for n in (1, 2)]
+    command = ["get", str(made / "out" / "file.bin.regather.json")]
+    command += [word for url in urls for word in ("--server", url)]
+    human = run(*command, "-o", made / "a")
+    assert "verified" in human.stdout
+    assert all(url in human.stdout for url in urls)
+    lines = human.stderr.splitlines()
+    assert lines
+    assert all(re.match(r"downloading a: \d+ % of 3\.3 MiB, ", line) for line in lines)
+    found = [
+        json.loads(line) for line in run(*command, "-o", made / "b", "--json").stdout.splitlines()
+    ]
+    assert found[-1]["event"] == "done"
+    assert found[-1]["size"] == 3_500_000
+    assert {s["url"] for s in found[-1]["sources"]} == set(urls)
+    assert all(f["event"] == "progress" for f in found[:-1])
+    quiet = run(*command, "-o", made / "c", "--quiet")
+    assert (quiet.stdout, quiet.stderr) == ("", "")
+    assert (made / "a").read_bytes() == (made / "file.bin").read_bytes()
+
+
+def test_get_from_the_folder_beside_the_manifest(made: Path) -> None:
+    """With no server named, a local split is put together again."""
+    told = run("get", "out/file.bin.regather.json", "-o", "again.bin", cwd=made)
+    assert told.returncode == 0, told.stderr
+    assert (made / "again.bin").read_bytes() == (made / "file.bin").read_bytes()
+
+
+def test_get_takes_a_folder_as_destination_and_as_server(made: Path) -> None:
+    (made / "into").mkdir()
+    servers = ("--server", made / "out" / "server1", "--server", made / "out" / "server2")
+    assert (
+        run("get", made / "out/file.bin.regather.json", *servers, "-o", made / "into").returncode
+        == 0
+    )
+    assert (made / "into" / "file.bin").read_bytes() == (made / "file.bin").read_bytes()
+
+
+def test_plain_fragments_by_address_and_port(made: Path, hosting: Hosting) -> None:
+    files = [next((made / "out").rglob(f"file_fragment_{n}.dat")) for n in (1, 2, 3)]
+    servers = [hosting.serve(path) for path in files]  # one fragment a server and port
+    fragments = [
+        word
+        for server, path in zip(servers, files, strict=True)
+        for word in ("--fragment", f"127.0.0.1:{server.port}/{path.name}")
+    ]
+    told = run("get", *fragments, cwd=made)
+    assert told.returncode == 0, told.stderr
+    assert "NOT verified" in told.stderr
+    assert "NOT verified" in told.stdout
+    content = (made / "recombined_large_file.dat").read_bytes()
+    assert content == (made / "file.bin").read_bytes()
+
+
+def test_limit_rate(made: Path, hosting: Hosting) -> None:
+    url = hosting.serve(made / "out" / "server1").url
+    other = hosting.serve(made / "out" / "server2").url
+    began = time.monotonic()
+    told = run(
+        "get", made / "out/file.bin.regather.json", "--server", url, "--server", other,
+        "-o", made / "x", "--limit-rate", "2MB",
+    )  # fmt: skip
+    assert told.returncode == 0
+    assert time.monotonic() - began >= 1.6
+
+
+def test_cluster_says_how_to_get(made: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regather", "cluster", str(made / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(5)]
+    ready = lines[3].split()
+    assert ready[:2] == ["regather", "get"]
+    told = run(*ready[1:], "-o", made / "copy")
+    assert told.returncode == 0, told.stderr
+    assert (made / "copy").read_bytes() == (made / "file.bin").read_bytes()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert errors == ""
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_demo(tmp_path: Path, seed: str) -> None:
+    told = run("demo", "--size", "60MB", "--rate", "20MB", "--seed", seed, "--dir", tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "Identical to the original" in told.stdout
+    assert "was killed at" in told.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_needs_space(tmp_path: Path) -> None:
+    told = run("demo", "--size", "500TB", "--dir", tmp_path)
+    assert told.returncode == 1
+    assert "are needed" in told.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,189 @@
+"""The Python interface, synchronous and not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+import regather
+from tests.support.files import random_file
+from tests.support.hosting import Hosting
+from tests.support.nginx import Nginx, find_nginx
+from tests.support.tls import issue
+
+SIZE = 6_000_000
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    random_file(tmp_path / "file.bin", SIZE)
+    regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2)
+    return tmp_path
+
+
+def manifest(made: Path) -> str:
+    return str(made / "out" / "file.bin.regather.json")
+
+
+def test_everything_public_is_there() -> None:
+    for name in regather.__all__:
+        assert getattr(regather, name) is not None
+    assert dir(regather) == regather.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = regather.nothing
+
+
+def test_progress_rises_to_the_whole(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / f"out/server{n}", faults=["slow:10MB"]).url for n in (1, 2)]
+    seen: list[regather.Progress] = []
+    report = regather.download(manifest(made), made / "x", servers=urls, on_progress=seen.append)
+    done = [p.done for p in seen]
+    assert done == sorted(done)
+    assert seen[-1].phase == "finishing"
+    assert seen[-1].done == SIZE == report.size
+    assert {s.url for s in seen[0].sources} == set(urls)
+    assert sum(s.useful for s in report.sources) == SIZE
+    assert report.verified
+    assert report.digest == regather.Manifest.from_bytes(Path(manifest(made)).read_bytes()).digest
+
+
+def test_an_error_in_the_callback_ends_the_download_resumably(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / f"out/server{n}", faults=["slow:4MB"]).url for n in (1, 2)]
+
+    def broken(progress: regather.Progress) -> None:
+        if progress.done:
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        regather.download(manifest(made), made / "x", servers=urls, on_progress=broken)
+    assert not (made / "x").exists()
+    assert regather.download(manifest(made), made / "x", servers=urls).resumed > 0
+
+
+def test_async(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / f"out/server{n}").url for n in (1, 2)]
+    seen: list[int] = []
+
+    async def main() -> None:
+        thread = threading.get_ident()
+
+        def progress(moment: regather.Progress) -> None:
+            assert threading.get_ident() == thread
+            seen.append(moment.done)
+
+        both = await asyncio.gather(
+            regather.adownload(manifest(made), made / "a", servers=urls, on_progress=progress),
+            regather.adownload(manifest(made), made / "b", servers=urls),
+        )
+        assert [r.size for r in both] == [SIZE, SIZE]
+
+    asyncio.run(main())
+    assert seen
+    assert (made / "a").read_bytes() == (made / "b").read_bytes()
+
+
+def test_async_cancellation_is_resumable(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / f"out/server{n}", faults=["slow:2MB"]).url for n in (1, 2)]
+
+    async def main() -> None:
+        started = asyncio.Event()
+
+        def progress(moment: regather.Progress) -> None:
+            if moment.done:
+                started.set()
+
+        task = asyncio.create_task(
+            regather.adownload(manifest(made), made / "x", servers=urls, on_progress=progress)
+        )
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert not (made / "x").exists()
+    report = regather.download(manifest(made), made / "x", servers=urls)
+    assert report.resumed > 0
+    assert report.resumed + report.received == SIZE
+
+
+def test_no_descriptor_is_left_open(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / f"out/server{n}").url for n in (1, 2)]
+
+    def mine() -> set[str]:
+        """Open files and sockets, without the servers' own in this process."""
+        found = set()
+        for number in os.listdir("/proc/self/fd"):
+            try:
+                target = os.readlink(f"/proc/self/fd/{number}")
+            except OSError:
+                continue
+            if str(made) in target:
+                found.add(target)
+        return found
+
+    regather.download(manifest(made), made / "x", servers=urls)
+    with pytest.raises(regather.DestinationExistsError):
+        regather.download(manifest(made), made / "x", servers=urls)
+    with pytest.raises(regather.NotEnoughSourcesError):
+        regather.download(manifest(made), made / "y", servers=[urls[0]])
+    assert mine() == set()
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(regather.UsageError, match="connections"):
+        regather.Settings(connections=0)
+    with pytest.raises(regather.UsageError, match="retries"):
+        regather.Settings(retries=-1)
+    with pytest.raises(regather.UsageError, match="either"):
+        regather.download()
+    with pytest.raises(regather.UsageError, match="cacert"):
+        regather.download("https://h/x", settings=regather.Settings(cacert="/no/such/file"))
+
+
+@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+def test_tls(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "pki").mkdir()
+    files = issue(tmp_path / "pki")
+    with (
+        Nginx(made / "out/server1", tls=files) as one,
+        Nginx(made / "out/server2", tls=files) as two,
+    ):
+        urls = [one.url, two.url]
+        assert all(url.startswith("https://") for url in urls)
+        trusting = regather.Settings(cacert=str(files.authority), retries=0)
+        report = regather.download(manifest(made), made / "x", servers=urls, settings=trusting)
+        assert report.verified
+        assert (made / "x").read_bytes() == (made / "file.bin").read_bytes()
+        # By URL, and with nobody who vouches for the certificate.
+        regather.download(
+            one.url + "file.bin.regather.json", made / "y", servers=urls, settings=trusting
+        )
+        with pytest.raises(regather.NotEnoughSourcesError) as caught:
+            regather.download(
+                manifest(made), made / "z", servers=urls, settings=regather.Settings(retries=0)
+            )
+        assert "certificate refused" in "\n".join(caught.value.details)
+
+
+@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+def test_https_is_never_left_for_http(made: Path, tmp_path: Path, hosting: Hosting) -> None:
+    plain = hosting.serve(made / "out" / "server1")
+    (tmp_path / "pki").mkdir()
+    files = issue(tmp_path / "pki")
+    extra = f"location / {{ return 302 {plain.url}$uri; }}"
+    with (
+        Nginx(made / "out/server1", tls=files, extra=extra) as secure,
+        pytest.raises(regather.NotEnoughSourcesError) as caught,
+    ):
+        regather.download(
+            manifest(made),
+            made / "x",
+            servers=[secure.url],
+            settings=regather.Settings(cacert=str(files.authority), retries=0),
+        )
+    assert "from https to http: refused" in "\n".join(caught.value.details)
