@@ -14,7 +14,6 @@ from bench.process import measure
 from bench.scratch import Scratch
 from bench.tools import Tool
 
-
 _ZEROS = bytes(8 * MIB)
 _MOST_WARM = 1200 * MIB
 

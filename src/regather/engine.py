@@ -40,7 +40,7 @@ from regather.planner import (
     Trim,
 )
 from regather.store import Destination
-from regather.transport import TICK, Connection, Failure, RequestFailed
+from regather.transport import TICK, Connection, Failure, RequestFailed, locate
 
 _JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
@@ -318,7 +318,7 @@ class Engine:
         tally = self.tallies[start.source]
         first, last = self._layout.span(start.fragment, start.start, start.end)
         ranged = connection.request(
-            source.objects.get(fragment.index) or source.url + fragment.name,
+            source.objects.get(fragment.index) or locate(source.url, fragment.name),
             first,
             last,
             fragment.size,

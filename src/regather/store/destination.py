@@ -16,7 +16,7 @@ from threading import local as ThreadLocal
 from regather.digest import piece_hash
 from regather.errors import DestinationExistsError, RegatherError, StorageError, UsageError
 from regather.model import Layout
-from regather.names import suffixed
+from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
 from regather.store.platform import preallocate, publish, sync_folder
 from regather.units import format_size
@@ -183,12 +183,12 @@ def _exists(path: Path) -> RegatherError:
 def check_destination(path: Path, *, force: bool) -> None:
     """Raise UsageError where ``path`` cannot become a file, or exists and may not be replaced."""
     flaw = ""
-    if path.is_dir():
+    if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
+        flaw = "the name is longer than 255 bytes"
+    elif path.is_dir():
         flaw = "is a folder, not a file"
     elif not path.parent.is_dir():
         flaw = f"the folder {str(path.parent)!r} does not exist"
-    elif len(os.fsencode(path.name)) > 255:
-        flaw = "the name is longer than 255 bytes"
     elif not os.access(path.parent, os.W_OK | os.X_OK):
         flaw = f"the folder {str(path.parent)!r} may not be written to"
     if flaw:

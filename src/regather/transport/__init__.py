@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from regather.transport.base import TICK, Connection, Failure, RequestFailed
 from regather.transport.http import HttpConnection, HttpOptions
 from regather.transport.local import LocalConnection
@@ -15,6 +17,7 @@ __all__ = [
     "LocalConnection",
     "RequestFailed",
     "is_url",
+    "locate",
     "open_connection",
 ]
 
@@ -22,6 +25,11 @@ __all__ = [
 def is_url(target: str) -> bool:
     """Whether ``target`` is reached over the network (else it is a local path)."""
     return target.lower().startswith(("http://", "https://"))
+
+
+def locate(base: str, name: str) -> str:
+    """Where a fragment of this name is at a source: names are percent-encoded in URLs."""
+    return base + (quote(name, safe="") if is_url(base) else name)
 
 
 def open_connection(url: str, options: HttpOptions) -> Connection:

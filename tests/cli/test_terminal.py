@@ -1,0 +1,59 @@
+"""Live progress, as it shows on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import regather
+from tests.support.files import random_file
+from tests.support.hosting import Hosting
+
+
+def on_a_terminal(*arguments: str | Path) -> tuple[int, str]:
+    """Run the command with its standard error on a terminal; return exit code and what it shows."""
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regather", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        env=environment,
+    )
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end was closed
+        while data := os.read(master, 65536):
+            shown += data
+    os.close(master)
+    process.communicate(timeout=30)
+    return process.returncode, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def test_get_shows_every_source_and_the_total(tmp_path: Path, hosting: Hosting) -> None:
+    random_file(tmp_path / "file.bin", 4_000_000)
+    regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2)
+    urls = [hosting.serve(tmp_path / f"out/server{n}", faults=["slow:2MB"]).url for n in (1, 2)]
+    servers = [word for url in urls for word in ("--server", url)]
+    manifest = tmp_path / "out/file.bin.regather.json"
+    code, shown = on_a_terminal("get", manifest, *servers, "-o", tmp_path / "got")
+    assert code == 0, shown
+    assert "Traceback" not in shown
+    for word in ("source", "state", "rate", "errors", "active", "left", "of 3.8 MiB", *urls):
+        assert word in shown, word
+
+
+def test_long_steps_show_a_bar(tmp_path: Path) -> None:
+    code, shown = on_a_terminal("generate", tmp_path / "x", "--size", "50MB")
+    assert code == 0
+    assert "writing x" in shown
+    code, shown = on_a_terminal("split", tmp_path / "x", "--out", tmp_path / "o")
+    assert code == 0
+    assert "splitting x" in shown
+    code, shown = on_a_terminal("split", tmp_path / "x", "--out", tmp_path / "o2", "--quiet")
+    assert (code, shown) == (0, "")

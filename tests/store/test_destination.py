@@ -1,0 +1,123 @@
+"""The destination: what is claimed, what is found again, what is never overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regather.digest import piece_hash
+from regather.errors import DestinationExistsError, StorageError, UsageError
+from regather.model import HASH_SIZE, Fragment, Layout
+from regather.store import Destination
+
+PIECE = 1 << 10
+CONTENT = bytes(range(256)) * 10  # two and a half pieces
+IDENTITY = b"i" * HASH_SIZE
+
+
+def layout(hashed: bool = True) -> Layout:
+    pieces = [CONTENT[at : at + PIECE] for at in range(0, len(CONTENT), PIECE)]
+    hashes = b"".join(map(piece_hash, pieces)) if hashed else b""
+    return Layout(len(CONTENT), PIECE, (Fragment(1, "f", 0, len(CONTENT), hashes),))
+
+
+def place(destination: Destination, number: int) -> None:
+    data = memoryview(CONTENT)[number * PIECE : (number + 1) * PIECE]
+    destination.place(number, number * PIECE, data, piece_hash(data))
+
+
+def test_in_any_order_to_the_final_name(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    destination = Destination(path, layout(), IDENTITY)
+    assert not destination.resumed
+    for number in (2, 0, 1):
+        assert not path.exists()
+        place(destination, number)
+    destination.finish()
+    assert path.read_bytes() == CONTENT
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_what_was_there_is_found_again(tmp_path: Path, hashed: bool) -> None:
+    first = Destination(tmp_path / "x", layout(hashed), IDENTITY)
+    place(first, 0)
+    place(first, 2)
+    first.close()
+    second = Destination(tmp_path / "x", layout(hashed), IDENTITY)
+    assert second.resumed
+    looked: list[int] = []
+    assert second.recover(looked.append) == [0, 2]
+    assert sorted(looked) == [512, 1024]
+    second.close()
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_claim_is_not_believed(tmp_path: Path, hashed: bool) -> None:
+    first = Destination(tmp_path / "x", layout(hashed), IDENTITY)
+    place(first, 0)
+    place(first, 1)
+    first.close()
+    with first.part.open("r+b") as file:
+        file.write(b"!")
+    second = Destination(tmp_path / "x", layout(hashed), IDENTITY)
+    assert second.recover() == [1]
+    second.close()
+    third = Destination(tmp_path / "x", layout(hashed), IDENTITY)
+    assert third.recover() == [1]
+    third.close()
+
+
+def test_another_identity_starts_anew(tmp_path: Path) -> None:
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    place(first, 0)
+    first.close()
+    second = Destination(tmp_path / "x", layout(), b"j" * HASH_SIZE)
+    assert not second.resumed
+    assert second.recover() == []
+    second.close()
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    with pytest.raises(StorageError, match="another process"):
+        Destination(tmp_path / "x", layout(), IDENTITY)
+    place(first, 0)
+    first.close()
+    again = Destination(tmp_path / "x", layout(), IDENTITY)
+    assert again.recover() == [0]
+    again.close()
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    destination = Destination(path, layout(), IDENTITY)
+    for number in range(3):
+        place(destination, number)
+    path.write_bytes(b"theirs")
+    with pytest.raises(DestinationExistsError):
+        destination.finish()
+    assert path.read_bytes() == b"theirs"
+    assert destination.part.read_bytes() == CONTENT
+    forced = Destination(path, layout(), IDENTITY, force=True)
+    assert forced.recover() == [0, 1, 2]
+    forced.finish()
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_name_of_255_bytes(tmp_path: Path) -> None:
+    path = tmp_path / ("ü" * 127 + "x")
+    destination = Destination(path, layout(), IDENTITY)
+    for number in range(3):
+        place(destination, number)
+    destination.finish(sync=False)
+    assert path.read_bytes() == CONTENT
+    with pytest.raises(UsageError, match="longer than 255"):
+        Destination(tmp_path / ("x" * 256), layout(), IDENTITY)
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    empty = Layout(0, PIECE, (Fragment(1, "f", 0, 0),))
+    Destination(tmp_path / "x", empty, IDENTITY).finish()
+    assert (tmp_path / "x").read_bytes() == b""
