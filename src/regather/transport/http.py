@@ -1,9 +1,8 @@
 """HTTP/1.1 over plain blocking sockets: the fast path for bulk bytes.
 
-Why not a client library: measured beside urllib3, http.client, pycurl, aiohttp and obstore, a
-blocking ``recv_into`` with MSG_WAITALL into a small reused buffer is what costs least, since the
-kernel fills the whole buffer while no Python runs (docs/performance.md). h11 reads and writes all
-heads. A Python-level time-out would make the socket non-blocking underneath and defeat
+Why not a client library: this is the hot path, and a blocking ``recv_into`` with MSG_WAITALL into
+a small reused buffer lets the kernel fill the whole buffer while no Python runs; libraries copy,
+or return for every packet. h11 reads and writes all heads. A Python-level time-out would make the socket non-blocking underneath and defeat
 MSG_WAITALL, so time-outs are the kernel's (SO_RCVTIMEO, SO_SNDTIMEO).
 """
 
