@@ -2,8 +2,9 @@
 
 Why not a client library: this is the hot path, and a blocking ``recv_into`` with MSG_WAITALL into
 a small reused buffer lets the kernel fill the whole buffer while no Python runs; libraries copy,
-or return for every packet. h11 reads and writes all heads. A Python-level time-out would make the socket non-blocking underneath and defeat
-MSG_WAITALL, so time-outs are the kernel's (SO_RCVTIMEO, SO_SNDTIMEO).
+or return for every packet. h11 reads and writes all heads. A Python-level time-out would make the
+socket non-blocking underneath and defeat MSG_WAITALL, so time-outs are the kernel's (SO_RCVTIMEO,
+SO_SNDTIMEO).
 """
 
 from __future__ import annotations
