@@ -198,8 +198,12 @@ def test_a_polite_end_is_resumable(
     server = hosting.serve(out, faults=["slow:8MB"])
     command = [str(out / "original.bin.regather.json"), "-o", str(tmp_path / "got")]
     command += ["--server", server.url]
+    # A shell starts background jobs with SIGINT ignored: SIGTERM must work all the same.
+    background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if number == signal.SIGTERM else []
     client = subprocess.Popen(
-        [sys.executable, "-m", "regather", "get", *command], stderr=subprocess.PIPE, text=True
+        [*background, sys.executable, "-m", "regather", "get", *command],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     time.sleep(1.2)
     client.send_signal(number)

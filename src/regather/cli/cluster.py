@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     extra = [word for fault in args.fault for word in ("--fault", fault)]
     if args.fault_seed is not None:
         extra += ["--fault-seed", args.fault_seed]
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Cluster(
         folders, host=args.host, first_port=args.first_port, arguments=[extra] * len(folders)
     ) as cluster:

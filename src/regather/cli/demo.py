@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import tempfile
 import time
 from dataclasses import asdict
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from regather.demo import Demo
 
     quiet = args.quiet or args.json
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers must not outlive us
     seed = random.randrange(1000) if args.seed is None else args.seed
     if args.dir is not None:
         args.dir.mkdir(parents=True, exist_ok=True)
