@@ -147,8 +147,8 @@ class Engine:
         ``watch`` is called every ``watch_seconds`` in this thread; what it raises ends the run.
         Raises StorageError where the disk fails. Whatever happens, no worker is left running.
         """
-        self._post(Begin())
         try:
+            self._post(Begin())
             while True:
                 with self._changed:
                     if self._ending or self._error:
