@@ -250,15 +250,15 @@ class Engine:
         self._workers.append(worker)
         name = f"regather-{source}-{len(self._workers)}"
         thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
         return worker
 
     # -- carrying out ---------------------------------------------------------------------
 
     def _work(self, worker: _Worker) -> None:
-        buffer = memoryview(bytearray(self._layout.piece_size))
         try:
+            buffer = memoryview(bytearray(self._layout.piece_size))
             while (job := worker.jobs.get()) is not None:
                 following: _Job | None = job
                 while following is not None:
@@ -279,6 +279,9 @@ class Engine:
             if worker.connection is None:
                 worker.connection = self._connect(self._sources[source].url)
             worker.job = job
+            if job.cancelled:
+                # Cancelled before we got here: nobody could break off what had not begun.
+                worker.connection.abort()
         connection = worker.connection
         event: Event
         try:

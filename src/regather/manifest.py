@@ -24,6 +24,7 @@ from regather.units import MAX_SIZE
 VERSION = 1
 MAX_MANIFEST_BYTES = 64 << 20
 """No manifest may be larger than this; 1 TiB needs about 12 MiB."""
+MAX_METADATA_BYTES = 64 << 10
 
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
 _Index = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
@@ -63,7 +64,7 @@ class _Document(msgspec.Struct, omit_defaults=True):
     sha256: _Hex | None = None
     sources: list[_Source] = msgspec.field(default_factory=list)
     created: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    metadata: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Manifest:
                 for s in self.sources
             ],
             created=self.created,
-            metadata=self.metadata,
+            metadata=msgspec.Raw(msgspec.json.encode(self.metadata)),
         )
         return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
@@ -188,11 +189,21 @@ def _checked(document: _Document) -> Manifest:
         blake3=document.blake3 or "",
         sha256=document.sha256 or "",
         created=document.created,
-        metadata=document.metadata,
+        metadata=_metadata(document.metadata),
     )
     if manifest.digest != document.digest:
         raise _Flaw("digest does not fit the piece hashes: the manifest was altered or damaged")
     return manifest
+
+
+def _metadata(raw: msgspec.Raw) -> dict[str, Any]:
+    # Nested values take many times their text in memory, so there must not be much of it.
+    if len(bytes(raw)) > MAX_METADATA_BYTES:
+        raise _Flaw(f"metadata is larger than {MAX_METADATA_BYTES >> 10} KiB")
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _Flaw(f"{error} - at `$.metadata`") from None
 
 
 def _fragment(raw: _Fragment, path: str, piece_size: int) -> Fragment:
@@ -240,6 +251,8 @@ def _source(raw: _Source, path: str, known: set[int]) -> Source:
         url = urlsplit(raw.url)
         credentials = url.username is not None or url.password is not None
         host, _ = url.hostname, url.port
+        if host:
+            host.encode("idna")
     except ValueError as error:
         raise _Flaw(f"{path}.url is not a URL ({error})") from None
     if url.scheme not in ("http", "https"):

@@ -94,7 +94,7 @@ def split(
             )
         layout = _layout(source.size, sizes)
         manifest_name = suffixed(path.name, MANIFEST_SUFFIX)
-        writer = _Writer(out, layout, placement, manifest_name, force=force)
+        writer = _Writer(path, out, layout, placement, manifest_name, force=force)
         try:
             hashes, blake3, digest = _copy(source, layout, writer, sha256, on_progress)
             source.check_unchanged()
@@ -304,7 +304,14 @@ class _Writer:
     """Fragments being written under temporary names; published together at the end."""
 
     def __init__(
-        self, out: Path, layout: Layout, placement: Placement, manifest_name: str, *, force: bool
+        self,
+        source: Path,
+        out: Path,
+        layout: Layout,
+        placement: Placement,
+        manifest_name: str,
+        *,
+        force: bool,
     ) -> None:
         self._layout = layout
         self._placement = placement
@@ -320,7 +327,7 @@ class _Writer:
         try:
             for folder in (out, *placement.folders):
                 folder.mkdir(parents=True, exist_ok=True)
-            self._stale = self._in_the_way(out)
+            self._stale = self._in_the_way(out, source)
             for f, fragment in enumerate(layout.fragments):
                 if fragment.size == 0:
                     self._descriptors(f)
@@ -330,7 +337,7 @@ class _Writer:
         except OSError as error:
             raise _trouble(out, error) from error
 
-    def _in_the_way(self, out: Path) -> list[Path]:
+    def _in_the_way(self, out: Path, source: Path) -> list[Path]:
         """Fragments of an earlier split that would mix with ours."""
         found = [
             path
@@ -339,6 +346,10 @@ class _Writer:
             if _FRAGMENT_NAME.fullmatch(path.name)
         ]
         found += [path for path in self._manifests if path.exists()]
+        for path in found:
+            if not path.is_file() or path.samefile(source):
+                flaw = "is the file to split" if path.is_file() else "is not a regular file"
+                raise UsageError(f"{path}: is in the way and {flaw}", help="choose another --out")
         if found and not self._force:
             raise DestinationExistsError(
                 f"{out}: holds fragments or a manifest already, like {found[0].name}",

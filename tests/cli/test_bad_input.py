@@ -131,6 +131,20 @@ def test_force_keeps_the_good_file_when_the_download_fails(made: Path) -> None:
     assert good.read_bytes() == b"precious"
 
 
+def test_split_never_replaces_its_input_or_odd_files(tmp_path: Path) -> None:
+    source = random_file(tmp_path / "file_fragment_1.dat", 5000)
+    content = source.read_bytes()
+    fails(2, "split", source, "--out", tmp_path, "--force", says="is the file to split")
+    assert source.read_bytes() == content
+    other = random_file(tmp_path / "f", 5000)
+    package_out = tmp_path / "o"
+    regather.split(other, package_out, fragments=2)
+    (package_out / "file_fragment_5.dat").mkdir()
+    before = {p.name: p.read_bytes() for p in package_out.iterdir() if p.is_file()}
+    fails(2, "split", other, "--out", package_out, "--force", says="not a regular file")
+    assert {p.name: p.read_bytes() for p in package_out.iterdir() if p.is_file()} == before
+
+
 def test_destination_folder_missing(made: Path) -> None:
     manifest = made / "out" / "file.bin.regather.json"
     fails(2, "get", manifest, "-o", made / "no" / "where", says="does not exist")

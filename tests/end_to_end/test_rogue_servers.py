@@ -72,6 +72,12 @@ def lies(data: bytes) -> dict[str, Answer]:
         while time.monotonic() < until:
             connection.sendall(b"X-A: b\r\n" * 1000)
 
+    def interim_for_ever(head: bytes, connection: socket.socket) -> None:
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(0.01)
+
     def silent(head: bytes, connection: socket.socket) -> None:
         connection.recv(1)
 
@@ -114,6 +120,21 @@ def lies(data: bytes) -> dict[str, Answer]:
         "to a file": sends(
             b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"
         ),
+        "to https on no port of ours": sends(
+            b"HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n"
+        ),
+        "to no url": sends(
+            b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n"
+        ),
+        "to an impossible host": sends(
+            b"HTTP/1.1 302 Found\r\nLocation: http://a..b/\r\nContent-Length: 0\r\n\r\n"
+        ),
+        "interim for ever": interim_for_ever,
+        "lies late, ignoring ranges": sends(
+            whole % (len(data), b"", data[:MIB] + bytes(max(0, len(data) - MIB)))
+        ),
+        "always cut after the first piece": sends(whole % (len(data), b"", data[: MIB + 9])),
+        "escapes": sends(whole % (3, b"Content-Encoding: \x1b]0;t\x07\r\n", b"abc")),
         "shifted": shifted,
         "other total": other_total,
         "claims right, sends wrong": claims_right_sends_wrong,
@@ -138,7 +159,9 @@ def test_alone_a_liar_gets_nowhere(content: Path, manifest: str, tmp_path: Path,
             regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
         assert time.monotonic() - began < 20
         assert len(rogue.requests) < 40
-    assert rogue.url.split("/")[2] in "\n".join(caught.value.details)
+    told = "\n".join(caught.value.details)
+    assert rogue.url.split("/")[2] in told
+    assert "\x1b" not in told
     assert not (tmp_path / "got").exists()
 
 
@@ -200,6 +223,36 @@ def test_redirects_are_followed_and_remembered(
         regather.download(manifest, tmp_path / "got", servers=[rogue.url])
         assert len(rogue.requests) == 1
     assert (tmp_path / "got").read_bytes() == content.read_bytes()
+
+
+def test_a_remembered_redirect_that_expires_is_asked_for_again(
+    content: Path, manifest: str, tmp_path: Path
+) -> None:
+    data = content.read_bytes()
+    signed = 0
+    used = 0
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        nonlocal signed, used
+        if b"/signed/" not in head:
+            signed += 1
+            used = 0
+            where = b"/signed/%d" % signed
+            connection.sendall(
+                b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n"
+            )
+            return
+        used += 1
+        if used > 1:  # good for one request only
+            connection.sendall(b"HTTP/1.1 403 Expired\r\nContent-Length: 0\r\n\r\n")
+        else:
+            connection.sendall(ranged(data, head))
+
+    settings = regather.Settings(timeout=2, connections=1, sync=False)
+    with Rogue(answer) as rogue:
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=settings)
+    assert signed > 1
+    assert (tmp_path / "got").read_bytes() == data
 
 
 def test_retry_after_is_honoured(content: Path, manifest: str, tmp_path: Path) -> None:

@@ -116,6 +116,14 @@ def test_a_source_without_ranges_alone() -> None:
     assert world.received <= world.layout.size + 4 * 4 * MIB
 
 
+def test_a_source_without_ranges_that_always_lies_in_the_middle_is_given_up() -> None:
+    """It sends the first pieces again each time: that must not count as getting on."""
+    world = World(layout_of([4 * MIB]), [Model(ignores_ranges=True)])
+    world.corrupt_pieces = {(0, 2)}
+    assert world.run() == GiveUp((0,), corrupt=True)
+    assert world.corrupt_seen[0] <= 10
+
+
 def test_all_stall_and_the_run_still_ends() -> None:
     world = World(layout_of([4 * MIB]), [Model(stall_rate=1.0)])
     assert isinstance(world.run(), GiveUp)

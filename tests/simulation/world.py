@@ -77,7 +77,7 @@ class World:
     models: list[Model]
     options: Options = field(default_factory=Options)
     seed: int = 0
-    deadline: float = 1e5
+    deadline: float = 2e4
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -94,6 +94,7 @@ class World:
         self.ending: Finished | GiveUp | None = None
         self.events = 0
         self.corrupt_seen = [0] * len(self.models)
+        self.corrupt_pieces: set[tuple[int, int]] = set()
 
     # -- the clock ------------------------------------------------------------------------
 
@@ -107,6 +108,7 @@ class World:
             wake = self.planner.wake_at
             if wake is not None and (not self.queue or wake <= self.queue[0][0]):
                 self.now = max(self.now, wake)
+                assert self.now < self.deadline, "the run does not end"
                 self.tell(Tick())
                 continue
             assert self.queue, "nothing will ever happen again: the run hangs"
@@ -230,7 +232,8 @@ class World:
         flight.received = 0.0
         flight.looked = self.now
         already = self.planner.is_done(fragment, piece)
-        if not already and self.rng.random() < self.models[source].corrupt_rate:
+        wrong = (fragment, piece) in self.corrupt_pieces
+        if not already and (wrong or self.rng.random() < self.models[source].corrupt_rate):
             self.corrupt_seen[source] += 1
             del self.flights[request]
             self.tell(PieceCorrupt(request, piece))

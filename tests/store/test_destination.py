@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,46 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     assert forced.recover() == [0, 1, 2]
     forced.finish()
     assert path.read_bytes() == CONTENT
+
+
+def test_a_file_with_two_names_is_not_written_to(tmp_path: Path) -> None:
+    """As after a kill between linking the finished file and removing the partial."""
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    for number in range(3):
+        place(first, number)
+    first.close()
+    (tmp_path / "archive").hardlink_to(first.part)
+    Destination(tmp_path / "x", layout(), b"j" * HASH_SIZE).close()
+    assert (tmp_path / "archive").read_bytes() == CONTENT
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / "x.regather-part").symlink_to(tmp_path / "precious")
+    with pytest.raises(StorageError):
+        Destination(tmp_path / "x", layout(), IDENTITY)
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+def test_a_partial_is_kept_when_another_download_does_not_fit(tmp_path: Path) -> None:
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    place(first, 0)
+    first.close()
+    size = 1 << 50
+    huge = Layout(size, 1 << 26, (Fragment(1, "f", 0, size),))
+    with pytest.raises(StorageError, match="no space"):
+        Destination(tmp_path / "x", huge, b"j" * HASH_SIZE)
+    again = Destination(tmp_path / "x", layout(), IDENTITY)
+    assert again.recover() == [0]
+    again.close()
+
+
+def test_special_files_are_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(UsageError, match="not a regular file"):
+        Destination(tmp_path / "x", layout(), IDENTITY, force=True)
+    with pytest.raises(UsageError, match="longer than 255"):
+        Destination(tmp_path / ("y" * 300) / "x", layout(), IDENTITY)
 
 
 def test_a_name_of_255_bytes(tmp_path: Path) -> None:

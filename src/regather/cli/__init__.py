@@ -73,6 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RegatherError as error:
         print(f"regather: {error}", *error.details, sep="\n  ", file=sys.stderr)
         return error.exit_code
+    except (MemoryError, RuntimeError) as error:  # out of memory, or of threads
+        detail = f" ({error})" if str(error) else ""
+        print(f"regather: out of resources: {type(error).__name__}{detail}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("regather: interrupted", file=sys.stderr)
         return 130

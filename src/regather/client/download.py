@@ -95,16 +95,13 @@ def download(
         raise UsageError(
             "servers and a digest need a manifest", help="plain fragments have nothing to check by"
         )
-    addresses = [*servers, *fragments, *([source] if source else [])]
-    options = _http_options(settings, any(a.startswith("https://") for a in addresses))
+    options = _http_options(settings)
     if dest is not None and not Path(dest).is_dir():
         check_destination(Path(dest), force=force)
     if source is not None:
         target = resolve_manifest(source, servers, options, digest)
     else:
         target = resolve_fragments(fragments, options, settings.retries)
-    if options.tls is None and any(s.url.startswith("https://") for s in target.sources):
-        options = _http_options(settings, True)
     path = Path(dest) if dest is not None else Path(target.name)
     if dest is not None and path.is_dir():
         path /= target.name
@@ -166,16 +163,16 @@ async def adownload(
         raise
 
 
-def _http_options(settings: Settings, tls: bool) -> HttpOptions:
-    context = None
-    if tls or settings.cacert:
-        import ssl
+def _http_options(settings: Settings) -> HttpOptions:
+    if settings.cacert is None:
+        return HttpOptions(settings.connect_timeout, settings.timeout)
+    import ssl
 
-        try:
-            context = ssl.create_default_context(cafile=settings.cacert)
-        except OSError as error:
-            raise UsageError(f"{settings.cacert}: not usable as --cacert ({error})") from None
-    return HttpOptions(settings.connect_timeout, settings.timeout, context)
+    try:
+        context = ssl.create_default_context(cafile=settings.cacert)
+    except OSError as error:
+        raise UsageError(f"{settings.cacert}: not usable as --cacert ({error})") from None
+    return HttpOptions(settings.connect_timeout, settings.timeout, lambda: context)
 
 
 class _Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import time
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from regather.digest import piece_hash
 from regather.errors import (
-    ManifestError,
     NotEnoughSourcesError,
     RegatherError,
     TransportError,
@@ -22,12 +21,14 @@ from regather.errors import (
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
 from regather.transport import Failure, HttpConnection, HttpOptions, RequestFailed, is_url
+from regather.units import MAX_SIZE
 
 DEFAULT_NAME = "recombined_large_file.dat"
 """What a list of plain fragments is recombined to."""
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?")
 _PROBES = 16
 _RETRY_PAUSE = 0.3
+_MOST_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,10 @@ def load_manifest(source: str, options: HttpOptions) -> tuple[Manifest, str]:
         return Manifest.from_bytes(data, source), where.rpartition("/")[0] + "/"
     path = Path(source)
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ManifestError(f"{source}: too large for a manifest", help="name the manifest")
-        data = path.read_bytes()
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UsageError(f"{source}: not a regular file", help="name a manifest")
+        with path.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:
         raise UsageError(
             f"{source}: {(error.strerror or str(error)).lower()}",
@@ -146,6 +148,9 @@ def _checked_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        url.encode()
+        if host:
+            host.encode("idna")
     except ValueError as error:
         raise UsageError(f"not a URL: {url!r} ({error})") from None
     if not host:
@@ -170,11 +175,16 @@ def resolve_fragments(fragments: Sequence[str], options: HttpOptions, retries: i
 
     from concurrent.futures import ThreadPoolExecutor
 
+    ended = threading.Event()
+
     def probe(url: str) -> tuple[int, str] | RegatherError:
-        return _probe(url, options, retries)
+        return _probe(url, options, retries, ended)
 
     with ThreadPoolExecutor(min(_PROBES, len(urls))) as pool:
-        answers = list(pool.map(probe, urls))
+        try:
+            answers = list(pool.map(probe, urls))
+        finally:
+            ended.set()  # where we were interrupted, nobody must wait for the rest
     failed = [a.what for a in answers if isinstance(a, RegatherError)]
     if failed:
         raise NotEnoughSourcesError(
@@ -191,6 +201,8 @@ def resolve_fragments(fragments: Sequence[str], options: HttpOptions, retries: i
 
 def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Target:
     size = sum(length for length, _ in probed)
+    if size > MAX_SIZE:
+        raise UsageError(f"the fragments claim {size} bytes in all", help="check their servers")
     layout_fragments: list[Fragment] = []
     sources: list[Source] = []
     offset = 0
@@ -214,7 +226,9 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
     )
 
 
-def _probe(url: str, options: HttpOptions, retries: int) -> tuple[int, str] | RegatherError:
+def _probe(
+    url: str, options: HttpOptions, retries: int, ended: threading.Event
+) -> tuple[int, str] | RegatherError:
     """Size in bytes and validator of one fragment, or why it cannot be had."""
     if not is_url(url):
         try:
@@ -235,9 +249,9 @@ def _probe(url: str, options: HttpOptions, retries: int) -> tuple[int, str] | Re
                 break
             pause = min(_RETRY_PAUSE * 2**attempt, 5.0)
             if error.failure is Failure.BUSY and error.retry_after is not None:
-                pause = max(pause, error.retry_after)
-            if attempt < retries:
-                time.sleep(pause)
+                pause = max(pause, min(error.retry_after, _MOST_PAUSE))
+            if attempt < retries and ended.wait(pause):
+                break
         finally:
             connection.close()
     assert last is not None

@@ -128,7 +128,7 @@ class Planner:
             case RangeIgnored():
                 self._range_ignored(request, now, actions)
             case PieceCorrupt(piece=piece):
-                self._corrupt(request, piece, actions)
+                self._corrupt(request, piece, now, actions)
                 self._plan(now, actions)
             case Failed():
                 self._failed(request, event, now)
@@ -146,10 +146,11 @@ class Planner:
         size = state.layout.length(fragment, piece)
         # A short last piece says more of the latency than of the rate.
         telling = size >= state.layout.piece_size // 2
-        health.delivered(size if telling else 0, now - request.moved_piece)
+        fresh = not state.done[fragment][piece]
+        health.delivered(size if telling else 0, now - request.moved_piece, fresh=fresh)
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
-        if not state.done[fragment][piece]:
+        if fresh:
             state.done[fragment][piece] = 1
             state.left -= 1
             for other in list(state.working[fragment].values()):
@@ -176,13 +177,13 @@ class Planner:
         state.free[request.fragment].clear()
         actions.append(Restart(request.id, request.end))
 
-    def _corrupt(self, request: Request, piece: int, actions: list[Action]) -> None:
+    def _corrupt(self, request: Request, piece: int, now: float, actions: list[Action]) -> None:
         state = self._state
         health = state.sources[request.source]
         self._end(request)
         if request.cancelled:
             return
-        health.lied()
+        health.lied(now)
         state.suspects.setdefault((request.fragment, piece), set()).add(request.source)
         if health.distrusted:
             for other in list(state.requests.values()):

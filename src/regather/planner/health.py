@@ -39,7 +39,6 @@ class Health:
     ignores_ranges: bool = False
     absent: set[int] = field(default_factory=set)
     """Fragments that it turned out not to have."""
-    pieces: int = 0
 
     @property
     def distrusted(self) -> bool:
@@ -59,19 +58,25 @@ class Health:
         if self.latency > PATIENT_LATENCY:
             self.allowance = self.limit
 
-    def delivered(self, size: int, seconds: float) -> None:
-        """One good piece of ``size`` bytes took ``seconds`` on one connection; 0: not measured."""
+    def delivered(self, size: int, seconds: float, *, fresh: bool) -> None:
+        """One piece of ``size`` bytes took ``seconds`` on one connection; 0: not measured.
+
+        Only a ``fresh`` piece, one that was missing, shows that asking it is worth while: a source
+        that ignores ranges sends the old ones again each time.
+        """
         if size:
             self.rate = self._smooth(self.rate, size / max(seconds, 1e-6))
-        self.failures = self.lies = 0
-        self.pieces += 1
+        if fresh:
+            self.failures = self.lies = 0
         if self.rate < FAST_CONNECTION and self.allowance < self.limit:
             self.allowance += 1
 
-    def lied(self) -> None:
-        """It sent a corrupt piece."""
+    def lied(self, now: float) -> None:
+        """It sent a corrupt piece; lies in a row are asked for ever more slowly."""
         self.strikes += 1
         self.lies += 1
+        if self.lies > 1:
+            self.retry_at = max(self.retry_at, now + min(0.05 * 2**self.lies, _BACKOFF_CAP))
 
     def failed(self, now: float, retry_after: float | None, rng: random.Random) -> None:
         """A request failed: wait, longer each time, by a random share to spread the retries."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from threading import local as ThreadLocal
@@ -18,7 +19,7 @@ from regather.errors import DestinationExistsError, RegatherError, StorageError,
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
-from regather.store.platform import preallocate, publish, sync_folder
+from regather.store.platform import check_space, preallocate, publish, sync_folder
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
@@ -66,12 +67,13 @@ class Destination:
     def _open_part(self) -> None:
         fresh = self._journal.empty
         try:
-            self._descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = self._own_file()
             try:
                 self._claims = self._journal.claims()
                 whole = os.fstat(self._descriptor).st_size == self._layout.size
                 self.resumed = whole and bool(self._claims)
                 if self._claims is None or not whole:
+                    check_space(self._descriptor, self._layout.size)
                     os.ftruncate(self._descriptor, 0)
                     preallocate(self._descriptor, self._layout.size)
                     self._journal.start_anew()
@@ -85,6 +87,24 @@ class Destination:
                 raise
         except OSError as error:
             raise self._trouble(error) from error
+
+    def _own_file(self) -> int:
+        """Open or make the partial file; never through a link, and never what others also name.
+
+        A kill between linking the finished file to its name and removing the partial leaves one
+        file with two names: writing to it then would change the finished one.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(self.part, flags, 0o644)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, f"{self.part.name} is in the way and not a regular file")
+        if status.st_nlink > 1:
+            os.close(descriptor)
+            os.unlink(self.part)
+            descriptor = os.open(self.part, flags | os.O_EXCL, 0o644)
+        return descriptor
 
     def _trouble(self, error: OSError) -> StorageError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -114,7 +134,10 @@ class Destination:
             fragment, piece = layout.locate(number)
             length = layout.length(fragment, piece)
             view: memoryview = own.buffer[:length]
-            count = os.preadv(self._descriptor, [view], layout.offset(fragment, piece))
+            try:
+                count = os.preadv(self._descriptor, [view], layout.offset(fragment, piece))
+            except OSError:  # a bad spot on the disk: fetch that piece again
+                return False
             return count == length and piece_hash(view) == (
                 layout.hash_of(fragment, piece) or claims[number]
             )
@@ -183,7 +206,7 @@ def _exists(path: Path) -> RegatherError:
 def check_destination(path: Path, *, force: bool) -> None:
     """Raise UsageError where ``path`` cannot become a file, or exists and may not be replaced."""
     flaw = ""
-    if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.parts):
         flaw = "the name is longer than 255 bytes"
     elif path.is_dir():
         flaw = "is a folder, not a file"
@@ -193,5 +216,11 @@ def check_destination(path: Path, *, force: bool) -> None:
         flaw = f"the folder {str(path.parent)!r} may not be written to"
     if flaw:
         raise UsageError(f"{path}: {flaw}", help="choose another destination")
-    if os.path.lexists(path) and not force:
-        raise _exists(path)
+    if os.path.lexists(path):
+        if not force:
+            raise _exists(path)
+        if not path.is_file():
+            raise UsageError(
+                f"{path}: is not a regular file and is left as it is",
+                help="choose another destination",
+            )

@@ -35,7 +35,9 @@ class Journal:
         header = _HEADER.pack(_MAGIC, size, piece_size, pieces, identity)
         header += struct.pack("<I", zlib.crc32(header))
         self._header = header.ljust(_RECORDS, b"\0")
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
+        )
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

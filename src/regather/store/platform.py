@@ -22,10 +22,7 @@ def preallocate(descriptor: int, size: int) -> None:
     if size == 0:
         os.ftruncate(descriptor, 0)
         return
-    free = os.fstatvfs(descriptor)
-    held = os.fstat(descriptor).st_blocks * 512
-    if size - held > free.f_bavail * free.f_frsize:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    check_space(descriptor, size)
     os.ftruncate(descriptor, size)
     if not hasattr(os, "posix_fallocate"):
         return
@@ -39,6 +36,14 @@ def preallocate(descriptor: int, size: int) -> None:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
+
+
+def check_space(descriptor: int, size: int) -> None:
+    """Raise OSError (ENOSPC) where the file cannot grow to ``size`` bytes."""
+    free = os.fstatvfs(descriptor)
+    held = os.fstat(descriptor).st_blocks * 512
+    if size - held > free.f_bavail * free.f_frsize:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def sync_folder(path: str) -> None:

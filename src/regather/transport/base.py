@@ -47,7 +47,8 @@ class RequestFailed(TransportError):
     def __init__(self, failure: Failure, detail: str, *, retry_after: float | None = None) -> None:
         self.failure = failure
         self.retry_after = retry_after
-        super().__init__(detail)
+        # What a server sent may be in it, and ends up on a terminal.
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in detail))
 
 
 class Connection(Protocol):

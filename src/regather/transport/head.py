@@ -32,7 +32,7 @@ class Head:
     def length(self) -> int | None:
         """Content-Length in bytes, None where the server did not say."""
         value = self.headers.get("content-length", "")
-        return int(value) if value.isascii() and value.isdigit() else None
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
 
     @property
     def chunked(self) -> bool:
@@ -64,7 +64,10 @@ def split_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
+        if host:
+            host.encode("idna")
+        url.encode()
+    except ValueError as error:  # UnicodeError is one
         raise RequestFailed(Failure.BAD_RESPONSE, f"not a URL: {url!r} ({error})") from None
     if parts.scheme not in ("http", "https") or not host:
         raise RequestFailed(Failure.BAD_RESPONSE, f"not an http or https URL: {url!r}")

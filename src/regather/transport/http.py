@@ -10,9 +10,12 @@ SO_SNDTIMEO).
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -35,20 +38,29 @@ if TYPE_CHECKING:
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_TOTAL = re.compile(r"[0-9]{1,19}")
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
 _CHEAP_TO_DRAIN = 256 << 10
 """A rest of a body this small is read to its end rather than paid for with a new connection."""
 
 
+@functools.cache
+def default_tls() -> ssl.SSLContext:
+    """The context for https, trusting what the system trusts; made when it is first needed."""
+    import ssl
+
+    return ssl.create_default_context()
+
+
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """How to connect: times in seconds, TLS context for https (made once, shared)."""
+    """How to connect: times in seconds, and what makes the TLS context for https."""
 
     connect_timeout: float = 5.0
     timeout: float = 15.0
     """After this long without a single byte a request has failed."""
-    tls: ssl.SSLContext | None = None
+    tls: Callable[[], ssl.SSLContext] = default_tls
     redirects: dict[str, str] = field(default_factory=dict)
     """Where URLs were redirected to, shared by all connections of a download."""
 
@@ -98,7 +110,7 @@ class HttpConnection:
             self.close()
         check_status(head, url)
         total = head.headers.get("content-range", "").rpartition("/")[2]
-        size = int(total) if head.status == 206 and total.isdigit() else head.length
+        size = int(total) if head.status == 206 and _TOTAL.fullmatch(total) else head.length
         if size is None or size > MAX_SIZE:
             raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
         page = head.headers.get("content-type", "").startswith("text/html")
@@ -139,16 +151,28 @@ class HttpConnection:
 
     def _ask(self, method: str, target: str, headers: list[tuple[str, str]]) -> tuple[Head, str]:
         url = self._options.redirects.get(target, target)
+        remembered = url != target
         for _ in range(_MAX_REDIRECTS + 1):
             parts = split_url(url)
             head = self._exchange(parts, request_bytes(method, parts, headers))
             location = head.headers.get("location")
+            if remembered and head.status >= 400:
+                # A redirect may hold for a while only, as to a signed URL: ask for a new one.
+                self._options.redirects.pop(target, None)
+                self.close()
+                url, remembered = target, False
+                continue
             if head.status not in _REDIRECTS or not location:
                 if url != target:
                     self._options.redirects[target] = url
                 return head, url
             self.close()
-            onward = urljoin(url, location)
+            try:
+                onward = urljoin(url, location)
+            except ValueError:
+                raise RequestFailed(
+                    Failure.BAD_RESPONSE, f"{url}: redirects to no URL: {location!r}"
+                ) from None
             if split_url(onward).scheme == "http" and parts.scheme == "https":
                 raise RequestFailed(
                     Failure.BAD_RESPONSE, f"{url}: redirects from https to http: refused"
@@ -181,8 +205,12 @@ class HttpConnection:
         except OSError as error:
             raise self._failed(error) from error
         self._heard = time.monotonic()
+        # A head has the time-out as a whole: drops of it, or interim heads, do not prolong it.
+        until = self._heard + self._options.timeout
         received = b""
         while True:
+            if time.monotonic() > until:
+                raise self._silent()
             end = received.find(b"\r\n\r\n")
             if end >= 0:
                 try:
@@ -214,14 +242,13 @@ class HttpConnection:
             raise RequestFailed(Failure.UNREACHABLE, f"{where}: unknown host ({error})") from None
         last: OSError | None = None
         for family, kind, protocol, _, address in addresses:
-            made = socket.socket(family, kind, protocol)
-            self._socket = made  # so that abort() reaches it
-            made.settimeout(self._options.connect_timeout)
             try:
+                made = socket.socket(family, kind, protocol)
+                self._socket = made  # so that abort() reaches it
+                made.settimeout(self._options.connect_timeout)
                 made.connect(address)
                 if scheme == "https":
-                    context = self._options.tls
-                    assert context is not None
+                    context = self._options.tls()
                     # TLS reads record by record, so nothing is lost by a Python time-out.
                     self._socket = context.wrap_socket(made, server_hostname=host)
                     self._socket.settimeout(TICK)
@@ -334,11 +361,7 @@ class HttpConnection:
                 data = self._socket.recv(size)
             except (BlockingIOError, TimeoutError):
                 if time.monotonic() - self._heard > self._options.timeout:
-                    where = self._where()
-                    self.close()
-                    raise RequestFailed(
-                        Failure.TIMEOUT, f"{where}: no answer for {self._options.timeout:g} s"
-                    ) from None
+                    raise self._silent() from None
                 continue
             except OSError as error:
                 raise self._failed(error) from error
@@ -384,6 +407,11 @@ class HttpConnection:
 
     def _where(self) -> str:
         return f"{self._origin[1]}:{self._origin[2]}" if self._origin else "server"
+
+    def _silent(self) -> RequestFailed:
+        where = self._where()
+        self.close()
+        return RequestFailed(Failure.TIMEOUT, f"{where}: no answer for {self._options.timeout:g} s")
 
     def _ended(self) -> RequestFailed:
         where = self._where()

@@ -29,7 +29,7 @@ class LocalConnection:
         try:
             if self._target != target or self._descriptor < 0:
                 self.close()
-                self._descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
                 self._target = target
             actual = os.fstat(self._descriptor).st_size
         except OSError as error:
