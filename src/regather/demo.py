@@ -54,14 +54,12 @@ class Demo:
         rng = random.Random(self.seed)
         original = self.folder / NAME
         hosted = self.folder / "hosted"
-        with self.bars(f"1. generate {format_size(self.size)}") as progress:
+        self.say(f"1. generate {format_size(self.size)} of English text")
+        with self.bars("writing") as progress:
             generate(original, self.size, on_progress=progress)
-        with self.bars(f"2. split for {SERVERS} servers") as progress:
-            manifest = split(
-                original, hosted, servers=SERVERS, replicas=REPLICAS, on_progress=progress
-            )
-        count = len(manifest.fragments)
-        self.say(f"{count} fragments, each on {REPLICAS} of {SERVERS} servers")
+        self.say(f"2. split for {SERVERS} servers, each fragment on {REPLICAS} of them")
+        with self.bars("splitting") as progress:
+            split(original, hosted, servers=SERVERS, replicas=REPLICAS, on_progress=progress)
         doomed, flaky = rng.sample(range(SERVERS), 2)
         held = ("--fault", f"slow:{self.rate}", "--fault-seed", str(self.seed))
         arguments = [held + (_FLAKY if n == flaky else ()) for n in range(SERVERS)]
@@ -87,6 +85,7 @@ class Demo:
                     on_progress=watch,
                 )
             self.say(f"4. get: server {doomed + 1} was killed at {moment:.0%}")
+        self.say("5. compare with the original")
         self._verify(original, Path(report.path))
         return report
 
@@ -97,7 +96,7 @@ class Demo:
         with (
             original.open("rb") as a,
             copy.open("rb") as b,
-            self.bars("5. compare with the original") as progress,
+            self.bars("comparing") as progress,
         ):
             done = 0
             while left := a.read(_COMPARED):

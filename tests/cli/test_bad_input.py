@@ -164,6 +164,7 @@ def test_options_that_contradict(made: Path) -> None:
     fails(2, "split", file, "--out", out, "--servers", "2", "--at", "http://a/", says="--at once")
     fails(2, "get", says="nothing to get")
     fails(2, "get", "--fragment", "http://h/f", "--server", "http://h/", says="need a manifest")
+    fails(2, "get", "m", "127.0.0.1:9001", says="see `regather get --help`")
     fails(2, "frobnicate", says="invalid choice")
     fails(2, says="required")
     assert not out.exists() or not any(out.rglob("*.dat"))
@@ -328,6 +329,7 @@ def test_pinned_digest(made: Path) -> None:
     manifest = made / "out" / "file.bin.regather.json"
     digest = json.loads(manifest.read_bytes())["digest"]
     fails(3, "get", manifest, "-o", made / "got", "--digest", "0" * 64, says=digest)
+    fails(2, "get", manifest, "-o", made / "got", "--digest", digest[:8], says="all 64")
     assert run("get", manifest, "-o", made / "got", "--digest", digest.upper()).returncode == 0
 
 
@@ -343,6 +345,7 @@ def test_unknown_host_and_nobody_listening(made: Path) -> None:
         fails(4, "get", manifest, "--server", nobody, *quick, says="refused", lines=4)
         fails(4, "get", "--fragment", f"{nobody}/f", *quick, says="refused", lines=4)
         fails(1, "get", f"http://{nobody}/x.regather.json", *quick, says="cannot get the manifest")
+        assert leftovers(made) == []
     host = "http://no-such-host.invalid/"
     fails(4, "get", manifest, "--server", host, *quick, says="unknown host", lines=4)
     fails(1, "get", host + "x.regather.json", *quick, says="unknown host")

@@ -68,7 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"regather {__version__}")
         return 0
     try:
-        args = _parser(arguments).parse_args(arguments)
+        parser = _parser(arguments)
+        args, rest = parser.parse_known_args(arguments)
+        if rest:
+            print(
+                f"regather {args.command}: error: not understood: {' '.join(rest)}; "
+                f"see `regather {args.command} --help`",
+                file=sys.stderr,
+            )
+            return 2
         code: int = args.run(args)
     except RegatherError as error:
         print(f"regather: {error}", *error.details, sep="\n  ", file=sys.stderr)

@@ -9,12 +9,13 @@ import shutil
 import signal
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 from regather.cli.options import add_output, size, whole
 from regather.cli.progress import bytes_progress, download_view
+from regather.errors import InterruptedDownload
 
 SUMMARY = "Show the main job: generate, split, serve, kill servers, download, compare."
 EXAMPLES = ("regather demo", "regather demo --size 200MB --seed 7")
@@ -64,13 +65,15 @@ def run(args: argparse.Namespace) -> int:
             bars=partial(bytes_progress, quiet=quiet),
             view=download_view(quiet=quiet, as_json=False),
         ).run()
+    except InterruptedDownload:
+        raise KeyboardInterrupt from None  # nothing is kept of a demo, so do not say so
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
     if args.json:
         print(json.dumps({"event": "done", "identical": True, "seed": seed, **asdict(report)}))
         return 0
-    say(describe(report))
+    say(describe(report if args.keep else replace(report, path=Path(report.path).name)))
     say(f"Identical to the original, byte for byte. {time.monotonic() - began:.1f} s in all.")
     if args.keep:
         say(f"The files are in {folder}")

@@ -41,7 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="URL",
-        help="one more source of fragments: URL, HOST:PORT or folder; repeat for more",
+        help="a source of fragments: URL, HOST:PORT or folder; repeat for more. Without any, and "
+        "none in the manifest, the folder beside a local manifest is read",
     )
     parser.add_argument(
         "-o",
@@ -56,7 +57,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument(
-        "--connections", type=whole(1), default=4, help="most connections to one source (4)"
+        "--connections",
+        type=whole(1),
+        default=4,
+        metavar="N",
+        help="most to one source (4)",
     )
     tuning.add_argument(
         "--limit-rate", type=size, metavar="SIZE", help="most bytes a second, over all sources"

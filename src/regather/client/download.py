@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -91,6 +92,10 @@ def download(
     began = time.monotonic()
     if (source is None) == (not fragments):
         raise UsageError("give either a manifest or a list of fragments")
+    if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        raise UsageError(
+            f"not a digest: {digest!r}", help="give all 64 hexadecimal digits, as split prints them"
+        )
     if fragments and (servers or digest):
         raise UsageError(
             "servers and a digest need a manifest", help="plain fragments have nothing to check by"
@@ -245,6 +250,9 @@ class _Run:
 
     def _kept(self) -> str:
         have = self._resumed + self._engine.done_bytes
+        if not have:
+            self._destination.discard()
+            return "nothing was received"
         part = self._destination.part
         return f"{format_size(have)} of {format_size(self._target.layout.size)} are kept in {part}"
 
@@ -260,8 +268,8 @@ class _Run:
             return "unused"
         if health.failures > self._settings.retries:
             return "failed"
-        if health.failures:
-            return "waiting" if self._planner.pieces_left else "failed"
+        if health.failures and self._planner.pieces_left:
+            return "waiting"
         return "active" if health.active else "idle"
 
     def _tell(self, phase: str) -> None:

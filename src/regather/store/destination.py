@@ -66,6 +66,7 @@ class Destination:
 
     def _open_part(self) -> None:
         fresh = self._journal.empty
+        self._descriptor = -1
         try:
             self._descriptor = self._own_file()
             try:
@@ -188,6 +189,13 @@ class Destination:
             raise self._trouble(error) from error
         finally:
             self.close()
+
+    def discard(self) -> None:
+        """Close, and remove the partial and its journal: there is nothing in them."""
+        self.close()
+        for path in (self.part, self._journal_path):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def close(self) -> None:
         """Close; the partial and its journal stay for the next run."""
