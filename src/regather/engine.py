@@ -127,7 +127,7 @@ class Engine:
         self.done_bytes = 0
         """Bytes verified and in place by this run."""
         self._changed = threading.Condition()
-        self._jobs: dict[int, tuple[_Job, _Worker | None]] = {}
+        self._jobs: dict[int, tuple[_Job, _Worker]] = {}
         self._idle: list[list[_Worker]] = [[] for _ in sources]
         self._workers: list[_Worker] = []
         self._threads: list[threading.Thread] = []
@@ -170,10 +170,6 @@ class Engine:
         assert self._ending is not None
         return self._ending
 
-    def active(self, source: int) -> int:
-        """How many requests are in flight at a source."""
-        return self._planner.sources[source].active
-
     def _stop(self) -> None:
         with self._changed:
             self._stopping = True
@@ -181,8 +177,7 @@ class Engine:
             workers = list(self._workers)
         for job, worker in running:
             job.cancelled = True
-            if worker is not None:
-                worker.abort(job)
+            worker.abort(job)
         for worker in workers:
             worker.jobs.put(None)
         until = time.monotonic() + _JOIN_SECONDS
@@ -198,7 +193,7 @@ class Engine:
         request for its source, or is listed as idle.
         """
         mine: _Job | None = None
-        orders: list[tuple[_Worker, _Job | None]] = []
+        orders: list[tuple[_Worker, _Job]] = []
         aborts: list[tuple[_Worker, _Job]] = []
         with self._changed:
             if self._stopping:
@@ -240,8 +235,7 @@ class Engine:
         if entry is not None:
             job, worker = entry
             job.cancelled = True
-            if worker is not None:
-                aborts.append((worker, job))
+            aborts.append((worker, job))
 
     def _free_worker(self, source: int) -> _Worker:
         if self._idle[source]:

@@ -118,7 +118,6 @@ class Planner:
                 if received > request.partial:
                     request.partial, request.moved = received, now
             case Answered():
-                request.answered = True
                 request.moved = request.moved_piece = now
                 health = self._state.sources[request.source]
                 before = health.allowance

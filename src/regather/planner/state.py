@@ -27,7 +27,6 @@ class Request:
     whole: bool = False
     partial: int = 0
     """Bytes of the current piece that are here."""
-    answered: bool = False
     cancelled: bool = False
 
 
