@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from regather.client.download import Settings, adownload, download
 from regather.client.report import DownloadReport, Progress, SourceProgress, SourceReport
+from regather.client.run import Settings, adownload, download
 
 __all__ = [
     "DownloadReport",
