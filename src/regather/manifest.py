@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -25,6 +25,10 @@ VERSION = 1
 MAX_MANIFEST_BYTES = 64 << 20
 """No manifest may be larger than this; 1 TiB needs about 12 MiB."""
 MAX_METADATA_BYTES = 64 << 10
+CODE = "reed-solomon-gf256-11d-vandermonde"
+"""The erasure code of parity fragments; ``docs/format.md`` defines it."""
+MAX_SET = 256
+"""Most fragments of an erasure set, data and parity together."""
 
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
 _Index = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
@@ -52,6 +56,10 @@ class _Source(msgspec.Struct, omit_defaults=True):
     fragments: list[_Index] | None = None
 
 
+class _Erasure(msgspec.Struct):
+    code: Annotated[str, msgspec.Meta(max_length=64)]
+
+
 class _Document(msgspec.Struct, omit_defaults=True):
     format: str
     version: int
@@ -62,6 +70,7 @@ class _Document(msgspec.Struct, omit_defaults=True):
     fragments: Annotated[list[_Fragment], msgspec.Meta(min_length=1)]
     blake3: _Hex | None = None
     sha256: _Hex | None = None
+    erasure: _Erasure | None = None
     sources: list[_Source] = msgspec.field(default_factory=list)
     created: Annotated[str, msgspec.Meta(max_length=64)] = ""
     metadata: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
@@ -85,9 +94,15 @@ class Manifest:
 
     @property
     def layout(self) -> Layout:
-        """The data fragments, in order: what a download has to bring together."""
-        data = tuple(f for f in self.fragments if f.kind == "data")
-        return Layout(self.size, self.piece_size, data)
+        """The geometry: data fragments in order, then parity, each behind the end of the file."""
+        data = [f for f in self.fragments if f.kind == "data"]
+        end = self.size
+        parity = []
+        for fragment in self.fragments:
+            if fragment.kind == "parity":
+                parity.append(replace(fragment, offset=end))
+                end += fragment.size
+        return Layout(self.size, self.piece_size, (*data, *parity))
 
     @property
     def digest(self) -> str:
@@ -118,6 +133,7 @@ class Manifest:
             ],
             blake3=self.blake3 or None,
             sha256=self.sha256 or None,
+            erasure=_Erasure(CODE) if any(f.kind == "parity" for f in self.fragments) else None,
             sources=[
                 _Source(s.url, None if s.fragments is None else sorted(s.fragments))
                 for s in self.sources
@@ -177,6 +193,7 @@ def _checked(document: _Document) -> Manifest:
         for i, raw in enumerate(document.fragments)
     )
     _check_coverage(document, fragments)
+    _check_sets(document, fragments)
     known = {f.index for f in fragments}
     manifest = Manifest(
         name=document.name,
@@ -230,11 +247,11 @@ def _check_coverage(document: _Document, fragments: tuple[Fragment, ...]) -> Non
         if fragment.name in names:
             raise _Flaw(f"fragments[{i}].name {fragment.name[:60]!r} stands twice")
         names.add(fragment.name)
-        if fragment.kind != "data":
-            continue
         if fragment.index in indexes:
             raise _Flaw(f"fragments[{i}].index {fragment.index} stands twice")
         indexes.add(fragment.index)
+        if fragment.kind != "data":
+            continue
         if fragment.offset != end:
             verb = "overlaps the one before" if fragment.offset < end else "leaves a gap"
             raise _Flaw(
@@ -244,6 +261,34 @@ def _check_coverage(document: _Document, fragments: tuple[Fragment, ...]) -> Non
         end += fragment.size
     if end != document.size:
         raise _Flaw(f"size is {document.size}, but the fragments make up {end} bytes")
+
+
+def _check_sets(document: _Document, fragments: tuple[Fragment, ...]) -> None:
+    """Erasure sets: consecutive data fragments, and parity as long as the longest of them."""
+    if not any(f.kind == "parity" for f in fragments):
+        return
+    if document.erasure is None or document.erasure.code != CODE:
+        code = document.erasure.code if document.erasure else "missing"
+        raise _Flaw(f"erasure.code is {code!r}, known here is {CODE!r}", "install a newer regather")
+    longest: dict[int, int] = {}
+    count: dict[int, int] = {}
+    before = 0
+    for i, fragment in enumerate(fragments):
+        number = fragment.set
+        count[number] = count.get(number, 0) + 1
+        if fragment.kind == "data":
+            if number and number != before and number in longest:
+                raise _Flaw(f"fragments[{i}].set {number}: its fragments do not stand together")
+            longest[number] = max(longest.get(number, 0), fragment.size)
+            before = number
+    for i, fragment in enumerate(fragments):
+        if fragment.set and count[fragment.set] > MAX_SET:
+            raise _Flaw(f"fragments[{i}].set {fragment.set} has more than {MAX_SET} fragments")
+        if fragment.kind == "parity" and fragment.size != longest.get(fragment.set or -1):
+            raise _Flaw(
+                f"fragments[{i}].size is {fragment.size}: parity must be as long as the longest "
+                f"data fragment of its set"
+            )
 
 
 def _source(raw: _Source, path: str, known: set[int]) -> Source:

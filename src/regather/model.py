@@ -4,6 +4,9 @@ A *file* of ``size`` bytes is the concatenation of its data *fragments*. A fragm
 *pieces* of ``piece_size`` bytes, the last one shorter; pieces start anew in every fragment. A
 piece is named by the position of its fragment in the layout and its number inside the fragment,
 both from 0, or by one running number over all fragments (``Layout.number``).
+
+An *erasure set* is some consecutive data fragments and the parity fragments computed from them; a
+*row* of it are the pieces with the same number in each.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ class Fragment:
     """One fragment: what a server hosts as one plain file."""
 
     index: int
-    """Its number in the manifest and in the default file name, from 1."""
+    """Its number in the manifest, from 1: data fragments first, in order, then parity."""
     name: str
     offset: int
     """Where it stands in the file, in bytes (data fragments)."""
@@ -43,7 +46,7 @@ class Fragment:
     """Piece hashes, packed, HASH_SIZE bytes each; empty where nothing is known to verify with."""
     kind: Literal["data", "parity"] = "data"
     set: int = 0
-    """The erasure set that it belongs to."""
+    """The erasure set that it belongs to, from 1; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +63,68 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureSet:
+    """Data fragments and their parity, as positions in the layout, in the order of the code."""
+
+    data: tuple[int, ...]
+    parity: tuple[int, ...]
+    rows: int
+    """Pieces of its longest fragment, and of each parity fragment."""
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """The geometry of a file: its data fragments in order, and its pieces."""
+    """The geometry of a file: its fragments, data in order and then parity, and their pieces."""
 
     size: int
     piece_size: int
     fragments: tuple[Fragment, ...]
     first_pieces: tuple[int, ...] = field(init=False, repr=False)
     """The running number of each fragment's first piece, and after it the number of pieces."""
+    data_count: int = field(init=False, repr=False)
+    """How many of the fragments are data."""
+    sets: tuple[ErasureSet, ...] = field(init=False, repr=False)
+    set_of: tuple[int, ...] = field(init=False, repr=False)
+    """By fragment: the position of its erasure set in ``sets``; -1 where it is in none."""
 
     def __post_init__(self) -> None:
         first = [0]
         for fragment in self.fragments:
             first.append(first[-1] + -(-fragment.size // self.piece_size))
         object.__setattr__(self, "first_pieces", tuple(first))
+        data_count = sum(f.kind == "data" for f in self.fragments)
+        object.__setattr__(self, "data_count", data_count)
+        members: dict[int, tuple[list[int], list[int]]] = {}
+        for position, fragment in enumerate(self.fragments):
+            if fragment.set:
+                pair = members.setdefault(fragment.set, ([], []))
+                pair[fragment.kind == "parity"].append(position)
+        positions = {number: at for at, number in enumerate(members)}
+        object.__setattr__(
+            self,
+            "sets",
+            tuple(
+                ErasureSet(tuple(data), tuple(parity), max(map(self.pieces_of, data), default=0))
+                for data, parity in members.values()
+            ),
+        )
+        object.__setattr__(
+            self, "set_of", tuple(positions[f.set] if f.set else -1 for f in self.fragments)
+        )
 
     @property
     def piece_count(self) -> int:
-        """How many pieces the file has."""
+        """How many pieces there are, those of parity fragments (the last ones) included."""
         return self.first_pieces[-1]
+
+    @property
+    def data_pieces(self) -> int:
+        """How many pieces the file itself has."""
+        return self.first_pieces[self.data_count]
+
+    def is_data(self, fragment: int) -> bool:
+        """Whether the fragment at this position is a slice of the file."""
+        return fragment < self.data_count
 
     def pieces_of(self, fragment: int) -> int:
         """How many pieces the fragment at this position has."""
@@ -94,7 +140,7 @@ class Layout:
         return fragment, number - self.first_pieces[fragment]
 
     def offset(self, fragment: int, piece: int) -> int:
-        """Where a piece stands in the file, in bytes."""
+        """Where a piece stands in the file, in bytes; parity pieces stand behind its end."""
         return self.fragments[fragment].offset + piece * self.piece_size
 
     def span(self, fragment: int, start: int, end: int) -> tuple[int, int]:

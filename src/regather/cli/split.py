@@ -16,6 +16,7 @@ EXAMPLES = (
     "regather split large_file.txt --out fragments",
     "regather split large_file.txt --out fragments --chunk-size 10MB",
     "regather split large_file.txt --out hosted --servers 3 --replicas 2",
+    "regather split large_file.txt --out hosted --fragments 4 --parity 2 --servers 6",
     "regather split disk.img --out hosted --servers 2 --at https://a.example/d --at https://b.example/d",
 )
 
@@ -32,6 +33,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--chunk-size", type=size, metavar="SIZE", help="so large each, the last one shorter"
+    )
+    parser.add_argument(
+        "--parity",
+        type=whole(0),
+        default=0,
+        metavar="M",
+        help="add M parity fragments: any M lost fragments can then be computed",
+    )
+    parser.add_argument(
+        "--set-size",
+        type=whole(1),
+        metavar="K",
+        help="make the parity of every K data fragments in a row (default: of all)",
     )
     parser.add_argument(
         "--servers",
@@ -72,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             fragments=args.fragments,
             chunk_size=args.chunk_size,
+            parity=args.parity,
+            set_size=args.set_size or 0,
             servers=args.servers,
             replicas=args.replicas,
             at=args.at,
@@ -88,15 +104,20 @@ def run(args: argparse.Namespace) -> int:
             "blake3": manifest.blake3,
             "size": manifest.size,
             "piece_size": manifest.piece_size,
-            "fragments": [{"name": f.name, "size": f.size} for f in manifest.fragments],
+            "fragments": [
+                {"name": f.name, "size": f.size, "kind": f.kind} for f in manifest.fragments
+            ],
             "seconds": seconds,
         }
         print(json.dumps(found))
     elif not args.quiet:
+        parity = sum(f.kind == "parity" for f in manifest.fragments)
+        count = f"{len(manifest.fragments) - parity} fragments"
+        count += f" and {parity} of parity" if parity else ""
         where = f" in {args.servers} server folders" if args.servers else ""
         print(
-            f"Split {args.file}: {format_size(manifest.size)} into {len(manifest.fragments)} "
-            f"fragments{where}, {seconds:.2f} s, {format_rate(manifest.size / seconds)}\n"
+            f"Split {args.file}: {format_size(manifest.size)} into {count}"
+            f"{where}, {seconds:.2f} s, {format_rate(manifest.size / seconds)}\n"
             f"Manifest: {path}\nDigest:   {manifest.digest}"
         )
     return 0

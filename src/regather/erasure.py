@@ -1,0 +1,161 @@
+"""The erasure code: any k of k + m pieces of a row give back the rest.
+
+A systematic Reed-Solomon code over GF(2^8) with the polynomial 0x11d, from a Vandermonde matrix
+made systematic (L. Rizzo, "Effective erasure codes for reliable computer communication
+protocols", 1997), bit for bit as zfec computes it; ``docs/format.md`` says how to compute it.
+
+zfec is the definition and always there. Where ISA-L (the library ``libisal``) is found, it does
+the same arithmetic with the processor's vector instructions, twenty times as fast: zfec is then
+only asked for the coefficients, by coding single bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import functools
+import importlib.metadata
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+import zfec
+
+_MOST_PIECES = 256
+"""Of a row, data and parity together: the number of elements of the field."""
+
+Buffers = Sequence[memoryview]
+"""Writable and contiguous, all of the same length."""
+
+
+class Codec(Protocol):
+    """Codes rows of ``k`` data pieces and ``m`` parity pieces, numbered 0 up to k + m.
+
+    Thread-safe; lets other threads run while it computes.
+    """
+
+    k: int
+    m: int
+
+    def encode(self, data: Buffers, parity: Buffers) -> None:
+        """Fill the ``m`` buffers of ``parity`` from the ``k`` buffers of ``data``."""
+        ...
+
+    def decode(
+        self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
+    ) -> None:
+        """Fill ``out`` with the data pieces numbered ``want``.
+
+        ``pieces`` are any ``k`` pieces of the row, ``have`` their numbers, rising.
+        """
+        ...
+
+
+def make_codec(k: int, m: int) -> Codec:
+    """The fastest codec on this machine for ``k`` data and ``m`` parity pieces.
+
+    Raises ValueError where k < 1, m < 1 or k + m > 256.
+    """
+    if k < 1 or m < 1 or k + m > _MOST_PIECES:
+        raise ValueError(f"no code for {k} data and {m} parity pieces")
+    library = _isal()
+    return IsalCodec(k, m, library) if library else ZfecCodec(k, m)
+
+
+class ZfecCodec:
+    """The code as zfec computes it, one byte at a time."""
+
+    def __init__(self, k: int, m: int) -> None:
+        self.k = k
+        self.m = m
+        self._encoder = zfec.Encoder(k, k + m)
+        self._decoder = zfec.Decoder(k, k + m)
+        self._parity = list(range(k, k + m))
+
+    def encode(self, data: Buffers, parity: Buffers) -> None:
+        """See Codec.encode."""
+        for buffer, made in zip(parity, self._encoder.encode(data, self._parity), strict=True):
+            buffer[:] = made
+
+    def decode(
+        self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
+    ) -> None:
+        """See Codec.decode."""
+        whole = self._decoder.decode(pieces, have)
+        for number, buffer in zip(want, out, strict=True):
+            buffer[:] = whole[number]
+
+
+class IsalCodec:
+    """The same code on ISA-L: rows of coefficients, applied by ``ec_encode_data``."""
+
+    def __init__(self, k: int, m: int, library: ctypes.CDLL) -> None:
+        self.k = k
+        self.m = m
+        self._library = library
+        self._exact = ZfecCodec(k, m)
+        self._units = [memoryview(bytearray(int(i == j) for j in range(k))) for i in range(k)]
+        rows = [memoryview(bytearray(k)) for _ in range(m)]
+        # Coding the unit vectors side by side gives the matrix itself.
+        self._exact.encode(self._units, rows)
+        self._encoding = self._tables(rows)
+        self._decoding = functools.lru_cache(maxsize=64)(self._tables_for)
+
+    def encode(self, data: Buffers, parity: Buffers) -> None:
+        """See Codec.encode."""
+        self._apply(self._encoding, data, parity)
+
+    def decode(
+        self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
+    ) -> None:
+        """See Codec.decode."""
+        self._apply(self._decoding(have, want), pieces, out)
+
+    def _tables_for(
+        self, have: tuple[int, ...], want: tuple[int, ...]
+    ) -> ctypes.Array[ctypes.c_char]:
+        rows = [memoryview(bytearray(self.k)) for _ in want]
+        self._exact.decode(have, self._units, want, rows)
+        return self._tables(rows)
+
+    def _tables(self, rows: Buffers) -> ctypes.Array[ctypes.c_char]:
+        tables = ctypes.create_string_buffer(32 * self.k * len(rows))
+        self._library.ec_init_tables(self.k, len(rows), b"".join(rows), tables)
+        return tables
+
+    def _apply(self, tables: ctypes.Array[ctypes.c_char], pieces: Buffers, out: Buffers) -> None:
+        if len(pieces) != self.k or len({len(b) for b in (*pieces, *out)}) != 1:
+            raise ValueError("buffers must be k pieces and outputs of one length")
+        self._library.ec_encode_data(
+            len(out[0]), self.k, len(out), tables, _addresses(pieces), _addresses(out)
+        )
+
+
+def _addresses(buffers: Buffers) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(buffers))(
+        *(ctypes.addressof(ctypes.c_char.from_buffer(b)) for b in buffers)
+    )
+
+
+@functools.cache
+def _isal() -> ctypes.CDLL | None:
+    """ISA-L, from the system or as the wheel of pyeclib brings it; None where there is none."""
+    if os.environ.get("REGATHER_NO_ISAL"):
+        return None
+    for name in (ctypes.util.find_library("isal"), _bundled()):
+        if name:
+            try:
+                library = ctypes.CDLL(name)
+                library.ec_init_tables.restype = library.ec_encode_data.restype = None
+            except (OSError, AttributeError):
+                continue
+            return library
+    return None
+
+
+def _bundled() -> str | None:
+    try:
+        files = importlib.metadata.files("pyeclib") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((str(f.locate()) for f in files if f.name.startswith("libisal")), None)

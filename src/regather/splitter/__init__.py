@@ -1,0 +1,106 @@
+"""Split a file into fragments and describe it in a manifest, in one pass over the input.
+
+geometry, placement   how the file is cut, where the fragments go
+plain, coded          the pass: read, hash, write; with parity row by row
+writer                temporary names, published together at the end
+
+Memory: one piece a worker, or the strips of one row, whatever the size of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from regather.errors import UsageError
+from regather.manifest import Manifest
+from regather.model import Source
+from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.splitter.geometry import Input, fragment_sizes, layout_of
+from regather.splitter.placement import Placement
+from regather.splitter.plain import copy
+from regather.splitter.writer import Writer, trouble
+
+__all__ = ["split"]
+
+OnBytes = Callable[[int, int], None]
+
+
+def split(
+    path: str | Path,
+    out: str | Path,
+    *,
+    fragments: int | None = None,
+    chunk_size: int | None = None,
+    parity: int = 0,
+    set_size: int = 0,
+    servers: int | None = None,
+    replicas: int = 1,
+    at: Sequence[str] = (),
+    sha256: bool = False,
+    force: bool = False,
+    on_progress: OnBytes | None = None,
+) -> Manifest:
+    """Split ``path`` into exact slices ``file_fragment_1.dat``, ... and write the manifest.
+
+    Either ``fragments`` (as equal as can be, default 3) or ``chunk_size`` (bytes of each, the
+    last one shorter). ``parity`` adds so many parity fragments to every ``set_size`` data
+    fragments in a row (0: all of them): any that many lost ones can then be computed. With
+    ``servers``, ``out`` gets a folder a server, and every fragment stands in ``replicas`` of
+    them. ``at`` names, once a server in order, the URL where its folder will be hosted.
+    ``sha256`` adds that hash of the whole file. ``on_progress`` is called with bytes done and in
+    all, from several threads but never from two at once.
+
+    Raises UsageError, DestinationExistsError (unless ``force``) or StorageError; then no fragment
+    and no manifest is left that was not there before.
+    """
+    path, out = Path(path), Path(out)
+    with Input(path) as source:
+        sizes = fragment_sizes(source.size, fragments, chunk_size)
+        layout = layout_of(source.size, sizes, parity, set_size)
+        placement = Placement.plan(out, layout, servers, replicas)
+        if at and len(at) != len(placement.folders):
+            raise UsageError(
+                f"{len(at)} URLs for {len(placement.folders)} servers",
+                help="give --at once for each server, in order",
+            )
+        manifest_name = suffixed(path.name, MANIFEST_SUFFIX)
+        writer = Writer(path, out, layout, placement, manifest_name, force=force)
+        try:
+            hashes, blake3, digest = copy(source, layout, writer, sha256, on_progress)
+            source.check_unchanged()
+            manifest = Manifest(
+                name=path.name,
+                size=source.size,
+                piece_size=layout.piece_size,
+                fragments=tuple(
+                    replace(f, offset=f.offset if f.kind == "data" else 0, hashes=hashes[i])
+                    for i, f in enumerate(layout.fragments)
+                ),
+                sources=_sources(at, placement),
+                blake3=blake3,
+                sha256=digest,
+                created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            )
+            # What we write must be what we read, before anyone relies on it.
+            data = manifest.to_bytes()
+            Manifest.from_bytes(data)
+            writer.publish(data)
+        except OSError as error:
+            raise trouble(out, error) from error
+        finally:
+            writer.discard()
+    return manifest
+
+
+def _sources(at: Sequence[str], placement: Placement) -> tuple[Source, ...]:
+    held: list[set[int]] = [set() for _ in placement.folders]
+    for position, folders in enumerate(placement.copies):
+        for folder in folders:
+            held[folder].add(position + 1)
+    return tuple(
+        Source(url if url.endswith("/") else url + "/", frozenset(held[i]))
+        for i, url in enumerate(at)
+    )

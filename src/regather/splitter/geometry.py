@@ -1,0 +1,113 @@
+"""Before the pass: the input, and how it is cut."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from regather.errors import RegatherError, UsageError
+from regather.manifest import MAX_SET
+from regather.model import Fragment, Layout, piece_size_for
+from regather.names import flaw_of
+
+MAX_FRAGMENTS = 100_000
+DEFAULT_FRAGMENTS = 3
+
+
+class Input:
+    """The file to split, open for reading."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        self._path = path
+        self._before = os.fstat(self.descriptor)
+        mode = self._before.st_mode
+        flaw = flaw_of(path.name)
+        if stat.S_ISDIR(mode):
+            flaw = "is a folder, not a file"
+        elif not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            flaw = "is not a regular file"
+        if flaw:
+            os.close(self.descriptor)
+            raise UsageError(f"{path}: {flaw}", help="name a file to split")
+        self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
+
+    def __enter__(self) -> Input:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+    def check_unchanged(self) -> None:
+        """Raise where the file was written to while it was read."""
+        now = os.fstat(self.descriptor)
+        if (now.st_mtime_ns, now.st_size) != (self._before.st_mtime_ns, self._before.st_size):
+            raise RegatherError(f"{self._path}: changed while it was split", help="split it again")
+
+
+def fragment_sizes(size: int, count: int | None, chunk_size: int | None) -> list[int]:
+    """Sizes of the data fragments, in bytes. Raises UsageError."""
+    if count is not None and chunk_size is not None:
+        raise UsageError("give either a number of fragments or a chunk size, not both")
+    if chunk_size is not None:
+        if chunk_size < 1:
+            raise UsageError(f"the chunk size must be 1 byte or more, not {chunk_size}")
+        count = max(1, -(-size // chunk_size))
+        _check_count(count, "use a larger --chunk-size")
+        return [chunk_size] * (count - 1) + [size - chunk_size * (count - 1)]
+    if count is None:
+        count = min(DEFAULT_FRAGMENTS, max(1, size))
+    if count < 1:
+        raise UsageError(f"the number of fragments must be 1 or more, not {count}")
+    _check_count(count, "use fewer --fragments")
+    if count > max(size, 1):
+        raise UsageError(
+            f"{count} fragments of a file of {size} bytes: some would be empty",
+            help=f"use --fragments {max(size, 1)} or fewer",
+        )
+    each, extra = divmod(size, count)
+    return [each + 1] * extra + [each] * (count - extra)
+
+
+def _check_count(count: int, help: str) -> None:
+    if count > MAX_FRAGMENTS:
+        raise UsageError(f"{count} fragments are more than {MAX_FRAGMENTS}", help=help)
+
+
+def layout_of(size: int, sizes: Sequence[int], parity: int = 0, set_size: int = 0) -> Layout:
+    """The layout of a file cut into fragments of ``sizes`` bytes, not hashed yet.
+
+    With ``parity``, every ``set_size`` consecutive ones (0: all) are an erasure set and get so many
+    parity fragments. Raises UsageError.
+    """
+    if parity < 0 or set_size < 0:
+        raise UsageError("parity and set size must not be negative")
+    if set_size and not parity:
+        raise UsageError("a set size needs parity", help="add --parity M")
+    set_size = set_size or len(sizes)
+    if parity and min(set_size, len(sizes)) + parity > MAX_SET:
+        raise UsageError(
+            f"{min(set_size, len(sizes))} data and {parity} parity fragments are more than "
+            f"{MAX_SET} in one erasure set",
+            help="use a smaller --set-size or --parity",
+        )
+    data: list[Fragment] = []
+    coded: list[Fragment] = []
+    offset, end = 0, size
+    for n, length in enumerate(sizes):
+        number = n // set_size + 1 if parity else 0
+        data.append(Fragment(n + 1, f"file_fragment_{n + 1}.dat", offset, length, set=number))
+        offset += length
+    for first in range(0, len(sizes) if parity else 0, set_size):
+        longest = max(sizes[first : first + set_size])
+        number = first // set_size + 1
+        for n in range(1, parity + 1):
+            index, name = len(sizes) + len(coded) + 1, f"file_parity_{number}_{n}.dat"
+            coded.append(Fragment(index, name, end, longest, kind="parity", set=number))
+            end += longest
+    return Layout(size, piece_size_for(size), (*data, *coded))

@@ -1,0 +1,140 @@
+"""Fragments on their way to the disk: temporary names, published together."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import threading
+from pathlib import Path
+
+from regather.errors import DestinationExistsError, StorageError, UsageError
+from regather.model import Layout
+from regather.names import suffixed
+from regather.splitter.placement import Placement
+
+FRAGMENT_NAME = re.compile(
+    r"file_fragment_[1-9][0-9]*\.dat|file_parity_[1-9][0-9]*_[1-9][0-9]*\.dat"
+)
+
+
+class Writer:
+    """Fragments being written under temporary names; published together at the end."""
+
+    def __init__(
+        self,
+        source: Path,
+        out: Path,
+        layout: Layout,
+        placement: Placement,
+        manifest_name: str,
+        *,
+        force: bool,
+    ) -> None:
+        self._layout = layout
+        self._placement = placement
+        self._lock = threading.Lock()
+        self._open: dict[int, list[int]] = {}
+        self._left = [max(f.size, 1) for f in layout.fragments]
+        self._made: list[Path] = []
+        self._suffix = f".regather-part-{os.getpid()}"
+        self._manifests = [
+            folder / manifest_name for folder in dict.fromkeys((out, *placement.folders))
+        ]
+        self._force = force
+        try:
+            for folder in (out, *placement.folders):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._stale = self._in_the_way(out, source)
+            for f, fragment in enumerate(layout.fragments):
+                if fragment.size == 0:
+                    self._descriptors(f)
+                    self._written(f, 1)
+        except FileExistsError as error:
+            raise UsageError(f"{error.filename}: is a file, not a folder") from None
+        except OSError as error:
+            raise trouble(out, error) from error
+
+    def _in_the_way(self, out: Path, source: Path) -> list[Path]:
+        """Fragments of an earlier split that would mix with ours."""
+        found = [
+            path
+            for folder in dict.fromkeys((out, *self._placement.folders))
+            for path in folder.iterdir()
+            if FRAGMENT_NAME.fullmatch(path.name)
+        ]
+        found += [path for path in self._manifests if path.exists()]
+        for path in found:
+            if not path.is_file() or path.samefile(source):
+                flaw = "is the file to split" if path.is_file() else "is not a regular file"
+                raise UsageError(f"{path}: is in the way and {flaw}", help="choose another --out")
+        if found and not self._force:
+            raise DestinationExistsError(
+                f"{out}: holds fragments or a manifest already, like {found[0].name}",
+                help="choose another --out, or use --force to replace them",
+            )
+        return found
+
+    def _targets(self, fragment: int) -> list[Path]:
+        name = self._layout.fragments[fragment].name
+        return [self._placement.folders[i] / name for i in self._placement.copies[fragment]]
+
+    def _descriptors(self, fragment: int) -> list[int]:
+        with self._lock:
+            if fragment not in self._open:
+                opened = self._open[fragment] = []
+                for target in self._targets(fragment):
+                    part = target.with_name(target.name + self._suffix)
+                    self._made.append(part)
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+                    opened.append(os.open(part, flags, 0o644))
+            return self._open[fragment]
+
+    def write(self, fragment: int, offset: int, data: memoryview) -> None:
+        """Write bytes of a fragment into all its copies. Thread-safe. Raises OSError."""
+        for descriptor in self._descriptors(fragment):
+            written = 0
+            while written < len(data):
+                written += os.pwrite(descriptor, data[written:], offset + written)
+        self._written(fragment, len(data))
+
+    def _written(self, fragment: int, size: int) -> None:
+        with self._lock:
+            self._left[fragment] -= size
+            if self._left[fragment] == 0:
+                for descriptor in self._open.pop(fragment):
+                    os.close(descriptor)
+
+    def publish(self, manifest: bytes) -> None:
+        """Give everything its name; the manifest last, for it says that all is there."""
+        wanted = {t for f in range(len(self._layout.fragments)) for t in self._targets(f)}
+        for path in self._manifests:
+            path.unlink(missing_ok=True)
+        for part in self._made:
+            part.rename(part.with_name(part.name.removesuffix(self._suffix)))
+        for path in self._stale:
+            if path not in wanted:
+                path.unlink(missing_ok=True)
+        for path in self._manifests:
+            part = path.with_name(suffixed(path.name, self._suffix))
+            self._made.append(part)
+            part.write_bytes(manifest)
+            part.rename(path)
+
+    def discard(self) -> None:
+        """Close and remove what was not published."""
+        for opened in self._open.values():
+            for descriptor in opened:
+                os.close(descriptor)
+        self._open.clear()
+        for part in self._made:
+            part.unlink(missing_ok=True)
+
+
+def trouble(out: Path, error: OSError) -> StorageError:
+    """The error to raise where writing below ``out`` failed."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageError(
+        f"{error.filename or out}: {(error.strerror or str(error)).lower()}",
+        help="free some space or choose another --out" if full else "",
+    )
