@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from regather.decoder import Decoder
 from regather.digest import piece_hash
 from regather.limiter import RateLimiter
 from regather.model import Layout, Source
@@ -25,6 +26,9 @@ from regather.planner import (
     Blame,
     Cancel,
     Cancelled,
+    Decode,
+    Decoded,
+    DecodeFailed,
     Event,
     Failed,
     Finished,
@@ -124,8 +128,9 @@ class Engine:
         self._connect = connect
         self._limiter = limiter
         self.tallies = [SourceTally() for _ in sources]
-        self.done_bytes = 0
-        """Bytes verified and in place by this run."""
+        self.decoded = 0
+        """Rows of erasure sets that were computed."""
+        self._decoder = Decoder(layout, destination, self._row_ended, self._fail)
         self._changed = threading.Condition()
         self._jobs: dict[int, tuple[_Job, _Worker]] = {}
         self._idle: list[list[_Worker]] = [[] for _ in sources]
@@ -138,6 +143,11 @@ class Engine:
         self._gulp = layout.piece_size
         if limiter is not None:
             self._gulp = max(16 << 10, min(self._gulp, int(limiter.rate / 20)))
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes of the file, verified and in place by this run."""
+        return self._planner.done_bytes
 
     # -- the caller's thread --------------------------------------------------------------
 
@@ -180,9 +190,11 @@ class Engine:
             worker.abort(job)
         for worker in workers:
             worker.jobs.put(None)
+        self._decoder.stop()
         until = time.monotonic() + _JOIN_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        self._decoder.join(_JOIN_SECONDS)
 
     # -- deciding -------------------------------------------------------------------------
 
@@ -195,6 +207,7 @@ class Engine:
         mine: _Job | None = None
         orders: list[tuple[_Worker, _Job]] = []
         aborts: list[tuple[_Worker, _Job]] = []
+        decodes: list[Decode] = []
         with self._changed:
             if self._stopping:
                 return None
@@ -216,6 +229,8 @@ class Engine:
                     case Trim() | Restart():
                         if entry := self._jobs.get(action.request):
                             entry[0].end = action.end
+                    case Decode():
+                        decodes.append(action)
                     case Finished():
                         self._ending = Ending()
                     case GiveUp():
@@ -228,7 +243,19 @@ class Engine:
             taker.jobs.put(new)
         for victim, job in aborts:
             victim.abort(job)
+        for order in decodes:
+            self._decoder.submit(order.set, order.row, order.make, order.parity)
         return mine
+
+    def _row_ended(self, number: int, row: int, right: bool) -> None:
+        with self._changed:
+            self.decoded += right
+        self._post(Decoded(number, row) if right else DecodeFailed(number, row))
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
 
     def _cancel(self, action: Cancel, aborts: list[tuple[_Worker, _Job]]) -> None:
         entry = self._jobs.get(action.request)
@@ -258,9 +285,7 @@ class Engine:
                 while following is not None:
                     following = self._serve(worker, following, buffer)
         except BaseException as error:
-            with self._changed:
-                self._error = self._error or error
-                self._changed.notify_all()
+            self._fail(error)
         finally:
             with worker.lock:
                 if worker.connection is not None:
@@ -347,7 +372,6 @@ class Engine:
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
                         tally.useful += length
-                        self.done_bytes += length
             done = PieceDone(start.request, piece)
             piece += 1
             with self._changed:

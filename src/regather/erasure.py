@@ -81,7 +81,8 @@ class ZfecCodec:
         self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
     ) -> None:
         """See Codec.decode."""
-        whole = self._decoder.decode(pieces, have)
+        # Copies: zfec sorts the sequences that it is given, in place, even tuples.
+        whole = self._decoder.decode(list(pieces), list(have))
         for number, buffer in zip(want, out, strict=True):
             buffer[:] = whole[number]
 

@@ -18,6 +18,9 @@ from regather.planner import (
     Blame,
     Cancel,
     Cancelled,
+    Decode,
+    Decoded,
+    DecodeFailed,
     Event,
     Failed,
     Finished,
@@ -49,6 +52,8 @@ class Model:
     """What it has where ``holds`` is None: the planner must find out."""
     dies_at: float = float("inf")
     returns_at: float = float("inf")
+    freezes_at: float = float("inf")
+    """From then on it accepts requests and never sends a byte."""
     fail_rate: float = 0.0
     corrupt_rate: float = 0.0
     stall_rate: float = 0.0
@@ -68,6 +73,7 @@ class Flight:
     stalled: bool = False
     open: bool = False
     version: int = 0
+    cancelled: bool = False
     looked: float = 0.0
 
 
@@ -94,6 +100,10 @@ class World:
         self.ending: Finished | GiveUp | None = None
         self.events = 0
         self.corrupt_seen = [0] * len(self.models)
+        self.decodes: list[Decode] = []
+        self.decode_seconds = 0.001
+        self.bad_rows: set[tuple[int, int]] = set()
+        """Rows whose parity is no good although its hashes fit."""
         self.corrupt_pieces: set[tuple[int, int]] = set()
 
     # -- the clock ------------------------------------------------------------------------
@@ -115,6 +125,9 @@ class World:
             when, _, request, what, version = heapq.heappop(self.queue)
             assert when < self.deadline, "the run does not end"
             self.now = max(self.now, when)
+            if what == "decoded":
+                self.on_decoded(self.decodes[version])
+                continue
             flight = self.flights.get(request)
             if flight is not None and flight.version == version:
                 getattr(self, "on_" + what)(request, flight)
@@ -149,10 +162,27 @@ class World:
             case Cancel(request=request):
                 flight = self.flights[request]
                 flight.version += 1
+                flight.cancelled = True
                 self.at(self.now + 0.0005, "cancelled", request, flight.version)
+            case Decode():
+                self.order_decode(action)
             case Finished() | GiveUp():
                 assert self.ending is None, "ended twice"
                 self.ending = action
+
+    def order_decode(self, action: Decode) -> None:
+        """Keep the contract of Decode: all that the row needs is in place, nothing is made anew."""
+        assert self.ending is None, "a row after the end"
+        members = self.layout.sets[action.set]
+        assert action.make, "nothing to make"
+        assert len(action.parity) == len(action.make)
+        assert all((f, action.row) in self.done for f in action.parity)
+        for fragment in members.data:
+            if action.row < self.layout.pieces_of(fragment):
+                there = (fragment, action.row) in self.done
+                assert there == (fragment not in action.make), "a row of the wrong pieces"
+        self.decodes.append(action)
+        self.at(self.now + self.decode_seconds, "decoded", -1, len(self.decodes) - 1)
 
     def open_flight(self, request: int) -> None:
         flight = self.flights[request]
@@ -165,6 +195,9 @@ class World:
             self.at(self.now + 2 * model.latency, "refused", request, flight.version)
         else:
             flight.stalled = self.rng.random() < model.stall_rate
+            if self.now >= model.freezes_at:
+                self.at(self.now + STALL_TIMEOUT, "refused", request, flight.version)
+                return
             self.at(self.now + 2 * model.latency, "answer", request, flight.version)
 
     def rate(self, source: int) -> float:
@@ -178,15 +211,23 @@ class World:
 
     def schedule(self, request: int, flight: Flight) -> None:
         """When will this flight's next piece be whole, if the rate stays as it is?"""
+        if flight.cancelled:
+            return
         flight.version += 1
         model = self.models[flight.start.source]
         if flight.stalled:
+            self.at(self.now + STALL_TIMEOUT, "refused", request, flight.version)
+            return
+        if self.now >= model.freezes_at:
+            flight.stalled = True
             self.at(self.now + STALL_TIMEOUT, "refused", request, flight.version)
             return
         left = self.layout.length(flight.start.fragment, flight.piece) - flight.received
         when = self.now + max(left, 0.0) / self.rate(flight.start.source)
         if model.dies_at <= when and model.dies_at >= self.now:
             self.at(model.dies_at, "refused", request, flight.version)
+        elif self.now < model.freezes_at <= when:
+            self.at(model.freezes_at, "freeze", request, flight.version)
         elif when > flight.looked + PROGRESS_SECONDS:
             self.at(
                 max(self.now, flight.looked + PROGRESS_SECONDS), "look", request, flight.version
@@ -245,6 +286,19 @@ class World:
             self.tell(PieceDone(request, piece))
         self.reschedule(source)
 
+    def on_decoded(self, action: Decode) -> None:
+        if self.ending is not None:
+            return
+        if (action.set, action.row) in self.bad_rows:
+            self.tell(DecodeFailed(action.set, action.row))
+            return
+        self.done.update((f, action.row) for f in action.make)
+        self.tell(Decoded(action.set, action.row))
+
+    def on_freeze(self, request: int, flight: Flight) -> None:
+        self.settle_all(flight.start.source)
+        self.schedule(request, flight)
+
     def on_refused(self, request: int, flight: Flight) -> None:
         self.fail(request, flight, Blame.SOURCE)
 
@@ -265,11 +319,23 @@ class World:
         self.reschedule(flight.start.source)
 
 
-def layout_of(sizes: list[int], piece_size: int = 1 << 20) -> Layout:
-    """A layout of fragments of the given sizes, without hashes."""
+def layout_of(
+    sizes: list[int], piece_size: int = 1 << 20, parity: int = 0, set_size: int = 0
+) -> Layout:
+    """A layout of fragments of the given sizes, and their parity, without hashes."""
     fragments: list[Fragment] = []
     offset = 0
-    for n, size in enumerate(sizes, 1):
-        fragments.append(Fragment(n, f"file_fragment_{n}.dat", offset, size))
+    set_size = set_size or len(sizes)
+    for n, size in enumerate(sizes):
+        number = n // set_size + 1 if parity else 0
+        fragments.append(Fragment(n + 1, f"file_fragment_{n + 1}.dat", offset, size, set=number))
         offset += size
-    return Layout(offset, piece_size, tuple(fragments))
+    total = offset
+    for first in range(0, len(sizes) if parity else 0, set_size):
+        longest = max(sizes[first : first + set_size])
+        for n in range(parity):
+            index, number = len(fragments) + 1, first // set_size + 1
+            name = f"file_parity_{number}_{n + 1}.dat"
+            fragments.append(Fragment(index, name, offset, longest, kind="parity", set=number))
+            offset += longest
+    return Layout(total, piece_size, tuple(fragments))

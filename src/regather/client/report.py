@@ -79,6 +79,8 @@ class DownloadReport:
     """Bytes that came over all sources, those in vain included."""
     seconds: float
     rate: float
+    decoded: int = 0
+    """Rows of erasure sets of which pieces were computed from parity."""
     sources: tuple[SourceReport, ...] = field(default=())
 
 

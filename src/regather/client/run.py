@@ -221,7 +221,11 @@ class _Run:
         layout = self._target.layout
         if self._destination.resumed:
             good = self._destination.recover(self._checked)
-            self._resumed = sum(layout.length(*layout.locate(number)) for number in good)
+            self._resumed = sum(
+                layout.length(*layout.locate(number))
+                for number in good
+                if number < layout.data_pieces
+            )
             self._planner.already_done(layout.locate(number) for number in good)
         try:
             ending = self._engine.run(self._watch)
@@ -306,8 +310,8 @@ class _Run:
 
     def _report(self) -> DownloadReport:
         seconds = max(time.monotonic() - self._began, 1e-9)
-        placed = max(self._engine.done_bytes, 1)
         tallies = self._engine.tallies
+        placed = max(sum(t.useful for t in tallies), 1)
         return DownloadReport(
             path=str(self._destination.path),
             name=self._target.name,
@@ -318,6 +322,7 @@ class _Run:
             received=sum(t.received for t in tallies),
             seconds=seconds,
             rate=self._engine.done_bytes / seconds,
+            decoded=self._engine.decoded,
             sources=tuple(
                 SourceReport(
                     url=source.url,

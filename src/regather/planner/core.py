@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from regather.model import Layout
+from regather.planner import rows
 from regather.planner.events import (
     Action,
     Answered,
@@ -22,6 +23,8 @@ from regather.planner.events import (
     Blame,
     Cancel,
     Cancelled,
+    Decoded,
+    DecodeFailed,
     Event,
     Failed,
     Finished,
@@ -73,6 +76,8 @@ class Planner:
         self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
         self._next_id = 0
         self._over = False
+        self.done_bytes = 0
+        """Bytes of the file that this run brought or computed."""
         self.wake_at: float | None = None
         """When a Tick is wanted, on the clock that events are stamped with; None: never."""
 
@@ -85,7 +90,7 @@ class Planner:
 
     @property
     def pieces_left(self) -> int:
-        """How many pieces are not done."""
+        """How many pieces of the file are not done."""
         return self._state.left
 
     def is_done(self, fragment: int, piece: int) -> bool:
@@ -94,18 +99,30 @@ class Planner:
 
     def already_done(self, pieces: Iterable[tuple[int, int]]) -> None:
         """Before Begin: the (fragment, piece) pairs that a resumed download has already."""
+        state = self._state
         for fragment, piece in pieces:
-            if not self._state.done[fragment][piece]:
-                self._state.done[fragment][piece] = 1
-                self._state.left -= 1
-                self._state.free[fragment].remove(piece, piece + 1)
+            if not state.done[fragment][piece]:
+                state.done[fragment][piece] = state.settled[fragment][piece] = 1
+                state.free[fragment].remove(piece, piece + 1)
+                if state.layout.is_data(fragment):
+                    state.left -= 1
+                else:
+                    rows.parity_arrived(state, state.layout.set_of[fragment], piece, None)
 
     # -- events ---------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> list[Action]:
         """Take in one event at time ``now`` (seconds, never going back); return what to do."""
         actions: list[Action] = []
+        if isinstance(event, Begin):
+            for number, known in enumerate(self._state.parity_rows):
+                for row in list(known):
+                    self._decode(number, row, actions)
         if isinstance(event, Begin | Tick):
+            self._plan(now, actions)
+            return actions
+        if isinstance(event, Decoded | DecodeFailed):
+            self._row_ended(event, actions)
             self._plan(now, actions)
             return actions
         request = self._state.requests.get(event.request)
@@ -139,27 +156,70 @@ class Planner:
 
     def _piece_done(self, request: Request, piece: int, now: float, actions: list[Action]) -> None:
         state = self._state
-        fragment = request.fragment
+        asked = request.via
         health = state.sources[request.source]
         before = health.allowance, health.failures
-        size = state.layout.length(fragment, piece)
+        size = state.layout.length(asked, piece)
         # A short last piece says more of the latency than of the rate.
         telling = size >= state.layout.piece_size // 2
-        fresh = not state.done[fragment][piece]
+        fresh = not state.done[asked][piece]
         health.delivered(size if telling else 0, now - request.moved_piece, fresh=fresh)
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
         if fresh:
-            state.done[fragment][piece] = 1
-            state.left -= 1
-            for other in list(state.working[fragment].values()):
-                if other is not request and other.pos == piece and other.end == piece + 1:
-                    self._cancel(other, actions)
+            self._arrived(request, piece, actions)
         ended = request.pos >= request.end
         if ended:
             self._end(request)
         if ended or state.left == 0 or before != (health.allowance, health.failures):
             self._plan(now, actions)
+
+    def _arrived(self, request: Request, piece: int, actions: list[Action]) -> None:
+        """A piece of the file, or of parity, is in place that was not before."""
+        state = self._state
+        asked, number = request.via, state.layout.set_of[request.via]
+        if not state.layout.is_data(asked):
+            state.done[asked][piece] = 1
+            rows.parity_arrived(state, number, piece, request.fragment)
+            self._decode(number, piece, actions)
+            return
+        settled = (
+            bool(state.settled[asked][piece]) and state.settled[asked] is not state.done[asked]
+        )
+        self._done(asked, piece, actions, request)
+        if number >= 0 and state.parity_rows[number]:
+            rows.data_arrived(state, number, piece, settled)
+            self._decode(number, piece, actions)
+
+    def _done(
+        self, fragment: int, piece: int, actions: list[Action], by: Request | None = None
+    ) -> None:
+        """A piece of the file is done: nobody else needs to bring it."""
+        state = self._state
+        state.done[fragment][piece] = state.settled[fragment][piece] = 1
+        state.left -= 1
+        self.done_bytes += state.layout.length(fragment, piece)
+        for other in list(state.working[fragment].values()):
+            if other is not by and other.pos == piece and other.end == piece + 1:
+                self._cancel(other, actions)
+
+    def _decode(self, number: int, row: int, actions: list[Action]) -> None:
+        order = rows.decode_if_ready(self._state, number, row)
+        if order is not None:
+            actions.append(order)
+
+    def _row_ended(self, event: Decoded | DecodeFailed, actions: list[Action]) -> None:
+        state = self._state
+        number, row = event.set, event.row
+        state.decoding.discard((number, row))
+        make = rows.missing(state, state.layout.sets[number], row)
+        rows.forget(state, number, row)
+        for fragment in make:
+            if isinstance(event, Decoded):
+                self._done(fragment, row, actions)
+            else:
+                state.settled[fragment][row] = 0
+                state.release(fragment, row, row + 1)
 
     def _range_ignored(self, request: Request, now: float, actions: list[Action]) -> None:
         state = self._state
@@ -167,13 +227,17 @@ class Planner:
         health.ignores_ranges = True
         request.moved = now
         working = state.working[request.fragment].values()
-        if any(r.whole and not r.cancelled and r.source == request.source for r in working):
+        if any(
+            r.whole and not r.cancelled and (r.source, r.via) == (request.source, request.via)
+            for r in working
+        ):
             self._cancel(request, actions)
             self._plan(now, actions)
             return
         request.whole = True
-        request.pos, request.end = 0, state.layout.pieces_of(request.fragment)
+        request.pos, request.end = 0, state.layout.pieces_of(request.via)
         state.free[request.fragment].clear()
+        state.free[request.via].clear()
         actions.append(Restart(request.id, request.end))
 
     def _corrupt(self, request: Request, piece: int, now: float, actions: list[Action]) -> None:
@@ -183,7 +247,7 @@ class Planner:
         if request.cancelled:
             return
         health.lied(now)
-        state.suspects.setdefault((request.fragment, piece), set()).add(request.source)
+        state.suspects.setdefault((request.via, piece), set()).add(request.source)
         if health.distrusted:
             for other in list(state.requests.values()):
                 if other.source == request.source:
@@ -195,7 +259,7 @@ class Planner:
             return
         health = self._state.sources[request.source]
         if event.blame is Blame.FRAGMENT:
-            health.absent.add(request.fragment)
+            health.absent.add(request.via)
         else:
             health.failed(now, event.retry_after, self._rng)
 
@@ -207,30 +271,48 @@ class Planner:
         del state.requests[request.id]
         del state.working[request.fragment][request.id]
         state.sources[request.source].active -= 1
-        state.release(request.fragment, request.pos, request.end)
+        self._release(request)
 
     def _cancel(self, request: Request, actions: list[Action]) -> None:
         """Cancel a request; its slot stays taken until the engine says that it has ended."""
         if not request.cancelled:
             request.cancelled = True
-            self._state.release(request.fragment, request.pos, request.end)
+            self._release(request)
             actions.append(Cancel(request.id))
+
+    def _release(self, request: Request) -> None:
+        self._state.release(request.fragment, request.pos, request.end)
+        if request.via != request.fragment:
+            self._state.release_parity(request.via, request.pos, request.end)
 
     def _start(self, source: int, work: Work, now: float, actions: list[Action]) -> None:
         state = self._state
         health = state.sources[source]
         if work.victim is not None and not work.hedge:
-            work.victim.end = work.start
-            actions.append(Trim(work.victim.id, work.start))
+            victim, end = work.victim, work.victim.end
+            victim.end = work.start
+            if victim.via != victim.fragment:
+                state.release_parity(victim.via, work.start, end)
+            actions.append(Trim(victim.id, work.start))
         whole = health.ignores_ranges
         request = Request(
-            self._next_id, source, work.fragment, work.start, work.end, now, now, now, whole
+            self._next_id,
+            source,
+            work.fragment,
+            work.asked,
+            work.start,
+            work.end,
+            now,
+            now,
+            now,
+            whole,
         )
         self._next_id += 1
         state.requests[request.id] = state.working[work.fragment][request.id] = request
         state.free[work.fragment].remove(work.start, work.end)
+        state.free[work.asked].remove(work.start, work.end)
         health.active += 1
-        actions.append(Start(request.id, source, work.fragment, work.start, work.end, whole))
+        actions.append(Start(request.id, source, work.asked, work.start, work.end, whole))
 
     # -- planning -------------------------------------------------------------------------
 
@@ -247,7 +329,10 @@ class Planner:
             actions.append(Finished())
             return
         idle = self._fill(now, actions)
-        if not state.requests and not self._hope():
+        if not state.requests and not state.decoding and not self._hope():
+            if rows.unbind(state):
+                self._plan(now, actions)
+                return
             self._over = True
             actions.append(self._give_up())
             return
@@ -278,20 +363,24 @@ class Planner:
 
     def _hope(self) -> bool:
         """Whether some missing piece may still come from a source that is worth waiting for."""
-        return any(free and self._hopeful(f) for f, free in enumerate(self._state.free))
-
-    def _hopeful(self, fragment: int) -> bool:
-        retries = self._options.retries
-        return any(
-            h.failures <= retries and self._state.can_serve(s, fragment)
-            for s, h in enumerate(self._state.sources)
+        state = self._state
+        data = range(state.layout.data_count)
+        return any(state.free[f] and state.hopeful(f) for f in data) or any(
+            rows.recoverable(state, number) for number in range(len(state.layout.sets))
         )
 
     def _give_up(self) -> GiveUp:
-        missing = tuple(f for f, free in enumerate(self._state.free) if free)
-        held = self._state.holdings
+        state = self._state
+        missing = [f for f in range(state.layout.data_count) if state.done[f].find(0) >= 0]
+        short = {state.layout.set_of[f] for f in missing} - {-1}
+        missing += [
+            f
+            for number in sorted(short)
+            for f in state.layout.sets[number].parity
+            if state.done[f].find(0) >= 0 and not state.hopeful(f)
+        ]
         corrupt = any(
-            h.distrusted and ((own := held[s]) is None or any(f in own for f in missing))
-            for s, h in enumerate(self._state.sources)
+            h.distrusted and ((own := state.holdings[s]) is None or any(f in own for f in missing))
+            for s, h in enumerate(state.sources)
         )
-        return GiveUp(missing, corrupt)
+        return GiveUp(tuple(missing), corrupt)

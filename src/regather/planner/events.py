@@ -86,6 +86,22 @@ class Tick:
     """Time passed: ``Planner.wake_at`` was reached."""
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The missing pieces of a row were computed, verified and are in place."""
+
+    set: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeFailed:
+    """What was computed for a row is not what it must be: its parity is no good."""
+
+    set: int
+    row: int
+
+
 Event: TypeAlias = (
     Begin
     | Answered
@@ -95,6 +111,8 @@ Event: TypeAlias = (
     | PieceCorrupt
     | Failed
     | Cancelled
+    | Decoded
+    | DecodeFailed
     | Tick
 )
 
@@ -138,6 +156,20 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Decode:
+    """Compute pieces of a row of an erasure set (a position in the layout's ``sets``).
+
+    ``make`` are the fragments whose piece is missing, ``parity`` as many parity fragments whose
+    piece is in place; all other data pieces of the row are in place too.
+    """
+
+    set: int
+    row: int
+    make: tuple[int, ...]
+    parity: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Every wanted piece is done."""
 
@@ -151,4 +183,4 @@ class GiveUp:
     """Whether wrong bytes, rather than absent sources, are why."""
 
 
-Action: TypeAlias = Start | Restart | Trim | Cancel | Finished | GiveUp
+Action: TypeAlias = Start | Restart | Trim | Cancel | Decode | Finished | GiveUp

@@ -1,13 +1,15 @@
 """Which work a source with room for one more request should get. Reads the state, changes nothing.
 
-Three rules, tried in this order:
+Rules, tried in this order:
 
 1. *Pressed first.* Of the fragments with free pieces that the source holds, the one that would be
    finished last by all who hold it. This is what keeps a fragment with few holders from being
    left for the end.
-2. *Steal.* With nothing free, the request in flight that would end last gives up its tail, so
+2. *Stand in.* Parity, row by row, for free pieces that nobody can send now, or that only a source
+   holds that is far slower than the others (``standin.py``).
+3. *Steal.* With nothing free, the request in flight that would end last gives up its tail, so
    that both end together. Stealing costs no byte: only pieces not yet begun change hands.
-3. *Hedge.* The last piece of a request that is late is asked for a second time; who comes second
+4. *Hedge.* The last piece of a request that is late is asked for a second time; who comes second
    is cancelled. At most two sources work on a piece.
 """
 
@@ -15,6 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from regather.planner import standin
+from regather.planner.pace import request_rate, seconds_left
 from regather.planner.pieces import Run
 from regather.planner.state import Request, State
 
@@ -34,18 +38,31 @@ _STUCK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a source should be asked for; with ``victim``, taken over from that request."""
+    """What a source should be asked for; with ``victim``, taken over from that request.
+
+    ``fragment`` is what is wanted, ``via`` what is asked for: the same, or parity of its set.
+    """
 
     fragment: int
     start: int
     end: int
     victim: Request | None = None
     hedge: bool = False
+    via: int = -1
+
+    @property
+    def asked(self) -> int:
+        """The fragment to ask for."""
+        return self.fragment if self.via < 0 else self.via
 
 
 def choose(state: State, source: int, now: float) -> Work | None:
     """The best work for a source, or None where there is nothing worth while."""
-    return _free_work(state, source) or _taken_over(state, source, now)
+    return (
+        _free_work(state, source)
+        or (_standing_in(state, source, now) if state.layout.sets else None)
+        or _taken_over(state, source, now)
+    )
 
 
 def _free_work(state: State, source: int) -> Work | None:
@@ -53,7 +70,8 @@ def _free_work(state: State, source: int) -> Work | None:
     mean = state.mean_rate()
     best: tuple[float, int, int] | None = None
     eligible = 0
-    for fragment, free in enumerate(state.free):
+    for fragment in range(state.layout.data_count):
+        free = state.free[fragment]
         if not free or not state.can_serve(source, fragment):
             continue
         working = state.working[fragment].values()
@@ -87,7 +105,7 @@ def _first_run(state: State, source: int, fragment: int) -> Run | None:
     suspects = {
         piece
         for (f, piece), who in state.suspects.items()
-        if f == fragment and source in who and _others_can(state, fragment, who)
+        if f == fragment and source in who and state.others_can(fragment, who)
     }
     for start, end in state.free[fragment]:
         at = start
@@ -99,11 +117,15 @@ def _first_run(state: State, source: int, fragment: int) -> Run | None:
     return None
 
 
-def _others_can(state: State, fragment: int, but: set[int]) -> bool:
-    return any(
-        s not in but and not h.failures and state.can_serve(s, fragment)
-        for s, h in enumerate(state.sources)
-    )
+def _standing_in(state: State, source: int, now: float) -> Work | None:
+    found = standin.free_rows(state, source, now)
+    if found is None:
+        return None
+    if state.sources[source].ignores_ranges:
+        return Work(found.fragment, 0, state.layout.pieces_of(found.parity), via=found.parity)
+    most = min(_run_length(state, source), _fair_share(state, found.eligible))
+    end = min(found.end, found.start + most)
+    return Work(found.fragment, found.start, end, via=found.parity)
 
 
 def _run_length(state: State, source: int) -> int:
@@ -124,24 +146,6 @@ def _fair_share(state: State, pieces: int) -> int:
 # -- taking over from others ------------------------------------------------------------------
 
 
-def request_rate(state: State, request: Request, now: float) -> float:
-    """Bytes a second that a request can be expected to bring; falls while nothing comes."""
-    piece = state.layout.piece_size
-    silent = max(now - request.moved, 1e-6)
-    known = state.sources[request.source].rate
-    if not known:
-        # Nothing known of the source: what it brought so far, over the time that it took.
-        known = max(request.partial, 1) / max(now - request.began, 1e-6)
-        return known if request.partial else piece / max(now - request.began, 1e-6)
-    return min(known, piece / silent)
-
-
-def seconds_left(state: State, request: Request, now: float) -> float:
-    """How long a request will still take."""
-    size = (request.end - request.pos) * state.layout.piece_size - request.partial
-    return size / request_rate(state, request, now)
-
-
 def _taken_over(state: State, source: int, now: float) -> Work | None:
     health = state.sources[source]
     if health.ignores_ranges:
@@ -150,10 +154,16 @@ def _taken_over(state: State, source: int, now: float) -> Work | None:
     rate = health.rate or state.mean_rate()
     own_time = piece / rate + health.latency
     best: Request | None = None
+    parity = -1
     longest = 0.0
     for request in state.requests.values():
-        if request.cancelled or not state.can_serve(source, request.fragment):
+        if request.cancelled or (request.whole and request.via != request.fragment):
             continue
+        via = -1
+        if not state.can_serve(source, request.fragment):
+            via = standin.instead_of(state, request, source, now)
+            if via < 0:
+                continue
         left = seconds_left(state, request, now)
         if left <= longest:
             continue
@@ -164,22 +174,28 @@ def _taken_over(state: State, source: int, now: float) -> Work | None:
                 left > own_time * _HEDGE_FACTOR + _WORTH_SECONDS
             )
         if worth:
-            best, longest = request, left
+            best, longest, parity = request, left, via
     if best is None:
         return None
     remaining = best.end - best.pos
     if remaining == 1:
-        return Work(best.fragment, best.pos, best.end, best, hedge=True)
+        return Work(best.fragment, best.pos, best.end, best, hedge=True, via=parity)
     theirs = request_rate(state, best, now)
     both_end = (longest - health.latency) * theirs * rate / (theirs + rate)
     count = min(max(1, round(both_end / piece)), remaining - 1, _run_length(state, source))
-    return Work(best.fragment, best.end - count, best.end, best)
+    start = best.end - count
+    if parity >= 0:
+        start = max(start, standin.free_since(state, parity, best.end))
+    return Work(best.fragment, start, best.end, best, via=parity)
 
 
 def _may_hedge(state: State, request: Request, source: int, now: float) -> bool:
     piece = request.pos
     working = state.working[request.fragment].values()
-    copies = sum(1 for r in working if not r.cancelled and r.pos <= piece < r.end)
-    if copies > 1 or source in state.suspects.get((request.fragment, piece), ()):
+    copies = [r for r in working if not r.cancelled and r.pos <= piece < r.end]
+    if source in state.suspects.get((request.fragment, piece), ()):
         return False
+    if len(copies) > 1:
+        # A third only where all are stuck, and never twice from one source.
+        return all(now - r.moved > _STUCK_SECONDS and r.source != source for r in copies)
     return request.source != source or now - request.moved > _STUCK_SECONDS

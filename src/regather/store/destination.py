@@ -71,7 +71,8 @@ class Destination:
             self._descriptor = self._own_file()
             try:
                 self._claims = self._journal.claims()
-                whole = os.fstat(self._descriptor).st_size == self._layout.size
+                # Parity that was fetched stands behind the end.
+                whole = os.fstat(self._descriptor).st_size >= self._layout.size
                 self.resumed = whole and bool(self._claims)
                 if self._claims is None or not whole:
                     check_space(self._descriptor, self._layout.size)
@@ -168,6 +169,18 @@ class Destination:
         except OSError as error:
             raise self._trouble(error) from error
 
+    def read(self, offset: int, into: memoryview) -> None:
+        """Read back what was placed at ``offset``, in bytes. Raises StorageError."""
+        try:
+            have = 0
+            while have < len(into):
+                count = os.preadv(self._descriptor, [into[have:]], offset + have)
+                if count == 0:
+                    raise OSError(errno.EIO, f"{self.part.name} became shorter")
+                have += count
+        except OSError as error:
+            raise self._trouble(error) from error
+
     # -- ending ---------------------------------------------------------------------------
 
     def finish(self, *, sync: bool = True) -> None:
@@ -176,6 +189,8 @@ class Destination:
         Raises DestinationExistsError where something appeared under that name meanwhile.
         """
         try:
+            if self._layout.data_count < len(self._layout.fragments):
+                os.ftruncate(self._descriptor, self._layout.size)
             if sync:
                 os.fsync(self._descriptor)
             publish(str(self.part), str(self.path), replace=self._force)

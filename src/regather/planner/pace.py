@@ -1,0 +1,23 @@
+"""How fast requests go, and how long they will still take."""
+
+from __future__ import annotations
+
+from regather.planner.state import Request, State
+
+
+def request_rate(state: State, request: Request, now: float) -> float:
+    """Bytes a second that a request can be expected to bring; falls while nothing comes."""
+    piece = state.layout.piece_size
+    silent = max(now - request.moved, 1e-6)
+    known = state.sources[request.source].rate
+    if not known:
+        # Nothing known of the source: what it brought so far, over the time that it took.
+        known = max(request.partial, 1) / max(now - request.began, 1e-6)
+        return known if request.partial else piece / max(now - request.began, 1e-6)
+    return min(known, piece / silent)
+
+
+def seconds_left(state: State, request: Request, now: float) -> float:
+    """How long a request will still take."""
+    size = (request.end - request.pos) * state.layout.piece_size - request.partial
+    return size / request_rate(state, request, now)

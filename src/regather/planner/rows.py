@@ -1,0 +1,130 @@
+"""Rows of erasure sets: when parity stands in for data, and when a row can be computed.
+
+A data piece that parity in place stands in for is *settled*: nobody has to bring it any more.
+As soon as a row has as many parity pieces in place as data pieces are missing, it is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from regather.model import ErasureSet
+from regather.planner.events import Decode
+from regather.planner.state import State
+
+Span = tuple[int, int, int, int]
+"""Rows ``start`` up to ``end``, how many pieces each lacks, and how many parity could bring."""
+
+
+def missing(state: State, erasure_set: ErasureSet, row: int) -> tuple[int, ...]:
+    """The data fragments of the set whose piece in this row is not done."""
+    done = state.done
+    return tuple(f for f in erasure_set.data if row < len(done[f]) and not done[f][row])
+
+
+def parity_arrived(state: State, number: int, row: int, stands_for: int | None) -> None:
+    """Note that one more parity piece of a row is in place, for this data fragment's piece."""
+    rows = state.parity_rows[number]
+    rows[row] = rows.get(row, 0) + 1
+    if (
+        stands_for is None
+        or row >= len(state.settled[stands_for])
+        or state.settled[stands_for][row]
+    ):
+        _spare(state, number, row)
+    elif stands_for is not None:
+        state.settled[stands_for][row] = 1
+
+
+def data_arrived(state: State, number: int, row: int, settled_before: bool) -> None:
+    """Note that a data piece is done; the parity that stood in for it becomes spare."""
+    if settled_before and row in state.parity_rows[number]:
+        _spare(state, number, row)
+
+
+def _spare(state: State, number: int, row: int) -> None:
+    spare = state.spare[number]
+    spare[row] = spare.get(row, 0) + 1
+
+
+def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
+    """The order to compute a row, where enough of it is in place; settles what it will make."""
+    if row not in state.parity_rows[number] or (number, row) in state.decoding:
+        return None
+    erasure_set = state.layout.sets[number]
+    make = missing(state, erasure_set, row)
+    if not make:
+        forget(state, number, row)
+        return None
+    parity = tuple(f for f in erasure_set.parity if state.done[f][row])
+    if len(parity) < len(make):
+        return None
+    state.decoding.add((number, row))
+    for fragment in make:
+        state.settled[fragment][row] = 1
+        state.free[fragment].remove(row, row + 1)
+    return Decode(number, row, make, parity[: len(make)])
+
+
+def forget(state: State, number: int, row: int) -> None:
+    """A row is whole, or beyond computing: no more to remember of it."""
+    state.parity_rows[number].pop(row, None)
+    state.spare[number].pop(row, None)
+    for fragment in state.layout.sets[number].parity:
+        state.free[fragment].remove(row, row + 1)
+
+
+def spans(state: State, number: int, lost: Sequence[int], usable: Sequence[int]) -> Iterator[Span]:
+    """The rows in which ``lost`` data fragments have free pieces, by what parity can be had.
+
+    ``usable`` are parity fragments; spare parity in place counts as well.
+    """
+    edges: list[tuple[int, int, int]] = []
+    for fragment in lost:
+        for start, end in state.free[fragment]:
+            edges += ((start, 1, 0), (end, -1, 0))
+    if not edges:
+        return
+    for fragment in usable:
+        for start, end in state.free[fragment]:
+            edges += ((start, 0, 1), (end, 0, -1))
+    for row, count in state.spare[number].items():
+        edges += ((row, 0, count), (row + 1, 0, -count))
+    edges.sort()
+    wanted = supply = 0
+    for (at, more, brought), (following, _, _) in pairwise(edges):
+        wanted += more
+        supply += brought
+        if wanted and following > at:
+            yield at, following, wanted, supply
+
+
+def recoverable(state: State, number: int) -> bool:
+    """Whether parity may still bring some free piece that no source is worth waiting for."""
+    erasure_set = state.layout.sets[number]
+    lost = [f for f in erasure_set.data if state.free[f] and not state.hopeful(f)]
+    if not lost:
+        return False
+    usable = [f for f in erasure_set.parity if state.free[f] and state.hopeful(f)]
+    return any(wanted <= supply for _, _, wanted, supply in spans(state, number, lost, usable))
+
+
+def unbind(state: State) -> bool:
+    """Where nothing else is left: fetch pieces after all that parity stands in for.
+
+    That parity becomes spare and may serve for a piece of the row that nobody has. Returns
+    whether there was such a piece.
+    """
+    found = False
+    for number, erasure_set in enumerate(state.layout.sets):
+        for row in list(state.parity_rows[number]):
+            if (number, row) in state.decoding:
+                continue
+            for fragment in missing(state, erasure_set, row):
+                if state.settled[fragment][row] and state.hopeful(fragment):
+                    state.settled[fragment][row] = 0
+                    state.release(fragment, row, row + 1)
+                    _spare(state, number, row)
+                    found = True
+    return found
