@@ -13,6 +13,10 @@ from typing import Self
 
 from regather.server.faults import parse_fault
 from regather.server.run import Server
+from regather.server.tls import tls_context
+from regather.server.tokens import Tokens
+from regather.server.writing import Limits
+from tests.support.tls import TlsFiles
 
 
 class Hosting:
@@ -28,13 +32,28 @@ class Hosting:
         return self
 
     def serve(
-        self, path: Path, *, faults: Sequence[str] = (), seed: int = 0, port: int = 0
+        self,
+        path: Path,
+        *,
+        faults: Sequence[str] = (),
+        seed: int = 0,
+        port: int = 0,
+        tokens: Tokens | None = None,
+        limits: Limits | None = None,
+        tls: TlsFiles | None = None,
     ) -> Server:
         """Start a server; its address is ``.url``."""
+        context = tls_context(str(tls.certificate), str(tls.key)) if tls is not None else None
 
         async def start() -> Server:
             server = Server(
-                path, faults=[parse_fault(f) for f in faults], fault_seed=seed, port=port
+                path,
+                faults=[parse_fault(f) for f in faults],
+                fault_seed=seed,
+                port=port,
+                tokens=tokens,
+                limits=limits,
+                tls=context,
             )
             await server.start()
             return server
