@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regather.cli.options import size
+from regather.cli.options import size, token_in, warn
 from regather.errors import UsageError
-from regather.tokens import flaw_of_token, is_loopback, read_token_file
+from regather.tokens import flaw_of_token, is_loopback
 
 if TYPE_CHECKING:
     from regather.server.run import Server
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     if tokens.write is None and (args.max_upload is not None or args.max_total is not None):
         raise UsageError("limits for uploads without uploads", help="add --write-token FILE")
     if tokens.any and tls is None and not is_loopback(args.host):
-        _warn(
+        warn(
             f"tokens and data cross the network to {args.host} readable for all on the way; "
             "use --tls-cert and --tls-key, or a proxy that speaks https"
         )
@@ -145,15 +145,8 @@ def run(args: argparse.Namespace) -> int:
 def _token(path: str | None, option: str, variable: str) -> str | None:
     """The token of an option, else of the environment, else None."""
     if path is not None:
-        token, exposed = read_token_file(path, option)
-        if exposed:
-            _warn(f"{option} {path}: all users of this machine can read it; chmod 600 it")
-        return token
+        return token_in(path, option)
     given = os.environ.get(variable)
     if given is not None and (flaw := flaw_of_token(given)):
         raise UsageError(f"{variable}: the token in it {flaw}", help="set it right, or unset it")
     return given
-
-
-def _warn(line: str) -> None:
-    print(f"regather: warning: {line}", file=sys.stderr)
