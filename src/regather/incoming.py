@@ -121,13 +121,15 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def remove_leftovers(path: str) -> int:
-    """Remove what killed processes of this user left in a folder and those below it.
+def remove_leftovers(path: str, *, deep: bool = True) -> int:
+    """Remove what killed processes of this user left in a folder and, if deep, those below it.
 
     Returns how many files. Files that a living process is still writing, here or elsewhere, stay.
     """
     removed = 0
-    for folder, _, names in os.walk(path):
+    for folder, below, names in os.walk(path):
+        if not deep:
+            below.clear()
         for name in names:
             if name.startswith(PREFIX):
                 with contextlib.suppress(OSError):

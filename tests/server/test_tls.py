@@ -62,6 +62,18 @@ def test_whole_files_and_ranges(server: Server, store: Path, tls: TlsFiles) -> N
             assert (answer.status, answer.body) == (206, content[start:stop])
 
 
+@pytest.mark.parametrize("first", ["HEAD", "GET"])
+def test_many_answers_on_one_connection(
+    server: Server, store: Path, tls: TlsFiles, first: str
+) -> None:
+    content = (store / "x.dat").read_bytes()
+    with connect(server.port, tls) as connection:
+        for number in range(6):
+            assert ask(connection, "/x.dat", first).status == 200
+            answer = ask(connection, "/x.dat", Range=f"bytes={number}-{number + 100}")
+            assert answer.body == content[number : number + 101]
+
+
 def test_a_slow_reader_gets_all(server: Server, store: Path, tls: TlsFiles) -> None:
     """More than fits into all buffers in between, so that sending must wait."""
     content = random_file(store / "big.dat", 40 << 20, 3).read_bytes()

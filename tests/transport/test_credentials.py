@@ -280,12 +280,12 @@ def test_a_redirected_request_that_is_refused(forbidding: Rogue) -> None:
         ask(first.url, host="s3cret")
 
 
-@pytest.mark.parametrize(
-    "onward",
-    [lambda url: url.replace("//", "//user:s3cret@"), lambda url: url.replace("//", "//u@")],
-)
-def test_a_redirect_with_a_password_is_refused(onward: Callable[[str], str]) -> None:
-    with Rogue(sends(OK)) as target, redirecting(onward(target.url)) as first:
+@pytest.mark.parametrize("login", ["user:s3cret@", "s3cret@", "@"])
+def test_a_redirect_with_a_password_is_refused(login: str) -> None:
+    with (
+        Rogue(sends(OK)) as target,
+        redirecting(target.url.replace("//", f"//{login}")) as first,
+    ):
         with pytest.raises(RequestFailed, match="refused") as caught:
             ask(first.url)
         assert "s3cret" not in str(caught.value)

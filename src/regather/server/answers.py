@@ -172,7 +172,9 @@ class FileAnswers:
 
         try:
             transport = request.transport
-            if transport is not None:  # let the head be out before the body overtakes it
+            if transport is not None and transport.get_extra_info("sslcontext") is None:
+                # Let the head be out before the body overtakes it. (A TLS connection would take
+                # a limit of zero as reached for ever; there the body waits behind the head.)
                 transport.set_write_buffer_limits(high=0)
             writer = await response.prepare(request)
             if request.method == hdrs.METH_HEAD or span.start == span.stop or writer is None:
