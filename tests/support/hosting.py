@@ -76,6 +76,15 @@ class Hosting:
     def __exit__(self, *_: object) -> None:
         for server in list(self._servers):
             self.kill(server)
+
+        async def end_the_rest() -> None:
+            """Handlers that wait a second for the rest of a refused body."""
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end_the_rest(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
         self._loop.close()
