@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from regather.server.body import Outlet, Pacer
+from regather.server.body import FileOutlet, Pacer
 
 
 @pytest.mark.parametrize("rate", [1000, 400_000, 20_000_000, 10**9])
@@ -77,7 +77,7 @@ def test_an_outlet_sends_what_it_is_told(
     async def run(ours: socket.socket, theirs: socket.socket) -> tuple[bytes, int]:
         counted: list[int] = []
         receiving = asyncio.get_running_loop().run_in_executor(None, receive, theirs, 2_999_903)
-        with Outlet(Transport(ours), on_sent=counted.append, timeout=20) as outlet:
+        with FileOutlet(Transport(ours), on_sent=counted.append, timeout=20) as outlet:
             with path.open("rb") as stream:
                 await outlet.send_file(stream.fileno(), 100, 2_999_900)
             await outlet.send_bytes(b"end")
@@ -92,7 +92,7 @@ def test_an_outlet_sends_what_it_is_told(
 
 def test_an_outlet_gives_up_on_a_client_that_takes_nothing() -> None:
     async def run(ours: socket.socket) -> None:
-        with Outlet(Transport(ours), on_sent=lambda _: None, timeout=0.1) as outlet:
+        with FileOutlet(Transport(ours), on_sent=lambda _: None, timeout=0.1) as outlet:
             await outlet.send_bytes(bytes(10_000_000))
 
     with pair() as (ours, _), pytest.raises(ConnectionAbortedError):
@@ -101,7 +101,7 @@ def test_an_outlet_gives_up_on_a_client_that_takes_nothing() -> None:
 
 def test_an_outlet_notices_that_the_client_left() -> None:
     async def run(ours: socket.socket, theirs: socket.socket) -> None:
-        with Outlet(Transport(ours), on_sent=lambda _: None, timeout=20) as outlet:
+        with FileOutlet(Transport(ours), on_sent=lambda _: None, timeout=20) as outlet:
             asyncio.get_running_loop().call_later(0.1, theirs.close)
             await outlet.send_bytes(bytes(10_000_000))
 
@@ -112,7 +112,7 @@ def test_an_outlet_notices_that_the_client_left() -> None:
 def test_an_outlet_needs_a_connection() -> None:
     async def run(transport: asyncio.BaseTransport | None) -> None:
         with pytest.raises(ConnectionResetError):
-            Outlet(transport, on_sent=lambda _: None, timeout=1)
+            FileOutlet(transport, on_sent=lambda _: None, timeout=1)
 
     closed = socket.socket()
     closed.close()

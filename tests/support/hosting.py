@@ -13,6 +13,10 @@ from typing import Self
 
 from regather.server.faults import parse_fault
 from regather.server.run import Server
+from regather.server.tls import tls_context
+from regather.server.tokens import Tokens
+from regather.server.writing import Limits
+from tests.support.tls import TlsFiles
 
 
 class Hosting:
@@ -28,13 +32,28 @@ class Hosting:
         return self
 
     def serve(
-        self, path: Path, *, faults: Sequence[str] = (), seed: int = 0, port: int = 0
+        self,
+        path: Path,
+        *,
+        faults: Sequence[str] = (),
+        seed: int = 0,
+        port: int = 0,
+        tokens: Tokens | None = None,
+        limits: Limits | None = None,
+        tls: TlsFiles | None = None,
     ) -> Server:
         """Start a server; its address is ``.url``."""
+        context = tls_context(str(tls.certificate), str(tls.key)) if tls is not None else None
 
         async def start() -> Server:
             server = Server(
-                path, faults=[parse_fault(f) for f in faults], fault_seed=seed, port=port
+                path,
+                faults=[parse_fault(f) for f in faults],
+                fault_seed=seed,
+                port=port,
+                tokens=tokens,
+                limits=limits,
+                tls=context,
             )
             await server.start()
             return server
@@ -57,6 +76,15 @@ class Hosting:
     def __exit__(self, *_: object) -> None:
         for server in list(self._servers):
             self.kill(server)
+
+        async def end_the_rest() -> None:
+            """Handlers that wait a second for the rest of a refused body."""
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end_the_rest(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
         self._loop.close()

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_output, number, size, whole
+from regather.cli.options import add_output, add_tokens, number, size, tokens_of, whole
 from regather.cli.progress import download_view
 from regather.units import format_duration, format_rate, format_size
 
@@ -76,6 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--retries", type=whole(0), default=5, help="failures in a row to bear from a source (5)"
     )
     tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
+    add_tokens(tuning)
     tuning.add_argument(
         "--no-sync", action="store_true", help="do not wait for the disk before the file is named"
     )
@@ -104,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
         limit_rate=args.limit_rate,
         cacert=args.cacert,
         sync=not args.no_sync,
+        tokens=tokens_of(args.token),
     )
     with download_view(quiet=args.quiet, as_json=args.json) as view:
         report = download(

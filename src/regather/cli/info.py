@@ -20,9 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.client.resolve import load_manifest
-    from regather.transport import HttpOptions
+    from regather.transport import Credentials, HttpOptions
 
-    manifest, _ = load_manifest(args.manifest, HttpOptions())
+    manifest, _ = load_manifest(args.manifest, HttpOptions(credentials=Credentials.gather()))
     if args.json:
         found = {
             "name": manifest.name,

@@ -26,6 +26,7 @@ from regather.units import MAX_SIZE
 DEFAULT_NAME = "recombined_large_file.dat"
 """What a list of plain fragments is recombined to."""
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?")
+_LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
 _PROBES = 16
 _RETRY_PAUSE = 0.3
 _MOST_PAUSE = 60.0
@@ -138,7 +139,17 @@ def base_url(server: str) -> str:
 
 
 def with_scheme(text: str) -> str:
-    """Add ``http://`` to a bare ``host:port/path``; leave URLs and paths alone."""
+    """Add ``http://`` to a bare ``host:port/path``; leave URLs and paths alone.
+
+    Raises UsageError where a password is in it: it would end up in logs, reports and process lists.
+    """
+    if _LOGIN.match(text) and not os.path.exists(text):
+        host = text.partition("://")[2] or text
+        host = host.partition("/")[0].rpartition("@")[2]
+        raise UsageError(
+            f"the address of {host} has a user name or password in it",
+            help=f"leave that out and use --token {host}=FILE, or ~/.netrc",
+        )
     if "://" not in text and not os.path.exists(text) and _HOST_AND_PORT.fullmatch(text):
         return f"http://{text}"
     return text

@@ -6,8 +6,8 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from regather.client.report import (
@@ -30,7 +30,7 @@ from regather.errors import (
 from regather.limiter import RateLimiter
 from regather.planner import Options, Planner
 from regather.store import Destination, check_destination
-from regather.transport import HttpOptions, is_url, open_connection
+from regather.transport import Credentials, HttpOptions, is_url, open_connection
 from regather.units import format_size
 
 OnProgress = Callable[[Progress], None]
@@ -54,6 +54,9 @@ class Settings:
     """A file of certificate authorities to trust instead of the system's."""
     sync: bool = True
     """Whether to make the file durable before it gets its name."""
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
+    environment and of ~/.netrc."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -169,15 +172,20 @@ async def adownload(
 
 
 def _http_options(settings: Settings) -> HttpOptions:
+    options = HttpOptions(
+        settings.connect_timeout,
+        settings.timeout,
+        credentials=Credentials.gather(settings.tokens),
+    )
     if settings.cacert is None:
-        return HttpOptions(settings.connect_timeout, settings.timeout)
+        return options
     import ssl
 
     try:
         context = ssl.create_default_context(cafile=settings.cacert)
     except OSError as error:
         raise UsageError(f"{settings.cacert}: not usable as --cacert ({error})") from None
-    return HttpOptions(settings.connect_timeout, settings.timeout, lambda: context)
+    return replace(options, tls=lambda: context)
 
 
 class _Run:

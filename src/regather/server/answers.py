@@ -12,7 +12,7 @@ from datetime import datetime
 from aiohttp import hdrs, web
 
 from regather.server.access import BodyResponse, error_logger, log_request
-from regather.server.body import Outlet, Pacer, abort
+from regather.server.body import Outlet, Pacer, abort, open_outlet
 from regather.server.conditions import (
     Span,
     UnsatisfiableRange,
@@ -23,6 +23,8 @@ from regather.server.conditions import (
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.files import OpenFile, Root
 from regather.server.state import State
+from regather.server.tokens import Tokens
+from regather.server.writing import Limits, Writing
 
 __all__ = ["EXIT_DIED", "FileAnswers"]
 
@@ -32,7 +34,8 @@ _SEND_TIMEOUT = 120.0
 """Seconds that a client may take nothing of a body before it is given up."""
 _GONE_CHECK = 0.5
 """Seconds between looks whether the client of a stalled response went away."""
-_ALLOWED = f"{hdrs.METH_GET}, {hdrs.METH_HEAD}"
+_READING = (hdrs.METH_GET, hdrs.METH_HEAD)
+_WRITING = (hdrs.METH_PUT, hdrs.METH_DELETE)
 _STATUS_OF_ERROR = {
     errno.ENOENT: 404,
     errno.ENOTDIR: 404,
@@ -51,8 +54,20 @@ _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE
 class FileAnswers:
     """Answers all requests but those for the server's own addresses."""
 
-    def __init__(self, root: Root, state: State, faults: Sequence[Fault], seed: int) -> None:
+    def __init__(
+        self,
+        root: Root,
+        state: State,
+        faults: Sequence[Fault],
+        seed: int,
+        tokens: Tokens,
+        limits: Limits,
+    ) -> None:
         self._root = root
+        self._tokens = tokens
+        self._writing = (
+            Writing(root, limits) if tokens.write is not None and not root.is_file else None
+        )
         self._state = state
         self._faults = tuple(faults)
         self._seed = seed
@@ -68,9 +83,15 @@ class FileAnswers:
             decision = decide(self._faults, self._seed, number, self._state.elapsed)
             if decision.fault is not None and decision.fault.kind is FaultKind.ERROR:
                 return web.Response(status=decision.fault.status)
-            if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
-                return self._refuse_method()
+            writes = request.method not in _READING
+            refusal = self._tokens.refusal(request, writing=writes)
+            if refusal is not None:
+                if request.body_exists:
+                    refusal.force_close()  # rather than wait for a body that nobody wants
+                return refusal
             target = _target(request)
+            if writes:
+                return await self._write(request, target)
             try:
                 if target == "/" and not self._root.is_file:
                     return web.Response(text=self._root.listing())
@@ -82,10 +103,21 @@ class FileAnswers:
             finally:
                 file.close()
 
-    @staticmethod
-    def _refuse_method() -> web.Response:
+    async def _write(self, request: web.Request, target: str) -> web.Response:
+        if self._writing is not None and request.method == hdrs.METH_PUT:
+            return await self._writing.put(request, target)
+        if self._writing is not None and request.method == hdrs.METH_DELETE:
+            return await self._writing.delete(request, target)
+        allowed = _READING if self._writing is None else _READING + _WRITING
+        line = f"only {', '.join(allowed[:-1])} and {allowed[-1]}"
+        if request.method in _WRITING:
+            line += (
+                ": a single file is served, nothing can be stored"
+                if self._root.is_file
+                else ": to store files, start the server with --write-token FILE"
+            )
         response = web.Response(
-            status=405, text="only GET and HEAD\n", headers={hdrs.ALLOW: _ALLOWED}
+            status=405, text=f"{line}\n", headers={hdrs.ALLOW: ", ".join(allowed)}
         )
         response.force_close()  # rather than wait for a body that nobody wants
         return response
@@ -140,13 +172,17 @@ class FileAnswers:
 
         try:
             transport = request.transport
-            if transport is not None:  # let the head be out before the body overtakes it
+            if transport is not None and transport.get_extra_info("sslcontext") is None:
+                # Let the head be out before the body overtakes it. (A TLS connection would take
+                # a limit of zero as reached for ever; there the body waits behind the head.)
                 transport.set_write_buffer_limits(high=0)
             writer = await response.prepare(request)
             if request.method == hdrs.METH_HEAD or span.start == span.stop or writer is None:
                 return
             await writer.drain()
-            with Outlet(request.transport, on_sent=count_sent, timeout=_SEND_TIMEOUT) as outlet:
+            with open_outlet(
+                request.transport, writer.drain, on_sent=count_sent, timeout=_SEND_TIMEOUT
+            ) as outlet:
                 fault = await self._send_body(request, outlet, file, span, decision)
             if fault is FaultKind.RESET:
                 abort(request.transport)

@@ -11,15 +11,30 @@ from regather.server.answers import FileAnswers
 from regather.server.faults import Fault
 from regather.server.files import Root
 from regather.server.state import STATE, State
+from regather.server.tokens import Tokens
+from regather.server.writing import Limits
 
 __all__ = ["build_app"]
 
 
-def build_app(root: Root, *, faults: Sequence[Fault] = (), fault_seed: int = 0) -> web.Application:
-    """Make the application that serves ``root`` and fails as ``faults`` and their seed say."""
+def build_app(
+    root: Root,
+    *,
+    faults: Sequence[Fault] = (),
+    fault_seed: int = 0,
+    tokens: Tokens | None = None,
+    limits: Limits | None = None,
+) -> web.Application:
+    """Make the application that serves ``root`` and fails as ``faults`` and their seed say.
+
+    ``tokens`` say who may read and write, ``limits`` how much; without them all may read, and
+    nobody may write.
+    """
     app = web.Application()
     app[STATE] = State()
-    files = FileAnswers(root, app[STATE], faults, fault_seed)
+    files = FileAnswers(
+        root, app[STATE], faults, fault_seed, tokens or Tokens(), limits or Limits()
+    )
     app.router.add_get("/-/health", _health)
     app.router.add_route("*", "/{path:(?s:.*)}", files.answer, expect_handler=_ask_for_no_body)
     app.on_response_prepare.append(_sign)
@@ -42,7 +57,7 @@ async def _health(request: web.Request) -> web.Response:
 
 
 async def _ask_for_no_body(_: web.Request) -> None:
-    """Send no ``100 Continue``: nothing here takes a body."""
+    """Send no ``100 Continue`` yet: who wants the body asks for it when it may come."""
 
 
 async def _sign(_: web.Request, response: web.StreamResponse) -> None:

@@ -13,9 +13,10 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol, Self
 
-__all__ = ["Outlet", "Pacer", "abort"]
+__all__ = ["FileOutlet", "Outlet", "Pacer", "TlsOutlet", "abort", "open_outlet"]
 
 _STEP = 2 << 20
 """Bytes sent at most before the other connections have their turn."""
@@ -24,7 +25,50 @@ _LATE = 0.05
 """Seconds: a pacer that was called this late catches up; later than that, it had been idle."""
 
 
-class Outlet:
+_TLS_STEP = 256 << 10
+"""Bytes that are read, encrypted and buffered at a time."""
+
+
+class Outlet(Protocol):
+    """The way of a body into one connection. Use as a context manager."""
+
+    sent: int
+    """Bytes handed on so far."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Send ``count`` bytes of an open file from ``offset`` on.
+
+        Raises ConnectionError where the client went away or took nothing for too long, EOFError
+        where the file has become too short, and other OSErrors of file and socket.
+        """
+        ...
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send ``data``; raises as send_file does."""
+        ...
+
+
+def open_outlet(
+    transport: asyncio.BaseTransport | None,
+    drain: Callable[[], Awaitable[None]],
+    *,
+    on_sent: Callable[[int], None],
+    timeout: float,
+) -> Outlet:
+    """The outlet that fits the connection; ``drain`` waits until it takes more.
+
+    ``on_sent`` is called with each count of bytes sent. A client that takes nothing for
+    ``timeout`` seconds is given up. Raises ConnectionError where the connection is gone already.
+    """
+    if isinstance(transport, asyncio.Transport) and transport.get_extra_info("sslcontext"):
+        return TlsOutlet(transport, drain, on_sent=on_sent, timeout=timeout)
+    return FileOutlet(transport, on_sent=on_sent, timeout=timeout)
+
+
+class FileOutlet:
     """The way from an open file into one plain (not TLS) connection. Use as a context manager.
 
     ``sent`` counts the bytes handed to the kernel; ``on_sent`` is called with each addition.
@@ -55,7 +99,7 @@ class Outlet:
                 raise
             raise ConnectionResetError("the connection is gone") from error
 
-    def __enter__(self) -> Outlet:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,6 +185,65 @@ class Outlet:
         finally:
             timer.cancel()
             self._loop.remove_writer(self._out)
+
+
+class TlsOutlet:
+    """The way into a TLS connection: what is encrypted here must pass through here.
+
+    Takes what Outlet and open_outlet() say.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        drain: Callable[[], Awaitable[None]],
+        *,
+        on_sent: Callable[[int], None],
+        timeout: float,
+    ) -> None:
+        self._transport = transport
+        self._drain = drain
+        self._on_sent = on_sent
+        self._timeout = timeout
+        self.sent = 0
+        transport.set_write_buffer_limits(high=_TLS_STEP)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    async def send_file(self, descriptor: int, offset: int, count: int) -> None:
+        """See Outlet.send_file."""
+        stop = offset + count
+        while offset < stop:
+            data = os.pread(descriptor, min(stop - offset, _TLS_STEP), offset)
+            if not data:
+                raise EOFError("the file has become shorter")
+            await self.send_bytes(data)
+            offset += len(data)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """See Outlet.send_bytes; at most as many as are worth buffering."""
+        if self._transport.is_closing():
+            raise ConnectionResetError("the connection is gone")
+        self._transport.write(data)
+        while True:
+            waiting = self._transport.get_write_buffer_size()
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._drain()
+                break
+            except TimeoutError:
+                if self._transport.get_write_buffer_size() >= waiting:
+                    raise ConnectionAbortedError(
+                        f"nothing was taken for {self._timeout:g} s"
+                    ) from None
+        self.sent += len(data)
+        self._on_sent(len(data))
+        # A client that always takes all at once must not keep the others from their turn.
+        await asyncio.sleep(0)
 
 
 class Pacer:

@@ -6,21 +6,55 @@ path is served only if, with all links followed, it still lies in the folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from regather.errors import RegatherError, UsageError
+from regather.incoming import remove_leftovers
+from regather.names import flaw_of
 
-__all__ = ["OpenFile", "Root"]
+__all__ = ["OpenFile", "Place", "Root", "UnfitName", "tag_of"]
 
 _LATEST = 253402300799
 """The last second, since 1970, that an HTTP date can express."""
 _MAX_LISTED = 1000
+_MAX_DEPTH = 16
+"""Folders, one in the other, that are made for a file."""
 _PARTIAL = ".regather-part"
+
+
+class UnfitName(Exception):
+    """A path under which nothing may be stored; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file may be written or removed; whoever got it calls close()."""
+
+    folder: int
+    """An open descriptor."""
+    name: str
+    made: list[str] = field(default_factory=list)
+    """Folders that were made for it."""
+
+    def look(self) -> os.stat_result | None:
+        """What stands there, links not followed; None for nothing. Raises OSError."""
+        try:
+            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        """Close the folder, and remove what was made for a file that did not come."""
+        os.close(self.folder)
+        with contextlib.suppress(OSError):  # not empty: in use
+            for path in reversed(self.made):
+                os.rmdir(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +70,7 @@ class OpenFile:
     @property
     def tag(self) -> str:
         """The entity tag, without its quotes: equal for copies that kept their time."""
-        return f"{self.modified_ns:x}-{self.size:x}"
+        return tag_of(self.modified_ns, self.size)
 
     @property
     def modified(self) -> int:
@@ -106,6 +140,63 @@ class Root:
             raise FileNotFoundError
         return _open(real, names[-1])
 
+    def place(self, target: str, *, make: bool) -> Place:
+        """Find where the file that a request's path names may be written or removed.
+
+        With ``make`` missing folders are made. No link is followed, not even one that stays
+        inside. Raises UnfitName, FileNotFoundError, NotADirectoryError (a link or a file in
+        place of a folder) and other OSErrors.
+        """
+        try:
+            names = _names(target)
+        except FileNotFoundError:
+            raise UnfitName("the path holds an empty name, a folder reference or a slash") from None
+        if not names:
+            raise UnfitName("the path names no file")
+        if len(names) > _MAX_DEPTH + 1:
+            raise UnfitName(f"the path is more than {_MAX_DEPTH} folders deep")
+        for name in names:
+            if flaw := flaw_of(name):
+                raise UnfitName(f"a name {flaw}")
+            if _withheld(name):
+                raise UnfitName("names that begin with a dot or hold .regather-part are not served")
+        if names[0] == "-":
+            raise UnfitName("addresses below /-/ belong to the server")
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        place = Place(os.open(self._real, flags), names[-1])
+        for depth, name in enumerate(names[:-1], 1):
+            try:
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=place.folder)
+                        place.made.append(os.path.join(self._real, *names[:depth]))
+                inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=place.folder)
+            except BaseException:
+                place.close()
+                raise
+            os.close(place.folder)
+            place = Place(inner, place.name, place.made)
+        return place
+
+    def usage(self, but: str) -> int:
+        """Bytes in all files of the folder and its sub-folders, save names that begin so.
+
+        Raises OSError only where the folder itself cannot be read.
+        """
+        os.scandir(self._real).close()
+        total = 0
+        for folder, _, names in os.walk(self._real):
+            for name in names:
+                if not name.startswith(but):
+                    with contextlib.suppress(OSError):
+                        status = os.lstat(os.path.join(folder, name))
+                        total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+        return total
+
+    def remove_leftovers(self) -> int:
+        """Remove what killed servers left of files that were coming in; tell how many."""
+        return remove_leftovers(self._real)
+
     def listing(self) -> str:
         """Names of the files directly in the folder, links aside, one a line, at most 1000.
 
@@ -120,6 +211,11 @@ class Root:
                 and not _withheld(entry.name)
             )
         return "".join(f"{name}\n" for name in names[:_MAX_LISTED])
+
+
+def tag_of(modified_ns: int, size: int) -> str:
+    """The entity tag, without its quotes, of a file of that time and size."""
+    return f"{modified_ns:x}-{size:x}"
 
 
 def _names(target: str) -> list[str]:

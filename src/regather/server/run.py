@@ -10,6 +10,7 @@ import resource
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from regather.server.body import abort
 from regather.server.faults import Fault, FaultKind, refuses
 from regather.server.files import Root
 from regather.server.state import STATE
+from regather.server.tokens import Tokens
+from regather.server.writing import Limits
 
 __all__ = ["Server", "serve"]
 
@@ -32,6 +35,10 @@ _KEEP_ALIVE = 75.0
 """Seconds that a connection may be idle."""
 _GRACE = 5.0
 """Seconds that running responses get to finish when the server stops."""
+_HANDSHAKE = 10.0
+"""Seconds that a TLS handshake may take."""
+_READ_BUFFER = 256 << 10
+"""Bytes of a request's body that wait for being written, about twice that at most."""
 _MAX_REQUEST_LINE = 16 << 10
 _MAX_HEADER = 8 << 10
 
@@ -48,13 +55,24 @@ class Server:
         faults: Sequence[Fault] = (),
         fault_seed: int | None = None,
         access_log: bool = False,
+        tokens: Tokens | None = None,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host = host
         self.port = port
         """The port; 0 becomes the one that was found when the server starts."""
         self._faults = tuple(faults)
         self._seed = secrets.randbits(64) if fault_seed is None else fault_seed
-        self._app = build_app(Root(path), faults=faults, fault_seed=self._seed)
+        self._tls = tls
+        root = Root(path)
+        self._app = build_app(
+            root, faults=faults, fault_seed=self._seed, tokens=tokens, limits=limits
+        )
+        if tokens is not None and tokens.write is not None and not root.is_file:
+            removed = root.remove_leftovers()
+            if removed:
+                error_logger.info("removed %d unfinished files of a killed server", removed)
         self._state = self._app[STATE]
         self._runner = web.AppRunner(
             self._app,
@@ -65,6 +83,7 @@ class Server:
             max_field_size=_MAX_HEADER,
             lingering_time=1.0,
             auto_decompress=False,
+            read_bufsize=_READ_BUFFER,
             shutdown_timeout=0.1,  # stop() has waited already
             access_log=access_logger if access_log else None,
         )
@@ -77,7 +96,7 @@ class Server:
     def url(self) -> str:
         """The address of the folder or file; it ends in a slash."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}/"
+        return f"{'https' if self._tls is not None else 'http'}://{host}:{self.port}/"
 
     async def start(self) -> None:
         """Listen. Raises UsageError or RegatherError where that cannot be had."""
@@ -97,7 +116,11 @@ class Server:
             return  # bound, so the port stays ours, but not listening: connections are refused
         try:
             self._listener = await loop.create_server(
-                self._protocol, sock=self._socket, backlog=_BACKLOG
+                self._protocol,
+                sock=self._socket,
+                backlog=_BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=_HANDSHAKE if self._tls is not None else None,
             )
         except OSError as error:  # another took the port between bind and listen
             raise _cannot_listen(self._host, self.port, error) from error

@@ -5,12 +5,15 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from regather.transport.base import TICK, Connection, Failure, RequestFailed
-from regather.transport.http import HttpConnection, HttpOptions
+from regather.transport.credentials import Credentials
+from regather.transport.http import HttpConnection
 from regather.transport.local import LocalConnection
+from regather.transport.options import HttpOptions
 
 __all__ = [
     "TICK",
     "Connection",
+    "Credentials",
     "Failure",
     "HttpConnection",
     "HttpOptions",

@@ -28,6 +28,9 @@ class Failure(Enum):
     FORBIDDEN = "not allowed"
     BAD_RESPONSE = "bad response"
     CHANGED = "changed meanwhile"
+    EXISTS = "there already"
+    NO_SPACE = "no room"
+    DAMAGED = "arrived damaged"
     ABORTED = "aborted"
 
     @property
@@ -37,7 +40,14 @@ class Failure(Enum):
 
 
 _LASTING = frozenset(
-    (Failure.MISSING, Failure.FORBIDDEN, Failure.BAD_RESPONSE, Failure.CHANGED),
+    (
+        Failure.MISSING,
+        Failure.FORBIDDEN,
+        Failure.BAD_RESPONSE,
+        Failure.CHANGED,
+        Failure.EXISTS,
+        Failure.NO_SPACE,
+    ),
 )
 
 

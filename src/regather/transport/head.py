@@ -69,6 +69,10 @@ def split_url(url: str) -> SplitResult:
         url.encode()
     except ValueError as error:  # UnicodeError is one
         raise RequestFailed(Failure.BAD_RESPONSE, f"not a URL: {url!r} ({error})") from None
+    if parts.username is not None or parts.password is not None:
+        raise RequestFailed(
+            Failure.BAD_RESPONSE, f"a URL with a user name or password in it, at {host}: refused"
+        )
     if parts.scheme not in ("http", "https") or not host:
         raise RequestFailed(Failure.BAD_RESPONSE, f"not an http or https URL: {url!r}")
     return parts
@@ -121,15 +125,21 @@ def parse_head(data: bytes) -> Head | None:
     return Head(event.status_code, headers, modern and not closing)
 
 
-def check_status(head: Head, what: str) -> None:
-    """Raise RequestFailed for every status that brings no body of the object."""
+def check_status(head: Head, what: str, advice: str = "") -> None:
+    """Raise RequestFailed for every status that brings no body of the object.
+
+    ``advice`` ends its text.
+    """
     status = head.status
     if status in (200, 206):
         return
-    kind = _KINDS.get(status)
-    if kind is None:
-        kind = Failure.SERVER_ERROR if status >= 500 else Failure.BAD_RESPONSE
-    raise RequestFailed(kind, f"{what}: HTTP {status}", retry_after=head.retry_after)
+    kind = failure_of(status)
+    raise RequestFailed(kind, f"{what}: HTTP {status}{advice}", retry_after=head.retry_after)
+
+
+def failure_of(status: int) -> Failure:
+    """What a status that is an error means for who reads."""
+    return _KINDS.get(status) or (Failure.SERVER_ERROR if status >= 500 else Failure.BAD_RESPONSE)
 
 
 _KINDS = {

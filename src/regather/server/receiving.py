@@ -1,0 +1,102 @@
+"""Takes the body of one request: what it is declared to be, and its bytes as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiohttp import ClientPayloadError, HttpVersion11, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from regather.digest import HASH_SIZE, Hasher, new_hasher
+from regather.incoming import Incoming
+
+__all__ = ["HASH_HEADER", "Refused", "declared_hash", "go_on", "in_thread", "receive"]
+
+HASH_HEADER = "Regather-Blake3"
+"""The header with the BLAKE3 hash of the body: 64 hexadecimal digits."""
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
+_CONTENT_DIGEST = "Content-Digest"
+_SHA256 = re.compile(r"(?:^|,)[ \t]*sha-256=:([A-Za-z0-9+/=]{44}):")
+_BATCH = 1 << 20
+"""Bytes that are collected before a thread hashes and writes them."""
+_TIMEOUT = 120.0
+"""Seconds that a sender may send nothing before it is given up."""
+_T = TypeVar("_T")
+
+
+class Refused(Exception):
+    """The request is not carried out; the answer has this status, and the text as its line."""
+
+    def __init__(self, status: int, line: str) -> None:
+        super().__init__(line)
+        self.status = status
+
+
+def declared_hash(request: web.Request) -> tuple[Hasher, bytes]:
+    """What to hash the body with, and what must come out. Raises Refused where not declared."""
+    text = request.headers.get(HASH_HEADER)
+    if text is not None:
+        if not _HASH.fullmatch(text):
+            raise Refused(400, f"{HASH_HEADER} must be 64 hexadecimal digits")
+        return new_hasher(), bytes.fromhex(text)
+    if match := _SHA256.search(request.headers.get(_CONTENT_DIGEST, "")):
+        try:
+            expected = base64.b64decode(match[1], validate=True)
+        except binascii.Error:
+            expected = b""
+        if len(expected) == HASH_SIZE:
+            return hashlib.sha256(), expected
+    raise Refused(
+        400, f"say what the body's hash is: {HASH_HEADER}: HEX, as `b3sum --no-names FILE` prints"
+    )
+
+
+async def go_on(request: web.Request) -> None:
+    """Send ``100 Continue`` where the client waits for it before it sends the body."""
+    expected = request.headers.get(hdrs.EXPECT, "")
+    if not expected or request.version < HttpVersion11:
+        return
+    if expected.lower() != "100-continue":
+        raise Refused(417, "this expectation is not known")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # for aiohttp: the response has not begun
+
+
+async def receive(request: web.Request, incoming: Incoming, size: int) -> None:
+    """Write the body of ``size`` bytes; raise Refused where it ends early or comes no more."""
+    batch = bytearray()
+    left = size
+    while left:
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                data = await request.content.readany()
+        except TimeoutError:
+            raise Refused(408, f"nothing came for {_TIMEOUT:g} s") from None
+        except (ConnectionError, ClientPayloadError, HttpProcessingError, web.PayloadAccessError):
+            data = b""
+        if not data:
+            raise Refused(400, f"the body ended {left} bytes early")
+        left -= len(data)
+        batch += data
+        if len(batch) >= _BATCH or not left:
+            full, batch = batch, bytearray()
+            await in_thread(lambda full=full: incoming.write(full))  # type: ignore[misc]
+
+
+async def in_thread(work: Callable[[], _T]) -> _T:
+    """Do what may wait for the disk in a thread; a cancellation waits for its end too.
+
+    So nobody closes a file that a thread still writes to.
+    """
+    running = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

@@ -1,0 +1,37 @@
+"""TLS for the server."""
+
+from __future__ import annotations
+
+import ssl
+
+from regather.errors import UsageError
+
+__all__ = ["tls_context"]
+
+
+def tls_context(certificate: str, key: str) -> ssl.SSLContext:
+    """Make the context for a PEM certificate (with its chain) and its private key.
+
+    Raises UsageError where they cannot be used.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    for path, option in ((certificate, "--tls-cert"), (key, "--tls-key")):
+        try:
+            open(path, "rb").close()
+        except OSError as error:
+            raise UsageError(
+                f"{option} {path}: {(error.strerror or str(error)).lower()}",
+                help="name a PEM file that this user may read",
+            ) from None
+    try:
+        # Without a password here OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or str(error)
+        raise UsageError(
+            f"--tls-cert {certificate} and --tls-key {key} cannot be used: "
+            f"{str(why).lower().replace('_', ' ')}",
+            help="give the certificate with its chain, and its own key without a password, as PEM",
+        ) from None
+    return context

@@ -1,0 +1,200 @@
+"""Takes whole files, checked against the hash that the sender declares, and removes files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from regather.digest import Hasher
+from regather.incoming import PREFIX, Incoming
+from regather.server.access import error_logger
+from regather.server.conditions import precondition
+from regather.server.files import Place, Root, UnfitName, tag_of
+from regather.server.receiving import Refused, declared_hash, go_on, in_thread, receive
+from regather.store.platform import preallocate
+from regather.units import MAX_SIZE, format_size
+
+__all__ = ["Limits", "Writing"]
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_FORBIDDEN = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be stored, in bytes; None for no limit."""
+
+    upload: int | None = None
+    """For one file."""
+    total: int | None = None
+    """For all files of the folder, those that were there included."""
+
+
+class Writing:
+    """Stores and removes files below ``root``, a folder. Whether that is permitted, others ask."""
+
+    def __init__(self, root: Root, limits: Limits) -> None:
+        self._root = root
+        self._limits = limits
+        self._promised = 0  # bytes of all files that are coming in
+        self._lock = asyncio.Lock()  # over a look at the folder and what is decided by it
+
+    async def put(self, request: web.Request, target: str) -> web.Response:
+        """Store the body under the path ``target`` (as it was sent: percent-encoded)."""
+        return await _answer(request, self._put(request, target))
+
+    async def delete(self, request: web.Request, target: str) -> web.Response:
+        """Remove the file under the path ``target``."""
+        return await _answer(request, self._delete(request, target))
+
+    async def _put(self, request: web.Request, target: str) -> web.Response:
+        size = self._declared_size(request)
+        hasher, expected = declared_hash(request)
+        with _placed(self._root, target, make=True) as place:
+            _check(request, place)
+            async with self._room(place, size):
+                return await self._store(request, place, size, hasher, expected)
+
+    async def _delete(self, request: web.Request, target: str) -> web.Response:
+        with _placed(self._root, target, make=False) as place:
+            async with self._lock:
+                if _check(request, place) is None:
+                    raise Refused(404, "not found")
+                os.unlink(place.name, dir_fd=place.folder)
+                with contextlib.suppress(OSError):  # not every file system can
+                    await in_thread(lambda: os.fsync(place.folder))
+        return web.Response(status=204)
+
+    def _declared_size(self, request: web.Request) -> int:
+        headers = request.headers
+        if hdrs.CONTENT_RANGE in headers:
+            raise Refused(400, "only whole files are taken: send it without Content-Range")
+        if headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+            raise Refused(415, "only plain bodies are taken: send it without Content-Encoding")
+        size = request.content_length
+        if size is None or hdrs.TRANSFER_ENCODING in headers:
+            raise Refused(411, "say how long the body is: Content-Length")
+        most = self._limits.upload
+        if size > (MAX_SIZE if most is None else most):
+            limit = "1 EiB" if most is None else format_size(most)
+            raise Refused(413, f"too large: {size} bytes, at most {limit} are taken")
+        return size
+
+    @contextlib.asynccontextmanager
+    async def _room(self, place: Place, size: int) -> AsyncIterator[None]:
+        """Hold room for a file in the ``with`` body; what it replaces makes room."""
+        async with self._lock:
+            if self._limits.total is not None:
+                used = await in_thread(lambda: self._root.usage(PREFIX))
+                old = place.look()
+                used += self._promised - (old.st_size if old is not None else 0)
+                if used + size > self._limits.total:
+                    raise Refused(
+                        507,
+                        f"no room: {used} bytes are taken of {self._limits.total}, "
+                        f"and this needs {size}; remove files or send it elsewhere",
+                    )
+            self._promised += size
+        try:
+            yield
+        finally:
+            self._promised -= size
+
+    async def _store(
+        self, request: web.Request, place: Place, size: int, hasher: Hasher, expected: bytes
+    ) -> web.Response:
+        incoming = Incoming(place.folder, place.name, hasher=hasher)
+        try:
+            await in_thread(lambda: preallocate(incoming.descriptor, size))
+            await go_on(request)
+            await receive(request, incoming, size)
+            if incoming.digest() != expected:
+                raise Refused(
+                    422, "the body is not what was declared: its hash differs; send it again"
+                )
+            await in_thread(incoming.sync)
+            async with self._lock:
+                # Once more: it took time to get here.
+                old = _check(request, place)
+                replace = request.headers.get(hdrs.IF_NONE_MATCH, "").strip() != "*"
+                try:
+                    await in_thread(lambda: incoming.publish(replace=replace))
+                except FileExistsError:
+                    raise Refused(412, "something is there already") from None
+            status = os.fstat(incoming.descriptor)
+        finally:
+            incoming.discard()
+        headers = {hdrs.ETAG: f'"{tag_of(status.st_mtime_ns, status.st_size)}"'}
+        if old is not None:
+            return web.Response(status=204, headers=headers)
+        return web.Response(status=201, text="stored\n", headers=headers)
+
+
+async def _answer(request: web.Request, work: Awaitable[web.Response]) -> web.Response:
+    try:
+        response = await work
+    except Refused as refused:
+        response = web.Response(status=refused.status, text=f"{refused}\n")
+    except OSError as error:
+        response = _of_error(error)
+    if request.body_exists and not request.content.is_eof():
+        response.force_close()  # rather than wait for a body that nobody wants
+    return response
+
+
+def _of_error(error: OSError) -> web.Response:
+    if error.errno in _FULL:
+        status, line = 507, "no room left on the disk: remove files or send it elsewhere"
+    elif error.errno in _FORBIDDEN:
+        status, line = 403, "the server may not write there: see the permissions of its folder"
+    else:
+        error_logger.warning("storing failed: %s", error)
+        status, line = 500, "the disk failed: see what the server says"
+    return web.Response(status=status, text=f"{line}\n")
+
+
+@contextlib.contextmanager
+def _placed(root: Root, target: str, *, make: bool) -> Iterator[Place]:
+    try:
+        place = root.place(target, make=make)
+    except UnfitName as error:
+        raise Refused(400, f"not stored: {error}") from None
+    except FileNotFoundError:
+        raise Refused(404, "not found") from None
+    except NotADirectoryError:
+        raise Refused(409, "on the way there is a file, or a link, which is not followed") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # what some systems say of a link
+            raise Refused(409, "on the way there is a link, which is not followed") from None
+        raise
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+def _check(request: web.Request, place: Place) -> os.stat_result | None:
+    """What the request replaces, None for nothing; raises Refused where it must not."""
+    old = place.look()
+    if old is None:
+        if request.if_match is not None:
+            raise Refused(412, "nothing is there that could match")
+        return None
+    if not stat.S_ISREG(old.st_mode):
+        raise Refused(409, "a folder, a link or another thing that is no file stands there")
+    code = precondition(
+        tag_of(old.st_mtime_ns, old.st_size),
+        int(old.st_mtime),
+        if_match=request.if_match,
+        if_none_match=request.if_none_match,
+    )
+    if code != 200:
+        raise Refused(412, "what is there does not meet the condition")
+    return old

@@ -1,0 +1,299 @@
+"""One keep-alive connection for HTTP/1.1 exchanges, over plain blocking sockets.
+
+Why not a client library: this is the hot path, and a blocking ``recv_into`` with MSG_WAITALL into
+a small reused buffer lets the kernel fill the whole buffer while no Python runs; libraries copy,
+or return for every packet. h11 reads and writes all heads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+
+from regather.transport.base import Failure, RequestFailed
+from regather.transport.connect import connect
+from regather.transport.credentials import Origin
+from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, parse_head
+from regather.transport.options import HttpOptions
+from regather.transport.wire import Body, early_answer, fill, send
+
+_CHEAP_TO_DRAIN = 256 << 10
+"""A rest of a body this small is read to its end rather than paid for with a new connection."""
+_CONTINUE_WAIT = 3.0
+"""Seconds to wait to be asked for a body; servers that do not know how get it then."""
+
+
+class Channel:
+    """Sends requests and receives answers, one at a time; only abort() from another thread."""
+
+    def __init__(self, options: HttpOptions) -> None:
+        self._options = options
+        self._socket: socket.socket | None = None
+        self._origin: Origin | None = None
+        self._aborted = False
+        self._reset_body()
+
+    def _reset_body(self) -> None:
+        self._rest = b""  # bytes that came with the head
+        self._left: int | None = 0  # bytes of the body still to come, None: until the end
+        self._coded: ChunkedBody | None = None
+        self._keep = False
+        self._heard = time.monotonic()
+
+    # -- asking ---------------------------------------------------------------------------
+
+    def exchange(self, origin: Origin, request: bytes, body: Body | None = None) -> Head:
+        """Send a request and read the head of its answer, on a kept connection if there is one.
+
+        Set ``left`` afterwards. Raises RequestFailed, and whatever ``body.read`` raises.
+        """
+        if self._origin != origin:
+            self.close()
+        kept = self._socket is not None
+        try:
+            return self._exchange_once(origin, request, body)
+        except RequestFailed as error:
+            # The server may close an idle connection at any time: that is no failure of its own.
+            if not kept or error.failure not in (Failure.RESET, Failure.TRUNCATED):
+                raise
+        return self._exchange_once(origin, request, body)
+
+    @property
+    def left(self) -> int | None:
+        """Bytes of the answer's body still to come; None: until the connection ends."""
+        return self._left
+
+    @left.setter
+    def left(self, count: int | None) -> None:
+        self._left = None if self._coded is not None else count
+
+    @property
+    def coded(self) -> bool:
+        """Whether the body comes in a coding that tells its end."""
+        return self._coded is not None
+
+    def _exchange_once(self, origin: Origin, request: bytes, body: Body | None) -> Head:
+        self._reset_body()
+        if self._socket is None:
+            self._connect(origin)
+        assert self._socket is not None
+        try:
+            self._send(memoryview(request))
+            self._heard = time.monotonic()
+            head = None
+            whole = True
+            patience = self._options.timeout
+            if body is not None:
+                if body.expect:
+                    wait = min(_CONTINUE_WAIT, self._options.timeout)
+                    head = self._read_head(wait, interim=True)
+                if head is None:
+                    whole = self._send_body(body)
+                    self._heard = time.monotonic()
+                    patience += body.patience
+            if head is None:
+                head = self._read_head(patience)
+            assert head is not None
+        except BaseException:
+            self.close()
+            raise
+        self._keep = head.keep_alive and whole
+        if head.chunked:
+            self._coded, self._rest = ChunkedBody(self._rest), b""
+        return head
+
+    def _connect(self, origin: Origin) -> None:
+        def made(connection: socket.socket | None) -> bool:
+            self._socket = connection  # so that abort() reaches it
+            return not self._aborted
+
+        try:
+            self._socket = connect(origin, self._options, made)
+        except BaseException:
+            self.close()
+            raise
+        self._origin = origin
+
+    def _send(self, data: memoryview) -> None:
+        assert self._socket is not None
+        try:
+            send(self._socket, data, self._options.timeout)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _send_body(self, body: Body) -> bool:
+        """Send a body; False where the server answered before it had all."""
+        assert self._socket is not None
+        buffer = memoryview(bytearray(body.step))
+        at = 0
+        while at < body.size:
+            into = buffer[: min(len(buffer), body.size - at)]
+            body.read(at, into)
+            try:
+                self._rest += early_answer(self._socket)
+                if self._rest:
+                    return False
+                send(self._socket, into, self._options.timeout)
+            except OSError as error:
+                # It may have answered and closed: the answer tells more than the error.
+                with contextlib.suppress(OSError):
+                    self._rest += early_answer(self._socket)
+                if b"\r\n\r\n" not in self._rest:
+                    raise self._failed(error) from error
+                return False
+            at += len(into)
+        return True
+
+    def _read_head(self, patience: float, *, interim: bool = False) -> Head | None:
+        """Read the head of the answer, skipping interim ones.
+
+        ``patience`` is in seconds. With ``interim`` an interim head, and silence too, give None.
+        """
+        # A head has its time as a whole: drops of it, or interim heads, do not prolong it.
+        until = time.monotonic() + patience
+        while True:
+            end = self._rest.find(b"\r\n\r\n")
+            if end >= 0:
+                received, self._rest = self._rest[: end + 4], self._rest[end + 4 :]
+                head = parse_head(received)
+                if head is not None or interim:
+                    return head
+            elif len(self._rest) > MAX_HEAD_BYTES:
+                raise RequestFailed(Failure.BAD_RESPONSE, "response head without end")
+            else:
+                more = self._more(16 << 10, until)
+                self._rest += more
+                if not more:
+                    if interim and not self._rest:
+                        return None
+                    raise self._silent(patience)
+            if time.monotonic() > until and not interim:
+                raise self._silent(patience)
+
+    # -- receiving ------------------------------------------------------------------------
+
+    def receive(self, into: memoryview) -> int:
+        """See Connection.receive."""
+        if self._coded is not None:
+            return self._receive_coded(into)
+        wanted = len(into) if self._left is None else min(len(into), self._left)
+        have = 0
+        if self._rest:
+            have = min(wanted, len(self._rest))
+            into[:have] = self._rest[:have]
+            self._rest = self._rest[have:]
+        if have < wanted:
+            have += self._fill(into[have:wanted], have == 0)
+        if self._left is not None:
+            self._left -= have
+        return have
+
+    def _fill(self, into: memoryview, first: bool) -> int:
+        if self._socket is None:
+            raise RequestFailed(Failure.RESET, "connection closed")
+        try:
+            count = fill(self._socket, into)
+        except (BlockingIOError, TimeoutError):
+            if first and time.monotonic() - self._heard > self._options.timeout:
+                raise self._fail(
+                    Failure.TIMEOUT, f"no byte for {self._options.timeout:g} s"
+                ) from None
+            return 0
+        except OSError as error:
+            raise self._failed(error) from error
+        if count == 0:
+            if first:
+                raise self._ended()
+            return 0
+        self._heard = time.monotonic()
+        return count
+
+    def _receive_coded(self, into: memoryview) -> int:
+        assert self._coded is not None
+        if not self._rest:
+            self._rest = self._coded.read(lambda: self._more(64 << 10))
+            if not self._rest:
+                self._left = 0
+                self._coded = None
+                raise self._ended()
+        count = min(len(into), len(self._rest))
+        into[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def _more(self, size: int, until: float | None = None) -> bytes:
+        """Whatever comes next off the wire, at least one byte; waits up to the time-out.
+
+        With ``until``, a time, it is waited until then instead, and nothing returned.
+        """
+        while True:
+            assert self._socket is not None
+            try:
+                data = self._socket.recv(size)
+            except (BlockingIOError, TimeoutError):
+                now = time.monotonic()
+                if until is not None:
+                    if now > until:
+                        return b""
+                elif now - self._heard > self._options.timeout:
+                    raise self._silent(self._options.timeout) from None
+                continue
+            except OSError as error:
+                raise self._failed(error) from error
+            if not data:
+                raise self._ended()
+            self._heard = time.monotonic()
+            return data
+
+    # -- ending ---------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """See Connection.finish."""
+        left = self._left
+        if self._keep and self._coded is None and left is not None and left <= _CHEAP_TO_DRAIN:
+            scratch = memoryview(bytearray(left))
+            try:
+                while self._left:
+                    if not self.receive(scratch):
+                        break
+            except RequestFailed:
+                pass
+            if self._left == 0 and not self._rest:
+                return
+        self.close()
+
+    def abort(self) -> None:
+        """See Connection.abort."""
+        self._aborted = True
+        connection = self._socket
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                # The plain method: SSLSocket.shutdown would tear down state that is in use.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """See Connection.close."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.close()
+        self._socket = None
+        self._origin = None
+        self._keep = False
+
+    def _silent(self, seconds: float) -> RequestFailed:
+        return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s")
+
+    def _ended(self) -> RequestFailed:
+        return self._fail(Failure.TRUNCATED, "connection ended too early")
+
+    def _failed(self, error: OSError) -> RequestFailed:
+        late = isinstance(error, (TimeoutError, BlockingIOError))
+        return self._fail(Failure.TIMEOUT if late else Failure.RESET, f"{error.strerror or error}")
+
+    def _fail(self, failure: Failure, detail: str) -> RequestFailed:
+        where = f"{self._origin[1]}:{self._origin[2]}" if self._origin else "server"
+        self.close()
+        if self._aborted:
+            return RequestFailed(Failure.ABORTED, "aborted")
+        return RequestFailed(failure, f"{where}: {detail}")

@@ -1,0 +1,213 @@
+"""Which secret goes to which host, and to nobody else.
+
+A token belongs to a host, or to one port of it, that the user named. It never travels with a
+redirect to another place, and no ``repr``, error or log shows it.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import re
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from regather.errors import UsageError
+from regather.tokens import flaw_of_token, is_loopback
+
+if TYPE_CHECKING:
+    from netrc import netrc as Netrc
+
+__all__ = ["Credentials", "Origin", "advice", "origin_of", "parse_host", "variable_of"]
+
+Origin = tuple[str, str, int]
+"""Scheme, host and port of a URL: where secrets may go is decided by all three."""
+_Key = tuple[str, int | None]
+_VARIABLE = "REGATHER_TOKEN"
+_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_PLAIN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_log = logging.getLogger("regather.transport")
+
+
+class Credentials:
+    """Tokens by host, and what the environment and ~/.netrc know where ``gather`` made it.
+
+    ``tokens`` maps ``HOST`` or ``HOST:PORT`` to a token; one for a port is preferred. Raises
+    UsageError where a host is none, or a token cannot be sent. May be shared by threads.
+    """
+
+    def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
+        self._tokens = {parse_host(host): token for host, token in (tokens or {}).items()}
+        for (host, _), token in self._tokens.items():
+            if flaw := flaw_of_token(token):
+                raise UsageError(f"the token for {host} {flaw}")
+        self._environment: dict[str, str] = {}  # the variables of variable_of()
+        self._netrc_path: str | None = None
+        self._netrc: Netrc | None = None
+        self._lock = threading.Lock()
+        self._warned: set[str] = set()
+
+    @classmethod
+    def gather(
+        cls, tokens: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None
+    ) -> Credentials:
+        """The given tokens, then those of the environment, then passwords of ~/.netrc ($NETRC).
+
+        ``environment`` is ``os.environ`` by default. A token for a host is in
+        ``REGATHER_TOKEN_<HOST>`` (see variable_of) or, for several hosts, in ``REGATHER_TOKEN``
+        as ``HOST=TOKEN``, separated by spaces. Raises UsageError where one cannot be used.
+        """
+        made = cls(tokens)
+        environment = os.environ if environment is None else environment
+        for variable, token in environment.items():
+            if variable.startswith(f"{_VARIABLE}_"):
+                if flaw := flaw_of_token(token):
+                    raise UsageError(
+                        f"{variable}: the token in it {flaw}", help="set it right, or unset it"
+                    )
+                made._environment[variable] = token
+        for pair in environment.get(_VARIABLE, "").split():
+            host, equals, token = pair.partition("=")
+            if not equals or not host or flaw_of_token(token):
+                raise UsageError(
+                    f"{_VARIABLE} does not say for which host its token is",
+                    help=f"write it as {_VARIABLE}=HOST=TOKEN, or use {_VARIABLE}_<HOST>",
+                )
+            if (key := parse_host(host)) not in made._tokens:
+                made._tokens[key] = token
+        home = environment.get("HOME")
+        made._netrc_path = environment.get("NETRC") or (home and os.path.join(home, ".netrc"))
+        return made
+
+    def __repr__(self) -> str:
+        return f"<Credentials for {len(self._tokens)} hosts>"
+
+    def header(self, origin: Origin) -> str | None:
+        """The value of Authorization for requests to ``origin``, or None.
+
+        Warns once for each host that is sent a secret over plain http and is not this machine.
+        """
+        scheme, host, port = origin
+        in_the_clear = scheme != "https" and not is_loopback(host)
+        token = self._token(_ascii(host), port)
+        if token is not None:
+            if in_the_clear:
+                self._warn(
+                    f"a token is sent to {host} over plain http, readable for all on the way; "
+                    "use https"
+                )
+            return f"Bearer {token}"
+        login = self._login(_ascii(host))
+        if login is None:
+            return None
+        if in_the_clear:
+            # Nobody named this host to us: a manifest may have, to see the password pass by.
+            self._warn(f"the password of ~/.netrc is not sent to {host} over plain http; use https")
+            return None
+        return "Basic " + base64.b64encode(":".join(login).encode()).decode()
+
+    def _token(self, host: str, port: int) -> str | None:
+        keys: tuple[_Key, _Key] = ((host, port), (host, None))
+        for key in keys:
+            if key in self._tokens:
+                return self._tokens[key]
+        for key in keys:
+            if token := self._environment.get(variable_of(*key)):
+                return token
+        return None
+
+    def _login(self, host: str) -> tuple[str, str] | None:
+        """User and password for exactly this host: the entry ``default`` is for none of ours."""
+        with self._lock:
+            if self._netrc_path is not None and self._netrc is None:
+                self._read_netrc(self._netrc_path)
+            entry = self._netrc.hosts.get(host) if self._netrc is not None else None
+        if entry is None or host == "default":  # netrc's own key for that entry
+            return None
+        user, _, password = entry
+        return (user or "", password) if password else None
+
+    def _read_netrc(self, path: str) -> None:
+        from netrc import NetrcParseError, netrc
+
+        self._netrc_path = None  # once is enough
+        try:
+            self._netrc = netrc(path)
+        except FileNotFoundError:
+            pass
+        except (OSError, UnicodeError) as error:
+            _log.warning("regather: warning: %s is not used: %s", path, error)
+        except NetrcParseError as error:  # its text may quote what stands there
+            _log.warning(
+                "regather: warning: %s is not used: line %s is no entry", path, error.lineno
+            )
+
+    def _warn(self, line: str) -> None:
+        with self._lock:
+            if line in self._warned:
+                return
+            self._warned.add(line)
+        _log.warning("regather: warning: %s", line)
+
+
+def parse_host(text: str) -> tuple[str, int | None]:
+    """Read ``host``, ``host:port``, ``[::1]:port``; returns the host in ASCII, and the port.
+
+    Raises UsageError.
+    """
+    bare = f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
+    try:
+        parts = urlsplit(f"//{bare}")
+        host, port = _ascii(parts.hostname or ""), parts.port
+        fit = parts.netloc == bare and "@" not in bare and not any(c.isspace() for c in bare)
+    except ValueError:  # UnicodeError is one
+        host, port, fit = "", None, False
+    if not host or not fit:
+        raise UsageError(
+            f"not a host: {text.rpartition('@')[2]!r}", help="write HOST or HOST:PORT, no URL"
+        )
+    return host, port
+
+
+def variable_of(host: str, port: int | None = None) -> str:
+    """The environment variable for the token of a host; empty where none can express it.
+
+    ``REGATHER_TOKEN_`` and the host in capitals, a dot as ``_``, a hyphen as ``__``, and
+    ``___PORT`` where it is for one port. No two hosts share one: else somebody could register
+    ``a-b.example`` and be sent the token of ``a.b.example``.
+    """
+    if not _PLAIN_HOST.fullmatch(host):
+        return ""
+    name = host.replace("-", "__").replace(".", "_").upper()
+    return f"{_VARIABLE}_{name}" + (f"___{port}" if port is not None else "")
+
+
+def origin_of(url: SplitResult) -> Origin:
+    """Where a URL (http or https) leads."""
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return url.scheme, url.hostname or "", port
+
+
+def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
+    """What to do about a 401 or 403, as the rest of an error's line; else empty."""
+    if status not in (401, 403):
+        return ""
+    host = f"[{origin[1]}]" if ":" in origin[1] else origin[1]
+    if redirected:
+        return (
+            "; no token goes along with a redirect: if one is needed, name this address itself, "
+            f"with --token {host}=FILE"
+        )
+    if not sent:
+        needed = "a token is needed" if status == 401 else "a token may help"
+        return f"; {needed}: --token {host}=FILE"
+    if status == 401:
+        return f"; the token was not accepted: check --token {host}=FILE"
+    return f"; the token does not permit this: --token {host}=FILE with one that does"
+
+
+def _ascii(host: str) -> str:
+    return host.lower().encode("idna").decode()

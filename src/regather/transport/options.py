@@ -1,0 +1,35 @@
+"""How to reach servers: what all connections of a download share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from regather.transport.credentials import Credentials
+
+if TYPE_CHECKING:
+    import ssl
+
+
+@functools.cache
+def default_tls() -> ssl.SSLContext:
+    """The context for https, trusting what the system trusts; made when it is first needed."""
+    import ssl
+
+    return ssl.create_default_context()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """How to connect: times in seconds, and what makes the TLS context for https."""
+
+    connect_timeout: float = 5.0
+    timeout: float = 15.0
+    """After this long without a single byte a request has failed."""
+    tls: Callable[[], ssl.SSLContext] = default_tls
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Where URLs were redirected to, shared by all connections of a download."""
+    credentials: Credentials = field(default_factory=Credentials)
+    """Which tokens to show to whom."""

@@ -1,0 +1,106 @@
+"""Bytes into and out of a connected socket, plain or TLS."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from regather.transport.base import TICK
+
+_STEP = 1 << 20
+_TLS_STEP = 16 << 10
+_EXPECT_FROM = 64 << 10
+"""A body of at least this many bytes is sent only when the server asks for it."""
+_SLOWEST_DISK = 20_000_000
+"""Bytes a second: the answer comes when the other end has all on its disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is sent: ``size`` bytes; ``read(offset, into)`` fills the buffer, again if need be."""
+
+    size: int
+    read: Callable[[int, memoryview], None]
+
+    @property
+    def step(self) -> int:
+        """Bytes to hold in memory at a time."""
+        return min(self.size, _STEP)
+
+    @property
+    def expect(self) -> bool:
+        """Whether to wait until the server asks for it."""
+        return self.size >= _EXPECT_FROM
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the answer may take longer than others."""
+        return self.size / _SLOWEST_DISK
+
+
+def send(connection: socket.socket, data: memoryview, timeout: float) -> None:
+    """Send all of ``data``.
+
+    Raises OSError: TimeoutError or BlockingIOError where nothing is taken for ``timeout`` seconds.
+    """
+    if not _is_tls(connection):
+        connection.sendall(data)
+        return
+    connection.settimeout(timeout)
+    try:
+        # The time-out is for one call as a whole: small steps, so that it means silence.
+        for at in range(0, len(data), _TLS_STEP):
+            connection.sendall(data[at : at + _TLS_STEP])
+    finally:
+        connection.settimeout(TICK)
+
+
+def fill(connection: socket.socket, into: memoryview) -> int:
+    """Receive until the buffer is full, the end (a smaller count) or a tick has passed.
+
+    Raises OSError, BlockingIOError or TimeoutError where nothing came within the tick.
+    """
+    if not _is_tls(connection):
+        return connection.recv_into(into, len(into), socket.MSG_WAITALL)
+    have = 0
+    until = time.monotonic() + TICK
+    while have < len(into):
+        try:
+            count = connection.recv_into(into[have:])
+        except TimeoutError:
+            if have:
+                return have
+            raise
+        have += count
+        if count == 0 or time.monotonic() > until:
+            return have
+    return have
+
+
+def early_answer(connection: socket.socket) -> bytes:
+    """What has come already, without waiting; raises OSError where the connection is gone."""
+    if not _is_tls(connection):
+        try:
+            data = connection.recv(_TLS_STEP, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return b""
+    else:
+        import ssl
+
+        # Readable is not enough: it may be a message of TLS itself.
+        connection.settimeout(0)
+        try:
+            data = connection.recv(_TLS_STEP)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return b""
+        finally:
+            connection.settimeout(TICK)
+    if not data:
+        raise ConnectionResetError("closed by the other end")
+    return data
+
+
+def _is_tls(connection: socket.socket) -> bool:
+    return hasattr(connection, "getpeercert")

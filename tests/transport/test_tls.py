@@ -1,0 +1,76 @@
+"""Whom the client believes: its authority, the right name, and only as long as it is valid."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+import regather
+from regather.errors import TransportError
+from regather.server.run import Server
+from regather.transport import Failure, HttpConnection, HttpOptions, RequestFailed
+from tests.support.files import random_file
+from tests.support.files import regather as run
+from tests.support.hosting import Hosting
+from tests.support.tls import TlsFiles, issue
+
+SIZE = 3_000_000
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A folder with a file split into ``out``."""
+    random_file(tmp_path / "file.bin", SIZE)
+    regather.split(tmp_path / "file.bin", tmp_path / "out", fragments=3)
+    return tmp_path
+
+
+def host(hosting: Hosting, folder: Path, tls: TlsFiles) -> tuple[Server, str]:
+    server = hosting.serve(folder, tls=tls)
+    return server, server.url + "file.bin.regather.json"
+
+
+def test_a_private_authority(made: Path, hosting: Hosting) -> None:
+    tls = issue(made / "tls")
+    _, url = host(hosting, made / "out", tls)
+    result = run("get", url, "-o", made / "copy", "--cacert", tls.authority)
+    assert result.returncode == 0, result.stderr
+    assert (made / "copy").read_bytes() == (made / "file.bin").read_bytes()
+
+
+def test_an_authority_that_is_not_trusted(made: Path, hosting: Hosting) -> None:
+    _, url = host(hosting, made / "out", issue(made / "tls"))
+    other = issue(made / "other")
+    for arguments in ((), ("--cacert", other.authority)):
+        result = run("get", url, "-o", made / "copy", *arguments)
+        assert result.returncode == 1
+        assert "certificate refused" in result.stderr
+        assert "--cacert" in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert not (made / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "expired", "says"),
+    [(("elsewhere.example",), False, "mismatch"), ((), True, "expired")],
+)
+def test_a_wrong_name_and_an_old_certificate(
+    made: Path, hosting: Hosting, names: tuple[str, ...], expired: bool, says: str
+) -> None:
+    tls = issue(made / "tls", *names, expired=expired)
+    _, url = host(hosting, made / "out", tls)
+    settings = regather.Settings(cacert=str(tls.authority))
+    with pytest.raises(TransportError, match=says):
+        regather.download(url, made / "copy", settings=settings)
+    assert not (made / "copy").exists()
+
+
+def test_the_failure_is_lasting(made: Path, hosting: Hosting) -> None:
+    server, _ = host(hosting, made / "out", issue(made / "tls"))
+    connection = HttpConnection(HttpOptions(tls=ssl.create_default_context))
+    with pytest.raises(RequestFailed) as caught:
+        connection.probe(server.url)
+    assert caught.value.failure is Failure.FORBIDDEN
+    assert caught.value.failure.lasting
