@@ -6,17 +6,19 @@ pieces (docs/format.md) by Lagrange's formula, where they multiply and invert ma
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import itertools
 import random
 import threading
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regather.erasure import Codec, IsalCodec, ZfecCodec, _isal, make_codec
+from regather.erasure import Codec, IsalCodec, ZfecCodec, _agrees, _isal, make_codec
 
 SHAPES = [(1, 1), (1, 4), (2, 1), (4, 2), (10, 4), (100, 20), (255, 1), (250, 6)]
 LENGTHS = [1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 191, 255, 1000, 8193]
@@ -147,6 +149,14 @@ def test_isa_l_is_used_where_it_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
         assert isinstance(make_codec(4, 2), ZfecCodec)
     finally:
         _isal.cache_clear()
+
+
+def test_a_library_that_codes_otherwise_is_not_used() -> None:
+    class Other:
+        def __getattr__(self, name: str) -> object:
+            return lambda *_: None
+
+    assert not _agrees(cast("ctypes.CDLL", Other()))
 
 
 def test_the_fast_codec_is_tested_here() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regather.erasure import make_codec
 from regather.errors import ManifestError
 from regather.manifest import CODE, Manifest
 from regather.model import HASH_SIZE, MIN_PIECE_SIZE, Fragment, Source, piece_size_for
@@ -49,19 +50,24 @@ def test_any_bytes(data: bytes) -> None:
 
 @given(st.data())
 def test_any_value_anywhere(data: st.DataObject) -> None:
-    document = json.loads(example([5, 5]).to_bytes())
+    made = data.draw(st.sampled_from([example([5, 5]), coded_example()]))
+    document = json.loads(made.to_bytes())
     key = data.draw(st.sampled_from(sorted(document)))
     value = data.draw(JSON)
     where = document
     if key == "fragments" and data.draw(st.booleans()):
-        where = document["fragments"][1]
+        where = data.draw(st.sampled_from(document["fragments"]))
         key = data.draw(st.sampled_from(sorted(where)))
+        value = data.draw(st.just(value) | st.integers(0, 3))
     where[key] = value
     try:
         manifest = Manifest.from_bytes(json.dumps(document).encode())
     except ManifestError:
         return
     assert sum(f.size for f in manifest.fragments if f.kind == "data") == manifest.size
+    for erasure_set in manifest.layout.sets:
+        make_codec(len(erasure_set.data), len(erasure_set.parity))
+        assert {manifest.layout.pieces_of(f) for f in erasure_set.parity} == {erasure_set.rows}
 
 
 @given(st.integers(0, 2000))

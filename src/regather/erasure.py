@@ -180,8 +180,19 @@ def _isal() -> ctypes.CDLL | None:
                 library.ec_init_tables.restype = library.ec_encode_data.restype = None
             except (OSError, AttributeError):
                 continue
-            return library
+            if _agrees(library):
+                return library
     return None
+
+
+def _agrees(library: ctypes.CDLL) -> bool:
+    """Whether a library codes as zfec does: wrong parity would show only when it is needed."""
+    k, m, length = 10, 4, 1000
+    data = [memoryview(bytearray((7 * i + j * j) & 0xFF for j in range(length))) for i in range(k)]
+    fast, exact = ([memoryview(bytearray(length)) for _ in range(m)] for _ in range(2))
+    IsalCodec(k, m, library).encode(data, fast)
+    ZfecCodec(k, m).encode(data, exact)
+    return fast == exact
 
 
 def _bundled() -> str | None:
