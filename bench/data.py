@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.model import MIB
+from regather.erasure import make_codec
 
 METALINK_PIECE = 8 * MIB
 _FRAGMENT = re.compile(r"file_fragment_([0-9]+)\.dat")
@@ -77,6 +79,31 @@ def fragments(folder: Path) -> list[Path]:
         if match := _FRAGMENT.fullmatch(path.name):
             found.setdefault(int(match[1]), path)
     return [found[number] for number in sorted(found)]
+
+
+def parity_differs(folder: Path) -> str:
+    """Compute the parity of the fragments below ``folder`` again; say what differs."""
+    data = fragments(folder)
+    parity = sorted(folder.glob("server*/file_parity_*.dat"))
+    if not data or not parity:
+        return "no parity"
+    code = make_codec(len(data), len(parity))
+    views = [memoryview(bytearray(MIB)) for _ in (*data, *parity, *parity)]
+    members, made = views[: -len(parity)], views[-len(parity) :]
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb", buffering=0)) for path in (*data, *parity)]
+        while True:
+            counts = []
+            for file, view in zip(files, members, strict=True):
+                counts.append(file.readinto(view) or 0)
+                view[counts[-1] :] = bytes(MIB - counts[-1])
+            code.encode(members[: len(data)], made)
+            if any(a != b for a, b in zip(members[len(data) :], made, strict=True)):
+                return "wrong parity"
+            if any(count != max(counts) for count in counts[len(data) :]):
+                return "parity is not as long as the longest fragment"
+            if max(counts) == 0:
+                return ""
 
 
 def empty(folder: Path) -> None:

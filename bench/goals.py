@@ -48,6 +48,12 @@ GOALS = (
     Goal("rss", "peak memory of a download, any size measured", 80 * MIB, "MiB"),
     Goal("own/nginx", "throughput with our servers, of that with nginx", 0.85, at_least=True),
     Goal("split", "split, wall, of a copy and a BLAKE3 pass", 1.30),
+    Goal(
+        "split-parity",
+        "split with parity 4+2, speed, of the raw single pass",
+        0.70,
+        at_least=True,
+    ),
     Goal("slow", "cost of one source at 1 % of its speed", 0.10, "%"),
     Goal("killed", "cost of one source killed halfway, over the fluid limit", 0.10, "%"),
     Goal("version", "regather --version", 0.100, "ms"),

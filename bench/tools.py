@@ -143,6 +143,17 @@ def split(path: Path, out: Path, *, replicas: int = 1) -> list[str]:
     return [*base, "--servers", "3", *copies]
 
 
+def split_coded(path: Path, out: Path) -> list[str]:
+    """``regather split`` with parity, a server a fragment."""
+    base = [find_regather() or "regather", "split", str(path), "--out", str(out)]
+    return [*base, "--fragments", "4", "--parity", "2", "--servers", "6"]
+
+
+def coded_floor(path: Path, out: Path) -> list[str]:
+    """The bare pass of bench.coded_floor."""
+    return [sys.executable, "-m", "bench.coded_floor", str(path), str(out)]
+
+
 def write_metalink(path: Path, original: Original, urls: Sequence[str]) -> None:
     """Write an RFC 5854 Metalink with the hash of the whole and of every 8 MiB."""
     hashes = "".join(f"<hash>{piece}</hash>" for piece in original.pieces)

@@ -15,6 +15,7 @@ import ctypes
 import ctypes.util
 import functools
 import importlib.metadata
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Protocol
@@ -31,7 +32,8 @@ Buffers = Sequence[memoryview]
 class Codec(Protocol):
     """Codes rows of ``k`` data pieces and ``m`` parity pieces, numbered 0 up to k + m.
 
-    Thread-safe; lets other threads run while it computes.
+    Thread-safe; lets other threads run while it computes. Raises ValueError where numbers or
+    buffers do not fit the code: neither library notices, both would read and write elsewhere.
     """
 
     k: int
@@ -46,7 +48,8 @@ class Codec(Protocol):
     ) -> None:
         """Fill ``out`` with the data pieces numbered ``want``.
 
-        ``pieces`` are any ``k`` pieces of the row, ``have`` their numbers, rising.
+        ``pieces`` are any ``k`` pieces of the row, ``have`` their numbers, rising. Parity is not
+        made here: decode what is missing of the data, then encode.
         """
         ...
 
@@ -56,8 +59,7 @@ def make_codec(k: int, m: int) -> Codec:
 
     Raises ValueError where k < 1, m < 1 or k + m > 256.
     """
-    if k < 1 or m < 1 or k + m > _MOST_PIECES:
-        raise ValueError(f"no code for {k} data and {m} parity pieces")
+    _check_code(k, m)
     library = _isal()
     return IsalCodec(k, m, library) if library else ZfecCodec(k, m)
 
@@ -66,6 +68,7 @@ class ZfecCodec:
     """The code as zfec computes it, one byte at a time."""
 
     def __init__(self, k: int, m: int) -> None:
+        _check_code(k, m)
         self.k = k
         self.m = m
         self._encoder = zfec.Encoder(k, k + m)
@@ -74,6 +77,7 @@ class ZfecCodec:
 
     def encode(self, data: Buffers, parity: Buffers) -> None:
         """See Codec.encode."""
+        _check_buffers(self.k, data, self.m, parity)
         for buffer, made in zip(parity, self._encoder.encode(data, self._parity), strict=True):
             buffer[:] = made
 
@@ -81,8 +85,10 @@ class ZfecCodec:
         self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
     ) -> None:
         """See Codec.decode."""
-        # Copies: zfec sorts the sequences that it is given, in place, even tuples.
-        whole = self._decoder.decode(list(pieces), list(have))
+        _check_numbers(self.k, self.m, have, want)
+        _check_buffers(self.k, pieces, len(want), out)
+        # zfec sorts the very sequence that it is given, so it gets one of its own.
+        whole = self._decoder.decode(list(pieces), have)
         for number, buffer in zip(want, out, strict=True):
             buffer[:] = whole[number]
 
@@ -91,10 +97,10 @@ class IsalCodec:
     """The same code on ISA-L: rows of coefficients, applied by ``ec_encode_data``."""
 
     def __init__(self, k: int, m: int, library: ctypes.CDLL) -> None:
+        self._exact = ZfecCodec(k, m)
         self.k = k
         self.m = m
         self._library = library
-        self._exact = ZfecCodec(k, m)
         self._units = [memoryview(bytearray(int(i == j) for j in range(k))) for i in range(k)]
         rows = [memoryview(bytearray(k)) for _ in range(m)]
         # Coding the unit vectors side by side gives the matrix itself.
@@ -104,13 +110,17 @@ class IsalCodec:
 
     def encode(self, data: Buffers, parity: Buffers) -> None:
         """See Codec.encode."""
+        _check_buffers(self.k, data, self.m, parity)
         self._apply(self._encoding, data, parity)
 
     def decode(
         self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
     ) -> None:
         """See Codec.decode."""
-        self._apply(self._decoding(have, want), pieces, out)
+        _check_numbers(self.k, self.m, have, want)
+        _check_buffers(self.k, pieces, len(want), out)
+        if want:
+            self._apply(self._decoding(have, want), pieces, out)
 
     def _tables_for(
         self, have: tuple[int, ...], want: tuple[int, ...]
@@ -125,11 +135,31 @@ class IsalCodec:
         return tables
 
     def _apply(self, tables: ctypes.Array[ctypes.c_char], pieces: Buffers, out: Buffers) -> None:
-        if len(pieces) != self.k or len({len(b) for b in (*pieces, *out)}) != 1:
-            raise ValueError("buffers must be k pieces and outputs of one length")
         self._library.ec_encode_data(
             len(out[0]), self.k, len(out), tables, _addresses(pieces), _addresses(out)
         )
+
+
+def _check_code(k: int, m: int) -> None:
+    if k < 1 or m < 1 or k + m > _MOST_PIECES:
+        raise ValueError(f"no code for {k} data and {m} parity pieces")
+
+
+def _check_numbers(k: int, m: int, have: tuple[int, ...], want: tuple[int, ...]) -> None:
+    rising = all(a < b for a, b in itertools.pairwise(have))
+    if len(have) != k or not rising or have[0] < 0 or have[-1] >= k + m:
+        raise ValueError(f"not {k} rising numbers of pieces below {k + m}: {have}")
+    if not all(0 <= number < k for number in want):
+        raise ValueError(f"not numbers of data pieces, below {k}: {want}")
+
+
+def _check_buffers(k: int, pieces: Buffers, count: int, out: Buffers) -> None:
+    if len(pieces) != k or len(out) != count:
+        raise ValueError(f"{len(pieces)} pieces and {len(out)} outputs, not {k} and {count}")
+    length = len(pieces[0])
+    for buffer in (*pieces, *out):
+        if buffer.readonly or not buffer.c_contiguous or buffer.nbytes != length or length == 0:
+            raise ValueError("buffers must be writable, contiguous, and as long as each other")
 
 
 def _addresses(buffers: Buffers) -> ctypes.Array[ctypes.c_void_p]:
@@ -150,8 +180,19 @@ def _isal() -> ctypes.CDLL | None:
                 library.ec_init_tables.restype = library.ec_encode_data.restype = None
             except (OSError, AttributeError):
                 continue
-            return library
+            if _agrees(library):
+                return library
     return None
+
+
+def _agrees(library: ctypes.CDLL) -> bool:
+    """Whether a library codes as zfec does: wrong parity would show only when it is needed."""
+    k, m, length = 10, 4, 1000
+    data = [memoryview(bytearray((7 * i + j * j) & 0xFF for j in range(length))) for i in range(k)]
+    fast, exact = ([memoryview(bytearray(length)) for _ in range(m)] for _ in range(2))
+    IsalCodec(k, m, library).encode(data, fast)
+    ZfecCodec(k, m).encode(data, exact)
+    return fast == exact
 
 
 def _bundled() -> str | None:

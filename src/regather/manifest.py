@@ -265,7 +265,7 @@ def _check_coverage(document: _Document, fragments: tuple[Fragment, ...]) -> Non
 
 def _check_sets(document: _Document, fragments: tuple[Fragment, ...]) -> None:
     """Erasure sets: consecutive data fragments, and parity as long as the longest of them."""
-    if not any(f.kind == "parity" for f in fragments):
+    if not any(f.set or f.kind == "parity" for f in fragments):
         return
     if document.erasure is None or document.erasure.code != CODE:
         code = document.erasure.code if document.erasure else "missing"
@@ -281,10 +281,14 @@ def _check_sets(document: _Document, fragments: tuple[Fragment, ...]) -> None:
                 raise _Flaw(f"fragments[{i}].set {number}: its fragments do not stand together")
             longest[number] = max(longest.get(number, 0), fragment.size)
             before = number
+    coded = {f.set for f in fragments if f.kind == "parity"}
     for i, fragment in enumerate(fragments):
-        if fragment.set and count[fragment.set] > MAX_SET:
-            raise _Flaw(f"fragments[{i}].set {fragment.set} has more than {MAX_SET} fragments")
-        if fragment.kind == "parity" and fragment.size != longest.get(fragment.set or -1):
+        number = fragment.set
+        if number and count[number] > MAX_SET:
+            raise _Flaw(f"fragments[{i}].set {number} has more than {MAX_SET} fragments")
+        if number and number not in coded:
+            raise _Flaw(f"fragments[{i}].set {number} has no parity")
+        if fragment.kind == "parity" and (not number or fragment.size != longest.get(number)):
             raise _Flaw(
                 f"fragments[{i}].size is {fragment.size}: parity must be as long as the longest "
                 f"data fragment of its set"

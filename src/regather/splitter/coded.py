@@ -47,7 +47,7 @@ def copy_coded(
     whole: list[Hasher] = [new_hasher()] + ([hashlib.sha256()] if sha256 else [])
     codecs = {key: make_codec(*key) for key in {(len(s.data), len(s.parity)) for s in layout.sets}}
     turns = Turns()
-    rows = iter([(s, row) for s in layout.sets for row in range(s.rows)])
+    rows = ((s, row) for s in layout.sets for row in range(s.rows))
     lock = threading.Lock()
     done = 0
 

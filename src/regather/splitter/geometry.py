@@ -96,6 +96,7 @@ def layout_of(size: int, sizes: Sequence[int], parity: int = 0, set_size: int = 
             f"{MAX_SET} in one erasure set",
             help="use a smaller --set-size or --parity",
         )
+    _check_count(len(sizes) + parity * -(-len(sizes) // set_size), "use a larger --set-size")
     data: list[Fragment] = []
     coded: list[Fragment] = []
     offset, end = 0, size
@@ -110,4 +111,5 @@ def layout_of(size: int, sizes: Sequence[int], parity: int = 0, set_size: int = 
             index, name = len(sizes) + len(coded) + 1, f"file_parity_{number}_{n}.dat"
             coded.append(Fragment(index, name, end, longest, kind="parity", set=number))
             end += longest
-    return Layout(size, piece_size_for(size), (*data, *coded))
+    # Parity has hashes in the manifest as well, so it counts where the piece size bounds them.
+    return Layout(size, piece_size_for(end), (*data, *coded))

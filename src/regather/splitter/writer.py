@@ -133,8 +133,11 @@ class Writer:
 
 def trouble(out: Path, error: OSError) -> StorageError:
     """The error to raise where writing below ``out`` failed."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return StorageError(
-        f"{error.filename or out}: {(error.strerror or str(error)).lower()}",
-        help="free some space or choose another --out" if full else "",
-    )
+    help = ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        help = "free some space or choose another --out"
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        # With parity, all fragments of an erasure set are written at the same time.
+        help = "raise the limit of open files (ulimit -n) or use a smaller --set-size"
+    what = f"{error.filename or out}: {(error.strerror or str(error)).lower()}"
+    return StorageError(what, help=help)
