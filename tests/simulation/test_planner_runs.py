@@ -184,6 +184,14 @@ def test_every_run_ends_and_keeps_its_promises(
     assert world.planner.pieces_left == len(missing)
 
 
+def test_a_source_that_always_fails_does_not_cut_a_whole_fragment_short() -> None:
+    slow = Model(bandwidth=1e5, latency=0.02, corrupt_rate=0.1, ignores_ranges=True)
+    failing = [Model(bandwidth=1e5, fail_rate=1.0), Model(bandwidth=1e5, fail_rate=1.0)]
+    world = World(layout_of([5 * MIB + 100]), [slow, *failing], seed=13214)
+    assert world.run() == Finished()
+    assert world.now < 300
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     count=st.integers(1, 4),

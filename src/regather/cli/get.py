@@ -34,7 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="URL",
-        help="instead of a manifest: a plain fragment, once for each, in order; not verified",
+        help="instead of a manifest: a plain fragment, once for each, in order; not verified. "
+        "With a manifest: where one of its fragments is",
     )
     parser.add_argument(
         "--server",
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.source is None and not args.fragment:
         raise UsageError("nothing to get", help="name a manifest, or fragments with --fragment")
-    if args.fragment and not args.quiet:
+    if args.fragment and args.source is None and not args.quiet:
         print(
             "regather: plain fragments have no hashes: what is received is NOT verified",
             file=sys.stderr,

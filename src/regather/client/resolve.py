@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from regather.digest import piece_hash
 from regather.errors import (
@@ -76,7 +76,11 @@ def load_manifest(source: str, options: HttpOptions) -> tuple[Manifest, str]:
 
 
 def resolve_manifest(
-    source: str, servers: Sequence[str], options: HttpOptions, digest: str = ""
+    source: str,
+    servers: Sequence[str],
+    options: HttpOptions,
+    digest: str = "",
+    fragments: Sequence[str] = (),
 ) -> Target:
     """Find out what a manifest describes and where its fragments may be.
 
@@ -96,7 +100,11 @@ def resolve_manifest(
     for server in servers:
         base = base_url(server)
         sources.setdefault(base, Source(base))
-    if is_url(source):
+    for place in _places(fragments, layout):
+        sources.setdefault(place.url, place)
+    if fragments:
+        pass  # the user says where they are
+    elif is_url(source):
         sources.setdefault(folder, Source(folder))
     elif not sources:
         for path in local_folders(folder, layout):
@@ -107,6 +115,24 @@ def resolve_manifest(
             help="say where the fragments are: --server URL, once for each",
         )
     return Target(manifest.name, layout, tuple(sources.values()), bytes.fromhex(identity), identity)
+
+
+def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:
+    """A source for each of these URLs or paths of single fragments, which their names tell."""
+    positions = {f.name: p for p, f in enumerate(layout.fragments)}
+    found = []
+    for text in fragments:
+        url = with_scheme(text)
+        name = unquote(urlsplit(url).path.rpartition("/")[2]) if is_url(url) else Path(url).name
+        position = positions.get(name)
+        if position is None:
+            raise UsageError(
+                f"{text}: the manifest has no fragment of that name",
+                help=f"give URLs that end in a fragment's name, like {layout.fragments[0].name}",
+            )
+        index = layout.fragments[position].index
+        found.append(Source(url, frozenset((position,)), objects={index: url}))
+    return found
 
 
 def _by_position(source: Source, layout: Layout) -> Source:

@@ -82,7 +82,8 @@ def download(
     """Download one file from all its sources at once; verified, resumable, atomic.
 
     ``source`` is a manifest (path or URL). Instead, ``fragments`` may list the URLs of plain
-    fragments in order: then nothing can be verified. ``servers`` are further sources (URL,
+    fragments in order: then nothing can be verified. With a manifest, ``fragments`` are further
+    places of its fragments, told apart by their names. ``servers`` are further sources (URL,
     HOST:PORT or folder). ``dest`` is a file or an existing folder; by default the file's own name
     in the current folder. ``digest`` pins the file's identity. ``on_progress`` is called in this
     thread about ten times a second. ``stop``, when set, ends the download, resumably.
@@ -93,13 +94,13 @@ def download(
     """
     settings = settings or Settings()
     began = time.monotonic()
-    if (source is None) == (not fragments):
-        raise UsageError("give either a manifest or a list of fragments")
+    if source is None and not fragments:
+        raise UsageError("give a manifest, or a list of fragments")
     if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise UsageError(
             f"not a digest: {digest!r}", help="give all 64 hexadecimal digits, as split prints them"
         )
-    if fragments and (servers or digest):
+    if source is None and (servers or digest):
         raise UsageError(
             "servers and a digest need a manifest", help="plain fragments have nothing to check by"
         )
@@ -107,7 +108,7 @@ def download(
     if dest is not None and not Path(dest).is_dir():
         check_destination(Path(dest), force=force)
     if source is not None:
-        target = resolve_manifest(source, servers, options, digest)
+        target = resolve_manifest(source, servers, options, digest, fragments)
     else:
         target = resolve_fragments(fragments, options, settings.retries)
     path = Path(dest) if dest is not None else Path(target.name)

@@ -167,6 +167,8 @@ def _taken_over(state: State, source: int, now: float) -> Work | None:
         left = seconds_left(state, request, now)
         if left <= longest:
             continue
+        if request.whole and _shared(state, request):
+            continue
         if request.end - request.pos > 1:
             worth = left > own_time * _STEAL_FACTOR + _WORTH_SECONDS
         else:
@@ -186,7 +188,17 @@ def _taken_over(state: State, source: int, now: float) -> Work | None:
     start = best.end - count
     if parity >= 0:
         start = max(start, standin.free_since(state, parity, best.end))
-    return Work(best.fragment, start, best.end, best, via=parity)
+    # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,
+    # and lose all where the other fails. Both go on, and what is done is skipped.
+    return Work(best.fragment, start, best.end, best, hedge=best.whole, via=parity)
+
+
+def _shared(state: State, request: Request) -> bool:
+    """Whether another request already works on pieces of this one."""
+    return any(
+        r is not request and not r.cancelled and r.pos < request.end and request.pos < r.end
+        for r in state.working[request.fragment].values()
+    )
 
 
 def _may_hedge(state: State, request: Request, source: int, now: float) -> bool:

@@ -126,7 +126,7 @@ class State:
         if number < 0 or not self.layout.is_data(fragment):
             return False
         erasure_set = self.layout.sets[number]
-        doubtful = sum(bool(self.free[f]) and not self.trusted(f) for f in erasure_set.data)
+        doubtful = sum(self.done[f].find(0) >= 0 and not self.trusted(f) for f in erasure_set.data)
         return doubtful <= sum(self.trusted(f) for f in erasure_set.parity)
 
     def _may_have(self, source: int, fragment: int) -> bool:
