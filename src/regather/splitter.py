@@ -7,7 +7,6 @@ memory: one piece a worker, whatever the size of the file
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -19,7 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from regather.digest import HASH_SIZE, Hasher, new_hasher, piece_hash
-from regather.errors import DestinationExistsError, RegatherError, StorageError, UsageError
+from regather.errors import (
+    DestinationExistsError,
+    RegatherError,
+    StorageError,
+    UsageError,
+    is_disk_full,
+)
 from regather.manifest import Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
 from regather.names import MANIFEST_SUFFIX, flaw_of, suffixed
@@ -414,8 +419,7 @@ class _Writer:
 
 
 def _trouble(out: Path, error: OSError) -> StorageError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return StorageError(
         f"{error.filename or out}: {(error.strerror or str(error)).lower()}",
-        help="free some space or choose another --out" if full else "",
+        help="free some space or choose another --out" if is_disk_full(error) else "",
     )

@@ -316,6 +316,26 @@ def test_manifests_that_contradict(made: Path, change: Change, says: str) -> Non
     assert leftovers(made) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["fragments"][0].update(kind="\x1b]0;evil\x07"),
+        lambda d: d.update(sources=[{"url": "http://h\x1b]0;evil\x07\u2100/"}]),
+        lambda d: d.update(sources=[{"url": "\x1b]0;evil\x07://h/"}]),
+        lambda d: d.update(format="\x1b]0;evil\x07"),
+        lambda d: d.update(created="\x1b]0;evil\x07"),
+    ],
+)
+def test_what_a_manifest_says_cannot_move_the_cursor(made: Path, change: Change) -> None:
+    manifest = made / "out" / "file.bin.regather.json"
+    document = json.loads(manifest.read_bytes())
+    change(document)
+    manifest.write_text(json.dumps(document))
+    told = run("info", manifest)
+    assert "\\x1b]0;evil\\x07" in told.stdout + told.stderr
+    assert "\x1b" not in told.stdout + told.stderr
+
+
 def test_unknown_keys_are_ignored(made: Path) -> None:
     manifest = made / "out" / "file.bin.regather.json"
     document = json.loads(manifest.read_bytes())

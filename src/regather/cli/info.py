@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from regather.errors import printable
 from regather.units import format_size
 
 SUMMARY = "Show what a manifest says: the file, its fragments, where they are."
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     pieces = manifest.layout.piece_count
     print(f"name    {manifest.name}\nsize    {manifest.size} ({format_size(manifest.size)})")
     print(f"pieces  {pieces} of {format_size(manifest.piece_size)}\ndigest  {manifest.digest}")
-    print(f"blake3  {manifest.blake3 or 'not noted'}\ncreated {manifest.created or 'not noted'}")
+    print(f"blake3  {manifest.blake3 or 'not noted'}")
+    print(f"created {printable(manifest.created) or 'not noted'}")
     for fragment in manifest.fragments:
         print(f"  {fragment.name}  {fragment.size} bytes at {fragment.offset}")
     for source in manifest.sources:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from regather.digest import piece_hash
 from regather.errors import (
@@ -20,6 +20,7 @@ from regather.errors import (
 )
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
+from regather.names import split_url
 from regather.transport import Failure, HttpConnection, HttpOptions, RequestFailed, is_url
 from regather.units import MAX_SIZE
 
@@ -146,16 +147,9 @@ def with_scheme(text: str) -> str:
 
 def _checked_url(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-        url.encode()
-        if host:
-            host.encode("idna")
+        return split_url(url)
     except ValueError as error:
-        raise UsageError(f"not a URL: {url!r} ({error})") from None
-    if not host:
-        raise UsageError(f"not a URL: {url!r} (no host)")
-    return parts
+        raise UsageError(str(error), help="write http://HOST:PORT/ or https://HOST/") from None
 
 
 # -- plain fragments --------------------------------------------------------------------------

@@ -47,8 +47,7 @@ class RequestFailed(TransportError):
     def __init__(self, failure: Failure, detail: str, *, retry_after: float | None = None) -> None:
         self.failure = failure
         self.retry_after = retry_after
-        # What a server sent may be in it, and ends up on a terminal.
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in detail))
+        super().__init__(detail)
 
 
 class Connection(Protocol):

@@ -6,10 +6,11 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote
 
 import h11
 
+from regather import names
 from regather._version import __version__
 from regather.transport.base import Failure, RequestFailed
 
@@ -62,16 +63,9 @@ class Head:
 def split_url(url: str) -> SplitResult:
     """Split an http(s) URL; raise RequestFailed where it is none."""
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-        if host:
-            host.encode("idna")
-        url.encode()
-    except ValueError as error:  # UnicodeError is one
-        raise RequestFailed(Failure.BAD_RESPONSE, f"not a URL: {url!r} ({error})") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise RequestFailed(Failure.BAD_RESPONSE, f"not an http or https URL: {url!r}")
-    return parts
+        return names.split_url(url)
+    except ValueError as error:
+        raise RequestFailed(Failure.BAD_RESPONSE, str(error)) from None
 
 
 def request_bytes(method: str, url: SplitResult, headers: Iterable[tuple[str, str]]) -> bytes:
