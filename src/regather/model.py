@@ -16,7 +16,7 @@ HASH_SIZE = 32
 """Bytes of a piece hash (BLAKE3)."""
 MIN_PIECE_SIZE = 1 << 20
 MAX_PIECE_SIZE = 1 << 26
-"""Bounds the memory that a hostile manifest can claim: one buffer a connection."""
+"""Bounds the memory that a hostile manifest can claim: one buffer a request in flight."""
 _MOST_PIECES = 1 << 18
 """Kept under this by choosing larger pieces: 1 TiB in 4 MiB pieces is 8 MiB of hashes."""
 
@@ -79,6 +79,11 @@ class Layout:
     def piece_count(self) -> int:
         """How many pieces the file has."""
         return self.first_pieces[-1]
+
+    @property
+    def largest_piece(self) -> int:
+        """Bytes of the largest piece that there is: ``piece_size`` is only what it may be."""
+        return min(self.piece_size, max((f.size for f in self.fragments), default=0))
 
     def pieces_of(self, fragment: int) -> int:
         """How many pieces the fragment at this position has."""

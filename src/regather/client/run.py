@@ -28,6 +28,7 @@ from regather.errors import (
     VerificationError,
 )
 from regather.limiter import RateLimiter
+from regather.model import Layout
 from regather.planner import Options, Planner
 from regather.store import Destination, check_destination
 from regather.transport import HttpOptions, is_url, open_connection
@@ -35,6 +36,8 @@ from regather.units import format_size
 
 OnProgress = Callable[[Progress], None]
 _SHOWN_MISSING = 20
+_MAX_BUFFERS = 256 << 20
+"""Bytes of memory for pieces in flight, whatever piece size a manifest asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,12 @@ def _http_options(settings: Settings) -> HttpOptions:
     return HttpOptions(settings.connect_timeout, settings.timeout, lambda: context)
 
 
+def _max_requests(layout: Layout) -> int:
+    """How many requests may be in flight: each has a buffer of one piece. At least 2."""
+    fitting = _MAX_BUFFERS // max(layout.largest_piece, 1)
+    return max(2, min(Options().max_requests, fitting))
+
+
 class _Run:
     """The part of a download that has a destination open."""
 
@@ -205,7 +214,11 @@ class _Run:
         self._planner = Planner(
             target.layout,
             [s.fragments for s in target.sources],
-            Options(connections=settings.connections, retries=settings.retries),
+            Options(
+                connections=settings.connections,
+                max_requests=_max_requests(target.layout),
+                retries=settings.retries,
+            ),
             random.Random(),
         )
         self._engine = Engine(

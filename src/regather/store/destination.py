@@ -137,7 +137,7 @@ class Destination:
 
         def check(number: int) -> bool:
             if not hasattr(own, "buffer"):
-                own.buffer = memoryview(bytearray(self._layout.piece_size))
+                own.buffer = memoryview(bytearray(layout.largest_piece))
             fragment, piece = layout.locate(number)
             length = layout.length(fragment, piece)
             view: memoryview = own.buffer[:length]
