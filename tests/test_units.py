@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from regather.errors import UsageError, is_disk_full, printable
 from regather.names import flaw_of, split_url, suffixed
-from regather.units import format_duration, format_rate, format_size, parse_size
+from regather.units import format_duration, format_exact, format_rate, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,8 @@ def test_for_people() -> None:
     assert format_size(0) == "0 B"
     assert format_size(1536) == "1.5 KiB"
     assert format_size(1 << 60) == "1024.0 PiB"
+    assert format_exact(1023) == "1023 B"
+    assert format_exact(100_000_000) == "95.4 MiB (100000000 bytes)"
     assert format_rate(2.0**20) == "1.0 MiB/s"
     assert format_duration(0.4231) == "0.42 s"
     assert format_duration(65) == "1:05"

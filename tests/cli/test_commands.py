@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 
 import regather as package
 from regather.cli import COMMANDS
+from regather.cli.get import describe
+from regather.units import format_size
 from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
@@ -139,6 +142,39 @@ def test_get_reports(made: Path, hosting: Hosting) -> None:
     quiet = run(*command, "-o", made / "c", "--quiet")
     assert (quiet.stdout, quiet.stderr) == ("", "")
     assert (made / "a").read_bytes() == (made / "file.bin").read_bytes()
+
+
+def test_sizes_are_told_in_one_unit(tmp_path: Path) -> None:
+    """Whatever unit was asked for, binary and exact is what is told."""
+    exact = "976.6 KiB (1000000 bytes)"
+    made = run("generate", tmp_path / "f", "--size", "1MB").stdout
+    split = run("split", tmp_path / "f", "--out", tmp_path / "o", "--chunk-size", "0.5MB").stdout
+    manifest = tmp_path / "o" / "f.regather.json"
+    got = run("get", manifest, "-o", tmp_path / "g").stdout
+    for told in (made, split, got, run("info", manifest).stdout):
+        assert exact in told
+        assert not re.search(r"\d [kKMG]B\b", told)
+
+
+def test_a_resumed_report_tells_what_this_run_fetched(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / "out" / f"server{n}", faults=["slow:1MB"]).url for n in (1, 2)]
+    manifest = str(made / "out" / "file.bin.regather.json")
+    stop = threading.Event()
+
+    def watch(progress: package.Progress) -> None:
+        if progress.done > 1_000_000:
+            stop.set()
+
+    with pytest.raises(package.InterruptedDownload):
+        package.download(manifest, made / "x", servers=urls, on_progress=watch, stop=stop)
+    report = package.download(manifest, made / "x", servers=urls)
+    assert report.resumed >= 1_000_000
+    assert report.rate == pytest.approx((report.size - report.resumed) / report.seconds)
+    told = describe(report).splitlines()[0]
+    fetched = format_size(report.size - report.resumed)
+    assert told.startswith(f"{made / 'x'}: 3.3 MiB (3500000 bytes), ")
+    assert f" were there already, {fetched} fetched now in " in told
+    assert told.endswith("/s, verified")
 
 
 def test_get_from_the_folder_beside_the_manifest(made: Path) -> None:

@@ -52,6 +52,7 @@ def test_long_steps_show_a_bar(tmp_path: Path) -> None:
     code, shown = on_a_terminal("generate", tmp_path / "x", "--size", "50MB")
     assert code == 0
     assert "writing x" in shown
+    assert not re.search(r"\d [kMG]B/s", shown), "binary units, as everywhere"
     code, shown = on_a_terminal("split", tmp_path / "x", "--out", tmp_path / "o")
     assert code == 0
     assert "splitting x" in shown

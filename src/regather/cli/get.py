@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from regather.cli.options import add_output, number, size, whole
 from regather.cli.progress import download_view
-from regather.units import format_duration, format_rate, format_size
+from regather.units import format_duration, format_exact, format_rate, format_size
 
 if TYPE_CHECKING:
     from regather.client import DownloadReport
@@ -126,11 +126,11 @@ def run(args: argparse.Namespace) -> int:
 def describe(report: DownloadReport) -> str:
     """The report for people: a line on the file, one on each source."""
     how = "verified" if report.verified else "NOT verified"
-    resumed = f" ({format_size(report.resumed)} were there already)" if report.resumed else ""
-    lines = [
-        f"{report.path}: {format_size(report.size)} in {format_duration(report.seconds)}, "
-        f"{format_rate(report.rate)}, {how}{resumed}"
-    ]
+    took = f"in {format_duration(report.seconds)}, {format_rate(report.rate)}"
+    if report.resumed:
+        fetched = format_size(report.size - report.resumed)
+        took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
+    lines = [f"{report.path}: {format_exact(report.size)}, {took}, {how}"]
     for source in report.sources:
         line = (
             f"  {source.url}  {format_size(source.useful)}, {source.share:.0%}, "

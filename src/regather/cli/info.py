@@ -6,7 +6,7 @@ import argparse
 import json
 
 from regather.errors import printable
-from regather.units import format_size
+from regather.units import format_exact, format_size
 
 SUMMARY = "Show what a manifest says: the file, its fragments, where they are."
 EXAMPLES = ("regather info hosted/large_file.txt.regather.json",)
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found))
         return 0
     pieces = manifest.layout.piece_count
-    print(f"name    {manifest.name}\nsize    {manifest.size} ({format_size(manifest.size)})")
+    print(f"name    {manifest.name}\nsize    {format_exact(manifest.size)}")
     print(f"pieces  {pieces} of {format_size(manifest.piece_size)}\ndigest  {manifest.digest}")
     print(f"blake3  {manifest.blake3 or 'not noted'}")
     print(f"created {printable(manifest.created) or 'not noted'}")

@@ -33,17 +33,25 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
         from rich.progress import (
             BarColumn,
             DownloadColumn,
+            ProgressColumn,
+            Task,
             TextColumn,
             TimeRemainingColumn,
-            TransferSpeedColumn,
         )
         from rich.progress import Progress as Bars
+        from rich.text import Text
+
+        class RateColumn(ProgressColumn):
+            """The rate in the units of everything else; rich's own is decimal."""
+
+            def render(self, task: Task) -> Text:
+                return Text("" if task.speed is None else format_rate(task.speed))
 
         with Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            RateColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             refresh_per_second=_FRAMES,

@@ -78,7 +78,9 @@ class DownloadReport:
     received: int
     """Bytes that came over all sources, those in vain included."""
     seconds: float
+    """Of this run."""
     rate: float
+    """Bytes a second that this run placed; those in ``resumed`` do not count."""
     sources: tuple[SourceReport, ...] = field(default=())
 
 
