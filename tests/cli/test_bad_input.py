@@ -180,6 +180,13 @@ def test_port_in_use(made: Path) -> None:
         port = str(taken.getsockname()[1])
         told = fails(1, "serve", made / "out", "--port", port, says="in use")
         assert port in told
+        told = fails(1, "cluster", made / "out", "--first-port", port, says="in use")
+        assert port in told
+        assert "--first-port" in told
+        assert "--port " not in told
+    fails(2, "cluster", made / "out", "--first-port", "65536", says="--first-port")
+    fails(2, "cluster", made / "out", "--host", "no-such-host.invalid", says="unknown host")
+    fails(1, "cluster", made / "out", "--host", "192.0.2.1", says="--host")
 
 
 @pytest.mark.parametrize("spec", ["explode", "error:99", "reset@7", "slow", "die@", "corrupt@-1s"])
