@@ -20,10 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
+    from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
     from regather.transport import HttpOptions
 
-    manifest, _ = load_manifest(args.manifest, HttpOptions())
+    manifest, _ = load_manifest(args.manifest, Asking(HttpOptions()))
     if args.json:
         found = {
             "name": manifest.name,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from regather.client.asking import Asking, asking_progress
 from regather.client.report import (
     DownloadReport,
     Progress,
@@ -106,10 +107,17 @@ def download(
     options = _http_options(settings)
     if dest is not None and not Path(dest).is_dir():
         check_destination(Path(dest), force=force)
+    retries = settings.retries
+    asking = Asking(
+        options,
+        stop=stop,
+        watch=on_progress
+        and (lambda asked: on_progress(asking_progress(asked, retries, time.monotonic() - began))),
+    )
     if source is not None:
-        target = resolve_manifest(source, servers, options, digest)
+        target = resolve_manifest(source, servers, asking, digest)
     else:
-        target = resolve_fragments(fragments, options, settings.retries)
+        target = resolve_fragments(fragments, asking, retries)
     path = Path(dest) if dest is not None else Path(target.name)
     if dest is not None and path.is_dir():
         path /= target.name
@@ -309,11 +317,14 @@ class _Run:
                         rate=self._meters[i].read(now, tally.received),
                         connections=self._planner.sources[i].active,
                         errors=tally.errors,
+                        failures=self._planner.sources[i].failures,
+                        last_error=tally.last_error,
                     )
                     for i, (source, tally) in enumerate(
                         zip(self._target.sources, self._engine.tallies, strict=True)
                     )
                 ),
+                retries=self._settings.retries,
             )
         )
 

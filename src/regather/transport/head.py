@@ -123,7 +123,11 @@ def check_status(head: Head, what: str) -> None:
     kind = _KINDS.get(status)
     if kind is None:
         kind = Failure.SERVER_ERROR if status >= 500 else Failure.BAD_RESPONSE
-    raise RequestFailed(kind, f"{what}: HTTP {status}", retry_after=head.retry_after)
+    # What servers answer to plain HTTP on a port for TLS; there is no other sign of it.
+    hint = ", is that a port for https?" if status == 400 and what.startswith("http:") else ""
+    raise RequestFailed(
+        kind, f"{what}: HTTP {status}{hint}", retry_after=head.retry_after, status=status
+    )
 
 
 _KINDS = {
