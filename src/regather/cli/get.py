@@ -14,7 +14,8 @@ from regather.cli.progress import download_view
 from regather.units import format_duration, format_exact, format_rate, format_size
 
 if TYPE_CHECKING:
-    from regather.client import DownloadReport
+    from regather.cli.progress import View
+    from regather.client import DownloadReport, Progress
 
 SUMMARY = "Download a file from all its sources at once and recombine it, verified."
 EXAMPLES = (
@@ -89,11 +90,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.source is None and not args.fragment:
         raise UsageError("nothing to get", help="name a manifest, or fragments with --fragment")
-    if args.fragment and not args.quiet:
-        print(
-            "regather: plain fragments have no hashes: what is received is NOT verified",
-            file=sys.stderr,
-        )
     # A polite kill leaves the same resumable state as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = Settings(
@@ -105,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
         cacert=args.cacert,
         sync=not args.no_sync,
     )
-    with download_view(quiet=args.quiet, as_json=args.json) as view:
+    with download_view(quiet=args.quiet, as_json=args.json) as shown:
+        view = _with_notice(shown) if args.fragment and not args.quiet else shown
         report = download(
             args.source,
             args.output,
@@ -121,6 +118,24 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         print(describe(report))
     return 0
+
+
+def _with_notice(view: View | None) -> View:
+    """Tell once that nothing is verified: when bytes are about to come, not before an error."""
+    told = False
+
+    def show(progress: Progress) -> None:
+        nonlocal told
+        if not told and progress.phase != "asking":
+            told = True
+            print(
+                "regather: plain fragments have no hashes: what is received is NOT verified",
+                file=sys.stderr,
+            )
+        if view is not None:
+            view(progress)
+
+    return show
 
 
 def describe(report: DownloadReport) -> str:

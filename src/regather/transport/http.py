@@ -41,6 +41,9 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TOTAL = re.compile(r"[0-9]{1,19}")
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
+_NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
+"""What OpenSSL makes of an answer that is plain text."""
+_TLS_ALERT = b"\x15\x03"
 _CHEAP_TO_DRAIN = 256 << 10
 """A rest of a body this small is read to its end rather than paid for with a new connection."""
 
@@ -211,6 +214,10 @@ class HttpConnection:
         while True:
             if time.monotonic() > until:
                 raise self._silent()
+            if received.startswith(_TLS_ALERT) and origin[0] == "http":
+                where = self._where()
+                self.close()
+                raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: speaks TLS: use https://")
             end = received.find(b"\r\n\r\n")
             if end >= 0:
                 try:
@@ -261,6 +268,11 @@ class HttpConnection:
                 with contextlib.suppress(OSError):
                     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as error:
+                if getattr(error, "reason", "") in _NOT_TLS:
+                    self.close()
+                    raise RequestFailed(
+                        Failure.BAD_RESPONSE, f"{where}: speaks no TLS: use http://"
+                    ) from None
                 if why := getattr(error, "verify_message", ""):
                     self.close()
                     raise RequestFailed(
