@@ -44,6 +44,13 @@ class RegatherError(Exception):
     """
 
     exit_code = 1
+    missing: tuple[str, ...] = ()
+    """Names of the fragments that are missing, where that is what is wrong."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the public class that this is, for programs."""
+        return next(c.__name__ for c in type(self).__mro__ if c.__name__ in __all__)
 
     def __init__(self, what: str, *, help: str = "", details: tuple[str, ...] = ()) -> None:
         self.what = printable(what)
@@ -92,7 +99,6 @@ class NotEnoughSourcesError(RegatherError):
         missing: tuple[str, ...] = (),
     ) -> None:
         self.missing = missing
-        """Names of the fragments that are missing."""
         super().__init__(what, help=help, details=details)
 
 
