@@ -20,6 +20,7 @@ from regather.units import format_size
 from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
+from tests.support.net import free_port
 
 
 @pytest.fixture
@@ -256,3 +257,22 @@ def test_demo_needs_space(tmp_path: Path) -> None:
     assert told.returncode == 1
     assert "are needed" in told.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_get_says_whom_it_waits_for(made: Path) -> None:
+    """Nobody listens: that is told with the first failure, not with the last."""
+    url = f"127.0.0.1:{free_port()}"
+    manifest = made / "out" / "file.bin.regather.json"
+    for source in (
+        (manifest, "--server", url),
+        ("--fragment", f"{url}/f", "--fragment", f"{url}/g"),
+    ):
+        told = run("get", *source, "-o", made / "x", "--retries", "2")
+        assert told.returncode == 4
+        lines = told.stderr.splitlines()
+        assert lines[0] == f"waiting for {url} (connection refused), retry 1 of 2"
+        assert lines[1] == f"waiting for {url} (connection refused), retry 2 of 2"
+        assert lines[2].startswith("regather: "), "one line a host, however many fragments"
+        assert "NOT verified" not in told.stderr
+        quiet = run("get", *source, "-o", made / "x", "--retries", "1", "--quiet")
+        assert not any(line.startswith("waiting") for line in quiet.stderr.splitlines())
