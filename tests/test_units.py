@@ -1,14 +1,16 @@
-"""Sizes, rates, durations, names."""
+"""Sizes, rates, durations, names, URLs."""
 
 from __future__ import annotations
+
+import errno
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regather.errors import UsageError
-from regather.names import flaw_of, suffixed
-from regather.units import format_duration, format_rate, format_size, parse_size
+from regather.errors import UsageError, is_disk_full, printable
+from regather.names import flaw_of, split_url, suffixed
+from regather.units import format_duration, format_exact, format_rate, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,8 @@ def test_for_people() -> None:
     assert format_size(0) == "0 B"
     assert format_size(1536) == "1.5 KiB"
     assert format_size(1 << 60) == "1024.0 PiB"
+    assert format_exact(1023) == "1023 B"
+    assert format_exact(100_000_000) == "95.4 MiB (100000000 bytes)"
     assert format_rate(2.0**20) == "1.0 MiB/s"
     assert format_duration(0.4231) == "0.42 s"
     assert format_duration(65) == "1:05"
@@ -77,3 +81,44 @@ def test_long_names_stay_apart() -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\0", "\x7f", "\ud800", "x" * 256])
 def test_names_that_are_not_plain(name: str) -> None:
     assert flaw_of(name)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://", "no host"),
+        ("http://:80/", "no host"),
+        ("http://h:99999/", "not a URL"),
+        ("http://[::1/", "not a URL"),
+        ("http://a..b/", "not a URL"),
+        ("http://h/\ud800", "not a URL"),
+        ("file:///etc/passwd", "not http or https"),
+        ("h:80/f", "not http or https"),
+        ("", "not http or https"),
+        ("ftp://" + "x" * 5000, r"\.\.\."),
+    ],
+)
+def test_urls_that_are_none(url: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as caught:
+        split_url(url)
+    assert len(str(caught.value)) < 300
+
+
+def test_urls() -> None:
+    parts = split_url("HTTPS://Exämple.org:8443/a%20b?q")
+    assert (parts.scheme, parts.port, parts.path) == ("https", 8443, "/a%20b")
+    assert split_url("http://[::1]:80/").hostname == "::1"
+
+
+def test_a_full_disk_has_several_names() -> None:
+    assert is_disk_full(OSError(errno.ENOSPC, ""))
+    assert is_disk_full(OSError(errno.EDQUOT, ""))
+    assert is_disk_full(OSError(errno.EFBIG, ""))
+    assert not is_disk_full(OSError(errno.EIO, ""))
+
+
+def test_what_others_say_cannot_move_the_cursor() -> None:
+    assert printable("a\x1b]0;t\x07\nb ü") == "a\\x1b]0;t\\x07\\nb ü"
+    error = UsageError("\x1b[2J", help="\x9b", details=("\r",))
+    assert str(error) == "\\x1b[2J; \\x9b"
+    assert error.details == ("\\r",)

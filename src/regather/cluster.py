@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +18,7 @@ from regather.errors import RegatherError, UsageError
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 8.0
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Cluster:
         return [member.url for member in self.members]
 
     def __enter__(self) -> Cluster:
+        self._check_addresses()
         try:
             started = [
                 self._spawn(
@@ -94,6 +98,35 @@ class Cluster:
             self.stop()
             raise
         return self
+
+    def _check_addresses(self) -> None:
+        """Raise where a server could not listen: the server's own hints name options of its own."""
+        last = self._first_port + len(self._folders) - 1
+        if last > _LAST_PORT:
+            raise UsageError(
+                f"{len(self._folders)} ports from {self._first_port} on end beyond {_LAST_PORT}",
+                help="choose a smaller --first-port, or leave it out to use free ones",
+            )
+        try:
+            family = socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)[0][0]
+        except (OSError, UnicodeError) as error:
+            raise UsageError(
+                f"cannot listen on {self._host!r}: unknown host ({error})",
+                help="give an address of this machine with --host",
+            ) from None
+        for port in range(self._first_port, last + 1) if self._first_port else (0,):
+            try:
+                socket.create_server((self._host, port), family=family).close()
+            except OSError as error:
+                taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+                where = f"port {port} of {self._host}" if port else self._host
+                why = (error.strerror or str(error)).partition(" (while")[0].lower()
+                raise RegatherError(
+                    f"cannot listen on {where}: {why}",
+                    help="choose another --first-port, or leave it out to use free ones"
+                    if taken
+                    else "give an address of this machine with --host",
+                ) from None
 
     def _spawn(self, folder: Path, port: int, extra: Sequence[str]) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "regather", "serve", str(folder), "--json"]

@@ -15,7 +15,7 @@ from regather.errors import StorageError, VerificationError
 from regather.generator import generate
 from regather.names import MANIFEST_SUFFIX
 from regather.splitter import split
-from regather.units import format_size
+from regather.units import format_exact, format_size
 
 NAME = "large_file.txt"
 SERVERS = 3
@@ -54,7 +54,7 @@ class Demo:
         rng = random.Random(self.seed)
         original = self.folder / NAME
         hosted = self.folder / "hosted"
-        self.say(f"1. generate {format_size(self.size)} of English text")
+        self.say(f"1. generate {format_exact(self.size)} of English text")
         with self.bars("writing") as progress:
             generate(original, self.size, on_progress=progress)
         self.say(f"2. split for {SERVERS} servers, each fragment on {REPLICAS} of them")

@@ -136,6 +136,8 @@ class Engine:
         self._idle: list[list[_Worker]] = [[] for _ in sources]
         self._workers: list[_Worker] = []
         self._threads: list[threading.Thread] = []
+        # One for each request in flight, not for each worker: idle workers need none.
+        self._buffers: list[memoryview] = []
         self._ending: Ending | None = None
         self._error: BaseException | None = None
         self._stopping = False
@@ -279,11 +281,10 @@ class Engine:
 
     def _work(self, worker: _Worker) -> None:
         try:
-            buffer = memoryview(bytearray(self._layout.piece_size))
             while (job := worker.jobs.get()) is not None:
                 following: _Job | None = job
                 while following is not None:
-                    following = self._serve(worker, following, buffer)
+                    following = self._serve(worker, following)
         except BaseException as error:
             self._fail(error)
         finally:
@@ -291,7 +292,7 @@ class Engine:
                 if worker.connection is not None:
                     worker.connection.close()
 
-    def _serve(self, worker: _Worker, job: _Job, buffer: memoryview) -> _Job | None:
+    def _serve(self, worker: _Worker, job: _Job) -> _Job | None:
         """Carry out one request; return the next one for this worker."""
         source = worker.source
         with worker.lock:
@@ -303,17 +304,27 @@ class Engine:
                 worker.connection.abort()
         connection = worker.connection
         event: Event
+        buffer = self._take_buffer()
         try:
             event = self._transfer(connection, job, buffer)
         except RequestFailed as error:
             event = self._failure(source, job, error)
         finally:
+            # Before the planner hears of the end, for it may begin another request at once.
+            self._buffers.append(buffer)
             with worker.lock:
                 worker.job = None
         if job.cancelled or isinstance(event, Failed | PieceCorrupt | Cancelled):
             connection.close()
             worker.connection = None
         return self._post(event, worker) if not self._stopping else None
+
+    def _take_buffer(self) -> memoryview:
+        """The buffer that was used last, which is in the cache, or a new one."""
+        try:
+            return self._buffers.pop()
+        except IndexError:
+            return memoryview(bytearray(self._layout.largest_piece))
 
     def _failure(self, source: int, job: _Job, error: RequestFailed) -> Event:
         request = job.start.request

@@ -7,6 +7,8 @@ stated once, here. This module imports nothing of the package.
 
 from __future__ import annotations
 
+import errno
+
 __all__ = [
     "DestinationExistsError",
     "InterruptedDownload",
@@ -20,6 +22,19 @@ __all__ = [
 ]
 
 
+def is_disk_full(error: OSError) -> bool:
+    """Whether the disk, the user's quota or the file system's largest file size is used up."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def printable(text: str) -> str:
+    """``text`` with everything escaped that could move a terminal's cursor or break its line.
+
+    Errors, and what they show, may hold what a server or a manifest says.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class RegatherError(Exception):
     """Base of all errors that the package raises on purpose.
 
@@ -29,12 +44,19 @@ class RegatherError(Exception):
     """
 
     exit_code = 1
+    missing: tuple[str, ...] = ()
+    """Names of the fragments that are missing, where that is what is wrong."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the public class that this is, for programs."""
+        return next(c.__name__ for c in type(self).__mro__ if c.__name__ in __all__)
 
     def __init__(self, what: str, *, help: str = "", details: tuple[str, ...] = ()) -> None:
-        self.what = what
-        self.help = help
-        self.details = details
-        super().__init__(f"{what}; {help}" if help else what)
+        self.what = printable(what)
+        self.help = printable(help)
+        self.details = tuple(map(printable, details))
+        super().__init__(f"{self.what}; {self.help}" if help else self.what)
 
 
 class UsageError(RegatherError):
@@ -77,7 +99,6 @@ class NotEnoughSourcesError(RegatherError):
         missing: tuple[str, ...] = (),
     ) -> None:
         self.missing = missing
-        """Names of the fragments that are missing."""
         super().__init__(what, help=help, details=details)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 
-from regather.errors import StorageError
+from regather.errors import StorageError, is_disk_full
 from regather.names import suffixed
 from regather.store import check_destination
 from regather.store.platform import preallocate, publish
@@ -85,10 +84,9 @@ def generate(
             os.close(descriptor)
         publish(str(part), str(path), replace=force)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise StorageError(
             f"{path}: {(error.strerror or str(error)).lower()}",
-            help=f"{format_size(size)} are needed" if full else "",
+            help=f"{format_size(size)} are needed" if is_disk_full(error) else "",
         ) from None
     finally:
         part.unlink(missing_ok=True)

@@ -11,14 +11,13 @@ import binascii
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from regather.digest import HASH_SIZE, file_identity
 from regather.errors import ManifestError
 from regather.model import MAX_PIECE_SIZE, Fragment, Layout, Source
-from regather.names import flaw_of
+from regather.names import flaw_of, split_url
 from regather.units import MAX_SIZE
 
 VERSION = 1
@@ -297,16 +296,10 @@ def _check_sets(document: _Document, fragments: tuple[Fragment, ...]) -> None:
 
 def _source(raw: _Source, path: str, known: set[int]) -> Source:
     try:
-        url = urlsplit(raw.url)
-        credentials = url.username is not None or url.password is not None
-        host, _ = url.hostname, url.port
-        if host:
-            host.encode("idna")
+        url = split_url(raw.url)
     except ValueError as error:
-        raise _Flaw(f"{path}.url is not a URL ({error})") from None
-    if url.scheme not in ("http", "https"):
-        raise _Flaw(f"{path}.url {raw.url[:60]!r} is not http or https")
-    if not host or credentials or url.query or url.fragment or not raw.url.isprintable():
+        raise _Flaw(f"{path}.url: {error}") from None
+    if "@" in url.netloc or url.query or url.fragment or not raw.url.isprintable():
         raise _Flaw(f"{path}.url must be a plain base URL: no credentials, query or fragment")
     if raw.fragments is not None and (unknown := set(raw.fragments) - known):
         raise _Flaw(f"{path}.fragments names fragment {min(unknown)}, which does not exist")

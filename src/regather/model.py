@@ -19,7 +19,7 @@ HASH_SIZE = 32
 """Bytes of a piece hash (BLAKE3)."""
 MIN_PIECE_SIZE = 1 << 20
 MAX_PIECE_SIZE = 1 << 26
-"""Bounds the memory that a hostile manifest can claim: one buffer a connection."""
+"""Bounds the memory that a hostile manifest can claim: one buffer a request in flight."""
 _MOST_PIECES = 1 << 18
 """Kept under this by choosing larger pieces: 1 TiB in 4 MiB pieces is 8 MiB of hashes."""
 
@@ -121,6 +121,11 @@ class Layout:
     def data_pieces(self) -> int:
         """How many pieces the file itself has."""
         return self.first_pieces[self.data_count]
+
+    @property
+    def largest_piece(self) -> int:
+        """Bytes of the largest piece that there is: ``piece_size`` is only what it may be."""
+        return min(self.piece_size, max((f.size for f in self.fragments), default=0))
 
     def is_data(self, fragment: int) -> bool:
         """Whether the fragment at this position is a slice of the file."""

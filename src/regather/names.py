@@ -1,11 +1,13 @@
-"""File names: which are plain, and how a suffix fits into the 255 bytes that file systems allow."""
+"""File names and URLs: which are plain, and how a suffix fits into 255 bytes (what fits a name)."""
 
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import SplitResult, urlsplit
 
 MAX_NAME_BYTES = 255
 MANIFEST_SUFFIX = ".regather.json"
+_SHOWN = 100
 
 
 def flaw_of(name: str) -> str:
@@ -34,3 +36,24 @@ def suffixed(name: str, suffix: str) -> str:
         return name + suffix
     mark = "~" + hashlib.blake2s(encoded, digest_size=4).hexdigest()
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
+
+
+def split_url(url: str) -> SplitResult:
+    """Split an http or https URL that names a host; raise ValueError, with what is wrong, if not.
+
+    What raises nothing here can be connected to: host and port can be written on the wire.
+    """
+    shown = repr(url if len(url) <= _SHOWN else url[:_SHOWN] + "...")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+        url.encode()
+        if host:
+            host.encode("idna")
+    except ValueError as error:  # UnicodeError is one
+        raise ValueError(f"not a URL: {shown} ({error})") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"not http or https: {shown}")
+    if not host:
+        raise ValueError(f"not a URL: {shown} (no host)")
+    return parts

@@ -1,4 +1,8 @@
-"""Sizes, rates and durations as people write and read them."""
+"""Sizes, rates and durations as people write and read them.
+
+Read are decimal and binary units; written are binary ones with their IEC names, everywhere, and
+with the exact number of bytes where the size of a file is the news.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,12 @@ def format_size(count: float) -> str:
             break
         count /= 1024
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def format_exact(count: int) -> str:
+    """Write bytes for people with the exact number: ``95.4 MiB (100000000 bytes)``."""
+    short = format_size(count)
+    return short if count < 1024 else f"{short} ({count} bytes)"
 
 
 def format_rate(bytes_per_second: float) -> str:

@@ -180,6 +180,13 @@ def test_port_in_use(made: Path) -> None:
         port = str(taken.getsockname()[1])
         told = fails(1, "serve", made / "out", "--port", port, says="in use")
         assert port in told
+        told = fails(1, "cluster", made / "out", "--first-port", port, says="in use")
+        assert port in told
+        assert "--first-port" in told
+        assert "--port " not in told
+    fails(2, "cluster", made / "out", "--first-port", "65536", says="--first-port")
+    fails(2, "cluster", made / "out", "--host", "no-such-host.invalid", says="unknown host")
+    fails(1, "cluster", made / "out", "--host", "192.0.2.1", says="--host")
 
 
 @pytest.mark.parametrize("spec", ["explode", "error:99", "reset@7", "slow", "die@", "corrupt@-1s"])
@@ -314,6 +321,26 @@ def test_manifests_that_contradict(made: Path, change: Change, says: str) -> Non
     fails(3, "get", manifest, "-o", made / "got", says=says)
     assert not (made / "got").exists()
     assert leftovers(made) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["fragments"][0].update(kind="\x1b]0;evil\x07"),
+        lambda d: d.update(sources=[{"url": "http://h\x1b]0;evil\x07\u2100/"}]),
+        lambda d: d.update(sources=[{"url": "\x1b]0;evil\x07://h/"}]),
+        lambda d: d.update(format="\x1b]0;evil\x07"),
+        lambda d: d.update(created="\x1b]0;evil\x07"),
+    ],
+)
+def test_what_a_manifest_says_cannot_move_the_cursor(made: Path, change: Change) -> None:
+    manifest = made / "out" / "file.bin.regather.json"
+    document = json.loads(manifest.read_bytes())
+    change(document)
+    manifest.write_text(json.dumps(document))
+    told = run("info", manifest)
+    assert "\\x1b]0;evil\\x07" in told.stdout + told.stderr
+    assert "\x1b" not in told.stdout + told.stderr
 
 
 def test_unknown_keys_are_ignored(made: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import pytest
 
 import regather as package
 from regather.cli import COMMANDS
+from regather.cli.get import describe
+from regather.units import format_size
 from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
+from tests.support.net import free_port
 
 
 @pytest.fixture
@@ -141,6 +145,39 @@ def test_get_reports(made: Path, hosting: Hosting) -> None:
     assert (made / "a").read_bytes() == (made / "file.bin").read_bytes()
 
 
+def test_sizes_are_told_in_one_unit(tmp_path: Path) -> None:
+    """Whatever unit was asked for, binary and exact is what is told."""
+    exact = "976.6 KiB (1000000 bytes)"
+    made = run("generate", tmp_path / "f", "--size", "1MB").stdout
+    split = run("split", tmp_path / "f", "--out", tmp_path / "o", "--chunk-size", "0.5MB").stdout
+    manifest = tmp_path / "o" / "f.regather.json"
+    got = run("get", manifest, "-o", tmp_path / "g").stdout
+    for told in (made, split, got, run("info", manifest).stdout):
+        assert exact in told
+        assert not re.search(r"\d [kKMG]B\b", told)
+
+
+def test_a_resumed_report_tells_what_this_run_fetched(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / "out" / f"server{n}", faults=["slow:1MB"]).url for n in (1, 2)]
+    manifest = str(made / "out" / "file.bin.regather.json")
+    stop = threading.Event()
+
+    def watch(progress: package.Progress) -> None:
+        if progress.done > 1_000_000:
+            stop.set()
+
+    with pytest.raises(package.InterruptedDownload):
+        package.download(manifest, made / "x", servers=urls, on_progress=watch, stop=stop)
+    report = package.download(manifest, made / "x", servers=urls)
+    assert report.resumed >= 1_000_000
+    assert report.rate == pytest.approx((report.size - report.resumed) / report.seconds)
+    told = describe(report).splitlines()[0]
+    fetched = format_size(report.size - report.resumed)
+    assert told.startswith(f"{made / 'x'}: 3.3 MiB (3500000 bytes), ")
+    assert f" were there already, {fetched} fetched now in " in told
+    assert told.endswith("/s, verified")
+
+
 def test_get_from_the_folder_beside_the_manifest(made: Path) -> None:
     """With no server named, a local split is put together again."""
     told = run("get", "out/file.bin.regather.json", "-o", "again.bin", cwd=made)
@@ -220,3 +257,23 @@ def test_demo_needs_space(tmp_path: Path) -> None:
     assert told.returncode == 1
     assert "are needed" in told.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_get_says_whom_it_waits_for(made: Path) -> None:
+    """Nobody listens: that is told with the first failure, not with the last."""
+    url = f"127.0.0.1:{free_port()}"
+    manifest = made / "out" / "file.bin.regather.json"
+    for source in (
+        (manifest, "--server", url),
+        ("--fragment", f"{url}/f", "--fragment", f"{url}/g"),
+    ):
+        told = run("get", *source, "-o", made / "x", "--retries", "2")
+        assert told.returncode == 4
+        waits = [line for line in told.stderr.splitlines() if line.startswith("waiting")]
+        pattern = rf"waiting for {url} \(connection refused\), retry [12] of 2"
+        assert 1 <= len(waits) <= 2, "one line a host and retry, however many fragments"
+        assert all(re.fullmatch(pattern, line) for line in waits)
+        assert told.stderr.splitlines()[len(waits)].startswith("regather: ")
+        assert "NOT verified" not in told.stderr
+        quiet = run("get", *source, "-o", made / "x", "--retries", "1", "--quiet")
+        assert not any(line.startswith("waiting") for line in quiet.stderr.splitlines())

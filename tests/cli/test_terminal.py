@@ -13,6 +13,7 @@ from pathlib import Path
 import regather
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
+from tests.support.net import free_port
 
 
 def on_a_terminal(*arguments: str | Path) -> tuple[int, str]:
@@ -52,8 +53,21 @@ def test_long_steps_show_a_bar(tmp_path: Path) -> None:
     code, shown = on_a_terminal("generate", tmp_path / "x", "--size", "50MB")
     assert code == 0
     assert "writing x" in shown
+    assert not re.search(r"\d [kMG]B/s", shown), "binary units, as everywhere"
     code, shown = on_a_terminal("split", tmp_path / "x", "--out", tmp_path / "o")
     assert code == 0
     assert "splitting x" in shown
     code, shown = on_a_terminal("split", tmp_path / "x", "--out", tmp_path / "o2", "--quiet")
     assert (code, shown) == (0, "")
+
+
+def test_get_shows_whom_it_waits_for(tmp_path: Path) -> None:
+    random_file(tmp_path / "file.bin", 5000)
+    regather.split(tmp_path / "file.bin", tmp_path / "out")
+    manifest = tmp_path / "out/file.bin.regather.json"
+    nobody = f"127.0.0.1:{free_port()}"
+    code, shown = on_a_terminal(
+        "get", manifest, "--server", nobody, "-o", tmp_path / "got", "--retries", "2"
+    )
+    assert code == 4, shown
+    assert re.search(r"waiting \(connection refused\), retry [12] of 2", shown)

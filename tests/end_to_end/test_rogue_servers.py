@@ -225,6 +225,43 @@ def test_redirects_are_followed_and_remembered(
     assert (tmp_path / "got").read_bytes() == content.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [(b"HTTP/1.1 200 OK\r\nX-A: ", b"b"), (b"", b"HTTP/1.1 102 Processing\r\n\r\n")],
+    ids=["letters", "interim heads"],
+)
+def test_a_head_that_trickles_without_end_is_given_up(
+    manifest: str, tmp_path: Path, start: bytes, drop: bytes
+) -> None:
+    """Each drop comes in time; the head as a whole does not. Without that bound this would hang."""
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:  # until the other side has gone
+            connection.sendall(drop)
+            time.sleep(0.02)
+
+    with Rogue(answer) as rogue, pytest.raises(regather.NotEnoughSourcesError) as caught:
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
+    assert "no answer for 0.5 s" in "\n".join(caught.value.details)
+
+
+def test_a_manifest_that_is_redirected(
+    content: Path, manifest: str, tmp_path: Path, hosting: Hosting
+) -> None:
+    """Its fragments are beside where it was found, in another folder on another server."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "out").rename(tmp_path / "served" / "v2")
+    real = hosting.serve(tmp_path / "served")
+    there = f"{real.url}v2/file.bin.regather.json".encode()
+    answer = b"HTTP/1.1 302 Found\r\nLocation: " + there + b"\r\nContent-Length: 0\r\n\r\n"
+    with Rogue(sends(answer)) as rogue:
+        report = regather.download(rogue.url + "latest", tmp_path / "got")
+        assert len(rogue.requests) == 1
+    assert [s.url for s in report.sources] == [real.url + "v2/"]
+    assert (tmp_path / "got").read_bytes() == content.read_bytes()
+
+
 def test_a_remembered_redirect_that_expires_is_asked_for_again(
     content: Path, manifest: str, tmp_path: Path
 ) -> None:

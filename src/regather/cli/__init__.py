@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from regather._version import __version__
-from regather.errors import RegatherError
+from regather.errors import InterruptedDownload, RegatherError, UsageError
 
 COMMANDS = ("generate", "split", "serve", "get", "cluster", "demo", "info")
 EXIT_CODES = """exit codes:
@@ -23,11 +25,19 @@ EXIT_CODES = """exit codes:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Writes a usage error as one line, like every other error of ours."""
+class _CommandLineError(UsageError):
+    """What argparse does not understand; told with the name of the command."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
+    def __init__(self, prog: str, message: str) -> None:
+        self.prog = prog
+        super().__init__(message, help=f"see `{prog} --help`")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what is wrong, so that it is told like every other error of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _CommandLineError(self.prog, message)
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -68,28 +78,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"regather {__version__}")
         return 0
     try:
-        parser = _parser(arguments)
-        args, rest = parser.parse_known_args(arguments)
-        if rest:
-            print(
-                f"regather {args.command}: error: not understood: {' '.join(rest)}; "
-                f"see `regather {args.command} --help`",
-                file=sys.stderr,
-            )
-            return 2
-        code: int = args.run(args)
-    except RegatherError as error:
-        print(f"regather: {error}", *error.details, sep="\n  ", file=sys.stderr)
-        return error.exit_code
-    except (MemoryError, RuntimeError) as error:  # out of memory, or of threads
-        detail = f" ({error})" if str(error) else ""
-        print(f"regather: out of resources: {type(error).__name__}{detail}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("regather: interrupted", file=sys.stderr)
-        return 130
+        code, error = _run(arguments)
+        if error is not None:
+            _tell(error, as_json="--json" in arguments)
+            return error.exit_code
     except BrokenPipeError:
         # The reader of our output went away: not an error of ours; leave nothing to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
+    """Run the command; returns its exit code, or the error that it ended with."""
+    try:
+        parser = _parser(arguments)
+        args, rest = parser.parse_known_args(arguments)
+        if rest:
+            raise _CommandLineError(f"regather {args.command}", f"not understood: {' '.join(rest)}")
+        code: int = args.run(args)
+    except RegatherError as error:
+        return error.exit_code, error
+    except (MemoryError, RuntimeError) as error:  # out of memory, or of threads
+        detail = f" ({error})" if str(error) else ""
+        return 1, RegatherError(f"out of resources: {type(error).__name__}{detail}")
+    except KeyboardInterrupt:
+        return 130, InterruptedDownload("interrupted")
+    return code, None
+
+
+def _tell(error: RegatherError, *, as_json: bool) -> None:
+    """One line on standard error, and for ``--json`` the same as a document on standard output."""
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "event": "error",
+                    "error": error.kind,
+                    "message": error.what,
+                    "help": error.help,
+                    "details": error.details,
+                    "missing": error.missing,
+                    "exit_code": error.exit_code,
+                }
+            ),
+            flush=True,
+        )
+    start = f"{error.prog}: error" if isinstance(error, _CommandLineError) else "regather"
+    print(f"{start}: {error}", *error.details, sep="\n  ", file=sys.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regather.cli.options import add_output, size, whole
 from regather.cli.progress import bytes_progress
-from regather.units import format_rate, format_size
+from regather.units import format_exact, format_rate
 
 SUMMARY = "Write a large file of repeating English text, exact to the byte."
 EXAMPLES = (
@@ -44,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"path": str(args.path), "size": args.size, "seconds": seconds}))
     elif not args.quiet:
         rate = format_rate(args.size / seconds)
-        print(f"Wrote {args.path}: {format_size(args.size)} in {seconds:.2f} s, {rate}")
+        print(f"Wrote {args.path}: {format_exact(args.size)} in {seconds:.2f} s, {rate}")
     return 0

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from regather.cli.options import add_output, add_tokens, number, size, tokens_of, whole
 from regather.cli.progress import download_view
-from regather.units import format_duration, format_rate, format_size
+from regather.units import format_duration, format_exact, format_rate, format_size
 
 if TYPE_CHECKING:
-    from regather.client import DownloadReport
+    from regather.cli.progress import View
+    from regather.client import DownloadReport, Progress
 
 SUMMARY = "Download a file from all its sources at once and recombine it, verified."
 EXAMPLES = (
@@ -91,11 +92,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.source is None and not args.fragment:
         raise UsageError("nothing to get", help="name a manifest, or fragments with --fragment")
-    if args.fragment and args.source is None and not args.quiet:
-        print(
-            "regather: plain fragments have no hashes: what is received is NOT verified",
-            file=sys.stderr,
-        )
     # A polite kill leaves the same resumable state as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = Settings(
@@ -108,7 +104,9 @@ def run(args: argparse.Namespace) -> int:
         sync=not args.no_sync,
         tokens=tokens_of(args.token),
     )
-    with download_view(quiet=args.quiet, as_json=args.json) as view:
+    plain = args.source is None
+    with download_view(quiet=args.quiet, as_json=args.json) as shown:
+        view = _with_notice(shown) if plain and not args.quiet else shown
         report = download(
             args.source,
             args.output,
@@ -126,14 +124,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _with_notice(view: View | None) -> View:
+    """Tell once that nothing is verified: when bytes are about to come, not before an error."""
+    told = False
+
+    def show(progress: Progress) -> None:
+        nonlocal told
+        if not told and progress.phase != "asking":
+            told = True
+            print(
+                "regather: plain fragments have no hashes: what is received is NOT verified",
+                file=sys.stderr,
+            )
+        if view is not None:
+            view(progress)
+
+    return show
+
+
 def describe(report: DownloadReport) -> str:
     """The report for people: a line on the file, one on each source."""
     how = "verified" if report.verified else "NOT verified"
-    resumed = f" ({format_size(report.resumed)} were there already)" if report.resumed else ""
-    lines = [
-        f"{report.path}: {format_size(report.size)} in {format_duration(report.seconds)}, "
-        f"{format_rate(report.rate)}, {how}{resumed}"
-    ]
+    took = f"in {format_duration(report.seconds)}, {format_rate(report.rate)}"
+    if report.resumed:
+        fetched = format_size(report.size - report.resumed)
+        took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
+    lines = [f"{report.path}: {format_exact(report.size)}, {took}, {how}"]
     for source in report.sources:
         line = (
             f"  {source.url}  {format_size(source.useful)}, {source.share:.0%}, "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from regather.units import format_size
+from regather.errors import printable
+from regather.units import format_exact, format_size
 
 SUMMARY = "Show what a manifest says: the file, its fragments, where they are."
 EXAMPLES = ("regather info hosted/large_file.txt.regather.json",)
@@ -19,10 +20,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
+    from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
     from regather.transport import Credentials, HttpOptions
 
-    manifest, _ = load_manifest(args.manifest, HttpOptions(credentials=Credentials.gather()))
+    asking = Asking(HttpOptions(credentials=Credentials.gather()))
+    manifest, _ = load_manifest(args.manifest, asking)
     if args.json:
         found = {
             "name": manifest.name,
@@ -44,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found))
         return 0
     pieces = manifest.layout.piece_count
-    print(f"name    {manifest.name}\nsize    {manifest.size} ({format_size(manifest.size)})")
+    print(f"name    {manifest.name}\nsize    {format_exact(manifest.size)}")
     print(f"pieces  {pieces} of {format_size(manifest.piece_size)}\ndigest  {manifest.digest}")
-    print(f"blake3  {manifest.blake3 or 'not noted'}\ncreated {manifest.created or 'not noted'}")
+    print(f"blake3  {manifest.blake3 or 'not noted'}")
+    print(f"created {printable(manifest.created) or 'not noted'}")
     for fragment in manifest.fragments:
         print(f"  {fragment.name}  {fragment.size} bytes at {fragment.offset}")
     for source in manifest.sources:

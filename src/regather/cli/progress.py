@@ -9,18 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from regather.units import format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from regather.client import Progress
+    from regather.client import Progress, SourceProgress
 
 OnBytes = Callable[[int, int], None]
 _LINE_SECONDS = 5.0
 _JSON_SECONDS = 1.0
 _FRAMES = 10
+_SHOWN = 8
+"""Most sources that a plain line names."""
 
 
 @contextmanager
@@ -33,17 +36,25 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
         from rich.progress import (
             BarColumn,
             DownloadColumn,
+            ProgressColumn,
+            Task,
             TextColumn,
             TimeRemainingColumn,
-            TransferSpeedColumn,
         )
         from rich.progress import Progress as Bars
+        from rich.text import Text
+
+        class RateColumn(ProgressColumn):
+            """The rate in the units of everything else; rich's own is decimal."""
+
+            def render(self, task: Task) -> Text:
+                return Text("" if task.speed is None else format_rate(task.speed))
 
         with Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            RateColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             refresh_per_second=_FRAMES,
@@ -88,28 +99,66 @@ def download_view(*, quiet: bool, as_json: bool) -> Iterator[View | None]:
         yield _Lines()
 
 
+def _why(source: SourceProgress) -> str:
+    """What the last failure was, without the place, which is told beside it."""
+    last = source.last_error.rpartition(": ")[2]
+    return f"{last[:1].lower()}{last[1:]}" if last[1:2].islower() else last
+
+
+def _host(source: SourceProgress) -> str:
+    return urlsplit(source.url).netloc.rpartition("@")[2] or source.url
+
+
+def _retry(source: SourceProgress, progress: Progress) -> str:
+    return f"retry {min(source.failures, progress.retries)} of {progress.retries}"
+
+
 class _Lines:
     def __init__(self) -> None:
         self._due = time.monotonic() + 1.0
+        self._told: set[tuple[str, int]] = set()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
+        if self._tell_waits(progress):
+            self._due = now + _LINE_SECONDS
         if now < self._due:
             return
         self._due = now + _LINE_SECONDS
+        if progress.phase == "asking":
+            waited = ", ".join(f"{s.url} {s.state}" for s in progress.sources[:_SHOWN])
+            print(f"asking {waited}", file=sys.stderr)
+            return
         percent = 100 * progress.done // max(progress.size, 1)
         eta = "" if progress.eta is None else f", {format_duration(progress.eta)} left"
         sources = ", ".join(
             f"{s.url} {s.state}"
             + (f" {format_rate(s.rate)}" if s.state == "active" else "")
             + (f" ({s.errors} errors)" if s.errors else "")
-            for s in progress.sources[:8]
+            for s in progress.sources[:_SHOWN]
         )
         print(
             f"{progress.phase} {progress.name}: {percent} % of {format_size(progress.size)}, "
             f"{format_rate(progress.rate)}{eta} [{sources}]",
             file=sys.stderr,
         )
+
+    def _tell_waits(self, progress: Progress) -> bool:
+        """While nothing comes from anyone, say of every new failure who is waited for, and why."""
+        if any(source.state == "active" for source in progress.sources):
+            return False
+        # Plain fragments are sources of their own: one line is enough for those of one host.
+        news = {
+            (_host(source), source.failures): source
+            for source in progress.sources
+            if source.state == "waiting" and (_host(source), source.failures) not in self._told
+        }
+        self._told.update(news)
+        for (host, _), source in list(news.items())[:_SHOWN]:
+            print(
+                f"waiting for {host} ({_why(source)}), {_retry(source, progress)}", file=sys.stderr
+            )
+        return bool(news)
 
 
 class _JsonLines:
@@ -126,6 +175,12 @@ class _JsonLines:
 _STYLES = {"active": "green", "idle": "dim", "waiting": "yellow", "unused": "dim"}
 
 
+def _shown_state(source: SourceProgress, progress: Progress) -> str:
+    if source.state != "waiting" or not source.failures:
+        return source.state
+    return f"waiting ({_why(source)}), {_retry(source, progress)}"
+
+
 def _table(progress: Progress) -> Group:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
@@ -140,7 +195,7 @@ def _table(progress: Progress) -> Group:
     for source in progress.sources:
         rows.add_row(
             Text(source.url),
-            Text(source.state, style=_STYLES.get(source.state, "red")),
+            Text(_shown_state(source, progress), style=_STYLES.get(source.state, "red")),
             format_size(source.received),
             format_rate(source.rate) if source.state == "active" else "",
             str(source.connections),

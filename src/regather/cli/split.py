@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regather.cli.options import add_output, size, whole
 from regather.cli.progress import bytes_progress
-from regather.units import format_rate, format_size
+from regather.units import format_exact, format_rate
 
 SUMMARY = "Split a file into fragments and describe it in a manifest."
 EXAMPLES = (
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         count += f" and {parity} of parity" if parity else ""
         where = f" in {args.servers} server folders" if args.servers else ""
         print(
-            f"Split {args.file}: {format_size(manifest.size)} into {count}"
+            f"Split {args.file}: {format_exact(manifest.size)} into {count}"
             f"{where}, {seconds:.2f} s, {format_rate(manifest.size / seconds)}\n"
             f"Manifest: {path}\nDigest:   {manifest.digest}"
         )

@@ -23,13 +23,17 @@ class SourceProgress:
     """Bytes a second, lately."""
     connections: int
     errors: int
+    failures: int = 0
+    """In a row; while it waits, the number of the next retry."""
+    last_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A download at a moment. Sizes in bytes, times in seconds, rates in bytes a second."""
 
-    phase: Literal["checking", "downloading", "finishing"]
+    phase: Literal["asking", "checking", "downloading", "finishing"]
+    """asking: for the manifest or the sizes of plain fragments; name and size are not known yet."""
     name: str
     size: int
     done: int
@@ -40,6 +44,8 @@ class Progress:
     seconds: float
     """Since the start."""
     sources: tuple[SourceProgress, ...]
+    retries: int = 0
+    """How many failures in a row are borne from a source (Settings.retries)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,9 @@ class DownloadReport:
     received: int
     """Bytes that came over all sources, those in vain included."""
     seconds: float
+    """Of this run."""
     rate: float
+    """Bytes a second that this run placed; those in ``resumed`` do not count."""
     decoded: int = 0
     """Rows of erasure sets of which pieces were computed from parity."""
     sources: tuple[SourceReport, ...] = field(default=())

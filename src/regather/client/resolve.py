@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
+from regather.client.asking import Asking
+from regather.client.naming import (
+    MANIFEST_FORMS,
+    base_url,
+    check_looks,
+    check_scheme,
+    checked_url,
+    is_base,
+    local_folders,
+    server_not_manifest,
+    with_scheme,
+)
 from regather.digest import piece_hash
 from regather.errors import (
     NotEnoughSourcesError,
@@ -20,16 +30,12 @@ from regather.errors import (
 )
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
-from regather.transport import Failure, HttpConnection, HttpOptions, RequestFailed, is_url
+from regather.names import MANIFEST_SUFFIX
+from regather.transport import RequestFailed, is_url
 from regather.units import MAX_SIZE
 
 DEFAULT_NAME = "recombined_large_file.dat"
 """What a list of plain fragments is recombined to."""
-_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?")
-_LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
-_PROBES = 16
-_RETRY_PAUSE = 0.3
-_MOST_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +51,24 @@ class Target:
     """Identity of the file in hexadecimal; empty where there are no hashes to verify with."""
 
 
-def load_manifest(source: str, options: HttpOptions) -> tuple[Manifest, str]:
+def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
     """Read a manifest from a path or URL; returns it and the base of its folder.
 
-    Raises UsageError, ManifestError or TransportError.
+    Raises UsageError, ManifestError, TransportError or InterruptedDownload.
     """
+    source = with_scheme(source)
+    check_scheme(source)
     if is_url(source):
-        connection = HttpConnection(options)
+        checked_url(source)
         try:
-            data, where = connection.fetch(source, MAX_MANIFEST_BYTES)
+            data, where = asking.one(source, lambda c, url: c.fetch(url, MAX_MANIFEST_BYTES))
         except RequestFailed as error:
+            if error.status is not None and error.failure.lasting and is_base(source):
+                raise server_not_manifest(source) from None
             raise TransportError(
                 f"cannot get the manifest: {error.what}", help="check the URL and the server"
             ) from None
-        finally:
-            connection.close()
+        check_looks(source, data)
         return Manifest.from_bytes(data, source), where.rpartition("/")[0] + "/"
     path = Path(source)
     try:
@@ -70,15 +79,25 @@ def load_manifest(source: str, options: HttpOptions) -> tuple[Manifest, str]:
     except OSError as error:
         raise UsageError(
             f"{source}: {(error.strerror or str(error)).lower()}",
-            help="name a manifest (a file NAME.regather.json, or its URL)",
+            help=_help_for(path),
         ) from None
+    check_looks(source, data)
     return Manifest.from_bytes(data, source), str(path.parent)
+
+
+def _help_for(path: Path) -> str:
+    """What to name instead of something that cannot be read: often it is the folder that was."""
+    try:
+        found = next((p for p in sorted(path.iterdir()) if p.name.endswith(MANIFEST_SUFFIX)), None)
+    except OSError:
+        found = None
+    return f"name the manifest in it: {found}" if found else MANIFEST_FORMS
 
 
 def resolve_manifest(
     source: str,
     servers: Sequence[str],
-    options: HttpOptions,
+    asking: Asking,
     digest: str = "",
     fragments: Sequence[str] = (),
 ) -> Target:
@@ -88,7 +107,8 @@ def resolve_manifest(
     came by URL, and where it is local only if nothing else is named.
     """
     source = with_scheme(source)
-    manifest, folder = load_manifest(source, options)
+    bases = [base_url(server) for server in servers]
+    manifest, folder = load_manifest(source, asking)
     identity = manifest.digest
     if digest and digest.lower() != identity:
         raise VerificationError(
@@ -97,8 +117,7 @@ def resolve_manifest(
         )
     layout = manifest.layout
     sources = {s.url: _by_position(s, layout) for s in manifest.sources}
-    for server in servers:
-        base = base_url(server)
+    for base in bases:
         sources.setdefault(base, Source(base))
     for place in _places(fragments, layout):
         sources.setdefault(place.url, place)
@@ -143,85 +162,22 @@ def _by_position(source: Source, layout: Layout) -> Source:
     return Source(source.url, frozenset(held))
 
 
-def local_folders(folder: str, layout: Layout) -> list[str]:
-    """The folder itself and its ``server*`` folders, as far as they hold fragments."""
-    names = [f.name for f in layout.fragments]
-    candidates = [Path(folder), *sorted(Path(folder).glob("server*/"))]
-    return [str(path) + "/" for path in candidates if any(os.path.isfile(path / n) for n in names)]
-
-
-def base_url(server: str) -> str:
-    """A source as the user names it (URL, host:port, folder), as a base to add names to."""
-    url = with_scheme(server)
-    if is_url(url):
-        parts = _checked_url(url)
-        if parts.query or parts.fragment:
-            raise UsageError(f"not a base URL: {server!r}", help="give it without query or #")
-    elif not os.path.isdir(url):
-        raise UsageError(
-            f"{server}: no such folder", help="give a URL, HOST:PORT or a folder with fragments"
-        )
-    return url if url.endswith("/") else url + "/"
-
-
-def with_scheme(text: str) -> str:
-    """Add ``http://`` to a bare ``host:port/path``; leave URLs and paths alone.
-
-    Raises UsageError where a password is in it: it would end up in logs, reports and process lists.
-    """
-    if _LOGIN.match(text) and not os.path.exists(text):
-        host = text.partition("://")[2] or text
-        host = host.partition("/")[0].rpartition("@")[2]
-        raise UsageError(
-            f"the address of {host} has a user name or password in it",
-            help=f"leave that out and use --token {host}=FILE, or ~/.netrc",
-        )
-    if "://" not in text and not os.path.exists(text) and _HOST_AND_PORT.fullmatch(text):
-        return f"http://{text}"
-    return text
-
-
-def _checked_url(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-        url.encode()
-        if host:
-            host.encode("idna")
-    except ValueError as error:
-        raise UsageError(f"not a URL: {url!r} ({error})") from None
-    if not host:
-        raise UsageError(f"not a URL: {url!r} (no host)")
-    return parts
-
-
 # -- plain fragments --------------------------------------------------------------------------
 
 
-def resolve_fragments(fragments: Sequence[str], options: HttpOptions, retries: int) -> Target:
+def resolve_fragments(fragments: Sequence[str], asking: Asking, retries: int) -> Target:
     """Make a layout of plain fragments, given in order; asks each for its size.
 
     Nothing is known to verify with. Raises NotEnoughSourcesError naming those that cannot be had.
     """
     urls = [with_scheme(text) for text in fragments]
     for url in urls:
+        check_scheme(url)
         if is_url(url):
-            _checked_url(url)
-        elif "://" in url:
-            raise UsageError(f"not supported: {url!r}", help="use http:// or https://")
-
-    from concurrent.futures import ThreadPoolExecutor
-
-    ended = threading.Event()
-
-    def probe(url: str) -> tuple[int, str] | RegatherError:
-        return _probe(url, options, retries, ended)
-
-    with ThreadPoolExecutor(min(_PROBES, len(urls))) as pool:
-        try:
-            answers = list(pool.map(probe, urls))
-        finally:
-            ended.set()  # where we were interrupted, nobody must wait for the rest
+            checked_url(url)
+    remote = [url for url in urls if is_url(url)]
+    probed = iter(asking.all(remote, lambda connection, url: connection.probe(url), retries))
+    answers = [next(probed) if is_url(url) else _local(url) for url in urls]
     failed = [a.what for a in answers if isinstance(a, RegatherError)]
     if failed:
         raise NotEnoughSourcesError(
@@ -263,33 +219,12 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
     )
 
 
-def _probe(
-    url: str, options: HttpOptions, retries: int, ended: threading.Event
-) -> tuple[int, str] | RegatherError:
-    """Size in bytes and validator of one fragment, or why it cannot be had."""
-    if not is_url(url):
-        try:
-            status = os.stat(url)
-        except OSError as error:
-            return UsageError(f"{url}: {(error.strerror or str(error)).lower()}")
-        if not os.path.isfile(url):
-            return UsageError(f"{url}: not a file")
-        return status.st_size, f"{status.st_mtime_ns}"
-    last: RegatherError | None = None
-    for attempt in range(retries + 1):
-        connection = HttpConnection(options)
-        try:
-            return connection.probe(url)
-        except RequestFailed as error:
-            last = error
-            if error.failure.lasting:
-                break
-            pause = min(_RETRY_PAUSE * 2**attempt, 5.0)
-            if error.failure is Failure.BUSY and error.retry_after is not None:
-                pause = max(pause, min(error.retry_after, _MOST_PAUSE))
-            if attempt < retries and ended.wait(pause):
-                break
-        finally:
-            connection.close()
-    assert last is not None
-    return last
+def _local(path: str) -> tuple[int, str] | UsageError:
+    """Size in bytes and validator of a fragment in a file, or why it cannot be had."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return UsageError(f"{path}: {(error.strerror or str(error)).lower()}")
+    if not os.path.isfile(path):
+        return UsageError(f"{path}: not a file")
+    return status.st_size, f"{status.st_mtime_ns}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from regather.client.asking import Asking, asking_progress
 from regather.client.report import (
     DownloadReport,
     Progress,
@@ -28,6 +29,7 @@ from regather.errors import (
     VerificationError,
 )
 from regather.limiter import RateLimiter
+from regather.model import Layout
 from regather.planner import Options, Planner
 from regather.store import Destination, check_destination
 from regather.transport import Credentials, HttpOptions, is_url, open_connection
@@ -35,6 +37,8 @@ from regather.units import format_size
 
 OnProgress = Callable[[Progress], None]
 _SHOWN_MISSING = 20
+_MAX_BUFFERS = 256 << 20
+"""Bytes of memory for pieces in flight, whatever piece size a manifest asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,17 @@ def download(
     options = _http_options(settings)
     if dest is not None and not Path(dest).is_dir():
         check_destination(Path(dest), force=force)
+    retries = settings.retries
+    asking = Asking(
+        options,
+        stop=stop,
+        watch=on_progress
+        and (lambda asked: on_progress(asking_progress(asked, retries, time.monotonic() - began))),
+    )
     if source is not None:
-        target = resolve_manifest(source, servers, options, digest, fragments)
+        target = resolve_manifest(source, servers, asking, digest, fragments)
     else:
-        target = resolve_fragments(fragments, options, settings.retries)
+        target = resolve_fragments(fragments, asking, retries)
     path = Path(dest) if dest is not None else Path(target.name)
     if dest is not None and path.is_dir():
         path /= target.name
@@ -189,6 +200,12 @@ def _http_options(settings: Settings) -> HttpOptions:
     return replace(options, tls=lambda: context)
 
 
+def _max_requests(layout: Layout) -> int:
+    """How many requests may be in flight: each has a buffer of one piece. At least 2."""
+    fitting = _MAX_BUFFERS // max(layout.largest_piece, 1)
+    return max(2, min(Options().max_requests, fitting))
+
+
 class _Run:
     """The part of a download that has a destination open."""
 
@@ -214,7 +231,11 @@ class _Run:
         self._planner = Planner(
             target.layout,
             [s.fragments for s in target.sources],
-            Options(connections=settings.connections, retries=settings.retries),
+            Options(
+                connections=settings.connections,
+                max_requests=_max_requests(target.layout),
+                retries=settings.retries,
+            ),
             random.Random(),
         )
         self._engine = Engine(
@@ -309,11 +330,14 @@ class _Run:
                         rate=self._meters[i].read(now, tally.received),
                         connections=self._planner.sources[i].active,
                         errors=tally.errors,
+                        failures=self._planner.sources[i].failures,
+                        last_error=tally.last_error,
                     )
                     for i, (source, tally) in enumerate(
                         zip(self._target.sources, self._engine.tallies, strict=True)
                     )
                 ),
+                retries=self._settings.retries,
             )
         )
 

@@ -8,7 +8,7 @@ import re
 import threading
 from pathlib import Path
 
-from regather.errors import DestinationExistsError, StorageError, UsageError
+from regather.errors import DestinationExistsError, StorageError, UsageError, is_disk_full
 from regather.model import Layout
 from regather.names import suffixed
 from regather.splitter.placement import Placement
@@ -134,7 +134,7 @@ class Writer:
 def trouble(out: Path, error: OSError) -> StorageError:
     """The error to raise where writing below ``out`` failed."""
     help = ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         help = "free some space or choose another --out"
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         # With parity, all fragments of an erasure set are written at the same time.

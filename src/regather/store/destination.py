@@ -15,7 +15,13 @@ from pathlib import Path
 from threading import local as ThreadLocal
 
 from regather.digest import piece_hash
-from regather.errors import DestinationExistsError, RegatherError, StorageError, UsageError
+from regather.errors import (
+    DestinationExistsError,
+    RegatherError,
+    StorageError,
+    UsageError,
+    is_disk_full,
+)
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
@@ -109,7 +115,7 @@ class Destination:
         return descriptor
 
     def _trouble(self, error: OSError) -> StorageError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if is_disk_full(error):
             return StorageError(
                 f"{self.path}: no space for {format_size(self._layout.size)} "
                 f"({(error.strerror or '').lower()})",
@@ -132,7 +138,7 @@ class Destination:
 
         def check(number: int) -> bool:
             if not hasattr(own, "buffer"):
-                own.buffer = memoryview(bytearray(self._layout.piece_size))
+                own.buffer = memoryview(bytearray(layout.largest_piece))
             fragment, piece = layout.locate(number)
             length = layout.length(fragment, piece)
             view: memoryview = own.buffer[:length]

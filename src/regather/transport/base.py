@@ -52,13 +52,23 @@ _LASTING = frozenset(
 
 
 class RequestFailed(TransportError):
-    """A request failed; ``failure`` classifies it, ``retry_after`` is in seconds where told."""
+    """A request failed; ``failure`` classifies it, ``retry_after`` is in seconds where told.
 
-    def __init__(self, failure: Failure, detail: str, *, retry_after: float | None = None) -> None:
+    ``status`` is that of HTTP, where the server answered with one that explains the failure.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
         self.failure = failure
         self.retry_after = retry_after
-        # What a server sent may be in it, and ends up on a terminal.
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in detail))
+        self.status = status
+        super().__init__(detail)
 
 
 class Connection(Protocol):

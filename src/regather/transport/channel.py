@@ -24,6 +24,9 @@ _CONTINUE_WAIT = 3.0
 """Seconds to wait to be asked for a body; servers that do not know how get it then."""
 
 
+_TLS_ALERT = b"\x15\x03"
+
+
 class Channel:
     """Sends requests and receives answers, one at a time; only abort() from another thread."""
 
@@ -159,6 +162,11 @@ class Channel:
                 head = parse_head(received)
                 if head is not None or interim:
                     return head
+            elif self._rest.startswith(_TLS_ALERT) and self._origin and self._origin[0] == "http":
+                raise RequestFailed(
+                    Failure.BAD_RESPONSE,
+                    f"{self._origin[1]}:{self._origin[2]}: speaks TLS: use https://",
+                )
             elif len(self._rest) > MAX_HEAD_BYTES:
                 raise RequestFailed(Failure.BAD_RESPONSE, "response head without end")
             else:

@@ -15,6 +15,8 @@ from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.credentials import Origin
 from regather.transport.options import HttpOptions
 
+_NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
+"""What OpenSSL makes of an answer that is plain text."""
 _UNKNOWN_AUTHORITY = frozenset((18, 19, 20, 21))
 """OpenSSL's codes for certificates that lead to nobody who is trusted."""
 
@@ -47,6 +49,11 @@ def connect(
         except OSError as error:
             if made is not None:
                 made.close()
+            if getattr(error, "reason", "") in _NOT_TLS:
+                on_made(None)
+                raise RequestFailed(
+                    Failure.BAD_RESPONSE, f"{where}: speaks no TLS: use http://"
+                ) from None
             if why := getattr(error, "verify_message", ""):
                 on_made(None)
                 if getattr(error, "verify_code", 0) in _UNKNOWN_AUTHORITY:

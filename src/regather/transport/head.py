@@ -6,10 +6,11 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote
 
 import h11
 
+from regather import names
 from regather._version import __version__
 from regather.transport.base import Failure, RequestFailed
 
@@ -62,19 +63,14 @@ class Head:
 def split_url(url: str) -> SplitResult:
     """Split an http(s) URL; raise RequestFailed where it is none."""
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-        if host:
-            host.encode("idna")
-        url.encode()
-    except ValueError as error:  # UnicodeError is one
-        raise RequestFailed(Failure.BAD_RESPONSE, f"not a URL: {url!r} ({error})") from None
+        parts = names.split_url(url)
+    except ValueError as error:
+        raise RequestFailed(Failure.BAD_RESPONSE, str(error)) from None
     if parts.username is not None or parts.password is not None:
         raise RequestFailed(
-            Failure.BAD_RESPONSE, f"a URL with a user name or password in it, at {host}: refused"
+            Failure.BAD_RESPONSE,
+            f"a URL with a user name or password in it, at {parts.hostname}: refused",
         )
-    if parts.scheme not in ("http", "https") or not host:
-        raise RequestFailed(Failure.BAD_RESPONSE, f"not an http or https URL: {url!r}")
     return parts
 
 
@@ -133,8 +129,15 @@ def check_status(head: Head, what: str, advice: str = "") -> None:
     status = head.status
     if status in (200, 206):
         return
-    kind = failure_of(status)
-    raise RequestFailed(kind, f"{what}: HTTP {status}{advice}", retry_after=head.retry_after)
+    # What servers answer to plain HTTP on a port for TLS; there is no other sign of it.
+    if status == 400 and what.startswith("http:"):
+        advice += ", is that a port for https?"
+    raise RequestFailed(
+        failure_of(status),
+        f"{what}: HTTP {status}{advice}",
+        retry_after=head.retry_after,
+        status=status,
+    )
 
 
 def failure_of(status: int) -> Failure:

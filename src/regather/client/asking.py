@@ -1,0 +1,216 @@
+"""Small requests before the download proper: many at once, and called off at any moment.
+
+They run in threads of their own, so that the caller's thread is free to hear of a stop or of
+Ctrl-C, whatever the network does: a look-up of a name, for one, cannot be interrupted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from regather.client.report import Progress, SourceProgress, State
+from regather.errors import InterruptedDownload
+from regather.transport import Failure, HttpConnection, HttpOptions, RequestFailed
+
+_MOST_AT_ONCE = 16
+_LOOK_SECONDS = 0.1
+_JOIN_SECONDS = 2.0
+"""How long to wait for threads that are called off; one may hang in a name look-up."""
+_RETRY_PAUSE = 0.3
+_RETRY_CAP = 5.0
+_MOST_PAUSE = 60.0
+"""The longest that a server's Retry-After is honoured; then it is asked again all the same."""
+_GOES_ON = "the same command goes on"
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request, as the caller's thread sees it."""
+
+    url: str
+    state: State = "idle"
+    failures: int = 0
+    """In a row."""
+    last_error: str = ""
+
+
+class Asking:
+    """How to ask: with which options, and what ends it."""
+
+    def __init__(
+        self,
+        options: HttpOptions,
+        *,
+        stop: threading.Event | None = None,
+        watch: Callable[[Sequence[Asked]], None] | None = None,
+    ) -> None:
+        """``watch`` is called about ten times a second in the caller's thread."""
+        self._options = options
+        self._stop = stop
+        self._watch = watch
+
+    def one(self, url: str, ask: Callable[[HttpConnection, str], Answer]) -> Answer:
+        """Ask one URL, once. Raises RequestFailed or InterruptedDownload."""
+        answer = self.all([url], ask)[0]
+        if isinstance(answer, RequestFailed):
+            raise answer
+        return answer
+
+    def all(
+        self,
+        urls: Sequence[str],
+        ask: Callable[[HttpConnection, str], Answer],
+        retries: int = 0,
+    ) -> list[Answer | RequestFailed]:
+        """Call ``ask`` with a connection for each URL; return the answers or errors, in order.
+
+        What failed for a while only is asked again, ``retries`` times. Raises
+        InterruptedDownload on a stop or Ctrl-C, at once, after breaking off what is under way.
+        """
+        round_ = _Round(self._options, retries, urls, ask)
+        try:
+            round_.start()
+            while round_.wait(_LOOK_SECONDS):
+                if self._stop is not None and self._stop.is_set():
+                    raise InterruptedDownload("stopped before the download began", help=_GOES_ON)
+                if self._watch is not None:
+                    self._watch(round_.asked)
+        except KeyboardInterrupt:
+            raise InterruptedDownload(
+                "interrupted before the download began", help=_GOES_ON
+            ) from None
+        finally:
+            round_.call_off()
+        return round_.answers()
+
+
+class _Round(Generic[Answer]):
+    """Requests under way: a few threads that take the next URL until none is left."""
+
+    def __init__(
+        self,
+        options: HttpOptions,
+        retries: int,
+        urls: Sequence[str],
+        ask: Callable[[HttpConnection, str], Answer],
+    ) -> None:
+        self._options = options
+        self._retries = retries
+        self._ask = ask
+        self.asked = [Asked(url) for url in urls]
+        self._answers: dict[int, Answer | RequestFailed] = {}
+        self._next = iter(range(len(urls)))
+        self._lock = threading.Lock()
+        self._open: set[HttpConnection] = set()
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._work, name=f"regather-ask-{n}", daemon=True)
+            for n in range(min(_MOST_AT_ONCE, len(urls)))
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long or until all is answered; whether something is still under way."""
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return any(thread.is_alive() for thread in self._threads)
+
+    def call_off(self) -> None:
+        """Break off what is under way."""
+        self._ended.set()
+        until = time.monotonic() + _JOIN_SECONDS
+        while time.monotonic() < until:
+            with self._lock:
+                under_way = list(self._open)
+            for connection in under_way:
+                # Again and again: it reaches a connection only while that has a socket.
+                connection.abort()
+            if not any(thread.ident and thread.is_alive() for thread in self._threads):
+                break
+            time.sleep(0.01)
+
+    def answers(self) -> list[Answer | RequestFailed]:
+        """The answers in the order of the URLs; raises what went wrong in a thread."""
+        if self._error is not None:
+            raise self._error
+        return [self._answers[n] for n in range(len(self.asked))]
+
+    def _work(self) -> None:
+        try:
+            while not self._ended.is_set():
+                with self._lock:
+                    number = next(self._next, None)
+                if number is None:
+                    return
+                self._answers[number] = self._answer(self.asked[number])
+        except BaseException as error:
+            self._error = self._error or error
+            self._ended.set()
+
+    def _answer(self, asked: Asked) -> Answer | RequestFailed:
+        while True:
+            connection = HttpConnection(self._options)
+            with self._lock:
+                self._open.add(connection)
+            if not asked.failures:
+                asked.state = "active"
+            try:
+                answer = self._ask(connection, asked.url)
+                asked.state = "idle"
+                return answer
+            except RequestFailed as failed:
+                error = failed
+            finally:
+                with self._lock:
+                    self._open.discard(connection)
+                connection.close()
+            asked.failures += 1
+            asked.last_error = error.what
+            if error.failure.lasting or asked.failures > self._retries:
+                asked.state = "failed"
+                return error
+            asked.state = "waiting"
+            pause = min(_RETRY_PAUSE * 2 ** (asked.failures - 1), _RETRY_CAP)
+            if error.failure is Failure.BUSY and error.retry_after is not None:
+                pause = max(pause, min(error.retry_after, _MOST_PAUSE))
+            if self._ended.wait(pause):
+                return error
+
+
+def asking_progress(asked: Sequence[Asked], retries: int, seconds: float) -> Progress:
+    """The moment as a Progress; name and sizes are empty, for they are what is being asked."""
+    return Progress(
+        phase="asking",
+        name="",
+        size=0,
+        done=0,
+        rate=0.0,
+        eta=None,
+        seconds=seconds,
+        sources=tuple(
+            SourceProgress(
+                url=one.url,
+                state=one.state,
+                received=0,
+                rate=0.0,
+                connections=int(one.state == "active"),
+                errors=one.failures,
+                failures=one.failures,
+                last_error=one.last_error,
+            )
+            for one in asked
+        ),
+        retries=retries,
+    )

@@ -1,0 +1,129 @@
+"""What the user names - URLs, ``host:port``, folders - and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from regather.errors import ManifestError, RegatherError, UsageError
+from regather.model import Layout
+from regather.names import MANIFEST_SUFFIX, split_url
+from regather.transport import is_url
+
+_LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
+_FORMS = "give a URL, HOST:PORT or a folder with fragments"
+MANIFEST_FORMS = f"name a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
+
+
+def with_scheme(text: str) -> str:
+    """Add ``http://`` to a bare ``host:port/path``; leave URLs and paths alone.
+
+    Raises UsageError where a password is in it: it would end up in logs, reports and process lists.
+    """
+    if _LOGIN.match(text) and not os.path.exists(text):
+        host = text.partition("://")[2] or text
+        host = host.partition("/")[0].rpartition("@")[2]
+        raise UsageError(
+            f"the address of {host} has a user name or password in it",
+            help=f"leave that out and use --token {host}=FILE, or ~/.netrc",
+        )
+    if "://" not in text and not os.path.exists(text) and _HOST_AND_PORT.fullmatch(text):
+        return f"http://{text}"
+    return text
+
+
+def check_scheme(text: str) -> None:
+    """Raise UsageError for a URL of another kind than http and https."""
+    match = _SCHEME.fullmatch(text)
+    if match and not is_url(text) and not os.path.exists(text):
+        raise UsageError(
+            f"{text}: {match[1][:20]}:// is not supported", help="use http:// or https://"
+        )
+
+
+def checked_url(url: str) -> SplitResult:
+    """Split a URL that the user named. Raises UsageError."""
+    try:
+        return split_url(url)
+    except ValueError as error:
+        raise UsageError(str(error), help="write http://HOST:PORT/ or https://HOST/") from None
+
+
+def base_url(server: str) -> str:
+    """A source as the user names it (URL, host:port, folder), as a base to add names to."""
+    url = with_scheme(server)
+    if is_url(url):
+        parts = checked_url(url)
+        if parts.query or parts.fragment:
+            raise UsageError(f"not a base URL: {server!r}", help="give it without query or #")
+    elif not os.path.isdir(url):
+        raise _no_source(server)
+    return url if url.endswith("/") else url + "/"
+
+
+def _no_source(server: str) -> UsageError:
+    """What is wrong with a source that is neither a URL nor a folder."""
+    check_scheme(server)
+    if os.path.exists(server):
+        return UsageError(f"{server}: is a file, not a folder", help=_FORMS)
+    if re.fullmatch(r"[0-9]{1,5}", server):
+        return UsageError(
+            f"{server}: a port without a host", help=f"write HOST:PORT, like 127.0.0.1:{server}"
+        )
+    if _HOST.fullmatch(server):
+        return UsageError(
+            f"{server}: no such folder, and no port for a host of that name",
+            help=f"write HOST:PORT, like {server}:8000, or a URL, or a folder with fragments",
+        )
+    return UsageError(f"{server}: no such folder", help=_FORMS)
+
+
+def local_folders(folder: str, layout: Layout) -> list[str]:
+    """The folder itself and its ``server*`` folders, as far as they hold fragments."""
+    names = [f.name for f in layout.fragments]
+    candidates = [Path(folder), *sorted(Path(folder).glob("server*/"))]
+    return [str(path) + "/" for path in candidates if any(os.path.isfile(path / n) for n in names)]
+
+
+# -- what is no manifest ----------------------------------------------------------------------
+
+
+def is_base(url: str) -> bool:
+    """Whether a URL names a server or a folder rather than a file."""
+    return urlsplit(url).path.endswith("/") or not urlsplit(url).path
+
+
+def server_not_manifest(source: str) -> UsageError:
+    """The error for a base URL where a manifest is meant."""
+    return UsageError(
+        f"{source}: that is a server, not a manifest",
+        help="name its manifest URL, or use --server with a manifest",
+    )
+
+
+def check_looks(source: str, data: bytes) -> None:
+    """Raise where ``data`` was never meant to be a manifest.
+
+    A damaged one is left to Manifest, which knows what is wrong with it. A local file that the
+    user named by mistake is a UsageError; what a server sends instead is a ManifestError.
+    """
+    start = data[:4096].lstrip(b" \t\r\n")
+    if start.startswith(b"{"):
+        return
+    remote = is_url(source)
+    error: type[RegatherError] = ManifestError if remote else UsageError
+    if remote and is_base(source):
+        raise server_not_manifest(source)
+    if remote and start.startswith(b"<"):
+        raise error(f"{source}: a web page, not a manifest", help=MANIFEST_FORMS)
+    path = urlsplit(source).path if remote else source
+    if not path.endswith(MANIFEST_SUFFIX):
+        raise error(
+            f"{source}: not a manifest",
+            help=MANIFEST_FORMS + "; fragments without one go with --fragment",
+        )
