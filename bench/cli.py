@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import bench
-from bench import coding, faults, growth, splitting, transfer
+from bench import coding, degraded, faults, growth, splitting, transfer
 from bench.goals import goal_table
 from bench.machine import describe
 from bench.model import GIB, Section
@@ -22,7 +22,7 @@ from bench.tools import PEERS, find_tools
 from regather.errors import UsageError
 from regather.units import format_size, parse_size
 
-_FILE_NAMES = transfer.NAMES | splitting.NAMES | faults.NAMES
+_FILE_NAMES = transfer.NAMES | splitting.NAMES | faults.NAMES | degraded.NAMES
 _NAMES = _FILE_NAMES | coding.NAMES | growth.NAMES
 _ROOM = 5
 """Memory needed at the worst moment, in file sizes: original, two copies, output, one to spare."""
@@ -129,7 +129,14 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
     if missing:
         notes.append(f"Not installed, so left out: {', '.join(missing)}.")
     sections: list[Section] = []
-    groups = (transfer.transfers, splitting.splits, coding.coding, faults.faults, growth.growth)
+    groups = (
+        transfer.transfers,
+        splitting.splits,
+        coding.coding,
+        degraded.degraded,
+        faults.faults,
+        growth.growth,
+    )
     for group in groups:
         sections += group(context)
     failed = any(result.problem for section in sections for result in section.results)

@@ -18,8 +18,9 @@ from regather.splitter import split
 from regather.units import format_exact, format_size
 
 NAME = "large_file.txt"
-SERVERS = 3
-REPLICAS = 2
+DATA = 3
+PARITY = 2
+SERVERS = DATA + PARITY
 _FLAKY = ("--fault", "error:503@0.08", "--fault", "reset@0.08", "--fault", "corrupt@0.02")
 _COMPARED = 8 << 20
 
@@ -45,7 +46,7 @@ class Demo:
 
         Raises StorageError where there is too little space, and whatever a step raises.
         """
-        needed = self.size * (2 + REPLICAS)
+        needed = self.size * (2 * DATA + SERVERS) // DATA
         if shutil.disk_usage(self.folder).free < needed * 1.02:
             raise StorageError(
                 f"{self.folder}: {format_size(needed)} are needed",
@@ -57,26 +58,35 @@ class Demo:
         self.say(f"1. generate {format_exact(self.size)} of English text")
         with self.bars("writing") as progress:
             generate(original, self.size, on_progress=progress)
-        self.say(f"2. split for {SERVERS} servers, each fragment on {REPLICAS} of them")
+        self.say(f"2. split into {DATA} fragments and {PARITY} of parity, for {SERVERS} servers")
         with self.bars("splitting") as progress:
-            split(original, hosted, servers=SERVERS, replicas=REPLICAS, on_progress=progress)
-        doomed, flaky = rng.sample(range(SERVERS), 2)
+            split(
+                original,
+                hosted,
+                fragments=DATA,
+                parity=PARITY,
+                servers=SERVERS,
+                on_progress=progress,
+            )
+        *doomed, flaky = rng.sample(range(SERVERS), 3)
         held = ("--fault", f"slow:{self.rate}", "--fault-seed", str(self.seed))
         arguments = [held + (_FLAKY if n == flaky else ()) for n in range(SERVERS)]
         with Cluster(server_folders(hosted), arguments=arguments) as cluster:
             self.say("3. serve: " + "  ".join(cluster.urls))
             self.say(f"   server {flaky + 1} fails at random; seed {self.seed}")
-            moment = rng.uniform(0.25, 0.6)
-            killed = False
+            moments = sorted(rng.uniform(0.2, 0.6) for _ in doomed)
+            killed: list[int] = []
             with self.view as show:
 
                 def watch(progress: Progress) -> None:
-                    nonlocal killed
                     if show is not None:
                         show(progress)
-                    if not killed and progress.done >= moment * self.size:
-                        killed = True
-                        cluster.members[doomed].kill()
+                    while len(killed) < len(doomed) and (
+                        progress.done >= moments[len(killed)] * self.size
+                    ):
+                        victim = doomed[len(killed)]
+                        killed.append(victim)
+                        cluster.members[victim].kill()
 
                 report = download(
                     str(hosted / (NAME + MANIFEST_SUFFIX)),
@@ -84,7 +94,9 @@ class Demo:
                     servers=cluster.urls,
                     on_progress=watch,
                 )
-            self.say(f"4. get: server {doomed + 1} was killed at {moment:.0%}")
+            for victim, moment in zip(doomed, moments, strict=True):
+                self.say(f"4. get: server {victim + 1} was killed at {moment:.0%}")
+            self.say(f"   {report.decoded} rows were computed from parity")
         self.say("5. compare with the original")
         self._verify(original, Path(report.path))
         return report

@@ -99,7 +99,7 @@ def download(
     settings = settings or Settings()
     began = time.monotonic()
     if source is None and not fragments:
-        raise UsageError("give a manifest, or a list of fragments")
+        raise UsageError("give either a manifest or a list of fragments")
     if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise UsageError(
             f"not a digest: {digest!r}", help="give all 64 hexadecimal digits, as split prints them"
