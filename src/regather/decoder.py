@@ -1,8 +1,9 @@
 """Decodes rows while a download goes on: reads what is in place, computes what is missing.
 
-The inputs are read back from the destination, mostly out of the system's cache, in strips that
-stay in the processor's; what comes out is verified like any received piece before it is placed.
-Memory: one piece a missing fragment and a few strips, for each of the threads.
+Parity pieces wait in memory, as far as a budget allows, else in the destination behind the end of
+the file. Data pieces are read back from it, mostly out of the system's cache, in strips that stay
+in the processor's. What comes out is verified like any received piece before it is placed.
+Memory: the budget, and for each of the threads one piece a missing fragment and a few strips.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from regather.store import Destination
 _ROW_STRIPS = 2 << 20
 _MOST_STRIP = 256 << 10
 _MOST_THREADS = 4
+_KEPT_BYTES = 32 << 20
+"""Most parity that waits in memory. A killed client has to fetch it again."""
 _OnRow = Callable[[int, int, bool], None]
 
 
@@ -46,6 +49,41 @@ class Decoder:
         self._lock = threading.Lock()
         self._stopping = False
         self._codec = functools.cache(make_codec)
+        self._kept: dict[tuple[int, int], memoryview] = {}
+        self._room = _KEPT_BYTES // max(layout.largest_piece, 1)
+        self._free: list[memoryview] = []
+        self._own = threading.local()
+
+    def keep(self, fragment: int, row: int, data: memoryview) -> bool:
+        """Keep a verified parity piece in memory until its row is computed; False: no room."""
+        with self._lock:
+            if self._free:
+                buffer = self._free.pop()
+            elif self._room > 0:
+                self._room -= 1
+                buffer = memoryview(bytearray(self._layout.largest_piece))
+            else:
+                return False
+        view = buffer[: len(data)]
+        view[:] = data
+        self._kept[fragment, row] = view
+        return True
+
+    def _release(self, fragments: tuple[int, ...], row: int) -> None:
+        """The row is through: its buffers are free for others."""
+        with self._lock:
+            for fragment in fragments:
+                view = self._kept.pop((fragment, row), None)
+                if view is not None:
+                    self._free.append(memoryview(view.obj))
+
+    def _buffers(self, purpose: str, count: int, size: int) -> list[memoryview]:
+        """This thread's buffers, made once: new memory costs as much as the decoding."""
+        have: list[memoryview] = getattr(self._own, purpose, [])
+        if len(have) < count or (have and len(have[0]) < size):
+            have = [memoryview(bytearray(size)) for _ in range(max(count, len(have)))]
+            setattr(self._own, purpose, have)
+        return [view[:size] for view in have[:count]]
 
     def submit(self, number: int, row: int, make: tuple[int, ...], parity: tuple[int, ...]) -> None:
         """Compute the pieces of ``make`` in a row, soon, with these parity pieces."""
@@ -75,6 +113,7 @@ class Decoder:
             while (order := self._orders.get()) is not None and not self._stopping:
                 number, row, make, parity = order
                 right = self._decode(number, row, make, parity)
+                self._release(self._layout.sets[number].parity, row)
                 with self._lock:
                     self._waiting -= 1
                 self._on_row(number, row, right)
@@ -92,21 +131,22 @@ class Decoder:
         have = tuple(n for n, f in enumerate(members) if f in parity or (n < k and f not in make))
         want = tuple(n for n, f in enumerate(erasure_set.data) if f in make)
         length = layout.length(parity[0], row)
-        made = [memoryview(bytearray(length)) for _ in want]
+        made = self._buffers("made", len(want), length)
         strip = min(length, max(16 << 10, min(_MOST_STRIP, _ROW_STRIPS // k & ~0xFFF)))
-        inputs = [memoryview(bytearray(strip)) for _ in have]
+        inputs = self._buffers("inputs", len(have), strip)
+        kept = [self._kept.get((members[n], row)) for n in have]
         lengths = [layout.length(members[n], row) for n in have]
         hashers = [new_hasher() for _ in want]
         sizes = [layout.length(members[n], row) for n in want]
         for start in range(0, length, strip):
             stop = min(start + strip, length)
-            views = [view[: stop - start] for view in inputs]
-            for n, own, view in zip(have, lengths, views, strict=True):
-                count = max(0, min(own - start, len(view)))
-                if count:
-                    offset = layout.offset(members[n], row) + start
-                    self._destination.read(offset, view[:count])
-                view[count:] = bytes(len(view) - count)
+            views = [
+                here[start:stop] if here is not None else view[: stop - start]
+                for here, view in zip(kept, inputs, strict=True)
+            ]
+            for n, here, own, view in zip(have, kept, lengths, views, strict=True):
+                if here is None:
+                    self._read(members[n], row, own, start, view)
             out = [buffer[start:stop] for buffer in made]
             codec.decode(have, views, want, out)
             for hasher, size, view in zip(hashers, sizes, out, strict=True):
@@ -121,3 +161,11 @@ class Decoder:
                 layout.number(fragment, row), layout.offset(fragment, row), buffer[:size], digest
             )
         return right
+
+    def _read(self, fragment: int, row: int, length: int, start: int, view: memoryview) -> None:
+        """Fill ``view`` with a strip of a piece in place, and zeros behind its end."""
+        count = max(0, min(length - start, len(view)))
+        if count:
+            offset = self._layout.offset(fragment, row) + start
+            self._destination.read(offset, view[:count])
+        view[count:] = bytes(len(view) - count)

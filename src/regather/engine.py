@@ -379,7 +379,10 @@ class Engine:
                     return PieceCorrupt(start.request, piece)
                 number = self._layout.number(start.fragment, piece)
                 offset = self._layout.offset(start.fragment, piece)
-                self._destination.place(number, offset, view, digest)
+                if self._layout.is_data(start.fragment) or not self._decoder.keep(
+                    start.fragment, piece, view
+                ):
+                    self._destination.place(number, offset, view, digest)
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
                         tally.useful += length
