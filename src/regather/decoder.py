@@ -13,11 +13,14 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from regather.digest import new_hasher
-from regather.erasure import Codec, make_codec
 from regather.model import Layout
 from regather.store import Destination
+
+if TYPE_CHECKING:
+    from regather.erasure import Codec
 
 _ROW_STRIPS = 2 << 20
 _MOST_STRIP = 256 << 10
@@ -25,6 +28,13 @@ _MOST_THREADS = 4
 _KEPT_BYTES = 32 << 20
 """Most parity that waits in memory. A killed client has to fetch it again."""
 _OnRow = Callable[[int, int, bool], None]
+
+
+@functools.cache
+def _codec(k: int, m: int) -> Codec:
+    from regather.erasure import make_codec  # most downloads never need it
+
+    return make_codec(k, m)
 
 
 class Decoder:
@@ -48,7 +58,6 @@ class Decoder:
         self._waiting = 0
         self._lock = threading.Lock()
         self._stopping = False
-        self._codec = functools.cache(make_codec)
         self._kept: dict[tuple[int, int], memoryview] = {}
         self._room = _KEPT_BYTES // max(layout.largest_piece, 1)
         self._free: list[memoryview] = []
@@ -126,7 +135,7 @@ class Decoder:
         layout = self._layout
         erasure_set = layout.sets[number]
         k = len(erasure_set.data)
-        codec: Codec = self._codec(k, len(erasure_set.parity))
+        codec = _codec(k, len(erasure_set.parity))
         members = (*erasure_set.data, *erasure_set.parity)
         have = tuple(n for n, f in enumerate(members) if f in parity or (n < k and f not in make))
         want = tuple(n for n, f in enumerate(erasure_set.data) if f in make)
