@@ -87,7 +87,7 @@ class Decoder:
                     self._free.append(memoryview(view.obj))
 
     def _buffers(self, purpose: str, count: int, size: int) -> list[memoryview]:
-        """This thread's buffers, made once: new memory costs as much as the decoding."""
+        """The buffers of this thread, made once: new memory costs as much as the decoding."""
         have: list[memoryview] = getattr(self._own, purpose, [])
         if len(have) < count or (have and len(have[0]) < size):
             have = [memoryview(bytearray(size)) for _ in range(max(count, len(have)))]
