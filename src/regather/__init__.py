@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from regather.generator import generate
     from regather.manifest import Manifest
     from regather.splitter import split
-    from regather.upkeep import CheckReport, RepairReport, check
+    from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
     "regather.client": (
@@ -66,7 +66,7 @@ _HOMES = {
     "regather.generator": ("generate",),
     "regather.manifest": ("Manifest",),
     "regather.splitter": ("split",),
-    "regather.upkeep": ("CheckReport", "RepairReport", "check"),
+    "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -93,6 +93,7 @@ __all__ = [
     "check",
     "download",
     "generate",
+    "repair",
     "split",
 ]
 

@@ -1,13 +1,12 @@
-"""``regather check``: is every fragment where it should be, and unharmed?"""
+"""``regather check``: whether every fragment is where it should be, and unharmed."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import signal
-import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regather.cli.options import add_output, add_tokens, number, share, tokens_of, whole
 from regather.cli.progress import bytes_progress
@@ -104,15 +103,10 @@ def run(args: argparse.Namespace) -> int:
             on_progress=progress,
         )
     if args.json:
-        print(json.dumps(as_json(report)))
+        print(json.dumps(asdict(report)))
     elif not args.quiet:
         print(describe(report))
     return _EXIT[report.status]
-
-
-def as_json(report: CheckReport) -> dict[str, Any]:
-    """The report as one document; pieces and rows count from 0."""
-    return asdict(report)
 
 
 def describe(report: CheckReport) -> str:
@@ -178,9 +172,3 @@ def numbers(values: tuple[int, ...], *, most: int = _MOST_NUMBERS) -> str:
     shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:most])
     more = len(values) - sum(b - a + 1 for a, b in runs[:most])
     return f"{shown} and {more} more" if more else shown
-
-
-def warn_lines(lines: tuple[str, ...]) -> None:
-    """Write to standard error, a line each."""
-    for line in lines:
-        print(f"regather: {line}", file=sys.stderr)

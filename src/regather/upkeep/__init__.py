@@ -4,14 +4,18 @@ sources            what a manifest names, and what each source should hold
 access             one source: asked, read and written with patience; threads
 report             what is found and told
 judge, survival    pure: from findings on copies to a verdict on sets and file
-check              asks and reads
+inspection         asks and reads: check()
+wants              what is to be restored, at which source
+rows, staging      pieces out of good copies, or decoded; rebuilt fragments on their way
+restoration        what must be restored, and where: repair()
+announcing         the manifest, where sources changed
 
 Memory: one buffer a source when checking, one row when repairing, whatever the size of the file.
 """
 
 from __future__ import annotations
 
-from regather.upkeep.check import check
+from regather.upkeep.inspection import check
 from regather.upkeep.report import (
     CheckReport,
     Finding,
@@ -22,6 +26,7 @@ from regather.upkeep.report import (
     State,
     Unwritten,
 )
+from regather.upkeep.restoration import repair
 
 __all__ = [
     "CheckReport",
@@ -33,4 +38,5 @@ __all__ = [
     "State",
     "Unwritten",
     "check",
+    "repair",
 ]
