@@ -46,8 +46,9 @@ def announce(
     """Write the manifest where it has to change or is missing.
 
     ``moves`` maps (old source, position) to the new source; ``dropped`` are sources to leave out;
-    ``gone`` those out of reach; at those of ``restored`` it is written where there is none. Sources that take no writes keep
-    theirs. Raises ManifestError or VerificationError where it was changed by others meanwhile.
+    ``gone`` those out of reach; at those of ``restored`` it is written where there is none.
+    Sources that take no writes keep theirs. Raises ManifestError or VerificationError where
+    it was changed by others meanwhile.
     """
     notes: list[str] = []
     telling = _telling(subject, moves, notes)
