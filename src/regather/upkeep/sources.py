@@ -99,7 +99,10 @@ def expected_of(
                 held[place].add(position)
         if not all(found <= would for found, would in zip(present, held, strict=True)):
             continue
-        # All on every source would explain anything; it needs a witness.
+        # Many replicas would explain nearly anything, so most of them must be there, and where
+        # each source should hold all, one that does.
+        if replicas > 1 and 2 * sum(map(len, present)) <= sum(map(len, held)):
+            continue
         if replicas == count > 1 and len(layout.fragments) not in map(len, present):
             continue
         return [frozenset(h) for h in held]
