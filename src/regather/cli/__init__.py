@@ -19,7 +19,7 @@ from regather.errors import RegatherError
 COMMANDS = ("generate", "split", "serve", "get", "cluster", "demo", "info", "check", "repair")
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
-  3 verification or trust failed   4 not enough sources   5 degraded (check: all can be had yet)
+  3 verification or trust failed   4 not enough sources   5 degraded (check only)
   130 interrupted, the same command resumes
 """
 

@@ -63,8 +63,10 @@ def announce(
             index = {p: f.index for p, f in enumerate(subject.layout.fragments)}
             by_index = {(url, index[p]): to for (url, p), to in telling.items()}
             sources = [s for s in without(manifest.sources, by_index) if s.url not in dropped]
-            manifest = replace(manifest, sources=tuple(sources))
-            if not is_url(subject.where):
+            new = replace(manifest, sources=tuple(sources))
+            changed = new != manifest
+            manifest = new
+            if changed and not is_url(subject.where):
                 try:
                     _write(Path(subject.where), manifest.to_bytes())
                     written.append(subject.where)

@@ -84,7 +84,7 @@ def repair(
         unwritten=unwritten,
         lost=lost,
         manifests=announcement.written,
-        notes=announcement.notes,
+        notes=(*work.notes, *announcement.notes),
         decoded=work.decoded,
         seconds=time.monotonic() - began,
     )
@@ -115,6 +115,7 @@ class _Repair:
         self._total = 0
         self.unwritten = list(wants.unwritten)
         self.restored: list[Restored] = []
+        self.notes: list[str] = []
         self.decoded = 0
         self.lost: dict[int, Lost] = {item.position: item for item in wants.before.lost}
 
@@ -192,10 +193,9 @@ class _Repair:
 
     def _settled(self, want: Want) -> bool:
         """Whether a want needs no bytes: a target has a good copy, or none takes any."""
-        for url in want.targets:
-            if (url, want.position) in self._wants.good:
-                self._note_move(want, url)
-                return True
+        if want.targets and (want.targets[0], want.position) in self._wants.good:
+            self._note_move(want, want.targets[0])
+            return True
         if all(url in self._refusing for url in want.targets):
             self._give_up(want, [self._refusing[url] for url in want.targets])
             return True
@@ -274,8 +274,12 @@ class _Repair:
             raise RequestFailed(Failure.DAMAGED, f"{url}{name}: sends other bytes than were stored")
 
     def _note_move(self, want: Want, url: str) -> None:
-        if want.home != url:
-            self._moves[(want.home, want.position)] = url
+        if want.home == url:
+            return
+        if url in (to for (_, position), to in self._moves.items() if position == want.position):
+            name = self._layout.fragments[want.position].name
+            self.notes.append(f"{name} has fewer copies now: name one more source with --to")
+        self._moves[(want.home, want.position)] = url
 
     def _give_up(self, want: Want, reasons: Sequence[str]) -> None:
         name = self._layout.fragments[want.position].name

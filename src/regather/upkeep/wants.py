@@ -36,6 +36,8 @@ class Wants:
     """(source, position) of copies without a known flaw."""
     gone: set[str] = field(default_factory=set)
     """Sources that are out of reach, for a fragment at least."""
+    _taken: set[tuple[str, int]] = field(default_factory=set)
+    """(source, position) of copies that have a purpose already."""
     _held: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def __post_init__(self) -> None:
@@ -43,6 +45,8 @@ class Wants:
         for f in findings:
             if f.state is State.OK:
                 self.good.add((f.source, f.position))
+            if f.expected and not _gone(f):
+                self._taken.add((f.source, f.position))
             if f.size is not None:
                 self._held[f.source].add(f.position)
             if _gone(f):
@@ -69,32 +73,38 @@ class Wants:
         url, position, to = finding.source, finding.position, self.subject.to
         if not _gone(finding):
             self._add(self.damaged(url, position))
-        elif url in to:
-            pass  # nothing is known to be missing there; who needs it will see
+        elif position >= 0 and finding.expected:
+            targets = tuple(u for u in self._to(position) if u != url)
+            if targets:
+                self._add(Want(position, url, targets))
+            else:
+                self.unwritten.append(Unwritten(url, finding.fragment, finding.detail))
         elif not to:
             self.unwritten.append(Unwritten(url, finding.fragment, finding.detail))
-        elif position < 0:
+        elif position < 0 and url not in to:
             self.dropped.append(url)
-        elif finding.expected:
-            self._add(Want(position, url, self._to(position)))
 
     def _add(self, want: Want) -> None:
         self.wants.append(want)
         if want.targets:
             self._held[want.targets[0]].add(want.position)
+            self._taken.add((want.targets[0], want.position))
 
     def _to(self, position: int) -> tuple[str, ...]:
         return self._by_room(position, self.subject.to)
 
     def _by_room(self, position: int, urls: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-        """Sources, those first that have the fragment or little of its set, and little at all."""
+        """Sources, those first that have a copy to spare, or little of its set, or little."""
         layout = self.subject.layout
 
-        def load(url: str) -> tuple[bool, int, int]:
+        def load(url: str) -> tuple[bool, bool, bool, int, int]:
             held = self._held[url]
             number = layout.set_of[position]
             kin = sum(layout.set_of[p] == number for p in held) if number >= 0 else 0
-            return (url, position) not in self.good, kin, len(held)
+            # One copy cannot stand for two; but an earlier repair, interrupted, may have left one.
+            copy = (url, position)
+            spare = copy in self._taken, copy not in self.good
+            return url in self.gone, *spare, kin, len(held)
 
         return tuple(sorted(urls, key=load))
 
