@@ -355,3 +355,28 @@ def test_a_replacement_that_is_away_too(tmp_path: Path, hosting: Hosting) -> Non
     assert (report.status, [u.source for u in report.unwritten]) == ("incomplete", [a.url])
     report = repair(path, to=[a.url, c.url], settings=WRITER)
     assert (report.status, [r.source for r in report.restored]) == ("healthy", [c.url])
+
+
+def test_sources_that_cannot_be_read_to_their_end(tmp_path: Path, hosting: Hosting) -> None:
+    coded = small([4 * PIECE] * 4, parity=2)
+    coded.write(tmp_path, SIX)
+    (tmp_path / "server1" / coded.names[0]).unlink()
+    folders = [str(tmp_path / f"server{n}") for n in (1, 4, 5, 6)]
+
+    def with_faults(*faults: str) -> dict[str, list[int]]:
+        servers = [
+            hosting.serve(tmp_path / f"server{n}", faults=[fault], seed=n)
+            for n, fault in enumerate(faults, 2)
+        ]
+        return {s.url: [n] for n, s in enumerate(servers, 2)}
+
+    held = with_faults("reset", "error:503")
+    path = coded.at(held).write(tmp_path, {})
+    report = repair(path, servers=folders, quick=True, settings=WRITER)
+    assert report.status == "lost"
+    assert {u.source for u in report.unwritten} == set(held)
+    path = coded.at(with_faults("truncate@0.4", "error:503@0.4")).write(tmp_path, {})
+    report = repair(path, servers=folders, quick=True, settings=Settings(retries=8))
+    # Nothing says where it belongs, and folders take it.
+    assert (report.status, [r.fragment for r in report.restored]) == ("healthy", coded.names[:1])
+    assert coded.wrong(tmp_path) == []

@@ -135,6 +135,11 @@ class _Repair:
                 self._patience.end()
                 raise
 
+        if self.lost:  # these may be the reason
+            for (url, position), why in self._copies.failures.items():
+                name = self._layout.fragments[position].name
+                self.unwritten.append(Unwritten(url, name, f"could not be read: {why}"))
+
     def announce(self) -> Announcement:
         """Bring the manifest up to date, everywhere."""
         return announce(

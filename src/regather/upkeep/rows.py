@@ -51,6 +51,9 @@ class Copies:
         self._options = options
         self._patience = patience
         self._copies: dict[int, list[_Copy]] = defaultdict(list)
+        self._gone: set[str] = set()
+        self.failures: dict[tuple[str, int], str] = {}
+        """Why copies, by (source, position), could not be read to the end."""
         for f in findings:
             if f.size is None:
                 continue
@@ -65,7 +68,7 @@ class Copies:
         layout = self._layout
         start, stop = layout.span(position, piece, piece + 1)
         for copy in self._copies.get(position, ()):
-            if not copy.usable or piece in copy.bad or stop > copy.size:
+            if not copy.usable or copy.url in self._gone or piece in copy.bad or stop > copy.size:
                 continue
             if copy.reader is None:
                 name = layout.fragments[position].name
@@ -78,6 +81,9 @@ class Copies:
                 if failed.failure is Failure.ABORTED:
                     raise
                 copy.usable = False
+                self.failures[copy.url, position] = failed.what
+                if failed.failure in (Failure.UNREACHABLE, Failure.TIMEOUT):
+                    self._gone.add(copy.url)  # not to be waited for again
                 continue
             copy.last = piece
             if piece_hash(into) == layout.hash_of(position, piece):
