@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from regather.generator import generate
     from regather.manifest import Manifest
     from regather.splitter import split
+    from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
     "regather.client": (
@@ -65,10 +66,12 @@ _HOMES = {
     "regather.generator": ("generate",),
     "regather.manifest": ("Manifest",),
     "regather.splitter": ("split",),
+    "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CheckReport",
     "DestinationExistsError",
     "DownloadReport",
     "InterruptedDownload",
@@ -77,6 +80,7 @@ __all__ = [
     "NotEnoughSourcesError",
     "Progress",
     "RegatherError",
+    "RepairReport",
     "Settings",
     "SourceProgress",
     "SourceReport",
@@ -86,8 +90,10 @@ __all__ = [
     "VerificationError",
     "__version__",
     "adownload",
+    "check",
     "download",
     "generate",
+    "repair",
     "split",
 ]
 

@@ -39,6 +39,17 @@ def whole(low: int) -> Callable[[str], float]:
     return number(low, int)
 
 
+def share(text: str) -> float:
+    """An argument type for shares: more than 0 and up to 1, or ``10%``."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a share: {text!r}") from None
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must be more than 0, at most 1 or 100%: {text}")
+    return value
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
     """The options on what is told: --json and --quiet."""
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")

@@ -116,6 +116,23 @@ def resolve_manifest(
             help="do not use it, or ask its publisher for the right digest",
         )
     layout = manifest.layout
+    sources = sources_of(source, manifest, folder, servers)
+    if not sources:
+        raise NotEnoughSourcesError(
+            f"{source}: names no server, and its folder holds no fragments",
+            help="say where the fragments are: --server URL, once for each",
+        )
+    return Target(manifest.name, layout, sources, bytes.fromhex(identity), identity)
+
+
+def sources_of(
+    source: str, manifest: Manifest, folder: str, servers: Sequence[str]
+) -> tuple[Source, ...]:
+    """Where the fragments of a manifest may be, fragments counted by position.
+
+    ``source`` is its path or URL, ``folder`` the base of its folder. See resolve_manifest.
+    """
+    layout = manifest.layout
     sources = {s.url: _by_position(s, layout) for s in manifest.sources}
     for base in bases:
         sources.setdefault(base, Source(base))
@@ -128,12 +145,7 @@ def resolve_manifest(
     elif not sources:
         for path in local_folders(folder, layout):
             sources.setdefault(path, Source(path))
-    if not sources:
-        raise NotEnoughSourcesError(
-            f"{source}: names no server, and its folder holds no fragments",
-            help="say where the fragments are: --server URL, once for each",
-        )
-    return Target(manifest.name, layout, tuple(sources.values()), bytes.fromhex(identity), identity)
+    return tuple(sources.values())
 
 
 def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:

@@ -108,7 +108,7 @@ def download(
         raise UsageError(
             "servers and a digest need a manifest", help="plain fragments have nothing to check by"
         )
-    options = _http_options(settings)
+    options = http_options(settings)
     if dest is not None and not Path(dest).is_dir():
         check_destination(Path(dest), force=force)
     retries = settings.retries
@@ -183,7 +183,8 @@ async def adownload(
         raise
 
 
-def _http_options(settings: Settings) -> HttpOptions:
+def http_options(settings: Settings) -> HttpOptions:
+    """How to reach servers with these settings. Raises UsageError."""
     options = HttpOptions(
         settings.connect_timeout,
         settings.timeout,

@@ -1,0 +1,174 @@
+"""``regather check``: whether every fragment is where it should be, and unharmed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from regather.cli.options import add_output, add_tokens, number, share, tokens_of, whole
+from regather.cli.progress import bytes_progress
+from regather.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from regather.client import Settings
+    from regather.upkeep import CheckReport, Finding, Lost, SetHealth
+
+SUMMARY = "Ask all sources whether every fragment is there, of the right size, and unharmed."
+EXAMPLES = (
+    "regather check https://a.example/d/disk.img.regather.json",
+    "regather check hosted/large_file.txt.regather.json --read-data",
+    "regather check hosted/large_file.txt.regather.json --read-data 5% --seed 1",
+)
+_EXIT = {"healthy": 0, "degraded": 5, "lost": 4}
+_MOST_LINES = 200
+_MOST_NUMBERS = 8
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    add_sources(parser)
+    parser.add_argument(
+        "--read-data",
+        type=share,
+        nargs="?",
+        const=1.0,
+        default=0.0,
+        metavar="SHARE",
+        help="read and hash every byte, or a random share of the pieces (0.1 or 10%%)",
+    )
+    parser.add_argument(
+        "--seed", type=whole(0), metavar="N", help="choose the same pieces as an earlier check"
+    )
+    add_tuning(parser)
+    add_output(parser)
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """The option --server, which repair has too."""
+    parser.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a source of fragments: URL, HOST:PORT or folder; repeat for more. Without any, and "
+        "none in the manifest, the folder beside a local manifest is looked at",
+    )
+
+
+def add_tuning(parser: argparse.ArgumentParser) -> None:
+    """How to reach servers; see settings_of."""
+    tuning = parser.add_argument_group("tuning")
+    tuning.add_argument(
+        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
+    )
+    tuning.add_argument(
+        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
+    )
+    tuning.add_argument(
+        "--retries", type=whole(0), default=2, help="failures in a row to bear from a source (2)"
+    )
+    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
+    add_tokens(tuning)
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """What add_tuning has read. Raises UsageError."""
+    from regather.client import Settings
+
+    return Settings(
+        timeout=args.timeout,
+        connect_timeout=args.connect_timeout,
+        retries=args.retries,
+        cacert=args.cacert,
+        tokens=tokens_of(args.token),
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check."""
+    from regather.upkeep import check
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with bytes_progress("checking", quiet=args.quiet or args.json) as progress:
+        report = check(
+            args.manifest,
+            servers=args.server,
+            read_data=args.read_data,
+            seed=args.seed,
+            settings=settings_of(args),
+            on_progress=progress,
+        )
+    if args.json:
+        print(json.dumps(asdict(report)))
+    elif not args.quiet:
+        print(describe(report))
+    return _EXIT[report.status]
+
+
+def describe(report: CheckReport) -> str:
+    """The report for people: a line a copy, a line a set, the verdict last."""
+    findings = report.findings
+    if len(findings) > _MOST_LINES:
+        findings = tuple(f for f in findings if f.state != "ok")
+    rows = [(f.source, f.fragment or "(anything)", _state(f)) for f in findings]
+    wide = [max((len(row[i]) for row in rows), default=0) for i in range(2)]
+    lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}" for a, b, c in rows]
+    if fine := len(report.findings) - len(findings):
+        lines.append(f"and {fine} more that are ok")
+    lines += [f"{name}: no source has a good copy" for name in report.nowhere]
+    lines += [_set(health) for health in report.sets]
+    lines += lost_lines(report.lost)
+    if report.share:
+        what = "every piece was" if report.share == 1 else f"{report.share:.4g} of the pieces were"
+        seed = "" if report.share == 1 else f", --seed {report.seed}"
+        read = f"{what} read ({format_size(report.read)}{seed})"
+    else:
+        read = "presence and sizes only, no data was read (--read-data)"
+    lines.append(f"{report.name}: {report.status}; {read}, {format_duration(report.seconds)}")
+    return "\n".join(lines)
+
+
+def _state(finding: Finding) -> str:
+    text = str(finding.state)
+    if finding.state == "corrupt":
+        plural = "piece" if len(finding.bad) == 1 else "pieces"
+        text += f" {plural} {numbers(finding.bad)}"
+    if finding.detail:
+        text += f" ({finding.detail})"
+    return text
+
+
+def _set(health: SetHealth) -> str:
+    if health.number:
+        who = f"set {health.number}: {health.complete} of {health.data} + {health.parity} fragments"
+    else:
+        who = f"without parity: {health.complete} of {health.data} fragments"
+    if not health.recoverable:
+        return f"{who} good; NOT recoverable"
+    least = "" if health.exact else "at least "
+    return (
+        f"{who} good; survives {least}{health.survives_fragments} more lost copies, "
+        f"{least}{health.survives_sources} more lost sources"
+    )
+
+
+def lost_lines(lost: tuple[Lost, ...]) -> list[str]:
+    """A line for each fragment with pieces that are lost."""
+    return [f"{item.fragment}: LOST, rows {numbers(item.rows, most=10**9)}" for item in lost]
+
+
+def numbers(values: tuple[int, ...], *, most: int = _MOST_NUMBERS) -> str:
+    """Rising numbers as people write them: ``0-3, 7``; at most so many runs."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and runs[-1][1] == value - 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:most])
+    more = len(values) - sum(b - a + 1 for a, b in runs[:most])
+    return f"{shown} and {more} more" if more else shown

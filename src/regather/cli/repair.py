@@ -1,0 +1,120 @@
+"""``regather repair``: re-create what is missing or corrupt."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regather.cli.check import add_sources, add_tuning, lost_lines, settings_of
+from regather.cli.options import add_output
+from regather.cli.progress import OnBytes, bytes_progress
+from regather.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from regather.upkeep import RepairReport
+    from regather.upkeep.restoration import OnPhase
+
+SUMMARY = "Re-create fragments that are missing or corrupt, and store them where they belong."
+EXAMPLES = (
+    "regather repair hosted/large_file.txt.regather.json",
+    "regather repair https://a.example/d/disk.img.regather.json --token a.example=token.txt",
+    "regather repair disk.img.regather.json --to https://new.example/d --token new.example=t.txt",
+)
+_EXIT = {"healthy": 0, "incomplete": 1, "lost": 4}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    add_sources(parser)
+    parser.add_argument(
+        "--to",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="a source (URL, HOST:PORT or folder) that takes what cannot return to its own, "
+        "because that is gone or takes no writes; repeat for more",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="believe copies of the right size, instead of reading every byte before",
+    )
+    parser.add_argument(
+        "--temp",
+        type=Path,
+        metavar="FOLDER",
+        help="where fragments are rebuilt, with room for one at least (default: the system's)",
+    )
+    add_tuning(parser)
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Repair."""
+    from regather.upkeep import repair
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _phases(quiet=args.quiet or args.json) as progress:
+        report = repair(
+            args.manifest,
+            servers=args.server,
+            to=args.to,
+            quick=args.quick,
+            temp=args.temp,
+            settings=settings_of(args),
+            on_progress=progress,
+        )
+    if args.json:
+        print(json.dumps(asdict(report)))
+    elif not args.quiet:
+        print(describe(report))
+    return _EXIT[report.status]
+
+
+@contextlib.contextmanager
+def _phases(*, quiet: bool) -> Iterator[OnPhase | None]:
+    """A progress bar for one phase after the other."""
+    if quiet:
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        shown = ""
+        bar: OnBytes | None = None
+
+        def show(phase: str, done: int, total: int) -> None:
+            nonlocal shown, bar
+            if phase != shown:
+                stack.close()
+                shown, bar = phase, stack.enter_context(bytes_progress(phase, quiet=False))
+            if bar is not None:
+                bar(done, total)
+
+        yield show
+
+
+def describe(report: RepairReport) -> str:
+    """The report for people: a line a fragment, the verdict last."""
+    lines = []
+    for item in report.restored:
+        moved = f" instead of {item.moved_from}" if item.moved_from else ""
+        lines.append(f"{item.fragment}: restored at {item.source}{moved}")
+    lines += [f"manifest written: {where}" for where in report.manifests]
+    lines += [f"note: {note}" for note in report.notes]
+    for gap in report.unwritten:
+        lines.append(f"{gap.name or 'anything'} at {gap.source}: NOT repaired ({gap.detail})")
+    lines += lost_lines(report.lost)
+    size = sum(item.size for item in report.restored)
+    done = f"{len(report.restored)} fragments restored, {format_size(size)}"
+    if report.decoded:
+        done += f", {report.decoded} pieces decoded"
+    more = "; the same command goes on" if report.status == "incomplete" else ""
+    took = format_duration(report.seconds)
+    lines.append(f"{report.before.name}: {report.status}; {done}, {took}{more}")
+    return "\n".join(lines)

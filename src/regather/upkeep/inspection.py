@@ -1,0 +1,248 @@
+"""Ask every source for every fragment that it should hold, and judge what comes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from regather.client import Settings
+from regather.client.run import http_options
+from regather.digest import new_hasher
+from regather.errors import UsageError
+from regather.model import Layout, Source
+from regather.transport import Failure, HttpOptions, RequestFailed
+from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
+from regather.upkeep.judge import judge
+from regather.upkeep.report import CheckReport, Finding, State
+from regather.upkeep.sources import Subject, expected_of, open_subject
+
+__all__ = ["OnBytes", "check", "examine"]
+
+OnBytes = Callable[[int, int], None]
+"""Called with bytes done and in all, in the thread of the caller."""
+_BUFFER = 256 << 10
+
+
+def check(
+    manifest: str | Path,
+    *,
+    servers: Sequence[str] = (),
+    read_data: float = 0.0,
+    seed: int | None = None,
+    settings: Settings | None = None,
+    on_progress: OnBytes | None = None,
+) -> CheckReport:
+    """Find out whether every fragment is where it should be, and what may still fail.
+
+    ``manifest`` is a path or URL, ``servers`` are further sources as for ``download``.
+    ``read_data`` is the share of the pieces, chosen at random, that are read and hashed: 0 asks
+    for presence and sizes only, 1 reads every byte. ``seed`` repeats the choice of an earlier
+    report. Of ``settings`` those on servers count (time-outs, retries, cacert, tokens).
+
+    Nothing is changed anywhere. Raises UsageError, ManifestError, TransportError (the manifest
+    cannot be had) or NotEnoughSourcesError (no source is named).
+    """
+    settings = settings or Settings(retries=2)
+    options = http_options(settings)
+    subject = open_subject(manifest, servers, (), options)
+    return examine(subject, options, settings.retries, read_data, seed, on_progress)
+
+
+def examine(
+    subject: Subject,
+    options: HttpOptions,
+    retries: int,
+    share: float,
+    seed: int | None,
+    on_progress: OnBytes | None,
+) -> CheckReport:
+    """See check()."""
+    if not 0 <= share <= 1:
+        raise UsageError(f"read_data is a share from 0 to 1, not {share}")
+    began = time.monotonic()
+    if seed is None:
+        seed = random.SystemRandom().randrange(1 << 32)
+    layout, sources = subject.layout, subject.sources
+    patience = Patience(retries)
+    asked: list[list[Finding]] = [[] for _ in sources]
+
+    def ask(number: int) -> None:
+        asked[number] = _ask(layout, sources[number], options, patience)
+
+    crew(len(sources), ask, patience, lambda: None, "check")
+    findings = _expected(subject, asked)
+    progress = _Progress(layout, findings, share)
+    if share:
+        own = [[i for i, f in enumerate(findings) if f.source == s.url] for s in sources]
+
+        def read(number: int) -> None:
+            for i in own[number]:
+                findings[i] = _read(
+                    layout, findings[i], options, patience, share, seed, progress.add
+                )
+
+        def tick() -> None:
+            if on_progress is not None:
+                on_progress(progress.done, progress.total)
+
+        crew(len(sources), read, patience, tick, "check")
+        tick()
+    verdict = judge(layout, findings)
+    return CheckReport(
+        name=subject.manifest.name,
+        size=layout.size,
+        digest=subject.manifest.digest,
+        status=verdict.status,
+        share=share,
+        seed=seed,
+        sources=tuple(s.url for s in sources),
+        findings=tuple(findings),
+        nowhere=tuple(layout.fragments[p].name for p in verdict.nowhere),
+        sets=verdict.sets,
+        lost=verdict.lost,
+        read=progress.done,
+        seconds=time.monotonic() - began,
+    )
+
+
+class _Progress:
+    def __init__(self, layout: Layout, findings: Sequence[Finding], share: float) -> None:
+        sizes = (layout.fragments[f.position].size for f in findings if f.size is not None)
+        self.total = math.ceil(sum(sizes) * share)
+        self.done = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.done += count
+
+
+def _ask(layout: Layout, source: Source, options: HttpOptions, patience: Patience) -> list[Finding]:
+    """Presence and sizes at one source; asks no more once it turned out to be out of reach."""
+    everything = range(len(layout.fragments))
+    wanted = everything if source.fragments is None else sorted(source.fragments)
+    findings: list[Finding] = []
+    gone = ""
+    desk = Desk(source.url, options, patience)
+    try:
+        for position in wanted:
+            fragment = layout.fragments[position]
+            finding = Finding(source.url, fragment.name, position, State.UNREACHABLE, True)
+            if not gone:
+                try:
+                    found = desk.stat(fragment.name)
+                except RequestFailed as failed:
+                    if failed.failure is Failure.ABORTED:
+                        raise
+                    finding = replace(finding, state=state_of(failed), detail=failed.what)
+                    if failed.failure in (Failure.UNREACHABLE, Failure.TIMEOUT):
+                        gone = failed.what
+                else:
+                    finding = _sized(layout, finding, None if found is None else found.size)
+            else:
+                finding = replace(finding, detail=gone)
+            findings.append(finding)
+    finally:
+        desk.close()
+    return findings
+
+
+def _sized(layout: Layout, finding: Finding, size: int | None) -> Finding:
+    wanted = layout.fragments[finding.position].size
+    if size is None:
+        return replace(finding, state=State.MISSING)
+    if size == wanted:
+        return replace(finding, state=State.OK, size=size)
+    return replace(
+        finding,
+        state=State.WRONG_SIZE,
+        size=size,
+        bad=tuple(range(layout.pieces_of(finding.position))),
+        detail=f"has {size} bytes, must have {wanted}",
+    )
+
+
+def _expected(subject: Subject, asked: Sequence[list[Finding]]) -> list[Finding]:
+    """What was found, without what is not there and was not expected to be."""
+    settled = [s for s in subject.sources if s.url not in subject.to or s.fragments is not None]
+    present = [
+        frozenset(f.position for f in found if f.size is not None)
+        for s, found in zip(subject.sources, asked, strict=True)
+        if s in settled
+    ]
+    inferred = expected_of(subject.layout, settled, present)
+    expected = {s.url: e for s, e in zip(settled, inferred, strict=True)}
+    findings: list[Finding] = []
+    for source, found in zip(subject.sources, asked, strict=True):
+        should = expected.get(source.url)
+        if should is None and found and all(f.state.out_of_reach for f in found):
+            first = found[0]
+            findings.append(replace(first, fragment="", position=-1, expected=False))
+            continue
+        for finding in found:
+            wanted = should is not None and finding.position in should
+            if wanted or finding.size is not None:
+                findings.append(replace(finding, expected=wanted))
+            elif finding.state is not State.MISSING:
+                findings.append(replace(finding, expected=False))
+    return findings
+
+
+def _read(
+    layout: Layout,
+    finding: Finding,
+    options: HttpOptions,
+    patience: Patience,
+    share: float,
+    seed: int,
+    add: Callable[[int], None],
+) -> Finding:
+    """Read pieces of a copy that is there and hash them."""
+    if finding.size is None or not layout.pieces_of(finding.position):
+        return finding
+    position, size = finding.position, finding.size
+    there = [
+        p for p in range(layout.pieces_of(position)) if layout.span(position, p, p + 1)[1] <= size
+    ]
+    if share < 1:
+        # The same whichever thread comes first.
+        rng = random.Random(f"{seed}/{finding.source}/{finding.fragment}")
+        there = sorted(rng.sample(there, math.ceil(len(there) * share)))
+    bad = set(finding.bad)
+    read = 0
+    buffer = memoryview(bytearray(min(_BUFFER, layout.piece_size)))
+    reader = CopyReader(finding.source, finding.fragment, size, options, patience)
+    try:
+        for _, run in itertools.groupby(enumerate(there), lambda pair: pair[1] - pair[0]):
+            pieces = [piece for _, piece in run]
+            until = layout.span(position, pieces[-1], pieces[-1] + 1)[1]
+            for piece in pieces:
+                hasher = new_hasher()
+                at, stop = layout.span(position, piece, piece + 1)
+                while at < stop:
+                    into = buffer[: min(len(buffer), stop - at)]
+                    reader.read(at, into, until)
+                    hasher.update(into)
+                    at += len(into)
+                    add(len(into))
+                read += 1
+                if hasher.digest() == layout.hash_of(position, piece):
+                    bad.discard(piece)
+                else:
+                    bad.add(piece)
+    except RequestFailed as failed:
+        if failed.failure is Failure.ABORTED:
+            raise
+        return replace(finding, state=state_of(failed), read=read, detail=failed.what)
+    finally:
+        reader.close()
+    state = finding.state
+    if state is State.OK and bad:
+        state = State.CORRUPT
+    return replace(finding, state=state, bad=tuple(sorted(bad)), read=read)

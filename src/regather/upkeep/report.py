@@ -1,0 +1,154 @@
+"""What check and repair tell: states of copies, of erasure sets, of the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+__all__ = [
+    "CheckReport",
+    "Finding",
+    "Lost",
+    "RepairReport",
+    "Restored",
+    "SetHealth",
+    "State",
+    "Unwritten",
+]
+
+Status = Literal["healthy", "degraded", "lost"]
+
+
+class State(StrEnum):
+    """How a fragment is at a source."""
+
+    OK = "ok"
+    MISSING = "missing"
+    WRONG_SIZE = "wrong size"
+    CORRUPT = "corrupt"
+    UNREACHABLE = "unreachable"
+    REFUSED = "not allowed"
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether nothing is known of the fragment, since its source does not give it."""
+        return self in (State.UNREACHABLE, State.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fragment at one source: it should be there, or it is."""
+
+    source: str
+    """The base URL or folder."""
+    fragment: str
+    """Its name; empty where a source of unknown content could not be asked for anything."""
+    position: int
+    """Of the fragment in the layout, from 0; -1 where ``fragment`` is empty."""
+    state: State
+    expected: bool
+    """Whether the source is known to hold it; else it was found there."""
+    size: int | None = None
+    """Bytes that it has there; None where that is not known."""
+    bad: tuple[int, ...] = ()
+    """Pieces, from 0, that are not good there, where the fragment is there at all."""
+    read: int = 0
+    """Pieces that were read and hashed."""
+    detail: str = ""
+    """What a person needs to know besides, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Pieces of a fragment that no source has and that cannot be decoded."""
+
+    fragment: str
+    position: int
+    rows: tuple[int, ...]
+    """The numbers, from 0, of the pieces; also those of their rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetHealth:
+    """An erasure set, or all fragments that are in none."""
+
+    number: int
+    """As in the manifest; 0 for the fragments without parity."""
+    data: int
+    parity: int
+    complete: int
+    """Its fragments of which a source has a copy without any known flaw."""
+    recoverable: bool
+    """Whether every row can be had or decoded."""
+    survives_fragments: int
+    """Stored copies, whichever, that may be lost besides; -1 where not recoverable."""
+    survives_sources: int
+    """Sources, whichever, that may be lost besides; -1 where not recoverable."""
+    exact: bool
+    """Whether one more can be too many; else the numbers are a safe lower bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found. Sizes in bytes, times in seconds."""
+
+    name: str
+    size: int
+    digest: str
+    status: Status
+    """healthy; degraded: all data can be had, yet something is missing or corrupt; lost: some
+    piece can neither be had nor decoded now."""
+    share: float
+    """Of the pieces that were to be read, from 0 (sizes only) to 1."""
+    seed: int
+    """What makes the same choice of pieces again."""
+    sources: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    nowhere: tuple[str, ...]
+    """Fragments of which no source has a good copy."""
+    sets: tuple[SetHealth, ...]
+    lost: tuple[Lost, ...]
+    read: int
+    """Bytes that were read and hashed."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """Something that could not be restored or written where it belongs."""
+
+    source: str
+    name: str
+    """Of the fragment or the manifest; empty for all that a source of unknown content had."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A fragment that was written, and verified, at a source."""
+
+    source: str
+    fragment: str
+    size: int
+    moved_from: str
+    """The source that it was to stand on before; empty where that is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair did. Sizes in bytes, times in seconds."""
+
+    status: Literal["healthy", "incomplete", "lost"]
+    """incomplete: some source could not be read or written, the same call goes on."""
+    before: CheckReport
+    restored: tuple[Restored, ...]
+    unwritten: tuple[Unwritten, ...]
+    lost: tuple[Lost, ...]
+    manifests: tuple[str, ...]
+    """Where the manifest was written."""
+    notes: tuple[str, ...]
+    """What the caller should know besides."""
+    decoded: int
+    """Pieces that were computed."""
+    seconds: float

@@ -1,0 +1,302 @@
+"""Re-create what is missing or corrupt: rebuild, store, verify, and tell the manifest last.
+
+A fragment is rebuilt row by row into a temporary file, since whoever stores it wants its hash
+first. It gets its name at a source only when it is there whole, so this may end at any moment, and
+run twice at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from regather.client import Settings
+from regather.client.run import http_options
+from regather.digest import new_hasher
+from regather.transport import Failure, HttpOptions, RequestFailed, is_url
+from regather.upkeep.access import CopyReader, Desk, Patience
+from regather.upkeep.announcing import Announcement, announce
+from regather.upkeep.inspection import examine
+from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
+from regather.upkeep.rows import Copies, RowMaker
+from regather.upkeep.sources import Subject, open_subject
+from regather.upkeep.staging import Staged, has_room, scratch
+from regather.upkeep.wants import Want, Wants
+
+__all__ = ["OnPhase", "repair"]
+
+OnPhase = Callable[[str, int, int], None]
+"""Called with a phase (``checking``, ``repairing``), bytes done and in all."""
+_READERS = 8
+_BUFFER = 256 << 10
+
+
+def repair(
+    manifest: str | Path,
+    *,
+    servers: Sequence[str] = (),
+    to: Sequence[str] = (),
+    quick: bool = False,
+    temp: str | Path | None = None,
+    settings: Settings | None = None,
+    on_progress: OnPhase | None = None,
+) -> RepairReport:
+    """Restore every fragment that is missing or corrupt, and verify it where it was stored.
+
+    ``manifest`` is a path or URL, ``servers`` are further sources as for ``download``. Every copy
+    is read and hashed before; ``quick`` believes those of the right size as long as they are not
+    needed. What cannot return to its source goes to those of ``to`` (URLs or folders), and the
+    manifest is changed everywhere. ``temp`` is a folder with room for a fragment. Of ``settings``
+    those on servers count (time-outs, retries, cacert, tokens).
+
+    May be interrupted at any time and called again. Raises UsageError, ManifestError,
+    TransportError (the manifest cannot be had), NotEnoughSourcesError (no source is named) or
+    StorageError (no room in ``temp``); all else is in the report.
+    """
+    began = time.monotonic()
+    settings = settings or Settings(retries=2)
+    options = http_options(settings)
+    subject = open_subject(manifest, servers, to, options)
+    on_phase = on_progress or (lambda phase, done, total: None)
+
+    def checking(done: int, total: int) -> None:
+        on_phase("checking", done, total)
+
+    before = examine(subject, options, settings.retries, float(not quick), None, checking)
+    patience = Patience(settings.retries)
+    work = _Repair(subject, Wants(subject, before), options, patience, temp, on_phase)
+    try:
+        work.restore()
+        announcement = work.announce()
+    except BaseException:
+        patience.end()
+        raise
+    finally:
+        work.close()
+    unwritten = (*work.unwritten, *announcement.unwritten)
+    lost = tuple(work.lost[p] for p in sorted(work.lost))
+    return RepairReport(
+        status="lost" if lost else "incomplete" if unwritten else "healthy",
+        before=before,
+        restored=tuple(work.restored),
+        unwritten=unwritten,
+        lost=lost,
+        manifests=announcement.written,
+        notes=(*work.notes, *announcement.notes),
+        decoded=work.decoded,
+        seconds=time.monotonic() - began,
+    )
+
+
+class _Repair:
+    def __init__(
+        self,
+        subject: Subject,
+        wants: Wants,
+        options: HttpOptions,
+        patience: Patience,
+        temp: str | Path | None,
+        on_phase: OnPhase,
+    ) -> None:
+        self._subject = subject
+        self._layout = subject.layout
+        self._wants = wants
+        self._options = options
+        self._patience = patience
+        self._temp = None if temp is None else str(temp)
+        self._on_phase = on_phase
+        self._copies = Copies(self._layout, wants.before.findings, options, patience)
+        self._desks: dict[str, Desk] = {}
+        self._refusing: dict[str, str] = {}
+        self._moves: dict[tuple[str, int], str] = {}
+        self._done = 0
+        self._total = 0
+        self.unwritten = list(wants.unwritten)
+        self.restored: list[Restored] = []
+        self.notes: list[str] = []
+        self.decoded = 0
+        self.lost: dict[int, Lost] = {item.position: item for item in wants.before.lost}
+
+    def restore(self) -> None:
+        """Restore all that is wanted, and what turns out to be damaged on the way."""
+        pending = self._wants.wants
+        with ThreadPoolExecutor(_READERS, "regather-repair") as pool:
+            try:
+                while pending:
+                    for want in pending:
+                        self._total += 2 * self._layout.fragments[want.position].size
+                    for group in self._groups(pending):
+                        self._restore(group, pool)
+                    found = self._copies.discovered()
+                    pending = [self._wants.damaged(url, position) for url, position in found]
+            except BaseException:
+                self._patience.end()
+                raise
+
+        if self.lost:  # these may be the reason
+            for (url, position), why in self._copies.failures.items():
+                name = self._layout.fragments[position].name
+                self.unwritten.append(Unwritten(url, name, f"could not be read: {why}"))
+
+    def announce(self) -> Announcement:
+        """Bring the manifest up to date, everywhere."""
+        return announce(
+            self._subject,
+            self._moves,
+            self._wants.dropped,
+            self._wants.gone,
+            [r.source for r in self.restored],
+            self._desk,
+            self._options,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._copies.rest()
+        for desk in self._desks.values():
+            desk.close()
+
+    def _groups(self, wants: Iterable[Want]) -> Iterable[list[Want]]:
+        """Wants that share their rows: those of a set, where there is room for all at once."""
+        by_set: dict[int, dict[int, list[Want]]] = {}
+        for want in wants:
+            number = self._layout.set_of[want.position]
+            key = number if number >= 0 else -1 - want.position
+            by_set.setdefault(key, {}).setdefault(want.position, []).append(want)
+        for group in by_set.values():
+            size = sum(self._layout.fragments[p].size for p in group)
+            members = [want for wants in group.values() for want in wants]
+            if len(group) == 1 or has_room(self._temp, size):
+                yield members
+            else:
+                yield from group.values()
+
+    def _restore(self, wants: Sequence[Want], pool: ThreadPoolExecutor) -> None:
+        open_wants = [want for want in wants if not self._settled(want)]
+        positions = sorted({want.position for want in open_wants})
+        if not positions:
+            return
+        staged: dict[int, Staged] = {}
+        try:
+            for position in positions:
+                staged[position] = Staged(self._temp, self._layout.fragments[position].size)
+            self._rebuild(staged, pool)
+            for position, fragment in staged.items():
+                self.lost.pop(position, None)
+                if fragment.lost:
+                    name = self._layout.fragments[position].name
+                    self.lost[position] = Lost(name, position, tuple(fragment.lost))
+            for want in open_wants:
+                if want.position not in self.lost:
+                    self._deliver(want, staged[want.position])
+        finally:
+            self._copies.rest()
+            for fragment in staged.values():
+                fragment.close()
+
+    def _settled(self, want: Want) -> bool:
+        """Whether a want needs no bytes: a target has a good copy, or none takes any."""
+        if want.targets and (want.targets[0], want.position) in self._wants.good:
+            self._note_move(want, want.targets[0])
+            return True
+        if all(url in self._refusing for url in want.targets):
+            self._give_up(want, [self._refusing[url] for url in want.targets])
+            return True
+        return False
+
+    def _rebuild(self, staged: dict[int, Staged], pool: ThreadPoolExecutor) -> None:
+        layout = self._layout
+        number = layout.set_of[min(staged)]
+        members = list(staged)
+        if number >= 0:
+            members = [*layout.sets[number].data, *layout.sets[number].parity]
+        room = max(layout.length(p, 0) if layout.pieces_of(p) else 0 for p in members)
+        memory = scratch(self._temp, room * len(members))
+        slots = {p: memory[i * room : (i + 1) * room] for i, p in enumerate(members)}
+        maker = RowMaker(layout, self._copies, pool, number)
+        for row in range(max(map(layout.pieces_of, staged))):
+            want = [p for p in staged if row < layout.pieces_of(p)]
+            got = maker.make(row, want, slots)
+            for position in want:
+                length = layout.length(position, row)
+                if position not in got:
+                    staged[position].lost.append(row)
+                elif not staged[position].lost:
+                    staged[position].append(slots[position][:length])
+                self._advance(length)
+        self.decoded += maker.decoded
+
+    def _deliver(self, want: Want, staged: Staged) -> None:
+        fragment = self._layout.fragments[want.position]
+        reasons = []
+        for url in want.targets:
+            if (url, want.position) in self._wants.good:
+                self._note_move(want, url)
+                return
+            if url in self._refusing:
+                reasons.append(self._refusing[url])
+                continue
+            try:
+                self._desk(url).put(fragment.name, fragment.size, staged.read, staged.digest())
+                self._verify(url, fragment.name, fragment.size, staged.digest())
+            except RequestFailed as failed:
+                if failed.failure is Failure.ABORTED:
+                    raise
+                if failed.failure in (Failure.FORBIDDEN, Failure.UNREACHABLE, Failure.TIMEOUT):
+                    self._refusing[url] = failed.what
+                reasons.append(failed.what)
+                continue
+            self._wants.good.add((url, want.position))
+            moved = want.home if want.home != url else ""
+            self.restored.append(Restored(url, fragment.name, fragment.size, moved))
+            self._note_move(want, url)
+            self._advance(fragment.size)
+            return
+        self._give_up(want, reasons)
+
+    def _verify(self, url: str, name: str, size: int, digest: bytes) -> None:
+        """Look at what a source has now. A folder of ours was verified while it was written."""
+        found = self._desk(url).stat(name)
+        if found is None or found.size != size:
+            has = "nothing" if found is None else f"{found.size} bytes"
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}{name}: took it, but has {has} of it")
+        if not is_url(url):
+            return
+        # Servers of others may take a file without looking at the hash that was sent with it.
+        hasher = new_hasher()
+        buffer = memoryview(bytearray(min(size, _BUFFER)))
+        reader = CopyReader(url, name, size, self._options, self._patience)
+        try:
+            for at in range(0, size, _BUFFER):
+                into = buffer[: min(len(buffer), size - at)]
+                reader.read(at, into, size)
+                hasher.update(into)
+        finally:
+            reader.close()
+        if hasher.digest() != digest:
+            raise RequestFailed(Failure.DAMAGED, f"{url}{name}: sends other bytes than were stored")
+
+    def _note_move(self, want: Want, url: str) -> None:
+        if want.home == url:
+            return
+        if url in (to for (_, position), to in self._moves.items() if position == want.position):
+            name = self._layout.fragments[want.position].name
+            self.notes.append(f"{name} has fewer copies now: name one more source with --to")
+        self._moves[(want.home, want.position)] = url
+
+    def _give_up(self, want: Want, reasons: Sequence[str]) -> None:
+        name = self._layout.fragments[want.position].name
+        where = want.home or ", ".join(want.targets)
+        why = "; ".join(dict.fromkeys(reasons)) or "no source takes it"
+        self.unwritten.append(Unwritten(where, name, why))
+
+    def _desk(self, url: str) -> Desk:
+        if url not in self._desks:
+            self._desks[url] = Desk(url, self._options, self._patience)
+        return self._desks[url]
+
+    def _advance(self, count: int) -> None:
+        self._done += count
+        self._on_phase("repairing", min(self._done, self._total), self._total)

@@ -1,0 +1,124 @@
+"""From a manifest to the sources of its fragments, and to what each of them should hold."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from regather.client.resolve import base_url, load_manifest, sources_of, with_scheme
+from regather.errors import NotEnoughSourcesError
+from regather.manifest import Manifest
+from regather.model import Layout, Source
+from regather.splitter.placement import spread
+from regather.transport import HttpOptions, is_url
+
+__all__ = ["Subject", "expected_of", "open_subject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A file to look after."""
+
+    manifest: Manifest
+    layout: Layout
+    where: str
+    """Path or URL of the manifest."""
+    sources: tuple[Source, ...]
+    """Fragments counted by position; those of ``to`` come last."""
+    to: tuple[str, ...] = ()
+    """Bases of the sources that take what others cannot hold any longer."""
+
+
+def open_subject(
+    source: str | Path, servers: Sequence[str], to: Sequence[str], options: HttpOptions
+) -> Subject:
+    """Read the manifest and find its sources, by the rules of a download.
+
+    Beside a local manifest the ``server1`` to ``serverN`` folders of a split count as well where
+    they are empty by now. Raises UsageError, ManifestError, TransportError or
+    NotEnoughSourcesError.
+    """
+    where = with_scheme(str(source))
+    manifest, folder = load_manifest(where, options)
+    layout = manifest.layout
+    targets = tuple(dict.fromkeys(_target(text) for text in to))
+    sources = list(sources_of(where, manifest, folder, servers))
+    if not manifest.sources and not servers and not is_url(where):
+        sources = _with_empty_folders(sources, folder)
+    if not sources and not targets:
+        raise NotEnoughSourcesError(
+            f"{where}: names no server, and its folder holds no fragments",
+            help="say where the fragments are: --server URL, once for each",
+        )
+    known = {s.url for s in sources}
+    sources += [Source(url) for url in targets if url not in known]
+    return Subject(manifest, layout, where, tuple(sources), targets)
+
+
+def _target(text: str) -> str:
+    """A source that takes fragments; a folder need not exist yet."""
+    url = with_scheme(text)
+    if "://" in url or os.path.exists(url):
+        return base_url(text)
+    return url if url.endswith("/") else url + "/"
+
+
+def _with_empty_folders(sources: list[Source], folder: str) -> list[Source]:
+    numbers = [
+        int(match[1])
+        for path in Path(folder).glob("server*/")
+        if (match := re.fullmatch(r"server([1-9]\d{0,5})", path.name))
+    ]
+    if not numbers or max(numbers) > 2 * len(numbers) + 8:
+        return sources
+    numbered = [str(Path(folder) / f"server{n + 1}") + "/" for n in range(max(numbers))]
+    others = [s for s in sources if s.url not in numbered]
+    return [*others, *map(Source, numbered)]
+
+
+def expected_of(
+    layout: Layout, sources: Sequence[Source], present: Sequence[frozenset[int]]
+) -> list[frozenset[int] | None]:
+    """What each source should hold, by position; None where that is unknown.
+
+    ``present`` is what each was found to have, in whatever state. Where the manifest says nothing
+    at all, and what is there could be what is left of a split over these sources in this order,
+    that split is what should be there.
+    """
+    expected = [s.fragments for s in sources]
+    if any(e is not None for e in expected) or not any(present):
+        return expected
+    count = len(sources)
+    for replicas in range(1, count + 1):
+        held: list[set[int]] = [set() for _ in sources]
+        for position, places in enumerate(spread(layout, count, replicas)):
+            for place in places:
+                held[place].add(position)
+        if not all(found <= would for found, would in zip(present, held, strict=True)):
+            continue
+        # Many replicas would explain nearly anything, so most of them must be there, and where
+        # each source should hold all, one that does.
+        if replicas > 1 and 2 * sum(map(len, present)) <= sum(map(len, held)):
+            continue
+        if replicas == count > 1 and len(layout.fragments) not in map(len, present):
+            continue
+        return [frozenset(h) for h in held]
+    return expected
+
+
+def without(sources: Sequence[Source], moves: dict[tuple[str, int], str]) -> list[Source]:
+    """The sources after fragments, by position, were moved: (from, position) -> to.
+
+    A source that is left with nothing is left out; ``to`` may be a source that is not there yet.
+    """
+    held = {s.url: s for s in sources}
+    for (url, position), to in moves.items():
+        if (old := held.get(url)) is not None and old.fragments is not None:
+            held[url] = replace(old, fragments=old.fragments - {position})
+        new = held.get(to, Source(to, frozenset()))
+        if new.fragments is not None:
+            held[to] = replace(new, fragments=new.fragments | {position})
+    return [s for s in held.values() if s.fragments is None or s.fragments]

@@ -1,0 +1,113 @@
+"""What a repair has to restore, and at which sources: pure decisions, no I/O."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from regather.upkeep.report import CheckReport, Finding, State, Unwritten
+from regather.upkeep.sources import Subject
+
+__all__ = ["Want", "Wants"]
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A fragment that is to stand at one of ``targets``, the first that takes it."""
+
+    position: int
+    home: str
+    """Where it should stand by the manifest; empty where nothing says so."""
+    targets: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Wants:
+    """All that is to be restored after a check."""
+
+    subject: Subject
+    before: CheckReport
+    wants: list[Want] = field(default_factory=list)
+    unwritten: list[Unwritten] = field(default_factory=list)
+    """What cannot even be tried."""
+    dropped: list[str] = field(default_factory=list)
+    """Sources of unknown content that are gone, while others were named to take over."""
+    good: set[tuple[str, int]] = field(default_factory=set)
+    """(source, position) of copies without a known flaw."""
+    gone: set[str] = field(default_factory=set)
+    """Sources that are out of reach, for a fragment at least."""
+    _taken: set[tuple[str, int]] = field(default_factory=set)
+    """(source, position) of copies that have a purpose already."""
+    _held: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def __post_init__(self) -> None:
+        findings = self.before.findings
+        for f in findings:
+            if f.state is State.OK:
+                self.good.add((f.source, f.position))
+            if f.expected and not _gone(f):
+                self._taken.add((f.source, f.position))
+            if f.size is not None:
+                self._held[f.source].add(f.position)
+            if _gone(f):
+                self.gone.add(f.source)
+        for finding in findings:
+            if finding.state is not State.OK:
+                self._consider(finding)
+        wanted = {w.position for w in self.wants}
+        expected = {f.position for f in findings if f.expected}
+        at_hand = {p for _, p in self.good}
+        for position in range(len(self.subject.layout.fragments)):
+            if position not in wanted | expected | at_hand:
+                targets = self._by_room(
+                    position, [u for u in self.before.sources if u not in self.gone]
+                )
+                self._add(Want(position, "", tuple(dict.fromkeys((*self._to(position), *targets)))))
+
+    def damaged(self, url: str, position: int) -> Want:
+        """A copy turned out to be damaged: where it is to be restored."""
+        self.good.discard((url, position))
+        return Want(position, url, (url, *(u for u in self._to(position) if u != url)))
+
+    def _consider(self, finding: Finding) -> None:
+        url, position, to = finding.source, finding.position, self.subject.to
+        if not _gone(finding):
+            self._add(self.damaged(url, position))
+        elif position >= 0 and finding.expected:
+            targets = tuple(u for u in self._to(position) if u != url)
+            if targets:
+                self._add(Want(position, url, targets))
+            else:
+                self.unwritten.append(Unwritten(url, finding.fragment, finding.detail))
+        elif not to:
+            self.unwritten.append(Unwritten(url, finding.fragment, finding.detail))
+        elif position < 0 and url not in to:
+            self.dropped.append(url)
+
+    def _add(self, want: Want) -> None:
+        self.wants.append(want)
+        if want.targets:
+            self._held[want.targets[0]].add(want.position)
+            self._taken.add((want.targets[0], want.position))
+
+    def _to(self, position: int) -> tuple[str, ...]:
+        return self._by_room(position, self.subject.to)
+
+    def _by_room(self, position: int, urls: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+        """Sources, those first that have a copy to spare, or little of its set, or little."""
+        layout = self.subject.layout
+
+        def load(url: str) -> tuple[bool, bool, bool, int, int]:
+            held = self._held[url]
+            number = layout.set_of[position]
+            kin = sum(layout.set_of[p] == number for p in held) if number >= 0 else 0
+            # One copy cannot stand for two; but an earlier repair, interrupted, may have left one.
+            copy = (url, position)
+            spare = copy in self._taken, copy not in self.good
+            return url in self.gone, *spare, kin, len(held)
+
+        return tuple(sorted(urls, key=load))
+
+
+def _gone(finding: Finding) -> bool:
+    return finding.state.out_of_reach and finding.size is None

@@ -1,0 +1,97 @@
+"""Files of small pieces, split without the splitter: many pieces in few bytes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from regather.digest import piece_hash
+from regather.erasure import make_codec
+from regather.manifest import Manifest
+from regather.model import Fragment, Source
+
+PIECE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A split file in memory."""
+
+    manifest: Manifest
+    content: Mapping[str, bytes]
+    """Bytes by fragment name."""
+
+    @property
+    def names(self) -> list[str]:
+        return [f.name for f in self.manifest.fragments]
+
+    def write(self, folder: Path, places: Mapping[str, Sequence[int]]) -> Path:
+        """Put fragments, by index, into folders, and the manifest beside and into them."""
+        for name, indexes in places.items():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            for index in indexes:
+                fragment = self.names[index - 1]
+                (folder / name / fragment).write_bytes(self.content[fragment])
+            (folder / name / "small.regather.json").write_bytes(self.manifest.to_bytes())
+        path = folder / "small.regather.json"
+        path.write_bytes(self.manifest.to_bytes())
+        return path
+
+    def at(self, held: Mapping[str, Sequence[int]]) -> Small:
+        """The same with sources in the manifest, by URL."""
+        sources = tuple(Source(url, frozenset(indexes)) for url, indexes in held.items())
+        return replace(self, manifest=replace(self.manifest, sources=sources))
+
+    def wrong(self, folder: Path) -> list[str]:
+        """Fragments anywhere below a folder that are not what they should be."""
+        found = (p for p in folder.rglob("*") if p.is_file() and p.name != "small.regather.json")
+        return sorted(
+            str(p.relative_to(folder))
+            for p in found
+            if p.read_bytes() != self.content.get(p.name, b"no such fragment")
+        )
+
+
+def small(sizes: Sequence[int], *, parity: int = 0, set_size: int = 0, seed: int = 1) -> Small:
+    """Data fragments of these sizes in bytes, and parity of every ``set_size`` of them."""
+    rng = random.Random(seed)
+    content: dict[str, bytes] = {}
+    data: list[Fragment] = []
+    coded: list[Fragment] = []
+    offset = 0
+    width = set_size or len(sizes)
+    for index, size in enumerate(sizes, 1):
+        name = f"file_fragment_{index}.dat"
+        content[name] = rng.randbytes(size)
+        number = (index - 1) // width + 1 if parity else 0
+        data.append(Fragment(index, name, offset, size, _hashes(content[name]), "data", number))
+        offset += size
+    for number in sorted({f.set for f in data} - {0}):
+        members = [f for f in data if f.set == number]
+        longest = max(f.size for f in members)
+        made = [memoryview(bytearray(longest)) for _ in range(parity)]
+        if longest:
+            padded = [memoryview(bytearray(content[f.name].ljust(longest, b"\0"))) for f in members]
+            make_codec(len(members), parity).encode(padded, made)
+        for n, buffer in enumerate(made, 1):
+            name = f"file_parity_{number}_{n}.dat"
+            content[name] = bytes(buffer)
+            index = len(data) + len(coded) + 1
+            coded.append(
+                Fragment(index, name, 0, longest, _hashes(content[name]), "parity", number)
+            )
+    manifest = Manifest("small", offset, PIECE, (*data, *coded))
+    return Small(Manifest.from_bytes(manifest.to_bytes()), content)
+
+
+def _hashes(content: bytes) -> bytes:
+    return b"".join(piece_hash(content[i : i + PIECE]) for i in range(0, len(content), PIECE))
+
+
+def flip(path: Path, bit: int) -> None:
+    """Turn one bit of a file over."""
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
