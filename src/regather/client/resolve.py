@@ -116,7 +116,7 @@ def resolve_manifest(
             help="do not use it, or ask its publisher for the right digest",
         )
     layout = manifest.layout
-    sources = sources_of(source, manifest, folder, servers)
+    sources = sources_of(source, manifest, folder, bases, fragments)
     if not sources:
         raise NotEnoughSourcesError(
             f"{source}: names no server, and its folder holds no fragments",
@@ -126,11 +126,16 @@ def resolve_manifest(
 
 
 def sources_of(
-    source: str, manifest: Manifest, folder: str, servers: Sequence[str]
+    source: str,
+    manifest: Manifest,
+    folder: str,
+    bases: Sequence[str],
+    fragments: Sequence[str] = (),
 ) -> tuple[Source, ...]:
     """Where the fragments of a manifest may be, fragments counted by position.
 
-    ``source`` is its path or URL, ``folder`` the base of its folder. See resolve_manifest.
+    ``source`` is its path or URL, ``folder`` the base of its folder, ``bases`` what ``base_url``
+    made of further servers, ``fragments`` places of single fragments. See resolve_manifest.
     """
     layout = manifest.layout
     sources = {s.url: _by_position(s, layout) for s in manifest.sources}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
+from regather.client.asking import Asking
 from regather.client.resolve import load_manifest
 from regather.digest import piece_hash
 from regather.errors import ManifestError, VerificationError
@@ -123,7 +124,7 @@ def _names(subject: Subject, url: str) -> list[str]:
 
 
 def _current(subject: Subject, options: HttpOptions) -> Manifest:
-    manifest, _ = load_manifest(subject.where, options)
+    manifest, _ = load_manifest(subject.where, Asking(options))
     if manifest.digest != subject.manifest.digest:
         raise VerificationError(
             f"{subject.where}: became the manifest of another file meanwhile",

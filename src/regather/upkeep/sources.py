@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from regather.client.resolve import base_url, load_manifest, sources_of, with_scheme
+from regather.client.asking import Asking
+from regather.client.naming import base_url, with_scheme
+from regather.client.resolve import load_manifest, sources_of
 from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
@@ -42,10 +44,11 @@ def open_subject(
     NotEnoughSourcesError.
     """
     where = with_scheme(str(source))
-    manifest, folder = load_manifest(where, options)
+    bases = [base_url(server) for server in servers]
+    manifest, folder = load_manifest(where, Asking(options))
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
-    sources = list(sources_of(where, manifest, folder, servers))
+    sources = list(sources_of(where, manifest, folder, bases))
     if not manifest.sources and not servers and not is_url(where):
         sources = _with_empty_folders(sources, folder)
     if not sources and not targets:
