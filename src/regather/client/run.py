@@ -103,7 +103,7 @@ def download(
         raise UsageError(
             "servers and a digest need a manifest", help="plain fragments have nothing to check by"
         )
-    options = _http_options(settings)
+    options = http_options(settings)
     if dest is not None and not Path(dest).is_dir():
         check_destination(Path(dest), force=force)
     if source is not None:
@@ -171,7 +171,8 @@ async def adownload(
         raise
 
 
-def _http_options(settings: Settings) -> HttpOptions:
+def http_options(settings: Settings) -> HttpOptions:
+    """What all connections share. Raises UsageError where a file that is named is unusable."""
     options = HttpOptions(
         settings.connect_timeout,
         settings.timeout,
