@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from regather.errors import (
         DestinationExistsError,
         InterruptedDownload,
+        InterruptedPublish,
         ManifestError,
         NotEnoughSourcesError,
+        NotPlacedError,
         RegatherError,
         StorageError,
         TransportError,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     )
     from regather.generator import generate
     from regather.manifest import Manifest
+    from regather.publisher import PublishReport, TargetReport, publish
     from regather.splitter import split
 
 _HOMES = {
@@ -54,8 +57,10 @@ _HOMES = {
     "regather.errors": (
         "DestinationExistsError",
         "InterruptedDownload",
+        "InterruptedPublish",
         "ManifestError",
         "NotEnoughSourcesError",
+        "NotPlacedError",
         "RegatherError",
         "StorageError",
         "TransportError",
@@ -64,6 +69,7 @@ _HOMES = {
     ),
     "regather.generator": ("generate",),
     "regather.manifest": ("Manifest",),
+    "regather.publisher": ("PublishReport", "TargetReport", "publish"),
     "regather.splitter": ("split",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -72,15 +78,19 @@ __all__ = [
     "DestinationExistsError",
     "DownloadReport",
     "InterruptedDownload",
+    "InterruptedPublish",
     "Manifest",
     "ManifestError",
     "NotEnoughSourcesError",
+    "NotPlacedError",
     "Progress",
+    "PublishReport",
     "RegatherError",
     "Settings",
     "SourceProgress",
     "SourceReport",
     "StorageError",
+    "TargetReport",
     "TransportError",
     "UsageError",
     "VerificationError",
@@ -88,6 +98,7 @@ __all__ = [
     "adownload",
     "download",
     "generate",
+    "publish",
     "split",
 ]
 

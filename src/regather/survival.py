@@ -43,9 +43,8 @@ def survival(layout: Layout, holders: Holders) -> Survival:
         if key not in known:
             known[key] = set_survival([holders[f] for f in members], k)
         found = known[key]
-        if worst is None or found.failures < worst.failures:
-            worst = found
-        elif found.failures == worst.failures and found.exact:
+        # Of equal ones the exact one: then there is no doubt left.
+        if worst is None or (found.failures, not found.exact) < (worst.failures, not worst.exact):
             worst = found
         if worst.failures < 0:
             break

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from regather._version import __version__
 from regather.errors import RegatherError
 
-COMMANDS = ("generate", "split", "serve", "get", "cluster", "demo", "info")
+COMMANDS = ("generate", "split", "publish", "serve", "get", "cluster", "demo", "info")
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   130 interrupted, the same command resumes
