@@ -120,7 +120,7 @@ def test_wrong_tokens(tmp_path: Path, hosting: Hosting) -> None:
         words = [word for url in cloud.urls for word in ("--to", url)]
         result = run("publish", cloud.file, *words, *more)
         assert result.returncode == 1
-        assert "not placed" in result.stderr
+        assert "2 of 2 targets let us store nothing" in result.stderr
         assert "401" in result.stderr
         assert ("--token 127.0.0.1=FILE" in result.stderr) or more
         assert result.stdout == ""
@@ -171,10 +171,23 @@ def test_the_manifest_goes_before_what_it_promises(tmp_path: Path, hosting: Host
     regather.publish(cloud.file, cloud.urls, replicas=2, settings=SETTINGS)
     assert manifests(cloud) == [0, 1, 2]
     random_file(cloud.file, 5_000_011, seed=9)
-    cloud.servers[2] = hosting.serve(cloud.folder(2), tokens=Tokens(write="changed"))
+    cloud.hosting.kill(cloud.servers[2])
     with pytest.raises(NotPlacedError):
         regather.publish(cloud.file, cloud.urls, replicas=3, force=True, settings=SETTINGS)
-    assert manifests(cloud) == [2], "where we may not write"
+    assert manifests(cloud) == [2], "the one that is away"
+
+
+def test_nothing_is_touched_where_one_may_not_write(tmp_path: Path, hosting: Hosting) -> None:
+    cloud = make_cloud(tmp_path, hosting, 2)
+    regather.publish(cloud.file, cloud.urls, replicas=2, settings=SETTINGS)
+    before = {p: p.read_bytes() for n in range(2) for p in cloud.folder(n).iterdir()}
+    random_file(cloud.file, 5_000_011, seed=9)
+    closed = hosting.serve(cloud.folder(1), tokens=Tokens(write="changed"))
+    with pytest.raises(NotPlacedError, match="1 of 2 targets let us store nothing"):
+        regather.publish(
+            cloud.file, [cloud.urls[0], closed.url], replicas=2, force=True, settings=SETTINGS
+        )
+    assert {p: p.read_bytes() for n in range(2) for p in cloud.folder(n).iterdir()} == before
 
 
 def test_two_at_once(tmp_path: Path, hosting: Hosting) -> None:

@@ -85,7 +85,7 @@ def test_folders(tmp_path: Path) -> None:
     assert servers == [f"{folder}/" for folder in folders]
     regather.download(report.manifests[0], tmp_path / "copy", servers=servers)
     assert (tmp_path / "copy").read_bytes() == file.read_bytes()
-    alone = regather.publish(file, [str(tmp_path / "one")], fragments=3)
+    alone = regather.publish(file, tmp_path / "one", fragments=3)
     assert alone.command == ("regather", "get", str(tmp_path / "one" / NAME))
     regather.download(alone.manifests[0], tmp_path / "copy2")
     assert (tmp_path / "copy2").read_bytes() == file.read_bytes()

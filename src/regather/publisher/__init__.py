@@ -29,7 +29,7 @@ from regather.publisher.finish import check_placed, report_of, write_manifests
 from regather.publisher.origin import Origin
 from regather.publisher.plan import Plan
 from regather.publisher.report import PublishReport, TargetReport
-from regather.publisher.survey import refuse_to_replace, survey
+from regather.publisher.survey import check_permission, refuse_to_replace, survey
 from regather.publisher.targets import check_source_is_safe, targets_of, warnings_of
 from regather.publisher.upload import Uploads
 from regather.splitter import manifest_of
@@ -46,7 +46,7 @@ _MOST_CONNECTIONS = 4
 
 def publish(
     path: str | Path,
-    to: Sequence[str],
+    to: str | Path | Sequence[str | Path],
     *,
     fragments: int | None = None,
     chunk_size: int | None = None,
@@ -77,7 +77,7 @@ def publish(
     """
     path, settings, began = Path(path), settings or Settings(), time.monotonic()
     options = http_options(settings)
-    targets = targets_of(to, options)
+    targets = targets_of([to] if isinstance(to, (str, Path)) else to, options)
     warnings = warnings_of(targets)
     with Input(path) as source:
         if fragments is None and chunk_size is None:
@@ -90,11 +90,12 @@ def publish(
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
         stopping = Stopping()
         origin = Origin(path, source, layout)
+        run_threads = _Threads(stopping)
         try:
+            check_permission(targets, options, stopping, run_threads)
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress))
             origin.check_unchanged()
             manifest = replace(manifest_of(path.name, layout, hashes), blake3=blake3)
-            run_threads = _Threads(stopping)
             findings = survey(
                 targets,
                 plan,

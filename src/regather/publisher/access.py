@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 from collections.abc import Callable
 from enum import Enum
@@ -85,6 +86,18 @@ def persist(call: Callable[[], _T], retries: int, stopping: Stopping) -> _T:
             pause = min(_FIRST_PAUSE * 2**attempt, _LAST_PAUSE) * random.uniform(0.5, 1.5)
             stopping.pause(max(pause, min(error.retry_after or 0.0, _MOST_WAIT)))
             attempt += 1
+
+
+def may_write(store: Store) -> None:
+    """Raise RequestFailed (FORBIDDEN) where we may not write; changes nothing.
+
+    Removing what is not there is how to ask: it is refused to those who may not, and 404 to others.
+    """
+    try:
+        store.delete(f"regather-probe-{secrets.token_hex(8)}")
+    except RequestFailed as error:
+        if error.failure is Failure.FORBIDDEN:
+            raise
 
 
 def look(store: Store, fragment: Fragment, piece_size: int) -> Found:

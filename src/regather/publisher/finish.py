@@ -27,6 +27,9 @@ def check_placed(
 ) -> None:
     """Raise NotPlacedError where some fragments have no place that is safe enough."""
     if not plan.unplaced:
+        for position, places in enumerate(plan.holders):
+            # What a manifest is written on must be what was done.
+            assert all(position in tallies[place].placed for place in places)
         return
     copies = Counter(plan.unplaced)
     missing = tuple(manifest.fragments[f].name for f in sorted(copies))

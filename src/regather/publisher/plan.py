@@ -139,7 +139,10 @@ def _refusal(
         f"not of {asked}"
     )
     rest = f"or --survive {planned.failures}, or --force"
-    for more in range(1, _MOST_TRIED):
+    parity = max((len(s.parity) for s in layout.sets), default=0)
+    # Beyond this no number of targets helps: so few losses can be of all copies that matter.
+    hopeless = asked >= (parity + 1) * replicas
+    for more in range(1, 1 if hopeless else _MOST_TRIED):
         if survival(layout, spread(layout, targets + more, replicas)).failures >= asked:
             return UsageError(what, help=f"add {more} more with --to, {rest}")
     return UsageError(what, help=f"add --parity {asked} or --replicas {asked + 1}, {rest}")

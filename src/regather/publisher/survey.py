@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from regather.errors import DestinationExistsError, ManifestError
+from regather.errors import DestinationExistsError, ManifestError, NotPlacedError
 from regather.manifest import Manifest
-from regather.publisher.access import Found, Stopping, look, persist, read_whole
+from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
 from regather.publisher.plan import Plan
 from regather.publisher.targets import Target
 from regather.transport import HttpOptions, RequestFailed
@@ -79,6 +79,41 @@ def survey(
     if errors:
         raise errors[0]
     return findings
+
+
+def check_permission(
+    targets: Sequence[Target],
+    options: HttpOptions,
+    stopping: Stopping,
+    run: Callable[[Sequence[threading.Thread]], None],
+) -> None:
+    """Raise NotPlacedError where a target takes nothing from us: before a long file is read.
+
+    One that does not answer now may do so later.
+    """
+    refused: dict[int, str] = {}
+
+    def work(number: int) -> None:
+        store = stopping.open(targets[number].url, options)
+        try:
+            may_write(store)
+        except RequestFailed as error:
+            refused[number] = error.what
+        finally:
+            stopping.close(store)
+
+    run(
+        [
+            threading.Thread(target=work, args=(n,), name=f"regather-permission-{n}")
+            for n in range(len(targets))
+        ]
+    )
+    if refused:
+        raise NotPlacedError(
+            f"{len(refused)} of {len(targets)} targets let us store nothing, so nothing was sent",
+            help="show the right token with --token HOST=FILE, or leave them out",
+            details=tuple(refused[n] for n in sorted(refused)),
+        )
 
 
 def _compare(finding: Finding, raw: bytes, manifest: Manifest) -> None:

@@ -31,13 +31,13 @@ class Target:
         return locate(self.url, name)
 
 
-def targets_of(given: Sequence[str], options: HttpOptions) -> tuple[Target, ...]:
+def targets_of(given: Sequence[str | Path], options: HttpOptions) -> tuple[Target, ...]:
     """Read what the user names: URL, HOST:PORT or folder (made when needed). Raises UsageError."""
     if not given:
         raise UsageError("nowhere to publish to", help="name servers or folders with --to")
     targets: list[Target] = []
     seen: set[str] = set()
-    for text in given:
+    for text in map(str, given):
         if not text:
             raise UsageError("an empty --to", help="give a URL, HOST:PORT or a folder")
         url = with_scheme(text)

@@ -67,6 +67,7 @@ class Uploads:
         self._done = 0
         self._flying: dict[tuple[int, int], int] = {}
         self._error: BaseException | None = None
+        self._sizes = [f.size for f in manifest.fragments]
         self.tallies = [Tally(deque(plan.held_by(n))) for n in range(len(targets))]
         for number, finding in enumerate(findings):
             if finding.failed is not None:
@@ -95,7 +96,7 @@ class Uploads:
     def progress(self) -> tuple[int, int]:
         """Bytes at the targets, those that stood there included, and in all."""
         with self._changed:
-            sizes = [f.size for f in self._manifest.fragments]
+            sizes = self._sizes
             left = sum(sizes[f] for t in self.tallies for f in t.queue)
             flying = sum(sizes[f] for _, f in self._flying)
             return self._done + sum(self._flying.values()), self._done + flying + left
