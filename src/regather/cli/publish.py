@@ -145,7 +145,8 @@ def run(args: argparse.Namespace) -> int:
     )
     for target in report.targets:
         state = "" if target.state == "complete" else f" [{target.state}]"
-        print(f"  {target.url}  {len(target.fragments)} fragments{state}")
+        count = len(target.fragments)
+        print(f"  {target.url}  {count} fragment{'' if count == 1 else 's'}{state}")
     word = "any" if report.exact else "at least any"
     print(
         f"Survives: the loss of {word} {report.survives} of them\n"
