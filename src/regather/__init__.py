@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from regather.errors import (
         DestinationExistsError,
         InterruptedDownload,
+        InterruptedPublish,
         ManifestError,
         NotEnoughSourcesError,
+        NotPlacedError,
         RegatherError,
         StorageError,
         TransportError,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     )
     from regather.generator import generate
     from regather.manifest import Manifest
+    from regather.publisher import PublishReport, TargetReport, publish
     from regather.splitter import split
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
@@ -55,8 +58,10 @@ _HOMES = {
     "regather.errors": (
         "DestinationExistsError",
         "InterruptedDownload",
+        "InterruptedPublish",
         "ManifestError",
         "NotEnoughSourcesError",
+        "NotPlacedError",
         "RegatherError",
         "StorageError",
         "TransportError",
@@ -65,6 +70,7 @@ _HOMES = {
     ),
     "regather.generator": ("generate",),
     "regather.manifest": ("Manifest",),
+    "regather.publisher": ("PublishReport", "TargetReport", "publish"),
     "regather.splitter": ("split",),
     "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
 }
@@ -75,16 +81,20 @@ __all__ = [
     "DestinationExistsError",
     "DownloadReport",
     "InterruptedDownload",
+    "InterruptedPublish",
     "Manifest",
     "ManifestError",
     "NotEnoughSourcesError",
+    "NotPlacedError",
     "Progress",
+    "PublishReport",
     "RegatherError",
     "RepairReport",
     "Settings",
     "SourceProgress",
     "SourceReport",
     "StorageError",
+    "TargetReport",
     "TransportError",
     "UsageError",
     "VerificationError",
@@ -93,6 +103,7 @@ __all__ = [
     "check",
     "download",
     "generate",
+    "publish",
     "repair",
     "split",
 ]

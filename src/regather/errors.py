@@ -12,8 +12,10 @@ import errno
 __all__ = [
     "DestinationExistsError",
     "InterruptedDownload",
+    "InterruptedPublish",
     "ManifestError",
     "NotEnoughSourcesError",
+    "NotPlacedError",
     "RegatherError",
     "StorageError",
     "TransportError",
@@ -106,6 +108,31 @@ class InterruptedDownload(RegatherError):
     """The user stopped the download. What was verified so far is kept."""
 
     exit_code = 130
+
+
+class InterruptedPublish(RegatherError):
+    """The user stopped publishing. What was stored stays, and is not sent again."""
+
+    exit_code = 130
+
+
+class NotPlacedError(RegatherError):
+    """Some fragments, or the manifest, could not be stored as safely as was asked for.
+
+    What was stored stays; the same call goes on from there.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        help: str = "",
+        details: tuple[str, ...] = (),
+        missing: tuple[str, ...] = (),
+    ) -> None:
+        self.missing = missing
+        """Names of the fragments that are not placed as they should be."""
+        super().__init__(what, help=help, details=details)
 
 
 class TransportError(RegatherError):

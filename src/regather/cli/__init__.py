@@ -18,7 +18,10 @@ from typing import NoReturn
 from regather._version import __version__
 from regather.errors import InterruptedDownload, RegatherError, UsageError
 
-COMMANDS = ("generate", "split", "serve", "get", "cluster", "demo", "info", "check", "repair")
+COMMANDS = (
+    *("generate", "split", "publish", "serve", "get", "cluster", "demo", "info", "check"),
+    "repair",
+)
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   5 degraded (check only)

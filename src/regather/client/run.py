@@ -184,7 +184,7 @@ async def adownload(
 
 
 def http_options(settings: Settings) -> HttpOptions:
-    """How to reach servers with these settings. Raises UsageError."""
+    """What all connections share. Raises UsageError where a file that is named is unusable."""
     options = HttpOptions(
         settings.connect_timeout,
         settings.timeout,

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from regather.errors import UsageError
 from regather.manifest import Manifest
-from regather.model import Source
+from regather.model import Layout, Source
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.splitter.geometry import Input, fragment_sizes, layout_of
 from regather.splitter.placement import Placement
 from regather.splitter.plain import copy
 from regather.splitter.writer import Writer, trouble
 
-__all__ = ["split"]
+__all__ = ["manifest_of", "split"]
 
 OnBytes = Callable[[int, int], None]
 
@@ -71,18 +71,11 @@ def split(
         try:
             hashes, blake3, digest = copy(source, layout, writer, sha256, on_progress)
             source.check_unchanged()
-            manifest = Manifest(
-                name=path.name,
-                size=source.size,
-                piece_size=layout.piece_size,
-                fragments=tuple(
-                    replace(f, offset=f.offset if f.kind == "data" else 0, hashes=hashes[i])
-                    for i, f in enumerate(layout.fragments)
-                ),
+            manifest = replace(
+                manifest_of(path.name, layout, hashes),
                 sources=_sources(at, placement),
                 blake3=blake3,
                 sha256=digest,
-                created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             )
             # What we write must be what we read, before anyone relies on it.
             data = manifest.to_bytes()
@@ -93,6 +86,20 @@ def split(
         finally:
             writer.discard()
     return manifest
+
+
+def manifest_of(name: str, layout: Layout, hashes: Sequence[bytes]) -> Manifest:
+    """The manifest of a file cut like this, made now; ``hashes`` are packed, by fragment."""
+    return Manifest(
+        name=name,
+        size=layout.size,
+        piece_size=layout.piece_size,
+        fragments=tuple(
+            replace(f, offset=f.offset if f.kind == "data" else 0, hashes=hashes[i])
+            for i, f in enumerate(layout.fragments)
+        ),
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
 
 
 def _sources(at: Sequence[str], placement: Placement) -> tuple[Source, ...]:

@@ -20,7 +20,7 @@ from regather.errors import RegatherError
 from regather.model import ErasureSet, Layout
 from regather.splitter.geometry import Input
 from regather.splitter.workers import Turns, run_workers
-from regather.splitter.writer import Writer
+from regather.splitter.writer import Sink
 
 _ROW_STRIPS = 4 << 20
 """Bytes of the strips of one row that a worker holds: they should stay in the cache."""
@@ -38,7 +38,7 @@ def strip_size(members: int, piece_size: int) -> int:
 def copy_coded(
     source: Input,
     layout: Layout,
-    writer: Writer,
+    writer: Sink,
     sha256: bool,
     on_progress: Callable[[int, int], None] | None,
 ) -> tuple[list[bytes], str, str]:
@@ -92,7 +92,7 @@ class _Row:
         self,
         source: Input,
         layout: Layout,
-        writer: Writer,
+        writer: Sink,
         erasure_set: ErasureSet,
         row: int,
         codec: Codec,

@@ -16,7 +16,7 @@ from regather.model import Layout
 from regather.splitter.coded import copy_coded
 from regather.splitter.geometry import Input
 from regather.splitter.workers import Turns, run_workers
-from regather.splitter.writer import Writer
+from regather.splitter.writer import Sink
 
 OnBytes = Callable[[int, int], None]
 
@@ -24,7 +24,7 @@ OnBytes = Callable[[int, int], None]
 def copy(
     source: Input,
     layout: Layout,
-    writer: Writer,
+    writer: Sink,
     sha256: bool,
     on_progress: OnBytes | None,
 ) -> tuple[list[bytes], str, str]:

@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from pathlib import Path
+from typing import Protocol
 
 from regather.errors import DestinationExistsError, StorageError, UsageError, is_disk_full
 from regather.model import Layout
@@ -16,6 +17,14 @@ from regather.splitter.placement import Placement
 FRAGMENT_NAME = re.compile(
     r"file_fragment_[1-9][0-9]*\.dat|file_parity_[1-9][0-9]*_[1-9][0-9]*\.dat"
 )
+
+
+class Sink(Protocol):
+    """Takes the bytes of fragments from the pass over the file."""
+
+    def write(self, fragment: int, offset: int, data: memoryview) -> None:
+        """Take bytes of the fragment at this position, from ``offset`` in it on. Thread-safe."""
+        ...
 
 
 class Writer:

@@ -1,0 +1,157 @@
+"""``regather publish``: fragments and manifest to where they are hosted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+from regather.cli.options import add_output, add_tokens, number, size, tokens_of, warn, whole
+from regather.cli.progress import bytes_progress
+from regather.units import format_duration, format_rate, format_size
+
+SUMMARY = "Store a file's fragments at several servers or folders, and its manifest last."
+EXAMPLES = (
+    "regather publish disk.img --to https://a.example/d --to https://b.example/d \\",
+    "    --to https://c.example/d --parity 1 --token a.example=a.token ...",
+    "regather publish disk.img --to a.example:8001 --to b.example:8001 --replicas 2",
+    "regather publish disk.img --to /mnt/disk1/d --to /mnt/disk2/d --to /mnt/disk3/d --parity 1",
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to publish")
+    parser.add_argument(
+        "--to",
+        action="append",
+        required=True,
+        metavar="SOURCE",
+        help="a target: URL or HOST:PORT of a server that takes files, or a folder; repeat for "
+        "more",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--fragments",
+        type=whole(1),
+        metavar="K",
+        help="so many, as equal as can be (default: one a target, parity included)",
+    )
+    how.add_argument(
+        "--chunk-size", type=size, metavar="SIZE", help="so large each, the last one shorter"
+    )
+    parser.add_argument(
+        "--parity",
+        type=whole(0),
+        default=0,
+        metavar="M",
+        help="add M parity fragments: any M lost fragments can then be computed",
+    )
+    parser.add_argument(
+        "--set-size",
+        type=whole(1),
+        metavar="N",
+        help="make the parity of every N data fragments in a row (default: of all)",
+    )
+    parser.add_argument(
+        "--replicas",
+        type=whole(1),
+        default=1,
+        metavar="R",
+        help="targets that each fragment stands at (default 1)",
+    )
+    parser.add_argument(
+        "--survive",
+        type=whole(0),
+        metavar="F",
+        help="any F targets may be lost afterwards, else nothing is sent "
+        "(default: M or R - 1, whichever is more)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="publish although fewer losses are survived, and replace other files in the way",
+    )
+    tuning = parser.add_argument_group("tuning")
+    tuning.add_argument(
+        "--connections", type=whole(1), default=2, metavar="N", help="to one target, 4 at most (2)"
+    )
+    tuning.add_argument(
+        "--limit-rate", type=size, metavar="SIZE", help="most bytes a second, over all targets"
+    )
+    tuning.add_argument(
+        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
+    )
+    tuning.add_argument(
+        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
+    )
+    tuning.add_argument(
+        "--retries", type=whole(0), default=5, help="failures in a row to bear from a target (5)"
+    )
+    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
+    add_tokens(tuning)
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Publish the file."""
+    from regather.client import Settings
+    from regather.publisher import publish
+
+    # A polite kill leaves the same resumable state as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = Settings(
+        connections=args.connections,
+        timeout=args.timeout,
+        connect_timeout=args.connect_timeout,
+        retries=args.retries,
+        limit_rate=args.limit_rate,
+        cacert=args.cacert,
+        tokens=tokens_of(args.token),
+    )
+    with bytes_progress(f"publishing {args.file.name}", quiet=args.quiet or args.json) as progress:
+        report = publish(
+            args.file,
+            args.to,
+            fragments=args.fragments,
+            chunk_size=args.chunk_size,
+            parity=args.parity,
+            set_size=args.set_size or 0,
+            replicas=args.replicas,
+            survive=args.survive,
+            force=args.force,
+            settings=settings,
+            on_progress=progress,
+        )
+    words = list(report.command)
+    if report.manifests[0].startswith(("http://", "https://")):
+        words += [word for token in args.token for word in ("--token", token)]
+        words += ["--cacert", args.cacert] if args.cacert else []
+    if args.json:
+        print(json.dumps({**asdict(report), "command": shlex.join(words)}))
+        return 0
+    for line in report.warnings:
+        warn(line)
+    if args.quiet:
+        return 0
+    there = f" ({format_size(report.present)} stood there already)" if report.present else ""
+    print(
+        f"Published {args.file}: {format_size(report.uploaded)} to {len(report.targets)} targets, "
+        f"{format_duration(report.seconds)}, "
+        f"{format_rate(report.uploaded / max(report.seconds, 1e-9))}{there}"
+    )
+    for target in report.targets:
+        state = "" if target.state == "complete" else f" [{target.state}]"
+        count = len(target.fragments)
+        print(f"  {target.url}  {count} fragment{'' if count == 1 else 's'}{state}")
+    word = "any" if report.exact else "at least any"
+    print(
+        f"Survives: the loss of {word} {report.survives} of them\n"
+        f"Manifest: {report.manifests[0]}\n"
+        f"Digest:   {report.digest}\n"
+        f"Get it with:\n  {shlex.join(words)}"
+    )
+    return 0

@@ -1,0 +1,219 @@
+"""Publish a file: its fragments to several targets, and the manifest last.
+
+targets    what the user names
+plan       which target gets what, and how many may be lost
+origin     the bytes of fragments: slices of the file, and parity kept aside
+survey     what stands at the targets already
+upload     the transfer
+finish     the manifest, and the report
+access     patient work with one store
+
+Memory: what the pass of the splitter takes, then 1 MiB a connection.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from regather.client import Settings
+from regather.client.run import http_options
+from regather.errors import InterruptedPublish
+from regather.limiter import RateLimiter
+from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.publisher.access import Stopping, persist
+from regather.publisher.finish import check_placed, report_of, write_manifests
+from regather.publisher.origin import Origin
+from regather.publisher.plan import Plan
+from regather.publisher.report import PublishReport, TargetReport
+from regather.publisher.survey import check_permission, refuse_to_replace, survey
+from regather.publisher.targets import check_source_is_safe, targets_of, warnings_of
+from regather.publisher.upload import Uploads
+from regather.splitter import manifest_of
+from regather.splitter.geometry import DEFAULT_FRAGMENTS, Input, fragment_sizes, layout_of
+from regather.splitter.plain import copy
+from regather.transport import Failure, HttpOptions, RequestFailed
+
+__all__ = ["PublishReport", "TargetReport", "publish"]
+
+OnBytes = Callable[[int, int], None]
+_FRAME = 0.1
+_MOST_CONNECTIONS = 4
+
+
+def publish(
+    path: str | Path,
+    to: str | Path | Sequence[str | Path],
+    *,
+    fragments: int | None = None,
+    chunk_size: int | None = None,
+    parity: int = 0,
+    set_size: int = 0,
+    replicas: int = 1,
+    survive: int | None = None,
+    force: bool = False,
+    settings: Settings | None = None,
+    on_progress: OnBytes | None = None,
+) -> PublishReport:
+    """Store the fragments of ``path`` at the targets ``to``, then the manifest at each of them.
+
+    Targets are URLs, HOST:PORT (of servers that take files) or folders. ``fragments``,
+    ``chunk_size`` (bytes), ``parity`` and ``set_size`` are those of ``split``; without the first
+    two there are as many fragments as targets, parity included. Every fragment goes to
+    ``replicas`` targets. ``survive`` is how many targets, whichever they are, may be lost
+    afterwards (default: ``parity`` or ``replicas - 1``, whichever is more): what cannot bear that
+    is refused before anything is sent, unless ``force``. ``force`` also replaces other files that
+    have the names of ours. ``settings.connections`` (at most 4) are used to each target at once,
+    and ``settings.sync`` is not looked at. ``on_progress`` is called with bytes done and in all:
+    first those of the file as it is read, and then, on top, those that are stored.
+
+    Calling it again goes on where it was left: fragments that stand where they should are read,
+    hashed and not sent again. Raises UsageError, DestinationExistsError, NotPlacedError,
+    StorageError, RegatherError where the file changes meanwhile, or InterruptedPublish. No
+    manifest ever stands anywhere before all that it promises does.
+    """
+    path, settings, began = Path(path), settings or Settings(), time.monotonic()
+    options = http_options(settings)
+    targets = targets_of([to] if isinstance(to, (str, Path)) else to, options)
+    warnings = warnings_of(targets)
+    with Input(path) as source:
+        if fragments is None and chunk_size is None:
+            wanted = len(targets) - parity if len(targets) > parity else DEFAULT_FRAGMENTS
+            fragments = min(wanted, max(source.size, 1))
+        sizes = fragment_sizes(source.size, fragments, chunk_size)
+        layout = layout_of(source.size, sizes, parity, set_size)
+        plan = Plan(layout, len(targets), replicas, survive, force=force)
+        manifest_name = suffixed(path.name, MANIFEST_SUFFIX)
+        check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
+        stopping = Stopping()
+        origin = Origin(path, source, layout)
+        run_threads = _Threads(stopping)
+        try:
+            check_permission(targets, options, stopping, run_threads)
+            hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress))
+            origin.check_unchanged()
+            manifest = replace(manifest_of(path.name, layout, hashes), blake3=blake3)
+            findings = survey(
+                targets,
+                plan,
+                manifest,
+                manifest_name,
+                options,
+                settings.retries,
+                stopping,
+                run_threads,
+            )
+            if not force:
+                refuse_to_replace(targets, findings, manifest, manifest_name)
+            for target, finding in zip(targets, findings, strict=True):
+                if finding.manifest == "other" and finding.failed is None:
+                    # It would promise fragments that are about to be replaced.
+                    finding.failed = _remove(
+                        target.url, manifest_name, stopping, options, settings.retries
+                    )
+            uploads = Uploads(
+                plan,
+                manifest,
+                targets,
+                findings,
+                origin,
+                options,
+                stopping,
+                retries=settings.retries,
+                connections=min(settings.connections, _MOST_CONNECTIONS),
+                limiter=RateLimiter(settings.limit_rate) if settings.limit_rate else None,
+                force=force,
+            )
+            if on_progress is not None:
+                run_threads.tell = _then(on_progress, layout.size, uploads)
+            uploads.run(run_threads)
+            origin.check_unchanged()
+            check_placed(plan, targets, manifest, uploads.tallies)
+            if crowded := plan.crowded():
+                warnings.append(
+                    f"{crowded} of {len(targets)} targets hold more than one fragment of a set: "
+                    "more targets would survive more losses"
+                )
+            manifests = write_manifests(
+                plan,
+                manifest,
+                manifest_name,
+                targets,
+                findings,
+                uploads.tallies,
+                options,
+                settings.retries,
+                stopping,
+                run_threads,
+            )
+        except KeyboardInterrupt:
+            raise InterruptedPublish(
+                "interrupted: what was stored is kept",
+                help="the same command goes on from there",
+            ) from None
+        finally:
+            stopping.stop()
+            origin.close()
+    return report_of(
+        plan, manifest, targets, uploads.tallies, manifests, warnings, time.monotonic() - began
+    )
+
+
+class _Threads:
+    """Starts threads and waits for them, in the one that is interrupted; tells how far they are."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        self._stopping = stopping
+        self.tell: Callable[[], None] | None = None
+
+    def __call__(self, threads: Sequence[threading.Thread]) -> None:
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_FRAME)
+                    if self.tell is not None:
+                        self.tell()
+            if self.tell is not None:
+                self.tell()
+        except BaseException:
+            self._stopping.stop()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+            raise
+
+
+def _first(on_progress: OnBytes | None) -> OnBytes | None:
+    """Progress while the file is read: at least as much is to be stored afterwards."""
+    if on_progress is None:
+        return None
+    return lambda done, size: on_progress(done, 2 * size)
+
+
+def _then(on_progress: OnBytes, size: int, uploads: Uploads) -> Callable[[], None]:
+    """Progress while fragments are stored, on top of the bytes that were read."""
+
+    def tell() -> None:
+        done, total = uploads.progress()
+        on_progress(size + done, size + total)
+
+    return tell
+
+
+def _remove(
+    url: str, name: str, stopping: Stopping, options: HttpOptions, retries: int
+) -> RequestFailed | None:
+    """Remove an object; returns why that was not possible."""
+    store = stopping.open(url, options)
+    try:
+        persist(lambda: store.delete(name), retries, stopping)
+    except RequestFailed as error:
+        return None if error.failure is Failure.MISSING else error
+    finally:
+        stopping.close(store)
+    return None

@@ -1,0 +1,160 @@
+"""Careful work with one store: patience with what passes, and a look at what stands there."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import TypeVar
+
+from regather.digest import HASH_SIZE, new_hasher
+from regather.manifest import MAX_MANIFEST_BYTES
+from regather.model import Fragment
+from regather.transport import Failure, HttpOptions, RequestFailed
+from regather.transport.upload import Store, open_store
+
+_FIRST_PAUSE = 0.5
+_LAST_PAUSE = 10.0
+_MOST_WAIT = 60.0
+"""Seconds that a server may ask us to wait."""
+_T = TypeVar("_T")
+
+
+class Found(Enum):
+    """What stands under the name of a fragment."""
+
+    NOTHING = "nothing"
+    RIGHT = "the fragment, every byte of it"
+    OTHER = "something else"
+
+
+class Stopping:
+    """Ends all work at once: pending calls fail, pauses are over, new stores are refused."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._stores: set[Store] = set()
+
+    def open(self, url: str, options: HttpOptions) -> Store:
+        """A store that ends with all others; give it back with close()."""
+        store = open_store(url, options)
+        with self._lock:
+            self._stores.add(store)
+        if self._event.is_set():
+            store.abort()
+        return store
+
+    def close(self, store: Store) -> None:
+        """Free a store."""
+        with self._lock:
+            self._stores.discard(store)
+        store.close()
+
+    def stop(self) -> None:
+        """End everything; from any thread."""
+        self._event.set()
+        with self._lock:
+            for store in self._stores:
+                store.abort()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether stop() was called."""
+        return self._event.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises RequestFailed (ABORTED) where all ends meanwhile."""
+        if self._event.wait(seconds):
+            raise RequestFailed(Failure.ABORTED, "aborted")
+
+
+def persist(call: Callable[[], _T], retries: int, stopping: Stopping) -> _T:
+    """Do it again, after growing pauses of random length, while its failure may pass.
+
+    Raises the last RequestFailed after ``retries`` more attempts, or a lasting one at once.
+    """
+    attempt = 0
+    while True:
+        try:
+            return call()
+        except RequestFailed as error:
+            if error.failure.lasting or error.failure is Failure.ABORTED or attempt >= retries:
+                raise
+            pause = min(_FIRST_PAUSE * 2**attempt, _LAST_PAUSE) * random.uniform(0.5, 1.5)
+            stopping.pause(max(pause, min(error.retry_after or 0.0, _MOST_WAIT)))
+            attempt += 1
+
+
+def may_write(store: Store) -> None:
+    """Raise RequestFailed (FORBIDDEN) where we may not write; changes nothing.
+
+    Removing what is not there is how to ask: it is refused to those who may not, and 404 to others.
+    """
+    try:
+        store.delete(f"regather-probe-{secrets.token_hex(8)}")
+    except RequestFailed as error:
+        if error.failure is Failure.FORBIDDEN:
+            raise
+
+
+def look(store: Store, fragment: Fragment, piece_size: int) -> Found:
+    """What stands in the fragment's place, read and hashed where its size is right.
+
+    An entity tag says nothing of the content, so it is not asked; the first wrong piece ends the
+    reading. Raises RequestFailed.
+    """
+    stat = store.stat(fragment.name)
+    if stat is None:
+        return Found.NOTHING
+    if stat.size != fragment.size:
+        return Found.OTHER
+    hasher, left, number = new_hasher(), min(piece_size, fragment.size), 0
+    steps = store.read(fragment.name, 0, fragment.size)
+    try:
+        for step in steps:
+            view = step
+            while view:
+                taken = view[:left]
+                hasher.update(taken)
+                view, left = view[len(taken) :], left - len(taken)
+                if left:
+                    continue
+                at = number * HASH_SIZE
+                if hasher.digest() != fragment.hashes[at : at + HASH_SIZE]:
+                    return Found.OTHER
+                number += 1
+                hasher = new_hasher()
+                left = min(piece_size, fragment.size - number * piece_size)
+    finally:
+        close = getattr(steps, "close", None)
+        if close is not None:  # frees the connection, where we stopped early
+            close()
+    return Found.RIGHT
+
+
+def read_whole(store: Store, name: str) -> bytes | None:
+    """A manifest-sized object; None where there is none, or what stands there is larger.
+
+    Raises RequestFailed.
+    """
+    stat = store.stat(name)
+    if stat is None or stat.size > MAX_MANIFEST_BYTES:
+        return None if stat is None else b""
+    return b"".join(bytes(step) for step in store.read(name, 0, stat.size))
+
+
+def put_bytes(store: Store, name: str, data: bytes) -> None:
+    """Store a small object, in place of what has its name. Raises RequestFailed."""
+    hasher = new_hasher()
+    hasher.update(data)
+
+    def read(offset: int, into: memoryview) -> None:
+        into[:] = data[offset : offset + len(into)]
+
+    store.put(name, len(data), read, hasher.digest())
+    stat = store.stat(name)
+    if stat is None or stat.size != len(data):
+        raise RequestFailed(Failure.DAMAGED, f"{name}: did not stand there afterwards")

@@ -1,0 +1,187 @@
+"""When all fragments stand: the manifest at every target, and what to tell."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from regather.errors import NotPlacedError
+from regather.manifest import Manifest
+from regather.model import Source
+from regather.publisher.access import Stopping, persist, put_bytes
+from regather.publisher.plan import Plan
+from regather.publisher.report import PublishReport, TargetReport
+from regather.publisher.survey import Finding
+from regather.publisher.targets import Target
+from regather.publisher.upload import Tally
+from regather.transport import HttpOptions, RequestFailed
+
+_SHOWN = 20
+_HELP = "the same command goes on from there; with more targets (--to) they need not all be there"
+
+
+def check_placed(
+    plan: Plan, targets: Sequence[Target], manifest: Manifest, tallies: Sequence[Tally]
+) -> None:
+    """Raise NotPlacedError where some fragments have no place that is safe enough."""
+    if not plan.unplaced:
+        for position, places in enumerate(plan.holders):
+            # What a manifest is written on must be what was done.
+            assert all(position in tallies[place].placed for place in places)
+        return
+    copies = Counter(plan.unplaced)
+    missing = tuple(manifest.fragments[f].name for f in sorted(copies))
+    details = _troubles(targets, tallies)
+    for position in sorted(copies)[:_SHOWN]:
+        there = len(plan.holders[position])
+        line = f"{manifest.fragments[position].name}: not placed"
+        details.append(line + (f" {copies[position]} more times (stands {there}x)" * bool(there)))
+    if len(copies) > _SHOWN:
+        details.append(f"and {len(copies) - _SHOWN} more")
+    demanded = plan.demanded
+    raise NotPlacedError(
+        f"{len(copies)} of {len(manifest.fragments)} fragments are not placed, so no manifest was "
+        f"written: other targets cannot take them and survive the loss of {demanded}",
+        help=_HELP,
+        details=tuple(details),
+        missing=missing,
+    )
+
+
+def _troubles(targets: Sequence[Target], tallies: Sequence[Tally]) -> list[str]:
+    return [
+        f"{target.url}: {'full: ' if tally.full else ''}{tally.error}"
+        for target, tally in zip(targets, tallies, strict=True)
+        if tally.error
+    ]
+
+
+def write_manifests(
+    plan: Plan,
+    manifest: Manifest,
+    name: str,
+    targets: Sequence[Target],
+    findings: Sequence[Finding],
+    tallies: Sequence[Tally],
+    options: HttpOptions,
+    retries: int,
+    stopping: Stopping,
+    run: Callable[[Sequence[threading.Thread]], None],
+) -> list[str]:
+    """Write the manifest to all targets that are there; returns where it stands.
+
+    It must stand at more targets than may be lost, else NotPlacedError is raised; a target beyond
+    those that does not take it only gets an error in its tally.
+    """
+    data = _document(manifest, targets, findings, tallies)
+    written: set[int] = set()
+
+    def work(number: int) -> None:
+        store = stopping.open(targets[number].url, options)
+        try:
+            if findings[number].raw != data:
+                persist(lambda: put_bytes(store, name, data), retries, stopping)
+            written.add(number)
+        except RequestFailed as error:
+            tallies[number].error = tallies[number].error or f"the manifest: {error.what}"
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            stopping.close(store)
+
+    errors: list[BaseException] = []
+    threads = [
+        threading.Thread(target=work, args=(n,), name=f"regather-manifest-{n}")
+        for n, tally in enumerate(tallies)
+        if not tally.failed
+    ]
+    run(threads)
+    if errors:
+        raise errors[0]
+    if len(written) <= plan.demanded:
+        raise NotPlacedError(
+            f"all fragments are placed, but the manifest stands at {len(written)} targets only: "
+            f"too few to survive the loss of {plan.demanded}",
+            help=_HELP,
+            details=tuple(_troubles(targets, tallies)),
+        )
+    order = sorted(written, key=lambda n: (not targets[n].remote, n))
+    return [targets[n].locate(name) for n in order]
+
+
+def _document(
+    manifest: Manifest,
+    targets: Sequence[Target],
+    findings: Sequence[Finding],
+    tallies: Sequence[Tally],
+) -> bytes:
+    """The manifest with its sources: ours, and those that earlier ones of this file name."""
+    sources = {
+        target.url: Source(target.url, frozenset(p + 1 for p in tally.placed))
+        for target, tally in zip(targets, tallies, strict=True)
+        if target.remote and tally.placed
+    }
+    created = manifest.created
+    for finding in findings:
+        if finding.document is None:
+            continue
+        created = min(filter(None, (created, finding.document.created)))
+        for source in finding.document.sources:
+            sources.setdefault(source.url, source)
+    data = replace(manifest, sources=tuple(sources.values()), created=created).to_bytes()
+    # What we write must be what we read, before anyone relies on it.
+    Manifest.from_bytes(data)
+    return data
+
+
+def report_of(
+    plan: Plan,
+    manifest: Manifest,
+    targets: Sequence[Target],
+    tallies: Sequence[Tally],
+    manifests: Sequence[str],
+    warnings: Sequence[str],
+    seconds: float,
+) -> PublishReport:
+    """What to tell at the end."""
+    survival = plan.survival()
+    return PublishReport(
+        name=manifest.name,
+        size=manifest.size,
+        digest=manifest.digest,
+        blake3=manifest.blake3,
+        manifests=tuple(manifests),
+        survives=min(survival.failures, len(manifests) - 1),
+        exact=survival.exact,
+        command=_command(manifests[0], targets, tallies),
+        uploaded=sum(t.uploaded for t in tallies),
+        present=sum(t.present for t in tallies),
+        seconds=seconds,
+        targets=tuple(
+            TargetReport(
+                url=target.url,
+                state="failed" if tally.failed else "full" if tally.full else "complete",
+                fragments=tuple(manifest.fragments[p].name for p in sorted(tally.placed)),
+                uploaded=tally.uploaded,
+                present=tally.present,
+                error=tally.error,
+            )
+            for target, tally in zip(targets, tallies, strict=True)
+        ),
+        warnings=(*warnings, *_troubles(targets, tallies)),
+    )
+
+
+def _command(manifest: str, targets: Sequence[Target], tallies: Sequence[Tally]) -> tuple[str, ...]:
+    words = ["regather", "get", manifest]
+    folders = [
+        t.url for t, tally in zip(targets, tallies, strict=True) if tally.placed and not t.remote
+    ]
+    # A folder that is the only source is found beside the manifest.
+    if len(folders) > 1 or (folders and len(folders) < sum(bool(t.placed) for t in tallies)):
+        words += [word for folder in folders for word in ("--server", folder)]
+    elif folders and not manifest.startswith(folders[0]):
+        words += ["--server", folders[0]]
+    return tuple(words)

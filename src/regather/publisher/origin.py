@@ -1,0 +1,123 @@
+"""Where the bytes of fragments come from: slices of the file itself, and parity kept aside.
+
+All parity stands in one file without a name, in the order of the fragments: nothing of it is left
+behind, however the process ends. It goes where temporary files go (TMPDIR) and takes M / K of the
+size of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+from regather.digest import new_hasher
+from regather.errors import RegatherError, StorageError
+from regather.model import Layout
+from regather.splitter.geometry import Input
+from regather.transport.upload import ReadInto
+from regather.units import format_size
+
+_STEP = 1 << 20
+_HELP = "set TMPDIR to a folder with more room, or use less --parity"
+
+
+class Origin:
+    """The fragments of one file; takes parity from the pass, then gives all. Thread-safe."""
+
+    def __init__(self, path: Path, source: Input, layout: Layout) -> None:
+        self._path = path
+        self._source = source
+        self._layout = layout
+        self._digests: dict[int, bytes] = {}
+        self._locks = [threading.Lock() for _ in layout.fragments]
+        self._parity = None
+        needed = sum(f.size for f in layout.fragments if f.kind == "parity")
+        if not needed:
+            return
+        folder = tempfile.gettempdir()
+        try:
+            free = os.statvfs(folder)
+            if needed > free.f_bavail * free.f_frsize:
+                raise StorageError(
+                    f"{folder}: no room for {format_size(needed)} of parity", help=_HELP
+                )
+            self._parity = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise _trouble(error) from error
+
+    def write(self, fragment: int, offset: int, data: memoryview) -> None:
+        """Keep bytes of parity; those of data are in the file. See Sink.write."""
+        if self._layout.is_data(fragment):
+            return
+        descriptor, at = self._place(fragment)
+        try:
+            while data:
+                count = os.pwrite(descriptor, data, at + offset)
+                data, offset = data[count:], offset + count
+        except OSError as error:
+            raise _trouble(error) from error
+
+    def reader(self, fragment: int) -> ReadInto:
+        """What reads the fragment at this position. Raises RegatherError where it is too short."""
+        descriptor, start = self._place(fragment)
+
+        def read(offset: int, into: memoryview) -> None:
+            while into:
+                try:
+                    count = os.preadv(descriptor, [into], start + offset)
+                except OSError as error:
+                    raise StorageError(
+                        f"{self._path}: {(error.strerror or str(error)).lower()}"
+                    ) from error
+                if count == 0:
+                    raise RegatherError(
+                        f"{self._path}: became shorter while it was published",
+                        help="publish it again",
+                    )
+                into, offset = into[count:], offset + count
+
+        return read
+
+    def blake3(self, fragment: int) -> bytes:
+        """The hash of a whole fragment, 32 bytes; read when first asked for."""
+        with self._locks[fragment]:
+            if fragment not in self._digests:
+                read = self.reader(fragment)
+                size = self._layout.fragments[fragment].size
+                buffer = memoryview(bytearray(min(size, _STEP)))
+                hasher = new_hasher()
+                for offset in range(0, size, _STEP):
+                    view = buffer[: min(_STEP, size - offset)]
+                    read(offset, view)
+                    hasher.update(view)
+                self._digests[fragment] = hasher.digest()
+            return self._digests[fragment]
+
+    def check_unchanged(self) -> None:
+        """Raise RegatherError where the file was written to since it was opened."""
+        try:
+            self._source.check_unchanged()
+        except RegatherError:
+            raise RegatherError(
+                f"{self._path}: changed while it was published", help="publish it again"
+            ) from None
+
+    def close(self) -> None:
+        """Give the room for parity back."""
+        if self._parity is not None:
+            self._parity.close()
+
+    def _place(self, fragment: int) -> tuple[int, int]:
+        offset = self._layout.fragments[fragment].offset
+        if self._parity is None or self._layout.is_data(fragment):
+            return self._source.descriptor, offset
+        return self._parity.fileno(), offset - self._layout.size
+
+
+def _trouble(error: OSError) -> StorageError:
+    return StorageError(
+        f"{tempfile.gettempdir()}: cannot keep parity: {(error.strerror or str(error)).lower()}",
+        help=_HELP,
+    )

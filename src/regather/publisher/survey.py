@@ -1,0 +1,158 @@
+"""Before anything is sent: what stands at the targets, and whether it must be left alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from regather.errors import DestinationExistsError, ManifestError, NotPlacedError
+from regather.manifest import Manifest
+from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
+from regather.publisher.plan import Plan
+from regather.publisher.targets import Target
+from regather.transport import HttpOptions, RequestFailed
+
+_SHOWN = 20
+
+
+@dataclass(slots=True)
+class Finding:
+    """What stands at one target."""
+
+    fragments: dict[int, Found] = field(default_factory=dict)
+    """By position; only those that were looked for."""
+    manifest: Literal["none", "same", "other"] = "none"
+    """Whether there is one under our name, and whether of this very file, cut like this."""
+    document: Manifest | None = None
+    """The manifest, where it is the same."""
+    raw: bytes = b""
+    failed: RequestFailed | None = None
+    """Why the target could not be looked at."""
+
+
+def survey(
+    targets: Sequence[Target],
+    plan: Plan,
+    manifest: Manifest,
+    manifest_name: str,
+    options: HttpOptions,
+    retries: int,
+    stopping: Stopping,
+    run: Callable[[Sequence[threading.Thread]], None],
+) -> list[Finding]:
+    """Look at all targets, one thread each; ``run`` starts threads and waits for them.
+
+    A target that does not answer has ``failed`` set. Raises what is raised in a thread.
+    """
+    findings = [Finding() for _ in targets]
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        finding, layout = findings[number], plan.layout
+        store = stopping.open(targets[number].url, options)
+        try:
+            raw = persist(lambda: read_whole(store, manifest_name), retries, stopping)
+            if raw is not None:
+                _compare(finding, raw, manifest)
+            for position in plan.held_by(number):
+                fragment = manifest.fragments[position]
+                finding.fragments[position] = persist(
+                    lambda f=fragment: look(store, f, layout.piece_size),  # type: ignore[misc]
+                    retries,
+                    stopping,
+                )
+        except RequestFailed as error:
+            finding.failed = error
+        except BaseException as error:
+            errors.append(error)
+            stopping.stop()
+        finally:
+            stopping.close(store)
+
+    threads = [
+        threading.Thread(target=work, args=(n,), name=f"regather-survey-{n}")
+        for n in range(len(targets))
+    ]
+    run(threads)
+    if errors:
+        raise errors[0]
+    return findings
+
+
+def check_permission(
+    targets: Sequence[Target],
+    options: HttpOptions,
+    stopping: Stopping,
+    run: Callable[[Sequence[threading.Thread]], None],
+) -> None:
+    """Raise NotPlacedError where a target takes nothing from us: before a long file is read.
+
+    One that does not answer now may do so later.
+    """
+    refused: dict[int, str] = {}
+
+    def work(number: int) -> None:
+        store = stopping.open(targets[number].url, options)
+        try:
+            may_write(store)
+        except RequestFailed as error:
+            refused[number] = error.what
+        finally:
+            stopping.close(store)
+
+    run(
+        [
+            threading.Thread(target=work, args=(n,), name=f"regather-permission-{n}")
+            for n in range(len(targets))
+        ]
+    )
+    if refused:
+        raise NotPlacedError(
+            f"{len(refused)} of {len(targets)} targets let us store nothing, so nothing was sent",
+            help="show the right token with --token HOST=FILE, or leave them out",
+            details=tuple(refused[n] for n in sorted(refused)),
+        )
+
+
+def _compare(finding: Finding, raw: bytes, manifest: Manifest) -> None:
+    finding.raw = raw
+    finding.manifest = "other"
+    try:
+        found = Manifest.from_bytes(raw)
+    except ManifestError:
+        return
+    if found.digest == manifest.digest and found.fragments == manifest.fragments:
+        finding.manifest, finding.document = "same", found
+
+
+def refuse_to_replace(
+    targets: Sequence[Target], findings: Sequence[Finding], manifest: Manifest, manifest_name: str
+) -> None:
+    """Raise DestinationExistsError where something else stands in the place of ours.
+
+    A wrong fragment beside a manifest of this very file is damaged: replacing it mends it.
+    """
+    taken = []
+    for target, finding in zip(targets, findings, strict=True):
+        if finding.manifest == "other":
+            taken.append(target.locate(manifest_name))
+        if finding.manifest != "same":
+            taken += [
+                target.locate(manifest.fragments[position].name)
+                for position, found in finding.fragments.items()
+                if found is Found.OTHER
+            ]
+    if taken:
+        raise occupied(taken)
+
+
+def occupied(taken: Sequence[str]) -> DestinationExistsError:
+    """The error where other files have the names that ours need."""
+    more = (f"and {len(taken) - _SHOWN} more",) if len(taken) > _SHOWN else ()
+    return DestinationExistsError(
+        f"{taken[0]}: something else stands there",
+        help="publish to a folder of its own (--to URL/NAME/), or use --force to replace it",
+        details=(*taken[1:_SHOWN], *more),
+    )

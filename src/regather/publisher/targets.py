@@ -1,0 +1,88 @@
+"""Where to publish to: base URLs of servers that take files, and folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from regather.client.naming import with_scheme
+from regather.errors import UsageError
+from regather.transport import HttpOptions, is_url, locate
+from regather.transport.upload import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place that takes fragments."""
+
+    url: str
+    """A base URL or a folder, with a slash at its end."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is reached over the network, and may stand in a manifest."""
+        return is_url(self.url)
+
+    def locate(self, name: str) -> str:
+        """The URL or path of an object there."""
+        return locate(self.url, name)
+
+
+def targets_of(given: Sequence[str | Path], options: HttpOptions) -> tuple[Target, ...]:
+    """Read what the user names: URL, HOST:PORT or folder (made when needed). Raises UsageError."""
+    if not given:
+        raise UsageError("nowhere to publish to", help="name servers or folders with --to")
+    targets: list[Target] = []
+    seen: set[str] = set()
+    for text in map(str, given):
+        if not text:
+            raise UsageError("an empty --to", help="give a URL, HOST:PORT or a folder")
+        url = with_scheme(text)
+        open_store(url, options).close()  # says what is wrong with the address; opens nothing
+        if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
+            raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")
+        target = Target(url if url.endswith("/") else url + "/")
+        key = target.url.lower() if target.remote else os.path.realpath(target.url)
+        if key in seen:
+            raise UsageError(f"{text}: is named twice", help="name each target once")
+        seen.add(key)
+        targets.append(target)
+    return tuple(targets)
+
+
+def warnings_of(targets: Sequence[Target]) -> list[str]:
+    """What is odd about the targets together, a line each."""
+    lines = []
+    servers: dict[str, int] = {}
+    for target in targets:
+        if target.remote:
+            server = urlsplit(target.url).netloc.lower()
+            servers[server] = servers.get(server, 0) + 1
+    lines += [
+        f"{count} targets are on {server}: they are lost together"
+        for server, count in servers.items()
+        if count > 1
+    ]
+    folders = sum(not t.remote for t in targets)
+    if 0 < folders < len(targets):
+        lines.append(
+            "a manifest never names folders: whoever gets the file by URL needs --server for "
+            "what stands in them"
+        )
+    return lines
+
+
+def check_source_is_safe(source: Path, targets: Sequence[Target], names: Sequence[str]) -> None:
+    """Raise UsageError where the file to publish has the place of something to be stored."""
+    for target in targets:
+        if target.remote or source.name not in names:
+            continue
+        path = Path(target.url) / source.name
+        if path.exists() and path.samefile(source):
+            raise UsageError(
+                f"{path}: is the file to publish, and would be replaced by a fragment",
+                help="publish to another folder",
+            )

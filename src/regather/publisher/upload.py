@@ -1,0 +1,230 @@
+"""The transfer: a queue a target, a few threads each; what one cannot take goes to others."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from regather.limiter import RateLimiter
+from regather.manifest import Manifest
+from regather.publisher.access import Found, Stopping, look, persist
+from regather.publisher.origin import Origin
+from regather.publisher.plan import Plan
+from regather.publisher.survey import Finding, occupied
+from regather.publisher.targets import Target
+from regather.transport import Failure, HttpOptions, RequestFailed
+from regather.transport.upload import Store
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of one target. Bytes."""
+
+    queue: deque[int] = field(default_factory=deque)
+    placed: set[int] = field(default_factory=set)
+    """Fragments that stand there, whole and right."""
+    uploaded: int = 0
+    present: int = 0
+    full: bool = False
+    failed: bool = False
+    """It did not answer, or refuses: it counts as lost, with all that stands there."""
+    error: str = ""
+
+
+class Uploads:
+    """Brings every fragment to its targets; ends with ``plan`` telling where they are."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        manifest: Manifest,
+        targets: Sequence[Target],
+        findings: Sequence[Finding],
+        origin: Origin,
+        options: HttpOptions,
+        stopping: Stopping,
+        *,
+        retries: int,
+        connections: int,
+        limiter: RateLimiter | None,
+        force: bool,
+    ) -> None:
+        self._plan = plan
+        self._manifest = manifest
+        self._targets = targets
+        self._findings = findings
+        self._origin = origin
+        self._options = options
+        self._stopping = stopping
+        self._retries = retries
+        self._connections = connections
+        self._limiter = limiter
+        self._force = force
+        self._changed = threading.Condition()
+        self._active = 0
+        self._done = 0
+        self._flying: dict[tuple[int, int], int] = {}
+        self._error: BaseException | None = None
+        self._sizes = [f.size for f in manifest.fragments]
+        self.tallies = [Tally(deque(plan.held_by(n))) for n in range(len(targets))]
+        for number, finding in enumerate(findings):
+            if finding.failed is not None:
+                self._lose(number, finding.failed)
+
+    def run(self, run_threads: Callable[[Sequence[threading.Thread]], None]) -> None:
+        """Transfer all; ``run_threads`` starts threads and waits for them.
+
+        Raises what ended it early.
+        """
+        threads = []
+        for number, tally in enumerate(self.tallies):
+            if not tally.failed:
+                # One without work may get that of another.
+                count = min(self._connections, max(len(tally.queue), 1))
+                threads += [
+                    threading.Thread(
+                        target=self._work, args=(number,), name=f"regather-upload-{number}-{n}"
+                    )
+                    for n in range(count)
+                ]
+        run_threads(threads)
+        if self._error is not None:
+            raise self._error
+
+    def progress(self) -> tuple[int, int]:
+        """Bytes at the targets, those that stood there included, and in all."""
+        with self._changed:
+            sizes = self._sizes
+            left = sum(sizes[f] for t in self.tallies for f in t.queue)
+            flying = sum(sizes[f] for _, f in self._flying)
+            return self._done + sum(self._flying.values()), self._done + flying + left
+
+    def _work(self, number: int) -> None:
+        store = self._stopping.open(self._targets[number].url, self._options)
+        try:
+            while (fragment := self._next(number)) is not None:
+                try:
+                    self._carry(store, number, fragment)
+                except RequestFailed as error:
+                    if error.failure is Failure.ABORTED:
+                        return
+                    if error.failure is Failure.DAMAGED:
+                        self._origin.check_unchanged()
+                    with self._changed:
+                        self._lose(number, error, fragment)
+                finally:
+                    with self._changed:
+                        self._flying.pop((number, fragment), None)
+                        self._active -= 1
+                        self._changed.notify_all()
+        except BaseException as error:
+            with self._changed:
+                self._error = self._error or error
+                self._changed.notify_all()
+            self._stopping.stop()
+        finally:
+            self._stopping.close(store)
+
+    def _next(self, number: int) -> int | None:
+        """The next fragment for a target; None where nothing will come any more."""
+        tally = self.tallies[number]
+        with self._changed:
+            while not (self._error or self._stopping.stopped or tally.failed or tally.full):
+                if tally.queue:
+                    fragment = tally.queue.popleft()
+                    self._active += 1
+                    self._flying[number, fragment] = 0
+                    return fragment
+                if not self._active and not any(t.queue for t in self.tallies):
+                    break
+                self._changed.wait(0.25)
+            self._changed.notify_all()
+            return None
+
+    def _carry(self, store: Store, number: int, position: int) -> None:
+        """Bring one fragment to one target, or see that it is there. Raises RequestFailed."""
+        fragment, finding = self._manifest.fragments[position], self._findings[number]
+        found = finding.fragments.get(position)
+        if found is None:
+            found = persist(lambda: self._look(store, position), self._retries, self._stopping)
+        if found is not Found.RIGHT:
+            if found is Found.OTHER and not (self._force or finding.manifest == "same"):
+                raise occupied([self._targets[number].locate(fragment.name)])
+            self._origin.blake3(position)  # outside of what is tried again
+            sent = persist(
+                lambda: self._send(store, number, position, replace=found is Found.OTHER),
+                self._retries,
+                self._stopping,
+            )
+        else:
+            sent = False
+        tally = self.tallies[number]
+        with self._changed:
+            if sent:
+                tally.uploaded += fragment.size
+            else:
+                tally.present += fragment.size
+            if not tally.failed:
+                tally.placed.add(position)
+                self._done += fragment.size
+
+    def _send(self, store: Store, number: int, position: int, *, replace: bool) -> bool:
+        """Send a fragment and see what landed; False where it stood there before."""
+        fragment = self._manifest.fragments[position]
+        where = self._targets[number].locate(fragment.name)
+        read = self._origin.reader(position)
+
+        def counted(offset: int, into: memoryview) -> None:
+            if self._limiter is not None:
+                self._stopping.pause(self._limiter.take(len(into)))
+            read(offset, into)
+            self._flying[number, position] = offset + len(into)
+
+        try:
+            store.put(
+                fragment.name,
+                fragment.size,
+                counted,
+                self._origin.blake3(position),
+                replace=replace,
+            )
+        except RequestFailed as error:
+            if error.failure is not Failure.EXISTS:
+                raise
+            # Ours, where the answer to an attempt before was lost.
+            if self._look(store, position) is Found.RIGHT:
+                return False
+            raise occupied([where]) from None
+        if self._targets[number].remote:
+            # The server has compared the hash; that it was ours is seen by the size.
+            stat = store.stat(fragment.name)
+            right = stat is not None and stat.size == fragment.size
+        else:
+            right = self._look(store, position) is Found.RIGHT
+        if not right:
+            raise RequestFailed(Failure.DAMAGED, f"{where}: is not what was stored there")
+        return True
+
+    def _look(self, store: Store, position: int) -> Found:
+        return look(store, self._manifest.fragments[position], self._manifest.piece_size)
+
+    def _lose(self, number: int, error: RequestFailed, *failed: int) -> None:
+        """Let others take what this target cannot; called under the lock."""
+        tally = self.tallies[number]
+        if tally.failed:
+            return
+        tally.error = tally.error or error.what
+        if error.failure is Failure.NO_SPACE:
+            # What stands there is good; others in flight there may still fit.
+            tally.full = True
+            lost = [*failed, *tally.queue]
+        else:
+            tally.failed = True
+            lost = self._plan.held_by(number)
+            self._done -= sum(self._manifest.fragments[f].size for f in tally.placed)
+            tally.placed.clear()
+        tally.queue.clear()
+        for fragment, place in self._plan.lose(number, lost):
+            self.tallies[place].queue.append(fragment)

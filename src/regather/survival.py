@@ -1,0 +1,168 @@
+"""How many places may be lost: pure arithmetic on who holds which fragment.
+
+A *place* is a number: a server, a folder, whatever fails as one. ``holders`` says, by position in
+the layout, which places hold a fragment. An erasure set is there as long as k different fragments
+of it are, a fragment without a set as long as one copy of it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from regather.model import Layout
+
+__all__ = ["Survival", "happiness", "matching", "set_survival", "shared", "survival"]
+
+Holders = Sequence[Collection[int]]
+"""By fragment: the places that hold it."""
+_MOST_COMBINATIONS = 20_000
+"""Combinations of lost places that are tried for one set before a lower bound must do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """How many places may be lost, whichever they are, so that all can still be had."""
+
+    failures: int
+    """-1 where something cannot be had even with all places there."""
+    exact: bool = True
+    """False: at least so many; counting exactly would take too long."""
+
+
+def survival(layout: Layout, holders: Holders) -> Survival:
+    """How many places may fail before the file cannot be put together any more."""
+    worst: Survival | None = None
+    known: dict[tuple[int, tuple[int, ...]], Survival] = {}
+    for k, members in _groups(layout):
+        # Sets are mostly placed alike, only further around the circle: counted once.
+        key = (k, _normal([holders[f] for f in members]))
+        if key not in known:
+            known[key] = set_survival([holders[f] for f in members], k)
+        found = known[key]
+        # Of equal ones the exact one: then there is no doubt left.
+        if worst is None or (found.failures, not found.exact) < (worst.failures, not worst.exact):
+            worst = found
+        if worst.failures < 0:
+            break
+    return worst or Survival(-1)
+
+
+def set_survival(holders: Holders, k: int) -> Survival:
+    """How many places may fail so that ``k`` of these fragments are left, each somewhere."""
+    held = [frozenset(h) for h in holders if h]
+    if len(held) < k:
+        return Survival(-1)
+    fatal = len(held) - k + 1  # so many fragments must go for good
+    copies = sorted(map(len, held))
+    if fatal == 1:
+        return Survival(copies[0] - 1)
+    least = max(_least_by_load(held, fatal) - 1, happiness(held) - k)
+    if copies[-1] == 1:
+        return Survival(least)  # one copy each: losing the fullest places first is the worst
+    places = sorted(frozenset().union(*held))
+    masks = [sum(1 << places.index(p) for p in h) for h in held]
+    tried = 0
+    for lost in range(least + 1, len(places) + 1):
+        tried += math.comb(len(places), lost)
+        if tried > _MOST_COMBINATIONS:
+            return Survival(least, exact=False)
+        if any(sum(not m & ~gone for m in masks) >= fatal for gone in _masks(len(places), lost)):
+            return Survival(lost - 1)
+        least = lost
+    raise AssertionError("with all places gone, all fragments are")
+
+
+def _masks(places: int, lost: int) -> Iterator[int]:
+    return (sum(chosen) for chosen in combinations([1 << p for p in range(places)], lost))
+
+
+def _least_by_load(held: Sequence[Collection[int]], fatal: int) -> int:
+    """No fewer places than this hold all copies of ``fatal`` fragments."""
+    needed = sum(sorted(map(len, held))[:fatal])
+    load: dict[int, int] = {}
+    for places in held:
+        for place in places:
+            load[place] = load.get(place, 0) + 1
+    count = 0
+    for fullest in sorted(load.values(), reverse=True):
+        if needed <= 0:
+            break
+        needed -= fullest
+        count += 1
+    return count
+
+
+def _normal(holders: Holders) -> tuple[int, ...]:
+    """The same for all placements that differ in nothing but the names of the places."""
+    names: dict[int, int] = {}
+    return tuple(
+        sum(1 << names.setdefault(place, len(names)) for place in sorted(places))
+        for places in holders
+    )
+
+
+def _groups(layout: Layout) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(how many are needed, which) for every set, and for every fragment without one."""
+    for erasure_set in layout.sets:
+        yield len(erasure_set.data), (*erasure_set.data, *erasure_set.parity)
+    for position, number in enumerate(layout.set_of):
+        if number < 0:
+            yield 1, (position,)
+
+
+def shared(layout: Layout, holders: Holders) -> list[int]:
+    """The places that hold more than one fragment of some erasure set, rising."""
+    found: set[int] = set()
+    for erasure_set in layout.sets:
+        seen: set[int] = set()
+        for fragment in (*erasure_set.data, *erasure_set.parity):
+            for place in holders[fragment]:
+                (found if place in seen else seen).add(place)
+    return sorted(found)
+
+
+def happiness(holders: Holders) -> int:
+    """How many places can each stand for a fragment of its own ("servers of happiness").
+
+    Any ``h - k`` places may then be lost: at least k pairs of the matching stay.
+    """
+    edges: dict[int, list[int]] = {}
+    for fragment, places in enumerate(holders):
+        for place in places:
+            edges.setdefault(place, []).append(fragment)
+    return len(matching(edges))
+
+
+def matching(edges: Mapping[int, Collection[int]]) -> dict[int, int]:
+    """A maximum matching of a bipartite graph: left to right, each at most once.
+
+    ``edges`` has the right neighbours of every left node. Augmenting paths, found breadth first:
+    left nodes times edges in the worst case, so let the smaller side be the left one.
+    """
+    left_of: dict[int, int] = {}
+    for start in edges:
+        came_from: dict[int, int] = {}  # right node: the left one that it was reached from
+        queue = deque([start])
+        free = None
+        while queue and free is None:
+            left = queue.popleft()
+            for right in edges[left]:
+                if right in came_from:
+                    continue
+                came_from[right] = left
+                if right not in left_of:
+                    free = right
+                    break
+                queue.append(left_of[right])
+        if free is None:
+            continue
+        right_of = {left: right for right, left in left_of.items()}
+        at: int | None = free
+        while at is not None:
+            left = came_from[at]
+            left_of[at], at = left, right_of.get(left)
+    return {left: right for right, left in left_of.items()}
