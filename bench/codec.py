@@ -17,9 +17,8 @@ from random import Random
 
 import zfec
 
-from regather.erasure import Codec, IsalCodec, ZfecCodec, _isal
+from regather.erasure import Codec, IsalCodec, ZfecCodec, _isal, strip_size
 from regather.model import MIN_PIECE_SIZE
-from regather.splitter.coded import strip_size
 
 _SECONDS = 0.15
 """At least, of every run."""

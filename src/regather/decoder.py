@@ -22,8 +22,6 @@ from regather.store import Destination
 if TYPE_CHECKING:
     from regather.erasure import Codec
 
-_ROW_STRIPS = 2 << 20
-_MOST_STRIP = 256 << 10
 _MOST_THREADS = 4
 _KEPT_BYTES = 32 << 20
 """Most parity that waits in memory. A killed client has to fetch it again."""
@@ -132,6 +130,8 @@ class Decoder:
     def _decode(
         self, number: int, row: int, make: tuple[int, ...], parity: tuple[int, ...]
     ) -> bool:
+        from regather.erasure import strip_size
+
         layout = self._layout
         erasure_set = layout.sets[number]
         k = len(erasure_set.data)
@@ -141,7 +141,7 @@ class Decoder:
         want = tuple(n for n, f in enumerate(erasure_set.data) if f in make)
         length = layout.length(parity[0], row)
         made = self._buffers("made", len(want), length)
-        strip = min(length, max(16 << 10, min(_MOST_STRIP, _ROW_STRIPS // k & ~0xFFF)))
+        strip = strip_size(k, length)
         inputs = self._buffers("inputs", len(have), strip)
         kept = [self._kept.get((members[n], row)) for n in have]
         lengths = [layout.length(members[n], row) for n in have]

@@ -22,8 +22,12 @@ from typing import Protocol
 
 import zfec
 
-_MOST_PIECES = 256
-"""Of a row, data and parity together: the number of elements of the field."""
+from regather.model import MAX_SET
+
+_ROW_STRIPS = 4 << 20
+"""Bytes of the strips of one row together: they should stay in the cache."""
+_MOST_STRIP = 256 << 10
+_LEAST_STRIP = 16 << 10
 
 Buffers = Sequence[memoryview]
 """Writable and contiguous, all of the same length."""
@@ -52,6 +56,15 @@ class Codec(Protocol):
         made here: decode what is missing of the data, then encode.
         """
         ...
+
+
+def strip_size(members: int, longest: int) -> int:
+    """Bytes of a strip of each piece of a row, ``longest`` being its longest piece in bytes.
+
+    Rows are coded strip by strip; ``members`` is how many buffers are in hand for one strip.
+    """
+    fair = _ROW_STRIPS // members & ~0xFFF
+    return min(longest, max(_LEAST_STRIP, min(fair, _MOST_STRIP)))
 
 
 def make_codec(k: int, m: int) -> Codec:
@@ -141,7 +154,7 @@ class IsalCodec:
 
 
 def _check_code(k: int, m: int) -> None:
-    if k < 1 or m < 1 or k + m > _MOST_PIECES:
+    if k < 1 or m < 1 or k + m > MAX_SET:
         raise ValueError(f"no code for {k} data and {m} parity pieces")
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from regather.digest import HASH_SIZE, file_identity
 from regather.errors import ManifestError
-from regather.model import MAX_PIECE_SIZE, Fragment, Layout, Source
+from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, Layout, Source
 from regather.names import flaw_of, split_url
 from regather.units import MAX_SIZE
 
@@ -26,8 +26,6 @@ MAX_MANIFEST_BYTES = 64 << 20
 MAX_METADATA_BYTES = 64 << 10
 CODE = "reed-solomon-gf256-11d-vandermonde"
 """The erasure code of parity fragments; ``docs/format.md`` defines it."""
-MAX_SET = 256
-"""Most fragments of an erasure set, data and parity together."""
 
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
 _Index = Annotated[int, msgspec.Meta(ge=0, le=2**32)]

@@ -20,6 +20,8 @@ HASH_SIZE = 32
 MIN_PIECE_SIZE = 1 << 20
 MAX_PIECE_SIZE = 1 << 26
 """Bounds the memory that a hostile manifest can claim: one buffer a request in flight."""
+MAX_SET = 256
+"""Most fragments of an erasure set, data and parity: the number of elements of the code's field."""
 _MOST_PIECES = 1 << 18
 """Kept under this by choosing larger pieces: 1 TiB in 4 MiB pieces is 8 MiB of hashes."""
 

@@ -15,7 +15,15 @@ from itertools import combinations
 
 from regather.model import Layout
 
-__all__ = ["Survival", "happiness", "matching", "set_survival", "shared", "survival"]
+__all__ = [
+    "Survival",
+    "copies_survived",
+    "happiness",
+    "matching",
+    "set_survival",
+    "shared",
+    "survival",
+]
 
 Holders = Sequence[Collection[int]]
 """By fragment: the places that hold it."""
@@ -56,6 +64,9 @@ def set_survival(holders: Holders, k: int) -> Survival:
     held = [frozenset(h) for h in holders if h]
     if len(held) < k:
         return Survival(-1)
+    everywhere = frozenset[int]().union(*held)
+    if k <= 1:
+        return Survival(len(everywhere) - max(k, 0))
     fatal = len(held) - k + 1  # so many fragments must go for good
     copies = sorted(map(len, held))
     if fatal == 1:
@@ -63,7 +74,7 @@ def set_survival(holders: Holders, k: int) -> Survival:
     least = max(_least_by_load(held, fatal) - 1, happiness(held) - k)
     if copies[-1] == 1:
         return Survival(least)  # one copy each: losing the fullest places first is the worst
-    places = sorted(frozenset().union(*held))
+    places = sorted(everywhere)
     masks = [sum(1 << places.index(p) for p in h) for h in held]
     tried = 0
     for lost in range(least + 1, len(places) + 1):
@@ -74,6 +85,15 @@ def set_survival(holders: Holders, k: int) -> Survival:
             return Survival(lost - 1)
         least = lost
     raise AssertionError("with all places gone, all fragments are")
+
+
+def copies_survived(holders: Holders, k: int) -> int:
+    """How many single copies may go, whichever, so that ``k`` fragments are left; or -1."""
+    copies = sorted(len(frozenset(h)) for h in holders if h)
+    if len(copies) < k:
+        return -1
+    # One is left over as long as not all copies of so many fragments are gone.
+    return sum(copies[: len(copies) - k + 1]) - 1 if k > 0 else sum(copies)
 
 
 def _masks(places: int, lost: int) -> Iterator[int]:

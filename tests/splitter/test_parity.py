@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import regather
 from regather.digest import HASH_SIZE, piece_hash
+from regather.erasure import strip_size
 from regather.errors import UsageError
 from regather.model import MIN_PIECE_SIZE, Fragment
-from regather.splitter.coded import strip_size
 from regather.splitter.geometry import MAX_FRAGMENTS, fragment_sizes, layout_of
 from tests.support.files import MIB, random_file
 from tests.support.files import regather as run

@@ -8,12 +8,11 @@ import signal
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_output, add_tokens, number, share, tokens_of, whole
+from regather.cli.options import add_output, add_reach, add_servers, settings_of, share, whole
 from regather.cli.progress import bytes_progress
 from regather.units import format_duration, format_size
 
 if TYPE_CHECKING:
-    from regather.client import Settings
     from regather.upkeep import CheckReport, Finding, Lost, SetHealth
 
 SUMMARY = "Ask all sources whether every fragment is there, of the right size, and unharmed."
@@ -30,7 +29,7 @@ _MOST_NUMBERS = 8
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
-    add_sources(parser)
+    add_servers(parser, used="looked at")
     parser.add_argument(
         "--read-data",
         type=share,
@@ -43,49 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=whole(0), metavar="N", help="choose the same pieces as an earlier check"
     )
-    add_tuning(parser)
+    add_reach(parser.add_argument_group("tuning"), "source", 2)
     add_output(parser)
-
-
-def add_sources(parser: argparse.ArgumentParser) -> None:
-    """The option --server, which repair has too."""
-    parser.add_argument(
-        "--server",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="a source of fragments: URL, HOST:PORT or folder; repeat for more. Without any, and "
-        "none in the manifest, the folder beside a local manifest is looked at",
-    )
-
-
-def add_tuning(parser: argparse.ArgumentParser) -> None:
-    """How to reach servers; see settings_of."""
-    tuning = parser.add_argument_group("tuning")
-    tuning.add_argument(
-        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
-    )
-    tuning.add_argument(
-        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
-    )
-    tuning.add_argument(
-        "--retries", type=whole(0), default=2, help="failures in a row to bear from a source (2)"
-    )
-    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
-    add_tokens(tuning)
-
-
-def settings_of(args: argparse.Namespace) -> Settings:
-    """What add_tuning has read. Raises UsageError."""
-    from regather.client import Settings
-
-    return Settings(
-        timeout=args.timeout,
-        connect_timeout=args.connect_timeout,
-        retries=args.retries,
-        cacert=args.cacert,
-        tokens=tokens_of(args.token),
-    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_output, add_tokens, number, size, tokens_of, whole
+from regather.cli.options import add_output, add_pace, add_reach, add_servers, settings_of
 from regather.cli.progress import download_view
 from regather.units import format_duration, format_exact, format_rate, format_size
 
@@ -38,14 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="instead of a manifest: a plain fragment, once for each, in order; not verified. "
         "With a manifest: where one of its fragments is",
     )
-    parser.add_argument(
-        "--server",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="a source of fragments: URL, HOST:PORT or folder; repeat for more. Without any, and "
-        "none in the manifest, the folder beside a local manifest is read",
-    )
+    add_servers(parser, used="read")
     parser.add_argument(
         "-o",
         "--output",
@@ -58,27 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--digest", default="", metavar="HEX", help="the identity that the file must have"
     )
     tuning = parser.add_argument_group("tuning")
-    tuning.add_argument(
-        "--connections",
-        type=whole(1),
-        default=4,
-        metavar="N",
-        help="most to one source (4)",
-    )
-    tuning.add_argument(
-        "--limit-rate", type=size, metavar="SIZE", help="most bytes a second, over all sources"
-    )
-    tuning.add_argument(
-        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
-    )
-    tuning.add_argument(
-        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
-    )
-    tuning.add_argument(
-        "--retries", type=whole(0), default=5, help="failures in a row to bear from a source (5)"
-    )
-    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
-    add_tokens(tuning)
+    add_pace(tuning, "source", 4)
+    add_reach(tuning, "source", 5)
     tuning.add_argument(
         "--no-sync", action="store_true", help="do not wait for the disk before the file is named"
     )
@@ -87,23 +61,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Download."""
-    from regather.client import Settings, download
+    from regather.client import download
     from regather.errors import UsageError
 
     if args.source is None and not args.fragment:
         raise UsageError("nothing to get", help="name a manifest, or fragments with --fragment")
     # A polite kill leaves the same resumable state as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    settings = Settings(
-        connections=args.connections,
-        timeout=args.timeout,
-        connect_timeout=args.connect_timeout,
-        retries=args.retries,
-        limit_rate=args.limit_rate,
-        cacert=args.cacert,
-        sync=not args.no_sync,
-        tokens=tokens_of(args.token),
-    )
     plain = args.source is None
     with download_view(quiet=args.quiet, as_json=args.json) as shown:
         view = _with_notice(shown) if plain and not args.quiet else shown
@@ -114,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             servers=args.server,
             digest=args.digest,
             force=args.force,
-            settings=settings,
+            settings=settings_of(args),
             on_progress=view,
         )
     if args.json:

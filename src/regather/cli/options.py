@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from regather.errors import UsageError
 from regather.tokens import read_token_file
 from regather.units import parse_size
+
+if TYPE_CHECKING:
+    from regather.client import Settings
 
 
 def size(text: str) -> int:
@@ -54,6 +58,87 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     """The options on what is told: --json and --quiet."""
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no report")
+
+
+def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """How a file is cut and coded: --fragments or --chunk-size, --parity, --set-size."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--fragments",
+        type=whole(1),
+        metavar="N",
+        help=f"so many, as equal as can be (default: {default})",
+    )
+    how.add_argument(
+        "--chunk-size", type=size, metavar="SIZE", help="so large each, the last one shorter"
+    )
+    parser.add_argument(
+        "--parity",
+        type=whole(0),
+        default=0,
+        metavar="M",
+        help="add M parity fragments: any M lost fragments can then be computed",
+    )
+    parser.add_argument(
+        "--set-size",
+        type=whole(1),
+        default=0,
+        metavar="K",
+        help="make the parity of every K data fragments in a row (default: of all)",
+    )
+
+
+def add_servers(parser: argparse.ArgumentParser, *, used: str) -> None:
+    """The option --server, repeatable."""
+    parser.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a source of fragments: URL, HOST:PORT or folder; repeat for more. Without any, and "
+        f"none in the manifest, the folder beside a local manifest is {used}",
+    )
+
+
+def add_pace(tuning: argparse._ArgumentGroup, who: str, connections: int, limit: str = "") -> None:
+    """How much at once: --connections to one ``who``, --limit-rate."""
+    tuning.add_argument(
+        "--connections",
+        type=whole(1),
+        default=connections,
+        metavar="N",
+        help=f"most to one {who} ({connections}){limit}",
+    )
+    tuning.add_argument(
+        "--limit-rate", type=size, metavar="SIZE", help=f"most bytes a second, over all {who}s"
+    )
+
+
+def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
+    """How to reach a ``who``: time-outs, retries, trust, tokens."""
+    tuning.add_argument(
+        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
+    )
+    tuning.add_argument(
+        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
+    )
+    tuning.add_argument(
+        "--retries",
+        type=whole(0),
+        default=retries,
+        help=f"failures in a row to bear from a {who} ({retries})",
+    )
+    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
+    add_tokens(tuning)
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """What add_pace and add_reach have read, as far as the command has them. Raises UsageError."""
+    from regather.client import Settings
+
+    names = ("connections", "timeout", "connect_timeout", "retries", "limit_rate", "cacert")
+    given = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    return Settings(**given, sync=not getattr(args, "no_sync", False), tokens=tokens_of(args.token))
 
 
 def add_tokens(parser: argparse._ActionsContainer) -> None:

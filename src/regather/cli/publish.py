@@ -9,7 +9,15 @@ import signal
 from dataclasses import asdict
 from pathlib import Path
 
-from regather.cli.options import add_output, add_tokens, number, size, tokens_of, warn, whole
+from regather.cli.options import (
+    add_geometry,
+    add_output,
+    add_pace,
+    add_reach,
+    settings_of,
+    warn,
+    whole,
+)
 from regather.cli.progress import bytes_progress
 from regather.units import format_duration, format_rate, format_size
 
@@ -33,29 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a target: URL or HOST:PORT of a server that takes files, or a folder; repeat for "
         "more",
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument(
-        "--fragments",
-        type=whole(1),
-        metavar="K",
-        help="so many, as equal as can be (default: one a target, parity included)",
-    )
-    how.add_argument(
-        "--chunk-size", type=size, metavar="SIZE", help="so large each, the last one shorter"
-    )
-    parser.add_argument(
-        "--parity",
-        type=whole(0),
-        default=0,
-        metavar="M",
-        help="add M parity fragments: any M lost fragments can then be computed",
-    )
-    parser.add_argument(
-        "--set-size",
-        type=whole(1),
-        metavar="N",
-        help="make the parity of every N data fragments in a row (default: of all)",
-    )
+    add_geometry(parser, default="one a target, parity included")
     parser.add_argument(
         "--replicas",
         type=whole(1),
@@ -76,42 +62,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="publish although fewer losses are survived, and replace other files in the way",
     )
     tuning = parser.add_argument_group("tuning")
-    tuning.add_argument(
-        "--connections", type=whole(1), default=2, metavar="N", help="to one target, 4 at most (2)"
-    )
-    tuning.add_argument(
-        "--limit-rate", type=size, metavar="SIZE", help="most bytes a second, over all targets"
-    )
-    tuning.add_argument(
-        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
-    )
-    tuning.add_argument(
-        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
-    )
-    tuning.add_argument(
-        "--retries", type=whole(0), default=5, help="failures in a row to bear from a target (5)"
-    )
-    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
-    add_tokens(tuning)
+    add_pace(tuning, "target", 2, ", 4 at most")
+    add_reach(tuning, "target", 5)
     add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Publish the file."""
-    from regather.client import Settings
     from regather.publisher import publish
 
     # A polite kill leaves the same resumable state as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    settings = Settings(
-        connections=args.connections,
-        timeout=args.timeout,
-        connect_timeout=args.connect_timeout,
-        retries=args.retries,
-        limit_rate=args.limit_rate,
-        cacert=args.cacert,
-        tokens=tokens_of(args.token),
-    )
     with bytes_progress(f"publishing {args.file.name}", quiet=args.quiet or args.json) as progress:
         report = publish(
             args.file,
@@ -119,11 +80,11 @@ def run(args: argparse.Namespace) -> int:
             fragments=args.fragments,
             chunk_size=args.chunk_size,
             parity=args.parity,
-            set_size=args.set_size or 0,
+            set_size=args.set_size,
             replicas=args.replicas,
             survive=args.survive,
             force=args.force,
-            settings=settings,
+            settings=settings_of(args),
             on_progress=progress,
         )
     words = list(report.command)

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regather.cli.check import add_sources, add_tuning, lost_lines, settings_of
-from regather.cli.options import add_output
+from regather.cli.check import lost_lines
+from regather.cli.options import add_output, add_reach, add_servers, settings_of
 from regather.cli.progress import OnBytes, bytes_progress
 from regather.units import format_duration, format_size
 
@@ -32,7 +32,7 @@ _EXIT = {"healthy": 0, "incomplete": 1, "lost": 4}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
-    add_sources(parser)
+    add_servers(parser, used="looked at")
     parser.add_argument(
         "--to",
         action="append",
@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where fragments are rebuilt, with room for one at least (default: the system's)",
     )
-    add_tuning(parser)
+    add_reach(parser.add_argument_group("tuning"), "source", 2)
     add_output(parser)
 
 

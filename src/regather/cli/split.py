@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from regather.cli.options import add_output, size, whole
+from regather.cli.options import add_geometry, add_output, whole
 from regather.cli.progress import bytes_progress
 from regather.units import format_exact, format_rate
 
@@ -27,26 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the folder to write to"
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument(
-        "--fragments", type=whole(1), metavar="N", help="so many, as equal as can be (default 3)"
-    )
-    how.add_argument(
-        "--chunk-size", type=size, metavar="SIZE", help="so large each, the last one shorter"
-    )
-    parser.add_argument(
-        "--parity",
-        type=whole(0),
-        default=0,
-        metavar="M",
-        help="add M parity fragments: any M lost fragments can then be computed",
-    )
-    parser.add_argument(
-        "--set-size",
-        type=whole(1),
-        metavar="K",
-        help="make the parity of every K data fragments in a row (default: of all)",
-    )
+    add_geometry(parser, default="3")
     parser.add_argument(
         "--servers",
         type=whole(1),
@@ -87,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             fragments=args.fragments,
             chunk_size=args.chunk_size,
             parity=args.parity,
-            set_size=args.set_size or 0,
+            set_size=args.set_size,
             servers=args.servers,
             replicas=args.replicas,
             at=args.at,

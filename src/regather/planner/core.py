@@ -183,9 +183,7 @@ class Planner:
             rows.parity_arrived(state, number, piece, request.fragment)
             self._decode(number, piece, actions)
             return
-        settled = (
-            bool(state.settled[asked][piece]) and state.settled[asked] is not state.done[asked]
-        )
+        settled = bool(state.settled[asked][piece])
         self._done(asked, piece, actions, request)
         if number >= 0 and state.parity_rows[number]:
             rows.data_arrived(state, number, piece, settled)

@@ -15,24 +15,14 @@ import threading
 from collections.abc import Callable
 
 from regather.digest import HASH_SIZE, Hasher, new_hasher
-from regather.erasure import Codec, make_codec
+from regather.erasure import Codec, make_codec, strip_size
 from regather.errors import RegatherError
 from regather.model import ErasureSet, Layout
 from regather.splitter.geometry import Input
 from regather.splitter.workers import Turns, run_workers
 from regather.splitter.writer import Sink
 
-_ROW_STRIPS = 4 << 20
-"""Bytes of the strips of one row that a worker holds: they should stay in the cache."""
-_MOST_STRIP = 256 << 10
-_LEAST_STRIP = 16 << 10
 _READ = 1 << 20
-
-
-def strip_size(members: int, piece_size: int) -> int:
-    """Bytes of a strip of one piece, where a row has so many members."""
-    fair = _ROW_STRIPS // members & ~0xFFF
-    return min(piece_size, max(_LEAST_STRIP, min(fair, _MOST_STRIP)))
 
 
 def copy_coded(

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regather.errors import RegatherError, UsageError
-from regather.manifest import MAX_SET
-from regather.model import Fragment, Layout, piece_size_for
+from regather.model import MAX_SET, Fragment, Layout, piece_size_for
 from regather.names import flaw_of
 
 MAX_FRAGMENTS = 100_000

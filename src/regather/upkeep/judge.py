@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regather.model import Layout
+from regather.survival import copies_survived, set_survival
 from regather.upkeep.report import Finding, Lost, SetHealth, State, Status
-from regather.upkeep.survival import survival
 
 __all__ = ["Verdict", "judge"]
 
@@ -96,8 +96,10 @@ def _health(
     # Empty fragments have nothing to lose: all their pieces are zeros that nobody stores.
     empty = sum(layout.fragments[p].size == 0 for p in members.data)
     solid = [holders[p] for p in everyone if layout.fragments[p].size]
-    found = survival(len(members.data) - empty if solid else 0, solid)
-    fragments, sources, exact = found.fragments, found.sources, found.exact
+    needed = len(members.data) - empty if solid else 0
+    fragments = copies_survived(solid, needed)
+    survived = set_survival(solid, needed)
+    sources, exact = survived.failures, survived.exact
     if not recoverable:
         fragments = sources = -1
     elif fragments < 0:

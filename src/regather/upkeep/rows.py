@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from regather.digest import piece_hash
-from regather.erasure import make_codec
+from regather.erasure import make_codec, strip_size
 from regather.model import Layout
 from regather.transport import Failure, HttpOptions, RequestFailed, is_url
 from regather.upkeep.access import CopyReader, Patience
@@ -21,8 +21,6 @@ from regather.upkeep.report import Finding, State
 
 __all__ = ["Copies", "RowMaker"]
 
-_STRIP = 256 << 10
-_ROW_STRIPS = 2 << 20
 _codec = functools.cache(make_codec)
 
 
@@ -180,7 +178,7 @@ class RowMaker:
         want = tuple(
             n for n in range(k) if n not in have and (with_parity or members[n] in missing)
         )
-        strip = min(length, max(16 << 10, min(_STRIP, _ROW_STRIPS // k & ~0xFFF)))
+        strip = strip_size(k, length)
         for start in range(0, length, strip):
             views = [slots[p][start : min(start + strip, length)] for p in members]
             codec.decode(tuple(have), [views[n] for n in have], want, [views[n] for n in want])
