@@ -24,10 +24,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> Path:
     """A folder with all that may, and all that must not, be served."""
     outside = tmp_path_factory.mktemp("outside")
     (outside / "secret.dat").write_bytes(b"secret")
-    root = outside / "root"
+    root = outside / "hosted"
     (root / "sub" / "deeper").mkdir(parents=True)
-    (outside / "root-twin").mkdir()
-    (outside / "root-twin" / "secret.dat").write_bytes(b"secret")
+    (outside / "hosted-twin").mkdir()
+    (outside / "hosted-twin" / "secret.dat").write_bytes(b"secret")
     (root / "file.dat").write_bytes(content)
     (root / "file.dat.gz").write_bytes(b"not what was asked for")
     (root / "file.dat.br").write_bytes(b"not what was asked for")
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> Path:
     (root / "big.dat.regather-part.journal").write_bytes(b"secret")
     (root / "out.dat").symlink_to(outside / "secret.dat")
     (root / "out").symlink_to(outside)
-    (root / "twin.dat").symlink_to(outside / "root-twin" / "secret.dat")
+    (root / "twin.dat").symlink_to(outside / "hosted-twin" / "secret.dat")
     (root / "loop").symlink_to(root / "loop")
     (root / "inside.dat").symlink_to(root / "sub" / "deeper" / "nested.dat")
     os.mkfifo(root / "pipe.dat")

@@ -157,7 +157,7 @@ NOT_SERVED = [
         b"/./file.dat",
         b"/%2e/file.dat",
     ),
-    *(b"/root/file.dat", b"/../root/file.dat", b"/../root-twin/secret.dat"),
+    *(b"/hosted/file.dat", b"/../hosted/file.dat", b"/../hosted-twin/secret.dat"),
     *(b"/out.dat", b"/out/secret.dat", b"/twin.dat", b"/loop", b"/loop/x"),
     *(b"/file.dat%00", b"/file.dat%00.json", b"/sub%2fdeeper%2fnested.dat", b"/pipe.dat"),
     *(b"/.hidden", b"/%2ehidden", b"/.git/config", b"/big.dat.regather-part"),
@@ -207,7 +207,7 @@ def test_a_single_file(folder: Path, content: bytes) -> None:
     with Serve(folder / "file.dat") as server:
         for path in ("/", "/file.dat"):
             assert server.get(path).body == content
-        for path in ("/file.dat.gz", "/sub/deeper/nested.dat", "/page.html", "/root/file.dat"):
+        for path in ("/file.dat.gz", "/sub/deeper/nested.dat", "/page.html", "/hosted/file.dat"):
             assert server.get(path).status == 404
         assert server.get("/", Range="bytes=-2").body == content[-2:]
 

@@ -43,6 +43,7 @@ def copy_coded(
 
     def work() -> None:
         nonlocal done
+        buffers: list[memoryview] = []
         while turns.failed is None:
             with lock:
                 item = next(rows, None)
@@ -50,7 +51,11 @@ def copy_coded(
                 return
             erasure_set, row = item
             codec = codecs[len(erasure_set.data), len(erasure_set.parity)]
-            made = _Row(source, layout, writer, erasure_set, row, codec).process()
+            members = len(erasure_set.data) + len(erasure_set.parity)
+            if len(buffers) != members:  # kept for the next row: new memory costs its page faults
+                strip = strip_size(members, layout.piece_size)
+                buffers = [memoryview(bytearray(strip)) for _ in range(members)]
+            made = _Row(source, layout, writer, erasure_set, row, codec).process(buffers)
             with lock:
                 for fragment, digest in made.items():
                     at = row * HASH_SIZE
@@ -94,12 +99,14 @@ class _Row:
         self._row = row
         self._codec = codec
 
-    def process(self) -> dict[int, bytes]:
-        """Returns the piece hashes by fragment, of the fragments that reach this row."""
+    def process(self, buffers: list[memoryview]) -> dict[int, bytes]:
+        """Returns the piece hashes by fragment, of the fragments that reach this row.
+
+        ``buffers`` are for one strip of every member, all of one length.
+        """
         members = (*self._set.data, *self._set.parity)
         longest = self._layout.length(self._set.parity[0], self._row)
-        strip = strip_size(len(members), self._layout.piece_size)
-        buffers = [memoryview(bytearray(strip)) for _ in members]
+        strip = len(buffers[0])
         hashers = {f: new_hasher() for f in members if self._row < self._layout.pieces_of(f)}
         k = len(self._set.data)
         for start in range(0, longest, strip):
