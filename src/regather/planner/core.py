@@ -11,11 +11,12 @@ It is not thread-safe: the engine calls it under one lock and does all I/O outsi
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from regather.model import Layout
 from regather.planner import rows
+from regather.planner.dispatch import Dispatch
 from regather.planner.events import (
     Action,
     Answered,
@@ -39,11 +40,8 @@ from regather.planner.events import (
     Trim,
 )
 from regather.planner.health import Health
-from regather.planner.selection import Work, choose
+from regather.planner.selection import Work
 from regather.planner.state import Request, State
-
-_LOOK_AGAIN = 0.05
-"""Seconds between looks at requests in flight while a source is idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,20 @@ class Planner:
         limit = self._options.connections
         retries = self._options.retries
         self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
+        self._dispatch = Dispatch(self._state, self._options.max_requests, self._start)
+        self._handlers: dict[type, Callable[..., None]] = {
+            Begin: self._begin,
+            Tick: self._tick,
+            Answered: self._answered,
+            Progress: self._progress,
+            PieceDone: self._piece_done,
+            PieceCorrupt: self._corrupt,
+            RangeIgnored: self._range_ignored,
+            Failed: self._failed,
+            Cancelled: self._cancelled,
+            Decoded: self._row_ended,
+            DecodeFailed: self._row_ended,
+        }
         self._next_id = 0
         self._over = False
         self.done_bytes = 0
@@ -103,7 +115,7 @@ class Planner:
         for fragment, piece in pieces:
             if not state.done[fragment][piece]:
                 state.done[fragment][piece] = state.settled[fragment][piece] = 1
-                state.free[fragment].remove(piece, piece + 1)
+                state.take(fragment, piece, piece + 1)
                 if state.layout.is_data(fragment):
                     state.left -= 1
                 else:
@@ -114,65 +126,70 @@ class Planner:
     def handle(self, event: Event, now: float) -> list[Action]:
         """Take in one event at time ``now`` (seconds, never going back); return what to do."""
         actions: list[Action] = []
-        if isinstance(event, Begin):
-            for number, known in enumerate(self._state.parity_rows):
-                for row in list(known):
-                    self._decode(number, row, actions)
-        if isinstance(event, Begin | Tick):
-            self._plan(now, actions)
-            return actions
-        if isinstance(event, Decoded | DecodeFailed):
-            self._row_ended(event, actions)
-            self._plan(now, actions)
-            return actions
-        request = self._state.requests.get(event.request)
-        if request is None:  # it ended before the engine heard of it
-            return actions
-        match event:
-            case PieceDone(piece=piece):
-                self._piece_done(request, piece, now, actions)
-            case Progress(received=received):
-                if received > request.partial:
-                    request.partial, request.moved = received, now
-            case Answered():
-                request.moved = request.moved_piece = now
-                health = self._state.sources[request.source]
-                before = health.allowance
-                health.answered(now - request.began)
-                if health.allowance > before:
-                    self._plan(now, actions)
-            case RangeIgnored():
-                self._range_ignored(request, now, actions)
-            case PieceCorrupt(piece=piece):
-                self._corrupt(request, piece, now, actions)
-                self._plan(now, actions)
-            case Failed():
-                self._failed(request, event, now)
-                self._plan(now, actions)
-            case Cancelled():
-                self._end(request)
-                self._plan(now, actions)
+        self._handlers[type(event)](event, now, actions)
         return actions
 
-    def _piece_done(self, request: Request, piece: int, now: float, actions: list[Action]) -> None:
+    def _begin(self, event: Begin, now: float, actions: list[Action]) -> None:
+        for number, known in enumerate(self._state.parity_rows):
+            for row in list(known):
+                self._decode(number, row, actions)
+        for source in range(len(self._state.sources)):
+            self._dispatch.wants(source)
+        self._plan(now, actions)
+
+    def _tick(self, event: Tick, now: float, actions: list[Action]) -> None:
+        self._plan(now, actions)
+
+    def _answered(self, event: Answered, now: float, actions: list[Action]) -> None:
+        request = self._state.requests.get(event.request)
+        if request is None:  # it ended before the engine heard of it
+            return
+        request.moved = request.moved_piece = now
+        health = self._state.sources[request.source]
+        before = health.allowance
+        health.answered(now - request.began)
+        if health.allowance > before:
+            self._room(request.source, now, actions)
+
+    def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
+        request = self._state.requests.get(event.request)
+        if request is not None and event.received > request.partial:
+            request.partial, request.moved = event.received, now
+
+    def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> None:
         state = self._state
-        asked = request.via
+        request = state.requests.get(event.request)
+        if request is None:
+            return
+        piece, asked = event.piece, request.via
         health = state.sources[request.source]
-        before = health.allowance, health.failures
+        room = health.allowance
+        failing = health.failures
         size = state.layout.length(asked, piece)
+        fresh = not state.done[asked][piece]
+        rate = health.rate
         # A short last piece says more of the latency than of the rate.
         telling = size >= state.layout.piece_size // 2
-        fresh = not state.done[asked][piece]
         health.delivered(size if telling else 0, now - request.moved_piece, fresh=fresh)
+        if health.rate != rate:
+            state.rates += health.rate - rate
+            state.rated += not rate
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
+        if not request.cancelled:
+            state.groups.of[request.fragment].flying -= 1
         if fresh:
             self._arrived(request, piece, actions)
-        ended = request.pos >= request.end
-        if ended:
+        if request.pos >= request.end:
             self._end(request)
-        if ended or state.left == 0 or before != (health.allowance, health.failures):
-            self._plan(now, actions)
+            self._room(request.source, now, actions)
+        elif health.allowance != room or health.failures != failing or state.left == 0:
+            self._room(request.source, now, actions)
+
+    def _room(self, source: int, now: float, actions: list[Action]) -> None:
+        """A source may have room for one more request."""
+        self._dispatch.wants(source)
+        self._plan(now, actions)
 
     def _arrived(self, request: Request, piece: int, actions: list[Action]) -> None:
         """A piece of the file, or of parity, is in place that was not before."""
@@ -206,7 +223,7 @@ class Planner:
         if order is not None:
             actions.append(order)
 
-    def _row_ended(self, event: Decoded | DecodeFailed, actions: list[Action]) -> None:
+    def _row_ended(self, event: Decoded | DecodeFailed, now: float, actions: list[Action]) -> None:
         state = self._state
         number, row = event.set, event.row
         state.decoding.discard((number, row))
@@ -218,9 +235,13 @@ class Planner:
             else:
                 state.settled[fragment][row] = 0
                 state.release(fragment, row, row + 1)
+        self._plan(now, actions)
 
-    def _range_ignored(self, request: Request, now: float, actions: list[Action]) -> None:
+    def _range_ignored(self, event: RangeIgnored, now: float, actions: list[Action]) -> None:
         state = self._state
+        request = state.requests.get(event.request)
+        if request is None:
+            return
         health = state.sources[request.source]
         health.ignores_ranges = True
         request.moved = now
@@ -233,33 +254,58 @@ class Planner:
             self._plan(now, actions)
             return
         request.whole = True
+        group = state.groups.of[request.fragment]
+        if not request.cancelled:
+            group.flying -= request.end - request.pos
         request.pos, request.end = 0, state.layout.pieces_of(request.via)
-        state.free[request.fragment].clear()
-        state.free[request.via].clear()
+        if not request.cancelled:
+            group.flying += request.end
+        state.take(request.fragment, 0, state.layout.pieces_of(request.fragment))
+        state.take(request.via, 0, request.end)
         actions.append(Restart(request.id, request.end))
 
-    def _corrupt(self, request: Request, piece: int, now: float, actions: list[Action]) -> None:
+    def _corrupt(self, event: PieceCorrupt, now: float, actions: list[Action]) -> None:
         state = self._state
-        health = state.sources[request.source]
-        self._end(request)
-        if request.cancelled:
+        request = state.requests.get(event.request)
+        if request is None:
             return
-        health.lied(now)
-        state.suspects.setdefault((request.via, piece), set()).add(request.source)
-        if health.distrusted:
-            for other in list(state.requests.values()):
-                if other.source == request.source:
-                    self._cancel(other, actions)
+        source = request.source
+        health = state.sources[source]
+        self._end(request)
+        if not request.cancelled:
+            health.lied(now)
+            state.groups.forget(source)
+            if health.retry_at > now:
+                self._dispatch.wants_later(source)
+            state.suspects.setdefault((request.via, event.piece), set()).add(source)
+            if health.distrusted:
+                for other in list(state.requests.values()):
+                    if other.source == source:
+                        self._cancel(other, actions)
+        self._room(source, now, actions)
 
-    def _failed(self, request: Request, event: Failed, now: float) -> None:
-        self._end(request)
-        if request.cancelled:
+    def _failed(self, event: Failed, now: float, actions: list[Action]) -> None:
+        state = self._state
+        request = state.requests.get(event.request)
+        if request is None:
             return
-        health = self._state.sources[request.source]
-        if event.blame is Blame.FRAGMENT:
-            health.absent.add(request.via)
-        else:
-            health.failed(now, event.retry_after, self._rng)
+        source = request.source
+        self._end(request)
+        if not request.cancelled:
+            if event.blame is Blame.FRAGMENT:
+                state.absent(source, request.via)
+            else:
+                health = state.sources[source]
+                health.failed(now, event.retry_after, self._rng)
+                self._state.groups.forget(source)
+                self._dispatch.wants_later(source)
+        self._room(source, now, actions)
+
+    def _cancelled(self, event: Cancelled, now: float, actions: list[Action]) -> None:
+        request = self._state.requests.get(event.request)
+        if request is not None:
+            self._end(request)
+            self._room(request.source, now, actions)
 
     # -- requests -------------------------------------------------------------------------
 
@@ -269,7 +315,8 @@ class Planner:
         del state.requests[request.id]
         del state.working[request.fragment][request.id]
         state.sources[request.source].active -= 1
-        self._release(request)
+        if request.pos < request.end and not request.cancelled:
+            self._release(request)
 
     def _cancel(self, request: Request, actions: list[Action]) -> None:
         """Cancel a request; its slot stays taken until the engine says that it has ended."""
@@ -279,16 +326,19 @@ class Planner:
             actions.append(Cancel(request.id))
 
     def _release(self, request: Request) -> None:
-        self._state.release(request.fragment, request.pos, request.end)
+        state = self._state
+        state.groups.of[request.fragment].flying -= request.end - request.pos
+        state.release(request.fragment, request.pos, request.end)
         if request.via != request.fragment:
-            self._state.release_parity(request.via, request.pos, request.end)
+            state.release_parity(request.via, request.pos, request.end)
 
-    def _start(self, source: int, work: Work, now: float, actions: list[Action]) -> None:
+    def _start(self, source: int, work: Work, now: float, actions: list[Action]) -> Request:
         state = self._state
         health = state.sources[source]
         if work.victim is not None and not work.hedge:
             victim, end = work.victim, work.victim.end
             victim.end = work.start
+            state.groups.of[victim.fragment].flying -= end - work.start
             if victim.via != victim.fragment:
                 state.release_parity(victim.via, work.start, end)
             actions.append(Trim(victim.id, work.start))
@@ -307,10 +357,13 @@ class Planner:
         )
         self._next_id += 1
         state.requests[request.id] = state.working[work.fragment][request.id] = request
-        state.free[work.fragment].remove(work.start, work.end)
-        state.free[work.asked].remove(work.start, work.end)
+        state.take(work.fragment, work.start, work.end)
+        if work.via >= 0:
+            state.take(work.via, work.start, work.end)
+        state.groups.of[work.fragment].flying += work.end - work.start
         health.active += 1
         actions.append(Start(request.id, source, work.asked, work.start, work.end, whole))
+        return request
 
     # -- planning -------------------------------------------------------------------------
 
@@ -326,7 +379,7 @@ class Planner:
                 self._cancel(request, actions)
             actions.append(Finished())
             return
-        idle = self._fill(now, actions)
+        self._dispatch.run(now, actions)
         if not state.requests and not state.decoding and not self._hope():
             if rows.unbind(state):
                 self._plan(now, actions)
@@ -334,30 +387,7 @@ class Planner:
             self._over = True
             actions.append(self._give_up())
             return
-        times = [h.retry_at for h in state.sources if h.retry_at > now]
-        if idle and state.requests:
-            times.append(now + _LOOK_AGAIN)
-        self.wake_at = min(times, default=None)
-
-    def _fill(self, now: float, actions: list[Action]) -> bool:
-        """One request a source in turn until no one has room or work; whether someone is idle."""
-        state = self._state
-        idle = False
-        ready = [s for s, h in enumerate(state.sources) if h.has_slot(now)]
-        while ready and len(state.requests) < self._options.max_requests:
-            again: list[int] = []
-            for source in ready:
-                if len(state.requests) >= self._options.max_requests:
-                    break
-                work = choose(state, source, now)
-                if work is None:
-                    idle = True
-                    continue
-                self._start(source, work, now, actions)
-                if state.sources[source].has_slot(now):
-                    again.append(source)
-            ready = again
-        return idle
+        self.wake_at = self._dispatch.wake_at(now)
 
     def _hope(self) -> bool:
         """Whether some missing piece may still come from a source that is worth waiting for."""

@@ -28,6 +28,10 @@ class Runs:
     def __repr__(self) -> str:
         return "Runs(" + ", ".join(f"{a}-{b - 1}" for a, b in self._runs) + ")"
 
+    def first(self) -> Run:
+        """The first run; there must be one."""
+        return self._runs[0]
+
     def add(self, start: int, end: int) -> None:
         """Put numbers in; those that are there already stay once."""
         if start >= end:

@@ -63,7 +63,7 @@ def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     state.decoding.add((number, row))
     for fragment in make:
         state.settled[fragment][row] = 1
-        state.free[fragment].remove(row, row + 1)
+        state.take(fragment, row, row + 1)
     return Decode(number, row, make, parity[: len(make)])
 
 
@@ -72,7 +72,7 @@ def forget(state: State, number: int, row: int) -> None:
     state.parity_rows[number].pop(row, None)
     state.spare[number].pop(row, None)
     for fragment in state.layout.sets[number].parity:
-        state.free[fragment].remove(row, row + 1)
+        state.take(fragment, row, row + 1)
 
 
 def spans(state: State, number: int, lost: Sequence[int], usable: Sequence[int]) -> Iterator[Span]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappush
 
 from regather.model import Layout
+from regather.planner.groups import Groups
 from regather.planner.health import Health
 from regather.planner.pieces import Run, Runs
 
@@ -46,7 +48,13 @@ class State:
     retries: int
     """Failures, or lies, in a row that are borne from a source."""
     free: list[Runs] = field(init=False)
-    """By fragment: the pieces that are neither settled nor in flight."""
+    """By fragment: the pieces that are neither settled nor in flight. Changed by ``give`` and
+    ``take`` alone, which keep the groups true."""
+    groups: Groups = field(init=False)
+    unclaimed: int = 0
+    """How many pieces are free in all."""
+    given: bool = False
+    """Whether pieces were given back since the planner last looked."""
     done: list[bytearray] = field(init=False)
     settled: list[bytearray] = field(init=False)
     """By fragment: the pieces that are done, or that parity in place stands in for."""
@@ -57,6 +65,10 @@ class State:
     """By piece: the sources that sent it wrong."""
     left: int = 0
     """Pieces of the file that are not done."""
+    rates: float = 0.0
+    """Sum of the sources' rates, as far as known, in bytes a second."""
+    rated: int = 0
+    """How many sources have a rate."""
     parity_rows: list[dict[int, int]] = field(init=False)
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
     spare: list[dict[int, int]] = field(init=False)
@@ -76,8 +88,44 @@ class State:
         self.parity_rows = [{} for _ in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
         self.left = self.layout.data_pieces
+        self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
-            self.free[f].add(0, self.layout.pieces_of(f))
+            self.give(f, 0, self.layout.pieces_of(f))
+
+    # -- free pieces ----------------------------------------------------------------------
+
+    def give(self, fragment: int, start: int, end: int) -> None:
+        """Pieces are free to be chosen."""
+        free = self.free[fragment]
+        before = free.count
+        free.add(start, end)
+        if free.count == before:
+            return
+        group = self.groups.of[fragment]
+        group.free += free.count - before
+        self.unclaimed += free.count - before
+        self.given = True
+        if not before:
+            heappush(group.open, fragment)
+            if not self.working[fragment]:
+                heappush(group.fresh, fragment)
+
+    def take(self, fragment: int, start: int, end: int) -> None:
+        """Pieces are not free any more."""
+        free = self.free[fragment]
+        before = free.count
+        free.remove(start, end)
+        if free.count != before:
+            self.groups.of[fragment].free -= before - free.count
+            self.unclaimed -= before - free.count
+
+    def absent(self, source: int, fragment: int) -> None:
+        """A source turned out not to have a fragment."""
+        self.sources[source].absent.add(fragment)
+        flying = sum(r.end - r.pos for r in self.working[fragment].values() if not r.cancelled)
+        self.groups.drop_holder(fragment, source, self.free[fragment].count, flying)
+
+    # -- who can send what ----------------------------------------------------------------
 
     def can_serve(self, source: int, fragment: int) -> bool:
         """Whether a source is worth asking for a fragment, at some time."""
@@ -96,16 +144,14 @@ class State:
 
     def trusted(self, fragment: int) -> bool:
         """Whether some source that neither lied nor fails can serve a fragment."""
-        return any(
-            not health.distrusted and not health.failures and self._may_have(s, fragment)
-            for s, health in enumerate(self.sources)
-        )
+        well = (self.sources[s] for s in self.groups.of[fragment].holders)
+        return any(not health.distrusted and not health.failures for health in well)
 
     def others_can(self, fragment: int, but: set[int]) -> bool:
         """Whether a source that does not fail, and is not one of these, can serve a fragment."""
         return any(
-            s not in but and not h.failures and self.can_serve(s, fragment)
-            for s, h in enumerate(self.sources)
+            s not in but and not self.sources[s].failures and self.can_serve(s, fragment)
+            for s in self.groups.of[fragment].holders
         )
 
     def suspect(self, source: int, fragment: int, piece: int) -> bool:
@@ -116,8 +162,8 @@ class State:
     def hopeful(self, fragment: int) -> bool:
         """Whether some source that is worth waiting for can serve a fragment."""
         return any(
-            h.failures <= self.retries and self.can_serve(s, fragment)
-            for s, h in enumerate(self.sources)
+            self.sources[s].failures <= self.retries and self.can_serve(s, fragment)
+            for s in self.groups.of[fragment].holders
         )
 
     def _parity_will_do(self, fragment: int) -> bool:
@@ -130,8 +176,7 @@ class State:
         return doubtful <= sum(self.trusted(f) for f in erasure_set.parity)
 
     def _may_have(self, source: int, fragment: int) -> bool:
-        held = self.holdings[source]
-        return fragment not in self.sources[source].absent and (held is None or fragment in held)
+        return source in self.groups.of[fragment].holders
 
     def unsettled(self, fragment: int, start: int, end: int) -> Iterator[Run]:
         """The runs of pieces in ``start`` up to ``end`` that are not settled."""
@@ -146,23 +191,22 @@ class State:
 
     def release(self, fragment: int, start: int, end: int) -> None:
         """Give pieces back to be chosen, save what is settled or in flight elsewhere."""
-        free = self.free[fragment]
-        for run in self.unsettled(fragment, start, end):
-            free.add(*run)
-        for request in self.working[fragment].values():
-            if not request.cancelled:
-                free.remove(request.pos, request.end)
+        self._give_back(fragment, start, end, self.working[fragment].values())
 
     def release_parity(self, fragment: int, start: int, end: int) -> None:
         """Give parity pieces back that a request for them did not bring."""
-        free = self.free[fragment]
+        others = [r for r in self.requests.values() if r.via == fragment]
+        self._give_back(fragment, start, end, others)
+
+    def _give_back(self, fragment: int, start: int, end: int, others: Iterable[Request]) -> None:
+        given, before = self.given, self.free[fragment].count
         for run in self.unsettled(fragment, start, end):
-            free.add(*run)
-        for request in self.requests.values():
-            if request.via == fragment and not request.cancelled:
-                free.remove(request.pos, request.end)
+            self.give(fragment, *run)
+        for request in others:
+            if not request.cancelled:
+                self.take(fragment, request.pos, request.end)
+        self.given = given or self.free[fragment].count > before
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one, in bytes a second; 1 where none has."""
-        rates = [h.rate for h in self.sources if h.rate]
-        return sum(rates) / len(rates) if rates else 1.0
+        return self.rates / self.rated if self.rated else 1.0
