@@ -214,9 +214,10 @@ class Planner:
         state.done[fragment][piece] = state.settled[fragment][piece] = 1
         state.left -= 1
         self.done_bytes += state.layout.length(fragment, piece)
-        for other in list(state.working[fragment].values()):
-            if other is not by and other.pos == piece and other.end == piece + 1:
-                self._cancel(other, actions)
+        if state.working[fragment]:
+            for other in state.overlapping(fragment, piece):
+                if other is not by and other.end - other.pos == 1:
+                    self._cancel(other, actions)
 
     def _decode(self, number: int, row: int, actions: list[Action]) -> None:
         order = rows.decode_if_ready(self._state, number, row)
@@ -254,6 +255,7 @@ class Planner:
             self._plan(now, actions)
             return
         request.whole = True
+        state.rivals[request.fragment][request.id] = request
         group = state.groups.of[request.fragment]
         if not request.cancelled:
             group.flying -= request.end - request.pos
@@ -314,6 +316,7 @@ class Planner:
         state = self._state
         del state.requests[request.id]
         del state.working[request.fragment][request.id]
+        state.rivals[request.fragment].pop(request.id, None)
         state.sources[request.source].active -= 1
         if request.pos < request.end and not request.cancelled:
             self._release(request)
@@ -357,6 +360,11 @@ class Planner:
         )
         self._next_id += 1
         state.requests[request.id] = state.working[work.fragment][request.id] = request
+        if work.hedge and work.victim is not None:
+            rivals = state.rivals[work.fragment]
+            rivals[request.id], rivals[work.victim.id] = request, work.victim
+        elif whole or work.via >= 0:
+            state.rivals[work.fragment][request.id] = request
         state.take(work.fragment, work.start, work.end)
         if work.via >= 0:
             state.take(work.via, work.start, work.end)

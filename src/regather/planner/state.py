@@ -60,6 +60,8 @@ class State:
     """By fragment: the pieces that are done, or that parity in place stands in for."""
     working: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests in flight, by id."""
+    rivals: list[dict[int, Request]] = field(init=False)
+    """By wanted fragment: those of them whose pieces another works on as well, or may."""
     requests: dict[int, Request] = field(default_factory=dict)
     suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
     """By piece: the sources that sent it wrong."""
@@ -80,6 +82,7 @@ class State:
         count = len(self.layout.fragments)
         self.free = [Runs() for _ in range(count)]
         self.working = [{} for _ in range(count)]
+        self.rivals = [{} for _ in range(count)]
         self.done = [bytearray(self.layout.pieces_of(f)) for f in range(count)]
         in_set, data = self.layout.set_of, self.layout.is_data
         self.settled = [
@@ -124,6 +127,12 @@ class State:
         self.sources[source].absent.add(fragment)
         flying = sum(r.end - r.pos for r in self.working[fragment].values() if not r.cancelled)
         self.groups.drop_holder(fragment, source, self.free[fragment].count, flying)
+
+    def overlapping(self, fragment: int, piece: int) -> list[Request]:
+        """The requests that more than one of may bring a piece."""
+        # Any piece of a set may be computed while someone brings it.
+        rivals = self.rivals if self.layout.set_of[fragment] < 0 else self.working
+        return [r for r in rivals[fragment].values() if not r.cancelled and r.pos <= piece < r.end]
 
     # -- who can send what ----------------------------------------------------------------
 
@@ -200,7 +209,10 @@ class State:
 
     def _give_back(self, fragment: int, start: int, end: int, others: Iterable[Request]) -> None:
         given, before = self.given, self.free[fragment].count
-        for run in self.unsettled(fragment, start, end):
+        runs = list(self.unsettled(fragment, start, end))
+        if not runs:
+            return
+        for run in runs:
             self.give(fragment, *run)
         for request in others:
             if not request.cancelled:

@@ -50,11 +50,14 @@ def take_over(
         left, _, victim = heapq.heappop(latest)
         if -left <= thieves[0][0] * _STEAL_FACTOR + _WORTH_SECONDS:
             return  # nor would any other be worth it
+        if not _may_be_helped(state, victim, now):
+            continue
+        factor = _HEDGE_FACTOR if victim.end - victim.pos == 1 else _STEAL_FACTOR
         for at, (own, source) in enumerate(thieves):
             tries += 1
-            if -left <= own * _STEAL_FACTOR + _WORTH_SECONDS:
+            if -left <= own * factor + _WORTH_SECONDS:
                 break  # nor for those who are slower still
-            work = _taken(state, source, own, victim, -left, now)
+            work = _taken(state, source, victim, -left, now)
             if work is None:
                 continue
             begun = start(source, work)
@@ -75,11 +78,7 @@ def own_time(state: State, source: int) -> float:
     return state.layout.piece_size / (health.rate or state.mean_rate()) + health.latency
 
 
-def _taken(
-    state: State, source: int, own: float, victim: Request, left: float, now: float
-) -> Work | None:
-    if victim.whole and (victim.via != victim.fragment or _shared(state, victim)):
-        return None
+def _taken(state: State, source: int, victim: Request, left: float, now: float) -> Work | None:
     parity = -1
     if not state.can_serve(source, victim.fragment):
         parity = standin.instead_of(state, victim, source, now)
@@ -87,7 +86,7 @@ def _taken(
             return None
     remaining = victim.end - victim.pos
     if remaining == 1:
-        if left > own * _HEDGE_FACTOR + _WORTH_SECONDS and _may_hedge(state, victim, source, now):
+        if _may_hedge(state, victim, source, now):
             return Work(victim.fragment, victim.pos, victim.end, victim, hedge=True, via=parity)
         return None
     health = state.sources[source]
@@ -103,6 +102,17 @@ def _taken(
     return Work(victim.fragment, start, victim.end, victim, hedge=victim.whole, via=parity)
 
 
+def _may_be_helped(state: State, victim: Request, now: float) -> bool:
+    """Whether a request could be helped at all."""
+    if victim.whole:
+        return victim.via == victim.fragment and not _shared(state, victim)
+    if victim.end - victim.pos > 1:
+        return True
+    copies = state.overlapping(victim.fragment, victim.pos)
+    # A third only where all are stuck.
+    return len(copies) < 2 or all(now - r.moved > _STUCK_SECONDS for r in copies)
+
+
 def _shared(state: State, request: Request) -> bool:
     """Whether another request already works on pieces of this one."""
     return any(
@@ -112,12 +122,10 @@ def _shared(state: State, request: Request) -> bool:
 
 
 def _may_hedge(state: State, request: Request, source: int, now: float) -> bool:
-    piece = request.pos
-    working = state.working[request.fragment].values()
-    copies = [r for r in working if not r.cancelled and r.pos <= piece < r.end]
-    if source in state.suspects.get((request.fragment, piece), ()):
+    """Whether this source may bring the last piece of a request as well."""
+    if source in state.suspects.get((request.fragment, request.pos), ()):
         return False
+    copies = state.overlapping(request.fragment, request.pos)
     if len(copies) > 1:
-        # A third only where all are stuck, and never twice from one source.
-        return all(now - r.moved > _STUCK_SECONDS and r.source != source for r in copies)
+        return all(r.source != source for r in copies)  # never twice from one source
     return request.source != source or now - request.moved > _STUCK_SECONDS
