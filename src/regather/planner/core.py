@@ -215,7 +215,7 @@ class Planner:
         state.left -= 1
         self.done_bytes += state.layout.length(fragment, piece)
         if state.working[fragment]:
-            for other in state.overlapping(fragment, piece):
+            for other in state.rivals(fragment, piece):
                 if other is not by and other.end - other.pos == 1:
                     self._cancel(other, actions)
 
@@ -255,7 +255,7 @@ class Planner:
             self._plan(now, actions)
             return
         request.whole = True
-        state.rivals[request.fragment][request.id] = request
+        state.note_rivals(request, None)
         group = state.groups.of[request.fragment]
         if not request.cancelled:
             group.flying -= request.end - request.pos
@@ -316,7 +316,7 @@ class Planner:
         state = self._state
         del state.requests[request.id]
         del state.working[request.fragment][request.id]
-        state.rivals[request.fragment].pop(request.id, None)
+        state.forget_rival(request)
         state.sources[request.source].active -= 1
         if request.pos < request.end and not request.cancelled:
             self._release(request)
@@ -360,11 +360,10 @@ class Planner:
         )
         self._next_id += 1
         state.requests[request.id] = state.working[work.fragment][request.id] = request
-        if work.hedge and work.victim is not None:
-            rivals = state.rivals[work.fragment]
-            rivals[request.id], rivals[work.victim.id] = request, work.victim
-        elif whole or work.via >= 0:
-            state.rivals[work.fragment][request.id] = request
+        if work.hedge:
+            state.note_rivals(request, work.victim)
+        elif whole:
+            state.note_rivals(request, None)
         state.take(work.fragment, work.start, work.end)
         if work.via >= 0:
             state.take(work.via, work.start, work.end)

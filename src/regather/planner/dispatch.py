@@ -19,7 +19,10 @@ from regather.planner.takeover import take_over
 _LOOK_AGAIN = 0.05
 """Seconds between looks at requests in flight while a source is idle."""
 _FEW = 256
-"""With so many requests in flight, idle sources look at them at once and not only at times."""
+"""With so few requests and idle sources, a look costs nothing: they look at every event."""
+
+_MANY = 4000
+"""So many requests and idle sources can be looked at each time."""
 
 
 class Dispatch:
@@ -56,7 +59,7 @@ class Dispatch:
         if self._idle and (state.given or (state.unclaimed and now >= self._look_at)):
             # What is worth while changes with time as well: a source turns out to be slow.
             if not state.given:
-                self._look_at = now + _LOOK_AGAIN
+                self._look_at = now + self._pause()
             for source in list(self._idle):
                 self.wants(source)
         state.given = False
@@ -79,9 +82,9 @@ class Dispatch:
     def _help(self, now: float, actions: list[Action]) -> None:
         """Idle sources take over from others, at once or at the next look."""
         state = self._state
-        if len(state.requests) > _FEW and now < self._help_at:
+        if len(state.requests) + len(self._idle) > _FEW and now < self._help_at:
             return
-        self._look_at = self._help_at = now + _LOOK_AGAIN
+        self._look_at = self._help_at = now + self._pause()
 
         def start(source: int, work: Work) -> Request | None:
             if len(state.requests) >= self._most:
@@ -91,6 +94,10 @@ class Dispatch:
         take_over(state, self._idle, now, start)
         for source in [s for s in self._idle if not state.sources[s].has_slot(now)]:
             del self._idle[source]
+
+    def _pause(self) -> float:
+        """Seconds until the next look; with thousands to look at, it is longer."""
+        return _LOOK_AGAIN * max(1.0, (len(self._state.requests) + len(self._idle)) / _MANY)
 
     def wake_at(self, now: float) -> float | None:
         """When there may be something to give, if nothing happens before."""

@@ -12,7 +12,7 @@ from regather.planner.health import Health
 from regather.planner.pieces import Run, Runs
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     """A request in flight: the pieces ``pos`` up to ``end`` are still to come, in order.
 
@@ -60,8 +60,10 @@ class State:
     """By fragment: the pieces that are done, or that parity in place stands in for."""
     working: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests in flight, by id."""
-    rivals: list[dict[int, Request]] = field(init=False)
-    """By wanted fragment: those of them whose pieces another works on as well, or may."""
+    hedged: dict[tuple[int, int], list[Request]] = field(default_factory=dict)
+    """By piece: the requests of one piece each that race for it."""
+    overlapping: list[dict[int, Request]] = field(init=False)
+    """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
     suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
     """By piece: the sources that sent it wrong."""
@@ -82,7 +84,7 @@ class State:
         count = len(self.layout.fragments)
         self.free = [Runs() for _ in range(count)]
         self.working = [{} for _ in range(count)]
-        self.rivals = [{} for _ in range(count)]
+        self.overlapping = [{} for _ in range(count)]
         self.done = [bytearray(self.layout.pieces_of(f)) for f in range(count)]
         in_set, data = self.layout.set_of, self.layout.is_data
         self.settled = [
@@ -128,11 +130,37 @@ class State:
         flying = sum(r.end - r.pos for r in self.working[fragment].values() if not r.cancelled)
         self.groups.drop_holder(fragment, source, self.free[fragment].count, flying)
 
-    def overlapping(self, fragment: int, piece: int) -> list[Request]:
-        """The requests that more than one of may bring a piece."""
-        # Any piece of a set may be computed while someone brings it.
-        rivals = self.rivals if self.layout.set_of[fragment] < 0 else self.working
-        return [r for r in rivals[fragment].values() if not r.cancelled and r.pos <= piece < r.end]
+    def rivals(self, fragment: int, piece: int) -> list[Request]:
+        """The requests that may bring a piece, where more than one may; else perhaps none."""
+        if self.layout.set_of[fragment] >= 0:
+            # Any piece of a set may be computed while someone brings it.
+            many = self.working[fragment]
+            few: list[Request] = []
+        else:
+            many = self.overlapping[fragment]
+            few = self.hedged.get((fragment, piece), []) if self.hedged else []
+            if not many:
+                return [r for r in few if not r.cancelled]
+        return [r for r in (*few, *many.values()) if not r.cancelled and r.pos <= piece < r.end]
+
+    def note_rivals(self, new: Request, victim: Request | None) -> None:
+        """Note that a new request works on what others, or this one, may bring as well."""
+        if victim is not None and victim.end - victim.pos == 1:
+            racing = self.hedged.setdefault((new.fragment, new.pos), [victim])
+            racing.append(new)
+        else:
+            self.overlapping[new.fragment][new.id] = new
+
+    def forget_rival(self, request: Request) -> None:
+        """A request has ended."""
+        self.overlapping[request.fragment].pop(request.id, None)
+        if self.hedged:
+            at = request.fragment, request.end - 1
+            racing = self.hedged.get(at)
+            if racing is not None and request in racing:
+                racing.remove(request)
+                if not racing:
+                    del self.hedged[at]
 
     # -- who can send what ----------------------------------------------------------------
 

@@ -108,7 +108,7 @@ def _may_be_helped(state: State, victim: Request, now: float) -> bool:
         return victim.via == victim.fragment and not _shared(state, victim)
     if victim.end - victim.pos > 1:
         return True
-    copies = state.overlapping(victim.fragment, victim.pos)
+    copies = state.rivals(victim.fragment, victim.pos)
     # A third only where all are stuck.
     return len(copies) < 2 or all(now - r.moved > _STUCK_SECONDS for r in copies)
 
@@ -125,7 +125,7 @@ def _may_hedge(state: State, request: Request, source: int, now: float) -> bool:
     """Whether this source may bring the last piece of a request as well."""
     if source in state.suspects.get((request.fragment, request.pos), ()):
         return False
-    copies = state.overlapping(request.fragment, request.pos)
+    copies = state.rivals(request.fragment, request.pos)
     if len(copies) > 1:
         return all(r.source != source for r in copies)  # never twice from one source
     return request.source != source or now - request.moved > _STUCK_SECONDS
