@@ -75,6 +75,7 @@ class Flight:
     version: int = 0
     cancelled: bool = False
     looked: float = 0.0
+    sent: float = 0.0
 
 
 @dataclass
@@ -92,6 +93,8 @@ class World:
             self.layout, [m.holds for m in self.models], self.options, random.Random(self.seed + 1)
         )
         self.flights: dict[int, Flight] = {}
+        self.waiting: dict[int, int] = {}
+        """By request: the one that waits behind it on its connection."""
         self.queue: list[tuple[float, int, int, str, int]] = []
         self.counter = 0
         self.received = 0
@@ -147,10 +150,18 @@ class World:
                 assert 0 <= action.start < action.end <= self.layout.pieces_of(action.fragment)
                 held = self.models[action.source].holds
                 assert held is None or action.fragment in held
-                self.flights[action.request] = Flight(action, action.end, action.start)
-                same = [f for f in self.flights.values() if f.start.source == action.source]
+                flight = Flight(action, action.end, action.start, sent=self.now)
+                self.flights[action.request] = flight
+                if action.behind >= 0:
+                    ahead = self.flights[action.behind]
+                    assert ahead.start.source == action.source
+                    assert action.behind not in self.waiting, "two requests wait for one"
+                    self.waiting[action.behind] = action.request
+                    return
+                under_way = [f for r, f in self.flights.items() if not self.waits(r)]
+                same = [f for f in under_way if f.start.source == action.source]
                 assert len(same) <= self.options.connections, "too many connections"
-                assert len(self.flights) <= self.options.max_requests
+                assert len(under_way) <= self.options.max_requests
                 self.open_flight(action.request)
             case Trim(request=request, end=end):
                 flight = self.flights[request]
@@ -163,6 +174,8 @@ class World:
                 flight = self.flights[request]
                 flight.version += 1
                 flight.cancelled = True
+                if self.waits(request):
+                    return
                 self.at(self.now + 0.0005, "cancelled", request, flight.version)
             case Decode():
                 self.order_decode(action)
@@ -184,7 +197,23 @@ class World:
         self.decodes.append(action)
         self.at(self.now + self.decode_seconds, "decoded", -1, len(self.decodes) - 1)
 
-    def open_flight(self, request: int) -> None:
+    def waits(self, request: int) -> bool:
+        """Whether a request waits for the one before it on its connection."""
+        return request in self.waiting.values()
+
+    def drop(self, request: int, *, kept: bool = False) -> None:
+        """A request has ended; the one behind it has its turn, on the same connection if kept."""
+        del self.flights[request]
+        following = self.waiting.pop(request, None)
+        if following is None:
+            return
+        flight = self.flights[following]
+        if flight.cancelled:
+            self.at(self.now, "cancelled", following, flight.version)
+        else:
+            self.open_flight(following, kept=kept)
+
+    def open_flight(self, request: int, *, kept: bool = False) -> None:
         flight = self.flights[request]
         model = self.models[flight.start.source]
         if not model.up(self.now):
@@ -198,7 +227,9 @@ class World:
             if self.now >= model.freezes_at:
                 self.at(self.now + STALL_TIMEOUT, "refused", request, flight.version)
                 return
-            self.at(self.now + 2 * model.latency, "answer", request, flight.version)
+            asked = flight.sent if kept else self.now
+            when = max(self.now, asked + 2 * model.latency)
+            self.at(when, "answer", request, flight.version)
 
     def rate(self, source: int) -> float:
         open_flights = [f for f in self.flights.values() if f.start.source == source and f.open]
@@ -276,13 +307,13 @@ class World:
         wrong = (fragment, piece) in self.corrupt_pieces
         if not already and (wrong or self.rng.random() < self.models[source].corrupt_rate):
             self.corrupt_seen[source] += 1
-            del self.flights[request]
+            self.drop(request)
             self.tell(PieceCorrupt(request, piece))
         else:
             flight.piece += 1
             self.done.add((fragment, piece))
             if flight.piece >= flight.end:
-                del self.flights[request]
+                self.drop(request, kept=True)
             self.tell(PieceDone(request, piece))
         self.reschedule(source)
 
@@ -307,14 +338,14 @@ class World:
 
     def fail(self, request: int, flight: Flight, blame: Blame) -> None:
         self.settle_all(flight.start.source)
-        del self.flights[request]
+        self.drop(request)
         self.tell(Failed(request, blame))
         self.reschedule(flight.start.source)
 
     def on_cancelled(self, request: int, flight: Flight) -> None:
         self.settle_all(flight.start.source)
         self.received += int(flight.received)
-        del self.flights[request]
+        self.drop(request)
         self.tell(Cancelled(request))
         self.reschedule(flight.start.source)
 

@@ -22,7 +22,6 @@ from regather.planner.events import (
     Answered,
     Begin,
     Blame,
-    Cancel,
     Cancelled,
     Decoded,
     DecodeFailed,
@@ -35,20 +34,22 @@ from regather.planner.events import (
     Progress,
     RangeIgnored,
     Restart,
-    Start,
     Tick,
-    Trim,
 )
 from regather.planner.health import Health
-from regather.planner.selection import Work
+from regather.planner.requests import Requests
+from regather.planner.selection import look_ahead
 from regather.planner.state import Request, State
+
+_FELT_LATENCY = 0.002
+"""Seconds to the first byte above which requests are sent while the one before is still coming."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Limits that the user may set."""
 
-    connections: int = 4
+    connections: int = 8
     """Most requests in flight at one source."""
     max_requests: int = 32
     """Most requests in flight at all."""
@@ -72,7 +73,8 @@ class Planner:
         limit = self._options.connections
         retries = self._options.retries
         self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
-        self._dispatch = Dispatch(self._state, self._options.max_requests, self._start)
+        self._requests = Requests(self._state)
+        self._dispatch = Dispatch(self._state, self._options.max_requests, self._requests.begin)
         self._handlers: dict[type, Callable[..., None]] = {
             Begin: self._begin,
             Tick: self._tick,
@@ -86,7 +88,6 @@ class Planner:
             Decoded: self._row_ended,
             DecodeFailed: self._row_ended,
         }
-        self._next_id = 0
         self._over = False
         self.done_bytes = 0
         """Bytes of the file that this run brought or computed."""
@@ -146,15 +147,20 @@ class Planner:
             return
         request.moved = request.moved_piece = now
         health = self._state.sources[request.source]
-        before = health.allowance
-        health.answered(now - request.began)
-        if health.allowance > before:
-            self._room(request.source, now, actions)
+        if not request.ahead:
+            before = health.allowance
+            health.answered(now, now - request.began)
+            if health.allowance > before:
+                self._room(request.source, now, actions)
+        self._look_ahead(request, now, actions)
 
     def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
         request = self._state.requests.get(event.request)
         if request is not None and event.received > request.partial:
+            health = self._state.sources[request.source]
+            health.received(event.received - request.partial, now)
             request.partial, request.moved = event.received, now
+            self._look_ahead(request, now, actions)
 
     def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> None:
         state = self._state
@@ -170,7 +176,9 @@ class Planner:
         rate = health.rate
         # A short last piece says more of the latency than of the rate.
         telling = size >= state.layout.piece_size // 2
-        health.delivered(size if telling else 0, now - request.moved_piece, fresh=fresh)
+        health.received(size - request.partial, now)
+        took = now - request.moved_piece
+        health.delivered(size if telling else 0, took, now, fresh=fresh)
         if health.rate != rate:
             state.rates += health.rate - rate
             state.rated += not rate
@@ -181,15 +189,28 @@ class Planner:
         if fresh:
             self._arrived(request, piece, actions)
         if request.pos >= request.end:
-            self._end(request)
+            self._requests.end(request, now)
             self._room(request.source, now, actions)
         elif health.allowance != room or health.failures != failing or state.left == 0:
             self._room(request.source, now, actions)
+        if request.pos < request.end:
+            self._look_ahead(request, now, actions)
+        elif request.follower is not None:
+            self._look_ahead(request.follower, now, actions)
 
     def _room(self, source: int, now: float, actions: list[Action]) -> None:
         """A source may have room for one more request."""
         self._dispatch.wants(source)
         self._plan(now, actions)
+
+    def _look_ahead(self, request: Request, now: float, actions: list[Action]) -> None:
+        """Queue the next request on a connection, where the wait for its answer would be felt."""
+        health = self._state.sources[request.source]
+        if health.latency < _FELT_LATENCY or self._over:
+            return
+        work = look_ahead(self._state, request, now)
+        if work is not None:
+            self._requests.begin(request.source, work, now, actions, request)
 
     def _arrived(self, request: Request, piece: int, actions: list[Action]) -> None:
         """A piece of the file, or of parity, is in place that was not before."""
@@ -217,7 +238,7 @@ class Planner:
         if state.working[fragment]:
             for other in state.rivals(fragment, piece):
                 if other is not by and other.end - other.pos == 1:
-                    self._cancel(other, actions)
+                    self._requests.cancel(other, actions)
 
     def _decode(self, number: int, row: int, actions: list[Action]) -> None:
         order = rows.decode_if_ready(self._state, number, row)
@@ -251,19 +272,12 @@ class Planner:
             r.whole and not r.cancelled and (r.source, r.via) == (request.source, request.via)
             for r in working
         ):
-            self._cancel(request, actions)
+            self._requests.cancel(request, actions)
             self._plan(now, actions)
             return
-        request.whole = True
-        state.note_rivals(request, None)
-        group = state.groups.of[request.fragment]
-        if not request.cancelled:
-            group.flying -= request.end - request.pos
-        request.pos, request.end = 0, state.layout.pieces_of(request.via)
-        if not request.cancelled:
-            group.flying += request.end
-        state.take(request.fragment, 0, state.layout.pieces_of(request.fragment))
-        state.take(request.via, 0, request.end)
+        self._requests.become_whole(request)
+        if request.follower is not None:
+            self._requests.cancel(request.follower, actions)
         actions.append(Restart(request.id, request.end))
 
     def _corrupt(self, event: PieceCorrupt, now: float, actions: list[Action]) -> None:
@@ -273,9 +287,11 @@ class Planner:
             return
         source = request.source
         health = state.sources[source]
-        self._end(request)
+        self._requests.end(request, now)
         if not request.cancelled:
             health.lied(now)
+            if request.follower is not None:
+                self._requests.cancel(request.follower, actions)
             state.groups.forget(source)
             if health.retry_at > now:
                 self._dispatch.wants_later(source)
@@ -283,7 +299,7 @@ class Planner:
             if health.distrusted:
                 for other in list(state.requests.values()):
                     if other.source == source:
-                        self._cancel(other, actions)
+                        self._requests.cancel(other, actions)
         self._room(source, now, actions)
 
     def _failed(self, event: Failed, now: float, actions: list[Action]) -> None:
@@ -292,13 +308,18 @@ class Planner:
         if request is None:
             return
         source = request.source
-        self._end(request)
+        self._requests.end(request, now)
         if not request.cancelled:
             if event.blame is Blame.FRAGMENT:
                 state.absent(source, request.via)
             else:
                 health = state.sources[source]
-                health.failed(now, event.retry_after, self._rng)
+                if event.blame is Blame.BUSY and health.active and not health.failures:
+                    health.busy(now, event.retry_after)
+                else:
+                    health.failed(now, request.began, event.retry_after, self._rng)
+                if request.follower is not None:
+                    self._requests.cancel(request.follower, actions)
                 self._state.groups.forget(source)
                 self._dispatch.wants_later(source)
         self._room(source, now, actions)
@@ -306,71 +327,8 @@ class Planner:
     def _cancelled(self, event: Cancelled, now: float, actions: list[Action]) -> None:
         request = self._state.requests.get(event.request)
         if request is not None:
-            self._end(request)
+            self._requests.end(request, now)
             self._room(request.source, now, actions)
-
-    # -- requests -------------------------------------------------------------------------
-
-    def _end(self, request: Request) -> None:
-        """Forget a request that has ended and give back what it did not bring."""
-        state = self._state
-        del state.requests[request.id]
-        del state.working[request.fragment][request.id]
-        state.forget_rival(request)
-        state.sources[request.source].active -= 1
-        if request.pos < request.end and not request.cancelled:
-            self._release(request)
-
-    def _cancel(self, request: Request, actions: list[Action]) -> None:
-        """Cancel a request; its slot stays taken until the engine says that it has ended."""
-        if not request.cancelled:
-            request.cancelled = True
-            self._release(request)
-            actions.append(Cancel(request.id))
-
-    def _release(self, request: Request) -> None:
-        state = self._state
-        state.groups.of[request.fragment].flying -= request.end - request.pos
-        state.release(request.fragment, request.pos, request.end)
-        if request.via != request.fragment:
-            state.release_parity(request.via, request.pos, request.end)
-
-    def _start(self, source: int, work: Work, now: float, actions: list[Action]) -> Request:
-        state = self._state
-        health = state.sources[source]
-        if work.victim is not None and not work.hedge:
-            victim, end = work.victim, work.victim.end
-            victim.end = work.start
-            state.groups.of[victim.fragment].flying -= end - work.start
-            if victim.via != victim.fragment:
-                state.release_parity(victim.via, work.start, end)
-            actions.append(Trim(victim.id, work.start))
-        whole = health.ignores_ranges
-        request = Request(
-            self._next_id,
-            source,
-            work.fragment,
-            work.asked,
-            work.start,
-            work.end,
-            now,
-            now,
-            now,
-            whole,
-        )
-        self._next_id += 1
-        state.requests[request.id] = state.working[work.fragment][request.id] = request
-        if work.hedge:
-            state.note_rivals(request, work.victim)
-        elif whole:
-            state.note_rivals(request, None)
-        state.take(work.fragment, work.start, work.end)
-        if work.via >= 0:
-            state.take(work.via, work.start, work.end)
-        state.groups.of[work.fragment].flying += work.end - work.start
-        health.active += 1
-        actions.append(Start(request.id, source, work.asked, work.start, work.end, whole))
-        return request
 
     # -- planning -------------------------------------------------------------------------
 
@@ -383,7 +341,7 @@ class Planner:
         if state.left == 0:
             self._over = True
             for request in list(state.requests.values()):
-                self._cancel(request, actions)
+                self._requests.cancel(request, actions)
             actions.append(Finished())
             return
         self._dispatch.run(now, actions)

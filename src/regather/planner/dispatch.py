@@ -63,7 +63,7 @@ class Dispatch:
             for source in list(self._idle):
                 self.wants(source)
         state.given = False
-        while ready and len(state.requests) < self._most:
+        while ready and len(state.requests) - state.queued < self._most:
             source = ready.popleft()
             self._is_ready[source] = 0
             health = state.sources[source]
@@ -76,7 +76,7 @@ class Dispatch:
             self._start(source, work, now, actions)
             if health.has_slot(now):
                 self.wants(source)
-        if self._idle and len(state.requests) < self._most:
+        if self._idle and len(state.requests) - state.queued < self._most:
             self._help(now, actions)
 
     def _help(self, now: float, actions: list[Action]) -> None:
@@ -87,7 +87,7 @@ class Dispatch:
         self._look_at = self._help_at = now + self._pause()
 
         def start(source: int, work: Work) -> Request | None:
-            if len(state.requests) >= self._most:
+            if len(state.requests) - state.queued >= self._most:
                 return None
             return self._start(source, work, now, actions)
 

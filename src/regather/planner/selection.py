@@ -19,6 +19,7 @@ from heapq import heappop
 from regather.planner import standin
 from regather.planner.groups import Group
 from regather.planner.health import Health
+from regather.planner.pace import seconds_left
 from regather.planner.pieces import Run
 from regather.planner.state import Request, State
 
@@ -26,6 +27,8 @@ MAX_RUN_BYTES = 16 << 20
 """Longest request: long enough that its head costs nothing."""
 FIRST_RUN_BYTES = 4 << 20
 """Longest request to a source whose rate is not known yet."""
+_AHEAD_LATENCIES = 1.25
+_LOOK_SECONDS = 0.25
 RUN_SECONDS = 1.0
 """A request should take about this long."""
 
@@ -55,6 +58,34 @@ def choose(state: State, source: int, now: float) -> Work | None:
     return _free_work(state, source, now) or (
         _standing_in(state, source, now) if state.layout.sets else None
     )
+
+
+def look_ahead(state: State, request: Request, now: float) -> Work | None:
+    """What a source should be asked for behind a request that soon ends; None: not yet, or nothing.
+
+    The head of the next request is on its way while the body of this one still comes, so that a
+    long path is as full as a short one.
+    """
+    health = state.sources[request.source]
+    if (
+        request.follower is not None
+        or request.behind is not None
+        or request.whole
+        or request.cancelled
+        or not state.unclaimed
+        or not health.rate
+        or health.failures
+        or health.strikes
+        or health.active > health.allowance
+        or now < health.retry_at
+    ):
+        return None
+    piece = state.layout.piece_size
+    # The next chance to look is after a piece, or when progress is told.
+    until_then = min(piece / health.rate, _LOOK_SECONDS)
+    if seconds_left(state, request, now) > _AHEAD_LATENCIES * health.latency + until_then:
+        return None
+    return choose(state, request.source, now)
 
 
 def _free_work(state: State, source: int, now: float) -> Work | None:

@@ -82,9 +82,10 @@ def is_slow(state: State, fragment: int, now: float) -> bool:
     """Whether a data fragment comes so slowly that the download will wait for it."""
     working = [r for r in state.working[fragment].values() if not r.cancelled]
     direct = [r for r in working if r.via == fragment]
-    if all(now - r.began < _WORTH_SECONDS for r in direct):
+    coming = [r for r in direct if r.behind is None]
+    if all(now - r.began < _WORTH_SECONDS for r in coming):
         return False  # too early to tell
-    speed = sum(_steady_rate(state, r, now) for r in direct)
+    speed = sum(_steady_rate(state, r, now) for r in coming)
     backlog = state.free[fragment].count + sum(r.end - r.pos for r in direct)
     if backlog * state.layout.piece_size < speed * _WORTH_SECONDS:
         return False

@@ -35,6 +35,12 @@ class Request:
     partial: int = 0
     """Bytes of the current piece that are here."""
     cancelled: bool = False
+    ahead: bool = False
+    """It was sent while the one before on its connection was still coming."""
+    behind: Request | None = None
+    """The request on whose connection it waits for its turn."""
+    follower: Request | None = None
+    """The request that waits behind this one."""
 
 
 @dataclass(slots=True)
@@ -65,6 +71,8 @@ class State:
     overlapping: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
+    queued: int = 0
+    """How many requests wait behind another one."""
     suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
     """By piece: the sources that sent it wrong."""
     left: int = 0

@@ -44,6 +44,9 @@ class LocalConnection:
         self._at, self._stop = start, stop
         return True
 
+    def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
+        """See Connection.ahead: nothing to gain here."""
+
     def receive(self, into: memoryview) -> int:
         """See Connection.receive."""
         if self._aborted:
