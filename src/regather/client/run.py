@@ -45,7 +45,7 @@ _MAX_BUFFERS = 256 << 20
 class Settings:
     """How to download; every field has a default that suits most."""
 
-    connections: int = 4
+    connections: int = 8
     """Most connections to one source."""
     timeout: float = 15.0
     """Seconds without a byte after which a request has failed."""
