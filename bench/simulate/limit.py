@@ -49,20 +49,51 @@ def fluid_limit(setting: Setting) -> float:
     needs = _needs(setting.layout, classes)
     if needs is None:
         return math.inf
-    high = 1.0
-    while True:
+    high = _by_capacity(setting, classes)
+    while high < math.inf:
         problem = _Problem(setting, classes, needs, high)
         if problem.solve(high, high) is not None:
             break
-        if high > _NEVER:
-            return math.inf
-        high *= 2
+        high = high * 1.5 if high < _NEVER else math.inf
+    else:
+        return math.inf
     moments = problem.moments
     # The first moment by which all can be there; the limit lies between the one before and it.
+    # Where rates are constant, that is nearly always the last one.
+    if len(moments) > 1 and not problem.possible(moments[-2]):
+        return problem.solve(moments[-2], high) or high
     at = bisect_left(range(len(moments)), True, key=lambda n: problem.possible(moments[n]))
     before = moments[at - 1] if at else 0.0
     found = problem.solve(before, moments[at])
     return moments[at] if found is None else found
+
+
+def _by_capacity(setting: Setting, classes: list[_Class]) -> float:
+    """A time by which all sources together can have sent the file; where to begin. Or inf."""
+    high = 1.0
+    while high < _NEVER:
+        able = sum(_linear(spans, high, high)[0] for spans in _spans(setting, classes, high))
+        if able * _UNIT > setting.layout.size:
+            return high * 1.05
+        high *= 1.2
+    return math.inf
+
+
+def _spans(setting: Setting, classes: list[_Class], until: float) -> list[list[Span]]:
+    """When every class of sources can send, up to a time."""
+    connections = setting.options.connections
+    return [
+        [
+            span
+            for model in cls.members
+            for span in model.supply.spans(
+                until,
+                model.rtt + model.connect,
+                model.per_connection * min(connections, model.max_connections),
+            )
+        ]
+        for cls in classes
+    ]
 
 
 def _classes(setting: Setting) -> list[_Class]:
@@ -123,19 +154,9 @@ class _Problem:
         self._needs = needs
         self._classes = classes
         self._bottlenecks = setting.bottlenecks
-        self._spans: list[list[Span]] = []
+        self._spans = _spans(setting, classes, until)
         edges = {until}
-        for cls in classes:
-            spans = [
-                span
-                for model in cls.members
-                for span in model.supply.spans(
-                    until,
-                    model.rtt + model.connect,
-                    model.per_connection * min(setting.options.connections, model.max_connections),
-                )
-            ]
-            self._spans.append(spans)
+        for spans in self._spans:
             edges.update(edge for span in spans for edge in (span.start, span.end))
         self.moments = sorted(edges)
         self._known: dict[float, bool] = {}
