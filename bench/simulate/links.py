@@ -27,18 +27,23 @@ class Flight:
         "deferred",
         "doomed",
         "end",
+        "follower",
         "link",
         "partial",
         "piece",
         "piece_bytes",
         "request",
+        "sent",
         "stamp",
         "start",
         "target",
     )
 
-    def __init__(self, start: Start, link: Link) -> None:
+    def __init__(self, start: Start, link: Link, sent: float) -> None:
         self.start = start
+        self.sent = sent
+        self.follower: Flight | None = None
+        """What waits behind it on its connection."""
         self.request = start.request
         self.link = link
         self.piece = start.start

@@ -251,7 +251,8 @@ class World:
         if step.mode is Mode.DOWN:
             link.idle = 0
             for flight in link.flights.values():
-                if not flight.cancelled and not flight.doomed:
+                waits = flight.start.behind in self.flights
+                if not flight.cancelled and not flight.doomed and not waits:
                     self._doom(flight, link.model.detect, Blame.SOURCE)
         elif step.mode is Mode.FROZEN:
             for flight in link.flights.values():
@@ -280,29 +281,47 @@ class World:
             link.received += flight.partial
             self._touch(link)
 
-    def _end(self, flight: Flight) -> None:
+    def _end(self, flight: Flight, *, kept: bool = False) -> None:
+        """It is over; what waited behind it has its turn, or its connection is idle, if kept."""
         self._stop(flight)
         link = flight.link
         del self.flights[flight.request], link.flights[flight.request]
         link.in_use -= flight.admitted
+        following = flight.follower
+        if following is None:
+            link.idle += kept
+        elif following.cancelled:
+            self._at(self.now, self._cancelled, following)
+        else:
+            if not kept:
+                following.sent = self.now
+            self._ask(following, warm=kept)
 
     # -- a request's life -----------------------------------------------------------------
 
     def on_start(self, start: Start) -> None:
-        """A request goes out."""
+        """A request goes out, at once or behind another one on its connection."""
         link = self.links[start.source]
-        model = link.model
-        flight = self.flights[start.request] = Flight(start, link)
+        flight = self.flights[start.request] = Flight(start, link, sent=self.now)
         link.flights[start.request] = flight
         link.requests += 1
-        delay = model.rtt
+        if start.behind >= 0:
+            self.flights[start.behind].follower = flight
+            return
         warm = link.idle > 0
         if warm:
             link.idle -= 1
-        else:
-            delay += model.connect
+        self._ask(flight, warm=warm)
+
+    def _ask(self, flight: Flight, *, warm: bool) -> None:
+        """The source has the request, on a connection that it knows or on a new one."""
+        link, start = flight.link, flight.start
+        model = link.model
+        delay = model.rtt if warm else model.rtt + model.connect
         if model.jitter:
             delay += model.jitter * self.rng.random()
+        # What was sent ahead has waited already.
+        delay = max(0.0, flight.sent + delay - self.now)
         if link.mode is Mode.DOWN:
             self._doom(flight, model.rtt, Blame.SOURCE)
         elif start.fragment not in model.holds:
@@ -335,6 +354,8 @@ class World:
             flight.cancelled = True
             flight.stamp += 1
             self._stop(flight)
+            if flight.start.behind in self.flights:
+                return  # it ends when it would have had its turn
             self._at(self.now + _CANCEL_SECONDS, self._cancelled, flight)
 
     def on_decode(self, decode: Decode) -> None:
@@ -393,8 +414,7 @@ class World:
         flight.piece += 1
         if flight.piece >= flight.end:
             flight.piece_bytes, flight.target = 0, link.service
-            self._end(flight)
-            link.idle += 1
+            self._end(flight, kept=True)
         else:
             flight.began = self.now
             self._order += 1
