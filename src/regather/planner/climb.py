@@ -1,8 +1,8 @@
 """How many connections to a source are worth while: hill climbing on what they bring together.
 
-One more connection is tried at times; it is kept where the source then brings clearly more, and
-given up where it does not. A source whose pieces take long is tried with one less in the same way,
-because pieces that come side by side come late, and the end of a download waits for them.
+Twice as many are tried as long as the source then brings clearly more, after that one more at
+times; what does not pay is given up. A source whose pieces take long is tried with one less in the
+same way, because pieces that come side by side come late, and the end of a download waits for them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _WINDOW = 0.5
 """Seconds for which is measured, at least; longer on long paths, where connections start slowly."""
-_WINDOW_LATENCIES = 8
+_WINDOW_LATENCIES = 4
 _ENOUGH = 0.4
 """A connection is worth while where it brings this share of what an equal one would."""
 _HOLD = 5.0
@@ -33,6 +33,8 @@ class Climb:
     _trying: int = 0
     _base: float = 0.0
     """Bytes a second before the trial."""
+    _doubling: bool = True
+    """Until something did not pay."""
     _next: float = 0.0
     _hold: float = _HOLD
 
@@ -56,13 +58,14 @@ class Climb:
         speed = self.received / (now - self.since)
         if self._trying:
             before = self.connections - self._trying
-            change = (speed - self._base) * self._trying
-            # What an equal connection would have brought: one share of the larger number.
-            share = max(speed, self._base) / max(before, self.connections)
+            change = speed - self._base if self._trying > 0 else self._base - speed
+            # What equal connections would have brought: so many shares of the larger number.
+            share = max(speed, self._base) / max(before, self.connections) * abs(self._trying)
             if (change >= _ENOUGH * share) == (self._trying > 0):
                 self._hold = _HOLD
             else:
                 self.connections = before
+                self._doubling = False
                 self._next = now + self._hold
                 self._hold = min(2 * self._hold, _HOLD_CAP)
         self._trying = 0
@@ -70,7 +73,8 @@ class Climb:
             if piece_seconds > _SLOW_PIECE and self.connections > 1:
                 self._trying = -1
             elif more and self.connections < limit:
-                self._trying = 1
+                room = limit - self.connections
+                self._trying = min(self.connections, room) if self._doubling else 1
         self._base = speed
         self.connections += self._trying
         self.restart(now, latency)

@@ -14,7 +14,9 @@ _SMOOTHING = 0.3
 PATIENT_LATENCY = 0.02
 """Seconds to the first byte above which one connection fills the path only after a while."""
 _FIRST_CONNECTIONS = 4
-"""So many are begun with on such a path, before it is known what pays."""
+"""So many are begun with on such a path, before it is known what pays; twice as many from a"""
+_LONG_LATENCY = 0.1
+"""latency of so many seconds."""
 FAST_CONNECTION = 100e6
 """Bytes a second at which a connection is limited by the machine: more of them gain nothing."""
 MAX_STRIKES = 2
@@ -78,7 +80,8 @@ class Health:
         first = self.latency == 0
         self.latency = self._smooth(self.latency, seconds)
         if first and seconds > PATIENT_LATENCY:
-            self.allowance = max(self.allowance, min(self.limit, _FIRST_CONNECTIONS))
+            most = _FIRST_CONNECTIONS * (1 + (seconds > _LONG_LATENCY))
+            self.allowance = max(self.allowance, min(self.limit, most))
         if first:
             self.climb.restart(now, self.latency)
 

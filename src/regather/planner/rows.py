@@ -32,15 +32,27 @@ def parity_arrived(state: State, number: int, row: int, stands_for: int | None) 
         or row >= len(state.settled[stands_for])
         or state.settled[stands_for][row]
     ):
-        _spare(state, number, row)
-    elif stands_for is not None:
+        if stands_for is None or not _bound(state, number, row):
+            _spare(state, number, row)
+    else:
         state.settled[stands_for][row] = 1
 
 
 def data_arrived(state: State, number: int, row: int, settled_before: bool) -> None:
     """Note that a data piece is done; the parity that stood in for it becomes spare."""
-    if settled_before and row in state.parity_rows[number]:
+    if settled_before and row in state.parity_rows[number] and not _bound(state, number, row):
         _spare(state, number, row)
+
+
+def _bound(state: State, number: int, row: int) -> bool:
+    """Let parity that is in place stand for a piece of the row that nobody brings, if there is."""
+    free = [f for f in state.layout.sets[number].data if row in state.free[f]]
+    if not free:
+        return False
+    fragment = next((f for f in free if not state.trusted(f)), free[0])
+    state.take(fragment, row, row + 1)
+    state.settled[fragment][row] = 1
+    return True
 
 
 def _spare(state: State, number: int, row: int) -> None:

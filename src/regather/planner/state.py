@@ -43,6 +43,14 @@ class Request:
     """The request that waits behind this one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How many seconds the rest of an erasure set takes, as seen at a time."""
+
+    at: float
+    seconds: float
+
+
 @dataclass(slots=True)
 class State:
     """Everything that decisions are made from."""
@@ -83,6 +91,8 @@ class State:
     """How many sources have a rate."""
     parity_rows: list[dict[int, int]] = field(init=False)
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
+    forecasts: dict[int, Forecast] = field(default_factory=dict)
+    """By erasure set, for ``standin``."""
     spare: list[dict[int, int]] = field(init=False)
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
     decoding: set[tuple[int, int]] = field(default_factory=set)
