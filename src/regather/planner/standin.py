@@ -16,12 +16,12 @@ from regather.planner.pieces import Run
 from regather.planner.rows import spans
 from regather.planner.state import Forecast, Request, State
 
-_CLEARLY = 1.02
+_CLEARLY = 1.01
 """So much later than the set could come is clearly later."""
 _WORTH_SECONDS = 0.5
 """Waiting so long for a slow source is no reason to compute anything."""
 _GAIN_SECONDS = 0.25
-"""To gain less is no reason either."""
+"""To gain less is no reason to begin with it."""
 _KEEP_SECONDS = 0.1
 """How long a forecast stands."""
 
@@ -151,8 +151,11 @@ def is_slow(state: State, fragment: int, now: float) -> bool:
     direct = [r for r in state.working[fragment].values() if _direct(r, fragment)]
     if all(now - r.began < _WORTH_SECONDS and not state.sources[r.source].rate for r in direct):
         return False  # too early to tell
-    least = _set_seconds(state, state.layout.set_of[fragment], now)
-    return seconds_to_come(state, fragment, now) > _CLEARLY * least + _GAIN_SECONDS
+    number = state.layout.set_of[fragment]
+    least = _CLEARLY * _set_seconds(state, number, now)
+    if not state.parity_rows[number]:
+        least += _GAIN_SECONDS
+    return seconds_to_come(state, fragment, now) > least
 
 
 def seconds_to_come(state: State, fragment: int, now: float) -> float:
