@@ -13,7 +13,7 @@ from tests.support.net import free_port
 
 from bench import tools
 from bench.data import Original, differs, empty, fragments, generate, parity_differs
-from bench.model import GIB, MIB, Result, Row, Section
+from bench.model import GIB, Result, Section
 from bench.process import measure
 from bench.rounds import Bench, comparison, limit_for, say
 from bench.scratch import available, filesystem

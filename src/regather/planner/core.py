@@ -327,13 +327,16 @@ class Planner:
             actions.append(Finished())
             return
         idle = self._fill(now, actions)
-        if not state.requests and not state.decoding and not self._hope():
-            if rows.unbind(state):
+        if not state.decoding and self._only_failing_asked():
+            # Before waiting for those who fail, all that the others can do.
+            hope = bool(state.requests) or self._hope()
+            if rows.unbind(state, state.answered_for if hope else state.hopeful):
                 self._plan(now, actions)
                 return
-            self._over = True
-            actions.append(self._give_up())
-            return
+            if not hope:
+                self._over = True
+                actions.append(self._give_up())
+                return
         times = [h.retry_at for h in state.sources if h.retry_at > now]
         if idle and state.requests:
             times.append(now + _LOOK_AGAIN)
@@ -358,6 +361,11 @@ class Planner:
                     again.append(source)
             ready = again
         return idle
+
+    def _only_failing_asked(self) -> bool:
+        """Whether no request is in flight, save to sources that failed the last time."""
+        state = self._state
+        return all(state.sources[r.source].failures for r in state.requests.values())
 
     def _hope(self) -> bool:
         """Whether some missing piece may still come from a source that is worth waiting for."""
