@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from regather.client.asking import Asking, asking_progress
+from regather.client.asking import FEW_RETRIES, Asking, asking_progress
 from regather.client.report import (
     DownloadReport,
     Progress,
@@ -111,9 +111,10 @@ def download(
     options = http_options(settings)
     if dest is not None and not Path(dest).is_dir():
         check_destination(Path(dest), force=force)
-    retries = settings.retries
+    retries = settings.retries if source is None else min(settings.retries, FEW_RETRIES)
     asking = Asking(
         options,
+        retries=retries,
         stop=stop,
         watch=on_progress
         and (lambda asked: on_progress(asking_progress(asked, retries, time.monotonic() - began))),
@@ -121,7 +122,7 @@ def download(
     if source is not None:
         target = resolve_manifest(source, servers, asking, digest, fragments)
     else:
-        target = resolve_fragments(fragments, asking, retries)
+        target = resolve_fragments(fragments, asking)
     path = Path(dest) if dest is not None else Path(target.name)
     if dest is not None and path.is_dir():
         path /= target.name

@@ -37,6 +37,7 @@ from regather.planner.events import (
     Tick,
 )
 from regather.planner.health import Health
+from regather.planner.pace import STUCK_SECONDS
 from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.state import Request, State
@@ -345,14 +346,26 @@ class Planner:
             actions.append(Finished())
             return
         self._dispatch.run(now, actions)
-        if not state.requests and not state.decoding and not self._hope():
-            if rows.unbind(state):
+        if not state.decoding and self._nothing_comes(now):
+            # Before waiting for those who fail, all that the others can do.
+            hope = bool(state.requests) or self._hope()
+            if rows.unbind(state, state.answered_for if hope else state.hopeful):
                 self._plan(now, actions)
                 return
-            self._over = True
-            actions.append(self._give_up())
-            return
+            if not hope:
+                self._over = True
+                actions.append(self._give_up())
+                return
         self.wake_at = self._dispatch.wake_at(now)
+
+    def _nothing_comes(self, now: float) -> bool:
+        """Whether no request is in flight, save to sources that failed last or that say nothing."""
+        requests, sources = self._state.requests, self._state.sources
+        if requests and not self._state.layout.sets:
+            return False  # nothing could be done about it
+        return all(
+            sources[r.source].failures or now - r.moved > STUCK_SECONDS for r in requests.values()
+        )
 
     def _hope(self) -> bool:
         """Whether some missing piece may still come from a source that is worth waiting for."""

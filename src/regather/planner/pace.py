@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from regather.planner.state import Request, State
 
+STUCK_SECONDS = 1.0
+"""A request that brought no byte for so long is stuck: even its own source may be asked again."""
+
 
 def request_rate(state: State, request: Request, now: float) -> float:
     """Bytes a second that a request can be expected to bring; falls while nothing comes."""

@@ -6,7 +6,7 @@ As soon as a row has as many parity pieces in place as data pieces are missing, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from regather.model import ErasureSet
@@ -122,11 +122,11 @@ def recoverable(state: State, number: int) -> bool:
     return any(wanted <= supply for _, _, wanted, supply in spans(state, number, lost, usable))
 
 
-def unbind(state: State) -> bool:
+def unbind(state: State, obtainable: Callable[[int], bool]) -> bool:
     """Where nothing else is left: fetch pieces after all that parity stands in for.
 
-    That parity becomes spare and may serve for a piece of the row that nobody has. Returns
-    whether there was such a piece.
+    That parity becomes spare and may serve for a piece of the row that nobody has.
+    ``obtainable`` says whether a fragment's pieces can be had. Returns whether there was one.
     """
     found = False
     for number, erasure_set in enumerate(state.layout.sets):
@@ -134,7 +134,7 @@ def unbind(state: State) -> bool:
             if (number, row) in state.decoding:
                 continue
             for fragment in missing(state, erasure_set, row):
-                if state.settled[fragment][row] and state.hopeful(fragment):
+                if state.settled[fragment][row] and obtainable(fragment):
                     state.settled[fragment][row] = 0
                     state.release(fragment, row, row + 1)
                     _spare(state, number, row)

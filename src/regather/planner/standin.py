@@ -20,7 +20,7 @@ _CLEARLY = 1.01
 """So much later than the set could come is clearly later."""
 _WORTH_SECONDS = 0.5
 """Waiting so long for a slow source is no reason to compute anything."""
-_GAIN_SECONDS = 0.25
+_GAIN_SECONDS = 0.5
 """To gain less is no reason to begin with it."""
 _KEEP_SECONDS = 0.1
 """How long a forecast stands."""

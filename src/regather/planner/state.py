@@ -209,6 +209,10 @@ class State:
             for s in self.groups.of[fragment].holders
         )
 
+    def answered_for(self, fragment: int) -> bool:
+        """Whether a source that does not fail can serve a fragment, be it a liar."""
+        return self.others_can(fragment, set())
+
     def suspect(self, source: int, fragment: int, piece: int) -> bool:
         """Whether a source sent this very piece wrong, and another could send it."""
         who = self.suspects.get((fragment, piece))

@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable, Iterable
 
 from regather.planner import standin
-from regather.planner.pace import request_rate, seconds_left
+from regather.planner.pace import STUCK_SECONDS, request_rate, seconds_left
 from regather.planner.selection import Work, run_length
 from regather.planner.state import Request, State
 
@@ -22,8 +22,6 @@ _HEDGE_FACTOR = 1.5
 _STEAL_FACTOR = 1.2
 _WORTH_SECONDS = 0.02
 """Gains smaller than this are not worth a new request."""
-_STUCK_SECONDS = 1.0
-"""A source hedges its own request only after this long without a byte."""
 _MOST_TRIES = 20_000
 """Pairs looked at in one go: what is left over is looked at the next time."""
 
@@ -110,7 +108,7 @@ def _may_be_helped(state: State, victim: Request, now: float) -> bool:
         return True
     copies = state.rivals(victim.fragment, victim.pos)
     # A third only where all are stuck.
-    return len(copies) < 2 or all(now - r.moved > _STUCK_SECONDS for r in copies)
+    return len(copies) < 2 or all(now - r.moved > STUCK_SECONDS for r in copies)
 
 
 def _shared(state: State, request: Request) -> bool:
@@ -128,4 +126,4 @@ def _may_hedge(state: State, request: Request, source: int, now: float) -> bool:
     copies = state.rivals(request.fragment, request.pos)
     if len(copies) > 1:
         return all(r.source != source for r in copies)  # never twice from one source
-    return request.source != source or now - request.moved > _STUCK_SECONDS
+    return request.source != source or now - request.moved > STUCK_SECONDS
