@@ -69,7 +69,7 @@ def _models(draw: st.DrawFn, layout: Layout, bottlenecks: int) -> SourceModel:
         ranges=draw(st.booleans()),
         detect=draw(st.sampled_from([0.0, 1.0])),
         refuse=draw(odds),
-        stall=draw(odds),
+        stall=draw(st.sampled_from([0.0, 0.0, 0.0, 0.1])),
         corrupt=draw(odds),
         max_connections=draw(st.sampled_from([1, 100])),
         retry_after=draw(st.sampled_from([None, 1.0])),
