@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import strategies as st
-
 from bench.simulate.setting import Setting, SourceModel, layout_of
 from bench.simulate.supply import Absence, supply_of
+from hypothesis import strategies as st
+
 from regather.model import Layout
 from regather.planner import Options
 

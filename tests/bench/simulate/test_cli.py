@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from bench.simulate.cli import SCENARIOS, main
 
 GOOD = """

@@ -6,12 +6,12 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
-
 from bench.simulate.limit import fluid_limit
 from bench.simulate.setting import Setting, SourceModel, layout_of
 from bench.simulate.supply import Absence
-from bench.simulate.world import World
+from bench.simulate.world import Stuck, World
+from hypothesis import given, settings
+
 from regather.planner import Finished, Options
 from tests.bench.simulate.settings import MIB, source
 from tests.bench.simulate.settings import settings as any_setting
@@ -209,7 +209,10 @@ def test_the_limit_is_that_of_the_smallest_cut(setting: Setting) -> None:
 @given(any_setting())
 def test_no_run_is_ever_faster_than_the_limit(setting: Setting) -> None:
     bound = fluid_limit(setting)
-    outcome = World(setting, deadline=1e5).run()
+    try:
+        outcome = World(setting, deadline=200).run()
+    except Stuck:
+        return  # a dead source may be waited for very long: that run is not faster at least
     if isinstance(outcome.ending, Finished):
         assert outcome.makespan >= bound * (1 - 1e-6)
         assert outcome.received >= setting.layout.size * (1 - 1e-6)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
-
 from bench.simulate.cli import SCENARIOS
 from bench.simulate.runs import run_all, run_once
 from bench.simulate.scenario import Scenario, fragment_count, load, parse
+from msgspec.structs import replace
+
 from regather.errors import UsageError
 
 ALL = sorted(SCENARIOS.glob("*.toml"))
