@@ -26,6 +26,7 @@ from regather.planner import (
     Cancelled,
     Decode,
     Decoded,
+    DecodeFailed,
     Event,
     Failed,
     Finished,
@@ -419,8 +420,13 @@ class World:
         self._end(flight)
         self.tell(Cancelled(flight.request))
 
+    def is_decodable(self, decode: Decode) -> bool:
+        """Whether what is computed for a row is what it must be."""
+        return True
+
     def _decoded(self, decode: Decode, _stamp: int) -> None:
         self.decoded += 1
-        self.tell(Decoded(decode.set, decode.row))
+        right = self.is_decodable(decode)
+        self.tell((Decoded if right else DecodeFailed)(decode.set, decode.row))
         if not self.tail_began and self.planner.done_bytes >= self._tail:
             self.tail_began = self.now
