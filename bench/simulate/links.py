@@ -37,6 +37,7 @@ class Flight:
         "stamp",
         "start",
         "target",
+        "waits",
     )
 
     def __init__(self, start: Start, link: Link, sent: float) -> None:
@@ -48,6 +49,8 @@ class Flight:
         self.link = link
         self.piece = start.start
         self.end = start.end
+        self.waits = False
+        """Whether it has its turn only when another one has ended."""
         self.active = False
         """Whether it takes part in its source's bandwidth."""
         self.admitted = False

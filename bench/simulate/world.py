@@ -26,6 +26,7 @@ from regather.planner import (
     Cancelled,
     Decode,
     Decoded,
+    DecodeFailed,
     Event,
     Failed,
     Finished,
@@ -251,8 +252,7 @@ class World:
         if step.mode is Mode.DOWN:
             link.idle = 0
             for flight in link.flights.values():
-                waits = flight.start.behind in self.flights
-                if not flight.cancelled and not flight.doomed and not waits:
+                if not (flight.cancelled or flight.doomed or flight.waits):
                     self._doom(flight, link.model.detect, Blame.SOURCE)
         elif step.mode is Mode.FROZEN:
             for flight in link.flights.values():
@@ -290,12 +290,14 @@ class World:
         following = flight.follower
         if following is None:
             link.idle += kept
-        elif following.cancelled:
+            return
+        following.waits = False
+        if following.cancelled:
             self._at(self.now, self._cancelled, following)
-        else:
-            if not kept:
-                following.sent = self.now
-            self._ask(following, warm=kept)
+            return
+        if not kept:
+            following.sent = self.now
+        self._ask(following, warm=kept)
 
     # -- a request's life -----------------------------------------------------------------
 
@@ -307,6 +309,7 @@ class World:
         link.requests += 1
         if start.behind >= 0:
             self.flights[start.behind].follower = flight
+            flight.waits = True
             return
         warm = link.idle > 0
         if warm:
@@ -354,7 +357,7 @@ class World:
             flight.cancelled = True
             flight.stamp += 1
             self._stop(flight)
-            if flight.start.behind in self.flights:
+            if flight.waits:
                 return  # it ends when it would have had its turn
             self._at(self.now + _CANCEL_SECONDS, self._cancelled, flight)
 
@@ -439,8 +442,13 @@ class World:
         self._end(flight)
         self.tell(Cancelled(flight.request))
 
+    def is_decodable(self, decode: Decode) -> bool:
+        """Whether what is computed for a row is what it must be."""
+        return True
+
     def _decoded(self, decode: Decode, _stamp: int) -> None:
         self.decoded += 1
-        self.tell(Decoded(decode.set, decode.row))
+        right = self.is_decodable(decode)
+        self.tell((Decoded if right else DecodeFailed)(decode.set, decode.row))
         if not self.tail_began and self.planner.done_bytes >= self._tail:
             self.tail_began = self.now
