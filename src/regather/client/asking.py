@@ -28,7 +28,7 @@ _MOST_PAUSE = 60.0
 """The longest that a server's Retry-After is honoured; then it is asked again all the same."""
 FEW_RETRIES = 3
 """The most for a manifest: whoever mistyped its address should not wait for long."""
-_GOES_ON = "the same command goes on"
+GOES_ON = "the same command goes on"
 
 Answer = TypeVar("Answer")
 
@@ -90,12 +90,12 @@ class Asking:
             round_.start()
             while round_.wait(_LOOK_SECONDS):
                 if self._stop is not None and self._stop.is_set():
-                    raise InterruptedDownload("stopped before the download began", help=_GOES_ON)
+                    raise InterruptedDownload("stopped before the download began", help=GOES_ON)
                 if self._watch is not None:
                     self._watch(round_.asked)
         except KeyboardInterrupt:
             raise InterruptedDownload(
-                "interrupted before the download began", help=_GOES_ON
+                "interrupted before the download began", help=GOES_ON
             ) from None
         finally:
             round_.call_off()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from regather.client.asking import FEW_RETRIES, Asking, asking_progress
+from regather.client.asking import FEW_RETRIES, GOES_ON, Asking, asking_progress
 from regather.client.report import (
     DownloadReport,
     Progress,
@@ -126,12 +126,16 @@ def download(
     path = Path(dest) if dest is not None else Path(target.name)
     if dest is not None and path.is_dir():
         path /= target.name
-    destination = Destination(path, target.layout, target.identity, force=force)
+    destination: Destination | None = None
     try:
+        destination = Destination(path, target.layout, target.identity, force=force)
         run = _Run(target, destination, settings, options, on_progress, stop, began)
         return run.to_the_end()
+    except KeyboardInterrupt:  # at the edges of the download itself
+        raise InterruptedDownload("interrupted", help=f"{GOES_ON} from there") from None
     finally:
-        destination.close()
+        if destination is not None:
+            destination.close()
 
 
 async def adownload(
@@ -263,7 +267,7 @@ class _Run:
             ending = self._engine.run(self._watch)
         except KeyboardInterrupt:
             raise InterruptedDownload(
-                f"interrupted: {self._kept()}", help="the same command goes on from there"
+                f"interrupted: {self._kept()}", help=f"{GOES_ON} from there"
             ) from None
         if ending.missing:
             raise self._not_whole(ending)
