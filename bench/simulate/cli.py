@@ -91,10 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the scenarios; return 0, 1 where a bound is missed and checked, or 2 for bad input."""
     args = _parser().parse_args(argv)
     paths = [_found(name) for name in args.scenario] if args.scenario else _all()
+    results: list[Result] = []
+    interrupted = False
     try:
         # All are read before the first runs: a mistake in the last is told at once.
         scenarios = [(path, load(path)) for path in paths]
-        results: list[Result] = []
         for path, scenario in scenarios:
             seeds = range(args.seed, args.seed + args.seeds)
             progress = _Progress(path.stem, len(seeds[: scenario.seeds]))
@@ -105,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("simulate: interrupted", file=sys.stderr)
-        return 130
+        interrupted = True
     print(as_json(results) if args.json else as_text([cells(r) for r in results]), end="")
+    if interrupted:
+        return 130
     return int(args.check and not all(result.kept for result in results))
