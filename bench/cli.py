@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import bench
-from bench import coding, degraded, faults, growth, network, splitting, transfer
+from bench import coding, degraded, faults, growth, limit, network, splitting, transfer
 from bench.goals import goal_table
 from bench.machine import describe
 from bench.model import GIB, Section
@@ -22,7 +22,9 @@ from bench.tools import PEERS, find_tools
 from regather.errors import UsageError
 from regather.units import format_size, parse_size
 
-_FILE_NAMES = transfer.NAMES | splitting.NAMES | faults.NAMES | degraded.NAMES | network.NAMES
+_FILE_NAMES = (
+    transfer.NAMES | splitting.NAMES | faults.NAMES | degraded.NAMES | network.NAMES | limit.NAMES
+)
 _NAMES = _FILE_NAMES | coding.NAMES | growth.NAMES
 _ROOM = 5
 """Memory needed at the worst moment, in file sizes: original, two copies, output, one to spare."""
@@ -136,6 +138,7 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         degraded.degraded,
         faults.faults,
         network.network,
+        limit.limits,
         growth.growth,
     )
     for group in groups:

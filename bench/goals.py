@@ -60,6 +60,7 @@ GOALS = (
     Goal("killed", "cost of one source killed halfway, over the fluid limit", 0.10, "%"),
     Goal("links", "rate over unequal links, of the sum of theirs", 0.90, at_least=True),
     Goal("tail", "time of the last 5 % of the file over unequal links", 0.07, "%"),
+    Goal("limit", "--limit-rate, off by", 0.02, "%"),
     Goal("version", "regather --version", 0.100, "ms"),
 )
 
