@@ -38,7 +38,7 @@ def let_through(
     """
     clock, rng = Clock(), random.Random(5)
     began = clock.now
-    limiter = RateLimiter(rate, clock)
+    limiter = RateLimiter(rate, clock=clock)
     gulp = limiter.gulp(PIECE)
     total = 0
     seen: list[tuple[float, int]] = []
@@ -102,8 +102,16 @@ def test_gulps_are_small_beside_the_rate_and_no_larger_than_asked_for() -> None:
 
 def test_what_did_not_come_is_left_for_others() -> None:
     clock = Clock()
-    limiter = RateLimiter(10 * MB, clock)
+    limiter = RateLimiter(10 * MB, clock=clock)
     assert limiter.take(10 * MB) == 0
     assert limiter.take(1) == pytest.approx(1.0)
     limiter.give_back(5 * MB + 1)
+    assert limiter.take(1) == pytest.approx(0.5)
+
+
+def test_time_before_its_making_may_count() -> None:
+    clock = Clock()
+    limiter = RateLimiter(10 * MB, clock.now - 0.5, clock)
+    assert limiter.take(5 * MB) == 0
+    assert limiter.take(5 * MB) == 0
     assert limiter.take(1) == pytest.approx(0.5)

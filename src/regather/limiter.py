@@ -15,17 +15,25 @@ _LEAST_GULP = 16 << 10
 class RateLimiter:
     """Tells each caller how long to wait so that all together keep to a rate.
 
-    Since its making never more than the rate times the time is let through, but for one gulp; and
+    Since its start never more than the rate times the time is let through, but for one gulp; and
     no less either while callers want bytes: what they lost by waking late, or before the first
     byte came, is made good, a second's worth at most.
     """
 
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """``rate`` is in bytes a second, ``clock`` tells seconds and never goes back."""
+    def __init__(
+        self,
+        rate: float,
+        since: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``rate`` is in bytes a second and counts from ``since``, now by default.
+
+        ``clock`` tells seconds and never goes back.
+        """
         self.rate = rate
         self._clock = clock
         self._lock = threading.Lock()
-        self._free_at = clock()
+        self._free_at = clock() if since is None else since
 
     def gulp(self, most: int) -> int:
         """How many bytes to ask for at a time, for an even flow; at least 1."""
