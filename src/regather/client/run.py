@@ -250,7 +250,7 @@ class _Run:
             target.sources,
             destination,
             lambda url: open_connection(url, options),
-            limiter=RateLimiter(settings.limit_rate) if settings.limit_rate else None,
+            limiter=RateLimiter(settings.limit_rate, began) if settings.limit_rate else None,
         )
 
     def to_the_end(self) -> DownloadReport:
