@@ -146,7 +146,7 @@ class Planner:
         request = self._state.requests.get(event.request)
         if request is None:  # it ended before the engine heard of it
             return
-        request.moved = request.moved_piece = now
+        request.moved = request.moved_piece = request.answered = now
         health = self._state.sources[request.source]
         if not request.ahead:
             before = health.allowance
@@ -158,8 +158,7 @@ class Planner:
     def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
         request = self._state.requests.get(event.request)
         if request is not None and event.received > request.partial:
-            health = self._state.sources[request.source]
-            health.received(event.received - request.partial, now)
+            self._state.heard(request.source, event.received - request.partial, now)
             request.partial, request.moved = event.received, now
             self._look_ahead(request, now, actions)
 
@@ -174,15 +173,11 @@ class Planner:
         failing = health.failures
         size = state.layout.length(asked, piece)
         fresh = not state.done[asked][piece]
-        rate = health.rate
         # A short last piece says more of the latency than of the rate.
         telling = size >= state.layout.piece_size // 2
-        health.received(size - request.partial, now)
         took = now - request.moved_piece
         health.delivered(size if telling else 0, took, now, fresh=fresh)
-        if health.rate != rate:
-            state.rates += health.rate - rate
-            state.rated += not rate
+        state.heard(request.source, size - request.partial, now)
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
         if not request.cancelled:

@@ -44,6 +44,7 @@ class Requests:
             now,
             now,
             whole,
+            first=work.start,
         )
         self._next_id += 1
         state.requests[request.id] = state.working[work.fragment][request.id] = request
@@ -103,6 +104,7 @@ class Requests:
         if not request.cancelled:
             group.flying -= request.end - request.pos
         request.pos, request.end = 0, state.layout.pieces_of(request.via)
+        request.first = 0
         if not request.cancelled:
             group.flying += request.end
         state.take(request.fragment, 0, state.layout.pieces_of(request.fragment))

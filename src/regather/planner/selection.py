@@ -18,7 +18,7 @@ from heapq import heappop
 
 from regather.planner import standin
 from regather.planner.groups import Group
-from regather.planner.health import Health
+from regather.planner.health import PATIENT_LATENCY, Health
 from regather.planner.pace import seconds_left
 from regather.planner.pieces import Run
 from regather.planner.state import Request, State
@@ -205,7 +205,11 @@ def run_length(state: State, source: int) -> int:
     health = state.sources[source]
     if health.strikes:
         return 1  # no more is at stake than one piece
-    size = min(MAX_RUN_BYTES, health.rate * RUN_SECONDS) if health.rate else FIRST_RUN_BYTES
+    if not health.rate:
+        # On a long path it takes a while until the rate is known: no more than that is at stake.
+        short = health.latency > PATIENT_LATENCY
+        return 1 if short else max(1, FIRST_RUN_BYTES // state.layout.piece_size)
+    size = min(MAX_RUN_BYTES, health.rate * RUN_SECONDS)
     return max(1, int(size / state.layout.piece_size))
 
 
