@@ -14,17 +14,20 @@ _OLD_SECONDS = 0.5
 def request_rate(state: State, request: Request, now: float) -> float:
     """Bytes a second that a request can be expected to bring; falls while nothing comes."""
     piece = state.layout.piece_size
-    known = state.sources[request.source].rate
+    known = request.pace or state.sources[request.source].rate
     if request.behind is not None:
         return known or state.mean_rate()
-    silent = max(now - request.moved, 1e-6)
-    began = request.answered if request.answered >= 0 else request.began
-    seconds = max(now - began, 1e-6)
+    seconds = max(now - (request.answered if request.answered >= 0 else request.began), 1e-6)
     if not known or seconds > _OLD_SECONDS:
         # What it brought itself: the connections of a source are not equally fast.
-        brought = (request.pos - request.first) * piece + request.partial
+        brought = bytes_brought(state, request)
         known = max(brought, 1) / seconds if brought or known else piece / seconds
-    return min(known, piece / silent)
+    return min(known, piece / max(now - request.moved, 1e-6))
+
+
+def bytes_brought(state: State, request: Request) -> int:
+    """Bytes that came since the request was answered."""
+    return (request.pos - request.first) * state.layout.piece_size + request.partial
 
 
 def seconds_left(state: State, request: Request, now: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regather.planner.events import Action, Cancel, Start, Trim
+from regather.planner.pace import bytes_brought
 from regather.planner.selection import Work
 from regather.planner.state import Request, State
 
@@ -82,6 +83,9 @@ class Requests:
         elif follower is not None:
             follower.behind = None
             follower.began = follower.moved = follower.moved_piece = now
+            seconds = now - request.answered
+            if request.answered >= 0 and seconds > 0:
+                follower.pace = bytes_brought(state, request) / seconds
             state.queued -= 1
         else:
             state.sources[request.source].active -= 1

@@ -19,7 +19,7 @@ from heapq import heappop
 from regather.planner import standin
 from regather.planner.groups import Group
 from regather.planner.health import PATIENT_LATENCY, Health
-from regather.planner.pace import seconds_left
+from regather.planner.pace import request_rate, seconds_left
 from regather.planner.pieces import Run
 from regather.planner.state import Request, State
 
@@ -53,10 +53,13 @@ class Work:
         return self.fragment if self.via < 0 else self.via
 
 
-def choose(state: State, source: int, now: float) -> Work | None:
-    """The best free work for a source, or None where there is nothing worth while."""
-    return _free_work(state, source, now) or (
-        _standing_in(state, source, now) if state.layout.sets else None
+def choose(state: State, source: int, now: float, pace: float = 0.0) -> Work | None:
+    """The best free work for a source, or None where there is nothing worth while.
+
+    ``pace`` is what the connection brings, in bytes a second; 0: as much as others of the source.
+    """
+    return _free_work(state, source, now, pace) or (
+        _standing_in(state, source, now, pace) if state.layout.sets else None
     )
 
 
@@ -85,16 +88,16 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     until_then = min(piece / health.rate, _LOOK_SECONDS)
     if seconds_left(state, request, now) > _AHEAD_LATENCIES * health.latency + until_then:
         return None
-    return choose(state, request.source, now)
+    return choose(state, request.source, now, request_rate(state, request, now))
 
 
-def _free_work(state: State, source: int, now: float) -> Work | None:
+def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
     health = state.sources[source]
     groups = [g for g in state.groups.of_source[source] if g.free]
     if not groups:
         return None
     if health.ignores_ranges or health.distrusted or state.suspects:
-        return _careful(state, source, groups, now)
+        return _careful(state, source, groups, now, pace)
     group = groups[0]
     if len(groups) > 1:
         group = min(groups, key=lambda g: _pressure(state, g, now))
@@ -102,7 +105,7 @@ def _free_work(state: State, source: int, now: float) -> Work | None:
         return None
     fragment = _first_fragment(state, group)
     start, end = state.free[fragment].first()
-    return Work(fragment, start, min(end, start + _length(state, source, group, now)))
+    return Work(fragment, start, min(end, start + _length(state, source, group, now, pace)))
 
 
 def _pressure(state: State, group: Group, now: float) -> tuple[float, int, int]:
@@ -124,12 +127,12 @@ def _first_fragment(state: State, group: Group) -> int:
     return fragment
 
 
-def _length(state: State, source: int, group: Group, now: float) -> int:
+def _length(state: State, source: int, group: Group, now: float, pace: float) -> int:
     """How many pieces to ask for: half of what would be this connection's share of the rest."""
-    longest = run_length(state, source)
+    longest = run_length(state, source, pace)
     if longest == 1 or group.free == 1:
         return 1
-    rate = state.sources[source].rate or state.mean_rate()
+    rate = pace or state.sources[source].rate or state.mean_rate()
     share = group.free * rate / (2 * group.supply(state, now))
     return max(1, min(longest, int(share)))
 
@@ -145,7 +148,9 @@ def _better_left(state: State, health: Health, group: Group, now: float) -> bool
     return state.left * state.layout.piece_size < own * faster
 
 
-def _careful(state: State, source: int, groups: list[Group], now: float) -> Work | None:
+def _careful(
+    state: State, source: int, groups: list[Group], now: float, pace: float
+) -> Work | None:
     """As free work, fragment by fragment: for sources with which something is wrong."""
     health = state.sources[source]
     best: tuple[tuple[float, int, int], Group, int, Run] | None = None
@@ -168,7 +173,7 @@ def _careful(state: State, source: int, groups: list[Group], now: float) -> Work
     _, group, fragment, run = best
     if health.ignores_ranges:
         return Work(fragment, 0, state.layout.pieces_of(fragment))
-    length = _length(state, source, group, now)
+    length = _length(state, source, group, now, pace)
     return Work(fragment, run[0], min(run[1], run[0] + length))
 
 
@@ -189,19 +194,19 @@ def _first_run(state: State, source: int, fragment: int) -> Run | None:
     return None
 
 
-def _standing_in(state: State, source: int, now: float) -> Work | None:
+def _standing_in(state: State, source: int, now: float, pace: float) -> Work | None:
     found = standin.free_rows(state, source, now)
     if found is None:
         return None
     if state.sources[source].ignores_ranges:
         return Work(found.fragment, 0, state.layout.pieces_of(found.parity), via=found.parity)
-    most = min(run_length(state, source), _fair_share(state, found.eligible))
+    most = min(run_length(state, source, pace), _fair_share(state, found.eligible))
     end = min(found.end, found.start + most)
     return Work(found.fragment, found.start, end, via=found.parity)
 
 
-def run_length(state: State, source: int) -> int:
-    """Longest sensible request in pieces, by the source's rate."""
+def run_length(state: State, source: int, pace: float = 0.0) -> int:
+    """Longest sensible request in pieces, by the rate of the connection, or of the source."""
     health = state.sources[source]
     if health.strikes:
         return 1  # no more is at stake than one piece
@@ -209,7 +214,7 @@ def run_length(state: State, source: int) -> int:
         # On a long path it takes a while until the rate is known: no more than that is at stake.
         short = health.latency > PATIENT_LATENCY
         return 1 if short else max(1, FIRST_RUN_BYTES // state.layout.piece_size)
-    size = min(MAX_RUN_BYTES, health.rate * RUN_SECONDS)
+    size = min(MAX_RUN_BYTES, (pace or health.rate) * RUN_SECONDS)
     return max(1, int(size / state.layout.piece_size))
 
 

@@ -36,6 +36,8 @@ class Request:
     """When the body began; before 0: it has not."""
     first: int = 0
     """The piece that it began with."""
+    pace: float = 0.0
+    """Bytes a second of the one before on its connection; 0: there was none."""
     partial: int = 0
     """Bytes of the current piece that are here."""
     cancelled: bool = False
