@@ -7,6 +7,7 @@ Rules, tried in this order:
    left for the end. Inside it a fragment that nobody has begun, else the first one.
 2. *Stand in.* Parity, row by row, for free pieces that nobody can send now, or that only a source
    holds that is far slower than the others (``standin.py``).
+3. *Once more*: pieces that the source itself sent wrong, and that nobody else could send.
 
 With nothing free, work is taken over from others (``takeover.py``).
 """
@@ -55,8 +56,10 @@ class Work:
 
 def choose(state: State, source: int, now: float) -> Work | None:
     """The best free work for a source, or None where there is nothing worth while."""
-    return _free_work(state, source, now) or (
-        _standing_in(state, source, now) if state.layout.sets else None
+    return (
+        _free_work(state, source, now)
+        or (_standing_in(state, source, now) if state.layout.sets else None)
+        or (_free_work(state, source, now, once_more=True) if state.suspects else None)
     )
 
 
@@ -88,13 +91,13 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     return choose(state, request.source, now)
 
 
-def _free_work(state: State, source: int, now: float) -> Work | None:
+def _free_work(state: State, source: int, now: float, *, once_more: bool = False) -> Work | None:
     health = state.sources[source]
     groups = [g for g in state.groups.of_source[source] if g.free]
     if not groups:
         return None
     if health.ignores_ranges or health.distrusted or state.suspects:
-        return _careful(state, source, groups, now)
+        return _careful(state, source, groups, now, once_more)
     group = groups[0]
     if len(groups) > 1:
         group = min(groups, key=lambda g: _pressure(state, g, now))
@@ -145,7 +148,9 @@ def _better_left(state: State, health: Health, group: Group, now: float) -> bool
     return state.left * state.layout.piece_size < own * faster
 
 
-def _careful(state: State, source: int, groups: list[Group], now: float) -> Work | None:
+def _careful(
+    state: State, source: int, groups: list[Group], now: float, once_more: bool
+) -> Work | None:
     """As free work, fragment by fragment: for sources with which something is wrong."""
     health = state.sources[source]
     best: tuple[tuple[float, int, int], Group, int, Run] | None = None
@@ -160,7 +165,7 @@ def _careful(state: State, source: int, groups: list[Group], now: float) -> Work
             key = pressure[0], len(working) if health.ignores_ranges else 0, fragment
             if best is not None and key >= best[0]:
                 continue
-            run = _first_run(state, source, fragment)
+            run = _first_run(state, source, fragment, once_more)
             if run is not None:
                 best = key, group, fragment, run
     if best is None:
@@ -172,12 +177,16 @@ def _careful(state: State, source: int, groups: list[Group], now: float) -> Work
     return Work(fragment, run[0], min(run[1], run[0] + length))
 
 
-def _first_run(state: State, source: int, fragment: int) -> Run | None:
-    """The first free run without pieces that this source sent wrong and another could send."""
+def _first_run(state: State, source: int, fragment: int, once_more: bool) -> Run | None:
+    """The first free run without pieces that this source sent wrong.
+
+    Those are asked for ``once_more`` when there is nothing else that it could send, and nobody
+    else to send them: a source is given up for wrong pieces in a row, and with it all it has.
+    """
     suspects = {
         piece
         for (f, piece), who in state.suspects.items()
-        if f == fragment and source in who and state.others_can(fragment, who)
+        if f == fragment and source in who and not (once_more and not state.others_can(f, who))
     }
     for start, end in state.free[fragment]:
         at = start
