@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from regather.planner.events import Action, Cancel, Start, Trim
 from regather.planner.pace import bytes_brought
-from regather.planner.selection import Work
 from regather.planner.state import Request, State
+from regather.planner.work import Work
 
 
 class Requests:
