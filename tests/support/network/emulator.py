@@ -16,7 +16,7 @@ import os
 import select
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from tests.support.network.line import Line, LinkSettings
 
@@ -25,8 +25,6 @@ READY = "ready"
 TICK = 0.001
 _BATCH = 512
 """Packets that are read from one device before the other is looked at."""
-_FEW = 3
-"""As many packets at once are no flow: what answers them is looked for at once."""
 _LONGEST = 65536
 
 
@@ -41,7 +39,9 @@ class _Lateness:
 def forward(first: int, second: int, settings: LinkSettings) -> dict[str, object]:
     """Carry packets both ways between two devices until standard input ends; say what was done."""
     control = sys.stdin.fileno()
-    there, back = Line(settings, settings.seed * 2), Line(settings, settings.seed * 2 + 1)
+    # What answers a packet waits for the next tick to be read: that much is delay already.
+    lean = replace(settings, rtt=max(0.0, settings.rtt - TICK), buffer=settings.queue)
+    there, back = Line(lean, settings.seed * 2), Line(lean, settings.seed * 2 + 1)
     ways = ((first, there, second), (second, back, first))
     late = _Lateness()
     clock = time.monotonic
@@ -59,7 +59,7 @@ def forward(first: int, second: int, settings: LinkSettings) -> dict[str, object
         for _, line, target in ways:
             if line.flying:
                 _deliver(line, target, clock(), late)
-        if taken > _FEW:
+        if taken:
             time.sleep(max(0.0, began + TICK - clock()))
     packets = max(1, there.count.packets + back.count.packets)
     used = os.times()
