@@ -18,6 +18,7 @@ from regather.planner import (
     PieceCorrupt,
     PieceDone,
     Planner,
+    Progress,
     RangeIgnored,
     Restart,
     Start,
@@ -171,3 +172,21 @@ def test_all_done_before() -> None:
     plan = planner([MIB], [None])
     plan.already_done([(0, 0)])
     assert plan.handle(Begin(), 0.0) == [Finished()]
+
+
+def test_a_source_that_hedges_itself_keeps_nobody_else_from_it() -> None:
+    plan = planner([2 * MIB], [None, None], connections=2)
+    plan.sources[0].allowance = 2
+    first, other = starts(plan.handle(Begin(), 0.0))
+    assert (first.source, other.source) == (0, 1)
+    # The other source must wait; the first one brings its piece, and nothing of its own.
+    (second,) = starts(plan.handle(Failed(other.request, Blame.SOURCE, 5.0), 0.01))
+    plan.handle(Answered(second.request), 0.02)
+    plan.handle(PieceDone(second.request, second.start), 0.1)
+    (again,) = starts(plan.handle(Tick(), 2.0))
+    assert (again.source, again.start) == (0, first.start)
+    # Drops come of the copy, so it is not stuck; all the same the other one may help.
+    plan.handle(Answered(again.request), 2.1)
+    plan.handle(Progress(again.request, 1000), 8.9)
+    (third,) = starts(plan.handle(Tick(), 9.0))
+    assert (third.source, third.start) == (1, first.start)

@@ -107,8 +107,12 @@ def _may_be_helped(state: State, victim: Request, now: float) -> bool:
     if victim.end - victim.pos > 1:
         return True
     copies = state.rivals(victim.fragment, victim.pos)
-    # A third only where all are stuck.
-    return len(copies) < 2 or all(now - r.moved > STUCK_SECONDS for r in copies)
+    # A third only where all are stuck, or hang on one source.
+    return (
+        len(copies) < 2
+        or all(now - r.moved > STUCK_SECONDS for r in copies)
+        or all(r.source == victim.source for r in copies)
+    )
 
 
 def _shared(state: State, request: Request) -> bool:
