@@ -115,17 +115,7 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
     """One line on standard error, and for ``--json`` the same as a document on standard output."""
     if as_json:
         print(
-            json.dumps(
-                {
-                    "event": "error",
-                    "error": error.kind,
-                    "message": error.what,
-                    "help": error.help,
-                    "details": error.details,
-                    "missing": error.missing,
-                    "exit_code": error.exit_code,
-                }
-            ),
+            json.dumps({"event": "error", **error.as_dict()}),
             flush=True,
         )
     start = f"{error.prog}: error" if isinstance(error, _CommandLineError) else "regather"

@@ -1,0 +1,216 @@
+"""From a job to targets: its source may be a manifest, a metalink, or the file itself.
+
+The content decides, not the name: the start of what is there is looked at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from regather.checksum import Checksum, strongest
+from regather.client.asking import Asking
+from regather.client.jobs import Job
+from regather.client.mirrors import resolve_mirrors
+from regather.client.naming import check_scheme, checked_url, is_base, with_scheme
+from regather.client.resolve import Target, resolve_fragments, resolve_manifest
+from regather.client.survey import checked_mirrors, survey
+from regather.client.whole import pieces_identity, source_at, usable_pieces, whole_layout
+from regather.errors import (
+    NotEnoughSourcesError,
+    TransportError,
+    UsageError,
+    VerificationError,
+)
+from regather.metalink import (
+    MAX_METALINK_BYTES,
+    Metalink,
+    MetalinkFile,
+    looks_like_metalink,
+    read_metalink,
+)
+from regather.names import MANIFEST_SUFFIX
+from regather.transport import RequestFailed, is_url
+
+_START = 4 << 10
+_FIRST = 8
+"""So many mirrors of a metalink are used at first, the best ones; the others where those fail."""
+_MOST_ASKED = 16
+"""So many mirrors are asked where a metalink tells too little to verify the pieces."""
+
+
+def expanded(job: Job, asking: Asking, retries: int) -> list[Job]:
+    """The jobs that a job means: one for each file of a metalink, else itself.
+
+    Raises what a metalink is refused for, and InterruptedDownload.
+    """
+    if len(job.sources) != 1 or job.needs_manifest or job.file is not None:
+        return [job]
+    source = with_scheme(job.sources[0])
+    check_scheme(source)
+    if not is_url(source):
+        metalink = _local_metalink(source)
+        return [job] if metalink is None else _jobs_of(job, metalink)
+    path = urlsplit(source).path if checked_url(source) else ""
+    if path.endswith(MANIFEST_SUFFIX) or is_base(source):
+        return [job]
+    seen, failed = survey([source], asking, retries)
+    if not seen:
+        raise NotEnoughSourcesError(
+            f"{source}: cannot be had: {failed[source].what}",
+            missing=(source,),
+            help="check the address and the server, then run it again",
+        )
+    if looks_like_metalink(seen[0].look.start):
+        try:
+            data, _ = asking.one(source, lambda c, url: c.fetch(url, MAX_METALINK_BYTES))
+        except RequestFailed as error:
+            raise TransportError(
+                f"cannot get the metalink: {error.what}", help="check the URL and the server"
+            ) from None
+        return _jobs_of(job, read_metalink(data, source))
+    return [replace(job, seen=tuple(seen))]
+
+
+def _local_metalink(path: str) -> Metalink | None:
+    """The metalink in a file; None where it is none, or not to be read: that is told later."""
+    try:
+        if not Path(path).is_file():
+            return None
+        with Path(path).open("rb") as file:
+            data = file.read(_START)
+            if not looks_like_metalink(data):
+                return None
+            data += file.read(MAX_METALINK_BYTES)
+    except (OSError, ValueError):
+        return None
+    return read_metalink(data, path)
+
+
+def _jobs_of(job: Job, metalink: Metalink) -> list[Job]:
+    if job.checksums and len(metalink.files) > 1:
+        raise UsageError(
+            f"a checksum is for one file, the metalink has {len(metalink.files)}",
+            help="choose one with --select NAME",
+        )
+    return [replace(job, file=file) for file in metalink.files]
+
+
+def targets_of(job: Job, asking: Asking, retries: int) -> list[Target]:
+    """What to download from where: first the likeliest, others for where it proves wrong.
+
+    Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, TransportError or
+    InterruptedDownload.
+    """
+    if not job.sources:
+        return [_with(resolve_fragments(job.fragments, asking, retries), job.checksums)]
+    if job.file is not None:
+        return _targets_of_metalink(job, job.file, asking, retries)
+    if job.seen:
+        if not _is_manifest(job.seen[0].look.start):
+            urls = [one.url for one in job.seen]
+            seen = list(job.seen)
+            return resolve_mirrors(urls, asking, retries, job.checksums, seen=(seen, {}))
+    elif len(job.sources) > 1:
+        return _targets_of_mirrors(job, asking, retries)
+    target = resolve_manifest(job.sources[0], job.servers, asking, job.digest, job.fragments)
+    return [_with(target, job.checksums)]
+
+
+def _with(target: Target, checksums: Sequence[Checksum]) -> Target:
+    """The target, held against checksums of the whole file too."""
+    if not checksums:
+        return target
+    notes = target.notes if target.digest else ()  # a checksum verifies what had no hashes
+    return replace(target, checksums=tuple(checksums), notes=notes)
+
+
+def _is_manifest(start: bytes) -> bool:
+    return start.lstrip(b" \t\r\n").startswith(b"{") and b'"regather"' in start
+
+
+def _targets_of_mirrors(job: Job, asking: Asking, retries: int) -> list[Target]:
+    urls = checked_mirrors(job.sources)
+    seen, failed = survey(urls, asking, retries)
+    for one in seen:
+        start = one.look.start
+        if _is_manifest(start) or looks_like_metalink(start):
+            kind = "a metalink" if looks_like_metalink(start) else "a manifest"
+            raise UsageError(
+                f"{one.url}: is {kind}: only mirrors of the file itself can be named together",
+                help="name it alone; further servers of a manifest go with --server",
+            )
+    return resolve_mirrors(urls, asking, retries, job.checksums, seen=(seen, failed))
+
+
+# -- metalinks --------------------------------------------------------------------------------
+
+
+def _targets_of_metalink(
+    job: Job, file: MetalinkFile, asking: Asking, retries: int
+) -> list[Target]:
+    mirrors = sorted(file.mirrors, key=lambda m: (m.location != job.location.lower(), m.priority))
+    urls = list(dict.fromkeys(mirror.url for mirror in mirrors))
+    if not urls:
+        others = f", only {file.others} of other kinds" if file.others else ""
+        raise NotEnoughSourcesError(
+            f"{file.name}: the metalink names no http or https URL of it{others}",
+            help="name mirrors of it, with its checksum",
+            missing=(file.name,),
+        )
+    checksums = _checksums(job, file)
+    notes = ("the signature in the metalink is not looked at",) if file.signed else ()
+    pieces = usable_pieces(file.pieces, file.size) if file.size is not None else None
+    if pieces is None or file.size is None:
+        return resolve_mirrors(
+            urls[:_MOST_ASKED],
+            asking,
+            retries,
+            checksums,
+            name=file.name,
+            size=file.size,
+            notes=notes,
+        )
+    return [
+        Target(
+            file.name,
+            whole_layout(file.name, file.size, pieces),
+            tuple(source_at(url) for url in urls),
+            pieces_identity(file.size, pieces),
+            "",
+            checksums=checksums,
+            notes=notes,
+            first=_FIRST,
+        )
+    ]
+
+
+def _checksums(job: Job, file: MetalinkFile) -> tuple[Checksum, ...]:
+    """What the file must hash to, by the user and by the metalink. Raises VerificationError."""
+    for wanted in job.checksums:
+        for told in file.checksums:
+            if wanted.algorithm == told.algorithm and wanted.digest != told.digest:
+                raise VerificationError(
+                    f"{file.name}: its {told.algorithm} in the metalink is not the one asked for",
+                    help="do not use it, or ask its publisher for the right checksum",
+                )
+    best = strongest(file.checksums)
+    if best is None or any(best.algorithm == c.algorithm for c in job.checksums):
+        return job.checksums
+    return (*job.checksums, best)
+
+
+def selected(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:
+    """The jobs of the files of a metalink that have these names. Raises UsageError."""
+    by_name = {job.file.name: job for job in jobs if job.file is not None}
+    if not by_name:
+        raise UsageError("--select chooses from a metalink, and this is none")
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise UsageError(
+            f"the metalink has no file {unknown[0]!r}",
+            help=f"it has {', '.join(list(by_name)[:10])}",
+        )
+    return [by_name[name] for name in names]
