@@ -20,7 +20,7 @@ from regather.errors import InterruptedDownload, RegatherError, UsageError
 
 COMMANDS = (
     *("generate", "split", "publish", "serve", "get", "cluster", "demo", "info", "check"),
-    "repair",
+    *("repair", "metalink"),
 )
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given

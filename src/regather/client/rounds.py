@@ -202,7 +202,7 @@ class Run:
             raise self._refuse(f"its pieces are right, but {wrong}: its description is wrong", [])
         others = len(self._target.sources) > 1
         if others:
-            self._note(f"{wrong}: a mirror has another file; looking for the right one")
+            self._note(f"{wrong}; looking for a mirror that has the right file")
         tried: list[int] = []
         found = []
         for source in self._ledger.order():
@@ -250,10 +250,10 @@ class Run:
             tally = self._telling.tallies[source]
             tally.corrupt += count
             tally.errors += count
-            tally.last_error = f"has another file: {count} pieces differ from the right one"
+            tally.last_error = f"has another file, {count} wrong pieces came from it"
             self._note(
-                f"{self._target.sources[source].url} has another file: {count} of its "
-                "pieces were wrong and have been replaced"
+                f"{self._target.sources[source].url} has another file; pieces of it that were "
+                f"replaced: {count}"
             )
 
     def _refuse(self, what: str, details: list[str]) -> WrongFile:

@@ -76,7 +76,10 @@ def checked_mirrors(texts: Sequence[str]) -> list[str]:
         if is_url(url):
             checked_url(url)
             if is_base(url) and not urlsplit(url).query:
-                raise UsageError(f"{url}: that is a server, not a file", help="name the file on it")
+                raise UsageError(
+                    f"{url}: that is a server, not a file",
+                    help="name the file on it; a server of a manifest goes with --server",
+                )
     return urls
 
 
