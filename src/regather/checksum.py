@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from regather.errors import UsageError
 from regather.model import HASH_SIZES
 
-__all__ = ["STRENGTH", "Checksum", "algorithm_of", "parse_checksum", "strongest"]
+__all__ = ["STRENGTH", "Checksum", "agree", "algorithm_of", "parse_checksum", "strongest"]
 
 STRENGTH = (
     *("sha512", "blake3", "sha256", "sha384", "blake2b", "blake2s", "sha224", "sha1", "md5"),
@@ -60,6 +60,12 @@ def parse_checksum(text: str) -> Checksum:
             help=f"give all {digits} hexadecimal digits",
         )
     return Checksum(algorithm, bytes.fromhex(match[2]))
+
+
+def agree(some: Iterable[Checksum], others: Iterable[Checksum]) -> bool:
+    """Whether no two of them are different hashes of the same kind."""
+    known = {c.algorithm: c.digest for c in some}
+    return all(known.get(c.algorithm, c.digest) == c.digest for c in others)
 
 
 def strongest(checksums: Iterable[Checksum]) -> Checksum | None:

@@ -1,8 +1,8 @@
 """A manifest as a Metalink, for the clients of others.
 
 A manifest has BLAKE3 hashes, of pieces that begin anew in every fragment; other clients want
-SHA-256, and pieces of what they download. So the bytes are read once, from the file or from where the
-fragments are, held against the manifest, and hashed anew.
+SHA-256, and pieces of what they download. So the bytes are read once, from the file or from where
+the fragments are, held against the manifest, and hashed anew.
 """
 
 from __future__ import annotations

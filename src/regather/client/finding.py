@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from regather.checksum import Checksum, strongest
+from regather.checksum import Checksum, agree, strongest
 from regather.client.asking import Asking
 from regather.client.jobs import Job
-from regather.client.mirrors import resolve_mirrors
+from regather.client.mirrors import name_of, resolve_mirrors
 from regather.client.naming import check_scheme, checked_url, is_base, with_scheme
 from regather.client.resolve import Target, resolve_fragments, resolve_manifest
-from regather.client.survey import checked_mirrors, survey
+from regather.client.survey import Seen, checked_mirrors, survey
 from regather.client.whole import pieces_identity, source_at, usable_pieces, whole_layout
 from regather.errors import (
+    ManifestError,
     NotEnoughSourcesError,
     TransportError,
     UsageError,
@@ -28,13 +29,17 @@ from regather.metalink import (
     MAX_METALINK_BYTES,
     Metalink,
     MetalinkFile,
+    Mirror,
+    links,
     looks_like_metalink,
     read_metalink,
 )
-from regather.names import MANIFEST_SUFFIX
+from regather.names import MANIFEST_SUFFIX, split_url
 from regather.transport import RequestFailed, is_url
 
 _START = 4 << 10
+_MAX_DESCRIPTION = 16 << 20
+"""Bytes of a metalink that nobody asked for."""
 _FIRST = 8
 """So many mirrors of a metalink are used at first, the best ones; the others where those fail."""
 _MOST_ASKED = 16
@@ -111,8 +116,7 @@ def targets_of(job: Job, asking: Asking, retries: int) -> list[Target]:
     if job.seen:
         if not _is_manifest(job.seen[0].look.start):
             urls = [one.url for one in job.seen]
-            seen = list(job.seen)
-            return resolve_mirrors(urls, asking, retries, job.checksums, seen=(seen, {}))
+            return _targets_of_seen(job, urls, asking, retries, list(job.seen), {})
     elif len(job.sources) > 1:
         return _targets_of_mirrors(job, asking, retries)
     target = resolve_manifest(job.sources[0], job.servers, asking, job.digest, job.fragments)
@@ -142,7 +146,58 @@ def _targets_of_mirrors(job: Job, asking: Asking, retries: int) -> list[Target]:
                 f"{one.url}: is {kind}: only mirrors of the file itself can be named together",
                 help="name it alone; further servers of a manifest go with --server",
             )
+    return _targets_of_seen(job, urls, asking, retries, seen, failed)
+
+
+def _targets_of_seen(
+    job: Job,
+    urls: Sequence[str],
+    asking: Asking,
+    retries: int,
+    seen: list[Seen],
+    failed: dict[str, RequestFailed],
+) -> list[Target]:
+    file = _described(job, seen, asking)
+    if file is not None:
+        return _targets_of_metalink(job, file, asking, retries)
     return resolve_mirrors(urls, asking, retries, job.checksums, seen=(seen, failed))
+
+
+def _described(job: Job, seen: Sequence[Seen], asking: Asking) -> MetalinkFile | None:
+    """What a metalink says that the server of a mirror itself points to (RFC 6249).
+
+    It is as good as one that the user names, so it must come from a host that the user named. None
+    where there is none of use: then the mirrors alone have to do.
+    """
+    for one in seen:
+        for where, headers in one.look.heads:
+            for url in links(headers, where).metalinks:
+                if not _same_origin(url, one.url):
+                    continue
+                try:
+                    data, _ = asking.one(url, lambda c, u: c.fetch(u, _MAX_DESCRIPTION))
+                    files = read_metalink(data, url).files
+                except (RequestFailed, ManifestError):
+                    continue
+                name = name_of([one])
+                for file in files:
+                    if len(files) > 1 and file.name.rpartition("/")[2] != name:
+                        continue
+                    size = one.look.size
+                    if file.size != size or usable_pieces(file.pieces, size) is None:
+                        continue
+                    if not agree(file.checksums, (*job.checksums, *one.claims)):
+                        continue
+                    named = tuple(Mirror(s.url, 0) for s in seen if s.look.size == size)
+                    return replace(file, name=name, mirrors=(*named, *file.mirrors))
+    return None
+
+
+def _same_origin(one: str, other: str) -> bool:
+    try:
+        return split_url(one)[:2] == split_url(other)[:2]
+    except ValueError:
+        return False
 
 
 # -- metalinks --------------------------------------------------------------------------------
@@ -189,13 +244,11 @@ def _targets_of_metalink(
 
 def _checksums(job: Job, file: MetalinkFile) -> tuple[Checksum, ...]:
     """What the file must hash to, by the user and by the metalink. Raises VerificationError."""
-    for wanted in job.checksums:
-        for told in file.checksums:
-            if wanted.algorithm == told.algorithm and wanted.digest != told.digest:
-                raise VerificationError(
-                    f"{file.name}: its {told.algorithm} in the metalink is not the one asked for",
-                    help="do not use it, or ask its publisher for the right checksum",
-                )
+    if not agree(file.checksums, job.checksums):
+        raise VerificationError(
+            f"{file.name}: has another checksum in the metalink than the one asked for",
+            help="do not use it, or ask its publisher for the right checksum",
+        )
     best = strongest(file.checksums)
     if best is None or any(best.algorithm == c.algorithm for c in job.checksums):
         return job.checksums

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from regather.checksum import Checksum
+from regather.checksum import Checksum, agree
 from regather.client.asking import Asking
 from regather.client.naming import check_scheme, checked_url, is_base, with_scheme
 from regather.errors import UsageError
@@ -40,7 +40,7 @@ class Seen:
 
     def denies(self, checksums: Sequence[Checksum]) -> bool:
         """Whether its server itself says that it has another file."""
-        return any(_differ(claim, wanted) for claim in self.claims for wanted in checksums)
+        return not agree(self.claims, checksums)
 
     def confirms(self, checksums: Sequence[Checksum]) -> bool:
         """Whether its server says that it has the file with one of these."""
@@ -55,14 +55,9 @@ class Seen:
             return "begins with other bytes"
         if self.samples and other.samples and self.samples != other.samples:
             return "has other bytes in its middle or at its end"
-        for mine in self.claims:
-            if any(_differ(mine, theirs) for theirs in other.claims):
-                return f"has another {mine.algorithm} by what its server says"
+        if not agree(self.claims, other.claims):
+            return "has another hash by what its server says"
         return ""
-
-
-def _differ(one: Checksum, other: Checksum) -> bool:
-    return one.algorithm == other.algorithm and one.digest != other.digest
 
 
 # -- asking -----------------------------------------------------------------------------------

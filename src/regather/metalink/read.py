@@ -24,6 +24,8 @@ __all__ = ["MAX_METALINK_BYTES", "looks_like_metalink", "path_flaw", "read_metal
 MAX_METALINK_BYTES = 64 << 20
 _NAMESPACE_4 = "urn:ietf:params:xml:ns:metalink"
 _NAMESPACE_3 = "http://www.metalinker.org/"
+_WRAPPERS = frozenset(("files", "resources", "verification"))
+"""What version 3 puts around the elements that version 4 has without them."""
 _MAX_DEPTH = 16
 _MAX_FILES = 100_000
 _MAX_MIRRORS = 10_000
@@ -50,7 +52,7 @@ def read_metalink(data: bytes, where: str = "metalink") -> Metalink:
         return _Reader().read(data)
     except _Flaw as flaw:
         raise ManifestError(f"{where}: {flaw}", help="ask its publisher for a right one") from None
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # encodings that are none
         raise ManifestError(
             f"{where}: not well-formed XML, or cut short ({error})", help="fetch it again"
         ) from None
@@ -129,7 +131,9 @@ class _Reader:
         self._path.append(name)
         if len(self._path) > _MAX_DEPTH:
             raise _Flaw("elements are nested too deeply")
-        at = tuple(n for n in self._path[1:] if n not in ("files", "resources", "verification"))
+        if name in _WRAPPERS:
+            return
+        at = tuple(n for n in self._path[1:] if n not in _WRAPPERS)
         if at == ("file",):
             self._file(attributes)
         elif at[:1] == ("file",) and self._files:
