@@ -58,6 +58,12 @@ class Target:
     """So many sources are asked first, the others where those do not do; 0: all at once."""
 
     @property
+    def whole(self) -> bool:
+        """Whether the sources host the file as it is, not in fragments."""
+        fragments = self.layout.fragments
+        return not self.digest and len(fragments) == 1 and fragments[0].name == self.name
+
+    @property
     def hashed(self) -> bool:
         """Whether the pieces of the file have hashes to verify them with."""
         return not self.layout.size or any(f.hashes for f in self.layout.fragments)

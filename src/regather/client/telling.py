@@ -148,19 +148,23 @@ class Telling:
         if len(fragments) > _SHOWN_MISSING:
             details.append(f"and {len(fragments) - _SHOWN_MISSING} more")
         count = len(self._target.layout.fragments)
-        what = f"{len(fragments)} of {count} fragments could not be had in full; {kept}"
+        if self._target.whole:
+            what, more = f"the file could not be had in full; {kept}", "another mirror"
+        else:
+            what = f"{len(fragments)} of {count} fragments could not be had in full; {kept}"
+            more = "another with --server"
         if ending.corrupt:
             return VerificationError(
                 f"wrong bytes from a source, and no other has them: {what}",
-                help="repair that source or add another with --server, then run it again",
+                help=f"repair that source or add {more}, then run it again",
                 details=tuple(details),
             )
         remote = any(is_url(s.url) for s in self._target.sources)
         return NotEnoughSourcesError(
             what,
-            help="when the servers are back, or with more (--server URL), the same command goes on"
+            help=f"when the servers are back, or with {more}, the same command goes on"
             if remote
-            else "name more sources with --server",
+            else f"name {more}",
             details=tuple(details),
             missing=tuple(f.name for f in fragments),
         )
