@@ -81,6 +81,9 @@ class UsageError(RegatherError):
 class DestinationExistsError(UsageError):
     """Something already stands under the name that was to be written; it is left as it is."""
 
+    path = ""
+    """That name, where it is known."""
+
 
 class StorageError(RegatherError):
     """The local disk failed or is full. What was verified so far is kept."""

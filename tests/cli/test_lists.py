@@ -72,6 +72,7 @@ def test_a_list(tmp_path: Path) -> None:
         assert (tmp_path / "in" / "z").read_bytes() == b"two"
         (tmp_path / "list.txt").write_text(
             f"{nobody}\n{a.url}new\n{b.url}wrong\n checksum=sha256={SHA256}\n{b.url}z\n"
+            f"{b.url}z\n checksum=sha256={SHA256}\n"
         )
         told = run(
             *("get", "-i", tmp_path / "list.txt", "-o", tmp_path / "in", "--json"),
@@ -81,12 +82,14 @@ def test_a_list(tmp_path: Path) -> None:
     events = [json.loads(line) for line in told.stdout.splitlines()]
     assert events[-1] == {
         "event": "summary",
-        "files": 4,
+        "files": 5,
         "done": 1,
+        "kept": 1,
         "size": 3,
         "exit_code": 3,
     }
     errors = {e["what"]: e["exit_code"] for e in events if e["event"] == "file_error"}
+    assert [e["path"] for e in events if e["event"] == "kept"] == [str(tmp_path / "in" / "z")]
     assert errors == {nobody: 4, f"{b.url}wrong": 3, f"{b.url}z": 2}
     assert (tmp_path / "in" / "new").read_bytes() == b"one"
 

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 import regather
+from tests.client.test_stopping import silent
+from tests.end_to_end.test_rogue_servers import lies
 from tests.support.files import MIB, leftovers, random_file
 from tests.support.hosting import Hosting
 from tests.support.mirrors import Mirror, mirror, stock_server
 from tests.support.net import free_port
 from tests.support.nginx import Nginx, find_nginx
+from tests.support.rogue import Rogue
 
 SIZE = 8 * MIB + 12_345
 QUICK = regather.Settings(timeout=5, connect_timeout=2, retries=1, sync=False)
@@ -400,3 +403,61 @@ def test_a_manifest_by_any_name(original: Path, content: bytes, tmp_path: Path) 
     assert (tmp_path / "file.bin").read_bytes() == content
     with mirror(described) as one, pytest.raises(regather.UsageError, match="is a manifest"):
         get([one.url + "a", one.url + "b"], tmp_path / "no")
+
+
+# -- servers that fail or lie -----------------------------------------------------------------
+
+
+def test_a_silent_mirror_is_not_waited_for(
+    mirrors: list[Mirror], content: bytes, tmp_path: Path
+) -> None:
+    patient = regather.Settings(timeout=300, connect_timeout=300, sync=False)
+    with Rogue(silent) as rogue:
+        sources = [rogue.url + "file.bin", *urls(mirrors)]
+        report = regather.download(sources, tmp_path / "got", settings=patient)
+        assert any(rogue.url in note and "no answer" in note for note in report.notes)
+    assert (tmp_path / "got").read_bytes() == content
+
+
+def test_a_redirect_to_a_server_that_dies_is_asked_for_again(
+    mirrors: list[Mirror], content: bytes, tmp_path: Path
+) -> None:
+    gate, other_one, _ = mirrors
+    with ExitStack() as first:
+        dying = first.enter_context(mirror(content))
+        gate.redirects["/file.bin"] = (dying.url + "f", {})
+
+        def kill(progress: regather.Progress) -> None:
+            if progress.done > 2 * MIB:
+                gate.redirects["/file.bin"] = (other_one.url + "f", {})
+                dying.break_off = True
+
+        report = regather.download(
+            gate.url + "file.bin",
+            tmp_path / "got",
+            settings=regather.Settings(limit_rate=12 * MIB, sync=False, timeout=2),
+            on_progress=kill,
+        )
+    assert (tmp_path / "got").read_bytes() == content
+    assert report.sources[0].errors
+    assert other_one.asked
+
+
+LIES = lies(bytes(range(256)) * 8200)
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_servers_that_lie(lie: str, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 8200
+    quick = regather.Settings(timeout=0.5, connect_timeout=1, retries=1, sync=False)
+    with Rogue(LIES[lie]) as rogue, mirror(content) as good:
+        for sources in ([rogue.url + "f", good.url + "f"], [good.url + "f", rogue.url + "f"]):
+            regather.download(
+                sources, tmp_path / "got", checksum=sha256(content), settings=quick, force=True
+            )
+            assert (tmp_path / "got").read_bytes() == content
+        with pytest.raises(regather.RegatherError):
+            regather.download(
+                rogue.url + "f", tmp_path / "no", checksum=sha256(content), settings=quick
+            )
+    assert not (tmp_path / "no").exists()

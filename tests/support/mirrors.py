@@ -52,6 +52,8 @@ class Mirror:
         """By path: where to, and the headers of that answer."""
         self.statuses: dict[str, int] = {}
         """Paths that are answered with an error."""
+        self.break_off = False
+        """Whether connections end without an answer."""
         self.asked: list[str] = []
         """Paths of all requests."""
         self.url = ""
@@ -59,7 +61,9 @@ class Mirror:
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path.partition("?")[0]
         self.asked.append(request.path)
-        if (status := self.statuses.get(path)) is not None:
+        if self.break_off:
+            request.close_connection = True
+        elif (status := self.statuses.get(path)) is not None:
             self._send(request, status, {}, b"")
         elif path in self.redirects:
             target, headers = self.redirects[path]

@@ -195,6 +195,11 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             elif not args.quiet:
                 _print_notes(outcome.report.notes)
                 print(describe(outcome.report), flush=True)
+        elif outcome.kept:
+            if args.json:
+                print(json.dumps({"event": "kept", "what": outcome.what, "path": outcome.kept}))
+            elif not args.quiet:
+                print(f"{outcome.kept}: was there already", flush=True)
         elif outcome.error is not None:
             error = outcome.error
             if args.json:
@@ -205,6 +210,7 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
     outcomes = download_all(jobs, at_once=int(args.jobs), settings=settings, on_outcome=tell)
     code = worst(outcomes)
     done = [o.report for o in outcomes if o.report is not None]
+    kept = sum(bool(o.kept) for o in outcomes)
     size = sum(report.size for report in done)
     if args.json:
         print(
@@ -213,6 +219,7 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
                     "event": "summary",
                     "files": len(outcomes),
                     "done": len(done),
+                    "kept": kept,
                     "size": size,
                     "exit_code": code,
                 }
@@ -221,7 +228,8 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
     elif not args.quiet:
         unsure = sum(not report.verified for report in done)
         line = f"{len(done)} of {len(outcomes)} files, {format_exact(size)}"
-        print(line + (f", {unsure} of them NOT verified" if unsure else ""))
+        line += f", {unsure} of them NOT verified" if unsure else ""
+        print(line + (f"; {kept} were there already" if kept else ""))
     return code
 
 

@@ -194,6 +194,8 @@ class _Round(Generic[Answer]):
                 with self._lock:
                     self._open.discard(connection)
                 connection.close()
+            if self._ended.is_set():
+                return error  # broken off: no failure of its own
             asked.failures += 1
             asked.last_error = error.what
             if error.failure.lasting or asked.failures > self._retries:

@@ -6,17 +6,21 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
+from regather.checksum import Checksum
 from regather.client.jobs import Job
 from regather.client.report import DownloadReport
 from regather.client.run import Session
 from regather.client.settings import Settings, http_options
-from regather.errors import InterruptedDownload, RegatherError
+from regather.digest import new_hasher
+from regather.errors import DestinationExistsError, InterruptedDownload, RegatherError
 from regather.limiter import RateLimiter
 
 __all__ = ["Outcome", "download_all", "worst"]
 
 _LOOK_SECONDS = 0.2
+_STEP = 1 << 20
 _SEVERITY = (130, 3, 2, 1, 4)
 """Exit codes, the worst first: the user's stop, wrong content, then what a retry may mend."""
 
@@ -29,6 +33,8 @@ class Outcome:
     """The name in a metalink, or the first source as it was named."""
     report: DownloadReport | None = None
     error: RegatherError | None = None
+    kept: str = ""
+    """The path where the file was already, of an earlier run; it is left as it is."""
 
 
 def worst(outcomes: Sequence[Outcome]) -> int:
@@ -46,8 +52,10 @@ def download_all(
 ) -> list[Outcome]:
     """Carry out all jobs, ``at_once`` of them at the same time; never raises for one of them.
 
-    ``on_outcome`` is called in this thread as each ends. Ctrl-C ends all, resumably; those that
-    were not begun end as interrupted too. A rate limit holds for all together.
+    A file that is there already, of an earlier run, is kept and is no failure, if it has the
+    checksums that are known. ``on_outcome`` is called in this thread as each ends. Ctrl-C ends
+    all, resumably; those that were not begun end as interrupted too. A rate limit holds for all
+    together.
     """
     stop = threading.Event()
     options = http_options(settings)
@@ -63,18 +71,23 @@ def download_all(
             return [_failed(job, error)]
 
     outcomes: list[Outcome] = []
-    with ThreadPoolExecutor(at_once, thread_name_prefix="regather-job") as pool:
-        left: set[Future[list[Outcome]]] = {pool.submit(carry_out, job) for job in jobs}
-        while left:
-            try:
-                ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
+    with ThreadPoolExecutor(min(at_once, len(jobs)), "regather-job") as pool:
+        try:
+            left: set[Future[list[Outcome]]] = {pool.submit(carry_out, job) for job in jobs}
+            while left:
+                try:
+                    ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
+                except KeyboardInterrupt:
+                    stop.set()
+                    continue
                 for future in ended:
-                    for outcome in future.result():
-                        outcomes.append(outcome)
-                        if on_outcome is not None:
+                    outcomes += future.result()
+                    if on_outcome is not None:
+                        for outcome in future.result():
                             on_outcome(outcome)
-            except KeyboardInterrupt:
-                stop.set()
+        except BaseException:
+            stop.set()  # or leaving the pool would wait for all that is to come
+            raise
     return outcomes
 
 
@@ -86,7 +99,26 @@ def _one(session: Session, job: Job) -> Outcome:
 
 
 def _failed(job: Job, error: RegatherError) -> Outcome:
+    if isinstance(error, DestinationExistsError) and error.path:
+        known = (*job.checksums, *(job.file.checksums if job.file is not None else ()))
+        if _is_right(error.path, known):
+            return Outcome(_name(job), kept=error.path)
     return Outcome(_name(job), error=error)
+
+
+def _is_right(path: str, checksums: Sequence[Checksum]) -> bool:
+    """Whether a file has these checksums; without any, whether it is a file at all."""
+    hashers = [new_hasher(c.algorithm) for c in checksums]
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as file:
+            while hashers and (data := file.read(_STEP)):
+                for hasher in hashers:
+                    hasher.update(data)
+    except OSError:
+        return False
+    return all(h.digest() == c.digest for h, c in zip(hashers, checksums, strict=True))
 
 
 def _name(job: Job) -> str:

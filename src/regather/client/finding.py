@@ -5,6 +5,7 @@ The content decides, not the name: the start of what is there is looked at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from regather.metalink import (
 from regather.names import MANIFEST_SUFFIX, split_url
 from regather.transport import RequestFailed, is_url
 
+_FORMAT = re.compile(rb'"format"\s*:\s*"regather"')
 _START = 4 << 10
 _MAX_DESCRIPTION = 16 << 20
 """Bytes of a metalink that nobody asked for."""
@@ -132,7 +134,7 @@ def _with(target: Target, checksums: Sequence[Checksum]) -> Target:
 
 
 def _is_manifest(start: bytes) -> bool:
-    return start.lstrip(b" \t\r\n").startswith(b"{") and b'"regather"' in start
+    return start.lstrip(b" \t\r\n").startswith(b"{") and _FORMAT.search(start) is not None
 
 
 def _targets_of_mirrors(job: Job, asking: Asking, retries: int) -> list[Target]:

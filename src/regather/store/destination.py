@@ -230,9 +230,11 @@ class Destination:
 
 
 def _exists(path: Path) -> RegatherError:
-    return DestinationExistsError(
+    error = DestinationExistsError(
         f"{path}: already exists and is left as it is", help="use --force to replace it"
     )
+    error.path = str(path)
+    return error
 
 
 def check_destination(path: Path, *, force: bool) -> None:
