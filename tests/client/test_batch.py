@@ -59,3 +59,12 @@ def test_the_worst_exit_code() -> None:
     assert ended(RegatherError, UsageError, NotEnoughSourcesError) == 2
     assert ended(UsageError, VerificationError) == 3
     assert ended(VerificationError, InterruptedDownload, UsageError) == 130
+
+
+def test_two_files_of_one_name_are_not_taken_for_one(tmp_path: Path) -> None:
+    with mirror(b"one") as one, mirror(b"two") as two:
+        (tmp_path / "list").write_text(f"{one.url}x\n{two.url}x\n")
+        result = run("get", "-i", "list", "-j", "1", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "already exists" in result.stderr
+    assert "1 of 2 files" in result.stdout

@@ -172,6 +172,8 @@ def test_several_files(tmp_path: Path) -> None:
         (tmp_path / "some").mkdir()
         assert run("get", metalink, "-o", tmp_path / "some", "--select", "two.iso").returncode == 0
         assert [p.name for p in (tmp_path / "some").iterdir()] == ["two.iso"]
+        told = run("get", metalink, "-o", tmp_path / "none")
+        assert (told.returncode, "not a folder" in told.stderr) == (2, True)
         told = run("get", metalink, "--select", "three.iso")
         assert (told.returncode, "no file 'three.iso'" in told.stderr) == (2, True)
 

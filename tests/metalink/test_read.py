@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from regather.checksum import Checksum
 from regather.errors import ManifestError
@@ -190,3 +192,16 @@ def test_what_is_written_is_read_again() -> None:
         MetalinkFile("folder/empty", 0),
     )
     assert read_metalink(write_metalink(files, "2026-01-31T12:00:00Z")) == Metalink(files)
+
+
+@given(st.sampled_from(sorted(PUBLISHED.iterdir())), st.data())
+def test_damaged_ones_are_read_or_refused(path: Path, data: st.DataObject) -> None:
+    document = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(document) - 1))
+        document[at : at + data.draw(st.integers(0, 20))] = data.draw(st.binary(max_size=20))
+    try:
+        found = read_metalink(bytes(document))
+    except ManifestError:
+        return
+    assert not any(path_flaw(file.name) for file in found.files)

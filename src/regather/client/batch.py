@@ -61,14 +61,17 @@ def download_all(
     options = http_options(settings)
     limiter = RateLimiter(settings.limit_rate) if settings.limit_rate else None
 
+    written: set[str] = set()
+    """Paths of this very run: what stands there is not of an earlier one."""
+
     def carry_out(job: Job) -> list[Outcome]:
         if stop.is_set():
-            return [_failed(job, InterruptedDownload("interrupted before it began"))]
+            return [Outcome(_name(job), error=InterruptedDownload("interrupted before it began"))]
         session = Session(settings, stop=stop, options=options, limiter=limiter)
         try:
-            return [_one(session, each) for each in session.expand(job)]
+            return [_one(session, each, written) for each in session.expand(job)]
         except RegatherError as error:
-            return [_failed(job, error)]
+            return [_failed(job, error, written)]
 
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(min(at_once, len(jobs)), "regather-job") as pool:
@@ -91,15 +94,17 @@ def download_all(
     return outcomes
 
 
-def _one(session: Session, job: Job) -> Outcome:
+def _one(session: Session, job: Job, written: set[str]) -> Outcome:
     try:
-        return Outcome(_name(job), session.run(job))
+        report = session.run(job)
     except RegatherError as error:
-        return _failed(job, error)
+        return _failed(job, error, written)
+    written.add(report.path)
+    return Outcome(_name(job), report)
 
 
-def _failed(job: Job, error: RegatherError) -> Outcome:
-    if isinstance(error, DestinationExistsError) and error.path:
+def _failed(job: Job, error: RegatherError, written: set[str]) -> Outcome:
+    if isinstance(error, DestinationExistsError) and error.path not in ("", *written):
         known = (*job.checksums, *(job.file.checksums if job.file is not None else ()))
         if _is_right(error.path, known):
             return Outcome(_name(job), kept=error.path)

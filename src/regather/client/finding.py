@@ -48,21 +48,26 @@ _MOST_ASKED = 16
 """So many mirrors are asked where a metalink tells too little to verify the pieces."""
 
 
-def expanded(job: Job, asking: Asking, retries: int) -> list[Job]:
+def expanded(job: Job, asking: Asking, retries: int, select: Sequence[str] = ()) -> list[Job]:
     """The jobs that a job means: one for each file of a metalink, else itself.
 
-    Raises what a metalink is refused for, and InterruptedDownload.
+    ``select`` names those of its files that are wanted. Raises what a metalink is refused for,
+    and InterruptedDownload.
     """
-    if len(job.sources) != 1 or job.needs_manifest or job.file is not None:
+    if job.file is not None:
         return [job]
+    if len(job.sources) != 1 or job.needs_manifest:
+        return _no_metalink(job, select)
     source = with_scheme(job.sources[0])
     check_scheme(source)
     if not is_url(source):
         metalink = _local_metalink(source)
-        return [job] if metalink is None else _jobs_of(job, metalink)
+        if metalink is None:
+            return _no_metalink(job, select)
+        return _jobs_of(job, metalink, select)
     path = urlsplit(source).path if checked_url(source) else ""
     if path.endswith(MANIFEST_SUFFIX) or is_base(source):
-        return [job]
+        return _no_metalink(job, select)
     seen, failed = survey([source], asking, retries)
     if not seen:
         raise NotEnoughSourcesError(
@@ -77,8 +82,14 @@ def expanded(job: Job, asking: Asking, retries: int) -> list[Job]:
             raise TransportError(
                 f"cannot get the metalink: {error.what}", help="check the URL and the server"
             ) from None
-        return _jobs_of(job, read_metalink(data, source))
-    return [replace(job, seen=tuple(seen))]
+        return _jobs_of(job, read_metalink(data, source), select)
+    return _no_metalink(replace(job, seen=tuple(seen)), select)
+
+
+def _no_metalink(job: Job, select: Sequence[str]) -> list[Job]:
+    if select:
+        raise UsageError("--select chooses from a metalink, and this is none")
+    return [job]
 
 
 def _local_metalink(path: str) -> Metalink | None:
@@ -96,13 +107,28 @@ def _local_metalink(path: str) -> Metalink | None:
     return read_metalink(data, path)
 
 
-def _jobs_of(job: Job, metalink: Metalink) -> list[Job]:
-    if job.checksums and len(metalink.files) > 1:
+def _jobs_of(job: Job, metalink: Metalink, select: Sequence[str]) -> list[Job]:
+    files = metalink.files
+    if select:
+        by_name = {file.name: file for file in files}
+        unknown = [name for name in select if name not in by_name]
+        if unknown:
+            raise UsageError(
+                f"the metalink has no file {unknown[0]!r}",
+                help=f"it has {', '.join(list(by_name)[:10])}",
+            )
+        files = tuple(by_name[name] for name in dict.fromkeys(select))
+    if len(files) > 1 and job.dest is not None and not job.dest.is_dir():
         raise UsageError(
-            f"a checksum is for one file, the metalink has {len(metalink.files)}",
+            f"{job.dest}: not a folder, and the metalink has {len(files)} files",
+            help="name a folder, or choose one file of it with --select NAME",
+        )
+    if job.checksums and len(files) > 1:
+        raise UsageError(
+            f"a checksum is for one file, the metalink has {len(files)}",
             help="choose one with --select NAME",
         )
-    return [replace(job, file=file) for file in metalink.files]
+    return [replace(job, file=file) for file in files]
 
 
 def targets_of(job: Job, asking: Asking, retries: int) -> list[Target]:
@@ -255,17 +281,3 @@ def _checksums(job: Job, file: MetalinkFile) -> tuple[Checksum, ...]:
     if best is None or any(best.algorithm == c.algorithm for c in job.checksums):
         return job.checksums
     return (*job.checksums, best)
-
-
-def selected(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:
-    """The jobs of the files of a metalink that have these names. Raises UsageError."""
-    by_name = {job.file.name: job for job in jobs if job.file is not None}
-    if not by_name:
-        raise UsageError("--select chooses from a metalink, and this is none")
-    unknown = [name for name in names if name not in by_name]
-    if unknown:
-        raise UsageError(
-            f"the metalink has no file {unknown[0]!r}",
-            help=f"it has {', '.join(list(by_name)[:10])}",
-        )
-    return [by_name[name] for name in names]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from regather.checksum import parse_checksum
 from regather.client.asking import Asking, asking_progress
-from regather.client.finding import expanded, selected, targets_of
+from regather.client.finding import expanded, targets_of
 from regather.client.jobs import Job
 from regather.client.report import DownloadReport, Progress
 from regather.client.resolve import Target
@@ -172,8 +172,7 @@ class Session:
         """The jobs that a job means: see finding.expanded; ``select`` chooses by name."""
         if job.dest is not None and not job.dest.is_dir():
             check_destination(job.dest, force=job.force)
-        jobs = expanded(job, self._asking, self._settings.retries)
-        return selected(jobs, select) if select else jobs
+        return expanded(job, self._asking, self._settings.retries, select)
 
     def run(self, job: Job) -> DownloadReport:
         """Carry out one job; raises what ``download`` does."""
