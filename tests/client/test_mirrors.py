@@ -322,6 +322,10 @@ def test_mirrors_that_a_server_links_to(
     report = get([named.url + "get"], tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == content
     assert {s.url for s in report.sources} == {named.url + "get", *urls(mirrors)[1:]}
+    mirrors[2].content = other(content, SIZE - 1)
+    report = get([named.url + "get"], tmp_path / "got", force=True)
+    assert (tmp_path / "got").read_bytes() == content
+    assert {s.url for s in report.sources} == {named.url + "get", urls(mirrors)[1]}
 
 
 def test_links_are_not_followed_where_nothing_verifies(

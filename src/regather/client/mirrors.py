@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
 
@@ -50,11 +51,7 @@ def resolve_mirrors(
         raise _none(urls, failed)
     claimed = [c for one in found for c in one.claims if c.algorithm not in ("md5", "sha1")]
     if checksums or claimed:
-        more = duplicates_of(found, urls)
-        if more:
-            others, _ = survey([found[0].url, *more], asking, 0)
-            # What they say of themselves is not believed: only named servers are.
-            found += [Seen(s.url, s.look, s.samples) for s in others if s.url != found[0].url]
+        found = _with_duplicates(found, urls, asking)
     groups = grouped(found, checksums)
     if not checksums and len(groups) > 1 and len(groups[0]) == len(groups[1]):
         raise VerificationError(
@@ -69,6 +66,20 @@ def resolve_mirrors(
         _target(group, waiting, checksums, name, [*notes, *gone, *left_out(group, groups)])
         for group in (groups if checksums else groups[:1])
     ]
+
+
+def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> list[Seen]:
+    """The mirrors, and those that their servers name, as far as these have the same file."""
+    more = duplicates_of(found, urls)
+    if not more:
+        return found
+    first = found[0]
+    again, _ = survey([first.url, *more], asking, 0)
+    sampled = [replace(first, samples=s.samples) for s in again if s.url == first.url]
+    known = [*(sampled or [first]), *found[1:]]
+    # What they say of themselves is not believed, and they have no vote: only named servers do.
+    others = [replace(s, claims=()) for s in again if s.url != first.url]
+    return known + [s for s in others if not any(map(s.differs_from, known))]
 
 
 def _wrong_size(seen: Seen, size: int) -> RequestFailed:
@@ -101,7 +112,10 @@ def _target(
         told = strongest(c for one in group for c in one.claims)
         if told is not None:
             checksums = [told]
-            notes.append(f"checked only by the {told.algorithm} that its server tells")
+            notes.append(
+                "there is no checksum: what is received is checked only by the "
+                f"{told.algorithm} that its server tells"
+            )
         else:
             notes.append("there is no checksum: what is received is NOT verified")
     name = name or name_of(group)
