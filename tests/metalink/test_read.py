@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regather.checksum import Checksum
@@ -194,6 +194,7 @@ def test_what_is_written_is_read_again() -> None:
     assert read_metalink(write_metalink(files, "2026-01-31T12:00:00Z")) == Metalink(files)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(PUBLISHED.iterdir())), st.data())
 def test_damaged_ones_are_read_or_refused(path: Path, data: st.DataObject) -> None:
     document = bytearray(path.read_bytes())
