@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import bench
-from bench import coding, degraded, faults, growth, splitting, transfer
+from bench import coding, degraded, faults, growth, memory, splitting, transfer
 from bench.goals import goal_table
 from bench.machine import describe
 from bench.model import GIB, Section
@@ -23,7 +23,7 @@ from regather.errors import UsageError
 from regather.units import format_size, parse_size
 
 _FILE_NAMES = transfer.NAMES | splitting.NAMES | faults.NAMES | degraded.NAMES
-_NAMES = _FILE_NAMES | coding.NAMES | growth.NAMES
+_NAMES = _FILE_NAMES | coding.NAMES | growth.NAMES | memory.NAMES
 _ROOM = 5
 """Memory needed at the worst moment, in file sizes: original, two copies, output, one to spare."""
 
@@ -67,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
         help="of the growing files, with commas, or none (default 1GiB,4GiB,16GiB)",
     )
     parser.add_argument(
+        "--coded",
+        type=_sizes,
+        default=(GIB, 20 * GIB),
+        metavar="SIZES",
+        help="of the files whose memory with parity is measured, or none (default 1GiB,20GiB)",
+    )
+    parser.add_argument(
         "--dir", type=Path, default=ROOT / "bench" / "out", help="a folder on a disk (bench/out)"
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there too")
@@ -88,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         runs=args.runs,
         only=tuple(args.only),
         scaling=args.scaling,
+        coded=args.coded,
         scratch=Scratch(args.dir, memory_needed=0, disk_needed=0),
         tools={},
     )
@@ -120,6 +128,7 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         runs=args.runs,
         only=tuple(args.only),
         scaling=args.scaling,
+        coded=args.coded,
         scratch=scratch,
         tools=tools,
     )
@@ -136,6 +145,7 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         degraded.degraded,
         faults.faults,
         growth.growth,
+        memory.memory,
     )
     for group in groups:
         sections += group(context)

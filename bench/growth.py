@@ -1,8 +1,7 @@
-"""What grows with the file and what must not; and how long it takes to start."""
+"""How the time of a download grows with the file; and how long it takes to start."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -15,13 +14,12 @@ from tests.support.nginx import Nginx
 from bench import tools
 from bench.data import Original, differs, empty
 from bench.model import GIB, MIB, Result, Row, Section
-from bench.process import measure
-from bench.rounds import Bench, comparison, limit_for, run_rounds, say
+from bench.rounds import Bench, comparison, run_rounds, say
 from bench.scratch import available, filesystem
 from bench.transfer import note_memory, split_for_servers
 
-SCALING, START, MEMORY = "scaling", "start", "memory"
-NAMES = {SCALING: ("regather-scaling",), START: ("version", "python"), MEMORY: ("plan-memory",)}
+SCALING, START = "scaling", "start"
+NAMES = {SCALING: ("regather-scaling",), START: ("version", "python")}
 _SCALING_RUNS = 3
 _START_RUNS = 10
 _ROOM = 1.05
@@ -29,14 +27,12 @@ _ROOM = 1.05
 
 
 def growth(bench: Bench) -> list[Section]:
-    """Measure growth, start-up and the memory of a plan."""
+    """Measure growth and start-up."""
     sections = []
     if bench.wants_any({SCALING: NAMES[SCALING]}) and bench.scaling:
         sections.append(_scaling(bench))
     if bench.wants_any({START: NAMES[START]}):
         sections.append(_start(bench))
-    if bench.wants_any({MEMORY: NAMES[MEMORY]}):
-        sections += plan_memory()
     return sections
 
 
@@ -137,17 +133,3 @@ def _start(bench: Bench) -> Section:
         if result.name == "version" and result.ok:
             section.metrics["version"] = result.wall
     return section
-
-
-def plan_memory() -> list[Section]:
-    """Run ``bench.plan_memory``, where there is one, and report what it says and takes."""
-    if importlib.util.find_spec("bench.plan_memory") is None:
-        return []
-    say(f"{MEMORY}: a plan")
-    sample = measure([sys.executable, "-m", "bench.plan_memory"], limit=limit_for(GIB))
-    result = Result("plan-memory", "python -m bench.plan_memory", samples=[sample])
-    if sample.problem:
-        result.problem = f"FAILED: {sample.problem}"
-    section = comparison("Memory of the manifest and the plan of a huge file", [result], [])
-    section.notes += sample.output.splitlines()[-5:]
-    return [section]

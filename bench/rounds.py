@@ -27,6 +27,8 @@ class Bench:
     only: tuple[str, ...]
     scaling: tuple[int, ...]
     """Sizes of the sparse files, in bytes."""
+    coded: tuple[int, ...]
+    """Sizes of the files whose memory with parity is measured, in bytes."""
     scratch: Scratch
     tools: Mapping[str, Tool]
 

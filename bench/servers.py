@@ -19,10 +19,12 @@ _START_LIMIT = 20.0
 class OwnServer:
     """``regather serve FOLDER`` while the ``with`` body runs; ``url`` is its address."""
 
-    def __init__(self, folder: Path, *, fault: str = "") -> None:
+    def __init__(self, folder: Path, *, fault: str = "", write_token: Path | None = None) -> None:
+        """``write_token`` is a file with the token of those who may store files there."""
         self.url = ""
         self._command = [find_regather() or "regather", "serve", str(folder)]
         self._command += ["--port", "0", "--json", *(["--fault", fault] if fault else [])]
+        self._command += ["--write-token", str(write_token)] if write_token else []
 
     def __enter__(self) -> Self:
         self._output = tempfile.TemporaryFile()

@@ -149,6 +149,13 @@ def split_coded(path: Path, out: Path) -> list[str]:
     return [*base, "--fragments", "4", "--parity", "2", "--servers", "6"]
 
 
+def repair(manifest: Path, servers: Sequence[str], token: Path, temp: Path) -> list[str]:
+    """``regather repair`` of what is hosted at ``servers``, all of 127.0.0.1."""
+    where = [word for url in servers for word in ("--server", url)]
+    rest = ["--token", f"127.0.0.1={token}", "--temp", str(temp), "--quiet"]
+    return [find_regather() or "regather", "repair", str(manifest), *where, *rest]
+
+
 def coded_floor(path: Path, out: Path) -> list[str]:
     """The bare pass of bench.coded_floor."""
     return [sys.executable, "-m", "bench.coded_floor", str(path), str(out)]

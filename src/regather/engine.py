@@ -83,6 +83,8 @@ class _Job:
     start: Start
     end: int
     cancelled: bool = False
+    told: bool = False
+    """The source knows already, before its turn."""
 
 
 class _Worker:
@@ -93,6 +95,8 @@ class _Worker:
         self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self.lock = threading.Lock()
         self.job: _Job | None = None
+        self.following: _Job | None = None
+        """The job after this one, where it is known before this one ends."""
         self.connection: Connection | None = None
 
     def abort(self, job: _Job) -> None:
@@ -220,6 +224,8 @@ class Engine:
         request for its source, or is listed as idle.
         """
         mine: _Job | None = None
+        if worker is not None:
+            mine, worker.following = worker.following, None
         orders: list[tuple[_Worker, _Job]] = []
         aborts: list[tuple[_Worker, _Job]] = []
         decodes: list[Decode] = []
@@ -233,7 +239,10 @@ class Engine:
                 match action:
                     case Start():
                         job = _Job(action, action.end)
-                        if worker is not None and mine is None and worker.source == action.source:
+                        if action.behind >= 0:
+                            taker = self._jobs[action.behind][1]
+                            taker.following = job
+                        elif worker is not None and mine is None and worker.source == action.source:
                             mine, taker = job, worker
                         else:
                             taker = self._free_worker(action.source)
@@ -319,7 +328,7 @@ class Engine:
         event: Event
         buffer = self._take_buffer()
         try:
-            event = self._transfer(connection, job, buffer)
+            event = self._transfer(worker, connection, job, buffer)
         except RequestFailed as error:
             event = self._failure(source, job, error)
         finally:
@@ -356,20 +365,30 @@ class Engine:
         blame = Blame.BUSY if error.failure is Failure.BUSY else Blame.SOURCE
         return Failed(request, blame, error.retry_after)
 
-    def _transfer(self, connection: Connection, job: _Job, buffer: memoryview) -> Event:
+    def _asked(self, start: Start) -> tuple[str, int, int, str]:
+        """What to ask the source for: URL or path, first byte and end, validator."""
+        fragment = self._layout.fragments[start.fragment]
+        source = self._sources[start.source]
+        target = source.objects.get(fragment.index) or locate(source.url, fragment.name)
+        first, last = self._layout.span(start.fragment, start.start, start.end)
+        return target, first, last, source.validators.get(fragment.index, "")
+
+    def _tell_ahead(self, worker: _Worker, connection: Connection) -> None:
+        """Tell the source of the next request, where it is known."""
+        job = worker.following
+        if job is not None and not job.told and not job.cancelled:
+            job.told = True
+            connection.ahead(*self._asked(job.start))
+
+    def _transfer(
+        self, worker: _Worker, connection: Connection, job: _Job, buffer: memoryview
+    ) -> Event:
         """Receive, hash and place the pieces of one request; return the event that ends it."""
         start = job.start
         fragment = self._layout.fragments[start.fragment]
-        source = self._sources[start.source]
         tally = self.tallies[start.source]
-        first, last = self._layout.span(start.fragment, start.start, start.end)
-        ranged = connection.request(
-            source.objects.get(fragment.index) or locate(source.url, fragment.name),
-            first,
-            last,
-            fragment.size,
-            source.validators.get(fragment.index, ""),
-        )
+        target, first, last, validator = self._asked(start)
+        ranged = connection.request(target, first, last, fragment.size, validator)
         piece = start.start
         if ranged or (start.start == 0 and start.whole):
             self._post(Answered(start.request))
@@ -377,9 +396,10 @@ class Engine:
             self._post(RangeIgnored(start.request))
             piece = 0
         while True:
+            self._tell_ahead(worker, connection)
             length = self._layout.length(start.fragment, piece)
             view = buffer[:length]
-            if not self._receive(connection, view, job, tally):
+            if not self._receive(worker, connection, view, job, tally):
                 return Cancelled(start.request)
             if not self._planner.is_done(start.fragment, piece):
                 digest = self._hash(view)
@@ -424,7 +444,12 @@ class Engine:
                 self._placed.add(number)
 
     def _receive(
-        self, connection: Connection, view: memoryview, job: _Job, tally: SourceTally
+        self,
+        worker: _Worker,
+        connection: Connection,
+        view: memoryview,
+        job: _Job,
+        tally: SourceTally,
     ) -> bool:
         """Fill ``view``; returns False, at once, where the request is cancelled."""
         have = 0
@@ -439,4 +464,5 @@ class Engine:
             if now - looked >= TICK * 0.9 and have < len(view):
                 looked = now
                 self._post(Progress(job.start.request, have))
+                self._tell_ahead(worker, connection)
         return not job.cancelled

@@ -121,6 +121,32 @@ def test_info(made: Path) -> None:
     assert "3500000" in human
     found = json.loads(run("info", manifest, "--json").stdout)
     assert [f["offset"] for f in found["fragments"]] == [0, 1166667, 2333334]
+    assert found["sets"] == []
+    assert {(f["kind"], f["set"]) for f in found["fragments"]} == {("data", None)}
+    assert "set" not in human
+
+
+def test_info_of_a_coded_file(tmp_path: Path) -> None:
+    random_file(tmp_path / "f", 100_000)
+    package.split(tmp_path / "f", tmp_path / "o", fragments=5, parity=2, set_size=3)
+    human = run("info", tmp_path / "o" / "f.regather.json").stdout
+    code = "reed-solomon-gf256-11d-vandermonde"
+    assert f"set 1   {code}, 3 + 2: any 3 of 5 fragments are enough\n" in human
+    assert f"set 2   {code}, 2 + 2: any 2 of 4 fragments are enough\n" in human
+    assert "  file_fragment_4.dat  20000 bytes at 60000, data of set 2\n" in human
+    assert "  file_parity_1_2.dat  20000 bytes, parity of set 1\n" in human
+    found = json.loads(run("info", tmp_path / "o" / "f.regather.json", "--json").stdout)
+    assert found["sets"] == [
+        {"set": 1, "code": code, "k": 3, "m": 2, "data": [1, 2, 3], "parity": [6, 7], "rows": 1},
+        {"set": 2, "code": code, "k": 2, "m": 2, "data": [4, 5], "parity": [8, 9], "rows": 1},
+    ]
+    assert [(f["kind"], f["set"]) for f in found["fragments"]] == [
+        *[("data", 1)] * 3,
+        *[("data", 2)] * 2,
+        *[("parity", 1)] * 2,
+        *[("parity", 2)] * 2,
+    ]
+    assert [f["offset"] for f in found["fragments"]][4:] == [80_000, None, None, None, None]
 
 
 def test_get_reports(made: Path, hosting: Hosting) -> None:

@@ -20,6 +20,7 @@ import regather
 from regather.cluster import Cluster, server_folders
 from tests.support.files import MIB, leftovers, random_file
 from tests.support.hosting import Hosting
+from tests.support.net import wait_until
 from tests.support.nginx import Nginx, find_nginx
 
 SIZE = 24 * MIB + 12345
@@ -205,7 +206,11 @@ def test_a_polite_end_is_resumable(
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(1.2)
+    wait_until(
+        lambda: any(tmp_path.glob("got.regather-part-journal")) or client.poll() is not None,
+        timeout=60,
+        what="the download under way",
+    )
     client.send_signal(number)
     _, told = client.communicate(timeout=20)
     assert client.returncode == 130

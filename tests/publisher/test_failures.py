@@ -308,19 +308,40 @@ def nothing_half(cloud: Cloud, whole: dict[str, bytes]) -> None:
 
 
 def test_killed_again_and_again(tmp_path: Path, hosting: Hosting, token: str) -> None:
-    cloud = make_cloud(tmp_path, hosting, 5, 30_000_000)
+    cloud = make_cloud(tmp_path, hosting, 5, 6_000_000)
     regather.split(cloud.file, tmp_path / "out", fragments=4, parity=2, set_size=4)
     whole = {p.name: blake3(p.read_bytes()).digest() for p in (tmp_path / "out").glob("*.dat")}
     words = command(
         cloud, token, "--fragments", "4", "--parity", "2", "--survive", "1", "--limit-rate", "20MB"
     )
     rng = random.Random(5)
-    for _ in range(5):
+
+    def visible() -> list[Path]:
+        everything = (cloud.folder(i) / name for i in range(5) for name in cloud.names(i))
+        return [path for path in everything if not path.name.startswith(PREFIX)]
+
+    killed = halfway = 0
+    for _ in range(60):
+        if killed == 20:
+            break
+        if manifests(cloud):  # as good as done: begin again
+            for path in visible():
+                path.unlink()
+        # Six fragments, then five manifests.
+        enough = rng.randint(len(visible()), 8)
         child = subprocess.Popen([sys.executable, "-m", "regather", *words, "--quiet"])
-        time.sleep(rng.uniform(0.3, 1.6))
+        wait_until(
+            lambda e=enough, c=child: len(visible()) >= e or c.poll() is not None,  # type: ignore[misc]
+            what="fragments in place",
+        )
+        time.sleep(rng.uniform(0, 0.05))
+        killed += child.poll() is None
         child.kill()
         child.wait()
         nothing_half(cloud, whole)
+        halfway += 0 < len(visible()) < 11
+    assert killed == 20
+    assert halfway >= 5
     result = run(*words)
     assert result.returncode == 0, result.stderr
     nothing_half(cloud, whole)

@@ -112,6 +112,23 @@ def test_a_liar_is_replaced_by_parity() -> None:
     assert world.now < 3.0
 
 
+@pytest.mark.parametrize("lost", list(itertools.combinations(range(6), 2)))
+def test_two_die_beside_a_liar(lost: tuple[int, ...]) -> None:
+    # Parity that was taken for a piece of the liar is needed for one of the dead: then the liar
+    # is asked again, at once, and nobody waits until the dead are given up.
+    for liar, moment in itertools.product(set(range(6)) - {*lost}, (0.2, 0.5, 0.8)):
+        world = spread(4, 2)
+        world.models[liar].corrupt_rate = 0.1
+        for source in lost:
+            world.models[source].dies_at = moment * 30 * MIB / 50e6
+        assert world.run() == Finished()
+        assert wanted(world) <= world.done
+        assert world.now < 3.0, (liar, moment)
+        rows = [d.row for d in world.decodes]
+        assert len(rows) <= len(set(rows)) + 1, "rows were computed twice"
+        assert world.received <= (1.1 * world.layout.size + sum(world.corrupt_seen) * MIB)
+
+
 def test_parity_that_is_no_good_is_not_used_for_ever() -> None:
     world = spread(4, 1)
     world.models[1].dies_at, world.models[1].returns_at = 0.0, 1.0

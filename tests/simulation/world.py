@@ -1,44 +1,36 @@
-"""A modelled network in virtual time: runs the real planner with no sockets and no sleeping.
+"""The simulator of ``bench.simulate`` for tests: sources in few words, promises that are kept.
 
-Every source has a bandwidth that its connections share evenly, a latency, and a script of
-failures. The world keeps the invariants itself and breaks the run where one is violated.
+The world keeps the invariants itself and breaks the run where one is violated.
 """
 
 from __future__ import annotations
 
-import heapq
-import random
+import math
 from dataclasses import dataclass, field
 
-from regather.model import Fragment, Layout
+from bench.simulate.links import Link
+from bench.simulate.setting import Setting, SourceModel, layout_of
+from bench.simulate.supply import Absence, supply_of
+
+from bench.simulate import world as simulator
+from regather.model import Layout
 from regather.planner import (
     Action,
-    Answered,
-    Begin,
-    Blame,
-    Cancel,
     Cancelled,
     Decode,
     Decoded,
-    DecodeFailed,
     Event,
-    Failed,
     Finished,
     GiveUp,
     Options,
     PieceCorrupt,
     PieceDone,
     Planner,
-    Progress,
-    RangeIgnored,
-    Restart,
     Start,
-    Tick,
     Trim,
 )
 
-STALL_TIMEOUT = 15.0
-PROGRESS_SECONDS = 0.25
+__all__ = ["Model", "World", "layout_of"]
 
 
 @dataclass
@@ -47,295 +39,156 @@ class Model:
 
     bandwidth: float = 50e6
     latency: float = 0.01
+    """One way."""
     holds: frozenset[int] | None = None
     really_holds: frozenset[int] | None = None
     """What it has where ``holds`` is None: the planner must find out."""
-    dies_at: float = float("inf")
-    returns_at: float = float("inf")
-    freezes_at: float = float("inf")
+    dies_at: float = math.inf
+    returns_at: float = math.inf
+    freezes_at: float = math.inf
     """From then on it accepts requests and never sends a byte."""
     fail_rate: float = 0.0
     corrupt_rate: float = 0.0
     stall_rate: float = 0.0
     ignores_ranges: bool = False
 
-    def up(self, now: float) -> bool:
-        return not self.dies_at <= now < self.returns_at
-
-
-@dataclass
-class Flight:
-    start: Start
-    end: int
-    piece: int
-    received: float = 0.0
-    since: float = 0.0
-    stalled: bool = False
-    open: bool = False
-    version: int = 0
-    cancelled: bool = False
-    looked: float = 0.0
+    def source(self, layout: Layout) -> SourceModel:
+        """The same for the simulator."""
+        absences: list[Absence] = []
+        if self.dies_at < self.returns_at:
+            absences.append(Absence(self.dies_at, self.returns_at, silent=False))
+        elif self.freezes_at < math.inf:
+            absences.append(Absence(self.freezes_at, math.inf, silent=True))
+        everything = frozenset(range(len(layout.fragments)))
+        held = self.really_holds if self.holds is None else self.holds
+        return SourceModel(
+            supply_of(self.bandwidth, absences),
+            everything if held is None else held,
+            known=self.holds is not None,
+            rtt=2 * self.latency,
+            ranges=not self.ignores_ranges,
+            refuse=self.fail_rate,
+            stall=self.stall_rate,
+            corrupt=self.corrupt_rate,
+        )
 
 
 @dataclass
 class World:
+    """One run; everything may be changed before it."""
+
     layout: Layout
     models: list[Model]
     options: Options = field(default_factory=Options)
     seed: int = 0
-    deadline: float = 2e4
-
-    def __post_init__(self) -> None:
-        self.rng = random.Random(self.seed)
-        self.now = 0.0
-        self.planner = Planner(
-            self.layout, [m.holds for m in self.models], self.options, random.Random(self.seed + 1)
-        )
-        self.flights: dict[int, Flight] = {}
-        self.queue: list[tuple[float, int, int, str, int]] = []
-        self.counter = 0
-        self.received = 0
-        self.received_by = [0] * len(self.models)
-        self.done: set[tuple[int, int]] = set()
-        self.ending: Finished | GiveUp | None = None
-        self.events = 0
-        self.corrupt_seen = [0] * len(self.models)
-        self.decodes: list[Decode] = []
-        self.decode_seconds = 0.001
-        self.bad_rows: set[tuple[int, int]] = set()
-        """Rows whose parity is no good although its hashes fit."""
-        self.corrupt_pieces: set[tuple[int, int]] = set()
-
-    # -- the clock ------------------------------------------------------------------------
-
-    def at(self, when: float, what: str, request: int = -1, version: int = 0) -> None:
-        self.counter += 1
-        heapq.heappush(self.queue, (when, self.counter, request, what, version))
+    corrupt_pieces: set[tuple[int, int]] = field(default_factory=set)
+    bad_rows: set[tuple[int, int]] = field(default_factory=set)
+    """Rows whose parity is no good although its hashes fit."""
+    done: set[tuple[int, int]] = field(default_factory=set)
+    decodes: list[Decode] = field(default_factory=list)
 
     def run(self) -> Finished | GiveUp:
-        self.tell(Begin())
-        while self.ending is None or self.flights:
-            wake = self.planner.wake_at
-            if wake is not None and (not self.queue or wake <= self.queue[0][0]):
-                self.now = max(self.now, wake)
-                assert self.now < self.deadline, "the run does not end"
-                self.tell(Tick())
-                continue
-            assert self.queue, "nothing will ever happen again: the run hangs"
-            when, _, request, what, version = heapq.heappop(self.queue)
-            assert when < self.deadline, "the run does not end"
-            self.now = max(self.now, when)
-            if what == "decoded":
-                self.on_decoded(self.decodes[version])
-                continue
-            flight = self.flights.get(request)
-            if flight is not None and flight.version == version:
-                getattr(self, "on_" + what)(request, flight)
-        return self.ending
+        """Run to the end, and until all requests are."""
+        self._run = _Checked(self)
+        self.received = round(self._run.run().received)
+        self._run.drain()
+        self.received_by = [round(link.received) for link in self._run.links]
+        assert self._run.ending is not None
+        return self._run.ending
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds that the run took."""
+        return self._run.now
+
+    @property
+    def planner(self) -> Planner:
+        """The planner of the run."""
+        return self._run.planner
+
+    @property
+    def corrupt_seen(self) -> list[int]:
+        """By source: the wrong pieces that it sent."""
+        return self._run.corrupt_seen
+
+
+class _Checked(simulator.World):
+    """Holds every action of the planner against its contract."""
+
+    def __init__(self, world: World) -> None:
+        sources = [model.source(world.layout) for model in world.models]
+        setting = Setting(world.layout, sources, world.options, seed=world.seed)
+        super().__init__(setting, deadline=2e4)
+        self._world = world
+        self.corrupt_seen = [0] * len(sources)
+        self.started: dict[int, Start] = {}
+        self.ordered: dict[tuple[int, int], Decode] = {}
+
+    def drain(self) -> None:
+        """All requests have ended by now: nothing more may be wanted."""
+        for request in list(self.flights):
+            self.tell(Cancelled(request))
+
+    def is_corrupt(self, link: Link, fragment: int, piece: int) -> bool:
+        wrong = (fragment, piece) in self._world.corrupt_pieces
+        return wrong or super().is_corrupt(link, fragment, piece)
+
+    def is_decodable(self, decode: Decode) -> bool:
+        return (decode.set, decode.row) not in self._world.bad_rows
 
     def tell(self, event: Event) -> None:
-        self.events += 1
-        for action in self.planner.handle(event, self.now):
-            self.carry_out(action)
-
-    # -- actions --------------------------------------------------------------------------
+        match event:
+            case PieceDone(request, piece) | PieceCorrupt(request, piece):
+                start = self.started[request]
+                if isinstance(event, PieceDone):
+                    self._world.done.add((start.fragment, piece))
+                else:
+                    self.corrupt_seen[start.source] += 1
+            case Decoded(row=row):
+                order = self.ordered[event.set, row]
+                self._world.done.update((f, row) for f in order.make)
+        super().tell(event)
 
     def carry_out(self, action: Action) -> None:
         match action:
             case Start():
-                assert self.ending is None, "a request after the end"
-                assert 0 <= action.start < action.end <= self.layout.pieces_of(action.fragment)
-                held = self.models[action.source].holds
-                assert held is None or action.fragment in held
-                self.flights[action.request] = Flight(action, action.end, action.start)
-                same = [f for f in self.flights.values() if f.start.source == action.source]
-                assert len(same) <= self.options.connections, "too many connections"
-                assert len(self.flights) <= self.options.max_requests
-                self.open_flight(action.request)
+                self._check_start(action)
             case Trim(request=request, end=end):
                 flight = self.flights[request]
                 assert flight.piece < end < flight.end
-                flight.end = end
-            case Restart(request=request, end=end):
-                flight = self.flights[request]
-                flight.piece, flight.end, flight.received = 0, end, 0.0
-            case Cancel(request=request):
-                flight = self.flights[request]
-                flight.version += 1
-                flight.cancelled = True
-                self.at(self.now + 0.0005, "cancelled", request, flight.version)
             case Decode():
-                self.order_decode(action)
+                self._check_decode(action)
             case Finished() | GiveUp():
                 assert self.ending is None, "ended twice"
-                self.ending = action
+        super().carry_out(action)
+        if isinstance(action, Start):
+            options = self._world.options
+            turn = [f for f in self.links[action.source].flights.values() if not f.waits]
+            assert len(turn) <= options.connections, "too many connections"
+            assert sum(not f.waits for f in self.flights.values()) <= options.max_requests
 
-    def order_decode(self, action: Decode) -> None:
-        """Keep the contract of Decode: all that the row needs is in place, nothing is made anew."""
+    def _check_start(self, start: Start) -> None:
+        assert self.ending is None, "a request after the end"
+        assert 0 <= start.start < start.end <= self.layout.pieces_of(start.fragment)
+        held = self._world.models[start.source].holds
+        assert held is None or start.fragment in held
+        if start.behind >= 0:
+            before = self.flights[start.behind]
+            assert before.link.number == start.source
+            assert before.follower is None, "two requests wait for one"
+        self.started[start.request] = start
+
+    def _check_decode(self, decode: Decode) -> None:
+        """All that the row needs is in place, nothing is made anew."""
         assert self.ending is None, "a row after the end"
-        members = self.layout.sets[action.set]
-        assert action.make, "nothing to make"
-        assert len(action.parity) == len(action.make)
-        assert all((f, action.row) in self.done for f in action.parity)
+        members = self.layout.sets[decode.set]
+        done = self._world.done
+        assert decode.make, "nothing to make"
+        assert len(decode.parity) == len(decode.make)
+        assert all((f, decode.row) in done for f in decode.parity)
         for fragment in members.data:
-            if action.row < self.layout.pieces_of(fragment):
-                there = (fragment, action.row) in self.done
-                assert there == (fragment not in action.make), "a row of the wrong pieces"
-        self.decodes.append(action)
-        self.at(self.now + self.decode_seconds, "decoded", -1, len(self.decodes) - 1)
-
-    def open_flight(self, request: int) -> None:
-        flight = self.flights[request]
-        model = self.models[flight.start.source]
-        if not model.up(self.now):
-            self.at(self.now + model.latency, "refused", request, flight.version)
-        elif model.really_holds is not None and flight.start.fragment not in model.really_holds:
-            self.at(self.now + 2 * model.latency, "missing", request, flight.version)
-        elif self.rng.random() < model.fail_rate:
-            self.at(self.now + 2 * model.latency, "refused", request, flight.version)
-        else:
-            flight.stalled = self.rng.random() < model.stall_rate
-            if self.now >= model.freezes_at:
-                self.at(self.now + STALL_TIMEOUT, "refused", request, flight.version)
-                return
-            self.at(self.now + 2 * model.latency, "answer", request, flight.version)
-
-    def rate(self, source: int) -> float:
-        open_flights = [f for f in self.flights.values() if f.start.source == source and f.open]
-        return self.models[source].bandwidth / max(len(open_flights), 1)
-
-    def settle(self, flight: Flight) -> None:
-        if flight.open and not flight.stalled:
-            flight.received += self.rate(flight.start.source) * (self.now - flight.since)
-        flight.since = self.now
-
-    def schedule(self, request: int, flight: Flight) -> None:
-        """When will this flight's next piece be whole, if the rate stays as it is?"""
-        if flight.cancelled:
-            return
-        flight.version += 1
-        model = self.models[flight.start.source]
-        if flight.stalled:
-            self.at(self.now + STALL_TIMEOUT, "refused", request, flight.version)
-            return
-        if self.now >= model.freezes_at:
-            flight.stalled = True
-            self.at(self.now + STALL_TIMEOUT, "refused", request, flight.version)
-            return
-        left = self.layout.length(flight.start.fragment, flight.piece) - flight.received
-        when = self.now + max(left, 0.0) / self.rate(flight.start.source)
-        if model.dies_at <= when and model.dies_at >= self.now:
-            self.at(model.dies_at, "refused", request, flight.version)
-        elif self.now < model.freezes_at <= when:
-            self.at(model.freezes_at, "freeze", request, flight.version)
-        elif when > flight.looked + PROGRESS_SECONDS:
-            self.at(
-                max(self.now, flight.looked + PROGRESS_SECONDS), "look", request, flight.version
-            )
-        else:
-            self.at(when, "piece", request, flight.version)
-
-    def reschedule(self, source: int) -> None:
-        for request, flight in self.flights.items():
-            if flight.start.source == source and flight.open:
-                self.schedule(request, flight)
-
-    def settle_all(self, source: int) -> None:
-        for flight in self.flights.values():
-            if flight.start.source == source:
-                self.settle(flight)
-
-    # -- what happens ---------------------------------------------------------------------
-
-    def on_answer(self, request: int, flight: Flight) -> None:
-        source = flight.start.source
-        self.settle_all(source)
-        flight.open = True
-        flight.since = flight.looked = self.now
-        if self.models[source].ignores_ranges and not flight.start.whole:
-            self.tell(RangeIgnored(request))
-        else:
-            self.tell(Answered(request))
-        self.reschedule(source)
-
-    def on_look(self, request: int, flight: Flight) -> None:
-        self.settle_all(flight.start.source)
-        flight.looked = self.now
-        self.tell(Progress(request, int(flight.received)))
-        self.reschedule(flight.start.source)
-
-    def on_piece(self, request: int, flight: Flight) -> None:
-        source, fragment, piece = flight.start.source, flight.start.fragment, flight.piece
-        self.settle_all(source)
-        size = self.layout.length(fragment, piece)
-        self.received += size
-        self.received_by[source] += size
-        flight.received = 0.0
-        flight.looked = self.now
-        already = self.planner.is_done(fragment, piece)
-        wrong = (fragment, piece) in self.corrupt_pieces
-        if not already and (wrong or self.rng.random() < self.models[source].corrupt_rate):
-            self.corrupt_seen[source] += 1
-            del self.flights[request]
-            self.tell(PieceCorrupt(request, piece))
-        else:
-            flight.piece += 1
-            self.done.add((fragment, piece))
-            if flight.piece >= flight.end:
-                del self.flights[request]
-            self.tell(PieceDone(request, piece))
-        self.reschedule(source)
-
-    def on_decoded(self, action: Decode) -> None:
-        if self.ending is not None:
-            return
-        if (action.set, action.row) in self.bad_rows:
-            self.tell(DecodeFailed(action.set, action.row))
-            return
-        self.done.update((f, action.row) for f in action.make)
-        self.tell(Decoded(action.set, action.row))
-
-    def on_freeze(self, request: int, flight: Flight) -> None:
-        self.settle_all(flight.start.source)
-        self.schedule(request, flight)
-
-    def on_refused(self, request: int, flight: Flight) -> None:
-        self.fail(request, flight, Blame.SOURCE)
-
-    def on_missing(self, request: int, flight: Flight) -> None:
-        self.fail(request, flight, Blame.FRAGMENT)
-
-    def fail(self, request: int, flight: Flight, blame: Blame) -> None:
-        self.settle_all(flight.start.source)
-        del self.flights[request]
-        self.tell(Failed(request, blame))
-        self.reschedule(flight.start.source)
-
-    def on_cancelled(self, request: int, flight: Flight) -> None:
-        self.settle_all(flight.start.source)
-        self.received += int(flight.received)
-        del self.flights[request]
-        self.tell(Cancelled(request))
-        self.reschedule(flight.start.source)
-
-
-def layout_of(
-    sizes: list[int], piece_size: int = 1 << 20, parity: int = 0, set_size: int = 0
-) -> Layout:
-    """A layout of fragments of the given sizes, and their parity, without hashes."""
-    fragments: list[Fragment] = []
-    offset = 0
-    set_size = set_size or len(sizes)
-    for n, size in enumerate(sizes):
-        number = n // set_size + 1 if parity else 0
-        fragments.append(Fragment(n + 1, f"file_fragment_{n + 1}.dat", offset, size, set=number))
-        offset += size
-    total = offset
-    for first in range(0, len(sizes) if parity else 0, set_size):
-        longest = max(sizes[first : first + set_size])
-        for n in range(parity):
-            index, number = len(fragments) + 1, first // set_size + 1
-            name = f"file_parity_{number}_{n + 1}.dat"
-            fragments.append(Fragment(index, name, offset, longest, kind="parity", set=number))
-            offset += longest
-    return Layout(total, piece_size, tuple(fragments))
+            if decode.row < self.layout.pieces_of(fragment):
+                there = (fragment, decode.row) in done
+                assert there == (fragment not in decode.make), "a row of the wrong pieces"
+        self._world.decodes.append(decode)
+        self.ordered[decode.set, decode.row] = decode

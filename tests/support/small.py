@@ -1,11 +1,14 @@
-"""Files of small pieces, split without the splitter: many pieces in few bytes."""
+"""Files of small pieces: many pieces in few bytes, with the splitter or without."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import pytest
 
 from regather.digest import piece_hash
 from regather.erasure import make_codec
@@ -95,3 +98,14 @@ def flip(path: Path, bit: int) -> None:
     content = bytearray(path.read_bytes())
     content[bit // 8] ^= 1 << bit % 8
     path.write_bytes(content)
+
+
+@contextmanager
+def small_pieces(size: int = PIECE) -> Iterator[None]:
+    """Meanwhile the splitter cuts into pieces of ``size`` bytes (a power of two, 1024 or more).
+
+    Its own choice is 1 MiB and more; whoever reads a manifest takes what stands there.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("regather.splitter.geometry.piece_size_for", lambda _: size)
+        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -78,6 +79,37 @@ def test_truncated_longer_swapped_and_missing(tmp_path: Path, coded: Small) -> N
     report = check(path)
     assert (report.status, states(report)[coded.names[0]]) == ("degraded", State.MISSING)
     assert report.sets[0].survives_fragments == 1
+
+
+def test_every_cut_and_every_swap_is_found(tmp_path: Path, coded: Small) -> None:
+    path = coded.write(tmp_path, SIX)
+    files = [tmp_path / f"server{n}" / coded.names[n - 1] for n in range(1, 7)]
+    rng = random.Random(4)
+
+    def found() -> dict[str, tuple[State, tuple[int, ...]]]:
+        report = check(path, read_data=1)
+        assert report.status == "degraded"
+        return {f.fragment: (f.state, f.bad) for f in report.findings if f.state is not State.OK}
+
+    for _ in range(50):
+        file = rng.choice(files)
+        whole = file.read_bytes()
+        left = rng.randrange(len(whole))
+        file.write_bytes(whole[:left])
+        bad = tuple(range(left // PIECE, -(-len(whole) // PIECE)))
+        assert found() == {file.name: (State.WRONG_SIZE, bad)}
+        file.write_bytes(whole)
+    for one, other in itertools.combinations(files, 2):
+        contents = one.read_bytes(), other.read_bytes()
+        one.write_bytes(contents[1])
+        other.write_bytes(contents[0])
+        same = len(contents[0]) == len(contents[1])
+        wrong = found()
+        assert set(wrong) == {one.name, other.name}
+        assert {s for s, _ in wrong.values()} == {State.CORRUPT if same else State.WRONG_SIZE}
+        one.write_bytes(contents[0])
+        other.write_bytes(contents[1])
+    assert check(path, read_data=1).status == "healthy"
 
 
 def test_rows_decide_not_fragments(tmp_path: Path) -> None:

@@ -96,6 +96,48 @@ def test_two_hundred_flips(tmp_path: Path) -> None:
     assert coded.wrong(tmp_path) == []
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_flips_in_swapped_and_truncated_fragments_too(tmp_path: Path, seed: int) -> None:
+    rows, parity = 100, 4
+    coded = small([rows * PIECE] * 4, parity=parity)
+    path = coded.write(tmp_path, {f"server{n}": [n] for n in range(1, 9)})
+    files = [tmp_path / f"server{n}" / name for n, name in enumerate(coded.names, 1)]
+    rng = random.Random(seed)
+    one, other, short = rng.sample(range(8), 3)
+    left = rng.randrange(rows * PIECE)
+    content = {n: bytearray(file.read_bytes()) for n, file in enumerate(files)}
+    content[one], content[other] = content[other], content[one]
+    del content[short][left:]
+
+    def bad(number: int) -> set[int]:
+        right, there = coded.content[files[number].name], content[number]
+        cuts = range(0, len(right), PIECE)
+        return {at // PIECE for at in cuts if right[at : at + PIECE] != there[at : at + PIECE]}
+
+    spoiled = Counter(row for number in range(8) for row in bad(number))
+    flips: set[tuple[int, int]] = set()
+    while len(flips) < 200:
+        number = rng.randrange(8)
+        bit = rng.randrange(8 * len(content[number])) if content[number] else 0
+        row = bit // 8 // PIECE
+        known = row in bad(number)
+        if (number, bit) in flips or (not known and spoiled[row] == parity) or not content[number]:
+            continue
+        flips.add((number, bit))
+        spoiled[row] += not known
+        content[number][bit // 8] ^= 1 << bit % 8
+    for number, file in enumerate(files):
+        file.write_bytes(content[number])
+    assert {number for number, _ in flips} >= set(range(8)) - {short}
+
+    report = check(path, read_data=1)
+    assert report.status == "degraded"
+    assert {f.position: set(f.bad) for f in report.findings} == {n: bad(n) for n in range(8)}
+    assert repair(path).status == "healthy"
+    assert coded.wrong(tmp_path) == []
+    assert check(path, read_data=1).status == "healthy"
+
+
 def test_replicas_help_each_other(tmp_path: Path) -> None:
     plain = small([9000, 9000, 8999])
     path = plain.write(tmp_path, {"server1": [1, 3], "server2": [1, 2], "server3": [2, 3]})

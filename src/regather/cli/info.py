@@ -22,10 +22,14 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
+    from regather.manifest import CODE
     from regather.transport import Credentials, HttpOptions
 
     asking = Asking(HttpOptions(credentials=Credentials.gather()))
     manifest, _ = load_manifest(args.manifest, asking)
+    layout = manifest.layout
+    fragments = layout.fragments
+    coded = {fragments[s.data[0]].set: s for s in layout.sets}
     if args.json:
         found = {
             "name": manifest.name,
@@ -35,9 +39,28 @@ def run(args: argparse.Namespace) -> int:
             "blake3": manifest.blake3,
             "sha256": manifest.sha256,
             "created": manifest.created,
+            "sets": [
+                {
+                    "set": number,
+                    "code": CODE,
+                    "k": len(members.data),
+                    "m": len(members.parity),
+                    "data": [fragments[f].index for f in members.data],
+                    "parity": [fragments[f].index for f in members.parity],
+                    "rows": members.rows,
+                }
+                for number, members in coded.items()
+            ],
             "fragments": [
-                {"index": f.index, "name": f.name, "offset": f.offset, "size": f.size}
-                for f in manifest.fragments
+                {
+                    "index": f.index,
+                    "name": f.name,
+                    "kind": f.kind,
+                    "set": f.set or None,
+                    "offset": f.offset if f.kind == "data" else None,
+                    "size": f.size,
+                }
+                for f in fragments
             ],
             "sources": [
                 {"url": s.url, "fragments": None if s.fragments is None else sorted(s.fragments)}
@@ -46,13 +69,17 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json.dumps(found))
         return 0
-    pieces = manifest.layout.piece_count
     print(f"name    {manifest.name}\nsize    {format_exact(manifest.size)}")
-    print(f"pieces  {pieces} of {format_size(manifest.piece_size)}\ndigest  {manifest.digest}")
-    print(f"blake3  {manifest.blake3 or 'not noted'}")
+    print(f"pieces  {layout.piece_count} of {format_size(manifest.piece_size)}")
+    print(f"digest  {manifest.digest}\nblake3  {manifest.blake3 or 'not noted'}")
     print(f"created {printable(manifest.created) or 'not noted'}")
-    for fragment in manifest.fragments:
-        print(f"  {fragment.name}  {fragment.size} bytes at {fragment.offset}")
+    for number, members in coded.items():
+        k, m = len(members.data), len(members.parity)
+        print(f"set {number}   {CODE}, {k} + {m}: any {k} of {k + m} fragments are enough")
+    for fragment in fragments:
+        place = f" at {fragment.offset}" if fragment.kind == "data" else ""
+        kind = f", {fragment.kind} of set {fragment.set}" if fragment.set else ""
+        print(f"  {fragment.name}  {fragment.size} bytes{place}{kind}")
     for source in manifest.sources:
         held = ", ".join(map(str, sorted(source.fragments or ()))) or "unknown"
         print(f"  {source.url}  fragments {held}")

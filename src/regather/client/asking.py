@@ -6,6 +6,8 @@ Ctrl-C, whatever the network does: a look-up of a name, for one, cannot be inter
 
 from __future__ import annotations
 
+import math
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +26,9 @@ _RETRY_PAUSE = 0.3
 _RETRY_CAP = 5.0
 _MOST_PAUSE = 60.0
 """The longest that a server's Retry-After is honoured; then it is asked again all the same."""
-_GOES_ON = "the same command goes on"
+FEW_RETRIES = 3
+"""The most for a manifest: whoever mistyped its address should not wait for long."""
+GOES_ON = "the same command goes on"
 
 Answer = TypeVar("Answer")
 
@@ -47,17 +51,25 @@ class Asking:
         self,
         options: HttpOptions,
         *,
+        retries: int = FEW_RETRIES,
         stop: threading.Event | None = None,
         watch: Callable[[Sequence[Asked]], None] | None = None,
     ) -> None:
-        """``watch`` is called about ten times a second in the caller's thread."""
+        """``retries`` are those of what failed for a while only, after pauses that grow.
+
+        ``watch`` is called about ten times a second in the caller's thread.
+        """
         self._options = options
+        self._retries = retries
         self._stop = stop
         self._watch = watch
 
     def one(self, url: str, ask: Callable[[HttpConnection, str], Answer]) -> Answer:
-        """Ask one URL, once. Raises RequestFailed or InterruptedDownload."""
-        answer = self.all([url], ask)[0]
+        """Ask one URL; it is not asked again later than the time-out after the first time.
+
+        Raises RequestFailed or InterruptedDownload.
+        """
+        answer = self.all([url], ask, self._options.timeout)[0]
         if isinstance(answer, RequestFailed):
             raise answer
         return answer
@@ -66,29 +78,31 @@ class Asking:
         self,
         urls: Sequence[str],
         ask: Callable[[HttpConnection, str], Answer],
-        retries: int = 0,
+        patience: float = math.inf,
+        *,
+        again: bool = True,
         grace: float | None = None,
     ) -> list[Answer | RequestFailed]:
         """Call ``ask`` with a connection for each URL; return the answers or errors, in order.
 
-        What failed for a while only is asked again, ``retries`` times. With ``grace``, it is
-        enough that one has answered: the others get so many seconds more, and those that have
-        failed already none. Raises InterruptedDownload on a stop or Ctrl-C, at once, after
-        breaking off what is under way.
+        Nothing is asked again more than ``patience`` seconds after the first time, and nothing at
+        all without ``again``. With ``grace``, it is enough that one has answered: the others get
+        so many seconds more, and those that have failed already none. Raises InterruptedDownload
+        on a stop or Ctrl-C, at once, after breaking off what is under way.
         """
-        round_ = _Round(self._options, retries, urls, ask)
+        round_ = _Round(self._options, self._retries if again else 0, patience, urls, ask)
         try:
             round_.start()
             while round_.wait(_LOOK_SECONDS):
                 if self._stop is not None and self._stop.is_set():
-                    raise InterruptedDownload("stopped before the download began", help=_GOES_ON)
+                    raise InterruptedDownload("stopped before the download began", help=GOES_ON)
                 if self._watch is not None:
                     self._watch(round_.asked)
                 if grace is not None and round_.enough(grace):
                     break
         except KeyboardInterrupt:
             raise InterruptedDownload(
-                "interrupted before the download began", help=_GOES_ON
+                "interrupted before the download began", help=GOES_ON
             ) from None
         finally:
             round_.call_off()
@@ -102,11 +116,13 @@ class _Round(Generic[Answer]):
         self,
         options: HttpOptions,
         retries: int,
+        patience: float,
         urls: Sequence[str],
         ask: Callable[[HttpConnection, str], Answer],
     ) -> None:
         self._options = options
         self._retries = retries
+        self._patience = patience
         self._ask = ask
         self.asked = [Asked(url) for url in urls]
         self._answers: dict[int, Answer | RequestFailed] = {}
@@ -178,6 +194,7 @@ class _Round(Generic[Answer]):
             self._ended.set()
 
     def _answer(self, asked: Asked) -> Answer | RequestFailed:
+        until = time.monotonic() + self._patience
         while True:
             connection = HttpConnection(self._options)
             with self._lock:
@@ -198,13 +215,15 @@ class _Round(Generic[Answer]):
                 return error  # broken off: no failure of its own
             asked.failures += 1
             asked.last_error = error.what
-            if error.failure.lasting or asked.failures > self._retries:
+            pause = min(_RETRY_PAUSE * 2 ** (asked.failures - 1), _RETRY_CAP)
+            pause *= random.uniform(0.5, 1.5)
+            if error.failure is Failure.BUSY and error.retry_after is not None:
+                pause = max(pause, min(error.retry_after, _MOST_PAUSE))
+            enough = asked.failures > self._retries or time.monotonic() + pause > until
+            if error.failure.lasting or enough:
                 asked.state = "failed"
                 return error
             asked.state = "waiting"
-            pause = min(_RETRY_PAUSE * 2 ** (asked.failures - 1), _RETRY_CAP)
-            if error.failure is Failure.BUSY and error.retry_after is not None:
-                pause = max(pause, min(error.retry_after, _MOST_PAUSE))
             if self._ended.wait(pause):
                 return error
 

@@ -48,7 +48,7 @@ _MOST_ASKED = 16
 """So many mirrors are asked where a metalink tells too little to verify the pieces."""
 
 
-def expanded(job: Job, asking: Asking, retries: int, select: Sequence[str] = ()) -> list[Job]:
+def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
     """The jobs that a job means: one for each file of a metalink, else itself.
 
     ``select`` names those of its files that are wanted. Raises what a metalink is refused for,
@@ -68,7 +68,7 @@ def expanded(job: Job, asking: Asking, retries: int, select: Sequence[str] = ())
     path = urlsplit(source).path if checked_url(source) else ""
     if path.endswith(MANIFEST_SUFFIX) or is_base(source):
         return _no_metalink(job, select)
-    seen, failed = survey([source], asking, retries)
+    seen, failed = survey([source], asking)
     if not seen:
         raise NotEnoughSourcesError(
             f"{source}: cannot be had: {failed[source].what}",
@@ -131,22 +131,22 @@ def _jobs_of(job: Job, metalink: Metalink, select: Sequence[str]) -> list[Job]:
     return [replace(job, file=file) for file in files]
 
 
-def targets_of(job: Job, asking: Asking, retries: int) -> list[Target]:
+def targets_of(job: Job, asking: Asking) -> list[Target]:
     """What to download from where: first the likeliest, others for where it proves wrong.
 
     Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, TransportError or
     InterruptedDownload.
     """
     if not job.sources:
-        return [_with(resolve_fragments(job.fragments, asking, retries), job.checksums)]
+        return [_with(resolve_fragments(job.fragments, asking), job.checksums)]
     if job.file is not None:
-        return _targets_of_metalink(job, job.file, asking, retries)
+        return _targets_of_metalink(job, job.file, asking)
     if job.seen:
         if not _is_manifest(job.seen[0].look.start):
             urls = [one.url for one in job.seen]
-            return _targets_of_seen(job, urls, asking, retries, list(job.seen), {})
+            return _targets_of_seen(job, urls, asking, list(job.seen), {})
     elif len(job.sources) > 1:
-        return _targets_of_mirrors(job, asking, retries)
+        return _targets_of_mirrors(job, asking)
     target = resolve_manifest(job.sources[0], job.servers, asking, job.digest, job.fragments)
     return [_with(target, job.checksums)]
 
@@ -163,9 +163,9 @@ def _is_manifest(start: bytes) -> bool:
     return start.lstrip(b" \t\r\n").startswith(b"{") and _FORMAT.search(start) is not None
 
 
-def _targets_of_mirrors(job: Job, asking: Asking, retries: int) -> list[Target]:
+def _targets_of_mirrors(job: Job, asking: Asking) -> list[Target]:
     urls = checked_mirrors(job.sources)
-    seen, failed = survey(urls, asking, retries)
+    seen, failed = survey(urls, asking)
     for one in seen:
         start = one.look.start
         if _is_manifest(start) or looks_like_metalink(start):
@@ -174,21 +174,20 @@ def _targets_of_mirrors(job: Job, asking: Asking, retries: int) -> list[Target]:
                 f"{one.url}: is {kind}: only mirrors of the file itself can be named together",
                 help="name it alone; further servers of a manifest go with --server",
             )
-    return _targets_of_seen(job, urls, asking, retries, seen, failed)
+    return _targets_of_seen(job, urls, asking, seen, failed)
 
 
 def _targets_of_seen(
     job: Job,
     urls: Sequence[str],
     asking: Asking,
-    retries: int,
     seen: list[Seen],
     failed: dict[str, RequestFailed],
 ) -> list[Target]:
     file = _described(job, seen, asking)
     if file is not None:
-        return _targets_of_metalink(job, file, asking, retries)
-    return resolve_mirrors(urls, asking, retries, job.checksums, seen=(seen, failed))
+        return _targets_of_metalink(job, file, asking)
+    return resolve_mirrors(urls, asking, job.checksums, seen=(seen, failed))
 
 
 def _described(job: Job, seen: Sequence[Seen], asking: Asking) -> MetalinkFile | None:
@@ -231,9 +230,7 @@ def _same_origin(one: str, other: str) -> bool:
 # -- metalinks --------------------------------------------------------------------------------
 
 
-def _targets_of_metalink(
-    job: Job, file: MetalinkFile, asking: Asking, retries: int
-) -> list[Target]:
+def _targets_of_metalink(job: Job, file: MetalinkFile, asking: Asking) -> list[Target]:
     mirrors = sorted(file.mirrors, key=lambda m: (m.location != job.location.lower(), m.priority))
     urls = list(dict.fromkeys(mirror.url for mirror in mirrors))
     if not urls:
@@ -250,7 +247,6 @@ def _targets_of_metalink(
         return resolve_mirrors(
             urls[:_MOST_ASKED],
             asking,
-            retries,
             checksums,
             name=file.name,
             size=file.size,

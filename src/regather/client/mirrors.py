@@ -28,7 +28,6 @@ _NAMELESS = "download"
 def resolve_mirrors(
     urls: Sequence[str],
     asking: Asking,
-    retries: int,
     checksums: Sequence[Checksum] = (),
     *,
     name: str = "",
@@ -43,7 +42,7 @@ def resolve_mirrors(
     NotEnoughSourcesError, VerificationError where nothing tells which mirror is right, and
     InterruptedDownload.
     """
-    found, failed = seen or survey(urls, asking, retries)
+    found, failed = seen or survey(urls, asking)
     if size is not None:
         failed |= {s.url: _wrong_size(s, size) for s in found if s.look.size != size}
         found = [s for s in found if s.look.size == size]
@@ -74,7 +73,7 @@ def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> 
     if not more:
         return found
     first = found[0]
-    again, _ = survey([first.url, *more], asking, 0)
+    again, _ = survey([first.url, *more], asking, again=False)
     sampled = [replace(first, samples=s.samples) for s in again if s.url == first.url]
     known = [*(sampled or [first]), *found[1:]]
     # What they say of themselves is not believed, and they have no vote: only named servers do.

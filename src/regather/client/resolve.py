@@ -213,7 +213,7 @@ def _by_position(source: Source, layout: Layout) -> Source:
 # -- plain fragments --------------------------------------------------------------------------
 
 
-def resolve_fragments(fragments: Sequence[str], asking: Asking, retries: int) -> Target:
+def resolve_fragments(fragments: Sequence[str], asking: Asking) -> Target:
     """Make a layout of plain fragments, given in order; asks each for its size.
 
     Nothing is known to verify with. Raises NotEnoughSourcesError naming those that cannot be had.
@@ -224,7 +224,7 @@ def resolve_fragments(fragments: Sequence[str], asking: Asking, retries: int) ->
         if is_url(url):
             checked_url(url)
     remote = [url for url in urls if is_url(url)]
-    probed = iter(asking.all(remote, lambda connection, url: connection.probe(url), retries))
+    probed = iter(asking.all(remote, lambda connection, url: connection.probe(url)))
     answers = [next(probed) if is_url(url) else _local(url) for url in urls]
     failed = [a.what for a in answers if isinstance(a, RegatherError)]
     if failed:

@@ -10,6 +10,7 @@ import random
 import threading
 from collections.abc import Collection
 
+from regather.client.asking import GOES_ON
 from regather.client.front import Front
 from regather.client.report import DownloadReport
 from regather.client.resolve import Target
@@ -128,7 +129,7 @@ class Run:
                 self._check_whole()
         except KeyboardInterrupt:
             raise InterruptedDownload(
-                f"interrupted: {self._kept()}", help="the same command goes on from there"
+                f"interrupted: {self._kept()}", help=f"{GOES_ON} from there"
             ) from None
         finally:
             if self._front is not None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regather.checksum import parse_checksum
-from regather.client.asking import Asking, asking_progress
+from regather.client.asking import FEW_RETRIES, GOES_ON, Asking, asking_progress
 from regather.client.finding import expanded, targets_of
 from regather.client.jobs import Job
 from regather.client.report import DownloadReport, Progress
@@ -17,7 +17,7 @@ from regather.client.resolve import Target
 from regather.client.rounds import Run, WrongFile
 from regather.client.settings import Settings, http_options
 from regather.client.telling import OnProgress
-from regather.errors import UsageError
+from regather.errors import InterruptedDownload, UsageError
 from regather.limiter import RateLimiter
 from regather.store import Destination, check_destination
 from regather.transport import HttpOptions
@@ -156,10 +156,15 @@ class Session:
         self.limiter = limiter
         if limiter is None and settings.limit_rate:
             self.limiter = RateLimiter(settings.limit_rate)
-        retries = settings.retries
-        self._asking = Asking(
+
+    def _asking_for(self, job: Job) -> Asking:
+        retries, on_progress = self._settings.retries, self._on_progress
+        if len(job.sources) == 1:
+            retries = min(retries, FEW_RETRIES)
+        return Asking(
             self.options,
-            stop=stop,
+            retries=retries,
+            stop=self._stop,
             watch=on_progress
             and (
                 lambda asked: on_progress(
@@ -172,11 +177,11 @@ class Session:
         """The jobs that a job means: see finding.expanded; ``select`` chooses by name."""
         if job.dest is not None and not job.dest.is_dir():
             check_destination(job.dest, force=job.force)
-        return expanded(job, self._asking, self._settings.retries, select)
+        return expanded(job, self._asking_for(job), select)
 
     def run(self, job: Job) -> DownloadReport:
         """Carry out one job; raises what ``download`` does."""
-        targets = targets_of(job, self._asking, self._settings.retries)
+        targets = targets_of(job, self._asking_for(job))
         notes: tuple[str, ...] = ()
         for target in targets[:-1]:
             try:
@@ -188,8 +193,9 @@ class Session:
 
     def _download(self, job: Job, target: Target) -> DownloadReport:
         path = _path_for(job, target.name)
-        destination = Destination(path, target.layout, target.identity, force=job.force)
+        destination: Destination | None = None
         try:
+            destination = Destination(path, target.layout, target.identity, force=job.force)
             return Run(
                 target,
                 destination,
@@ -200,8 +206,11 @@ class Session:
                 began=self._began,
                 limiter=self.limiter,
             ).to_the_end()
+        except KeyboardInterrupt:  # at the edges of the download itself
+            raise InterruptedDownload("interrupted", help=f"{GOES_ON} from there") from None
         finally:
-            destination.close()
+            if destination is not None:
+                destination.close()
 
 
 def _path_for(job: Job, name: str) -> Path:

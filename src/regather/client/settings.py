@@ -15,7 +15,7 @@ __all__ = ["Settings", "http_options"]
 class Settings:
     """How to download; every field has a default that suits most."""
 
-    connections: int = 4
+    connections: int = 8
     """Most connections to one source."""
     timeout: float = 15.0
     """Seconds without a byte after which a request has failed."""

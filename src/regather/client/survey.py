@@ -79,12 +79,17 @@ def checked_mirrors(texts: Sequence[str]) -> list[str]:
 
 
 def survey(
-    urls: Sequence[str], asking: Asking, retries: int
+    urls: Sequence[str], asking: Asking, *, again: bool = True
 ) -> tuple[list[Seen], dict[str, RequestFailed]]:
-    """Look at all mirrors at once; returns what was seen, in order, and those that failed."""
+    """Look at all mirrors at once; returns what was seen, in order, and those that failed.
+
+    What failed for a while only is asked ``again``.
+    """
     many = len(urls) > 1
     remote = [url for url in urls if is_url(url)]
-    answers = iter(asking.all(remote, lambda c, url: _look(c, url, many=many), retries, _GRACE))
+    answers = iter(
+        asking.all(remote, lambda c, url: _look(c, url, many=many), again=again, grace=_GRACE)
+    )
     seen, failed = [], {}
     for url in urls:
         answer = next(answers) if is_url(url) else _look_at_file(url, many=many)

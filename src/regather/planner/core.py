@@ -11,17 +11,17 @@ It is not thread-safe: the engine calls it under one lock and does all I/O outsi
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from regather.model import Layout
 from regather.planner import rows
+from regather.planner.dispatch import Dispatch
 from regather.planner.events import (
     Action,
     Answered,
     Begin,
     Blame,
-    Cancel,
     Cancelled,
     Decoded,
     DecodeFailed,
@@ -34,23 +34,23 @@ from regather.planner.events import (
     Progress,
     RangeIgnored,
     Restart,
-    Start,
     Tick,
-    Trim,
 )
 from regather.planner.health import Health
-from regather.planner.selection import Work, choose
+from regather.planner.pace import STUCK_SECONDS
+from regather.planner.requests import Requests
+from regather.planner.selection import look_ahead
 from regather.planner.state import Request, State
 
-_LOOK_AGAIN = 0.05
-"""Seconds between looks at requests in flight while a source is idle."""
+_FELT_LATENCY = 0.002
+"""Seconds to the first byte above which requests are sent while the one before is still coming."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Limits that the user may set."""
 
-    connections: int = 4
+    connections: int = 8
     """Most requests in flight at one source."""
     max_requests: int = 32
     """Most requests in flight at all."""
@@ -74,7 +74,21 @@ class Planner:
         limit = self._options.connections
         retries = self._options.retries
         self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
-        self._next_id = 0
+        self._requests = Requests(self._state)
+        self._dispatch = Dispatch(self._state, self._options.max_requests, self._requests.begin)
+        self._handlers: dict[type, Callable[..., None]] = {
+            Begin: self._begin,
+            Tick: self._tick,
+            Answered: self._answered,
+            Progress: self._progress,
+            PieceDone: self._piece_done,
+            PieceCorrupt: self._corrupt,
+            RangeIgnored: self._range_ignored,
+            Failed: self._failed,
+            Cancelled: self._cancelled,
+            Decoded: self._row_ended,
+            DecodeFailed: self._row_ended,
+        }
         self._over = False
         self.done_bytes = 0
         """Bytes of the file that this run brought or computed."""
@@ -103,7 +117,7 @@ class Planner:
         for fragment, piece in pieces:
             if not state.done[fragment][piece]:
                 state.done[fragment][piece] = state.settled[fragment][piece] = 1
-                state.free[fragment].remove(piece, piece + 1)
+                state.take(fragment, piece, piece + 1)
                 if state.layout.is_data(fragment):
                     state.left -= 1
                 else:
@@ -114,65 +128,90 @@ class Planner:
     def handle(self, event: Event, now: float) -> list[Action]:
         """Take in one event at time ``now`` (seconds, never going back); return what to do."""
         actions: list[Action] = []
-        if isinstance(event, Begin):
-            for number, known in enumerate(self._state.parity_rows):
-                for row in list(known):
-                    self._decode(number, row, actions)
-        if isinstance(event, Begin | Tick):
-            self._plan(now, actions)
-            return actions
-        if isinstance(event, Decoded | DecodeFailed):
-            self._row_ended(event, actions)
-            self._plan(now, actions)
-            return actions
-        request = self._state.requests.get(event.request)
-        if request is None:  # it ended before the engine heard of it
-            return actions
-        match event:
-            case PieceDone(piece=piece):
-                self._piece_done(request, piece, now, actions)
-            case Progress(received=received):
-                if received > request.partial:
-                    request.partial, request.moved = received, now
-            case Answered():
-                request.moved = request.moved_piece = now
-                health = self._state.sources[request.source]
-                before = health.allowance
-                health.answered(now - request.began)
-                if health.allowance > before:
-                    self._plan(now, actions)
-            case RangeIgnored():
-                self._range_ignored(request, now, actions)
-            case PieceCorrupt(piece=piece):
-                self._corrupt(request, piece, now, actions)
-                self._plan(now, actions)
-            case Failed():
-                self._failed(request, event, now)
-                self._plan(now, actions)
-            case Cancelled():
-                self._end(request)
-                self._plan(now, actions)
+        self._handlers[type(event)](event, now, actions)
         return actions
 
-    def _piece_done(self, request: Request, piece: int, now: float, actions: list[Action]) -> None:
+    def _begin(self, event: Begin, now: float, actions: list[Action]) -> None:
+        for number, known in enumerate(self._state.parity_rows):
+            for row in list(known):
+                self._decode(number, row, actions)
+        for source in range(len(self._state.sources)):
+            self._dispatch.wants(source)
+        self._plan(now, actions)
+
+    def _tick(self, event: Tick, now: float, actions: list[Action]) -> None:
+        self._plan(now, actions)
+
+    def _answered(self, event: Answered, now: float, actions: list[Action]) -> None:
+        request = self._state.requests.get(event.request)
+        if request is None:  # it ended before the engine heard of it
+            return
+        request.moved = request.moved_piece = now
+        health = self._state.sources[request.source]
+        if not request.ahead:
+            before = health.allowance
+            health.answered(now, now - request.began)
+            if health.allowance > before:
+                self._room(request.source, now, actions)
+        self._look_ahead(request, now, actions)
+
+    def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
+        request = self._state.requests.get(event.request)
+        if request is not None and event.received > request.partial:
+            health = self._state.sources[request.source]
+            health.received(event.received - request.partial, now)
+            request.partial, request.moved = event.received, now
+            self._look_ahead(request, now, actions)
+
+    def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> None:
         state = self._state
-        asked = request.via
+        request = state.requests.get(event.request)
+        if request is None:
+            return
+        piece, asked = event.piece, request.via
         health = state.sources[request.source]
-        before = health.allowance, health.failures
+        room = health.allowance
+        failing = health.failures
         size = state.layout.length(asked, piece)
+        fresh = not state.done[asked][piece]
+        rate = health.rate
         # A short last piece says more of the latency than of the rate.
         telling = size >= state.layout.piece_size // 2
-        fresh = not state.done[asked][piece]
-        health.delivered(size if telling else 0, now - request.moved_piece, fresh=fresh)
+        health.received(size - request.partial, now)
+        took = now - request.moved_piece
+        health.delivered(size if telling else 0, took, now, fresh=fresh)
+        if health.rate != rate:
+            state.rates += health.rate - rate
+            state.rated += not rate
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
+        if not request.cancelled:
+            state.groups.of[request.fragment].flying -= 1
         if fresh:
             self._arrived(request, piece, actions)
-        ended = request.pos >= request.end
-        if ended:
-            self._end(request)
-        if ended or state.left == 0 or before != (health.allowance, health.failures):
-            self._plan(now, actions)
+        if request.pos >= request.end:
+            self._requests.end(request, now)
+            self._room(request.source, now, actions)
+        elif health.allowance != room or health.failures != failing or state.left == 0:
+            self._room(request.source, now, actions)
+        if request.pos < request.end:
+            self._look_ahead(request, now, actions)
+        elif request.follower is not None:
+            self._look_ahead(request.follower, now, actions)
+
+    def _room(self, source: int, now: float, actions: list[Action]) -> None:
+        """A source may have room for one more request."""
+        self._dispatch.wants(source)
+        self._plan(now, actions)
+
+    def _look_ahead(self, request: Request, now: float, actions: list[Action]) -> None:
+        """Queue the next request on a connection, where the wait for its answer would be felt."""
+        health = self._state.sources[request.source]
+        if health.latency < _FELT_LATENCY or self._over:
+            return
+        work = look_ahead(self._state, request, now)
+        if work is not None:
+            self._requests.begin(request.source, work, now, actions, request)
 
     def _arrived(self, request: Request, piece: int, actions: list[Action]) -> None:
         """A piece of the file, or of parity, is in place that was not before."""
@@ -197,16 +236,17 @@ class Planner:
         state.done[fragment][piece] = state.settled[fragment][piece] = 1
         state.left -= 1
         self.done_bytes += state.layout.length(fragment, piece)
-        for other in list(state.working[fragment].values()):
-            if other is not by and other.pos == piece and other.end == piece + 1:
-                self._cancel(other, actions)
+        if state.working[fragment]:
+            for other in state.rivals(fragment, piece):
+                if other is not by and other.end - other.pos == 1:
+                    self._requests.cancel(other, actions)
 
     def _decode(self, number: int, row: int, actions: list[Action]) -> None:
         order = rows.decode_if_ready(self._state, number, row)
         if order is not None:
             actions.append(order)
 
-    def _row_ended(self, event: Decoded | DecodeFailed, actions: list[Action]) -> None:
+    def _row_ended(self, event: Decoded | DecodeFailed, now: float, actions: list[Action]) -> None:
         state = self._state
         number, row = event.set, event.row
         state.decoding.discard((number, row))
@@ -218,9 +258,13 @@ class Planner:
             else:
                 state.settled[fragment][row] = 0
                 state.release(fragment, row, row + 1)
+        self._plan(now, actions)
 
-    def _range_ignored(self, request: Request, now: float, actions: list[Action]) -> None:
+    def _range_ignored(self, event: RangeIgnored, now: float, actions: list[Action]) -> None:
         state = self._state
+        request = state.requests.get(event.request)
+        if request is None:
+            return
         health = state.sources[request.source]
         health.ignores_ranges = True
         request.moved = now
@@ -229,88 +273,63 @@ class Planner:
             r.whole and not r.cancelled and (r.source, r.via) == (request.source, request.via)
             for r in working
         ):
-            self._cancel(request, actions)
+            self._requests.cancel(request, actions)
             self._plan(now, actions)
             return
-        request.whole = True
-        request.pos, request.end = 0, state.layout.pieces_of(request.via)
-        state.free[request.fragment].clear()
-        state.free[request.via].clear()
+        self._requests.become_whole(request)
+        if request.follower is not None:
+            self._requests.cancel(request.follower, actions)
         actions.append(Restart(request.id, request.end))
 
-    def _corrupt(self, request: Request, piece: int, now: float, actions: list[Action]) -> None:
+    def _corrupt(self, event: PieceCorrupt, now: float, actions: list[Action]) -> None:
         state = self._state
-        health = state.sources[request.source]
-        self._end(request)
-        if request.cancelled:
+        request = state.requests.get(event.request)
+        if request is None:
             return
-        health.lied(now)
-        state.suspects.setdefault((request.via, piece), set()).add(request.source)
-        if health.distrusted:
-            for other in list(state.requests.values()):
-                if other.source == request.source:
-                    self._cancel(other, actions)
-
-    def _failed(self, request: Request, event: Failed, now: float) -> None:
-        self._end(request)
-        if request.cancelled:
-            return
-        health = self._state.sources[request.source]
-        if event.blame is Blame.FRAGMENT:
-            health.absent.add(request.via)
-        else:
-            health.failed(now, event.retry_after, self._rng)
-
-    # -- requests -------------------------------------------------------------------------
-
-    def _end(self, request: Request) -> None:
-        """Forget a request that has ended and give back what it did not bring."""
-        state = self._state
-        del state.requests[request.id]
-        del state.working[request.fragment][request.id]
-        state.sources[request.source].active -= 1
-        self._release(request)
-
-    def _cancel(self, request: Request, actions: list[Action]) -> None:
-        """Cancel a request; its slot stays taken until the engine says that it has ended."""
-        if not request.cancelled:
-            request.cancelled = True
-            self._release(request)
-            actions.append(Cancel(request.id))
-
-    def _release(self, request: Request) -> None:
-        self._state.release(request.fragment, request.pos, request.end)
-        if request.via != request.fragment:
-            self._state.release_parity(request.via, request.pos, request.end)
-
-    def _start(self, source: int, work: Work, now: float, actions: list[Action]) -> None:
-        state = self._state
+        source = request.source
         health = state.sources[source]
-        if work.victim is not None and not work.hedge:
-            victim, end = work.victim, work.victim.end
-            victim.end = work.start
-            if victim.via != victim.fragment:
-                state.release_parity(victim.via, work.start, end)
-            actions.append(Trim(victim.id, work.start))
-        whole = health.ignores_ranges
-        request = Request(
-            self._next_id,
-            source,
-            work.fragment,
-            work.asked,
-            work.start,
-            work.end,
-            now,
-            now,
-            now,
-            whole,
-        )
-        self._next_id += 1
-        state.requests[request.id] = state.working[work.fragment][request.id] = request
-        state.free[work.fragment].remove(work.start, work.end)
-        state.free[work.asked].remove(work.start, work.end)
-        health.active += 1
-        actions.append(Start(request.id, source, work.asked, work.start, work.end, whole))
+        self._requests.end(request, now)
+        if not request.cancelled:
+            health.lied(now)
+            if request.follower is not None:
+                self._requests.cancel(request.follower, actions)
+            state.groups.forget(source)
+            if health.retry_at > now:
+                self._dispatch.wants_later(source)
+            state.suspects.setdefault((request.via, event.piece), set()).add(source)
+            if health.distrusted:
+                for other in list(state.requests.values()):
+                    if other.source == source:
+                        self._requests.cancel(other, actions)
+        self._room(source, now, actions)
+
+    def _failed(self, event: Failed, now: float, actions: list[Action]) -> None:
+        state = self._state
+        request = state.requests.get(event.request)
+        if request is None:
+            return
+        source = request.source
+        self._requests.end(request, now)
+        if not request.cancelled:
+            if event.blame is Blame.FRAGMENT:
+                state.absent(source, request.via)
+            else:
+                health = state.sources[source]
+                if event.blame is Blame.BUSY and health.active and not health.failures:
+                    health.busy(now, event.retry_after)
+                else:
+                    health.failed(now, request.began, event.retry_after, self._rng)
+                if request.follower is not None:
+                    self._requests.cancel(request.follower, actions)
+                self._state.groups.forget(source)
+                self._dispatch.wants_later(source)
+        self._room(source, now, actions)
+
+    def _cancelled(self, event: Cancelled, now: float, actions: list[Action]) -> None:
+        request = self._state.requests.get(event.request)
+        if request is not None:
+            self._requests.end(request, now)
+            self._room(request.source, now, actions)
 
     # -- planning -------------------------------------------------------------------------
 
@@ -323,41 +342,30 @@ class Planner:
         if state.left == 0:
             self._over = True
             for request in list(state.requests.values()):
-                self._cancel(request, actions)
+                self._requests.cancel(request, actions)
             actions.append(Finished())
             return
-        idle = self._fill(now, actions)
-        if not state.requests and not state.decoding and not self._hope():
-            if rows.unbind(state):
+        self._dispatch.run(now, actions)
+        if not state.decoding and self._nothing_comes(now):
+            # Before waiting for those who fail, all that the others can do.
+            hope = bool(state.requests) or self._hope()
+            if rows.unbind(state, state.answered_for if hope else state.hopeful):
                 self._plan(now, actions)
                 return
-            self._over = True
-            actions.append(self._give_up())
-            return
-        times = [h.retry_at for h in state.sources if h.retry_at > now]
-        if idle and state.requests:
-            times.append(now + _LOOK_AGAIN)
-        self.wake_at = min(times, default=None)
+            if not hope:
+                self._over = True
+                actions.append(self._give_up())
+                return
+        self.wake_at = self._dispatch.wake_at(now)
 
-    def _fill(self, now: float, actions: list[Action]) -> bool:
-        """One request a source in turn until no one has room or work; whether someone is idle."""
-        state = self._state
-        idle = False
-        ready = [s for s, h in enumerate(state.sources) if h.has_slot(now)]
-        while ready and len(state.requests) < self._options.max_requests:
-            again: list[int] = []
-            for source in ready:
-                if len(state.requests) >= self._options.max_requests:
-                    break
-                work = choose(state, source, now)
-                if work is None:
-                    idle = True
-                    continue
-                self._start(source, work, now, actions)
-                if state.sources[source].has_slot(now):
-                    again.append(source)
-            ready = again
-        return idle
+    def _nothing_comes(self, now: float) -> bool:
+        """Whether no request is in flight, save to sources that failed last or that say nothing."""
+        requests, sources = self._state.requests, self._state.sources
+        if requests and not self._state.layout.sets:
+            return False  # nothing could be done about it
+        return all(
+            sources[r.source].failures or now - r.moved > STUCK_SECONDS for r in requests.values()
+        )
 
     def _hope(self) -> bool:
         """Whether some missing piece may still come from a source that is worth waiting for."""

@@ -130,6 +130,9 @@ class Start:
     end: int
     whole: bool = False
     """The source knows no ranges: the whole fragment will come; pieces already done are skipped."""
+    behind: int = -1
+    """A request to the same source: go on with this one on its connection when it has ended, and
+    ask for it before that. -1: on a connection that has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,24 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from regather.planner.climb import Climb
+
 _BACKOFF_BASE = 0.25
 _BACKOFF_CAP = 10.0
 _SMOOTHING = 0.3
 """Weight of the newest measurement in the moving averages."""
 PATIENT_LATENCY = 0.02
-"""Seconds to the first byte above which one connection cannot fill the path."""
+"""Seconds to the first byte above which one connection fills the path only after a while."""
+_FIRST_CONNECTIONS = 4
+"""So many are begun with on such a path, before it is known what pays; twice as many from a"""
+_LONG_LATENCY = 0.1
+"""latency of so many seconds."""
 FAST_CONNECTION = 100e6
 """Bytes a second at which a connection is limited by the machine: more of them gain nothing."""
 MAX_STRIKES = 2
 """A source that sent this many corrupt pieces is asked only for what nobody else can send."""
+_BUSY_SECONDS = 30.0
+"""After a server refused one connection among others, it is not asked for more for so long."""
 
 
 @dataclass(slots=True)
@@ -23,8 +31,6 @@ class Health:
 
     limit: int
     """Most requests at the same time."""
-    allowance: int = 1
-    """How many of them are worth while, by what was seen."""
     active: int = 0
     rate: float = 0.0
     """Moving average over pieces; 0 while nothing is known."""
@@ -39,6 +45,20 @@ class Health:
     ignores_ranges: bool = False
     absent: set[int] = field(default_factory=set)
     """Fragments that it turned out not to have."""
+    climb: Climb = field(default_factory=Climb)
+    full_at: int = 0
+    """Connections at which it said that it has no more; 0: it never did."""
+    full_until: float = 0.0
+    failed_at: float = float("-inf")
+
+    @property
+    def allowance(self) -> int:
+        """How many requests at the same time are worth while, by what was seen."""
+        return self.climb.connections
+
+    @allowance.setter
+    def allowance(self, count: int) -> None:
+        self.climb.connections = count
 
     @property
     def distrusted(self) -> bool:
@@ -49,16 +69,28 @@ class Health:
         """Whether one more request may go to it now."""
         if now < self.retry_at:
             return False
-        # After a failure one request probes before the others follow.
-        return self.active < (1 if self.failures or self.distrusted else self.allowance)
+        if self.failures or self.strikes >= MAX_STRIKES:
+            return self.active < 1  # after a failure one request probes before the others follow
+        if self.full_at and now < self.full_until and self.active >= self.full_at:
+            return False
+        return self.active < self.climb.connections
 
-    def answered(self, seconds: float) -> None:
+    def answered(self, now: float, seconds: float) -> None:
         """It began to answer ``seconds`` after the request."""
+        first = self.latency == 0
         self.latency = self._smooth(self.latency, seconds)
-        if self.latency > PATIENT_LATENCY:
-            self.allowance = self.limit
+        if first and seconds > PATIENT_LATENCY:
+            most = _FIRST_CONNECTIONS * (1 + (seconds > _LONG_LATENCY))
+            self.allowance = max(self.allowance, min(self.limit, most))
+        if first:
+            self.climb.restart(now, self.latency)
 
-    def delivered(self, size: int, seconds: float, *, fresh: bool) -> None:
+    def received(self, count: int, now: float) -> None:
+        """So many bytes came since it was last told."""
+        if now >= self.climb.since:
+            self.climb.received += count
+
+    def delivered(self, size: int, seconds: float, now: float, *, fresh: bool) -> None:
         """One piece of ``size`` bytes took ``seconds`` on one connection; 0: not measured.
 
         Only a ``fresh`` piece, one that was missing, shows that asking it is worth while: a source
@@ -68,8 +100,12 @@ class Health:
             self.rate = self._smooth(self.rate, size / max(seconds, 1e-6))
         if fresh:
             self.failures = self.lies = 0
-        if self.rate < FAST_CONNECTION and self.allowance < self.limit:
-            self.allowance += 1
+        climb = self.climb
+        if self.active < climb.connections:
+            climb.restart(now)
+        elif climb.over(now, self.latency):
+            more = self.rate < FAST_CONNECTION
+            climb.judge(now, self.latency, self.limit, seconds, more=more)
 
     def lied(self, now: float) -> None:
         """It sent a corrupt piece; lies in a row are asked for ever more slowly."""
@@ -78,13 +114,27 @@ class Health:
         if self.lies > 1:
             self.retry_at = max(self.retry_at, now + min(0.05 * 2**self.lies, _BACKOFF_CAP))
 
-    def failed(self, now: float, retry_after: float | None, rng: random.Random) -> None:
-        """A request failed: wait, longer each time, by a random share to spread the retries."""
-        self.failures += 1
-        self.allowance = 1
-        pause = min(_BACKOFF_BASE * 2 ** (min(self.failures, 16) - 1), _BACKOFF_CAP)
-        pause *= rng.uniform(0.5, 1.5)
-        self.retry_at = max(self.retry_at, now + max(pause, retry_after or 0.0))
+    def failed(
+        self, now: float, began: float, retry_after: float | None, rng: random.Random
+    ) -> None:
+        """A request failed that began at ``began``: wait, longer each time.
+
+        The wait varies by a random share, to spread the retries of many clients. Requests that
+        were under way already when another one failed tell nothing new.
+        """
+        again = began >= self.failed_at
+        if again:
+            self.failures += 1
+            self.failed_at = now
+            pause = min(_BACKOFF_BASE * 2 ** (min(self.failures, 16) - 1), _BACKOFF_CAP)
+            self.retry_at = max(self.retry_at, now + pause * rng.uniform(0.5, 1.5))
+        self.retry_at = max(self.retry_at, now + (retry_after or 0.0))
+
+    def busy(self, now: float, retry_after: float | None) -> None:
+        """It refused a request while it serves others: it wants no more of them at a time."""
+        self.full_at = max(1, self.active)
+        self.full_until = now + max(_BUSY_SECONDS, retry_after or 0.0)
+        self.retry_at = max(self.retry_at, now + (retry_after or 0.0))
 
     @staticmethod
     def _smooth(old: float, new: float) -> float:

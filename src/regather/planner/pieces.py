@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 Run = tuple[int, int]
@@ -22,11 +23,19 @@ class Runs:
     def __bool__(self) -> bool:
         return bool(self._runs)
 
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._runs, (number, sys.maxsize)) - 1
+        return at >= 0 and number < self._runs[at][1]
+
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs)
 
     def __repr__(self) -> str:
         return "Runs(" + ", ".join(f"{a}-{b - 1}" for a, b in self._runs) + ")"
+
+    def first(self) -> Run:
+        """The first run; there must be one."""
+        return self._runs[0]
 
     def add(self, start: int, end: int) -> None:
         """Put numbers in; those that are there already stay once."""

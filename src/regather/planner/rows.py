@@ -6,7 +6,7 @@ As soon as a row has as many parity pieces in place as data pieces are missing, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from regather.model import ErasureSet
@@ -32,15 +32,27 @@ def parity_arrived(state: State, number: int, row: int, stands_for: int | None) 
         or row >= len(state.settled[stands_for])
         or state.settled[stands_for][row]
     ):
-        _spare(state, number, row)
-    elif stands_for is not None:
+        if stands_for is None or not _bound(state, number, row):
+            _spare(state, number, row)
+    else:
         state.settled[stands_for][row] = 1
 
 
 def data_arrived(state: State, number: int, row: int, settled_before: bool) -> None:
     """Note that a data piece is done; the parity that stood in for it becomes spare."""
-    if settled_before and row in state.parity_rows[number]:
+    if settled_before and row in state.parity_rows[number] and not _bound(state, number, row):
         _spare(state, number, row)
+
+
+def _bound(state: State, number: int, row: int) -> bool:
+    """Let parity that is in place stand for a piece of the row that nobody brings, if there is."""
+    free = [f for f in state.layout.sets[number].data if row in state.free[f]]
+    if not free:
+        return False
+    fragment = next((f for f in free if not state.trusted(f)), free[0])
+    state.take(fragment, row, row + 1)
+    state.settled[fragment][row] = 1
+    return True
 
 
 def _spare(state: State, number: int, row: int) -> None:
@@ -63,7 +75,7 @@ def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     state.decoding.add((number, row))
     for fragment in make:
         state.settled[fragment][row] = 1
-        state.free[fragment].remove(row, row + 1)
+        state.take(fragment, row, row + 1)
     return Decode(number, row, make, parity[: len(make)])
 
 
@@ -72,7 +84,7 @@ def forget(state: State, number: int, row: int) -> None:
     state.parity_rows[number].pop(row, None)
     state.spare[number].pop(row, None)
     for fragment in state.layout.sets[number].parity:
-        state.free[fragment].remove(row, row + 1)
+        state.take(fragment, row, row + 1)
 
 
 def spans(state: State, number: int, lost: Sequence[int], usable: Sequence[int]) -> Iterator[Span]:
@@ -110,11 +122,11 @@ def recoverable(state: State, number: int) -> bool:
     return any(wanted <= supply for _, _, wanted, supply in spans(state, number, lost, usable))
 
 
-def unbind(state: State) -> bool:
+def unbind(state: State, obtainable: Callable[[int], bool]) -> bool:
     """Where nothing else is left: fetch pieces after all that parity stands in for.
 
-    That parity becomes spare and may serve for a piece of the row that nobody has. Returns
-    whether there was such a piece.
+    That parity becomes spare and may serve for a piece of the row that nobody has.
+    ``obtainable`` says whether a fragment's pieces can be had. Returns whether there was one.
     """
     found = False
     for number, erasure_set in enumerate(state.layout.sets):
@@ -122,7 +134,7 @@ def unbind(state: State) -> bool:
             if (number, row) in state.decoding:
                 continue
             for fragment in missing(state, erasure_set, row):
-                if state.settled[fragment][row] and state.hopeful(fragment):
+                if state.settled[fragment][row] and obtainable(fragment):
                     state.settled[fragment][row] = 0
                     state.release(fragment, row, row + 1)
                     _spare(state, number, row)

@@ -1,23 +1,29 @@
 """Which parity pieces are worth fetching instead of data. Reads the state, changes nothing.
 
 Parity costs no more bytes than the data that it stands in for, but the row must be computed. So it
-is taken only where nobody can send the data now, or where its source is so much slower than the
-others that the download would wait for it.
+is taken only where nobody can send the data now, or where the download would clearly end earlier:
+where a fragment would come later than the whole set could, were its parity used as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from statistics import median
 
+from regather.planner.health import FAST_CONNECTION
 from regather.planner.pace import request_rate
+from regather.planner.pieces import Run
 from regather.planner.rows import spans
-from regather.planner.state import Request, State
+from regather.planner.state import Forecast, Request, State
 
-_SLOWER = 3.0
-"""A source is slow where the usual one is so many times as fast."""
+_CLEARLY = 1.01
+"""So much later than the set could come is clearly later."""
 _WORTH_SECONDS = 0.5
 """Waiting so long for a slow source is no reason to compute anything."""
+_GAIN_SECONDS = 0.5
+"""To gain less is no reason to begin with it."""
+_KEEP_SECONDS = 0.1
+"""How long a forecast stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +39,88 @@ class Rows:
 
 
 def free_rows(state: State, source: int, now: float) -> Rows | None:
-    """The best parity rows that a source holds, for free pieces; None where none is wanted."""
-    for number, erasure_set in enumerate(state.layout.sets):
-        mine = [f for f in erasure_set.parity if state.free[f] and state.can_serve(source, f)]
+    """The best parity rows that a source holds, for free pieces; None where none is wanted.
+
+    What nobody can send comes first, then what would come last.
+    """
+    for number, members in enumerate(state.layout.sets):
+        mine = [f for f in members.parity if state.free[f] and state.can_serve(source, f)]
         if not mine:
             continue
-        lost = [
-            f
-            for f in erasure_set.data
-            if state.free[f] and (not state.trusted(f) or is_slow(state, f, now))
-        ]
-        if not lost:
-            continue
-        usable = [f for f in erasure_set.parity if state.free[f] and state.hopeful(f)]
-        spare = state.spare[number]
-        best: Rows | None = None
-        eligible = 0
-        for start, end, wanted, supply in spans(state, number, lost, usable):
-            if wanted > supply or (spare and spare.get(start, 0) >= wanted):
-                continue
-            eligible += (end - start) * wanted
-            if best is None:
-                best = _first(state, source, lost, mine, start, end)
-        if best is not None:
-            return Rows(best.fragment, best.parity, best.start, best.end, eligible)
+        free = [f for f in members.data if state.free[f]]
+        dead = [f for f in free if not state.trusted(f)]
+        usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
+        found = _instead_of_dead(state, source, number, mine, dead, usable)
+        if found is not None:
+            return found
+        late = [f for f in free if f not in dead and is_slow(state, f, now)]
+        late.sort(key=lambda f: -seconds_to_come(state, f, now))
+        for fragment in late:
+            found = _instead_of_late(state, source, number, mine, dead, usable, fragment)
+            if found is not None:
+                return found
     return None
+
+
+def _instead_of_dead(
+    state: State, source: int, number: int, mine: list[int], dead: list[int], usable: list[int]
+) -> Rows | None:
+    spare = state.spare[number]
+    best: Rows | None = None
+    eligible = 0
+    for start, end, wanted, supply in spans(state, number, dead, usable):
+        if wanted > supply or (spare and spare.get(start, 0) >= wanted):
+            continue
+        eligible += (end - start) * wanted
+        if best is None:
+            best = _first(state, source, dead, mine, start, end)
+    return best and Rows(best.fragment, best.parity, best.start, best.end, eligible)
+
+
+def _instead_of_late(
+    state: State,
+    source: int,
+    number: int,
+    mine: list[int],
+    dead: list[int],
+    usable: list[int],
+    fragment: int,
+) -> Rows | None:
+    """Parity for a fragment that comes in any case; what the dead need of it is left."""
+    spare = state.spare[number]
+    for parity in mine:
+        for start, end in _both(state.free[fragment], state.free[parity]):
+            at = start
+            while at < end and (
+                (at in spare and spare[at] >= _free_in_row(state, number, at))
+                or state.suspect(source, parity, at)
+            ):
+                at += 1
+            if at == end:
+                continue
+            until = end
+            if dead:
+                lacking = spans(state, number, [*dead, fragment], usable)
+                span = next((s for s in lacking if s[0] <= at < s[1]), None)
+                if span is None or span[2] > span[3]:
+                    continue
+                until = min(end, span[1])
+            return Rows(fragment, parity, at, until, until - at)
+    return None
+
+
+def _both(one: Iterable[Run], other: Iterable[Run]) -> Iterator[Run]:
+    """The runs that are in two sets of runs."""
+    ones, others = iter(one), iter(other)
+    a, b = next(ones, None), next(others, None)
+    while a is not None and b is not None:
+        start, end = max(a[0], b[0]), min(a[1], b[1])
+        if start < end:
+            yield start, end
+        if a[1] <= b[1]:
+            a = next(ones, None)
+        else:
+            b = next(others, None)
 
 
 def _first(
@@ -74,22 +137,129 @@ def _first(
     return None
 
 
+def _free_in_row(state: State, number: int, row: int) -> int:
+    """How many data pieces of a row nobody brings."""
+    return sum(_covers(state, f, row) for f in state.layout.sets[number].data)
+
+
 def _covers(state: State, fragment: int, row: int) -> bool:
-    return any(a <= row < b for a, b in state.free[fragment])
+    return row in state.free[fragment]
 
 
 def is_slow(state: State, fragment: int, now: float) -> bool:
     """Whether a data fragment comes so slowly that the download will wait for it."""
-    working = [r for r in state.working[fragment].values() if not r.cancelled]
-    direct = [r for r in working if r.via == fragment]
-    if all(now - r.began < _WORTH_SECONDS for r in direct):
+    direct = [r for r in state.working[fragment].values() if _direct(r, fragment)]
+    if all(now - r.began < _WORTH_SECONDS and not state.sources[r.source].rate for r in direct):
         return False  # too early to tell
-    speed = sum(_steady_rate(state, r, now) for r in direct)
-    backlog = state.free[fragment].count + sum(r.end - r.pos for r in direct)
-    if backlog * state.layout.piece_size < speed * _WORTH_SECONDS:
-        return False
-    usual = [h.rate * max(h.active, 1) for h in state.sources if h.rate]
-    return bool(usual) and speed * _SLOWER < median(usual)
+    number = state.layout.set_of[fragment]
+    least = _CLEARLY * _set_seconds(state, number, now)
+    if not state.parity_rows[number]:
+        least += _GAIN_SECONDS
+    return seconds_to_come(state, fragment, now) > least
+
+
+def seconds_to_come(state: State, fragment: int, now: float) -> float:
+    """How long a data fragment will still take without any parity."""
+    return _seconds(state, _backlog(state, fragment), _speed(state, fragment, now))
+
+
+def _set_seconds(state: State, number: int, now: float) -> float:
+    """How long the rest of an erasure set takes if its parity is used wherever it helps.
+
+    The least T for which the sources bring as many pieces as data is missing, each fragment's no
+    more of it than it has: the sum over data of min(speed * T, backlog), and speed * T of parity.
+    """
+    known = state.forecasts.get(number)
+    if known is not None and now - known.at < _KEEP_SECONDS:
+        return known.seconds
+    members = state.layout.sets[number]
+    data: list[tuple[float, int, float]] = []
+    for fragment in members.data:
+        if backlog := _backlog(state, fragment):
+            speed = _speed(state, fragment, now)
+            data.append((_seconds(state, backlog, speed), backlog, speed))
+    data.sort(reverse=True)
+    helpers: list[tuple[float, int, float]] = []
+    if data and data[len(data) // 2][2] < FAST_CONNECTION:
+        for fragment in members.parity:
+            speed = _spare_speed(state, fragment)
+            if speed and (count := state.free[fragment].count):
+                helpers.append((_seconds(state, count, speed), count, speed))
+    seconds = _balance(data, sorted(helpers), state.layout.piece_size)
+    state.forecasts[number] = Forecast(now, seconds)
+    return seconds
+
+
+def _balance(
+    data: list[tuple[float, int, float]], helpers: list[tuple[float, int, float]], piece: int
+) -> float:
+    """The least T by which data, from the latest on, and what helps, first exhausted first, end.
+
+    Each is (seconds, pieces, bytes a second).
+    """
+    seconds = 0.0
+    exhausted = 0
+    missing, speed = 0.0, sum(own for _, _, own in helpers)
+    for at, (_, backlog, own) in enumerate(data):
+        missing += backlog * piece
+        speed += own
+        seconds = missing / max(speed, 1e-9)
+        while exhausted < len(helpers) and helpers[exhausted][0] < seconds:
+            missing -= helpers[exhausted][1] * piece
+            speed -= helpers[exhausted][2]
+            exhausted += 1
+            seconds = missing / max(speed, 1e-9)
+        if at + 1 < len(data) and seconds >= data[at + 1][0]:
+            break  # the others end before
+    return seconds
+
+
+def _backlog(state: State, fragment: int) -> int:
+    """Pieces of a data fragment that it itself must bring."""
+    direct = (r for r in state.working[fragment].values() if _direct(r, fragment))
+    return state.free[fragment].count + sum(r.end - r.pos for r in direct)
+
+
+def _direct(request: Request, fragment: int) -> bool:
+    return request.via == fragment and not request.cancelled
+
+
+def _seconds(state: State, pieces: int, speed: float) -> float:
+    return pieces * state.layout.piece_size / max(speed, 1e-9)
+
+
+def _speed(state: State, fragment: int, now: float) -> float:
+    """Bytes a second at which a data fragment comes, or would if its holders turned to it."""
+    coming = [
+        r for r in state.working[fragment].values() if _direct(r, fragment) and r.behind is None
+    ]
+    if coming:
+        return sum(_steady_rate(state, r, now) for r in coming)
+    return _capacity(state, fragment) / 2  # they are at something else meanwhile
+
+
+def _spare_speed(state: State, parity: int) -> float:
+    """Bytes a second that holders of parity can bring who have no data to bring."""
+    return sum(
+        _source_speed(state, s)
+        for s in state.groups.of[parity].holders
+        if not state.sources[s].failures
+        and not state.sources[s].distrusted
+        and not any(group.free for group in state.groups.of_source[s])
+    )
+
+
+def _capacity(state: State, fragment: int) -> float:
+    return sum(
+        _source_speed(state, s)
+        for s in state.groups.of[fragment].holders
+        if not state.sources[s].failures
+    )
+
+
+def _source_speed(state: State, source: int) -> float:
+    health = state.sources[source]
+    return (health.rate or state.mean_rate()) * max(health.active, 1)
 
 
 def _steady_rate(state: State, request: Request, now: float) -> float:

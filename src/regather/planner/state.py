@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappush
 
 from regather.model import Layout
+from regather.planner.groups import Groups
 from regather.planner.health import Health
 from regather.planner.pieces import Run, Runs
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     """A request in flight: the pieces ``pos`` up to ``end`` are still to come, in order.
 
@@ -33,6 +35,20 @@ class Request:
     partial: int = 0
     """Bytes of the current piece that are here."""
     cancelled: bool = False
+    ahead: bool = False
+    """It was sent while the one before on its connection was still coming."""
+    behind: Request | None = None
+    """The request on whose connection it waits for its turn."""
+    follower: Request | None = None
+    """The request that waits behind this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How many seconds the rest of an erasure set takes, as seen at a time."""
+
+    at: float
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -46,19 +62,37 @@ class State:
     retries: int
     """Failures, or lies, in a row that are borne from a source."""
     free: list[Runs] = field(init=False)
-    """By fragment: the pieces that are neither settled nor in flight."""
+    """By fragment: the pieces that are neither settled nor in flight. Changed by ``give`` and
+    ``take`` alone, which keep the groups true."""
+    groups: Groups = field(init=False)
+    unclaimed: int = 0
+    """How many pieces are free in all."""
+    given: bool = False
+    """Whether pieces were given back since the planner last looked."""
     done: list[bytearray] = field(init=False)
     settled: list[bytearray] = field(init=False)
     """By fragment: the pieces that are done, or that parity in place stands in for."""
     working: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests in flight, by id."""
+    hedged: dict[tuple[int, int], list[Request]] = field(default_factory=dict)
+    """By piece: the requests of one piece each that race for it."""
+    overlapping: list[dict[int, Request]] = field(init=False)
+    """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
+    queued: int = 0
+    """How many requests wait behind another one."""
     suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
     """By piece: the sources that sent it wrong."""
     left: int = 0
     """Pieces of the file that are not done."""
+    rates: float = 0.0
+    """Sum of the sources' rates, as far as known, in bytes a second."""
+    rated: int = 0
+    """How many sources have a rate."""
     parity_rows: list[dict[int, int]] = field(init=False)
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
+    forecasts: dict[int, Forecast] = field(default_factory=dict)
+    """By erasure set, for ``standin``."""
     spare: list[dict[int, int]] = field(init=False)
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
     decoding: set[tuple[int, int]] = field(default_factory=set)
@@ -68,6 +102,7 @@ class State:
         count = len(self.layout.fragments)
         self.free = [Runs() for _ in range(count)]
         self.working = [{} for _ in range(count)]
+        self.overlapping = [{} for _ in range(count)]
         self.done = [bytearray(self.layout.pieces_of(f)) for f in range(count)]
         in_set, data = self.layout.set_of, self.layout.is_data
         self.settled = [
@@ -76,8 +111,76 @@ class State:
         self.parity_rows = [{} for _ in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
         self.left = self.layout.data_pieces
+        self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
-            self.free[f].add(0, self.layout.pieces_of(f))
+            self.give(f, 0, self.layout.pieces_of(f))
+
+    # -- free pieces ----------------------------------------------------------------------
+
+    def give(self, fragment: int, start: int, end: int) -> None:
+        """Pieces are free to be chosen."""
+        free = self.free[fragment]
+        before = free.count
+        free.add(start, end)
+        if free.count == before:
+            return
+        group = self.groups.of[fragment]
+        group.free += free.count - before
+        self.unclaimed += free.count - before
+        self.given = True
+        if not before:
+            heappush(group.open, fragment)
+            if not self.working[fragment]:
+                heappush(group.fresh, fragment)
+
+    def take(self, fragment: int, start: int, end: int) -> None:
+        """Pieces are not free any more."""
+        free = self.free[fragment]
+        before = free.count
+        free.remove(start, end)
+        if free.count != before:
+            self.groups.of[fragment].free -= before - free.count
+            self.unclaimed -= before - free.count
+
+    def absent(self, source: int, fragment: int) -> None:
+        """A source turned out not to have a fragment."""
+        self.sources[source].absent.add(fragment)
+        flying = sum(r.end - r.pos for r in self.working[fragment].values() if not r.cancelled)
+        self.groups.drop_holder(fragment, source, self.free[fragment].count, flying)
+
+    def rivals(self, fragment: int, piece: int) -> list[Request]:
+        """The requests that may bring a piece, where more than one may; else perhaps none."""
+        if self.layout.set_of[fragment] >= 0:
+            # Any piece of a set may be computed while someone brings it.
+            many = self.working[fragment]
+            few: list[Request] = []
+        else:
+            many = self.overlapping[fragment]
+            few = self.hedged.get((fragment, piece), []) if self.hedged else []
+            if not many:
+                return [r for r in few if not r.cancelled]
+        return [r for r in (*few, *many.values()) if not r.cancelled and r.pos <= piece < r.end]
+
+    def note_rivals(self, new: Request, victim: Request | None) -> None:
+        """Note that a new request works on what others, or this one, may bring as well."""
+        if victim is not None and victim.end - victim.pos == 1:
+            racing = self.hedged.setdefault((new.fragment, new.pos), [victim])
+            racing.append(new)
+        else:
+            self.overlapping[new.fragment][new.id] = new
+
+    def forget_rival(self, request: Request) -> None:
+        """A request has ended."""
+        self.overlapping[request.fragment].pop(request.id, None)
+        if self.hedged:
+            at = request.fragment, request.end - 1
+            racing = self.hedged.get(at)
+            if racing is not None and request in racing:
+                racing.remove(request)
+                if not racing:
+                    del self.hedged[at]
+
+    # -- who can send what ----------------------------------------------------------------
 
     def can_serve(self, source: int, fragment: int) -> bool:
         """Whether a source is worth asking for a fragment, at some time."""
@@ -96,17 +199,19 @@ class State:
 
     def trusted(self, fragment: int) -> bool:
         """Whether some source that neither lied nor fails can serve a fragment."""
-        return any(
-            not health.distrusted and not health.failures and self._may_have(s, fragment)
-            for s, health in enumerate(self.sources)
-        )
+        well = (self.sources[s] for s in self.groups.of[fragment].holders)
+        return any(not health.distrusted and not health.failures for health in well)
 
     def others_can(self, fragment: int, but: set[int]) -> bool:
         """Whether a source that does not fail, and is not one of these, can serve a fragment."""
         return any(
-            s not in but and not h.failures and self.can_serve(s, fragment)
-            for s, h in enumerate(self.sources)
+            s not in but and not self.sources[s].failures and self.can_serve(s, fragment)
+            for s in self.groups.of[fragment].holders
         )
+
+    def answered_for(self, fragment: int) -> bool:
+        """Whether a source that does not fail can serve a fragment, be it a liar."""
+        return self.others_can(fragment, set())
 
     def suspect(self, source: int, fragment: int, piece: int) -> bool:
         """Whether a source sent this very piece wrong, and another could send it."""
@@ -116,8 +221,8 @@ class State:
     def hopeful(self, fragment: int) -> bool:
         """Whether some source that is worth waiting for can serve a fragment."""
         return any(
-            h.failures <= self.retries and self.can_serve(s, fragment)
-            for s, h in enumerate(self.sources)
+            self.sources[s].failures <= self.retries and self.can_serve(s, fragment)
+            for s in self.groups.of[fragment].holders
         )
 
     def _parity_will_do(self, fragment: int) -> bool:
@@ -130,8 +235,7 @@ class State:
         return doubtful <= sum(self.trusted(f) for f in erasure_set.parity)
 
     def _may_have(self, source: int, fragment: int) -> bool:
-        held = self.holdings[source]
-        return fragment not in self.sources[source].absent and (held is None or fragment in held)
+        return source in self.groups.of[fragment].holders
 
     def unsettled(self, fragment: int, start: int, end: int) -> Iterator[Run]:
         """The runs of pieces in ``start`` up to ``end`` that are not settled."""
@@ -146,23 +250,25 @@ class State:
 
     def release(self, fragment: int, start: int, end: int) -> None:
         """Give pieces back to be chosen, save what is settled or in flight elsewhere."""
-        free = self.free[fragment]
-        for run in self.unsettled(fragment, start, end):
-            free.add(*run)
-        for request in self.working[fragment].values():
-            if not request.cancelled:
-                free.remove(request.pos, request.end)
+        self._give_back(fragment, start, end, self.working[fragment].values())
 
     def release_parity(self, fragment: int, start: int, end: int) -> None:
         """Give parity pieces back that a request for them did not bring."""
-        free = self.free[fragment]
-        for run in self.unsettled(fragment, start, end):
-            free.add(*run)
-        for request in self.requests.values():
-            if request.via == fragment and not request.cancelled:
-                free.remove(request.pos, request.end)
+        others = [r for r in self.requests.values() if r.via == fragment]
+        self._give_back(fragment, start, end, others)
+
+    def _give_back(self, fragment: int, start: int, end: int, others: Iterable[Request]) -> None:
+        given, before = self.given, self.free[fragment].count
+        runs = list(self.unsettled(fragment, start, end))
+        if not runs:
+            return
+        for run in runs:
+            self.give(fragment, *run)
+        for request in others:
+            if not request.cancelled:
+                self.take(fragment, request.pos, request.end)
+        self.given = given or self.free[fragment].count > before
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one, in bytes a second; 1 where none has."""
-        rates = [h.rate for h in self.sources if h.rate]
-        return sum(rates) / len(rates) if rates else 1.0
+        return self.rates / self.rated if self.rated else 1.0

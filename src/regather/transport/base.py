@@ -106,6 +106,14 @@ class Connection(Protocol):
         """
         ...
 
+    def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
+        """Say already what will be asked for when this body has ended.
+
+        ``request`` must follow with the same; it saves the wait for the answer where the
+        transport can do that, else nothing happens. Never fails.
+        """
+        ...
+
     def receive(self, into: memoryview) -> int:
         """Receive up to ``len(into)`` bytes of the body; return how many.
 

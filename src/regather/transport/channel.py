@@ -35,10 +35,11 @@ class Channel:
         self._socket: socket.socket | None = None
         self._origin: Origin | None = None
         self._aborted = False
+        self._ahead: bytes | None = None  # a request that was sent before its turn
+        self._rest = b""  # bytes that came with the head
         self._reset_body()
 
     def _reset_body(self) -> None:
-        self._rest = b""  # bytes that came with the head
         self._left: int | None = 0  # bytes of the body still to come, None: until the end
         self._coded: ChunkedBody | None = None
         self._keep = False
@@ -51,16 +52,41 @@ class Channel:
 
         Set ``left`` afterwards. Raises RequestFailed, and whatever ``body.read`` raises.
         """
-        if self._origin != origin:
+        if self._origin != origin or self._ahead not in (None, request):
             self.close()
         kept = self._socket is not None
+        early = self._ahead is not None
         try:
             return self._exchange_once(origin, request, body)
         except RequestFailed as error:
+            if early:
+                # Perhaps it cannot do it, perhaps it failed anyway: it is not tried again.
+                self._options.unpipelined.add(origin)
             # The server may close an idle connection at any time: that is no failure of its own.
             if not kept or error.failure not in (Failure.RESET, Failure.TRUNCATED):
                 raise
         return self._exchange_once(origin, request, body)
+
+    def send_ahead(self, origin: Origin, request: bytes) -> None:
+        """Send the next request while the body of this one comes (RFC 9112, 9.3.2).
+
+        Its answer follows at once where the server goes on with it, and ``exchange`` with the
+        same request takes it. Does nothing where the connection will not be kept, and where one
+        was sent already; a failure shows in what follows.
+        """
+        if (
+            self._socket is None
+            or not self._keep
+            or self._coded is not None
+            or self._left is None
+            or self._ahead is not None
+            or self._origin != origin
+            or origin in self._options.unpipelined
+        ):
+            return
+        with contextlib.suppress(OSError):
+            send(self._socket, memoryview(request), self._options.timeout)
+            self._ahead = request
 
     @property
     def left(self) -> int | None:
@@ -78,11 +104,15 @@ class Channel:
 
     def _exchange_once(self, origin: Origin, request: bytes, body: Body | None) -> Head:
         self._reset_body()
+        sent, self._ahead = self._ahead is not None, None
+        if not sent:
+            self._rest = b""
         if self._socket is None:
             self._connect(origin)
         assert self._socket is not None
         try:
-            self._send(memoryview(request))
+            if not sent:
+                self._send(memoryview(request))
             self._heard = time.monotonic()
             head = None
             whole = True
@@ -267,7 +297,7 @@ class Channel:
                         break
             except RequestFailed:
                 pass
-            if self._left == 0 and not self._rest:
+            if self._left == 0 and (not self._rest or self._ahead is not None):
                 return
         self.close()
 
@@ -288,6 +318,8 @@ class Channel:
         self._socket = None
         self._origin = None
         self._keep = False
+        self._ahead = None
+        self._rest = b""
 
     def _silent(self, seconds: float) -> RequestFailed:
         return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s")

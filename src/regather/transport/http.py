@@ -53,14 +53,18 @@ class HttpConnection:
         self, target: str, start: int, stop: int, size: int | None, validator: str = ""
     ) -> bool:
         """See Connection.request."""
-        headers = [("Range", f"bytes={start}-{stop - 1}")]
-        if validator and not validator.startswith("W/"):
-            headers.append(("If-Range", validator))
-        head, url = self._ask("GET", target, headers)
+        head, url = self._ask("GET", target, _range_headers(start, stop, validator))
         self._check(head, target, url)
         ranged, length = check_range(head, url, start, stop, size, validator)
         self._channel.left = length
         return ranged
+
+    def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
+        """See Connection.ahead."""
+        url = self._options.redirects.get(target, target)
+        parts = split_url(url)
+        headers = [*_range_headers(start, stop, validator), *self._authorization(target, url)]
+        self._channel.send_ahead(origin_of(parts), request_bytes("GET", parts, headers))
 
     def probe(self, target: str) -> tuple[int, str]:
         """Ask how many bytes an object has and what tells its version (see Head.validator).
@@ -248,3 +252,10 @@ class HttpConnection:
                 )
             url = onward
         raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: more than {_MAX_REDIRECTS} redirects")
+
+
+def _range_headers(start: int, stop: int, validator: str) -> list[tuple[str, str]]:
+    headers = [("Range", f"bytes={start}-{stop - 1}")]
+    if validator and not validator.startswith("W/"):
+        headers.append(("If-Range", validator))
+    return headers

@@ -55,6 +55,9 @@ class LocalConnection:
         start = os.pread(self._descriptor, count, 0)
         return Look(status.st_size, f"{status.st_mtime_ns}", start, ranged=True)
 
+    def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
+        """See Connection.ahead: nothing to gain here."""
+
     def receive(self, into: memoryview) -> int:
         """See Connection.receive."""
         if self._aborted:

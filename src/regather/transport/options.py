@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from regather.transport.credentials import Credentials
+from regather.transport.credentials import Credentials, Origin
 
 if TYPE_CHECKING:
     import ssl
@@ -31,5 +31,7 @@ class HttpOptions:
     tls: Callable[[], ssl.SSLContext] = default_tls
     redirects: dict[str, str] = field(default_factory=dict)
     """Where URLs were redirected to, shared by all connections of a download."""
+    unpipelined: set[Origin] = field(default_factory=set)
+    """Servers at which a request that was sent before its turn failed."""
     credentials: Credentials = field(default_factory=Credentials)
     """Which tokens to show to whom."""

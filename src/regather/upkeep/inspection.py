@@ -50,7 +50,7 @@ def check(
     """
     settings = settings or Settings(retries=2)
     options = http_options(settings)
-    subject = open_subject(manifest, servers, (), options)
+    subject = open_subject(manifest, servers, (), options, settings.retries)
     return examine(subject, options, settings.retries, read_data, seed, on_progress)
 
 

@@ -58,7 +58,7 @@ def repair(
     began = time.monotonic()
     settings = settings or Settings(retries=2)
     options = http_options(settings)
-    subject = open_subject(manifest, servers, to, options)
+    subject = open_subject(manifest, servers, to, options, settings.retries)
     on_phase = on_progress or (lambda phase, done, total: None)
 
     def checking(done: int, total: int) -> None:

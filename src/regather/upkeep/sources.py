@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from regather.client.asking import Asking
+from regather.client.asking import FEW_RETRIES, Asking
 from regather.client.naming import base_url, with_scheme
 from regather.client.resolve import load_manifest, sources_of
 from regather.errors import NotEnoughSourcesError
@@ -35,7 +35,11 @@ class Subject:
 
 
 def open_subject(
-    source: str | Path, servers: Sequence[str], to: Sequence[str], options: HttpOptions
+    source: str | Path,
+    servers: Sequence[str],
+    to: Sequence[str],
+    options: HttpOptions,
+    retries: int,
 ) -> Subject:
     """Read the manifest and find its sources, by the rules of a download.
 
@@ -45,7 +49,7 @@ def open_subject(
     """
     where = with_scheme(str(source))
     bases = [base_url(server) for server in servers]
-    manifest, folder = load_manifest(where, Asking(options))
+    manifest, folder = load_manifest(where, Asking(options, retries=min(retries, FEW_RETRIES)))
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
     sources = list(sources_of(where, manifest, folder, bases))

@@ -1,0 +1,107 @@
+"""Who is to be given work: sources with room, sources that found nothing, sources that wait.
+
+A source stands in one of three places: *ready* to be given work, *idle* because there was none
+worth while, or nowhere because it is busy or must wait. Only what an event concerns is looked at;
+a thousand sources that are busy cost nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+
+from regather.planner.events import Action
+from regather.planner.selection import Work, choose
+from regather.planner.state import Request, State
+from regather.planner.takeover import take_over
+
+_LOOK_AGAIN = 0.05
+"""Seconds between looks at requests in flight while a source is idle."""
+_FEW = 256
+"""With so few requests and idle sources, a look costs nothing: they look at every event."""
+
+_MANY = 4000
+"""So many requests and idle sources can be looked at each time."""
+
+
+class Dispatch:
+    """Gives work to sources that have room."""
+
+    def __init__(self, state: State, most: int, start: Callable[..., Request]) -> None:
+        """``most`` requests at a time; ``start(source, work, now, actions)`` begins one."""
+        self._state = state
+        self._most = most
+        self._start = start
+        self._ready: deque[int] = deque()
+        self._is_ready = bytearray(len(state.sources))
+        self._idle: dict[int, None] = {}
+        self._timers: list[tuple[float, int]] = []
+        self._look_at = self._help_at = float("-inf")
+
+    def wants(self, source: int) -> None:
+        """A source may have room for one more request."""
+        if not self._is_ready[source]:
+            self._is_ready[source] = 1
+            self._idle.pop(source, None)
+            self._ready.append(source)
+
+    def wants_later(self, source: int) -> None:
+        """A source may be asked again at its ``retry_at``."""
+        heapq.heappush(self._timers, (self._state.sources[source].retry_at, source))
+
+    def run(self, now: float, actions: list[Action]) -> None:
+        """Give work to everyone who has room."""
+        state = self._state
+        timers, ready = self._timers, self._ready
+        while timers and timers[0][0] <= now:
+            self.wants(heapq.heappop(timers)[1])
+        if self._idle and (state.given or (state.unclaimed and now >= self._look_at)):
+            # What is worth while changes with time as well: a source turns out to be slow.
+            if not state.given:
+                self._look_at = now + self._pause()
+            for source in list(self._idle):
+                self.wants(source)
+        state.given = False
+        while ready and len(state.requests) - state.queued < self._most:
+            source = ready.popleft()
+            self._is_ready[source] = 0
+            health = state.sources[source]
+            if not health.has_slot(now):
+                continue
+            work = choose(state, source, now)
+            if work is None:
+                self._idle[source] = None
+                continue
+            self._start(source, work, now, actions)
+            if health.has_slot(now):
+                self.wants(source)
+        if self._idle and len(state.requests) - state.queued < self._most:
+            self._help(now, actions)
+
+    def _help(self, now: float, actions: list[Action]) -> None:
+        """Idle sources take over from others, at once or at the next look."""
+        state = self._state
+        if len(state.requests) + len(self._idle) > _FEW and now < self._help_at:
+            return
+        self._look_at = self._help_at = now + self._pause()
+
+        def start(source: int, work: Work) -> Request | None:
+            if len(state.requests) - state.queued >= self._most:
+                return None
+            return self._start(source, work, now, actions)
+
+        take_over(state, self._idle, now, start)
+        for source in [s for s in self._idle if not state.sources[s].has_slot(now)]:
+            del self._idle[source]
+
+    def _pause(self) -> float:
+        """Seconds until the next look; with thousands to look at, it is longer."""
+        return _LOOK_AGAIN * max(1.0, (len(self._state.requests) + len(self._idle)) / _MANY)
+
+    def wake_at(self, now: float) -> float | None:
+        """When there may be something to give, if nothing happens before."""
+        times = [self._timers[0][0]] if self._timers else []
+        if self._idle and (self._state.requests or self._state.unclaimed):
+            times.append(self._look_at if self._look_at > now else now + _LOOK_AGAIN)
+        return min(times, default=None)

@@ -1,0 +1,144 @@
+"""Fragments by who holds them: what one source may bring is found without looking at each.
+
+All fragments with the same holders form a *group*. Decisions look at groups, of which there are
+as many as ways in which fragments are spread, and not at fragments, of which there may be
+thousands; nothing here grows with pieces times sources.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from regather.planner.health import Health
+
+_KEEP_SECONDS = 0.1
+"""How long what was summed over the holders stands: rates do not change faster."""
+
+
+class Pool(Protocol):
+    """The sources, and what is known of all of them."""
+
+    sources: list[Health]
+    rated: int
+
+    def mean_rate(self) -> float:
+        """Mean rate of the sources that have one."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Fragments that the same sources hold."""
+
+    holders: frozenset[int]
+    free: int = 0
+    """Pieces that are neither settled nor in flight."""
+    flying: int = 0
+    """Pieces that requests in flight are still to bring."""
+    open: list[int] = field(default_factory=list)
+    """Heap of the fragments with free pieces; may name some that have none any more."""
+    fresh: list[int] = field(default_factory=list)
+    """Heap of those that nobody had begun when they came in; may name some that are begun."""
+    _supply: float = 0.0
+    _rates: list[float] = field(default_factory=list)
+    _faster: list[float] = field(default_factory=list)
+    _summed_at: float = float("-inf")
+    _rated: int = -1
+
+    def supply(self, pool: Pool, now: float) -> float:
+        """Bytes a second that the holders bring together, at most; for all that they hold."""
+        self._sum(pool, now)
+        return self._supply
+
+    def faster(self, pool: Pool, rate: float, now: float) -> float:
+        """Bytes a second of the holders whose connections bring more than ``rate``."""
+        self._sum(pool, now)
+        return self._faster[bisect_right(self._rates, rate)]
+
+    def forget(self) -> None:
+        """Sum anew at the next question: a holder came or went."""
+        self._summed_at = float("-inf")
+
+    def _sum(self, pool: Pool, now: float) -> None:
+        if now - self._summed_at < _KEEP_SECONDS and (
+            pool.rated <= self._rated + (self._rated >> 3)
+        ):
+            return
+        self._summed_at = now
+        self._rated = pool.rated
+        mean = pool.mean_rate()
+        well = [h for h in (pool.sources[s] for s in self.holders) if not h.failures]
+        self._supply = sum((h.rate or mean) * max(h.active, 1) for h in well) or mean
+        rated = sorted(
+            (h.rate, h.rate * max(h.active, 1)) for h in well if h.rate and not h.distrusted
+        )
+        self._rates = [rate for rate, _ in rated]
+        self._faster = [0.0] * (len(rated) + 1)
+        for at in range(len(rated) - 1, -1, -1):
+            self._faster[at] = self._faster[at + 1] + rated[at][1]
+
+
+class Groups:
+    """All groups, by fragment and by source."""
+
+    def __init__(
+        self, holdings: Sequence[frozenset[int] | None], fragments: int, data_count: int
+    ) -> None:
+        """``holdings`` has, by source, the fragments that it holds; None: perhaps all.
+
+        Of the ``fragments``, the first ``data_count`` are data; parity is grouped apart.
+        """
+        everywhere = frozenset(s for s, held in enumerate(holdings) if held is None)
+        holders: dict[int, set[int]] = {}
+        for source, held in enumerate(holdings):
+            for fragment in held or ():
+                holders.setdefault(fragment, set()).add(source)
+        self._data_count = data_count
+        self._by_holders: dict[tuple[frozenset[int], bool], Group] = {}
+        self.of_source: list[list[Group]] = [[] for _ in holdings]
+        """By source: the groups of data that it holds."""
+        self.of: list[Group] = []
+        """By fragment: its group."""
+        for fragment in range(fragments):
+            own = holders.get(fragment)
+            self.of.append(self._with(everywhere.union(own) if own else everywhere, fragment))
+
+    def _with(self, holders: frozenset[int], fragment: int) -> Group:
+        data = fragment < self._data_count
+        group = self._by_holders.get((holders, data))
+        if group is None:
+            group = self._by_holders[holders, data] = Group(holders)
+            for source in holders if data else ():
+                self.of_source[source].append(group)
+        return group
+
+    def drop_holder(self, fragment: int, source: int, free: int, flying: int) -> None:
+        """A source turned out not to have a fragment with so many pieces free and in flight."""
+        old = self.of[fragment]
+        if source not in old.holders:
+            return
+        new = self.of[fragment] = self._with(old.holders - {source}, fragment)
+        old.free -= free
+        old.flying -= flying
+        new.free += free
+        new.flying += flying
+        if free:
+            heapq.heappush(new.open, fragment)
+            heapq.heappush(new.fresh, fragment)
+
+    def forget(self, source: int) -> None:
+        """A source came or went: sum anew what it has a part in."""
+        for group in self.of_source[source]:
+            group.forget()
+
+    def in_order(self, group: Group) -> Iterator[int]:
+        """The fragments of a group that have, or had, free pieces, in order, each once."""
+        last = -1
+        for fragment in sorted(group.open):
+            if fragment != last and self.of[fragment] is group:
+                yield fragment
+            last = fragment

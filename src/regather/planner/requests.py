@@ -1,0 +1,116 @@
+"""Requests from their begin to their end: every count that they touch is kept here."""
+
+from __future__ import annotations
+
+from regather.planner.events import Action, Cancel, Start, Trim
+from regather.planner.selection import Work
+from regather.planner.state import Request, State
+
+
+class Requests:
+    """Begins, cancels and ends the requests of one download."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._next_id = 0
+
+    def begin(
+        self,
+        source: int,
+        work: Work,
+        now: float,
+        actions: list[Action],
+        behind: Request | None = None,
+    ) -> Request:
+        """Begin what was chosen; with ``behind`` on the connection of that request, after it."""
+        state = self._state
+        health = state.sources[source]
+        if work.victim is not None and not work.hedge:
+            victim, end = work.victim, work.victim.end
+            victim.end = work.start
+            state.groups.of[victim.fragment].flying -= end - work.start
+            if victim.via != victim.fragment:
+                state.release_parity(victim.via, work.start, end)
+            actions.append(Trim(victim.id, work.start))
+        whole = health.ignores_ranges
+        request = Request(
+            self._next_id,
+            source,
+            work.fragment,
+            work.asked,
+            work.start,
+            work.end,
+            now,
+            now,
+            now,
+            whole,
+        )
+        self._next_id += 1
+        state.requests[request.id] = state.working[work.fragment][request.id] = request
+        if work.hedge:
+            state.note_rivals(request, work.victim)
+        elif whole:
+            state.note_rivals(request, None)
+        state.take(work.fragment, work.start, work.end)
+        if work.via >= 0:
+            state.take(work.via, work.start, work.end)
+        state.groups.of[work.fragment].flying += work.end - work.start
+        if behind is None:
+            health.active += 1
+        else:
+            behind.follower, request.behind = request, behind
+            request.ahead = True
+            state.queued += 1
+        after = -1 if behind is None else behind.id
+        actions.append(Start(request.id, source, work.asked, work.start, work.end, whole, after))
+        return request
+
+    def end(self, request: Request, now: float) -> None:
+        """Forget a request that has ended and give back what it did not bring.
+
+        The one that waited behind it takes its place.
+        """
+        state = self._state
+        del state.requests[request.id]
+        del state.working[request.fragment][request.id]
+        state.forget_rival(request)
+        follower = request.follower
+        if request.behind is not None:  # it ended before its turn
+            request.behind.follower = None
+            state.queued -= 1
+        elif follower is not None:
+            follower.behind = None
+            follower.began = follower.moved = follower.moved_piece = now
+            state.queued -= 1
+        else:
+            state.sources[request.source].active -= 1
+        if request.pos < request.end and not request.cancelled:
+            self._release(request)
+
+    def cancel(self, request: Request, actions: list[Action]) -> None:
+        """Cancel a request; its slot stays taken until the engine says that it has ended."""
+        if not request.cancelled:
+            request.cancelled = True
+            self._release(request)
+            actions.append(Cancel(request.id))
+
+    def become_whole(self, request: Request) -> None:
+        """The whole fragment comes instead of a range of it."""
+        state = self._state
+        request.whole = True
+        state.note_rivals(request, None)
+        group = state.groups.of[request.fragment]
+        if not request.cancelled:
+            group.flying -= request.end - request.pos
+        request.pos, request.end = 0, state.layout.pieces_of(request.via)
+        if not request.cancelled:
+            group.flying += request.end
+        state.take(request.fragment, 0, state.layout.pieces_of(request.fragment))
+        state.take(request.via, 0, request.end)
+
+    def _release(self, request: Request) -> None:
+        state = self._state
+        state.groups.of[request.fragment].flying -= request.end - request.pos
+        state.release(request.fragment, request.pos, request.end)
+        if request.via != request.fragment:
+            state.release_parity(request.via, request.pos, request.end)

@@ -1,0 +1,129 @@
+"""What idle sources take over from requests in flight.
+
+1. *Steal.* The request that would end last gives up its tail, so that both end together. Stealing
+   costs no byte: only pieces not yet begun change hands.
+2. *Hedge.* The last piece of a request that is late is asked for a second time; who comes second
+   is cancelled. At most two sources work on a piece, save where both are stuck.
+
+The latest request is matched with the fastest idle source that gains by it, then the next.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+
+from regather.planner import standin
+from regather.planner.pace import STUCK_SECONDS, request_rate, seconds_left
+from regather.planner.selection import Work, run_length
+from regather.planner.state import Request, State
+
+_HEDGE_FACTOR = 1.5
+_STEAL_FACTOR = 1.2
+_WORTH_SECONDS = 0.02
+"""Gains smaller than this are not worth a new request."""
+_MOST_TRIES = 20_000
+"""Pairs looked at in one go: what is left over is looked at the next time."""
+
+
+def take_over(
+    state: State, idle: Iterable[int], now: float, start: Callable[[int, Work], Request | None]
+) -> None:
+    """Match idle sources with requests in flight.
+
+    ``start(source, work)`` begins what was found; it returns the new request, or None where no
+    more may be begun at all.
+    """
+    thieves = sorted(
+        (own_time(state, s), s)
+        for s in idle
+        if state.sources[s].has_slot(now) and not state.sources[s].ignores_ranges
+    )
+    latest = [
+        (-seconds_left(state, r, now), r.id, r) for r in state.requests.values() if not r.cancelled
+    ]
+    heapq.heapify(latest)
+    tries = 0
+    while latest and thieves and tries < _MOST_TRIES:
+        left, _, victim = heapq.heappop(latest)
+        if -left <= thieves[0][0] * _STEAL_FACTOR + _WORTH_SECONDS:
+            return  # nor would any other be worth it
+        if not _may_be_helped(state, victim, now):
+            continue
+        factor = _HEDGE_FACTOR if victim.end - victim.pos == 1 else _STEAL_FACTOR
+        for at, (own, source) in enumerate(thieves):
+            tries += 1
+            if -left <= own * factor + _WORTH_SECONDS:
+                break  # nor for those who are slower still
+            work = _taken(state, source, victim, -left, now)
+            if work is None:
+                continue
+            begun = start(source, work)
+            if begun is None:
+                return
+            if not state.sources[source].has_slot(now):
+                del thieves[at]
+            if not work.hedge:
+                for request in (victim, begun):
+                    entry = (-seconds_left(state, request, now), request.id, request)
+                    heapq.heappush(latest, entry)
+            break
+
+
+def own_time(state: State, source: int) -> float:
+    """Seconds in which a source brings one piece."""
+    health = state.sources[source]
+    return state.layout.piece_size / (health.rate or state.mean_rate()) + health.latency
+
+
+def _taken(state: State, source: int, victim: Request, left: float, now: float) -> Work | None:
+    parity = -1
+    if not state.can_serve(source, victim.fragment):
+        parity = standin.instead_of(state, victim, source, now)
+        if parity < 0:
+            return None
+    remaining = victim.end - victim.pos
+    if remaining == 1:
+        if _may_hedge(state, victim, source, now):
+            return Work(victim.fragment, victim.pos, victim.end, victim, hedge=True, via=parity)
+        return None
+    health = state.sources[source]
+    rate = health.rate or state.mean_rate()
+    theirs = request_rate(state, victim, now)
+    both_end = (left - health.latency) * theirs * rate / (theirs + rate)
+    count = max(1, round(both_end / state.layout.piece_size))
+    start = victim.end - min(count, remaining - 1, run_length(state, source))
+    if parity >= 0:
+        start = max(start, standin.free_since(state, parity, victim.end))
+    # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,
+    # and lose all where the other fails. Both go on, and what is done is skipped.
+    return Work(victim.fragment, start, victim.end, victim, hedge=victim.whole, via=parity)
+
+
+def _may_be_helped(state: State, victim: Request, now: float) -> bool:
+    """Whether a request could be helped at all."""
+    if victim.whole:
+        return victim.via == victim.fragment and not _shared(state, victim)
+    if victim.end - victim.pos > 1:
+        return True
+    copies = state.rivals(victim.fragment, victim.pos)
+    # A third only where all are stuck.
+    return len(copies) < 2 or all(now - r.moved > STUCK_SECONDS for r in copies)
+
+
+def _shared(state: State, request: Request) -> bool:
+    """Whether another request already works on pieces of this one."""
+    return any(
+        r is not request and not r.cancelled and r.pos < request.end and request.pos < r.end
+        for r in state.working[request.fragment].values()
+    )
+
+
+def _may_hedge(state: State, request: Request, source: int, now: float) -> bool:
+    """Whether this source may bring the last piece of a request as well."""
+    if source in state.suspects.get((request.fragment, request.pos), ()):
+        return False
+    copies = state.rivals(request.fragment, request.pos)
+    if len(copies) > 1:
+        return all(r.source != source for r in copies)  # never twice from one source
+    return request.source != source or now - request.moved > STUCK_SECONDS
