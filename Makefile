@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: venv demo test lint format bench requirements clean help
+.PHONY: venv demo test chaos lint format bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo          generate, split, serve, kill servers, download, verify'
 	@echo 'make test          lint, types, layers and the whole test suite'
+	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
@@ -30,6 +31,12 @@ demo: $(STAMP)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+N ?= 1000
+SEED ?= 0
+
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos --count $(N) --first-seed $(SEED) $(CHAOS_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import bench
-from bench import coding, degraded, faults, growth, memory, splitting, transfer
+from bench import coding, degraded, faults, growth, limit, memory, network, splitting, transfer
 from bench.goals import goal_table
 from bench.machine import describe
 from bench.model import GIB, Section
@@ -22,7 +22,9 @@ from bench.tools import PEERS, find_tools
 from regather.errors import UsageError
 from regather.units import format_size, parse_size
 
-_FILE_NAMES = transfer.NAMES | splitting.NAMES | faults.NAMES | degraded.NAMES
+_FILE_NAMES = (
+    transfer.NAMES | splitting.NAMES | faults.NAMES | degraded.NAMES | network.NAMES | limit.NAMES
+)
 _NAMES = _FILE_NAMES | coding.NAMES | growth.NAMES | memory.NAMES
 _ROOM = 5
 """Memory needed at the worst moment, in file sizes: original, two copies, output, one to spare."""
@@ -144,6 +146,8 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         coding.coding,
         degraded.degraded,
         faults.faults,
+        network.network,
+        limit.limits,
         growth.growth,
         memory.memory,
     )

@@ -59,6 +59,9 @@ GOALS = (
     Goal("coded-memory", "peak memory of split, get and repair with parity", 150 * MIB, "MiB"),
     Goal("slow", "cost of one source at 1 % of its speed", 0.10, "%"),
     Goal("killed", "cost of one source killed halfway, over the fluid limit", 0.10, "%"),
+    Goal("links", "rate over unequal links, of the sum of theirs", 0.90, at_least=True),
+    Goal("tail", "time of the last 5 % of the file over unequal links", 0.07, "%"),
+    Goal("limit", "--limit-rate, off by", 0.02, "%"),
     Goal("version", "regather --version", 0.100, "ms"),
 )
 

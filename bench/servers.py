@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -14,15 +15,24 @@ from bench.process import ROOT, environment
 from bench.tools import find_regather
 
 _START_LIMIT = 20.0
+_LONGEST_LINE = 64 << 10
 
 
 class OwnServer:
     """``regather serve FOLDER`` while the ``with`` body runs; ``url`` is its address."""
 
-    def __init__(self, folder: Path, *, fault: str = "", write_token: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fault: str = "",
+        host: str = "127.0.0.1",
+        write_token: Path | None = None,
+    ) -> None:
         """``write_token`` is a file with the token of those who may store files there."""
         self.url = ""
         self._command = [find_regather() or "regather", "serve", str(folder)]
+        self._command += ["--host", host]
         self._command += ["--port", "0", "--json", *(["--fault", fault] if fault else [])]
         self._command += ["--write-token", str(write_token)] if write_token else []
 
@@ -61,8 +71,9 @@ class OwnServer:
         deadline = time.monotonic() + _START_LIMIT
         while True:
             ended = self._process.poll() is not None
-            self._output.seek(0)
-            first, complete, _ = self._output.read().partition(b"\n")
+            # Not by seeking: its position is the server's too.
+            said = os.pread(self._output.fileno(), _LONGEST_LINE, 0)
+            first, complete, _ = said.partition(b"\n")
             if complete:
                 event = json.loads(first)
                 if event.get("event") != "listening":
@@ -71,8 +82,8 @@ class OwnServer:
                 return url.rstrip("/") + "/"
             if ended or time.monotonic() > deadline:
                 self._errors.seek(0)
-                said = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-                raise RuntimeError(f"regather serve did not start: {said[-1] if said else '-'}")
+                why = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+                raise RuntimeError(f"regather serve did not start: {why[-1] if why else '-'}")
             time.sleep(0.01)
 
     def _stop(self) -> None:

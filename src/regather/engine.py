@@ -87,6 +87,20 @@ class _Job:
     """The source knows already, before its turn."""
 
 
+def _ration(limiter: RateLimiter, connection: Connection, into: memoryview, job: _Job) -> int:
+    """Receive when it is time to, or nothing if the job is cancelled before that."""
+    count = 0
+    until = time.monotonic() + limiter.take(len(into))
+    try:
+        while not job.cancelled and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, TICK))
+        if not job.cancelled:
+            count = connection.receive(into)
+    finally:
+        limiter.give_back(len(into) - count)
+    return count
+
+
 class _Worker:
     """A thread with one connection to one source, kept for the next request."""
 
@@ -161,7 +175,7 @@ class Engine:
         # A rate limit works on what was received: receive little enough to be even.
         self._gulp = layout.piece_size
         if limiter is not None:
-            self._gulp = max(16 << 10, min(self._gulp, int(limiter.rate / 20)))
+            self._gulp = limiter.gulp(self._gulp)
 
     @property
     def done_bytes(self) -> int:
@@ -452,14 +466,18 @@ class Engine:
         tally: SourceTally,
     ) -> bool:
         """Fill ``view``; returns False, at once, where the request is cancelled."""
+        limiter = self._limiter
         have = 0
         looked = time.monotonic()
         while have < len(view) and not job.cancelled:
-            count = connection.receive(view[have : have + self._gulp])
+            into = view[have : have + self._gulp]
+            count = (
+                connection.receive(into)
+                if limiter is None
+                else _ration(limiter, connection, into, job)
+            )
             have += count
             tally.received += count
-            if self._limiter is not None and (pause := self._limiter.take(count)):
-                time.sleep(min(pause, 1.0))
             now = time.monotonic()
             if now - looked >= TICK * 0.9 and have < len(view):
                 looked = now

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,26 @@ def test_disk_full(tmp_path: Path, tiny_disk: Path) -> None:
     assert list(tiny_disk.iterdir()) == []
     fails(1, "split", large, "--out", tiny_disk / "o", says="no space")
     assert not any(p.is_file() for p in tiny_disk.rglob("*"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("options", [("--json",), ()])
+def test_output_to_a_full_disk(tmp_path: Path, options: tuple[str, ...]) -> None:
+    large = random_file(tmp_path / "f", 1000)
+    regather.split(large, tmp_path / "out")
+    command = ["get", str(tmp_path / "out" / "f.regather.json"), "-o", str(tmp_path / "got")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "regather", *command, *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == ("regather: cannot write to standard output: no space left on device\n")
+    assert (tmp_path / "got").read_bytes() == large.read_bytes()
 
 
 @pytest.mark.parametrize("tiny_disk", [40], indirect=True)

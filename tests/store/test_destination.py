@@ -40,6 +40,18 @@ def test_in_any_order_to_the_final_name(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
+def test_a_system_that_writes_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """POSIX lets any write stop short, as it does where the last of the space goes."""
+    whole = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: whole(file, data[:20], at))
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    place(first, 1)
+    first.close()
+    second = Destination(tmp_path / "x", layout(), IDENTITY)
+    assert second.recover() == [1]
+    second.close()
+
+
 @pytest.mark.parametrize("hashed", [True, False])
 def test_what_was_there_is_found_again(tmp_path: Path, hashed: bool) -> None:
     first = Destination(tmp_path / "x", layout(hashed), IDENTITY)

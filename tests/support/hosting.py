@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from regather.server.faults import parse_fault
 from regather.server.run import Server
@@ -17,6 +17,8 @@ from regather.server.tls import tls_context
 from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 from tests.support.tls import TlsFiles
+
+Result = TypeVar("Result")
 
 
 class Hosting:
@@ -30,6 +32,10 @@ class Hosting:
     def __enter__(self) -> Self:
         self._thread.start()
         return self
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run something in the servers' loop, to its end, from another thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     def serve(
         self,
@@ -58,7 +64,7 @@ class Hosting:
             await server.start()
             return server
 
-        server = asyncio.run_coroutine_threadsafe(start(), self._loop).result(20)
+        server = self.run(start())
         self._servers.append(server)
         return server
 
@@ -71,7 +77,7 @@ class Hosting:
             # Aborted connections are closed by callbacks of the loop: let them run.
             await asyncio.sleep(0.02)
 
-        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(20)
+        self.run(stop())
 
     def __exit__(self, *_: object) -> None:
         for server in list(self._servers):
@@ -84,7 +90,7 @@ class Hosting:
                 task.cancel()
             await asyncio.gather(*rest, return_exceptions=True)
 
-        asyncio.run_coroutine_threadsafe(end_the_rest(), self._loop).result(20)
+        self.run(end_the_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
         self._loop.close()

@@ -53,7 +53,7 @@ def find_nginx() -> str | None:
 
 
 class Nginx:
-    """Serves ``root`` on loopback while the ``with`` body runs.
+    """Serves ``root`` on ``host``, loopback by default, while the ``with`` body runs.
 
     ``url`` is the address of the folder (it ends in a slash), ``pid`` the master process.
     ``access_log`` names a file for the requests; ``tls`` turns the server to https; ``extra`` is
@@ -64,6 +64,7 @@ class Nginx:
         self,
         root: Path,
         *,
+        host: str = HOST,
         port: int | None = None,
         tls: TlsFiles | None = None,
         access_log: Path | None = None,
@@ -71,6 +72,7 @@ class Nginx:
         extra: str = "",
     ) -> None:
         self.root = root
+        self.host = host
         self.port = port or 0
         self._any_port = port is None
         self._tls = tls
@@ -83,7 +85,7 @@ class Nginx:
     @property
     def url(self) -> str:
         """The address of the folder."""
-        return f"{'https' if self._tls else 'http'}://{HOST}:{self.port}/"
+        return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}/"
 
     @property
     def pid(self) -> int:
@@ -111,7 +113,7 @@ class Nginx:
             raise FileNotFoundError("nginx is not installed (Debian: apt-get install nginx-light)")
         for attempts_left in reversed(range(_ATTEMPTS if self._any_port else 1)):
             if self._any_port:
-                self.port = free_port()
+                self.port = free_port(self.host)
             self._prefix = Path(tempfile.mkdtemp(prefix="nginx-"))
             try:
                 self._launch(program, self._prefix)
@@ -148,7 +150,7 @@ class Nginx:
             if process.poll() is not None:
                 raise RuntimeError(f"it exited with {process.returncode}")
             # The pid file is written after the port was bound: it is ours that listens there.
-            return (prefix / "nginx.pid").exists() and is_listening(self.port)
+            return (prefix / "nginx.pid").exists() and is_listening(self.port, self.host)
 
         wait_until(ready, what="a listening nginx")
 
@@ -161,7 +163,7 @@ class Nginx:
             user=user,
             access_log="access.log" if self._access_log else "off",
             sendfile="on" if self._sendfile else "off",
-            host=HOST,
+            host=self.host,
             port=self.port,
             ssl=" ssl" if self._tls else "",
             certificate="ssl_certificate certificate.pem; ssl_certificate_key key.pem;"

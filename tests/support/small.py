@@ -57,7 +57,9 @@ class Small:
         )
 
 
-def small(sizes: Sequence[int], *, parity: int = 0, set_size: int = 0, seed: int = 1) -> Small:
+def small(
+    sizes: Sequence[int], *, parity: int = 0, set_size: int = 0, seed: int = 1, piece: int = PIECE
+) -> Small:
     """Data fragments of these sizes in bytes, and parity of every ``set_size`` of them."""
     rng = random.Random(seed)
     content: dict[str, bytes] = {}
@@ -69,7 +71,8 @@ def small(sizes: Sequence[int], *, parity: int = 0, set_size: int = 0, seed: int
         name = f"file_fragment_{index}.dat"
         content[name] = rng.randbytes(size)
         number = (index - 1) // width + 1 if parity else 0
-        data.append(Fragment(index, name, offset, size, _hashes(content[name]), "data", number))
+        hashes = _hashes(content[name], piece)
+        data.append(Fragment(index, name, offset, size, hashes, "data", number))
         offset += size
     for number in sorted({f.set for f in data} - {0}):
         members = [f for f in data if f.set == number]
@@ -83,14 +86,14 @@ def small(sizes: Sequence[int], *, parity: int = 0, set_size: int = 0, seed: int
             content[name] = bytes(buffer)
             index = len(data) + len(coded) + 1
             coded.append(
-                Fragment(index, name, 0, longest, _hashes(content[name]), "parity", number)
+                Fragment(index, name, 0, longest, _hashes(content[name], piece), "parity", number)
             )
-    manifest = Manifest("small", offset, PIECE, (*data, *coded))
+    manifest = Manifest("small", offset, piece, (*data, *coded))
     return Small(Manifest.from_bytes(manifest.to_bytes()), content)
 
 
-def _hashes(content: bytes) -> bytes:
-    return b"".join(piece_hash(content[i : i + PIECE]) for i in range(0, len(content), PIECE))
+def _hashes(content: bytes, piece: int) -> bytes:
+    return b"".join(piece_hash(content[i : i + piece]) for i in range(0, len(content), piece))
 
 
 def flip(path: Path, bit: int) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from regather._version import __version__
-from regather.errors import InterruptedDownload, RegatherError, UsageError
+from regather.errors import InterruptedDownload, RegatherError, UsageError, is_disk_full
 
 COMMANDS = (
     *("generate", "split", "publish", "serve", "get", "cluster", "demo", "info", "check"),
@@ -78,19 +78,37 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (see EXIT_CODES)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        code = _main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output went away: not an error of ours.
+        _drop_output()
+        return 1
+    except OSError as error:
+        # Commands make errors of ours of those that befall them; this one befell our output.
+        if not is_disk_full(error):
+            raise
+        _drop_output()
+        why = (error.strerror or "").lower()
+        print(f"regather: cannot write to standard output: {why}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _main(arguments: Sequence[str]) -> int:
     if arguments == ["--version"]:
         print(f"regather {__version__}")
         return 0
-    try:
-        code, error = _run(arguments)
-        if error is not None:
-            _tell(error, as_json="--json" in arguments)
-            return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away: not an error of ours; leave nothing to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    code, error = _run(arguments)
+    if error is not None:
+        _tell(error, as_json="--json" in arguments)
     return code
+
+
+def _drop_output() -> None:
+    """Leave nothing to be flushed to a standard output that takes nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:

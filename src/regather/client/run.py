@@ -155,7 +155,7 @@ class Session:
         self.options = options or http_options(settings)
         self.limiter = limiter
         if limiter is None and settings.limit_rate:
-            self.limiter = RateLimiter(settings.limit_rate)
+            self.limiter = RateLimiter(settings.limit_rate, self._began)
 
     def _asking_for(self, job: Job) -> Asking:
         retries, on_progress = self._settings.retries, self._on_progress

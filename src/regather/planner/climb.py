@@ -17,7 +17,7 @@ _ENOUGH = 0.4
 _HOLD = 5.0
 _HOLD_CAP = 60.0
 """Seconds until the next trial after one that failed; twice as long each time."""
-_SLOW_PIECE = 0.5
+_SLOW_PIECE = 2.0
 """Seconds for a piece above which fewer connections are tried."""
 
 

@@ -146,7 +146,7 @@ class Planner:
         request = self._state.requests.get(event.request)
         if request is None:  # it ended before the engine heard of it
             return
-        request.moved = request.moved_piece = now
+        request.moved = request.moved_piece = request.answered = now
         health = self._state.sources[request.source]
         if not request.ahead:
             before = health.allowance
@@ -158,8 +158,7 @@ class Planner:
     def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
         request = self._state.requests.get(event.request)
         if request is not None and event.received > request.partial:
-            health = self._state.sources[request.source]
-            health.received(event.received - request.partial, now)
+            self._state.heard(request.source, event.received - request.partial, now)
             request.partial, request.moved = event.received, now
             self._look_ahead(request, now, actions)
 
@@ -172,32 +171,30 @@ class Planner:
         health = state.sources[request.source]
         room = health.allowance
         failing = health.failures
-        size = state.layout.length(asked, piece)
-        fresh = not state.done[asked][piece]
-        rate = health.rate
+        layout = state.layout
+        size = layout.length(asked, piece)
+        done = state.done[asked]
+        fresh = not done[piece]
         # A short last piece says more of the latency than of the rate.
-        telling = size >= state.layout.piece_size // 2
-        health.received(size - request.partial, now)
-        took = now - request.moved_piece
-        health.delivered(size if telling else 0, took, now, fresh=fresh)
-        if health.rate != rate:
-            state.rates += health.rate - rate
-            state.rated += not rate
+        telling = size * 2 >= layout.piece_size
+        health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
+        state.heard(request.source, size - request.partial, now)
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
         if not request.cancelled:
             state.groups.of[request.fragment].flying -= 1
-        if fresh:
+        if fresh and layout.set_of[asked] >= 0:
             self._arrived(request, piece, actions)
+        elif fresh:
+            self._done(asked, piece, size, actions, request)
         if request.pos >= request.end:
             self._requests.end(request, now)
             self._room(request.source, now, actions)
         elif health.allowance != room or health.failures != failing or state.left == 0:
             self._room(request.source, now, actions)
-        if request.pos < request.end:
-            self._look_ahead(request, now, actions)
-        elif request.follower is not None:
-            self._look_ahead(request.follower, now, actions)
+        following = request if request.pos < request.end else request.follower
+        if following is not None and following.follower is None:
+            self._look_ahead(following, now, actions)
 
     def _room(self, source: int, now: float, actions: list[Action]) -> None:
         """A source may have room for one more request."""
@@ -214,7 +211,7 @@ class Planner:
             self._requests.begin(request.source, work, now, actions, request)
 
     def _arrived(self, request: Request, piece: int, actions: list[Action]) -> None:
-        """A piece of the file, or of parity, is in place that was not before."""
+        """A piece of an erasure set, data or parity, is in place that was not before."""
         state = self._state
         asked, number = request.via, state.layout.set_of[request.via]
         if not state.layout.is_data(asked):
@@ -223,19 +220,26 @@ class Planner:
             self._decode(number, piece, actions)
             return
         settled = bool(state.settled[asked][piece])
-        self._done(asked, piece, actions, request)
-        if number >= 0 and state.parity_rows[number]:
+        self._done(asked, piece, state.layout.length(asked, piece), actions, request)
+        if state.parity_rows[number]:
             rows.data_arrived(state, number, piece, settled)
             self._decode(number, piece, actions)
 
     def _done(
-        self, fragment: int, piece: int, actions: list[Action], by: Request | None = None
+        self,
+        fragment: int,
+        piece: int,
+        size: int,
+        actions: list[Action],
+        by: Request | None = None,
     ) -> None:
         """A piece of the file is done: nobody else needs to bring it."""
         state = self._state
         state.done[fragment][piece] = state.settled[fragment][piece] = 1
         state.left -= 1
-        self.done_bytes += state.layout.length(fragment, piece)
+        self.done_bytes += size
+        if state.suspects:
+            state.suspects.pop((fragment, piece), None)
         if state.working[fragment]:
             for other in state.rivals(fragment, piece):
                 if other is not by and other.end - other.pos == 1:
@@ -254,7 +258,7 @@ class Planner:
         rows.forget(state, number, row)
         for fragment in make:
             if isinstance(event, Decoded):
-                self._done(fragment, row, actions)
+                self._done(fragment, row, state.layout.length(fragment, row), actions)
             else:
                 state.settled[fragment][row] = 0
                 state.release(fragment, row, row + 1)

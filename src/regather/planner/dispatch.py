@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable
 
 from regather.planner.events import Action
-from regather.planner.selection import Work, choose
+from regather.planner.selection import choose
 from regather.planner.state import Request, State
 from regather.planner.takeover import take_over
+from regather.planner.work import Work
 
 _LOOK_AGAIN = 0.05
 """Seconds between looks at requests in flight while a source is idle."""

@@ -11,6 +11,8 @@ _BACKOFF_BASE = 0.25
 _BACKOFF_CAP = 10.0
 _SMOOTHING = 0.3
 """Weight of the newest measurement in the moving averages."""
+_WINDOW = 0.25
+"""Seconds over which a source's bytes are counted for its rate, at least."""
 PATIENT_LATENCY = 0.02
 """Seconds to the first byte above which one connection fills the path only after a while."""
 _FIRST_CONNECTIONS = 4
@@ -33,7 +35,7 @@ class Health:
     """Most requests at the same time."""
     active: int = 0
     rate: float = 0.0
-    """Moving average over pieces; 0 while nothing is known."""
+    """Moving average of what all connections brought, by their number; 0: nothing is known."""
     latency: float = 0.0
     failures: int = 0
     """In a row, since the last good piece."""
@@ -50,6 +52,11 @@ class Health:
     """Connections at which it said that it has no more; 0: it never did."""
     full_until: float = 0.0
     failed_at: float = float("-inf")
+    _bytes: int = 0
+    """Received since ``_since``."""
+    _since: float = 0.0
+    _first: bool = True
+    """Whether the rate is no more than a first guess."""
 
     @property
     def allowance(self) -> int:
@@ -84,11 +91,24 @@ class Health:
             self.allowance = max(self.allowance, min(self.limit, most))
         if first:
             self.climb.restart(now, self.latency)
+        if self.active <= 1:
+            self._bytes, self._since = 0, now
 
     def received(self, count: int, now: float) -> None:
-        """So many bytes came since it was last told."""
+        """So many bytes came since it was last told.
+
+        The connections of a source do not share its path evenly: only what they bring together
+        tells what it can bring.
+        """
         if now >= self.climb.since:
             self.climb.received += count
+        self._bytes += count
+        seconds = now - self._since
+        if seconds >= _WINDOW:
+            rate = self._bytes / seconds / max(self.active, 1)
+            self.rate = rate if self._first else self.rate + 2 * _SMOOTHING * (rate - self.rate)
+            self._first = False
+            self._bytes, self._since = 0, now
 
     def delivered(self, size: int, seconds: float, now: float, *, fresh: bool) -> None:
         """One piece of ``size`` bytes took ``seconds`` on one connection; 0: not measured.
@@ -96,7 +116,7 @@ class Health:
         Only a ``fresh`` piece, one that was missing, shows that asking it is worth while: a source
         that ignores ranges sends the old ones again each time.
         """
-        if size:
+        if size and self._first:
             self.rate = self._smooth(self.rate, size / max(seconds, 1e-6))
         if fresh:
             self.failures = self.lies = 0

@@ -7,19 +7,27 @@ from regather.planner.state import Request, State
 STUCK_SECONDS = 1.0
 """A request that brought no byte for so long is stuck: even its own source may be asked again."""
 
+_OLD_SECONDS = 0.5
+"""After so long a request is known by what it brought, before by its source."""
+
 
 def request_rate(state: State, request: Request, now: float) -> float:
     """Bytes a second that a request can be expected to bring; falls while nothing comes."""
     piece = state.layout.piece_size
+    known = request.pace or state.sources[request.source].rate
     if request.behind is not None:
-        return state.sources[request.source].rate or state.mean_rate()
-    silent = max(now - request.moved, 1e-6)
-    known = state.sources[request.source].rate
-    if not known:
-        # Nothing known of the source: what it brought so far, over the time that it took.
-        known = max(request.partial, 1) / max(now - request.began, 1e-6)
-        return known if request.partial else piece / max(now - request.began, 1e-6)
-    return min(known, piece / silent)
+        return known or state.mean_rate()
+    seconds = max(now - (request.answered if request.answered >= 0 else request.began), 1e-6)
+    if not known or seconds > _OLD_SECONDS:
+        # What it brought itself: the connections of a source are not equally fast.
+        brought = bytes_brought(state, request)
+        known = max(brought, 1) / seconds if brought or known else piece / seconds
+    return min(known, piece / max(now - request.moved, 1e-6))
+
+
+def bytes_brought(state: State, request: Request) -> int:
+    """Bytes that came since the request was answered."""
+    return (request.pos - request.first) * state.layout.piece_size + request.partial
 
 
 def seconds_left(state: State, request: Request, now: float) -> float:

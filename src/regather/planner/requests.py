@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from regather.planner.events import Action, Cancel, Start, Trim
-from regather.planner.selection import Work
+from regather.planner.pace import bytes_brought
 from regather.planner.state import Request, State
+from regather.planner.work import Work
 
 
 class Requests:
@@ -44,6 +45,7 @@ class Requests:
             now,
             now,
             whole,
+            first=work.start,
         )
         self._next_id += 1
         state.requests[request.id] = state.working[work.fragment][request.id] = request
@@ -81,6 +83,9 @@ class Requests:
         elif follower is not None:
             follower.behind = None
             follower.began = follower.moved = follower.moved_piece = now
+            seconds = now - request.answered
+            if request.answered >= 0 and seconds > 0:
+                follower.pace = bytes_brought(state, request) / seconds
             state.queued -= 1
         else:
             state.sources[request.source].active -= 1
@@ -103,6 +108,7 @@ class Requests:
         if not request.cancelled:
             group.flying -= request.end - request.pos
         request.pos, request.end = 0, state.layout.pieces_of(request.via)
+        request.first = 0
         if not request.cancelled:
             group.flying += request.end
         state.take(request.fragment, 0, state.layout.pieces_of(request.fragment))

@@ -48,7 +48,7 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
         if not mine:
             continue
         free = [f for f in members.data if state.free[f]]
-        dead = [f for f in free if not state.trusted(f)]
+        dead = [f for f in free if not state.trusted(f) or _sent_wrong(state, f)]
         usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
         found = _instead_of_dead(state, source, number, mine, dead, usable)
         if found is not None:
@@ -60,6 +60,15 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
             if found is not None:
                 return found
     return None
+
+
+def _sent_wrong(state: State, fragment: int) -> bool:
+    """Whether all that is free of a fragment was sent wrong by everyone who could send it."""
+    return bool(state.suspects) and all(
+        (who := state.suspects.get((fragment, piece))) and not state.others_can(fragment, who)
+        for start, end in state.free[fragment]
+        for piece in range(start, end)
+    )
 
 
 def _instead_of_dead(

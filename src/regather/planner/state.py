@@ -32,6 +32,12 @@ class Request:
     moved_piece: float
     """When the piece before the current one was done, or the request began."""
     whole: bool = False
+    answered: float = -1.0
+    """When the body began; before 0: it has not."""
+    first: int = 0
+    """The piece that it began with."""
+    pace: float = 0.0
+    """Bytes a second of the one before on its connection; 0: there was none."""
     partial: int = 0
     """Bytes of the current piece that are here."""
     cancelled: bool = False
@@ -79,6 +85,8 @@ class State:
     overlapping: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
+    _counted: list[float] = field(init=False)
+    """By source: its rate as it is part of ``rates``."""
     queued: int = 0
     """How many requests wait behind another one."""
     suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
@@ -111,6 +119,7 @@ class State:
         self.parity_rows = [{} for _ in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
         self.left = self.layout.data_pieces
+        self._counted = [0.0] * len(self.sources)
         self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
             self.give(f, 0, self.layout.pieces_of(f))
@@ -268,6 +277,16 @@ class State:
             if not request.cancelled:
                 self.take(fragment, request.pos, request.end)
         self.given = given or self.free[fragment].count > before
+
+    def heard(self, source: int, count: int, now: float) -> None:
+        """A source brought so many bytes more."""
+        health = self.sources[source]
+        before = self._counted[source]
+        health.received(count, now)
+        if health.rate != before:
+            self.rates += health.rate - before
+            self.rated += not before
+            self._counted[source] = health.rate
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one, in bytes a second; 1 where none has."""

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 
 from regather.planner import standin
 from regather.planner.pace import STUCK_SECONDS, request_rate, seconds_left
-from regather.planner.selection import Work, run_length
 from regather.planner.state import Request, State
+from regather.planner.work import Work, run_length
 
 _HEDGE_FACTOR = 1.5
 _STEAL_FACTOR = 1.2

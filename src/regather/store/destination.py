@@ -25,7 +25,7 @@ from regather.errors import (
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
-from regather.store.platform import check_space, preallocate, publish, sync_folder
+from regather.store.platform import check_space, preallocate, publish, sync_folder, write_all
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
@@ -169,9 +169,7 @@ class Destination:
         its hash. Raises StorageError.
         """
         try:
-            written = 0
-            while written < len(data):
-                written += os.pwrite(self._descriptor, data[written:], offset + written)
+            write_all(self._descriptor, data, offset)
             # A record is as long as BLAKE3; others are cut or filled up: they are looked up in
             # the layout, and the record only says that the piece is there.
             self._journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))

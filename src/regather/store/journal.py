@@ -20,6 +20,7 @@ import struct
 import zlib
 
 from regather.model import HASH_SIZE
+from regather.store.platform import write_all
 
 _MAGIC = b"RGJRNL1\n"
 _HEADER = struct.Struct("<8sQQQ32s")
@@ -67,12 +68,12 @@ class Journal:
     def start_anew(self) -> None:
         """Forget all claims and write the header of this download. Raises OSError."""
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, self._header, 0)
+        write_all(self._descriptor, self._header, 0)
         os.ftruncate(self._descriptor, _RECORDS + self._pieces * HASH_SIZE)
 
     def record(self, number: int, digest: bytes) -> None:
         """Claim the piece with this running number. Raises OSError."""
-        os.pwrite(self._descriptor, digest, _RECORDS + number * HASH_SIZE)
+        write_all(self._descriptor, digest, _RECORDS + number * HASH_SIZE)
 
     def withdraw(self, number: int) -> None:
         """Take a claim back that proved wrong. Raises OSError."""

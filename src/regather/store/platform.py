@@ -38,6 +38,16 @@ def preallocate(descriptor: int, size: int) -> None:
             raise
 
 
+def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of ``data`` at ``offset``, in bytes: one call may write a part only.
+
+    Raises OSError.
+    """
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], offset + written)
+
+
 def check_space(descriptor: int, size: int) -> None:
     """Raise OSError (ENOSPC) where the file cannot grow to ``size`` bytes."""
     free = os.fstatvfs(descriptor)

@@ -1,0 +1,65 @@
+"""A piece of work for a source: what it is, how much of it, how pressing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regather.planner.groups import Group
+from regather.planner.health import PATIENT_LATENCY
+from regather.planner.state import Request, State
+
+MAX_RUN_BYTES = 16 << 20
+"""Longest request: long enough that its head costs nothing."""
+FIRST_RUN_BYTES = 4 << 20
+"""Longest request to a source whose rate is not known yet."""
+RUN_SECONDS = 1.0
+"""A request should take about this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a source should be asked for; with ``victim``, taken over from that request.
+
+    ``fragment`` is what is wanted, ``via`` what is asked for: the same, or parity of its set.
+    """
+
+    fragment: int
+    start: int
+    end: int
+    victim: Request | None = None
+    hedge: bool = False
+    via: int = -1
+
+    @property
+    def asked(self) -> int:
+        """The fragment to ask for."""
+        return self.fragment if self.via < 0 else self.via
+
+
+def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
+    """Smaller where a group would be finished later."""
+    backlog = group.free + group.flying
+    return (-backlog / group.supply(state, now), group.flying, group.open[0])
+
+
+def length_of(state: State, source: int, group: Group, now: float, pace: float) -> int:
+    """How many pieces to ask for: half of what would be this connection's share of the rest."""
+    longest = run_length(state, source, pace)
+    if longest == 1 or group.free == 1:
+        return 1
+    rate = pace or state.sources[source].rate or state.mean_rate()
+    share = group.free * rate / (2 * group.supply(state, now))
+    return max(1, min(longest, int(share)))
+
+
+def run_length(state: State, source: int, pace: float = 0.0) -> int:
+    """Longest sensible request in pieces, by the rate of the connection, or of the source."""
+    health = state.sources[source]
+    if health.strikes:
+        return 1  # no more is at stake than one piece
+    if not health.rate:
+        # On a long path it takes a while until the rate is known: no more than that is at stake.
+        short = health.latency > PATIENT_LATENCY
+        return 1 if short else max(1, FIRST_RUN_BYTES // state.layout.piece_size)
+    size = min(MAX_RUN_BYTES, (pace or health.rate) * RUN_SECONDS)
+    return max(1, int(size / state.layout.piece_size))
