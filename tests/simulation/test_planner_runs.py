@@ -206,3 +206,13 @@ def test_little_is_fetched_in_vain(count: int, bandwidths: list[float], seed: in
     in_vain = world.received - world.layout.size
     assert in_vain <= len(models) * 4 * MIB
     assert in_vain <= 0.12 * world.layout.size + 4 * MIB
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_two_that_never_send_a_byte_are_given_up(ranges: bool) -> None:
+    # Their time-outs come in turn: there is always one of them that is being asked.
+    models = [Model(stall_rate=1.0, ignores_ranges=not ranges) for _ in range(2)]
+    models[1].latency = 3.0
+    world = World(layout_of([8 * MIB]), models)
+    assert world.run() == GiveUp((0,), corrupt=False)
+    assert world.now < 400

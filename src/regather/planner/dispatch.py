@@ -70,7 +70,8 @@ class Dispatch:
             health = state.sources[source]
             if not health.has_slot(now):
                 continue
-            work = choose(state, source, now)
+            given_up = health.failures > state.retries and not self._others_bring()
+            work = None if given_up else choose(state, source, now)
             if work is None:
                 self._idle[source] = None
                 continue
@@ -79,6 +80,13 @@ class Dispatch:
                 self.wants(source)
         if self._idle and len(state.requests) - state.queued < self._most:
             self._help(now, actions)
+
+    def _others_bring(self) -> bool:
+        """Whether a source that is not given up is asked; only then are the others tried still."""
+        state = self._state
+        return any(
+            state.sources[r.source].failures <= state.retries for r in state.requests.values()
+        )
 
     def _help(self, now: float, actions: list[Action]) -> None:
         """Idle sources take over from others, at once or at the next look."""
