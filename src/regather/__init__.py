@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
+    from regather.exporter import export_metalink
     from regather.generator import generate
     from regather.manifest import Manifest
     from regather.publisher import PublishReport, TargetReport, publish
@@ -68,6 +69,7 @@ _HOMES = {
         "UsageError",
         "VerificationError",
     ),
+    "regather.exporter": ("export_metalink",),
     "regather.generator": ("generate",),
     "regather.manifest": ("Manifest",),
     "regather.publisher": ("PublishReport", "TargetReport", "publish"),
@@ -102,6 +104,7 @@ __all__ = [
     "adownload",
     "check",
     "download",
+    "export_metalink",
     "generate",
     "publish",
     "repair",

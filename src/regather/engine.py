@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from regather.decoder import Decoder
-from regather.digest import piece_hash
+from regather.digest import piece_hasher
 from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.planner import (
@@ -46,6 +46,9 @@ from regather.planner import (
 from regather.store import Destination
 from regather.transport import TICK, Connection, Failure, RequestFailed, locate
 
+Brought = Callable[[int, int, bytes], None]
+"""Told a source, the running number of a piece that it sent, and the hash of what it sent."""
+_TURNS = 16
 _JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
 
@@ -137,14 +140,24 @@ class Engine:
         connect: Callable[[str], Connection],
         *,
         limiter: RateLimiter | None = None,
+        brought: Brought | None = None,
     ) -> None:
-        """``connect`` makes a connection for a source's URL."""
+        """``connect`` makes a connection for a source's URL.
+
+        ``brought`` is called in the workers' threads, where there is no hash to verify with.
+        """
         self._planner = planner
         self._layout = layout
         self._sources = sources
         self._destination = destination
         self._connect = connect
         self._limiter = limiter
+        self._brought = brought
+        self._hash = piece_hasher(layout.hash_algorithm)
+        # Without hashes, what is in place stays: whoever comes second might send other bytes,
+        # after those of the first were looked at.
+        self._placed: set[int] = set()
+        self._turns = [threading.Lock() for _ in range(_TURNS)]
         self.tallies = [SourceTally() for _ in sources]
         self.decoded = 0
         """Rows of erasure sets that were computed."""
@@ -403,7 +416,7 @@ class Engine:
             if not self._receive(worker, connection, view, job, tally):
                 return Cancelled(start.request)
             if not self._planner.is_done(start.fragment, piece):
-                digest = piece_hash(view)
+                digest = self._hash(view)
                 expected = self._layout.hash_of(start.fragment, piece)
                 if expected is not None and digest != expected:
                     with self._changed:
@@ -413,7 +426,9 @@ class Engine:
                     return PieceCorrupt(start.request, piece)
                 number = self._layout.number(start.fragment, piece)
                 offset = self._layout.offset(start.fragment, piece)
-                if self._layout.is_data(start.fragment) or not self._decoder.keep(
+                if expected is None:
+                    self._place_first(start.source, number, offset, view, digest)
+                elif self._layout.is_data(start.fragment) or not self._decoder.keep(
                     start.fragment, piece, view
                 ):
                     self._destination.place(number, offset, view, digest)
@@ -430,6 +445,17 @@ class Engine:
             if last:
                 connection.finish()
                 return done
+
+    def _place_first(
+        self, source: int, number: int, offset: int, view: memoryview, digest: bytes
+    ) -> None:
+        """Place a piece that cannot be verified, unless it is there already."""
+        if self._brought is not None:
+            self._brought(source, number, digest)
+        with self._turns[number % _TURNS]:
+            if number not in self._placed:
+                self._destination.place(number, offset, view, digest)
+                self._placed.add(number)
 
     def _receive(
         self,

@@ -54,6 +54,17 @@ class RegatherError(Exception):
         """The name of the public class that this is, for programs."""
         return next(c.__name__ for c in type(self).__mro__ if c.__name__ in __all__)
 
+    def as_dict(self) -> dict[str, object]:
+        """What programs are told of it."""
+        return {
+            "error": self.kind,
+            "message": self.what,
+            "help": self.help,
+            "details": self.details,
+            "missing": self.missing,
+            "exit_code": self.exit_code,
+        }
+
     def __init__(self, what: str, *, help: str = "", details: tuple[str, ...] = ()) -> None:
         self.what = printable(what)
         self.help = printable(help)
@@ -69,6 +80,9 @@ class UsageError(RegatherError):
 
 class DestinationExistsError(UsageError):
     """Something already stands under the name that was to be written; it is left as it is."""
+
+    path = ""
+    """That name, where it is known."""
 
 
 class StorageError(RegatherError):

@@ -17,6 +17,18 @@ from typing import Literal
 
 HASH_SIZE = 32
 """Bytes of a piece hash (BLAKE3)."""
+HASH_SIZES = {
+    "md5": 16,
+    "sha1": 20,
+    "sha224": 28,
+    "sha256": 32,
+    "sha384": 48,
+    "sha512": 64,
+    "blake2b": 64,
+    "blake2s": 32,
+    "blake3": HASH_SIZE,
+}
+"""The hashes that are known here, and their bytes."""
 MIN_PIECE_SIZE = 1 << 20
 MAX_PIECE_SIZE = 1 << 26
 """Bounds the memory that a hostile manifest can claim: one buffer a request in flight."""
@@ -45,7 +57,7 @@ class Fragment:
     """Where it stands in the file, in bytes (data fragments)."""
     size: int
     hashes: bytes = b""
-    """Piece hashes, packed, HASH_SIZE bytes each; empty where nothing is known to verify with."""
+    """Piece hashes, packed, each as long as the layout's hash; empty where none are known."""
     kind: Literal["data", "parity"] = "data"
     set: int = 0
     """The erasure set that it belongs to, from 1; 0: none."""
@@ -81,6 +93,8 @@ class Layout:
     size: int
     piece_size: int
     fragments: tuple[Fragment, ...]
+    hash_algorithm: str = "blake3"
+    """What the piece hashes are, a key of HASH_SIZES; those of manifests are BLAKE3."""
     first_pieces: tuple[int, ...] = field(init=False, repr=False)
     """The running number of each fragment's first piece, and after it the number of pieces."""
     data_count: int = field(init=False, repr=False)
@@ -160,5 +174,6 @@ class Layout:
 
     def hash_of(self, fragment: int, piece: int) -> bytes | None:
         """The hash that a piece must have; None where nothing is known to verify with."""
-        at = piece * HASH_SIZE
-        return self.fragments[fragment].hashes[at : at + HASH_SIZE] or None
+        size = HASH_SIZES[self.hash_algorithm]
+        at = piece * size
+        return self.fragments[fragment].hashes[at : at + size] or None

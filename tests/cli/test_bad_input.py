@@ -165,7 +165,7 @@ def test_options_that_contradict(made: Path) -> None:
     fails(2, "split", file, "--out", out, "--servers", "2", "--at", "http://a/", says="--at once")
     fails(2, "get", says="nothing to get")
     fails(2, "get", "--fragment", "http://h/f", "--server", "http://h/", says="need a manifest")
-    fails(2, "get", "m", "127.0.0.1:9001", says="see `regather get --help`")
+    fails(2, "get", "m", "127.0.0.1:9001", says="goes with --server")
     fails(2, "frobnicate", says="invalid choice")
     fails(2, says="required")
     assert not out.exists() or not any(out.rglob("*.dat"))

@@ -56,7 +56,9 @@ def test_a_folder_with_a_manifest_in_it(made: Path) -> None:
 
 def test_a_url_that_is_no_manifest(made: Path, hosting: Hosting) -> None:
     url = hosting.serve(made / "out").url
-    fails(3, "get", url + "file_fragment_1.dat", says="not a manifest", cwd=made)
+    fails(3, "info", url + "file_fragment_1.dat", says="not a manifest")
+    fails(3, "get", url + "file_fragment_1.dat", "--server", url, says="not a manifest", cwd=made)
+    assert run("get", url + "file_fragment_1.dat", "-o", made / "plain").returncode == 0
     page = b"<html>Sign in</html>"
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(page), page)
     with Rogue(sends(answer)) as rogue:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.client.run import _max_requests
+from regather.client.rounds import _max_requests
 from regather.digest import file_identity, piece_hash
 from regather.model import Fragment, Layout
 from tests.support.files import MIB, random_file

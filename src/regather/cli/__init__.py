@@ -20,7 +20,7 @@ from regather.errors import InterruptedDownload, RegatherError, UsageError, is_d
 
 COMMANDS = (
     *("generate", "split", "publish", "serve", "get", "cluster", "demo", "info", "check"),
-    "repair",
+    *("repair", "metalink"),
 )
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
@@ -133,17 +133,7 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
     """One line on standard error, and for ``--json`` the same as a document on standard output."""
     if as_json:
         print(
-            json.dumps(
-                {
-                    "event": "error",
-                    "error": error.kind,
-                    "message": error.what,
-                    "help": error.help,
-                    "details": error.details,
-                    "missing": error.missing,
-                    "exit_code": error.exit_code,
-                }
-            ),
+            json.dumps({"event": "error", **error.as_dict()}),
             flush=True,
         )
     start = f"{error.prog}: error" if isinstance(error, _CommandLineError) else "regather"

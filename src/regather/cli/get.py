@@ -6,16 +6,28 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_output, add_pace, add_reach, add_servers, settings_of
+from regather.cli.options import (
+    add_checksums,
+    add_output,
+    add_pace,
+    add_reach,
+    add_servers,
+    checksums_of,
+    settings_of,
+    whole,
+)
 from regather.cli.progress import download_view
 from regather.units import format_duration, format_exact, format_rate, format_size
 
 if TYPE_CHECKING:
     from regather.cli.progress import View
-    from regather.client import DownloadReport, Progress
+    from regather.client import DownloadReport, Progress, Settings
+    from regather.client.jobs import Job
 
 SUMMARY = "Download a file from all its sources at once and recombine it, verified."
 EXAMPLES = (
@@ -24,12 +36,28 @@ EXAMPLES = (
     "    --server 127.0.0.1:9001 --server 127.0.0.1:9002 --server 127.0.0.1:9003 -o copy.txt",
     "regather get --fragment 127.0.0.1:9001/file_fragment_1.dat \\",
     "    --fragment 127.0.0.1:9002/file_fragment_2.dat (plain, unverified)",
+    "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
+    "regather get https://download.example/disk.img.meta4",
+    "regather get -i list.txt -o downloads",
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("source", nargs="?", metavar="SOURCE", help="a manifest: path or URL")
+    parser.add_argument(
+        "source",
+        nargs="*",
+        metavar="SOURCE",
+        help="a manifest or a metalink (path or URL), the URL of the file itself, or several URLs "
+        "of mirrors that have the whole file",
+    )
+    parser.add_argument(
+        "-i",
+        "--input",
+        metavar="LIST",
+        help="download all that LIST names (-: standard input): URLs of one file a line, and in "
+        "lines below that begin with space out=NAME and checksum=ALGO=HEX",
+    )
     parser.add_argument(
         "--fragment",
         action="append",
@@ -50,9 +78,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--digest", default="", metavar="HEX", help="the identity that the file must have"
     )
+    add_checksums(parser)
+    parser.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this file of a metalink that has several; repeat for more",
+    )
+    parser.add_argument(
+        "--location",
+        default="",
+        metavar="CC",
+        help="prefer the mirrors of a metalink in this country, like de",
+    )
     tuning = parser.add_argument_group("tuning")
     add_pace(tuning, "source", 4)
     add_reach(tuning, "source", 5)
+    tuning.add_argument(
+        "-j",
+        "--jobs",
+        type=whole(1),
+        default=2,
+        metavar="N",
+        help="with several files: so many at the same time (2)",
+    )
     tuning.add_argument(
         "--no-sync", action="store_true", help="do not wait for the disk before the file is named"
     )
@@ -61,26 +111,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Download."""
-    from regather.client import download
-    from regather.errors import UsageError
-
-    if args.source is None and not args.fragment:
-        raise UsageError("nothing to get", help="name a manifest, or fragments with --fragment")
     # A polite kill leaves the same resumable state as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plain = args.source is None
+    settings = settings_of(args)
+    if args.input is not None:
+        return _get_all(_jobs_in_list(args), args, settings)
+    from regather.client.run import Session
+
+    job = _job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown:
-        view = _with_notice(shown) if plain and not args.quiet else shown
-        report = download(
-            args.source,
-            args.output,
-            fragments=args.fragment,
-            servers=args.server,
-            digest=args.digest,
-            force=args.force,
-            settings=settings_of(args),
-            on_progress=view,
-        )
+        session = Session(settings, on_progress=shown if args.quiet else _with_notes(shown))
+        jobs = session.expand(job, args.select)
+        report = session.run(jobs[0]) if len(jobs) == 1 else None
+    if report is None:
+        return _get_all(jobs, args, settings)
     if args.json:
         print(json.dumps({"event": "done", **asdict(report)}))
     elif not args.quiet:
@@ -88,18 +132,122 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _with_notice(view: View | None) -> View:
-    """Tell once that nothing is verified: when bytes are about to come, not before an error."""
-    told = False
+def _job_of(args: argparse.Namespace) -> Job:
+    """What the command line names. Raises UsageError."""
+    from regather.client.jobs import Job
+    from regather.errors import UsageError
+
+    if not args.source and not args.fragment:
+        raise UsageError(
+            "nothing to get",
+            help="name a manifest, a metalink, URLs, a list (-i) or fragments (--fragment)",
+        )
+    return Job(
+        tuple(args.source),
+        None if args.output is None else Path(args.output),
+        tuple(args.fragment),
+        tuple(args.server),
+        args.digest,
+        args.force,
+        checksums_of(args),
+        args.location,
+    )
+
+
+def _jobs_in_list(args: argparse.Namespace) -> list[Job]:
+    """What the list of ``-i`` names. Raises UsageError."""
+    from regather.client.jobs import read_list
+    from regather.errors import UsageError
+
+    if args.source or args.fragment or args.server or args.digest or checksums_of(args):
+        raise UsageError(
+            "a list and sources, servers, digests or checksums on the command line",
+            help="name them in the list, or leave the list out",
+        )
+    folder = None if args.output is None else Path(args.output)
+    try:
+        if args.input == "-":
+            text, where = sys.stdin.read(), "standard input"
+        else:
+            text, where = Path(args.input).read_text("utf-8"), args.input
+    except OSError as error:
+        raise UsageError(f"{args.input}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{args.input}: not text in UTF-8") from None
+    return read_list(text, where, folder, force=args.force)
+
+
+def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) -> int:
+    """Carry out several jobs; tell of each as it ends, and how many failed."""
+    from regather.client.batch import Outcome, download_all, worst
+    from regather.errors import UsageError
+
+    if args.output is not None and not Path(args.output).is_dir():
+        raise UsageError(
+            f"{args.output}: not a folder, and there are several files",
+            help="name a folder with -o",
+        )
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.report is not None:
+            if args.json:
+                print(json.dumps({"event": "file", **asdict(outcome.report)}), flush=True)
+            elif not args.quiet:
+                _print_notes(outcome.report.notes)
+                print(describe(outcome.report), flush=True)
+        elif outcome.kept:
+            if args.json:
+                print(json.dumps({"event": "kept", "what": outcome.what, "path": outcome.kept}))
+            elif not args.quiet:
+                print(f"{outcome.kept}: was there already", flush=True)
+        elif outcome.error is not None:
+            error = outcome.error
+            if args.json:
+                document = {"event": "file_error", "what": outcome.what, **error.as_dict()}
+                print(json.dumps(document), flush=True)
+            print(f"regather: {outcome.what}: {error}", *error.details, sep="\n  ", file=sys.stderr)
+
+    outcomes = download_all(jobs, at_once=int(args.jobs), settings=settings, on_outcome=tell)
+    code = worst(outcomes)
+    done = [o.report for o in outcomes if o.report is not None]
+    kept = sum(bool(o.kept) for o in outcomes)
+    size = sum(report.size for report in done)
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "event": "summary",
+                    "files": len(outcomes),
+                    "done": len(done),
+                    "kept": kept,
+                    "size": size,
+                    "exit_code": code,
+                }
+            )
+        )
+    elif not args.quiet:
+        unsure = sum(not report.verified for report in done)
+        line = f"{len(done)} of {len(outcomes)} files, {format_exact(size)}"
+        line += f", {unsure} of them NOT verified" if unsure else ""
+        print(line + (f"; {kept} were there already" if kept else ""))
+    return code
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    from regather.errors import printable
+
+    for note in notes:
+        print(f"regather: {printable(note)}", file=sys.stderr)
+
+
+def _with_notes(view: View | None) -> View:
+    """Tell each note once, as it comes: that nothing is verified, that a mirror is left out."""
+    told = 0
 
     def show(progress: Progress) -> None:
         nonlocal told
-        if not told and progress.phase != "asking":
-            told = True
-            print(
-                "regather: plain fragments have no hashes: what is received is NOT verified",
-                file=sys.stderr,
-            )
+        _print_notes(progress.notes[told:])
+        told = max(told, len(progress.notes))
         if view is not None:
             view(progress)
 
@@ -109,6 +257,8 @@ def _with_notice(view: View | None) -> View:
 def describe(report: DownloadReport) -> str:
     """The report for people: a line on the file, one on each source."""
     how = "verified" if report.verified else "NOT verified"
+    if report.verified and report.verified_by != "manifest":
+        how = f"verified ({report.verified_by})"
     took = f"in {format_duration(report.seconds)}, {format_rate(report.rate)}"
     if report.resumed:
         fetched = format_size(report.size - report.resumed)

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
+from regather.model import HASH_SIZES
 from regather.tokens import read_token_file
 from regather.units import parse_size
 
@@ -86,6 +88,27 @@ def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
         metavar="K",
         help="make the parity of every K data fragments in a row (default: of all)",
     )
+
+
+def add_checksums(parser: argparse.ArgumentParser) -> None:
+    """The options on what the whole file must hash to: see checksums_of."""
+    for name in ("sha256", "blake3"):
+        parser.add_argument(
+            f"--{name}", metavar="HEX", help=f"the {name.upper()} that the whole file must have"
+        )
+    parser.add_argument(
+        "--checksum",
+        action="append",
+        default=[],
+        metavar="ALGO:HEX",
+        help=f"the same with another hash: {', '.join(HASH_SIZES)}",
+    )
+
+
+def checksums_of(args: argparse.Namespace) -> tuple[Checksum, ...]:
+    """What the options of add_checksums name. Raises UsageError."""
+    named = [f"{name}:{value}" for name in ("sha256", "blake3") if (value := getattr(args, name))]
+    return tuple(map(parse_checksum, [*named, *args.checksum]))
 
 
 def add_servers(parser: argparse.ArgumentParser, *, used: str) -> None:

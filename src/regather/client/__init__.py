@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from regather.client.report import DownloadReport, Progress, SourceProgress, SourceReport
-from regather.client.run import Settings, adownload, download
+from regather.client.run import adownload, download
+from regather.client.settings import Settings
 
 __all__ = [
     "DownloadReport",

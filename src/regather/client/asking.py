@@ -79,13 +79,18 @@ class Asking:
         urls: Sequence[str],
         ask: Callable[[HttpConnection, str], Answer],
         patience: float = math.inf,
+        *,
+        again: bool = True,
+        grace: float | None = None,
     ) -> list[Answer | RequestFailed]:
         """Call ``ask`` with a connection for each URL; return the answers or errors, in order.
 
-        Nothing is asked again more than ``patience`` seconds after the first time. Raises
-        InterruptedDownload on a stop or Ctrl-C, at once, after breaking off what is under way.
+        Nothing is asked again more than ``patience`` seconds after the first time, and nothing at
+        all without ``again``. With ``grace``, it is enough that one has answered: the others get
+        so many seconds more, and those that have failed already none. Raises InterruptedDownload
+        on a stop or Ctrl-C, at once, after breaking off what is under way.
         """
-        round_ = _Round(self._options, self._retries, patience, urls, ask)
+        round_ = _Round(self._options, self._retries if again else 0, patience, urls, ask)
         try:
             round_.start()
             while round_.wait(_LOOK_SECONDS):
@@ -93,6 +98,8 @@ class Asking:
                     raise InterruptedDownload("stopped before the download began", help=GOES_ON)
                 if self._watch is not None:
                     self._watch(round_.asked)
+                if grace is not None and round_.enough(grace):
+                    break
         except KeyboardInterrupt:
             raise InterruptedDownload(
                 "interrupted before the download began", help=GOES_ON
@@ -123,6 +130,8 @@ class _Round(Generic[Answer]):
         self._lock = threading.Lock()
         self._open: set[HttpConnection] = set()
         self._ended = threading.Event()
+        self._first: float | None = None
+        """When the first good answer came."""
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._work, name=f"regather-ask-{n}", daemon=True)
@@ -140,6 +149,13 @@ class _Round(Generic[Answer]):
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         return any(thread.is_alive() for thread in self._threads)
+
+    def enough(self, grace: float) -> bool:
+        """Whether there is an answer, and no reason to wait longer for the others."""
+        if self._first is None:
+            return False
+        late = time.monotonic() - self._first > grace
+        return late or all(n in self._answers or a.failures for n, a in enumerate(self.asked))
 
     def call_off(self) -> None:
         """Break off what is under way."""
@@ -159,7 +175,7 @@ class _Round(Generic[Answer]):
         """The answers in the order of the URLs; raises what went wrong in a thread."""
         if self._error is not None:
             raise self._error
-        return [self._answers[n] for n in range(len(self.asked))]
+        return [self._answers.get(n, _late(asked)) for n, asked in enumerate(self.asked)]
 
     def _work(self) -> None:
         try:
@@ -168,7 +184,11 @@ class _Round(Generic[Answer]):
                     number = next(self._next, None)
                 if number is None:
                     return
-                self._answers[number] = self._answer(self.asked[number])
+                answer = self._answer(self.asked[number])
+                if self._first is None and not isinstance(answer, RequestFailed):
+                    self._first = time.monotonic()
+                if not self._ended.is_set():
+                    self._answers[number] = answer
         except BaseException as error:
             self._error = self._error or error
             self._ended.set()
@@ -191,6 +211,8 @@ class _Round(Generic[Answer]):
                 with self._lock:
                     self._open.discard(connection)
                 connection.close()
+            if self._ended.is_set():
+                return error  # broken off: no failure of its own
             asked.failures += 1
             asked.last_error = error.what
             pause = min(_RETRY_PAUSE * 2 ** (asked.failures - 1), _RETRY_CAP)
@@ -204,6 +226,10 @@ class _Round(Generic[Answer]):
             asked.state = "waiting"
             if self._ended.wait(pause):
                 return error
+
+
+def _late(asked: Asked) -> RequestFailed:
+    return RequestFailed(Failure.TIMEOUT, asked.last_error or f"{asked.url}: no answer in time")
 
 
 def asking_progress(asked: Sequence[Asked], retries: int, seconds: float) -> Progress:

@@ -46,6 +46,8 @@ class Progress:
     sources: tuple[SourceProgress, ...]
     retries: int = 0
     """How many failures in a row are borne from a source (Settings.retries)."""
+    notes: tuple[str, ...] = ()
+    """What people ought to be told, so far: mirrors left out, a lack of anything to verify with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class DownloadReport:
     digest: str
     """Identity of the file, in hexadecimal; empty where it was not verified."""
     verified: bool
+    """Whether all bytes were held against hashes that did not come from the sources themselves."""
     resumed: int
     """Bytes that an earlier run had brought."""
     received: int
@@ -90,6 +93,10 @@ class DownloadReport:
     decoded: int = 0
     """Rows of erasure sets of which pieces were computed from parity."""
     sources: tuple[SourceReport, ...] = field(default=())
+    verified_by: str = ""
+    """What the hashes are: ``manifest``, ``sha256``, ``sha1 of the pieces``, or empty."""
+    notes: tuple[str, ...] = ()
+    """What people ought to be told: mirrors left out, a lack of anything to verify with."""
 
 
 class RateMeter:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from regather.checksum import Checksum
 from regather.client.asking import Asking
 from regather.client.naming import (
     MANIFEST_FORMS,
@@ -48,7 +49,37 @@ class Target:
     identity: bytes
     """Tells partial downloads of different content apart."""
     digest: str
-    """Identity of the file in hexadecimal; empty where there are no hashes to verify with."""
+    """Identity of the file in hexadecimal; empty where there is no manifest to verify with."""
+    checksums: tuple[Checksum, ...] = ()
+    """What the whole file must hash to."""
+    notes: tuple[str, ...] = ()
+    """What people ought to be told."""
+    first: int = 0
+    """So many sources are asked first, the others where those do not do; 0: all at once."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the sources host the file as it is, not in fragments."""
+        fragments = self.layout.fragments
+        return not self.digest and len(fragments) == 1 and fragments[0].name == self.name
+
+    @property
+    def hashed(self) -> bool:
+        """Whether the pieces of the file have hashes to verify them with."""
+        return not self.layout.size or any(f.hashes for f in self.layout.fragments)
+
+    @property
+    def verified_by(self) -> str:
+        """What the file is verified with, in a word or two; empty where with nothing at all.
+
+        What the servers themselves say of the file does not count.
+        """
+        if self.digest:
+            return "manifest"
+        known = [c for c in self.checksums if not c.told_by_server]
+        if any(f.hashes for f in self.layout.fragments):
+            return f"{self.layout.hash_algorithm} of the pieces"
+        return ", ".join(c.algorithm for c in known)
 
 
 def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
@@ -232,7 +263,12 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
     # Another list of fragments, or another version of one, must not continue this partial.
     seen = repr(list(zip(urls, probed, strict=True)))
     return Target(
-        DEFAULT_NAME, layout, tuple(sources), piece_hash(b"plain fragments\0" + seen.encode()), ""
+        DEFAULT_NAME,
+        layout,
+        tuple(sources),
+        piece_hash(b"plain fragments\0" + seen.encode()),
+        "",
+        notes=("plain fragments have no hashes: what is received is NOT verified",),
     )
 
 

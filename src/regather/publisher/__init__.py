@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regather.client import Settings
-from regather.client.run import http_options
+from regather.client.settings import http_options
 from regather.errors import InterruptedPublish
 from regather.limiter import RateLimiter
 from regather.names import MANIFEST_SUFFIX, suffixed

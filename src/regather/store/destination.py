@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import local as ThreadLocal
 
-from regather.digest import piece_hash
+from regather.digest import HASH_SIZE, piece_hasher
 from regather.errors import (
     DestinationExistsError,
     RegatherError,
@@ -135,6 +135,7 @@ class Destination:
         claims, self._claims = self._claims or {}, {}
         own = ThreadLocal()
         layout = self._layout
+        piece_hash = piece_hasher(layout.hash_algorithm)
 
         def check(number: int) -> bool:
             if not hasattr(own, "buffer"):
@@ -169,7 +170,9 @@ class Destination:
         """
         try:
             write_all(self._descriptor, data, offset)
-            self._journal.record(number, digest)
+            # A record is as long as BLAKE3; others are cut or filled up: they are looked up in
+            # the layout, and the record only says that the piece is there.
+            self._journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
         except OSError as error:
             raise self._trouble(error) from error
 
@@ -225,9 +228,11 @@ class Destination:
 
 
 def _exists(path: Path) -> RegatherError:
-    return DestinationExistsError(
+    error = DestinationExistsError(
         f"{path}: already exists and is left as it is", help="use --force to replace it"
     )
+    error.path = str(path)
+    return error
 
 
 def check_destination(path: Path, *, force: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from regather.transport.base import TICK, Connection, Failure, RequestFailed
+from regather.transport.base import TICK, Connection, Failure, Look, RequestFailed
 from regather.transport.credentials import Credentials
 from regather.transport.http import HttpConnection
 from regather.transport.local import LocalConnection
@@ -18,6 +18,7 @@ __all__ = [
     "HttpConnection",
     "HttpOptions",
     "LocalConnection",
+    "Look",
     "RequestFailed",
     "is_url",
     "locate",

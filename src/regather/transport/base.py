@@ -6,6 +6,8 @@ and belongs to one thread; only ``abort`` may be called from another.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -69,6 +71,24 @@ class RequestFailed(TransportError):
         self.retry_after = retry_after
         self.status = status
         super().__init__(detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a first look at an object tells."""
+
+    size: int
+    """Bytes."""
+    validator: str
+    """What tells this version from others, as for Connection.request; may be empty."""
+    start: bytes
+    """Its first bytes."""
+    ranged: bool
+    """Whether ranges of it can be had."""
+    date: str = ""
+    """Last-Modified, as it was sent, or empty: mirrors often keep it."""
+    heads: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    """What was answered, redirects first: URLs and headers, names in lower case."""
 
 
 class Connection(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urljoin, urlsplit
 
-from regather.transport.base import Failure, RequestFailed
+from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
 from regather.transport.head import Head, check_range, check_status, request_bytes, split_url
@@ -21,6 +21,12 @@ _TOTAL = re.compile(r"[0-9]{1,19}")
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
 _NO_BODY = frozenset((204, 304))
+_STALE = frozenset((Failure.UNREACHABLE, Failure.TIMEOUT, Failure.RESET, Failure.TRUNCATED))
+"""Failures after which a remembered redirect is asked for again."""
+_WANTED_DIGESTS = [
+    ("Want-Repr-Digest", "sha-512=9, sha-256=10, sha=1"),
+    ("Want-Digest", "SHA-256;q=1, SHA-512;q=0.9, SHA;q=0.1"),
+]
 _MAX_TEXT = 4 << 10
 """Bytes of an answer's text that are looked at."""
 
@@ -72,6 +78,40 @@ class HttpConnection:
             head, url = self._ask("GET", target, [("Range", "bytes=0-0")])
             self.close()
         self._check(head, target, url)
+        return self._size_of(head, url), head.validator
+
+    def look(self, target: str, count: int) -> Look:
+        """Ask for the first ``count`` bytes of an object, and with them for all that is told of it.
+
+        Raises RequestFailed as probe() does.
+        """
+        hops: list[tuple[str, Head]] = []
+        wanted = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
+        head, url = self._ask("GET", target, wanted, hops)
+        empty = head.status == 416 and head.headers.get("content-range", "") == "bytes */0"
+        size, start = 0, b""
+        if not empty:
+            self._check(head, target, url)
+            size = self._size_of(head, url)
+            ranged, self._channel.left = check_range(head, url, 0, min(count, size), size, "")
+            start = self._read_all(count - 1)[:count] if size else b""
+        else:
+            ranged, self._channel.left = True, head.length
+        if len(start) < min(count, size):
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: sends less than it promises")
+        self.finish()
+        return Look(
+            size,
+            head.validator,
+            start,
+            ranged,
+            head.headers.get("last-modified", ""),
+            tuple((where, hop.headers) for where, hop in hops),
+        )
+
+    @staticmethod
+    def _size_of(head: Head, url: str) -> int:
+        """Bytes of the object that a head is of. Raises RequestFailed where it is no file."""
         total = head.headers.get("content-range", "").rpartition("/")[2]
         size = int(total) if head.status == 206 and _TOTAL.fullmatch(total) else head.length
         if size is None or size > MAX_SIZE:
@@ -81,7 +121,7 @@ class HttpConnection:
             raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: answers with a web page, not a file")
         if head.headers.get("content-encoding", "identity") != "identity":
             raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server sends it coded")
-        return size, head.validator
+        return size
 
     def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
         """Fetch a small object whole; returns (bytes, URL after redirects).
@@ -166,13 +206,28 @@ class HttpConnection:
         value = self._options.credentials.header(origin)
         return [("Authorization", value)] if value is not None else []
 
-    def _ask(self, method: str, target: str, headers: list[tuple[str, str]]) -> tuple[Head, str]:
+    def _ask(
+        self,
+        method: str,
+        target: str,
+        headers: list[tuple[str, str]],
+        hops: list[tuple[str, Head]] | None = None,
+    ) -> tuple[Head, str]:
+        """Ask, following redirects; returns the last head and its URL. ``hops`` gets all heads."""
         url = self._options.redirects.get(target, target)
         remembered = url != target
         for _ in range(_MAX_REDIRECTS + 1):
             parts = split_url(url)
             request = request_bytes(method, parts, [*headers, *self._authorization(target, url)])
-            head = self._channel.exchange(origin_of(parts), request)
+            try:
+                head = self._channel.exchange(origin_of(parts), request)
+            except RequestFailed as error:
+                if remembered and error.failure in _STALE:
+                    # It may lead elsewhere by now: the next request asks.
+                    self._options.redirects.pop(target, None)
+                raise
+            if hops is not None:
+                hops.append((url, head))
             location = head.headers.get("location")
             if remembered and head.status >= 400:
                 # A redirect may hold for a while only, as to a signed URL: ask for a new one.

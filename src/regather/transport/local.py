@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 
-from regather.transport.base import Failure, RequestFailed
+from regather.transport.base import Failure, Look, RequestFailed
 
 _MISSING = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG))
 
@@ -43,6 +44,16 @@ class LocalConnection:
             )
         self._at, self._stop = start, stop
         return True
+
+    def look(self, target: str, count: int) -> Look:
+        """Size, time and the first ``count`` bytes of a file. Raises RequestFailed."""
+        self.request(target, 0, 0, None)
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: not a file")
+        start = os.pread(self._descriptor, count, 0)
+        return Look(status.st_size, f"{status.st_mtime_ns}", start, ranged=True)
 
     def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
         """See Connection.ahead: nothing to gain here."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regather.client import Settings
-from regather.client.run import http_options
+from regather.client.settings import http_options
 from regather.digest import new_hasher
 from regather.errors import UsageError
 from regather.model import Layout, Source

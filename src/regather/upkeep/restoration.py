@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from regather.client import Settings
-from regather.client.run import http_options
+from regather.client.settings import http_options
 from regather.digest import new_hasher
 from regather.transport import Failure, HttpOptions, RequestFailed, is_url
 from regather.upkeep.access import CopyReader, Desk, Patience

@@ -1,0 +1,130 @@
+"""Many downloads: a few at the same time, none ended by the failure of another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from regather.checksum import Checksum
+from regather.client.jobs import Job
+from regather.client.report import DownloadReport
+from regather.client.run import Session
+from regather.client.settings import Settings, http_options
+from regather.digest import new_hasher
+from regather.errors import DestinationExistsError, InterruptedDownload, RegatherError
+from regather.limiter import RateLimiter
+
+__all__ = ["Outcome", "download_all", "worst"]
+
+_LOOK_SECONDS = 0.2
+_STEP = 1 << 20
+_SEVERITY = (130, 3, 2, 1, 4)
+"""Exit codes, the worst first: the user's stop, wrong content, then what a retry may mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one download of many ended: with a report or an error."""
+
+    what: str
+    """The name in a metalink, or the first source as it was named."""
+    report: DownloadReport | None = None
+    error: RegatherError | None = None
+    kept: str = ""
+    """The path where the file was already, of an earlier run; it is left as it is."""
+
+
+def worst(outcomes: Sequence[Outcome]) -> int:
+    """The exit code of the one that went worst; 0 where all went well."""
+    codes = {outcome.error.exit_code for outcome in outcomes if outcome.error is not None}
+    return next((code for code in _SEVERITY if code in codes), max(codes, default=0))
+
+
+def download_all(
+    jobs: Sequence[Job],
+    *,
+    at_once: int,
+    settings: Settings,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Carry out all jobs, ``at_once`` of them at the same time; never raises for one of them.
+
+    A file that is there already, of an earlier run, is kept and is no failure, if it has the
+    checksums that are known. ``on_outcome`` is called in this thread as each ends. Ctrl-C ends
+    all, resumably; those that were not begun end as interrupted too. A rate limit holds for all
+    together.
+    """
+    stop = threading.Event()
+    options = http_options(settings)
+    limiter = RateLimiter(settings.limit_rate) if settings.limit_rate else None
+
+    written: set[str] = set()
+    """Paths of this very run: what stands there is not of an earlier one."""
+
+    def carry_out(job: Job) -> list[Outcome]:
+        if stop.is_set():
+            return [Outcome(_name(job), error=InterruptedDownload("interrupted before it began"))]
+        session = Session(settings, stop=stop, options=options, limiter=limiter)
+        try:
+            return [_one(session, each, written) for each in session.expand(job)]
+        except RegatherError as error:
+            return [_failed(job, error, written)]
+
+    outcomes: list[Outcome] = []
+    with ThreadPoolExecutor(min(at_once, len(jobs)), "regather-job") as pool:
+        try:
+            left: set[Future[list[Outcome]]] = {pool.submit(carry_out, job) for job in jobs}
+            while left:
+                try:
+                    ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
+                except KeyboardInterrupt:
+                    stop.set()
+                    continue
+                for future in ended:
+                    outcomes += future.result()
+                    if on_outcome is not None:
+                        for outcome in future.result():
+                            on_outcome(outcome)
+        except BaseException:
+            stop.set()  # or leaving the pool would wait for all that is to come
+            raise
+    return outcomes
+
+
+def _one(session: Session, job: Job, written: set[str]) -> Outcome:
+    try:
+        report = session.run(job)
+    except RegatherError as error:
+        return _failed(job, error, written)
+    written.add(report.path)
+    return Outcome(_name(job), report)
+
+
+def _failed(job: Job, error: RegatherError, written: set[str]) -> Outcome:
+    if isinstance(error, DestinationExistsError) and error.path not in ("", *written):
+        known = (*job.checksums, *(job.file.checksums if job.file is not None else ()))
+        if _is_right(error.path, known):
+            return Outcome(_name(job), kept=error.path)
+    return Outcome(_name(job), error=error)
+
+
+def _is_right(path: str, checksums: Sequence[Checksum]) -> bool:
+    """Whether a file has these checksums; without any, whether it is a file at all."""
+    hashers = [new_hasher(c.algorithm) for c in checksums]
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as file:
+            while hashers and (data := file.read(_STEP)):
+                for hasher in hashers:
+                    hasher.update(data)
+    except OSError:
+        return False
+    return all(h.digest() == c.digest for h, c in zip(hashers, checksums, strict=True))
+
+
+def _name(job: Job) -> str:
+    return job.file.name if job.file is not None else (*job.sources, *job.fragments)[0]

@@ -1,0 +1,161 @@
+"""Mirrors of one whole file: made a target of one fragment.
+
+Those that disagree with the others are left out; where there is a checksum, the result decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from urllib.parse import unquote, urlsplit
+
+from regather.checksum import Checksum, strongest
+from regather.client.asking import Asking
+from regather.client.resolve import Target
+from regather.client.survey import Seen, duplicates_of, grouped, left_out, survey
+from regather.client.whole import source_at, whole_layout
+from regather.digest import piece_hash
+from regather.errors import NotEnoughSourcesError, VerificationError
+from regather.metalink import offered_name
+from regather.names import flaw_of
+from regather.transport import Failure, RequestFailed, is_url
+
+_NAMELESS = "download"
+
+
+def resolve_mirrors(
+    urls: Sequence[str],
+    asking: Asking,
+    checksums: Sequence[Checksum] = (),
+    *,
+    name: str = "",
+    size: int | None = None,
+    notes: Sequence[str] = (),
+    seen: tuple[list[Seen], dict[str, RequestFailed]] | None = None,
+) -> list[Target]:
+    """Ask all mirrors of a file; returns what to download from where: first the likeliest.
+
+    There is more than one only where ``checksums`` can tell which is right. ``name`` and ``size``
+    are what is known from elsewhere; ``seen`` is what a survey brought already. Raises
+    NotEnoughSourcesError, VerificationError where nothing tells which mirror is right, and
+    InterruptedDownload.
+    """
+    found, failed = seen or survey(urls, asking)
+    if size is not None:
+        failed |= {s.url: _wrong_size(s, size) for s in found if s.look.size != size}
+        found = [s for s in found if s.look.size == size]
+    if not found:
+        raise _none(urls, failed)
+    claimed = [c for one in found for c in one.claims if c.algorithm not in ("md5", "sha1")]
+    if checksums or claimed:
+        found = _with_duplicates(found, urls, asking)
+    groups = grouped(found, checksums)
+    if not checksums and len(groups) > 1 and len(groups[0]) == len(groups[1]):
+        raise VerificationError(
+            "the mirrors have different files, and nothing tells which is right",
+            help="give its checksum (--sha256 HEX), or name only mirrors that you trust",
+            details=tuple(left_out(groups[0], groups)),
+        )
+    # Whoever fails now may come back, but what it has was not seen: only a checksum can tell.
+    waiting = [url for url, error in failed.items() if checksums and not error.failure.lasting]
+    gone = [f"{url} is left out: {e.what}" for url, e in failed.items() if url not in waiting]
+    return [
+        _target(group, waiting, checksums, name, [*notes, *gone, *left_out(group, groups)])
+        for group in (groups if checksums else groups[:1])
+    ]
+
+
+def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> list[Seen]:
+    """The mirrors, and those that their servers name, as far as these have the same file."""
+    more = duplicates_of(found, urls)
+    if not more:
+        return found
+    first = found[0]
+    again, _ = survey([first.url, *more], asking, again=False)
+    sampled = [replace(first, samples=s.samples) for s in again if s.url == first.url]
+    known = [*(sampled or [first]), *found[1:]]
+    # What they say of themselves is not believed, and they have no vote: only named servers do.
+    others = [replace(s, claims=()) for s in again if s.url != first.url]
+    return known + [s for s in others if not any(map(s.differs_from, known))]
+
+
+def _wrong_size(seen: Seen, size: int) -> RequestFailed:
+    return RequestFailed(
+        Failure.BAD_RESPONSE, f"{seen.url}: has {seen.look.size} bytes, must have {size}"
+    )
+
+
+def _none(urls: Sequence[str], failed: dict[str, RequestFailed]) -> NotEnoughSourcesError:
+    reasons = [error.what for error in failed.values()]
+    what = f"{urls[0]}: cannot be had" if len(urls) == 1 else f"none of {len(urls)} mirrors has it"
+    return NotEnoughSourcesError(
+        f"{what}: {reasons[0]}",
+        details=tuple(reasons[1:]),
+        missing=tuple(urls),
+        help="check the addresses and servers, then run it again",
+    )
+
+
+def _target(
+    group: Sequence[Seen],
+    waiting: Sequence[str],
+    checksums: Sequence[Checksum],
+    name: str,
+    notes: Sequence[str],
+) -> Target:
+    size = group[0].look.size
+    notes = list(notes)
+    if not checksums:
+        told = strongest(c for one in group for c in one.claims)
+        if told is not None:
+            checksums = [told]
+            notes.append(
+                "there is no checksum: what is received is checked only by the "
+                f"{told.algorithm} that its server tells"
+            )
+        else:
+            notes.append("there is no checksum: what is received is NOT verified")
+    name = name or name_of(group)
+    sources = [source_at(one.url, one.look.validator) for one in group]
+    sources += [source_at(url) for url in waiting]
+    return Target(
+        name,
+        whole_layout(name, size),
+        tuple(sources),
+        _identity(group, checksums),
+        "",
+        checksums=tuple(checksums),
+        notes=tuple(notes),
+    )
+
+
+def _identity(group: Sequence[Seen], checksums: Sequence[Checksum]) -> bytes:
+    """Tells partial downloads of different content apart, whichever mirrors are up this time.
+
+    Without a checksum it is the date that most mirrors tell, which they usually keep alike, else
+    the validator of the first.
+    """
+    size = group[0].look.size
+    known = strongest(checksums)
+    if known is not None:
+        version = str(known)
+    else:
+        dates = Counter(one.look.date for one in group if one.look.date)
+        version = dates.most_common(1)[0][0] if dates else group[0].look.validator
+    return piece_hash(b"mirrors\0" + repr((size, version)).encode())
+
+
+def name_of(group: Sequence[Seen]) -> str:
+    """What to call the file: what a server offers, else the last part of its URL's path."""
+    for one in group:
+        for _, headers in reversed(one.look.heads):
+            if name := offered_name(headers):
+                return name
+    for one in group:
+        name = unquote(urlsplit(one.url).path) if is_url(one.url) else one.url
+        name = PurePath(name.replace("\\", "/")).name
+        if not flaw_of(name):
+            return name
+    return _NAMELESS

@@ -1,0 +1,297 @@
+"""One download to its destination: rounds of the engine, and what is told meanwhile.
+
+Mostly there is one round. There are more where some sources are held back for the case that the
+first ones do not do, and where mirrors turn out to have different files (see ``settling``).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Collection
+
+from regather.client.asking import GOES_ON
+from regather.client.front import Front
+from regather.client.report import DownloadReport
+from regather.client.resolve import Target
+from regather.client.settings import Settings
+from regather.client.settling import Ledger
+from regather.client.telling import OnProgress, Telling
+from regather.engine import Engine
+from regather.errors import InterruptedDownload, VerificationError
+from regather.limiter import RateLimiter
+from regather.model import Layout
+from regather.planner import Options, Planner
+from regather.store import Destination
+from regather.transport import HttpOptions, open_connection
+from regather.units import format_size
+
+_MAX_BUFFERS = 256 << 20
+"""Bytes of memory for pieces in flight, whatever piece size a manifest asks for."""
+
+
+class WrongFile(VerificationError):
+    """The file is whole and has another hash than it must have; nothing is kept of it."""
+
+
+def _max_requests(layout: Layout) -> int:
+    """How many requests may be in flight: each has a buffer of one piece. At least 2."""
+    fitting = _MAX_BUFFERS // max(layout.largest_piece, 1)
+    return max(2, min(Options().max_requests, fitting))
+
+
+class Run:
+    """The part of a download that has a destination open."""
+
+    def __init__(
+        self,
+        target: Target,
+        destination: Destination,
+        settings: Settings,
+        options: HttpOptions,
+        *,
+        on_progress: OnProgress | None,
+        stop: threading.Event | None,
+        began: float,
+        limiter: RateLimiter | None,
+    ) -> None:
+        self._target = target
+        self._destination = destination
+        self._settings = settings
+        self._options = options
+        self._stop = stop
+        self._limiter = limiter
+        self._resumed = 0
+        self._base = 0
+        """Bytes that were in place before this round."""
+        self._fetched = 0
+        """Bytes that rounds before this one brought."""
+        tracked = bool(target.checksums) and not target.hashed
+        self._ledger = Ledger(target.layout, len(target.sources)) if tracked else None
+        self._front: Front | None = None
+        self._planner = self._plan(range(len(target.sources)), ())
+        self._telling = Telling(target, self._planner, settings.retries, on_progress, began)
+        self._engine = self._drive()
+
+    def _prepare(self, sources: Collection[int], good: Collection[int]) -> None:
+        """Begin a round with some of the sources; ``good`` are numbers of pieces in place."""
+        self._fetched += self._engine.done_bytes
+        self._base = self._bytes_of(good)
+        self._planner = self._telling.planner = self._plan(sources, good)
+        self._engine = self._drive()
+
+    def _plan(self, sources: Collection[int], good: Collection[int]) -> Planner:
+        layout, settings = self._target.layout, self._settings
+        planner = Planner(
+            layout,
+            [
+                s.fragments if i in sources else frozenset()
+                for i, s in enumerate(self._target.sources)
+            ],
+            Options(
+                connections=settings.connections,
+                max_requests=_max_requests(layout),
+                retries=settings.retries,
+            ),
+            random.Random(),
+        )
+        planner.already_done(layout.locate(number) for number in good)
+        return planner
+
+    def _drive(self) -> Engine:
+        engine = Engine(
+            self._planner,
+            self._target.layout,
+            self._target.sources,
+            self._destination,
+            lambda url: open_connection(url, self._options),
+            limiter=self._limiter,
+            brought=self._ledger.note if self._ledger is not None else None,
+        )
+        engine.tallies = self._telling.tallies
+        return engine
+
+    @property
+    def _done(self) -> int:
+        """Bytes in place."""
+        return self._base + self._engine.done_bytes
+
+    def to_the_end(self) -> DownloadReport:
+        """Download, check, give the file its name.
+
+        Raises WrongFile, VerificationError, NotEnoughSourcesError, StorageError or
+        InterruptedDownload.
+        """
+        good = self._recover()
+        try:
+            self._first_rounds(good)
+            if self._target.checksums:
+                self._check_whole()
+        except KeyboardInterrupt:
+            raise InterruptedDownload(
+                f"interrupted: {self._kept()}", help=f"{GOES_ON} from there"
+            ) from None
+        finally:
+            if self._front is not None:
+                self._front.stop()
+        self._tell("finishing")
+        self._destination.finish(sync=self._settings.sync)
+        return self._telling.report(
+            str(self._destination.path),
+            resumed=self._resumed,
+            fetched=self._fetched + self._engine.done_bytes,
+            decoded=self._engine.decoded,
+        )
+
+    def _recover(self) -> list[int]:
+        """What an earlier run left, looked at again."""
+        if not self._destination.resumed:
+            return []
+        good = self._destination.recover(self._checked)
+        self._resumed = self._base = self._bytes_of(good)
+        return good
+
+    def _bytes_of(self, numbers: Collection[int]) -> int:
+        layout = self._target.layout
+        return sum(layout.length(*layout.locate(n)) for n in numbers if n < layout.data_pieces)
+
+    # -- rounds ---------------------------------------------------------------------------
+
+    def _first_rounds(self, good: list[int]) -> None:
+        """Fetch all that is missing: from the preferred sources, then from the others too."""
+        everyone = range(len(self._target.sources))
+        first = self._target.first
+        waves = [range(first), everyone] if 0 < first < len(everyone) else [everyone]
+        for wave in waves:
+            self._prepare(wave, good)
+            if self._front is None:
+                self._front = self._new_front()
+            ending = self._engine.run(self._watch)
+            if not ending.missing:
+                return
+            good = self._in_place()
+        raise self._telling.not_whole(ending, self._kept())
+
+    def _new_front(self) -> Front | None:
+        if not self._target.checksums:
+            return None
+        return Front(
+            self._target.layout,
+            self._destination,
+            self._target.checksums,
+            self._is_done,
+        )
+
+    def _is_done(self, fragment: int, piece: int) -> bool:
+        return self._planner.is_done(fragment, piece)  # of the planner of the present round
+
+    def _in_place(self) -> list[int]:
+        layout = self._target.layout
+        return [n for n in range(layout.data_pieces) if self._planner.is_done(*layout.locate(n))]
+
+    # -- the file as a whole --------------------------------------------------------------
+
+    def _check_whole(self) -> None:
+        """Compare the hashes of the whole file; where they are wrong, find who has the right one.
+
+        Raises WrongFile.
+        """
+        wrong = self._wrong()
+        if not wrong:
+            return
+        if self._ledger is None:
+            raise self._refuse(f"its pieces are right, but {wrong}: its description is wrong", [])
+        others = len(self._target.sources) > 1
+        if others:
+            self._note(f"{wrong}; looking for a mirror that has the right file")
+        tried: list[int] = []
+        found = []
+        for source in self._ledger.order():
+            own = self._ledger.own(source, self._destination)
+            if len(own) < self._target.layout.data_pieces:
+                alone = self._only_from(source, own)
+                if alone is None:
+                    continue  # it cannot be had from there
+                wrong = alone
+            tried.append(source)
+            url = self._target.sources[source].url
+            if not wrong:
+                self._blame(source)
+                return
+            found.append(f"{url}: {wrong}")
+            if self._ledger.agreed(tried):
+                break
+        raise self._refuse("no source has the file that was asked for", found or [wrong])
+
+    def _wrong(self) -> str:
+        """What is wrong with the hash of the file that is now in place; empty: nothing."""
+        assert self._front is not None
+        actual = self._front.finish(lambda: self._watch("finishing"))
+        for must, have in zip(self._target.checksums, actual, strict=True):
+            if must.digest != have.digest:
+                return f"{must.algorithm} is {have.digest.hex()}, must be {must.digest.hex()}"
+        return ""
+
+    def _only_from(self, source: int, own: list[int]) -> str | None:
+        """Make it the file of one source; what is wrong with it then, None: it is not to be had."""
+        if self._front is not None:
+            self._front.stop()
+        self._base = self._bytes_of(own)
+        self._prepare((source,), own)
+        self._front = self._new_front()
+        if self._engine.run(self._watch).missing:
+            return None
+        return self._wrong()
+
+    def _blame(self, right: int) -> None:
+        """Say who sent something else than the source that proved right."""
+        assert self._ledger is not None
+        for source, count in self._ledger.differing(right).items():
+            self._telling.liars.add(source)
+            tally = self._telling.tallies[source]
+            tally.corrupt += count
+            tally.errors += count
+            tally.last_error = f"has another file, {count} wrong pieces came from it"
+            self._note(
+                f"{self._target.sources[source].url} has another file; pieces of it that were "
+                f"replaced: {count}"
+            )
+
+    def _refuse(self, what: str, details: list[str]) -> WrongFile:
+        """The error for a file that is whole and wrong; a next run must not begin with it."""
+        self._destination.discard()
+        return WrongFile(
+            f"{self._destination.path.name}: {what}; nothing is kept",
+            help="check the checksum, and whether the sources have the version that it is of",
+            details=tuple(details),
+        )
+
+    def _note(self, line: str) -> None:
+        self._telling.notes.append(line)
+        self._tell("downloading")
+
+    def _checked(self, size: int) -> None:
+        self._resumed += size
+        self._base += size
+        self._tell("checking")
+        self._look_for_stop()
+
+    def _watch(self, phase: str = "downloading") -> None:
+        self._tell(phase)
+        self._look_for_stop()
+
+    def _tell(self, phase: str) -> None:
+        fetched = self._fetched + self._engine.done_bytes
+        self._telling.tell(phase, self._destination.path.name, self._done, fetched)
+
+    def _look_for_stop(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise InterruptedDownload(f"stopped: {self._kept()}")
+
+    def _kept(self) -> str:
+        have = self._done
+        if not have:
+            self._destination.discard()
+            return "nothing was received"
+        part = self._destination.part
+        return f"{format_size(have)} of {format_size(self._target.layout.size)} are kept in {part}"

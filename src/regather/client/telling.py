@@ -1,0 +1,170 @@
+"""What is told of a download: moments, the report, and the error where it is not whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from regather.client.report import (
+    DownloadReport,
+    Progress,
+    RateMeter,
+    SourceProgress,
+    SourceReport,
+    State,
+)
+from regather.client.resolve import Target
+from regather.engine import Ending, SourceTally
+from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
+from regather.planner import Planner
+from regather.transport import is_url
+
+OnProgress = Callable[[Progress], None]
+_SHOWN_MISSING = 20
+
+
+class Telling:
+    """Knows over all rounds what sources did. Times are on the clock of ``time.monotonic``."""
+
+    def __init__(
+        self,
+        target: Target,
+        planner: Planner,
+        retries: int,
+        on_progress: OnProgress | None,
+        began: float,
+    ) -> None:
+        self._target = target
+        self._retries = retries
+        self._on_progress = on_progress
+        self._began = began
+        self._meter = RateMeter()
+        self._meters = [RateMeter() for _ in target.sources]
+        self.planner = planner
+        """That of the present round."""
+        self.tallies = [SourceTally() for _ in target.sources]
+        self.notes = list(target.notes)
+        self.liars: set[int] = set()
+        """Sources that turned out to have another file."""
+
+    def _state(self, source: int) -> State:
+        health = self.planner.sources[source]
+        layout = self._target.layout
+        held = self._target.sources[source].fragments
+        if health.distrusted or source in self.liars:
+            return "corrupt"
+        if len(health.absent) == (len(layout.fragments) if held is None else len(held)):
+            return "unused"
+        if health.failures > self._retries:
+            return "failed"
+        if health.failures and self.planner.pieces_left:
+            return "waiting"
+        return "active" if health.active else "idle"
+
+    def tell(self, phase: str, name: str, done: int, fetched: int) -> None:
+        """Tell of this moment; ``done`` and ``fetched`` are bytes in place, and by this run."""
+        if self._on_progress is None:
+            return
+        now = time.monotonic()
+        rate = self._meter.read(now, fetched)
+        left = self._target.layout.size - done
+        self._on_progress(
+            Progress(
+                phase=phase,  # type: ignore[arg-type]
+                name=name,
+                size=self._target.layout.size,
+                done=done,
+                rate=rate,
+                eta=left / rate if rate else None,
+                seconds=now - self._began,
+                sources=tuple(
+                    SourceProgress(
+                        url=source.url,
+                        state=self._state(i),
+                        received=tally.received,
+                        rate=self._meters[i].read(now, tally.received),
+                        connections=self.planner.sources[i].active,
+                        errors=tally.errors,
+                        failures=self.planner.sources[i].failures,
+                        last_error=tally.last_error,
+                    )
+                    for i, (source, tally) in enumerate(
+                        zip(self._target.sources, self.tallies, strict=True)
+                    )
+                ),
+                retries=self._retries,
+                notes=tuple(self.notes),
+            )
+        )
+
+    def report(self, path: str, *, resumed: int, fetched: int, decoded: int) -> DownloadReport:
+        """What is told in the end; sizes in bytes."""
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        tallies = self.tallies
+        placed = max(sum(t.useful for t in tallies), 1)
+        return DownloadReport(
+            path=path,
+            name=self._target.name,
+            size=self._target.layout.size,
+            digest=self._target.digest,
+            verified=bool(self._target.verified_by),
+            verified_by=self._target.verified_by,
+            resumed=resumed,
+            received=sum(t.received for t in tallies),
+            seconds=seconds,
+            rate=fetched / seconds,
+            decoded=decoded,
+            sources=tuple(
+                SourceReport(
+                    url=source.url,
+                    received=tally.received,
+                    useful=tally.useful,
+                    share=tally.useful / placed,
+                    rate=tally.received / seconds,
+                    errors=tally.errors,
+                    corrupt=tally.corrupt,
+                    kinds=dict(tally.kinds),
+                    last_error=tally.last_error,
+                    state=self._state(i),
+                )
+                for i, (source, tally) in enumerate(zip(self._target.sources, tallies, strict=True))
+            ),
+            notes=tuple(self.notes),
+        )
+
+    def not_whole(self, ending: Ending, kept: str) -> RegatherError:
+        """The error for a download that could not be ended; ``kept`` says what is left of it."""
+        fragments = [self._target.layout.fragments[f] for f in ending.missing]
+        details = []
+        for position, fragment in zip(ending.missing[:_SHOWN_MISSING], fragments, strict=False):
+            places = []
+            for i, source in enumerate(self._target.sources):
+                if source.fragments is not None and position not in source.fragments:
+                    continue
+                tally = self.tallies[i]
+                why = tally.refused.get(position) or tally.last_error or "was not asked"
+                places.append(f"{source.url} ({why})")
+            details.append(f"{fragment.name}: expected at {', '.join(places) or 'no source'}")
+        if len(fragments) > _SHOWN_MISSING:
+            details.append(f"and {len(fragments) - _SHOWN_MISSING} more")
+        count = len(self._target.layout.fragments)
+        if self._target.whole:
+            what, more = f"the file could not be had in full; {kept}", "another mirror"
+        else:
+            what = f"{len(fragments)} of {count} fragments could not be had in full; {kept}"
+            more = "another with --server"
+        if ending.corrupt:
+            return VerificationError(
+                f"wrong bytes from a source, and no other has them: {what}",
+                help=f"repair that source or add {more}, then run it again",
+                details=tuple(details),
+            )
+        remote = any(is_url(s.url) for s in self._target.sources)
+        return NotEnoughSourcesError(
+            what,
+            help=f"when the servers are back, or with {more}, the same command goes on"
+            if remote
+            else f"name {more}",
+            details=tuple(details),
+            missing=tuple(f.name for f in fragments),
+        )

@@ -1,0 +1,257 @@
+"""A manifest as a Metalink, for the clients of others.
+
+A manifest has BLAKE3 hashes, of pieces that begin anew in every fragment; other clients want
+SHA-256, and pieces of what they download. So the bytes are read once, from the file or from where
+the fragments are, held against the manifest, and hashed anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from regather.checksum import Checksum
+from regather.client.asking import Asking
+from regather.client.naming import base_url, check_scheme, checked_url, is_base, with_scheme
+from regather.client.resolve import load_manifest, sources_of
+from regather.client.settings import Settings, http_options
+from regather.digest import Hasher, new_hasher, piece_hash
+from regather.errors import NotEnoughSourcesError, UsageError, VerificationError
+from regather.manifest import Manifest
+from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
+from regather.model import Layout, Source
+from regather.transport import (
+    Connection,
+    HttpOptions,
+    RequestFailed,
+    is_url,
+    locate,
+    open_connection,
+)
+from regather.transport.reading import read_range
+
+__all__ = ["export_metalink"]
+
+ALGORITHM = "sha256"
+OnBytes = Callable[[int, int], None]
+Piece = tuple[int, memoryview]
+"""The position of a fragment, and the bytes of its next piece."""
+
+
+def export_metalink(
+    manifest: str,
+    *,
+    mirrors: Sequence[str] = (),
+    servers: Sequence[str] = (),
+    file: str | Path | None = None,
+    fragments: bool = False,
+    settings: Settings | None = None,
+    on_progress: OnBytes | None = None,
+) -> bytes:
+    """Describe the file of a manifest as a Metalink 4 with SHA-256 hashes, of pieces too.
+
+    ``mirrors`` are URLs of the whole file (one that ends in a slash gets its name added). Without
+    any, or with ``fragments``, each data fragment is a file of its own, with the URLs of all its
+    replicas: those of the manifest and of ``servers``; put together in order they are the file.
+    The bytes are read from ``file``, else from where the fragments are. ``on_progress`` gets bytes
+    done and in all.
+
+    Raises UsageError where nothing could be downloaded with it, VerificationError where ``file``
+    is another, NotEnoughSourcesError, ManifestError, TransportError or InterruptedDownload.
+    """
+    options = http_options(settings or Settings())
+    bases = [base_url(server) for server in servers]
+    source = with_scheme(manifest)
+    read, folder = load_manifest(source, Asking(options))
+    layout = read.layout
+    sources = sources_of(source, read, folder, bases)
+    urls = _whole_urls(read, mirrors, sources)
+    by_fragment = fragments or not urls
+    if by_fragment:
+        _check_urls(layout, sources)
+    pieces = _from_file(Path(file), layout) if file is not None else _from(layout, sources, options)
+    whole = _Described(layout.piece_size)
+    parts = [_Described(layout.piece_size) for _ in range(layout.data_count)]
+    done = 0
+    for fragment, view in pieces:
+        (parts[fragment] if by_fragment else whole).update(view)
+        done += len(view)
+        if on_progress is not None:
+            on_progress(done, layout.size)
+    if not by_fragment:
+        return write_metalink([whole.file(read.name, read.size, urls)], read.created)
+    files = [
+        part.file(fragment.name, fragment.size, _fragment_urls(position, layout, sources))
+        for position, (part, fragment) in enumerate(zip(parts, layout.fragments, strict=False))
+    ]
+    return write_metalink(files, read.created)
+
+
+class _Described:
+    """Hashes of a file and of its pieces, from its bytes in order."""
+
+    def __init__(self, piece_size: int) -> None:
+        self._piece_size = piece_size
+        self._whole = new_hasher(ALGORITHM)
+        self._pieces: list[bytes] = []
+        self._piece: Hasher = new_hasher(ALGORITHM)
+        self._room = piece_size
+
+    def update(self, data: memoryview) -> None:
+        """Take in more bytes."""
+        self._whole.update(data)
+        while data:
+            part, data = data[: self._room], data[self._room :]
+            self._piece.update(part)
+            self._room -= len(part)
+            if not self._room:
+                self._end_piece()
+
+    def _end_piece(self) -> None:
+        self._pieces.append(self._piece.digest())
+        self._piece, self._room = new_hasher(ALGORITHM), self._piece_size
+
+    def file(self, name: str, size: int, urls: Sequence[str]) -> MetalinkFile:
+        """What the metalink says; call it once, at the end."""
+        if self._room < self._piece_size:
+            self._end_piece()
+        pieces = (Pieces(ALGORITHM, self._piece_size, b"".join(self._pieces)),) if size else ()
+        return MetalinkFile(
+            name,
+            size,
+            (Checksum(ALGORITHM, self._whole.digest()),),
+            pieces,
+            tuple(Mirror(url, priority) for priority, url in enumerate(urls, 1)),
+        )
+
+
+# -- where it is hosted -----------------------------------------------------------------------
+
+
+def _whole_urls(manifest: Manifest, mirrors: Sequence[str], sources: Sequence[Source]) -> list[str]:
+    """Where the whole file is: mirrors, and the fragment itself where there is only one."""
+    urls = []
+    for mirror in mirrors:
+        url = with_scheme(mirror)
+        check_scheme(url)
+        if not is_url(url):
+            raise UsageError(f"{mirror}: not a URL", help="name where the whole file is hosted")
+        checked_url(url)
+        urls.append(
+            locate(url if url.endswith("/") else url + "/", manifest.name) if is_base(url) else url
+        )
+    layout = manifest.layout
+    if layout.data_count == 1:
+        urls += _fragment_urls(0, layout, sources)
+    return list(dict.fromkeys(urls))
+
+
+def _fragment_urls(fragment: int, layout: Layout, sources: Sequence[Source]) -> list[str]:
+    name = layout.fragments[fragment].name
+    return [
+        locate(source.url, name)
+        for source in sources
+        if is_url(source.url) and (source.fragments is None or fragment in source.fragments)
+    ]
+
+
+def _check_urls(layout: Layout, sources: Sequence[Source]) -> None:
+    for fragment in range(layout.data_count):
+        if not _fragment_urls(fragment, layout, sources):
+            raise UsageError(
+                f"no URL is known of {layout.fragments[fragment].name}",
+                help="say where the whole file is (--mirror URL) or the fragments (--server URL)",
+            )
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
+    """All pieces of the file, held against the manifest."""
+
+    def differs(how: str) -> VerificationError:
+        return VerificationError(
+            f"{path}: is not the file of the manifest: {how}", help="name the one that was split"
+        )
+
+    buffer = memoryview(bytearray(max(layout.largest_piece, 1)))
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != layout.size:
+                raise differs(f"it has {size} bytes, not {layout.size}")
+            for number in range(layout.data_pieces):
+                fragment, piece = layout.locate(number)
+                view = buffer[: layout.length(fragment, piece)]
+                have = 0
+                while have < len(view) and (count := file.readinto(view[have:])):
+                    have += count
+                if have < len(view) or piece_hash(view) != layout.hash_of(fragment, piece):
+                    raise differs(f"piece {piece + 1} of {layout.fragments[fragment].name}")
+                yield fragment, view
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _from(layout: Layout, sources: Sequence[Source], options: HttpOptions) -> Iterator[Piece]:
+    """All pieces of the file, from where its fragments are, each verified."""
+    buffer = memoryview(bytearray(max(layout.largest_piece, 1)))
+    for fragment in range(layout.data_count):
+        piece, count = 0, layout.pieces_of(fragment)
+        errors: list[str] = []
+        for source in sources:
+            if piece == count:
+                break
+            if source.fragments is not None and fragment not in source.fragments:
+                continue
+            connection = open_connection(source.url, options)
+            try:
+                for view in _verified(connection, source, layout, fragment, piece, buffer):
+                    yield fragment, view
+                    piece += 1
+            except RequestFailed as error:
+                errors.append(error.what)
+            except VerificationError as error:
+                errors.append(error.what)
+            finally:
+                connection.close()
+        if piece < count:
+            name = layout.fragments[fragment].name
+            raise NotEnoughSourcesError(
+                f"{name} could not be read in full",
+                help="name the file with --file, or repair what is hosted",
+                details=tuple(errors),
+                missing=(name,),
+            )
+
+
+def _verified(
+    connection: Connection,
+    source: Source,
+    layout: Layout,
+    fragment: int,
+    piece: int,
+    buffer: memoryview,
+) -> Iterator[memoryview]:
+    """The pieces of a fragment from ``piece`` on, as one source sends them.
+
+    Raises RequestFailed, and VerificationError where one is wrong.
+    """
+    described = layout.fragments[fragment]
+    target = source.objects.get(described.index) or locate(source.url, described.name)
+    start = piece * layout.piece_size
+    have = 0
+    for step in read_range(connection, target, start, described.size):
+        at = 0
+        while at < len(step):
+            length = layout.length(fragment, piece)
+            count = min(len(step) - at, length - have)
+            buffer[have : have + count] = step[at : at + count]
+            have, at = have + count, at + count
+            if have == length:
+                if piece_hash(buffer[:length]) != layout.hash_of(fragment, piece):
+                    raise VerificationError(f"{target}: wrong bytes in piece {piece + 1}")
+                yield buffer[:length]
+                piece, have = piece + 1, 0

@@ -1,0 +1,53 @@
+"""What a metalink says: pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regather.checksum import Checksum
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Hashes of the pieces of a file, each of ``length`` bytes, the last one shorter."""
+
+    algorithm: str
+    """A key of ``model.HASH_SIZES``."""
+    length: int
+    hashes: bytes
+    """Packed, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """One URL of a file."""
+
+    url: str
+    priority: int = 999_999
+    """From 1, the best."""
+    location: str = ""
+    """Country (ISO 3166-1), lower case, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetalinkFile:
+    """One file of a metalink."""
+
+    name: str
+    """A plain name, or a relative path with ``/``; never one that leads elsewhere."""
+    size: int | None = None
+    checksums: tuple[Checksum, ...] = ()
+    pieces: tuple[Pieces, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
+    """http and https only, the best first."""
+    others: int = 0
+    """How many URLs of other kinds there were."""
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Metalink:
+    """A metalink document."""
+
+    files: tuple[MetalinkFile, ...]
+    version: int = 4
