@@ -93,7 +93,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="prefer the mirrors of a metalink in this country, like de",
     )
     tuning = parser.add_argument_group("tuning")
-    add_pace(tuning, "source", 4)
+    add_pace(tuning, "source", 8)
     add_reach(tuning, "source", 5)
     tuning.add_argument(
         "-j",

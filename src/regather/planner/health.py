@@ -23,6 +23,8 @@ FAST_CONNECTION = 100e6
 """Bytes a second at which a connection is limited by the machine: more of them gain nothing."""
 MAX_STRIKES = 2
 """A source that sent this many corrupt pieces is asked only for what nobody else can send."""
+_FORGIVEN = 50
+"""So many good pieces make up for a corrupt one, before there are too many of those."""
 _BUSY_SECONDS = 30.0
 """After a server refused one connection among others, it is not asked for more for so long."""
 
@@ -40,7 +42,9 @@ class Health:
     failures: int = 0
     """In a row, since the last good piece."""
     strikes: int = 0
-    """Corrupt pieces in all."""
+    """Corrupt pieces; one is forgiven for ``_FORGIVEN`` good ones after it."""
+    good: int = 0
+    """Good pieces since the last corrupt one, or since one was forgiven."""
     lies: int = 0
     """Corrupt pieces in a row, since the last good one."""
     retry_at: float = 0.0
@@ -120,6 +124,11 @@ class Health:
             self.rate = self._smooth(self.rate, size / max(seconds, 1e-6))
         if fresh:
             self.failures = self.lies = 0
+            if 0 < self.strikes < MAX_STRIKES:
+                self.good += 1
+                if self.good >= _FORGIVEN:
+                    self.strikes -= 1
+                    self.good = 0
         climb = self.climb
         if self.active < climb.connections:
             climb.restart(now)
@@ -130,6 +139,7 @@ class Health:
     def lied(self, now: float) -> None:
         """It sent a corrupt piece; lies in a row are asked for ever more slowly."""
         self.strikes += 1
+        self.good = 0
         self.lies += 1
         if self.lies > 1:
             self.retry_at = max(self.retry_at, now + min(0.05 * 2**self.lies, _BACKOFF_CAP))

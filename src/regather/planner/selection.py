@@ -65,7 +65,7 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         return None
     piece = state.layout.piece_size
     # The next chance to look is after a piece, or when progress is told.
-    seconds = _AHEAD_LATENCIES * health.latency + min(piece / health.rate, _LOOK_SECONDS)
+    seconds = _AHEAD_LATENCIES * health.latency + _LOOK_SECONDS
     if (
         (request.end - request.pos) * piece > _UNEVEN * health.rate * seconds  # by far not yet
         or seconds_left(state, request, now) > seconds
