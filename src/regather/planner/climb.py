@@ -1,8 +1,10 @@
 """How many connections to a source are worth while: hill climbing on what they bring together.
 
-Twice as many are tried as long as the source then brings clearly more, after that one more at
-times; what does not pay is given up. A source whose pieces take long is tried with one less in the
-same way, because pieces that come side by side come late, and the end of a download waits for them.
+One more connection, or a quarter more, is tried at times when what the source brings is steady. It
+is kept where the source then brings clearly more, and given up where it does not. More at once
+would make those that are there lose packets. A source whose pieces take long is tried with one less
+in the same way, because pieces that come side by side come late, and the end of a download waits
+for them.
 """
 
 from __future__ import annotations
@@ -11,12 +13,18 @@ from dataclasses import dataclass
 
 _WINDOW = 0.5
 """Seconds for which is measured, at least; longer on long paths, where connections start slowly."""
-_WINDOW_LATENCIES = 4
+_WINDOW_LATENCIES = 3
+_STEP = 4
+"""One connection more, or one for so many that there are."""
 _ENOUGH = 0.4
 """A connection is worth while where it brings this share of what an equal one would."""
-_HOLD = 5.0
-_HOLD_CAP = 60.0
-"""Seconds until the next trial after one that failed; twice as long each time."""
+_HOLD = 10.0
+_LONG_PATH_HOLD = 5.0
+_HOLD_CAP = 120.0
+"""Seconds until the first trial, and until the next one after one that failed; twice as long each
+time. A new connection starts too fast where the path is full already, and all lose packets."""
+_STEADY = 1.25
+"""A source that brings more than so many times what it did before is still getting faster."""
 _SLOW_PIECE = 2.0
 """Seconds for a piece above which fewer connections are tried."""
 
@@ -33,10 +41,15 @@ class Climb:
     _trying: int = 0
     _base: float = 0.0
     """Bytes a second before the trial."""
-    _doubling: bool = True
-    """Until something did not pay."""
+    _before: float = 0.0
+    """Bytes a second in the measurement before, with the same connections; 0: there was none."""
     _next: float = 0.0
     _hold: float = _HOLD
+
+    def begin(self, now: float, latency: float, *, long_path: bool) -> None:
+        """The first answer has come."""
+        self._next = now + (_LONG_PATH_HOLD if long_path else _HOLD)
+        self.restart(now, latency)
 
     def restart(self, now: float, latency: float = 0.0) -> None:
         """Measure anew: what was counted does not tell of the present connections."""
@@ -56,25 +69,32 @@ class Climb:
         connection could be of use at all.
         """
         speed = self.received / (now - self.since)
-        if self._trying:
-            before = self.connections - self._trying
-            change = speed - self._base if self._trying > 0 else self._base - speed
-            # What equal connections would have brought: so many shares of the larger number.
-            share = max(speed, self._base) / max(before, self.connections) * abs(self._trying)
-            if (change >= _ENOUGH * share) == (self._trying > 0):
-                self._hold = _HOLD
-            else:
-                self.connections = before
-                self._doubling = False
-                self._next = now + self._hold
-                self._hold = min(2 * self._hold, _HOLD_CAP)
+        had, tried = self.connections, self._trying
+        paid = tried != 0 and self._paid(speed)
+        if paid:
+            self._hold = _HOLD
+        elif tried:
+            self.connections -= tried
+            self._next = now + self._hold
+            self._hold = min(2 * self._hold, _HOLD_CAP)
+        # Only what is steady tells whether a change pays: connections start slowly.
+        steady = 0 < speed <= _STEADY * self._before
         self._trying = 0
-        if now >= self._next:
+        if (paid or steady) and now >= self._next:
             if piece_seconds > _SLOW_PIECE and self.connections > 1:
                 self._trying = -1
             elif more and self.connections < limit:
-                room = limit - self.connections
-                self._trying = min(self.connections, room) if self._doubling else 1
+                self._trying = min(max(1, self.connections // _STEP), limit - self.connections)
         self._base = speed
+        self._before = 0.0 if tried or self._trying else speed
         self.connections += self._trying
-        self.restart(now, latency)
+        self.restart(now, latency if self.connections != had else 0.0)
+
+    def _paid(self, speed: float) -> bool:
+        """Whether what was tried is worth while, at so many bytes a second."""
+        up = self._trying > 0
+        change = speed - self._base if up else self._base - speed
+        # What equal connections would have brought: so many shares of the larger number.
+        most = max(self.connections, self.connections - self._trying)
+        share = max(speed, self._base) / most * abs(self._trying)
+        return (change >= _ENOUGH * share) == up

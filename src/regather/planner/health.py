@@ -15,10 +15,12 @@ _WINDOW = 0.25
 """Seconds over which a source's bytes are counted for its rate, at least."""
 PATIENT_LATENCY = 0.02
 """Seconds to the first byte above which one connection fills the path only after a while."""
-_FIRST_CONNECTIONS = 4
-"""So many are begun with on such a path, before it is known what pays; twice as many from a"""
-_LONG_LATENCY = 0.1
-"""latency of so many seconds."""
+_FIRST_CONNECTIONS = 2
+"""So many are begun with on such a path, before it is known what pays."""
+_LONG_PATH_CONNECTIONS = 8
+"""So many where windows of the usual size would leave it empty:"""
+_LONG_LATENCY = 0.3
+"""from so many seconds to the first answer on, which includes the set-up of the connection."""
 FAST_CONNECTION = 100e6
 """Bytes a second at which a connection is limited by the machine: more of them gain nothing."""
 MAX_STRIKES = 2
@@ -39,6 +41,7 @@ class Health:
     rate: float = 0.0
     """Moving average of what all connections brought, by their number; 0: nothing is known."""
     latency: float = 0.0
+    """Seconds to the first byte on a connection that is there, about."""
     failures: int = 0
     """In a row, since the last good piece."""
     strikes: int = 0
@@ -89,12 +92,17 @@ class Health:
     def answered(self, now: float, seconds: float) -> None:
         """It began to answer ``seconds`` after the request."""
         first = self.latency == 0
-        self.latency = self._smooth(self.latency, seconds)
+        if first:
+            self.latency = seconds / 2  # the other half was the connection's set-up
+        elif seconds < self.latency:
+            self.latency = seconds  # more may be due to set-up, or to queues
+        else:
+            self.latency += _SMOOTHING / 4 * (seconds - self.latency)
         if first and seconds > PATIENT_LATENCY:
-            most = _FIRST_CONNECTIONS * (1 + (seconds > _LONG_LATENCY))
+            most = _LONG_PATH_CONNECTIONS if seconds > _LONG_LATENCY else _FIRST_CONNECTIONS
             self.allowance = max(self.allowance, min(self.limit, most))
         if first:
-            self.climb.restart(now, self.latency)
+            self.climb.begin(now, self.latency, long_path=seconds > _LONG_LATENCY)
         if self.active <= 1:
             self._bytes, self._since = 0, now
 

@@ -56,7 +56,6 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         or request.whole
         or request.cancelled
         or not state.unclaimed
-        or not health.rate
         or health.failures
         or health.strikes
         or health.active > health.allowance
@@ -66,10 +65,13 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     piece = state.layout.piece_size
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * health.latency + _LOOK_SECONDS
-    if (
-        (request.end - request.pos) * piece > _UNEVEN * health.rate * seconds  # by far not yet
+    left = (request.end - request.pos) * piece
+    if health.rate and (
+        left > _UNEVEN * health.rate * seconds  # by far not yet
         or seconds_left(state, request, now) > seconds
     ):
+        return None
+    if not health.rate and left > piece:
         return None
     return choose(state, request.source, now, request_rate(state, request, now))
 
