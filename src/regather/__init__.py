@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from regather.generator import generate
     from regather.manifest import Manifest
     from regather.publisher import PublishReport, TargetReport, publish
+    from regather.reading import RemoteFile, open
     from regather.splitter import split
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
@@ -73,6 +74,7 @@ _HOMES = {
     "regather.generator": ("generate",),
     "regather.manifest": ("Manifest",),
     "regather.publisher": ("PublishReport", "TargetReport", "publish"),
+    "regather.reading": ("RemoteFile", "open"),
     "regather.splitter": ("split",),
     "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
 }
@@ -91,6 +93,7 @@ __all__ = [
     "Progress",
     "PublishReport",
     "RegatherError",
+    "RemoteFile",
     "RepairReport",
     "Settings",
     "SourceProgress",
@@ -106,6 +109,7 @@ __all__ = [
     "download",
     "export_metalink",
     "generate",
+    "open",
     "publish",
     "repair",
     "split",

@@ -1,0 +1,1 @@
+"""What reading costs: bytes received beside the bytes that a library asks for."""

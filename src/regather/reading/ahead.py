@@ -1,0 +1,45 @@
+"""Read-ahead: how much more to fetch when a file is read in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_STREAMS = 8
+"""Places of a file that are read in order at the same time, as the columns of a table are."""
+_SHARE = 8
+"""Read-ahead is at most this part of what was read in order: what is in vain stays little, also
+where it is one column of a table that is read in order, piece by piece, and then another."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    stop: int
+    length: int
+
+
+class ReadAhead:
+    """Watches reads, and tells how far ahead of each one to fetch."""
+
+    def __init__(self, piece_size: int, limit: int) -> None:
+        """``limit`` is the most to fetch ahead, in bytes."""
+        self._piece_size = piece_size
+        self._limit = limit
+        self._streams: list[_Stream] = []
+
+    def after(self, start: int, stop: int) -> int:
+        """Bytes ``start`` up to ``stop`` are read; returns how many to fetch behind ``stop``.
+
+        Whole pieces: none at the first read in a place, then ever more.
+        """
+        stream = next((s for s in self._streams if s.stop == start), None)
+        if stream is None:
+            most = 0
+            stream = _Stream(stop, stop - start)
+        else:
+            stream.length += stop - start
+            most = min(stream.length // _SHARE, self._limit)
+            self._streams.remove(stream)
+        stream.stop = stop
+        self._streams.append(stream)
+        del self._streams[:-_STREAMS]
+        return most // self._piece_size * self._piece_size

@@ -1,0 +1,218 @@
+"""A file that is hosted in fragments, as a binary file object."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from regather.model import Layout
+from regather.reading.ahead import ReadAhead
+from regather.reading.fetcher import Fetcher
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_PEEK = 8 << 10
+"""Bytes that peek() shows at most: it is there for readline()."""
+
+
+class RemoteFile(io.BufferedIOBase):
+    """Reads a hosted file where it is read, and nothing else; every byte is verified.
+
+    Made by ``regather.open``. Besides what every binary file has, ``pread``, ``pread_into`` and
+    ``read_ranges`` read elsewhere without moving the position; threads may use them, and all else,
+    at the same time. Every read raises NotEnoughSourcesError or VerificationError where bytes are
+    not to be had, and may be tried again.
+    """
+
+    def __init__(
+        self, fetcher: Fetcher, layout: Layout, name: str, digest: str, read_ahead: int
+    ) -> None:
+        self._fetcher = fetcher
+        self._layout = layout
+        self._ahead = ReadAhead(layout.piece_size, read_ahead)
+        # Empty fragments share their offset with the next one and have no pieces.
+        self._positions = [f for f in range(layout.data_count) if layout.fragments[f].size]
+        self._offsets = [layout.fragments[f].offset for f in self._positions]
+        self._lock = threading.Lock()
+        self._at = 0
+        self.name = name
+        """The file's own name."""
+        self.mode = "rb"
+        self.digest = digest
+        """Its identity, as ``regather info`` prints it."""
+        self.size = layout.size
+        """Bytes."""
+
+    # -- what was cost --------------------------------------------------------------------
+
+    @property
+    def received(self) -> int:
+        """Bytes received from all sources so far: whole pieces, wanted or not."""
+        return sum(tally.received for tally in self._fetcher.tallies)
+
+    # -- reading elsewhere ----------------------------------------------------------------
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each (start, stop), in the order given; cut off at the end of the file.
+
+        All that is missing is fetched at once, each piece once, however many ranges lie in it.
+        """
+        self._check_open()
+        spans = [_span(start, stop, self.size) for start, stop in ranges]
+        out = [bytearray(stop - start) for start, stop in spans]
+        self._fill(
+            [(start, memoryview(buffer)) for (start, _), buffer in zip(spans, out, strict=True)]
+        )
+        return [bytes(buffer) for buffer in out]
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Up to ``size`` bytes at ``offset``; fewer only at the end of the file."""
+        return self.read_ranges([(offset, offset + size)])[0]
+
+    def pread_into(self, buffer: WriteableBuffer, offset: int) -> int:
+        """Fill a buffer from ``offset`` on; returns how many bytes there were."""
+        self._check_open()
+        view = memoryview(buffer).cast("B")
+        start, stop = _span(offset, offset + len(view), self.size)
+        self._fill([(start, view[: stop - start])])
+        return stop - start
+
+    def _fill(self, parts: Sequence[tuple[int, memoryview]]) -> None:
+        """Fill each view with the bytes of the file from its offset on."""
+        users: dict[int, list[tuple[int, memoryview]]] = {}
+        for start, view in parts:
+            for number in self._numbers(start, start + len(view)):
+                users.setdefault(number, []).append((start, view))
+        numbers = sorted(users)
+        with closing(self._fetcher.pieces(numbers, self._next(parts))) as pieces:
+            for number, piece in zip(numbers, pieces, strict=True):
+                offset = self._layout.offset(*self._layout.locate(number))
+                for start, view in users[number]:
+                    first = max(start, offset)
+                    last = min(start + len(view), offset + len(piece))
+                    view[first - start : last - start] = piece[first - offset : last - offset]
+
+    def _next(self, parts: Sequence[tuple[int, memoryview]]) -> list[int]:
+        """The pieces that will probably be read after these parts."""
+        if len(parts) != 1 or not len(parts[0][1]):
+            return []
+        start, view = parts[0]
+        stop = start + len(view)
+        with self._lock:
+            more = self._ahead.after(start, stop)
+        return self._numbers(stop, min(stop + more, self.size))
+
+    def _numbers(self, start: int, stop: int) -> list[int]:
+        """The running numbers of the pieces that hold bytes ``start`` up to ``stop``."""
+        numbers: list[int] = []
+        at = bisect_right(self._offsets, start) - 1
+        while start < stop:
+            position = self._positions[at]
+            fragment = self._layout.fragments[position]
+            first = (start - fragment.offset) // self._layout.piece_size
+            end = min(stop, fragment.offset + fragment.size)
+            last = -(-(end - fragment.offset) // self._layout.piece_size)
+            number = self._layout.number(position, 0)
+            numbers.extend(range(number + first, number + last))
+            start = end
+            at += 1
+        return numbers
+
+    # -- io.BufferedIOBase ----------------------------------------------------------------
+
+    def readable(self) -> bool:
+        """Whether it can be read: always, until it is closed."""
+        self._check_open()
+        return True
+
+    def seekable(self) -> bool:
+        """Whether it can be read anywhere: always, until it is closed."""
+        self._check_open()
+        return True
+
+    def tell(self) -> int:
+        """The position, in bytes."""
+        self._check_open()
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the position; returns it. Behind the end there is nothing to read."""
+        self._check_open()
+        with self._lock:
+            base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}.get(whence)
+            if base is None:
+                raise ValueError(f"invalid whence: {whence}")
+            if base + offset < 0:
+                raise ValueError(f"negative position: {base + offset}")
+            self._at = base + offset
+            return self._at
+
+    def _take(self, size: int) -> tuple[int, int]:
+        """Move the position over up to ``size`` bytes; returns (where it was, how many)."""
+        with self._lock:
+            start = self._at
+            count = max(0, min(size, self.size - start))
+            self._at += count
+        return start, count
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to ``size`` bytes, fewer only at the end; all that is left without it."""
+        self._check_open()
+        start, count = self._take(self.size if size is None or size < 0 else size)
+        try:
+            return self.pread(count, start) if count else b""
+        except BaseException:
+            self._at = start
+            raise
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Up to ``size`` bytes, without it up to the end of the piece."""
+        if size < 0:
+            size = self._layout.piece_size
+        return self.read(size)
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill a buffer as far as there are bytes; returns how many."""
+        self._check_open()
+        view = memoryview(buffer).cast("B")
+        start, count = self._take(len(view))
+        try:
+            return self.pread_into(view[:count], start) if count else 0
+        except BaseException:
+            self._at = start
+            raise
+
+    def readinto1(self, buffer: WriteableBuffer, /) -> int:
+        """The same as ``readinto``."""
+        return self.readinto(buffer)
+
+    def peek(self, size: int = 0, /) -> bytes:
+        """Some bytes from the position on, without moving it; none only at the end."""
+        self._check_open()
+        return self.pread(_PEEK, self._at)
+
+    def close(self) -> None:
+        """Break off what is under way, and free everything."""
+        if not self.closed:
+            try:
+                self._fetcher.close()
+            finally:
+                super().close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+
+
+def _span(start: int, stop: int, size: int) -> tuple[int, int]:
+    """A range within a file of ``size`` bytes. Raises ValueError for one before its beginning."""
+    if start < 0:
+        raise ValueError(f"negative offset: {start}")
+    start = min(start, size)
+    return start, max(start, min(stop, size))

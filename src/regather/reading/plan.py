@@ -1,0 +1,336 @@
+"""Which pieces to ask of whom, for reads: decisions only, no I/O, no clock.
+
+    want, release, ahead          what readers need, and what they will probably need next
+    answered, piece_done, ...     what became of the requests
+    decide(now) -> actions        requests to start or to break off, rows to compute
+
+Pieces that a reader waits for come first, in order. Each is asked of the sound source that will
+bring it first; neighbours go into one request. A request that falls silent, or that another source
+would clearly overtake, is *late*: its pieces are asked of others as well, and whoever comes second
+is broken off. Where no sound source has a piece, k others of its row are fetched and it is
+computed; then liars and sources that know no ranges are asked; then failing ones waited for.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+from regather.model import Layout
+from regather.planner.pace import STUCK_SECONDS
+from regather.reading.cache import Cache
+from regather.reading.holders import Holders
+from regather.reading.rows import Rows
+from regather.reading.wants import Action, Cancel, Request, Start, Want
+
+_PATIENT_LATENCIES = 4
+"""A source is silent after ``STUCK_SECONDS`` and so many of its latencies."""
+_OVERTAKEN = 2.0
+_MARGIN = 0.5
+"""Late: another source would take less than the time left, less these seconds, by this factor."""
+_GUESS = 3.0
+"""A source of unknown rate is taken to be this many times faster than one that crawls."""
+_JUDGED_AFTER = 0.25
+"""Seconds from the answer before the rate of a request tells something."""
+_MOST_BYTES = 16 << 20
+"""Bytes of a request."""
+
+
+class Plan:
+    """The state of all reads of one file. Not thread-safe; ``now`` is in seconds and never falls.
+
+    The caller puts a piece into ``cache`` before it reports it.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        holdings: Sequence[frozenset[int] | None],
+        cache: Cache,
+        *,
+        connections: int = 8,
+        max_requests: int = 16,
+        retries: int = 5,
+        rng: random.Random | None = None,
+    ) -> None:
+        """``holdings`` has, by source, the positions of the fragments it holds (None: ask it)."""
+        self.holders = Holders(holdings, connections, retries, rng or random.Random())
+        self.failed: set[int] = set()
+        """Wanted pieces that are not to be had: tell the reader. Cleared by release()."""
+        self._layout = layout
+        self._cache = cache
+        self._max_requests = max_requests
+        self._wants: dict[int, Want] = {}
+        self._ahead: dict[int, None] = {}
+        self._requests: dict[int, Request] = {}
+        self._next_id = 0
+        self._rows = Rows(layout, cache, self.holders, self.want, self.release)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is wanted: then time changes nothing."""
+        return not self._wants and not self._requests
+
+    # -- what is wanted -------------------------------------------------------------------
+
+    def want(self, number: int) -> bool:
+        """A reader needs a piece, by its running number; it is pinned until ``release``.
+
+        Returns whether it is not here yet.
+        """
+        self._cache.pin(number)
+        if number in self._cache:
+            return False
+        if number not in self._wants:
+            self._add(number)
+        return True
+
+    def _add(self, number: int) -> None:
+        want = self._wants[number] = Want()
+        for request in self._requests.values():  # one may bring it that was begun for another want
+            if number in self._numbers(request) and not request.cancelled:
+                (want.late if request.late else want.flying).add(request.id)
+
+    def release(self, number: int) -> None:
+        """A reader that wanted a piece is through with it, or does not need it any more."""
+        self._cache.unpin(number)
+        if not self._cache.pinned(number):
+            self.failed.discard(number)
+            if number not in self._ahead:
+                self._wants.pop(number, None)
+
+    def ahead(self, numbers: Iterable[int]) -> bool:
+        """These pieces, and no others, will probably be needed; whether any is new.
+
+        What is already asked for is not called back, but is not begun any more.
+        """
+        old, self._ahead = self._ahead, dict.fromkeys(n for n in numbers if n not in self._cache)
+        for number in old:
+            if number not in self._ahead and not self._cache.pinned(number):
+                self._wants.pop(number, None)
+        new = False
+        for number in self._ahead:
+            if number not in self._wants:
+                self._add(number)
+                new = True
+        return new
+
+    # -- what happened --------------------------------------------------------------------
+
+    def answered(self, request_id: int, now: float) -> None:
+        """The body of an answer begins."""
+        if request := self._requests.get(request_id):
+            self.holders.answered(request.source, now - request.began, now)
+            request.moved = request.answered = now
+
+    def progress(self, request_id: int, count: int, now: float) -> None:
+        """``count`` bytes more of a piece came."""
+        if request := self._requests.get(request_id):
+            request.partial += count
+            request.received += count
+            request.moved = now
+
+    def piece_done(self, request_id: int, piece: int, now: float) -> bool:
+        """A piece is verified and in the cache; whether the request is to go on with the next."""
+        request = self._requests[request_id]
+        number = self._layout.number(request.fragment, piece)
+        request.pos, request.partial, request.moved = piece + 1, 0, now
+        self.holders.delivered(request.source)
+        self.holders.paced(request.source, request.received, now - request.answered)
+        self._arrived(number)
+        return (
+            not request.cancelled
+            and request.pos < request.end
+            and self._layout.number(request.fragment, request.pos) in self._wants
+        )
+
+    def ended(self, request_id: int) -> None:
+        """A request is over, whole or broken off."""
+        request = self._requests.pop(request_id)
+        self._unbind(request)
+        self.holders.health[request.source].active -= 1
+        if request.late:
+            self.holders.late[request.source] -= 1
+
+    def piece_corrupt(self, request_id: int, piece: int, now: float) -> None:
+        """A piece came wrong; the request is over."""
+        request = self._requests[request_id]
+        self.ended(request_id)
+        self.holders.lied(request.source, request.fragment, piece, now)
+
+    def fragment_absent(self, request_id: int) -> None:
+        """The source does not have the fragment as it must be; the request is over."""
+        request = self._requests[request_id]
+        self.ended(request_id)
+        self.holders.health[request.source].absent.add(request.fragment)
+
+    def ranges_ignored(self, request_id: int) -> None:
+        """The source would send all from the first byte; the request is over."""
+        request = self._requests[request_id]
+        self.ended(request_id)
+        self.holders.health[request.source].ignores_ranges = True
+
+    def source_failed(
+        self, request_id: int, now: float, *, busy: bool = False, pause: float | None = None
+    ) -> None:
+        """A request failed, and is over; ``busy``: the source has no room for one more."""
+        request = self._requests[request_id]
+        self.ended(request_id)
+        health = self.holders.health[request.source]
+        if request.cancelled:
+            return
+        if busy and health.active and not health.failures:
+            health.busy(now, pause)
+        else:
+            self.holders.failed(request.source, now, request.began, pause)
+
+    def decoded(self, number: int, row: int, right: bool) -> None:
+        """A row was computed, and is in the cache if it came out right."""
+        for position in self._rows.ended(number, row, right):
+            if right:
+                self._arrived(self._layout.number(position, row))
+
+    def _arrived(self, number: int) -> None:
+        self._ahead.pop(number, None)
+        self._wants.pop(number, None)
+        self.failed.discard(number)
+
+    # -- deciding -------------------------------------------------------------------------
+
+    def decide(self, now: float) -> list[Action]:
+        """What to do now. Call it after each event, and every tenth second unless ``idle``."""
+        actions: list[Action] = []
+        for request in list(self._requests.values()):
+            if not request.cancelled:
+                self._judge(request, now, actions)
+        actions += self._rows.ready(now)
+        urgent = [n for n in self._wants if self._cache.pinned(n) and n not in self.failed]
+        rest = [n for n in self._ahead if not self._cache.pinned(n)]
+        order = sorted(urgent) + rest
+        at = 0
+        while at < len(order):
+            number = order[at]
+            want = self._wants.get(number)
+            took = 0
+            if want is not None and not want.flying and not self._rows.busy(number):
+                run = self._run(order, at)
+                took = self._serve(number, run, want, now, actions, soon=at >= len(urgent))
+            at += max(1, took)
+        return actions
+
+    def _run(self, order: list[int], at: int) -> int:
+        """How many pieces from ``order[at]`` on can be asked for in one request."""
+        end = self._layout.first_pieces[self._layout.locate(order[at])[0] + 1]
+        most = max(1, _MOST_BYTES // self._layout.piece_size)
+        count = 1
+        while count < min(most, len(order) - at, end - order[at]):
+            number = order[at + count]
+            want = self._wants.get(number)
+            if number != order[at] + count or want is None or want.flying or want.late:
+                break
+            count += 1
+        return count
+
+    def _serve(
+        self, number: int, run: int, want: Want, now: float, actions: list[Action], *, soon: bool
+    ) -> int:
+        """Do something for a piece and up to ``run`` in a row; how many are asked for."""
+        fragment, piece = self._layout.locate(number)
+        room = len(self._requests) < self._max_requests
+        size = self._layout.length(fragment, piece)
+        source, reach = self.holders.choose(fragment, piece, size, now)
+        if reach == "now":
+            patience = (self.holders.seconds(source, size) - _MARGIN) / _OVERTAKEN
+            if patience > 0 and not soon and self._rows.begin(fragment, piece, now, patience):
+                actions += self._rows.ready(now)
+                return 0
+            if not room:
+                return 0
+            count = min(run, -(-run // self.holders.lanes(fragment, piece, now)))
+            if self.holders.health[source].failures:
+                count = 1
+            return self._start(source, fragment, piece, count, now, actions)
+        if reach == "soon" or soon:
+            return 0  # nothing costly is done for what nobody waits for yet
+        if self._rows.begin(fragment, piece, now):
+            actions += self._rows.ready(now)
+            return 0
+        if want.late:
+            return 0
+        source = self.holders.last_resort(fragment, now)
+        if source >= 0:
+            return self._start(source, fragment, piece, 1, now, actions, drain=True)
+        if not self.holders.hopeful(fragment, now) and not self._rows.hopeful(fragment, piece, now):
+            self.failed.add(number)
+        return 0
+
+    def _start(
+        self,
+        source: int,
+        fragment: int,
+        piece: int,
+        count: int,
+        now: float,
+        actions: list[Action],
+        *,
+        drain: bool = False,
+    ) -> int:
+        request = Request(self._next_id, source, fragment, piece, piece + count, now, now)
+        self._next_id += 1
+        self._requests[request.id] = request
+        self.holders.health[source].active += 1
+        for number in self._numbers(request):
+            self._wants[number].flying.add(request.id)
+        actions.append(Start(request.id, source, fragment, piece, piece + count, drain))
+        return count
+
+    def _numbers(self, request: Request) -> range:
+        first = self._layout.number(request.fragment, 0)
+        return range(first + request.pos, first + request.end)
+
+    def _unbind(self, request: Request) -> None:
+        for number in self._numbers(request):
+            if want := self._wants.get(number):
+                want.flying.discard(request.id)
+                want.late.discard(request.id)
+
+    def _judge(self, request: Request, now: float, actions: list[Action]) -> None:
+        """Find out whether a request is late, or not needed any more."""
+        wanted = [w for n in self._numbers(request) if (w := self._wants.get(n)) is not None]
+        limit = STUCK_SECONDS + _PATIENT_LATENCIES * self.holders.health[request.source].latency
+        silent = now - request.moved > limit
+        if not wanted and (silent or request.late):
+            request.cancelled = True
+            actions.append(Cancel(request.id))
+            if silent:
+                self.holders.failed(request.source, now, request.began)
+            elif request.received:
+                seconds = now - request.answered
+                self.holders.paced(request.source, request.received, seconds)
+        elif wanted and not request.late and (silent or self._overtaken(request, now)):
+            request.late = True
+            self.holders.late[request.source] += 1
+            for want in wanted:
+                want.flying.discard(request.id)
+                want.late.add(request.id)
+
+    def _overtaken(self, request: Request, now: float) -> bool:
+        """Whether others would bring clearly earlier what is left of a request."""
+        seconds = now - request.answered
+        if request.answered < 0 or seconds < _JUDGED_AFTER:
+            return False
+        layout = self._layout
+        first, last = layout.span(request.fragment, request.pos, request.end)
+        size = last - first - request.partial
+        left = size * seconds / max(request.received, 1)
+        if left < _MARGIN:
+            return False
+        others = self.holders.sound(request.fragment, request.pos, now)
+        times = [
+            self.holders.seconds(s, size) if self.holders.rates[s] else left / _GUESS
+            for s in others
+            if s != request.source
+        ]
+        if not times and layout.set_of[request.fragment] >= 0:
+            times = [left / _GUESS]
+        return bool(times) and left > _OVERTAKEN * min(times) + _MARGIN
