@@ -44,42 +44,46 @@ class Group:
     fresh: list[int] = field(default_factory=list)
     """Heap of those that nobody had begun when they came in; may name some that are begun."""
     _supply: float = 0.0
-    _rates: list[float] = field(default_factory=list)
-    _faster: list[float] = field(default_factory=list)
     _summed_at: float = float("-inf")
     _rated: int = -1
+    _rates: list[float] = field(default_factory=list)
+    _faster: list[float] = field(default_factory=list)
+    _ranked_at: float = float("-inf")
 
     def supply(self, pool: Pool, now: float) -> float:
         """Bytes a second that the holders bring together, at most; for all that they hold."""
-        self._sum(pool, now)
+        # As long as more and more rates become known, the sum is of another kind.
+        if now - self._summed_at < _KEEP_SECONDS and pool.rated <= self._rated + self._rated // 8:
+            return self._supply
+        self._summed_at, self._rated = now, pool.rated
+        mean = pool.mean_rate()
+        total = 0.0
+        for source in self.holders:
+            health = pool.sources[source]
+            if not health.failures:
+                total += (health.rate or mean) * (health.active or 1)
+        self._supply = total or mean
         return self._supply
 
     def faster(self, pool: Pool, rate: float, now: float) -> float:
         """Bytes a second of the holders whose connections bring more than ``rate``."""
-        self._sum(pool, now)
+        if now - self._ranked_at >= _KEEP_SECONDS:
+            self._ranked_at = now
+            holders = (pool.sources[s] for s in self.holders)
+            rated = sorted(
+                (h.rate, h.rate * max(h.active, 1))
+                for h in holders
+                if h.rate and not h.failures and not h.distrusted
+            )
+            self._rates = [rate for rate, _ in rated]
+            self._faster = [0.0] * (len(rated) + 1)
+            for at in range(len(rated) - 1, -1, -1):
+                self._faster[at] = self._faster[at + 1] + rated[at][1]
         return self._faster[bisect_right(self._rates, rate)]
 
     def forget(self) -> None:
         """Sum anew at the next question: a holder came or went."""
-        self._summed_at = float("-inf")
-
-    def _sum(self, pool: Pool, now: float) -> None:
-        if now - self._summed_at < _KEEP_SECONDS and (
-            pool.rated <= self._rated + (self._rated >> 3)
-        ):
-            return
-        self._summed_at = now
-        self._rated = pool.rated
-        mean = pool.mean_rate()
-        well = [h for h in (pool.sources[s] for s in self.holders) if not h.failures]
-        self._supply = sum((h.rate or mean) * max(h.active, 1) for h in well) or mean
-        rated = sorted(
-            (h.rate, h.rate * max(h.active, 1)) for h in well if h.rate and not h.distrusted
-        )
-        self._rates = [rate for rate, _ in rated]
-        self._faster = [0.0] * (len(rated) + 1)
-        for at in range(len(rated) - 1, -1, -1):
-            self._faster[at] = self._faster[at + 1] + rated[at][1]
+        self._summed_at = self._ranked_at = float("-inf")
 
 
 class Groups:

@@ -22,7 +22,7 @@ from regather.planner.groups import Group
 from regather.planner.health import Health
 from regather.planner.pace import request_rate, seconds_left
 from regather.planner.state import Request, State
-from regather.planner.work import Work, length_of, pressing, run_length
+from regather.planner.work import Work, length_of, run_length
 
 _AHEAD_LATENCIES = 1.25
 """A request goes out so many round trips before the one before it ends."""
@@ -85,12 +85,24 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
         return careful_work(state, source, groups, now, pace, once_more=False)
     group = groups[0]
     if len(groups) > 1:
-        group = min(groups, key=lambda g: pressing(state, g, now))
+        group = _pressed(state, groups, now)
     if _better_left(state, health, group, now):
         return None
     fragment = _first_fragment(state, group)
     start, end = state.free[fragment].first()
     return Work(fragment, start, min(end, start + length_of(state, source, group, now, pace)))
+
+
+def _pressed(state: State, groups: list[Group], now: float) -> Group:
+    """The group that would be finished last (``pressing``, without a call for each)."""
+    best, most = groups[0], -1.0
+    for group in groups:
+        backlog = (group.free + group.flying) / group.supply(state, now)
+        if backlog > most or (
+            backlog == most and (group.flying, group.open[0]) < (best.flying, best.open[0])
+        ):
+            best, most = group, backlog
+    return best
 
 
 def _once_more(state: State, source: int, now: float) -> Work | None:
