@@ -22,7 +22,7 @@ from regather.planner.groups import Group
 from regather.planner.health import Health
 from regather.planner.pace import request_rate, seconds_left
 from regather.planner.state import Request, State
-from regather.planner.work import Work, length_of, run_length
+from regather.planner.work import Work, length_of, pressing, run_length
 
 _AHEAD_LATENCIES = 1.25
 """A request goes out so many round trips before the one before it ends."""
@@ -66,12 +66,10 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * health.latency + _LOOK_SECONDS
     left = (request.end - request.pos) * piece
-    if health.rate and (
-        left > _UNEVEN * health.rate * seconds  # by far not yet
-        or seconds_left(state, request, now) > seconds
-    ):
+    # By far not yet; where nothing is known, only behind a last piece.
+    if left > (_UNEVEN * health.rate * seconds if health.rate else piece):
         return None
-    if not health.rate and left > piece:
+    if health.rate and seconds_left(state, request, now) > seconds:
         return None
     return choose(state, request.source, now, request_rate(state, request, now))
 
@@ -85,24 +83,12 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
         return careful_work(state, source, groups, now, pace, once_more=False)
     group = groups[0]
     if len(groups) > 1:
-        group = _pressed(state, groups, now)
+        group = min(groups, key=lambda g: pressing(state, g, now))
     if _better_left(state, health, group, now):
         return None
     fragment = _first_fragment(state, group)
     start, end = state.free[fragment].first()
     return Work(fragment, start, min(end, start + length_of(state, source, group, now, pace)))
-
-
-def _pressed(state: State, groups: list[Group], now: float) -> Group:
-    """The group that would be finished last (``pressing``, without a call for each)."""
-    best, most = groups[0], -1.0
-    for group in groups:
-        backlog = (group.free + group.flying) / group.supply(state, now)
-        if backlog > most or (
-            backlog == most and (group.flying, group.open[0]) < (best.flying, best.open[0])
-        ):
-            best, most = group, backlog
-    return best
 
 
 def _once_more(state: State, source: int, now: float) -> Work | None:
