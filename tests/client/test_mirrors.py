@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -60,6 +60,21 @@ def other(content: bytes, *places: int) -> bytes:
 
 def get(sources: list[str], dest: Path, **more: object) -> regather.DownloadReport:
     return regather.download(sources, dest, settings=QUICK, **more)  # type: ignore[arg-type]
+
+
+def stop_midway(sources: list[str], dest: Path, checksum: str | Sequence[str]) -> None:
+    """Download a part: more than 3 MiB, and not all."""
+    stop = threading.Event()
+
+    def look(progress: regather.Progress) -> None:
+        if progress.done > 3 * MIB:
+            stop.set()
+
+    slow = regather.Settings(limit_rate=8 * MIB, sync=False)
+    with pytest.raises(regather.InterruptedDownload):
+        regather.download(
+            sources, dest, checksum=checksum, settings=slow, on_progress=look, stop=stop
+        )
 
 
 @pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
@@ -239,22 +254,7 @@ def test_stopped_and_gone_on_with(
     for one in mirrors:
         one.headers["Last-Modified"] = "Sun, 01 Feb 2026 08:00:00 GMT"
     checksum = sha256(content) if given else ()
-    stop = threading.Event()
-
-    def look(progress: regather.Progress) -> None:
-        if progress.done > 3 * MIB:
-            stop.set()
-
-    slow = regather.Settings(limit_rate=8 * MIB, sync=False)
-    with pytest.raises(regather.InterruptedDownload):
-        regather.download(
-            urls(mirrors),
-            tmp_path / "got",
-            checksum=checksum,
-            settings=slow,
-            on_progress=look,
-            stop=stop,
-        )
+    stop_midway(urls(mirrors), tmp_path / "got", checksum)
     assert leftovers(tmp_path)
     report = get(urls(mirrors)[1:], tmp_path / "got", checksum=checksum)
     assert report.resumed > 3 * MIB
@@ -266,22 +266,7 @@ def test_what_an_earlier_run_got_from_a_liar_is_replaced(
     mirrors: list[Mirror], content: bytes, tmp_path: Path
 ) -> None:
     mirrors[0].content = other(content, *range(MIB - 1, SIZE, MIB))
-    stop = threading.Event()
-
-    def look(progress: regather.Progress) -> None:
-        if progress.done > 3 * MIB:
-            stop.set()
-
-    slow = regather.Settings(limit_rate=8 * MIB, sync=False)
-    with pytest.raises(regather.InterruptedDownload):
-        regather.download(
-            urls(mirrors)[:1],
-            tmp_path / "got",
-            checksum=sha256(content),
-            settings=slow,
-            on_progress=look,
-            stop=stop,
-        )
+    stop_midway(urls(mirrors)[:1], tmp_path / "got", sha256(content))
     report = get(urls(mirrors)[1:], tmp_path / "got", checksum=sha256(content))
     assert report.resumed > 3 * MIB
     assert (tmp_path / "got").read_bytes() == content
