@@ -8,31 +8,19 @@ Memory: the budget, and for each of the threads one piece a missing fragment and
 
 from __future__ import annotations
 
-import functools
 import os
 import queue
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from regather.digest import new_hasher
 from regather.model import Layout
 from regather.store import Destination
 
-if TYPE_CHECKING:
-    from regather.erasure import Codec
-
 _MOST_THREADS = 4
 _KEPT_BYTES = 32 << 20
 """Most parity that waits in memory. A killed client has to fetch it again."""
 _OnRow = Callable[[int, int, bool], None]
-
-
-@functools.cache
-def _codec(k: int, m: int) -> Codec:
-    from regather.erasure import make_codec  # most downloads never need it
-
-    return make_codec(k, m)
 
 
 class Decoder:
@@ -130,12 +118,12 @@ class Decoder:
     def _decode(
         self, number: int, row: int, make: tuple[int, ...], parity: tuple[int, ...]
     ) -> bool:
-        from regather.erasure import strip_size
+        from regather.erasure import codec_for, strip_size  # most downloads never need it
 
         layout = self._layout
         erasure_set = layout.sets[number]
         k = len(erasure_set.data)
-        codec = _codec(k, len(erasure_set.parity))
+        codec = codec_for(k, len(erasure_set.parity))
         members = (*erasure_set.data, *erasure_set.parity)
         have = tuple(n for n, f in enumerate(members) if f in parity or (n < k and f not in make))
         want = tuple(n for n, f in enumerate(erasure_set.data) if f in make)

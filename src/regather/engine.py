@@ -44,7 +44,7 @@ from regather.planner import (
     Trim,
 )
 from regather.store import Destination
-from regather.transport import TICK, Connection, Failure, RequestFailed, locate
+from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
 
 Brought = Callable[[int, int, bytes], None]
 """Told a source, the running number of a piece that it sent, and the hash of what it sent."""
@@ -85,20 +85,6 @@ class _Job:
     cancelled: bool = False
     told: bool = False
     """The source knows already, before its turn."""
-
-
-def _ration(limiter: RateLimiter, connection: Connection, into: memoryview, job: _Job) -> int:
-    """Receive when it is time to, or nothing if the job is cancelled before that."""
-    count = 0
-    until = time.monotonic() + limiter.take(len(into))
-    try:
-        while not job.cancelled and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, TICK))
-        if not job.cancelled:
-            count = connection.receive(into)
-    finally:
-        limiter.give_back(len(into) - count)
-    return count
 
 
 class _Worker:
@@ -383,7 +369,7 @@ class Engine:
         """What to ask the source for: URL or path, first byte and end, validator."""
         fragment = self._layout.fragments[start.fragment]
         source = self._sources[start.source]
-        target = source.objects.get(fragment.index) or locate(source.url, fragment.name)
+        target = object_of(source, fragment)
         first, last = self._layout.span(start.fragment, start.start, start.end)
         return target, first, last, source.validators.get(fragment.index, "")
 
@@ -474,7 +460,7 @@ class Engine:
             count = (
                 connection.receive(into)
                 if limiter is None
-                else _ration(limiter, connection, into, job)
+                else limiter.receive(connection.receive, into, lambda: job.cancelled)
             )
             have += count
             tally.received += count

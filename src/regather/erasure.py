@@ -77,6 +77,12 @@ def make_codec(k: int, m: int) -> Codec:
     return IsalCodec(k, m, library) if library else ZfecCodec(k, m)
 
 
+@functools.cache
+def codec_for(k: int, m: int) -> Codec:
+    """``make_codec``, made once for each code. Raises as that does."""
+    return make_codec(k, m)
+
+
 class ZfecCodec:
     """The code as zfec computes it, one byte at a time."""
 

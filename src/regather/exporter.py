@@ -27,6 +27,7 @@ from regather.transport import (
     RequestFailed,
     is_url,
     locate,
+    object_of,
     open_connection,
 )
 from regather.transport.reading import read_range
@@ -240,7 +241,7 @@ def _verified(
     Raises RequestFailed, and VerificationError where one is wrong.
     """
     described = layout.fragments[fragment]
-    target = source.objects.get(described.index) or locate(source.url, described.name)
+    target = object_of(source, described)
     start = piece * layout.piece_size
     have = 0
     for step in read_range(connection, target, start, described.size):

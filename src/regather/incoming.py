@@ -12,10 +12,11 @@ import fcntl
 import os
 import secrets
 import stat
+from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
 
-__all__ = ["PREFIX", "Incoming", "remove_leftovers"]
+__all__ = ["PREFIX", "Incoming", "remove_leftovers", "write_file"]
 
 PREFIX = ".regather-incoming-"
 """How the names of files that are still coming in begin."""
@@ -108,6 +109,24 @@ class Incoming:
                 os.unlink(self._temporary, dir_fd=self._folder)
         os.close(self.descriptor)
         self.descriptor = -1
+
+
+def write_file(path: Path, data: bytes, *, replace: bool) -> None:
+    """Write a whole file, durably, that has its name only then.
+
+    Raises OSError: FileExistsError where something has that name and ``replace`` is false.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        incoming = Incoming(folder, path.name)
+        try:
+            incoming.write(data)
+            incoming.sync()
+            incoming.publish(replace=replace)
+        finally:
+            incoming.discard()
+    finally:
+        os.close(folder)
 
 
 def _lock(descriptor: int) -> bool:

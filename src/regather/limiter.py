@@ -10,6 +10,8 @@ _CATCH_UP_SECONDS = 1.0
 """Time without enough bytes, at the start or in a stall, that may be made good afterwards."""
 _GULP_SECONDS = 0.01
 _LEAST_GULP = 16 << 10
+_LOOK_SECONDS = 0.25
+"""How long whoever waits does not look whether it is cancelled."""
 
 
 class RateLimiter:
@@ -46,6 +48,24 @@ class RateLimiter:
             start = max(self._free_at, now - _CATCH_UP_SECONDS)
             self._free_at = start + size / self.rate
             return max(0.0, start - now)
+
+    def receive(
+        self,
+        receive: Callable[[memoryview], int],
+        into: memoryview,
+        cancelled: Callable[[], bool],
+    ) -> int:
+        """Call ``receive`` when it is time to, or return 0 if ``cancelled`` before that."""
+        count = 0
+        until = time.monotonic() + self.take(len(into))
+        try:
+            while not (over := cancelled()) and (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, _LOOK_SECONDS))
+            if not over:
+                count = receive(into)
+        finally:
+            self.give_back(len(into) - count)
+        return count
 
     def give_back(self, size: int) -> None:
         """Of what was set aside, ``size`` bytes did not come: others may have them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -71,19 +70,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(path: Path, document: bytes, *, force: bool) -> None:
     from regather.errors import StorageError
-    from regather.incoming import Incoming
+    from regather.incoming import write_file
 
     try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            incoming = Incoming(folder, path.name)
-            try:
-                incoming.write(document)
-                incoming.sync()
-                incoming.publish(replace=force)
-            finally:
-                incoming.discard()
-        finally:
-            os.close(folder)
+        write_file(path, document, replace=force)
     except OSError as error:
         raise StorageError(f"{path}: {(error.strerror or str(error)).lower()}") from error

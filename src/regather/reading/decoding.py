@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from regather.digest import piece_hash
 from regather.model import Layout
 from regather.reading.wants import Decode
-
-if TYPE_CHECKING:
-    from regather.erasure import Codec
-
-
-@functools.cache
-def _codec(k: int, m: int) -> Codec:
-    from regather.erasure import make_codec  # most reads never need it
-
-    return make_codec(k, m)
 
 
 def compute(
@@ -28,6 +16,8 @@ def compute(
 
     ``pieces`` has those that it names, by fragment; where there is none, its bytes are zeros.
     """
+    from regather.erasure import codec_for  # most reads never need it
+
     erasure_set = layout.sets[order.set]
     members = (*erasure_set.data, *erasure_set.parity)
     length = layout.length(erasure_set.parity[0], order.row)
@@ -41,7 +31,7 @@ def compute(
             view = padded
         inputs.append(view)
     out = [memoryview(bytearray(length)) for _ in order.make]
-    _codec(len(erasure_set.data), len(erasure_set.parity)).decode(
+    codec_for(len(erasure_set.data), len(erasure_set.parity)).decode(
         tuple(map(members.index, order.have)), inputs, tuple(map(members.index, order.make)), out
     )
     made = {

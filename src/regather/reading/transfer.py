@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +9,7 @@ from regather.digest import piece_hash
 from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.reading.wants import Start
-from regather.transport import Connection, Failure, RequestFailed, locate
+from regather.transport import Connection, Failure, RequestFailed, object_of
 
 _SCRATCH = 256 << 10
 
@@ -66,7 +65,7 @@ def transfer(
     """
     start = job.start
     fragment = layout.fragments[start.fragment]
-    target = source.objects.get(fragment.index) or locate(source.url, fragment.name)
+    target = object_of(source, fragment)
     first, last = layout.span(start.fragment, start.start, start.end)
     validator = source.validators.get(fragment.index, "")
     ranged = connection.request(target, first, last, fragment.size, validator)
@@ -98,13 +97,13 @@ def _receive(
     gulp = len(view) if limiter is None else limiter.gulp(len(view))
     have = 0
     while have < len(view):
-        into = view[have : have + gulp]
-        if limiter is not None:
-            time.sleep(limiter.take(len(into)))
         if job.cancelled:
             raise RequestFailed(Failure.ABORTED, "aborted")
-        count = connection.receive(into)
-        if limiter is not None:
-            limiter.give_back(len(into) - count)
+        into = view[have : have + gulp]
+        count = (
+            connection.receive(into)
+            if limiter is None
+            else limiter.receive(connection.receive, into, lambda: job.cancelled)
+        )
         have += count
         listener.received(job, count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from regather.model import Fragment, Source
 from regather.transport.base import TICK, Connection, Failure, Look, RequestFailed
 from regather.transport.credentials import Credentials
 from regather.transport.http import HttpConnection
@@ -22,6 +23,7 @@ __all__ = [
     "RequestFailed",
     "is_url",
     "locate",
+    "object_of",
     "open_connection",
 ]
 
@@ -34,6 +36,11 @@ def is_url(target: str) -> bool:
 def locate(base: str, name: str) -> str:
     """Where a fragment of this name is at a source: names are percent-encoded in URLs."""
     return base + (quote(name, safe="") if is_url(base) else name)
+
+
+def object_of(source: Source, fragment: Fragment) -> str:
+    """The URL or path of a fragment at a source."""
+    return source.objects.get(fragment.index) or locate(source.url, fragment.name)
 
 
 def open_connection(url: str, options: HttpOptions) -> Connection:

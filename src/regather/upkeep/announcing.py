@@ -14,7 +14,7 @@ from regather.client.asking import Asking
 from regather.client.resolve import load_manifest
 from regather.digest import piece_hash
 from regather.errors import ManifestError, VerificationError
-from regather.incoming import Incoming
+from regather.incoming import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.transport import Failure, HttpOptions, RequestFailed, is_url
@@ -69,7 +69,7 @@ def announce(
             manifest = new
             if changed and not is_url(subject.where):
                 try:
-                    _write(Path(subject.where), manifest.to_bytes())
+                    write_file(Path(subject.where).resolve(), manifest.to_bytes(), replace=True)
                     written.append(subject.where)
                 except OSError as error:
                     why = (error.strerror or str(error)).lower()
@@ -146,22 +146,6 @@ def _alone(where: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file, atomically. Raises OSError."""
-    path = path.resolve()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        incoming = Incoming(folder, path.name)
-        try:
-            incoming.write(data)
-            incoming.sync()
-            incoming.publish(replace=True)
-        finally:
-            incoming.discard()
-    finally:
-        os.close(folder)
 
 
 def _put(desk: Desk, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:

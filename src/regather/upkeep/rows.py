@@ -6,22 +6,19 @@ wrong is noted, so that its copy can be repaired as well.
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from regather.digest import piece_hash
-from regather.erasure import make_codec, strip_size
+from regather.erasure import codec_for, strip_size
 from regather.model import Layout
 from regather.transport import Failure, HttpOptions, RequestFailed, is_url
 from regather.upkeep.access import CopyReader, Patience
 from regather.upkeep.report import Finding, State
 
 __all__ = ["Copies", "RowMaker"]
-
-_codec = functools.cache(make_codec)
 
 
 @dataclass(slots=True)
@@ -168,7 +165,7 @@ class RowMaker:
         layout = self._layout
         assert self._set is not None
         k, m = len(self._set.data), len(self._set.parity)
-        codec = _codec(k, m)
+        codec = codec_for(k, m)
         length = layout.length(self._set.parity[0], row)
         for n in have:
             own = max(0, layout.length(members[n], row))
