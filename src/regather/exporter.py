@@ -23,8 +23,8 @@ from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
 from regather.model import Layout, Source
 from regather.transport import (
     Connection,
-    HttpOptions,
     RequestFailed,
+    TransportOptions,
     is_url,
     locate,
     object_of,
@@ -196,7 +196,7 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
         raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _from(layout: Layout, sources: Sequence[Source], options: HttpOptions) -> Iterator[Piece]:
+def _from(layout: Layout, sources: Sequence[Source], options: TransportOptions) -> Iterator[Piece]:
     """All pieces of the file, from where its fragments are, each verified."""
     buffer = memoryview(bytearray(max(layout.largest_piece, 1)))
     for fragment in range(layout.data_count):

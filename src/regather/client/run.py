@@ -20,7 +20,7 @@ from regather.client.telling import OnProgress
 from regather.errors import InterruptedDownload, UsageError
 from regather.limiter import RateLimiter
 from regather.store import Destination, check_destination
-from regather.transport import HttpOptions
+from regather.transport import TransportOptions
 
 
 def download(
@@ -144,7 +144,7 @@ class Session:
         *,
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
-        options: HttpOptions | None = None,
+        options: TransportOptions | None = None,
         limiter: RateLimiter | None = None,
     ) -> None:
         """``options`` and ``limiter`` may be shared with other sessions."""

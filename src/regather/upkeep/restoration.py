@@ -15,7 +15,7 @@ from pathlib import Path
 from regather.client import Settings
 from regather.client.settings import http_options
 from regather.digest import new_hasher
-from regather.transport import Failure, HttpOptions, RequestFailed, is_url
+from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.upkeep.access import CopyReader, Desk, Patience
 from regather.upkeep.announcing import Announcement, announce
 from regather.upkeep.inspection import examine
@@ -95,7 +95,7 @@ class _Repair:
         self,
         subject: Subject,
         wants: Wants,
-        options: HttpOptions,
+        options: TransportOptions,
         patience: Patience,
         temp: str | Path | None,
         on_phase: OnPhase,
