@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from regather.publisher import PublishReport, TargetReport, publish
     from regather.reading import RemoteFile, open
     from regather.splitter import split
+    from regather.transport import HostOptions
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
@@ -76,6 +77,7 @@ _HOMES = {
     "regather.publisher": ("PublishReport", "TargetReport", "publish"),
     "regather.reading": ("RemoteFile", "open"),
     "regather.splitter": ("split",),
+    "regather.transport": ("HostOptions",),
     "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -84,6 +86,7 @@ __all__ = [
     "CheckReport",
     "DestinationExistsError",
     "DownloadReport",
+    "HostOptions",
     "InterruptedDownload",
     "InterruptedPublish",
     "Manifest",

@@ -1,4 +1,4 @@
-"""What every transport must do, over our server, nginx and the local disk."""
+"""What every transport must do, over our server, nginx, FTP, SFTP and the local disk."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from regather.transport import (
     locate,
     open_connection,
 )
+from tests.support.daemon import find_program
 from tests.support.files import random_file
+from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.nginx import Nginx, find_nginx
+from tests.support.sftp import SftpServer
 
 SIZE = 300_007
 
@@ -43,7 +46,7 @@ class Place:
         return bytes(buffer)
 
 
-@pytest.fixture(params=["own", "nginx", "local"])
+@pytest.fixture(params=["own", "nginx", "ftp", "sftp", "local"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     folder = tmp_path / "a folder"
     folder.mkdir()
@@ -65,6 +68,21 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             pytest.skip("nginx is not installed")
         with Nginx(folder) as nginx:
             place = made(nginx.url)
+            yield place
+            place.connection.close()
+    elif request.param == "ftp":
+        if find_program("proftpd") is None:
+            pytest.skip("proftpd is not installed")
+        with FtpServer(folder) as ftp:
+            place = made(ftp.url)
+            yield place
+            place.connection.close()
+    elif request.param == "sftp":
+        if find_program("sshd") is None:
+            pytest.skip("sshd is not installed")
+        with SftpServer(folder) as sftp:
+            options = sftp.reached_by(options)
+            place = made(sftp.url)
             yield place
             place.connection.close()
     else:

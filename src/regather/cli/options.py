@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from regather.checksum import Checksum, parse_checksum
+from regather.cli.hosts import add_hosts, hosts_of
 from regather.errors import UsageError
 from regather.model import HASH_SIZES
 from regather.tokens import read_token_file
@@ -153,14 +154,17 @@ def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
     )
     tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
     add_tokens(tuning)
+    add_hosts(tuning)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """What add_pace and add_reach have read, as far as the command has them. Raises UsageError."""
     from regather.client import Settings
 
-    names = ("connections", "timeout", "connect_timeout", "retries", "limit_rate", "cacert")
+    names = ("connections timeout connect_timeout retries limit_rate cacert known_hosts").split()
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    if hasattr(args, "known_hosts"):
+        given["hosts"] = hosts_of(args)
     return Settings(**given, sync=not getattr(args, "no_sync", False), tokens=tokens_of(args.token))
 
 

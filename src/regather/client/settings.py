@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from regather.errors import UsageError
-from regather.transport import Credentials, TransportOptions
+from regather.transport import Credentials, HostOptions, TransportOptions
+from regather.transport.hosts import Hosts
 
 __all__ = ["Settings", "http_options"]
 
@@ -31,6 +32,10 @@ class Settings:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
     environment and of ~/.netrc."""
+    hosts: Mapping[str, HostOptions] = field(default_factory=dict, repr=False, hash=False)
+    """What is set for ``HOST`` or ``HOST:PORT`` only."""
+    known_hosts: str | None = None
+    """The host keys of SFTP servers, instead of ~/.ssh/known_hosts."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -47,7 +52,12 @@ def http_options(settings: Settings) -> TransportOptions:
         settings.connect_timeout,
         settings.timeout,
         credentials=Credentials.gather(settings.tokens),
+        hosts=Hosts(settings.hosts),
+        cacert=settings.cacert or "",
+        known_hosts=_readable(settings.known_hosts, "--known-hosts"),
     )
+    for one in settings.hosts.values():
+        _readable(one.ssh_key, "--ssh-key")
     if settings.cacert is None:
         return options
     import ssl
@@ -57,3 +67,15 @@ def http_options(settings: Settings) -> TransportOptions:
     except OSError as error:
         raise UsageError(f"{settings.cacert}: not usable as --cacert ({error})") from None
     return replace(options, tls=lambda: context)
+
+
+def _readable(path: str | None, option: str) -> str:
+    """The path, which may be empty. Raises UsageError where there is no such file to read."""
+    if path:
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise UsageError(f"{path}: not usable as {option} ({why})") from None
+    return path or ""

@@ -134,3 +134,25 @@ class Connection(Protocol):
     def close(self) -> None:
         """Free everything."""
         ...
+
+
+class RemoteConnection(Connection, Protocol):
+    """A connection that can also look at an object of which nothing is known yet."""
+
+    def probe(self, target: str) -> tuple[int, str]:
+        """How many bytes an object has, and its validator. Raises RequestFailed."""
+        ...
+
+    def look(self, target: str, count: int) -> Look:
+        """What there is to know of an object, and its first ``count`` bytes.
+
+        Raises RequestFailed.
+        """
+        ...
+
+    def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
+        """A small object whole; returns (bytes, URL after redirects).
+
+        Raises RequestFailed where it has more than ``limit`` bytes or cannot be had.
+        """
+        ...

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from regather.transport.credentials import Credentials, Origin
+from regather.transport.hosts import Hosts
 
 if TYPE_CHECKING:
     import ssl
@@ -35,3 +36,9 @@ class TransportOptions:
     """Servers at which a request that was sent before its turn failed."""
     credentials: Credentials = field(default_factory=Credentials)
     """Which tokens to show to whom."""
+    hosts: Hosts = field(default_factory=Hosts)
+    """What is set for single hosts."""
+    cacert: str = ""
+    """What libcurl is to trust instead of what the system trusts: a file as for ``tls``."""
+    known_hosts: str = ""
+    """The host keys of SSH servers; empty: ~/.ssh/known_hosts."""
