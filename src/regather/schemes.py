@@ -11,9 +11,6 @@ FILES = frozenset(("ftp", "ftps", "sftp"))
 REMOTE = HTTP | FILES
 """Every scheme that some transport serves; anything else is a path of this machine."""
 
-PLAIN = frozenset(("http", "ftp"))
-"""Those without encryption: nothing that was asked for over another leads to one of them."""
-
 PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 990, "sftp": 22}
 """Where a scheme's servers listen unless the URL says otherwise."""
 

@@ -17,11 +17,11 @@ from typing import Generic, TypeVar
 from regather.client.report import Progress, SourceProgress, State
 from regather.errors import InterruptedDownload
 from regather.transport import (
+    Askable,
     Failure,
-    RemoteConnection,
     RequestFailed,
     TransportOptions,
-    open_remote,
+    open_askable,
 )
 
 _MOST_AT_ONCE = 16
@@ -70,7 +70,7 @@ class Asking:
         self._stop = stop
         self._watch = watch
 
-    def one(self, url: str, ask: Callable[[RemoteConnection, str], Answer]) -> Answer:
+    def one(self, url: str, ask: Callable[[Askable, str], Answer]) -> Answer:
         """Ask one URL; it is not asked again later than the time-out after the first time.
 
         Raises RequestFailed or InterruptedDownload.
@@ -83,7 +83,7 @@ class Asking:
     def all(
         self,
         urls: Sequence[str],
-        ask: Callable[[RemoteConnection, str], Answer],
+        ask: Callable[[Askable, str], Answer],
         patience: float = math.inf,
         *,
         again: bool = True,
@@ -124,7 +124,7 @@ class _Round(Generic[Answer]):
         retries: int,
         patience: float,
         urls: Sequence[str],
-        ask: Callable[[RemoteConnection, str], Answer],
+        ask: Callable[[Askable, str], Answer],
     ) -> None:
         self._options = options
         self._retries = retries
@@ -134,7 +134,7 @@ class _Round(Generic[Answer]):
         self._answers: dict[int, Answer | RequestFailed] = {}
         self._next = iter(range(len(urls)))
         self._lock = threading.Lock()
-        self._open: set[RemoteConnection] = set()
+        self._open: set[Askable] = set()
         self._ended = threading.Event()
         self._first: float | None = None
         """When the first good answer came."""
@@ -202,7 +202,7 @@ class _Round(Generic[Answer]):
     def _answer(self, asked: Asked) -> Answer | RequestFailed:
         until = time.monotonic() + self._patience
         while True:
-            connection = open_remote(asked.url, self._options)
+            connection = open_askable(asked.url, self._options)
             with self._lock:
                 self._open.add(connection)
             if not asked.failures:

@@ -17,15 +17,8 @@ from regather.client.naming import check_scheme, checked_url, is_base, with_sche
 from regather.errors import UsageError
 from regather.metalink import digests, links
 from regather.names import split_url
-from regather.schemes import PLAIN, scheme_of
-from regather.transport import (
-    LocalConnection,
-    Look,
-    RemoteConnection,
-    RequestFailed,
-    is_served,
-    is_url,
-)
+from regather.schemes import HTTP
+from regather.transport import Askable, LocalConnection, Look, RequestFailed, is_url
 from regather.transport.reading import read_range
 
 _SAMPLE = 16 << 10
@@ -108,7 +101,7 @@ def survey(
     return seen, failed
 
 
-def _look(connection: RemoteConnection | LocalConnection, url: str, *, many: bool) -> Seen:
+def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> Seen:
     look = connection.look(url, _SAMPLE)
     samples: tuple[bytes, ...] = ()
     if many and look.ranged and look.size > _SAMPLE:
@@ -136,19 +129,19 @@ def _look_at_file(path: str, *, many: bool) -> Seen | RequestFailed:
 
 def duplicates_of(seen: Sequence[Seen], known: Sequence[str]) -> list[str]:
     """Further mirrors that the servers themselves name (RFC 6249), the best first."""
-    safe = not any(scheme_of(url) in PLAIN for url in known)
+    safe = all(url.lower().startswith("https:") for url in known)
     found: dict[str, None] = {}
     for one in seen:
         for where, headers in one.look.heads:
             for url in links(headers, where).duplicates:
-                if _usable(url) and url not in known and not (safe and scheme_of(url) in PLAIN):
+                if _usable(url) and url not in known and not (safe and url.startswith("http:")):
                     found[url] = None
     return list(found)[:_MOST_DUPLICATES]
 
 
 def _usable(url: str) -> bool:
     try:
-        return "@" not in split_url(url).netloc and url.isprintable() and is_served(url)
+        return "@" not in split_url(url, HTTP).netloc and url.isprintable()
     except ValueError:
         return False
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from regather.model import Fragment, Source
 from regather.schemes import FILES, REMOTE, scheme_of
-from regather.transport.base import TICK, Connection, Failure, Look, RemoteConnection, RequestFailed
+from regather.transport.base import TICK, Askable, Connection, Failure, Look, RequestFailed
 from regather.transport.credentials import Credentials
 from regather.transport.curl import available
 from regather.transport.hosts import HostOptions
@@ -16,6 +16,7 @@ from regather.transport.options import TransportOptions
 
 __all__ = [
     "TICK",
+    "Askable",
     "Connection",
     "Credentials",
     "Failure",
@@ -23,15 +24,14 @@ __all__ = [
     "HttpConnection",
     "LocalConnection",
     "Look",
-    "RemoteConnection",
     "RequestFailed",
     "TransportOptions",
     "is_served",
     "is_url",
     "locate",
     "object_of",
+    "open_askable",
     "open_connection",
-    "open_remote",
 ]
 
 
@@ -57,11 +57,11 @@ def object_of(source: Source, fragment: Fragment) -> str:
 
 def open_connection(url: str, options: TransportOptions) -> Connection:
     """A connection for a source's URL or path; nothing is opened before the first request."""
-    return open_remote(url, options) if is_url(url) else LocalConnection()
+    return open_askable(url, options) if is_url(url) else LocalConnection()
 
 
-def open_remote(url: str, options: TransportOptions) -> RemoteConnection:
-    """A connection for a URL of any scheme in REMOTE; nothing is opened yet."""
+def open_askable(url: str, options: TransportOptions) -> Askable:
+    """The same for a URL; it can also be asked for sizes and for small objects whole."""
     if scheme_of(url) in FILES:
         from regather.transport.curl.files import FileConnection
 

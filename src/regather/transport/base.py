@@ -136,23 +136,20 @@ class Connection(Protocol):
         ...
 
 
-class RemoteConnection(Connection, Protocol):
-    """A connection that can also look at an object of which nothing is known yet."""
+class Askable(Connection, Protocol):
+    """A connection over a network: it can also be asked what there is before a download.
+
+    All of these raise RequestFailed, and UsageError where the user's own settings are wrong.
+    """
 
     def probe(self, target: str) -> tuple[int, str]:
-        """How many bytes an object has, and its validator. Raises RequestFailed."""
+        """Bytes of an object, and its validator (as for ``request``; may be empty)."""
         ...
 
     def look(self, target: str, count: int) -> Look:
-        """What there is to know of an object, and its first ``count`` bytes.
-
-        Raises RequestFailed.
-        """
+        """The first ``count`` bytes of an object, and with them all that is told of it."""
         ...
 
     def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
-        """A small object whole; returns (bytes, URL after redirects).
-
-        Raises RequestFailed where it has more than ``limit`` bytes or cannot be had.
-        """
+        """A small object whole, at most ``limit`` bytes, and its URL after redirects."""
         ...

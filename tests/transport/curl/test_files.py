@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from regather.transport import (
+    Askable,
     Credentials,
     Failure,
     HostOptions,
-    RemoteConnection,
     RequestFailed,
     TransportOptions,
-    open_remote,
+    open_askable,
 )
 from regather.transport.curl.access import Access
 from regather.transport.hosts import Hosts
@@ -42,20 +42,20 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(params=["ftp", "sftp"])
 def served(
     request: pytest.FixtureRequest, folder: Path
-) -> Iterator[tuple[FtpServer | SftpServer, RemoteConnection]]:
+) -> Iterator[tuple[FtpServer | SftpServer, Askable]]:
     if request.param == "ftp":
         with FtpServer(folder) as ftp:
-            connection = open_remote(ftp.url, QUICK)
+            connection = open_askable(ftp.url, QUICK)
             yield ftp, connection
             connection.close()
     else:
         with SftpServer(folder) as sftp:
-            connection = open_remote(sftp.url, sftp.reached_by(QUICK))
+            connection = open_askable(sftp.url, sftp.reached_by(QUICK))
             yield sftp, connection
             connection.close()
 
 
-def read(connection: RemoteConnection, count: int) -> bytes:
+def read(connection: Askable, count: int) -> bytes:
     """So many bytes of the body that was asked for."""
     data = bytearray()
     buffer = memoryview(bytearray(64 << 10))
@@ -66,7 +66,7 @@ def read(connection: RemoteConnection, count: int) -> bytes:
 
 def refused(url: str, options: TransportOptions) -> RequestFailed:
     """How a look at a URL fails, in one line."""
-    connection = open_remote(url, options)
+    connection = open_askable(url, options)
     with pytest.raises(RequestFailed) as caught:
         connection.look(url, 10)
     connection.close()
@@ -77,7 +77,7 @@ def refused(url: str, options: TransportOptions) -> RequestFailed:
 # -- what is told of an object ----------------------------------------------------------------
 
 
-def test_a_look(served: tuple[FtpServer | SftpServer, RemoteConnection], folder: Path) -> None:
+def test_a_look(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
     server, connection = served
     os.utime(folder / "f.dat", (1_000_000_000, 1_000_000_000))
     look = connection.look(server.url + "f.dat", 100)
@@ -89,9 +89,7 @@ def test_a_look(served: tuple[FtpServer | SftpServer, RemoteConnection], folder:
     assert connection.fetch(server.url + "empty", 100) == (b"", server.url + "empty")
 
 
-def test_a_small_object_whole(
-    served: tuple[FtpServer | SftpServer, RemoteConnection], folder: Path
-) -> None:
+def test_a_small_object_whole(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
     server, connection = served
     url = server.url + "f.dat"
     assert connection.fetch(url, SIZE) == ((folder / "f.dat").read_bytes(), url)
@@ -99,9 +97,7 @@ def test_a_small_object_whole(
         connection.fetch(url, SIZE - 1)
 
 
-def test_another_version(
-    served: tuple[FtpServer | SftpServer, RemoteConnection], folder: Path
-) -> None:
+def test_another_version(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
     server, connection = served
     url = server.url + "f.dat"
     validator = connection.look(url, 1).validator
@@ -113,9 +109,7 @@ def test_another_version(
     assert caught.value.failure is Failure.CHANGED
 
 
-def test_a_folder_is_no_file(
-    served: tuple[FtpServer | SftpServer, RemoteConnection], folder: Path
-) -> None:
+def test_a_folder_is_no_file(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
     server, connection = served
     (folder / "inner").mkdir()
     for url in (server.url, server.url + "inner"):
@@ -132,7 +126,7 @@ def test_no_line_ends_are_converted(folder: Path) -> None:
     """libcurl takes ";type=a" for an order to do that: here it is part of a name."""
     (folder / "f;type=a").write_bytes(b"1\n2\n")
     with FtpServer(folder) as server:
-        connection = open_remote(server.url, QUICK)
+        connection = open_askable(server.url, QUICK)
         assert connection.fetch(server.url + "f;type=a", 100)[0] == b"1\n2\n"
         with pytest.raises(RequestFailed):
             connection.fetch(server.url + "f.dat;type=a", SIZE)
@@ -141,7 +135,7 @@ def test_no_line_ends_are_converted(folder: Path) -> None:
 
 def test_a_server_that_cannot_begin_in_the_middle(folder: Path) -> None:
     with FtpServer(folder, extra="AllowRetrieveRestart off\n") as server:
-        connection = open_remote(server.url, QUICK)
+        connection = open_askable(server.url, QUICK)
         url = server.url + "f.dat"
         assert connection.request(url, 1000, 2000, SIZE) is False
         assert read(connection, SIZE) == (folder / "f.dat").read_bytes()
@@ -162,7 +156,7 @@ def test_the_password_of_netrc(folder: Path, tmp_path: Path) -> None:
                 QUICK, credentials=Credentials.gather(environment={"NETRC": str(netrc)})
             )
             if right:
-                connection = open_remote(server.url, options)
+                connection = open_askable(server.url, options)
                 assert connection.probe(server.url + "f.dat")[0] == SIZE
                 connection.close()
             else:
@@ -207,7 +201,7 @@ def test_an_address_with_a_password(folder: Path) -> None:
 
 def test_a_full_server_is_busy(folder: Path) -> None:
     with FtpServer(folder, extra="MaxClients 1\n") as server:
-        first = open_remote(server.url, QUICK)
+        first = open_askable(server.url, QUICK)
         assert first.probe(server.url + "f.dat")[0] == SIZE
         assert refused(server.url + "f.dat", QUICK).failure is Failure.BUSY
         first.close()
@@ -227,7 +221,7 @@ def test_an_unknown_host_key(folder: Path, tmp_path: Path) -> None:
         assert server.fingerprint in error.what
         # As it says, and it goes on.
         known.write_text(server.known_hosts.read_text())
-        connection = open_remote(server.url, options)
+        connection = open_askable(server.url, options)
         assert connection.probe(server.url + "f.dat")[0] == SIZE
         connection.close()
 
@@ -257,7 +251,7 @@ def test_the_agent(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("SSH_AUTH_SOCK", listening)
         monkeypatch.setenv("HOME", str(tmp_path))  # no key of one's own
         options = replace(server.reached_by(QUICK), hosts=Hosts())
-        connection = open_remote(server.url, options)
+        connection = open_askable(server.url, options)
         assert connection.probe(server.url + "f.dat")[0] == SIZE
         connection.close()
 
@@ -271,7 +265,7 @@ def test_ftp_over_tls(folder: Path, tmp_path: Path, *, implicit: bool) -> None:
     with FtpServer(folder, tls=files, implicit=implicit) as server:
         hosts = Hosts({} if implicit else {"127.0.0.1": HostOptions(ftp_tls=True)})
         options = replace(QUICK, hosts=hosts, cacert=str(files.authority))
-        connection = open_remote(server.url, options)
+        connection = open_askable(server.url, options)
         for start, stop in ((0, SIZE), (5, 1000), (SIZE - 9, SIZE)):
             assert connection.request(server.url + "f.dat", start, stop, SIZE)
             got = read(connection, stop - start)
@@ -293,9 +287,7 @@ def test_no_tls_where_it_is_wanted(folder: Path) -> None:
 # -- servers that fail ------------------------------------------------------------------------
 
 
-def test_killed_in_mid_body(
-    served: tuple[FtpServer | SftpServer, RemoteConnection], folder: Path
-) -> None:
+def test_killed_in_mid_body(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
     server, connection = served
     size = 1 << 28  # more than fits on the way
     (folder / "large").touch()
@@ -311,7 +303,7 @@ def test_killed_in_mid_body(
     assert again.value.failure is Failure.UNREACHABLE
 
 
-def test_frozen(served: tuple[FtpServer | SftpServer, RemoteConnection], folder: Path) -> None:
+def test_frozen(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
     server, connection = served
     url = server.url + "f.dat"
     assert connection.probe(url)[0] == SIZE
@@ -324,7 +316,7 @@ def test_frozen(served: tuple[FtpServer | SftpServer, RemoteConnection], folder:
     assert read(connection, SIZE) == (folder / "f.dat").read_bytes()
 
 
-def test_aborted_while_it_waits(served: tuple[FtpServer | SftpServer, RemoteConnection]) -> None:
+def test_aborted_while_it_waits(served: tuple[FtpServer | SftpServer, Askable]) -> None:
     server, connection = served
     assert connection.probe(server.url + "f.dat")[0] == SIZE
     server.freeze()
