@@ -11,6 +11,10 @@ import pytest
 
 from tests.support.hosting import Hosting
 
+for _name in ("http", "https", "ftp", "ftps", "sftp", "all", "no"):
+    os.environ.pop(f"{_name}_proxy", None)
+    os.environ.pop(f"{_name}_proxy".upper(), None)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]

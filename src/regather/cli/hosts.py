@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regather.errors import UsageError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from regather.transport import HostOptions
 
 _FILES = {
+    "cert": ("--cert", "show HOST this certificate (PEM), where it asks who you are"),
+    "key": ("--key-file", "the private key of --cert, if that does not hold it"),
     "ssh_key": ("--ssh-key", "log in to the SFTP server HOST with this private key"),
 }
 
@@ -23,6 +26,13 @@ def add_hosts(parser: argparse._ActionsContainer) -> None:
         parser.add_argument(
             option, action="append", default=[], dest=name, metavar="HOST=FILE", help=text
         )
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="HOST=NAME: VALUE",
+        help="send this header to HOST (or HOST:PORT), and to no other; HOST=@FILE: those in FILE",
+    )
     parser.add_argument(
         "--ftp-tls",
         action="append",
@@ -37,6 +47,28 @@ def add_hosts(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_ways(parser: argparse._ActionsContainer) -> None:
+    """The options on the way to servers: proxies, cookies, HTTP/2."""
+    parser.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="go through a proxy: http://, https://, socks4://, socks4a://, socks5:// or "
+        "socks5h://HOST:PORT (default: http_proxy, https_proxy, all_proxy of the environment; '': "
+        "none)",
+    )
+    parser.add_argument(
+        "--no-proxy",
+        metavar="HOSTS",
+        help="but not to these, with commas in between; '*': to none (default: no_proxy)",
+    )
+    parser.add_argument(
+        "--cookies", metavar="FILE", help="send the cookies in FILE (Netscape's format)"
+    )
+    parser.add_argument(
+        "--http2", action="store_true", help="speak HTTP/2 with https servers that do"
+    )
+
+
 def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
     """What the options of add_hosts say, by host. Raises UsageError."""
     from regather.transport import HostOptions
@@ -46,14 +78,44 @@ def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
         for host, path in _pairs(getattr(args, name), option, "HOST=FILE"):
             change: dict[str, Any] = {name: path}
             hosts[host] = replace(hosts.get(host, HostOptions()), **change)
+    for host, text in _pairs(args.header, "--header", "HOST=NAME: VALUE"):
+        known = hosts.get(host, HostOptions())
+        hosts[host] = replace(known, headers=(*known.headers, *_headers(text)))
     for host in args.ftp_tls:
         hosts[host] = replace(hosts.get(host, HostOptions()), ftp_tls=True)
     return hosts
 
 
+def _headers(text: str) -> Iterator[tuple[str, str]]:
+    """The header in ``NAME: VALUE``, or those in the file of ``@FILE``. Raises UsageError."""
+    lines = [text]
+    if text.startswith("@"):
+        try:
+            lines = Path(text[1:]).read_text("latin-1").splitlines()
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise UsageError(f"{text[1:]}: not usable as --header ({why})") from None
+    for line in filter(str.strip, lines):
+        name, colon, value = line.partition(":")
+        if not colon:  # not shown: it may be a secret
+            raise UsageError("--header: no header", help="write it as HOST=NAME: VALUE")
+        yield name.strip(), value.strip()
+
+
 def _pairs(given: Sequence[str], option: str, form: str) -> Iterator[tuple[str, str]]:
     for text in given:
         host, equals, value = text.partition("=")
-        if not equals or not host or not value:
+        if not equals or not value or not _is_host(host):
+            # Not shown: it may be a secret.
             raise UsageError(f"{option} needs {form}", help="say which host it is for")
         yield host, value
+
+
+def _is_host(text: str) -> bool:
+    from regather.transport.credentials import parse_host
+
+    try:
+        parse_host(text)
+    except UsageError:
+        return False
+    return True

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from regather.checksum import Checksum, parse_checksum
-from regather.cli.hosts import add_hosts, hosts_of
+from regather.cli.hosts import add_hosts, add_ways, hosts_of
 from regather.errors import UsageError
 from regather.model import HASH_SIZES
 from regather.tokens import read_token_file
@@ -155,13 +155,17 @@ def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
     tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
     add_tokens(tuning)
     add_hosts(tuning)
+    add_ways(tuning)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """What add_pace and add_reach have read, as far as the command has them. Raises UsageError."""
     from regather.client import Settings
 
-    names = ("connections timeout connect_timeout retries limit_rate cacert known_hosts").split()
+    names = (
+        "connections timeout connect_timeout retries limit_rate cacert known_hosts "
+        "proxy no_proxy cookies http2"
+    ).split()
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
     if hasattr(args, "known_hosts"):
         given["hosts"] = hosts_of(args)

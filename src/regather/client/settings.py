@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from regather.errors import UsageError
 from regather.transport import Credentials, HostOptions, TransportOptions
+from regather.transport.cookies import Cookies
+from regather.transport.curl import available, library
 from regather.transport.hosts import Hosts
+from regather.transport.proxies import Proxies
+from regather.transport.tls import context_with
 
 __all__ = ["Settings", "http_options"]
 
@@ -36,6 +41,15 @@ class Settings:
     """What is set for ``HOST`` or ``HOST:PORT`` only."""
     known_hosts: str | None = None
     """The host keys of SFTP servers, instead of ~/.ssh/known_hosts."""
+    proxy: str | None = field(default=None, repr=False)
+    """The proxy for all, ``[SCHEME://][USER:PASSWORD@]HOST[:PORT]``; empty: none. By default those
+    of the environment."""
+    no_proxy: str | None = None
+    """Hosts that are reached without: names with all below them, addresses, networks, or ``*``."""
+    cookies: str | None = None
+    """A file of cookies in Netscape's format."""
+    http2: bool = False
+    """Whether to speak HTTP/2 with https servers that do."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -48,6 +62,7 @@ class Settings:
 
 def http_options(settings: Settings) -> TransportOptions:
     """What all connections share. Raises UsageError where a file that is named is unusable."""
+    proxies = Proxies.gather(settings.proxy, settings.no_proxy, os.environ)
     options = TransportOptions(
         settings.connect_timeout,
         settings.timeout,
@@ -55,18 +70,26 @@ def http_options(settings: Settings) -> TransportOptions:
         hosts=Hosts(settings.hosts),
         cacert=settings.cacert or "",
         known_hosts=_readable(settings.known_hosts, "--known-hosts"),
+        proxies=proxies,
+        cookies=Cookies(settings.cookies or ""),
+        http2=settings.http2,
     )
     for one in settings.hosts.values():
         _readable(one.ssh_key, "--ssh-key")
-    if settings.cacert is None:
-        return options
-    import ssl
+    if options.beyond_us and not available():
+        library(options.beyond_us)  # raises, and says why
+    if settings.cacert is not None:
+        import ssl
 
-    try:
-        context = ssl.create_default_context(cafile=settings.cacert)
-    except OSError as error:
-        raise UsageError(f"{settings.cacert}: not usable as --cacert ({error})") from None
-    return replace(options, tls=lambda: context)
+        try:
+            context = ssl.create_default_context(cafile=settings.cacert)
+        except OSError as error:
+            raise UsageError(f"{settings.cacert}: not usable as --cacert ({error})") from None
+        options = replace(options, tls=lambda: context)
+    for one in settings.hosts.values():
+        if one.cert:
+            context_with(one.cert, one.key, options.cacert)  # raises where that is no use
+    return options
 
 
 def _readable(path: str | None, option: str) -> str:

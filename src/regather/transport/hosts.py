@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from regather.errors import UsageError
-from regather.transport.credentials import ascii_host, parse_host
+from regather.tokens import is_loopback
+from regather.transport.credentials import Origin, ascii_host, parse_host
 
 __all__ = ["HostOptions", "Hosts", "flaw_of_header"]
 
@@ -85,6 +86,14 @@ class Hosts:
             ssh_key=special.ssh_key or general.ssh_key,
             ftp_tls=special.ftp_tls or general.ftp_tls,
         )
+
+    def headers(self, origin: Origin, warn: Callable[[str], None]) -> tuple[tuple[str, str], ...]:
+        """The headers for an origin; ``warn`` is told if all on the way can read them."""
+        scheme, host, port = origin
+        headers = self.of(host, port).headers
+        if headers and scheme != "https" and not is_loopback(host):
+            warn(f"headers set for {host} are sent over plain http, readable for all on the way")
+        return headers
 
     def all(self) -> list[HostOptions]:
         """All that was set, to be checked before it is used."""

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from regather.transport.cookies import Cookies
 from regather.transport.credentials import Credentials, Origin
 from regather.transport.hosts import Hosts
+from regather.transport.proxies import Proxies
 
 if TYPE_CHECKING:
     import ssl
@@ -42,3 +44,15 @@ class TransportOptions:
     """What libcurl is to trust instead of what the system trusts: a file as for ``tls``."""
     known_hosts: str = ""
     """The host keys of SSH servers; empty: ~/.ssh/known_hosts."""
+    proxies: Proxies = field(default_factory=Proxies)
+    cookies: Cookies = field(default_factory=Cookies)
+    http2: bool = False
+    """Whether to speak HTTP/2 where https servers do."""
+
+    @property
+    def beyond_us(self) -> str:
+        """For what plain http(s) needs libcurl, in a few words; mostly empty."""
+        if self.http2:
+            return "HTTP/2"
+        proxy = self.proxies.beyond_us
+        return f"a proxy of {proxy}://" if proxy else ""

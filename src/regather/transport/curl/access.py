@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from regather.tokens import is_loopback
 from regather.transport.credentials import Origin
-from regather.transport.curl.ways import configure_proxy, configure_tls
+from regather.transport.curl.ways import configure_proxy, configure_tls, refused_certificate
 from regather.transport.options import TransportOptions
 
 _KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -101,9 +101,7 @@ class Access:
         """Why we refused the server, and what to do about it."""
         scheme, host, port = self._origin
         if scheme != "sftp":
-            if "unable to get" in detail or "self" in detail:
-                detail += "; trust its authority with --cacert FILE"
-            return f"certificate refused ({detail})"
+            return refused_certificate(detail)
         known, key = self._known_hosts, self._host_key
         if self._key_differs:
             return (

@@ -189,6 +189,8 @@ class FileConnection:
         """
         self._target = target
         origin, user, path = split_target(target)
+        if path.endswith("/"):  # libcurl would make a list of it
+            raise self._fail(Failure.BAD_RESPONSE, "a folder, not a file")
         transfer = self._transfer
         access = self._access = Access(origin, user, self._options)
 

@@ -1,0 +1,81 @@
+"""Debian's tinyproxy and microsocks on free ports of loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.daemon import Daemon
+
+_CONFIGURATION = """\
+Port {port}
+Listen {host}
+Timeout 600
+LogFile "{prefix}/proxy.log"
+LogLevel Connect
+PidFile "{prefix}/pid"
+MaxClients 100
+Allow 127.0.0.1
+Allow ::1
+DisableViaHeader Yes
+{extra}
+"""
+
+
+class HttpProxy(Daemon):
+    """A proxy for http, and for https by CONNECT; ``login`` is USER and PASSWORD, or None."""
+
+    program = "tinyproxy"
+    package = "tinyproxy"
+
+    def __init__(self, *, login: tuple[str, str] | None = None, extra: str = "") -> None:
+        super().__init__()
+        self._login = login
+        self._extra = extra
+
+    def command(self, program: str) -> list[str]:
+        """See Daemon.command."""
+        extra = self._extra + ("\nBasicAuth {} {}".format(*self._login) if self._login else "")
+        configuration = self.prefix / "tinyproxy.conf"
+        configuration.write_text(
+            _CONFIGURATION.format(port=self.port, host=self.host, prefix=self.prefix, extra=extra)
+        )
+        return [program, "-d", "-c", str(configuration)]
+
+    @property
+    def address(self) -> str:
+        """What to give as --proxy."""
+        login = "{}:{}@".format(*self._login) if self._login else ""
+        return f"http://{login}{self.host}:{self.port}"
+
+    @property
+    def asked(self) -> list[str]:
+        """What it was asked for: the first lines of requests."""
+        log = Path(self.prefix / "proxy.log").read_text("utf-8", "replace")
+        requests = (line.partition("): ")[2] for line in log.splitlines() if "Request (" in line)
+        return list(requests)
+
+
+class SocksProxy(Daemon):
+    """A SOCKS5 proxy; ``login`` is USER and PASSWORD, or None."""
+
+    program = "microsocks"
+    package = "microsocks"
+
+    def __init__(self, *, login: tuple[str, str] | None = None) -> None:
+        super().__init__()
+        self._login = login
+
+    def command(self, program: str) -> list[str]:
+        """See Daemon.command."""
+        login = ["-u", self._login[0], "-P", self._login[1]] if self._login else []
+        return [program, "-i", self.host, "-p", str(self.port), *login]
+
+    def address(self, scheme: str = "socks5h") -> str:
+        """What to give as --proxy."""
+        login = "{}:{}@".format(*self._login) if self._login else ""
+        return f"{scheme}://{login}{self.host}:{self.port}"
+
+    @property
+    def asked(self) -> list[str]:
+        """Where it connected to."""
+        return [line for line in self.log.splitlines() if "connected to" in line]
