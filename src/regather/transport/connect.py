@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
 
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.credentials import Origin
+from regather.transport.dial import OnMade, dial, in_turn
 from regather.transport.head import MAX_HEAD_BYTES, head_bytes, parse_head, refused_by_proxy
 from regather.transport.options import TransportOptions
 from regather.transport.proxies import Proxy
@@ -24,9 +24,7 @@ _UNKNOWN_AUTHORITY = frozenset((18, 19, 20, 21))
 """OpenSSL's codes for certificates that lead to nobody who is trusted."""
 
 
-def connect(
-    origin: Origin, options: TransportOptions, on_made: Callable[[socket.socket | None], bool]
-) -> socket.socket:
+def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socket.socket:
     """Connect to the first address of a host, or of the proxy on the way to it, that answers.
 
     ``on_made`` is told each socket before it is used, and None when it was closed, so that
@@ -42,39 +40,30 @@ def connect(
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise RequestFailed(Failure.UNREACHABLE, f"{where}: unknown host ({error})") from None
-    last: OSError | None = None
-    for family, kind, protocol, _, address in addresses:
+    waiting, last = in_turn(addresses), OSError("no address")
+    while waiting:
         made: socket.socket | None = None
         try:
-            made = socket.socket(family, kind, protocol)
+            made = dial(waiting, options.connect_timeout, on_made)
             wanted = on_made(made)
             made.settimeout(options.connect_timeout)
-            made.connect(address)
             made = _prepare(made, origin, options, proxy)
             wanted = on_made(made)
+        except InterruptedError:
+            wanted = False
         except RequestFailed:
             if made is not None:
                 made.close()
-            if not on_made(None):
-                raise RequestFailed(Failure.ABORTED, "aborted") from None
-            raise
+            if on_made(None):
+                raise
+            wanted = False
         except OSError as error:
             if made is not None:
                 made.close()
-            if getattr(error, "reason", "") in _NOT_TLS:
-                on_made(None)
-                raise RequestFailed(
-                    Failure.BAD_RESPONSE, f"{where}: speaks no TLS: use http://"
-                ) from None
-            if why := getattr(error, "verify_message", ""):
-                on_made(None)
-                if getattr(error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
-                    why += "; trust its authority with --cacert FILE"
-                raise RequestFailed(
-                    Failure.FORBIDDEN, f"{where}: certificate refused ({why})"
-                ) from None
-            last = error
             wanted = on_made(None)
+            if failed := _distrusted(error, where):
+                raise failed from None
+            last = error
         else:
             if wanted:
                 return made
@@ -84,8 +73,18 @@ def connect(
             raise RequestFailed(Failure.ABORTED, "aborted") from None
     if isinstance(last, TimeoutError):
         raise RequestFailed(Failure.TIMEOUT, f"{where}: no connection in time") from None
-    why = (last.strerror if last else None) or str(last)
-    raise RequestFailed(Failure.UNREACHABLE, f"{where}: {why}") from None
+    raise RequestFailed(Failure.UNREACHABLE, f"{where}: {last.strerror or last}") from None
+
+
+def _distrusted(error: OSError, where: str) -> RequestFailed | None:
+    """What an error of TLS means, where another address would not help."""
+    if getattr(error, "reason", "") in _NOT_TLS:
+        return RequestFailed(Failure.BAD_RESPONSE, f"{where}: speaks no TLS: use http://")
+    if why := getattr(error, "verify_message", ""):
+        if getattr(error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
+            why += "; trust its authority with --cacert FILE"
+        return RequestFailed(Failure.FORBIDDEN, f"{where}: certificate refused ({why})")
+    return None
 
 
 def _prepare(
