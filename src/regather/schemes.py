@@ -5,7 +5,10 @@ from __future__ import annotations
 HTTP = frozenset(("http", "https"))
 """Reached by our own HTTP/1.1 client."""
 
-REMOTE = HTTP
+STORES = frozenset(("s3", "gs", "az"))
+"""Object stores, reached through obstore: S3 and what speaks like it, Google's, Azure's."""
+
+REMOTE = HTTP | STORES
 """Every scheme that some transport serves; anything else is a path of this machine."""
 
 

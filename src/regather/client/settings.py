@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from regather.errors import UsageError
 from regather.transport import Credentials, TransportOptions
+from regather.transport.objects.options import StoreOptions
 
 __all__ = ["Settings", "http_options"]
 
@@ -31,6 +32,9 @@ class Settings:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
     environment and of ~/.netrc."""
+    store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """How to reach object stores, as --store-option has them: ``KEY``, ``s3:KEY`` or
+    ``s3://BUCKET:KEY`` to a value."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -47,6 +51,7 @@ def http_options(settings: Settings) -> TransportOptions:
         settings.connect_timeout,
         settings.timeout,
         credentials=Credentials.gather(settings.tokens),
+        stores=StoreOptions(settings.store_options, settings.cacert),
     )
     if settings.cacert is None:
         return options

@@ -5,8 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from regather.model import Fragment, Source
-from regather.schemes import REMOTE, scheme_of
-from regather.transport.base import TICK, Connection, Failure, Look, RequestFailed
+from regather.schemes import REMOTE, STORES, scheme_of
+from regather.transport.base import TICK, Askable, Connection, Failure, Look, RequestFailed
 from regather.transport.credentials import Credentials
 from regather.transport.http import HttpConnection
 from regather.transport.local import LocalConnection
@@ -14,6 +14,7 @@ from regather.transport.options import TransportOptions
 
 __all__ = [
     "TICK",
+    "Askable",
     "Connection",
     "Credentials",
     "Failure",
@@ -25,6 +26,7 @@ __all__ = [
     "is_url",
     "locate",
     "object_of",
+    "open_askable",
     "open_connection",
 ]
 
@@ -46,4 +48,13 @@ def object_of(source: Source, fragment: Fragment) -> str:
 
 def open_connection(url: str, options: TransportOptions) -> Connection:
     """A connection for a source's URL or path; nothing is opened before the first request."""
-    return HttpConnection(options) if is_url(url) else LocalConnection()
+    return open_askable(url, options) if is_url(url) else LocalConnection()
+
+
+def open_askable(url: str, options: TransportOptions) -> Askable:
+    """The same for a URL; it can also be asked for sizes and for small objects whole."""
+    if scheme_of(url) in STORES:
+        from regather.transport.objects.connection import ObjectConnection
+
+        return ObjectConnection(options)
+    return HttpConnection(options)

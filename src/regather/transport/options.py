@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from regather.transport.credentials import Credentials, Origin
+from regather.transport.objects.options import StoreOptions
 
 if TYPE_CHECKING:
     import ssl
@@ -35,3 +36,5 @@ class TransportOptions:
     """Servers at which a request that was sent before its turn failed."""
     credentials: Credentials = field(default_factory=Credentials)
     """Which tokens to show to whom."""
+    stores: StoreOptions = field(default_factory=StoreOptions)
+    """How to reach object stores."""
