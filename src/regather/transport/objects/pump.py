@@ -40,7 +40,7 @@ def _running() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _owner != os.getpid():  # threads do not survive a fork
             _loop, _owner = asyncio.new_event_loop(), os.getpid()
-            threading.Thread(target=_loop.run_forever, name="regather-objects", daemon=True).start()
+            threading.Thread(target=_loop.run_forever, name="obstore", daemon=True).start()
         return _loop
 
 
