@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Self
 from tests.support.net import HOST
 
 _STEP = 4 << 10
+_REQUEST = re.compile(rb"[A-Z]+ /[!-~]* HTTP/1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Line:
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
         self._over = threading.Event()
+        self.asked: list[str] = []
+        """First lines of requests, where it is HTTP."""
 
     @property
     def port(self) -> int:
@@ -71,10 +75,11 @@ class Line:
                 self._start(lambda n=near, f=far: self._requests(n, f))  # type: ignore[misc]
                 self._start(lambda n=near, f=far: self._answers(n, f))  # type: ignore[misc]
 
-    @staticmethod
-    def _requests(near: socket.socket, far: socket.socket) -> None:
+    def _requests(self, near: socket.socket, far: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := near.recv(_STEP):
+                if match := _REQUEST.match(data):
+                    self.asked.append(match[0].decode())
                 far.sendall(data)
             far.shutdown(socket.SHUT_WR)
 

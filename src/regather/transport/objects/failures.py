@@ -55,6 +55,7 @@ _ADVICE = {
     "ExpiredToken": "; the credentials have expired",
     "AuthorizationHeaderMalformed": "; set the region: --store-option region=NAME",
 }
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _ENDPOINT = re.compile(r"Error performing [A-Z]+ https?://([^/?\s]+)")
 _NO_CREDENTIALS = (
     ": no credentials were found: set them as its own tools have them (environment, profile), or "
@@ -96,10 +97,10 @@ def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFail
             Failure.BAD_RESPONSE,
             f"{what}: is in another region; set it: --store-option region=NAME",
         )
-    if "invalid peer certificate" in text or "CertificateVerif" in text:
+    if certificate := _CERTIFICATE.search(text):
+        advice = "; trust its authority with --cacert FILE" * (certificate[1] == "UnknownIssuer")
         return RequestFailed(
-            Failure.FORBIDDEN,
-            f"{what}: certificate refused; trust its authority with --cacert FILE",
+            Failure.FORBIDDEN, f"{what}: certificate refused ({certificate[1]}){advice}"
         )
     return RequestFailed(*_of_connection(text, what))
 
