@@ -8,7 +8,10 @@ HTTP = frozenset(("http", "https"))
 FILES = frozenset(("ftp", "ftps", "sftp"))
 """Reached by libcurl; to read from only."""
 
-REMOTE = HTTP | FILES
+STORES = frozenset(("s3", "gs", "az"))
+"""Object stores, reached through obstore: S3 and what speaks like it, Google's, Azure's."""
+
+REMOTE = HTTP | STORES | FILES
 """Every scheme that some transport serves; anything else is a path of this machine."""
 
 PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 990, "sftp": 22}

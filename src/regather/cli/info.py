@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from regather.cli.options import add_store_options
 from regather.errors import printable
 from regather.units import format_exact, format_size
 
@@ -16,16 +17,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+    add_store_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
+    from regather.client.settings import Settings, http_options
     from regather.manifest import CODE
-    from regather.transport import Credentials, TransportOptions
+    from regather.transport.objects.options import parse_options
 
-    asking = Asking(TransportOptions(credentials=Credentials.gather()))
+    settings = Settings(store_options=parse_options(args.store_option))
+    asking = Asking(http_options(settings))
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

@@ -19,6 +19,7 @@ from regather.cli.options import (
     whole,
 )
 from regather.cli.progress import bytes_progress
+from regather.schemes import STORES, scheme_of
 from regather.units import format_duration, format_rate, format_size
 
 SUMMARY = "Store a file's fragments at several servers or folders, and its manifest last."
@@ -88,7 +89,10 @@ def run(args: argparse.Namespace) -> int:
             on_progress=progress,
         )
     words = list(report.command)
-    if report.manifests[0].startswith(("http://", "https://")):
+    schemes = {scheme_of(target.url) for target in report.targets}
+    if schemes & STORES:
+        words += [word for option in args.store_option for word in ("--store-option", option)]
+    if scheme_of(report.manifests[0]):
         words += [word for token in args.token for word in ("--token", token)]
         words += ["--cacert", args.cacert] if args.cacert else []
     if args.json:

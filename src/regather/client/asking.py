@@ -23,6 +23,7 @@ from regather.transport import (
     TransportOptions,
     open_askable,
 )
+from regather.transport.objects.clients import check
 
 _MOST_AT_ONCE = 16
 _LOOK_SECONDS = 0.1
@@ -69,6 +70,10 @@ class Asking:
         self._retries = retries
         self._stop = stop
         self._watch = watch
+
+    def check(self, url: str) -> None:
+        """Raise UsageError where a source that the user named is set up wrongly."""
+        check(url, self._options)
 
     def one(self, url: str, ask: Callable[[Askable, str], Answer]) -> Answer:
         """Ask one URL; it is not asked again later than the time-out after the first time.

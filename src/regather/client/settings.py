@@ -11,6 +11,7 @@ from regather.transport import Credentials, HostOptions, TransportOptions
 from regather.transport.cookies import Cookies
 from regather.transport.curl import available, library
 from regather.transport.hosts import Hosts
+from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies
 from regather.transport.tls import context_with
 
@@ -50,6 +51,9 @@ class Settings:
     """A file of cookies in Netscape's format."""
     http2: bool = False
     """Whether to speak HTTP/2 with https servers that do."""
+    store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """How to reach object stores, as --store-option has them: ``KEY``, ``s3:KEY`` or
+    ``s3://BUCKET:KEY`` to a value."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -73,6 +77,7 @@ def http_options(settings: Settings) -> TransportOptions:
         proxies=proxies,
         cookies=Cookies(settings.cookies or ""),
         http2=settings.http2,
+        stores=StoreOptions(settings.store_options, settings.cacert),
     )
     for one in settings.hosts.values():
         _readable(one.ssh_key, "--ssh-key")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from regather.model import Fragment, Source
-from regather.schemes import FILES, REMOTE, scheme_of
+from regather.schemes import FILES, REMOTE, STORES, scheme_of
 from regather.transport.base import TICK, Askable, Connection, Failure, Look, RequestFailed
 from regather.transport.credentials import Credentials
 from regather.transport.curl import available
@@ -66,4 +66,8 @@ def open_askable(url: str, options: TransportOptions) -> Askable:
         from regather.transport.curl.files import FileConnection
 
         return FileConnection(options)
+    if scheme_of(url) in STORES:
+        from regather.transport.objects.connection import ObjectConnection
+
+        return ObjectConnection(options)
     return HttpConnection(options)

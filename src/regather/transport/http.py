@@ -59,7 +59,11 @@ class HttpConnection:
         """See Connection.request."""
         head, url = self._ask("GET", target, _range_headers(start, stop, validator))
         self._check(head, target, url)
-        ranged, length = check_range(head, url, start, stop, size, validator)
+        try:
+            ranged, length = check_range(head, url, start, stop, size, validator)
+        except RequestFailed:
+            self.close()  # its body still comes, and is no answer to anything else
+            raise
         self._channel.left = length
         return ranged
 

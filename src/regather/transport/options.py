@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from regather.transport.cookies import Cookies
 from regather.transport.credentials import Credentials, Origin
 from regather.transport.hosts import Hosts
+from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class TransportOptions:
     cookies: Cookies = field(default_factory=Cookies)
     http2: bool = False
     """Whether to speak HTTP/2 where https servers do."""
+
+    stores: StoreOptions = field(default_factory=StoreOptions)
+    """How to reach object stores."""
 
     @property
     def beyond_us(self) -> str:

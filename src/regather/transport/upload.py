@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from regather.errors import UsageError
 from regather.names import flaw_of
-from regather.schemes import HTTP, listed, scheme_of
+from regather.schemes import HTTP, STORES, listed, scheme_of
 from regather.transport.options import TransportOptions
 
 __all__ = ["ReadInto", "Stat", "Store", "check_name", "open_store"]
@@ -79,7 +79,7 @@ class Store(Protocol):
 
 
 def open_store(url: str, options: TransportOptions) -> Store:
-    """The store at a base URL (http, https) or in a local folder; nothing is opened yet.
+    """The store at a base URL or in a local folder; nothing is opened yet.
 
     A folder that does not exist is made when something is put into it. Raises UsageError.
     """
@@ -89,8 +89,14 @@ def open_store(url: str, options: TransportOptions) -> Store:
         from regather.transport.upload_local import LocalStore
 
         return LocalStore(base)
+    if scheme in STORES:
+        from regather.transport.objects.upload import ObjectStore
+
+        return ObjectStore(base, options)
     if scheme not in HTTP:
-        raise UsageError(f"cannot store at {scheme}://", help=f"use {listed(HTTP)}, or a folder")
+        raise UsageError(
+            f"cannot store at {scheme}://", help=f"use {listed(HTTP | STORES)}, or a folder"
+        )
     _check_base(url)
     from regather.transport.upload_http import HttpStore
 
