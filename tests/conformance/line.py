@@ -14,6 +14,7 @@ from typing import Self
 from tests.support.net import HOST
 
 _STEP = 4 << 10
+_PASSIVE = re.compile(rb"229 [^(]*\(\|\|\|([0-9]+)\|\)")
 _REQUEST = re.compile(rb"[A-Z]+ /[!-~]* HTTP/1")
 
 
@@ -75,6 +76,10 @@ class Line:
                 self._start(lambda n=near, f=far: self._requests(n, f))  # type: ignore[misc]
                 self._start(lambda n=near, f=far: self._answers(n, f))  # type: ignore[misc]
 
+    def translated(self, data: bytes) -> bytes:
+        """What the client is to see of an answer: for protocols that tell of other ports in it."""
+        return data
+
     def _requests(self, near: socket.socket, far: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := near.recv(_STEP):
@@ -87,6 +92,7 @@ class Line:
         fault, passed = self._fault, 0
         with contextlib.suppress(OSError):
             while data := far.recv(_STEP):
+                data = self.translated(data)
                 for limit in (fault.cut_after, fault.silent_after):
                     if limit is not None:
                         data = data[: max(0, limit - passed)]
@@ -99,3 +105,23 @@ class Line:
                 if fault.silent_after is not None and passed >= fault.silent_after:
                     self._over.wait()
             near.shutdown(socket.SHUT_RDWR)
+
+
+class FtpLine(Line):
+    """The same for FTP, where each file comes over a connection of its own: that is relayed too."""
+
+    def __init__(self, target: int, fault: Fault) -> None:
+        super().__init__(target, fault)
+        self._files = contextlib.ExitStack()
+
+    def translated(self, data: bytes) -> bytes:
+        """See Line.translated."""
+        match = _PASSIVE.search(data)
+        if match is None:
+            return data
+        line = self._files.enter_context(Line(int(match[1]), self._fault))
+        return data[: match.start(1)] + b"%d" % line.port + data[match.end(1) :]
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._files.close()

@@ -25,11 +25,16 @@ from regather.transport import (
     open_askable,
     open_connection,
 )
+from regather.transport.hosts import HostOptions, Hosts
 from regather.transport.objects.options import StoreOptions
-from tests.conformance.line import Fault, Line
+from regather.transport.proxies import Proxies, parse_proxy
+from tests.conformance.line import Fault, FtpLine, Line
+from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import HOST, free_port
 from tests.support.nginx import Nginx, find_nginx
+from tests.support.proxies import SocksProxy
+from tests.support.sftp import SftpServer, make_key
 from tests.support.swift import Swift
 
 TIMEOUT = 1.5
@@ -95,12 +100,14 @@ def at_port(place: Place, port: int) -> Place:
     )
 
 
-def with_line(place: Place, port: int, moved: Callable[[Place, int], Place]) -> Place:
+def with_line(
+    place: Place, port: int, moved: Callable[[Place, int], Place], kind: type[Line] = Line
+) -> Place:
     """The place, which is at ``port``, with a line; ``moved`` tells how it is at another one."""
 
     @contextmanager
     def line(fault: Fault) -> Iterator[Place]:
-        with Line(port, fault) as made:
+        with kind(port, fault) as made:
             yield moved(place, made.port)
 
     return replace(place, line=line, nowhere=lambda: moved(place, free_port()))
@@ -158,6 +165,58 @@ def nginx(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
                 yield Place(refusing.url, place.put)
 
         yield replace(with_line(place, running.port, at_port), closed=closed)
+
+
+@networked
+def socks(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """Our own server through a SOCKS proxy: HTTP by libcurl."""
+    with Hosting() as hosting, SocksProxy() as proxy:
+        proxies = Proxies({"all": parse_proxy(proxy.address(), "")})
+        options = TransportOptions(timeout=TIMEOUT, proxies=proxies)
+        server = hosting.serve(folder)
+        place = Place(server.url, in_folder(folder), options)
+
+        def moved(place: Place, port: int) -> Place:
+            return replace(at_port(place, port), options=options)
+
+        @contextmanager
+        def closed() -> Iterator[Place]:
+            locked = hosting.serve(folder, tokens=Tokens(read="another"))
+            yield replace(place, base=locked.url)
+
+        yield replace(with_line(place, urlsplit(server.url).port or 0, moved), closed=closed)
+
+
+@networked
+def ftp(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """A stock FTP server."""
+    with FtpServer(folder) as server:
+        place = Place(server.url, in_folder(folder))
+
+        @contextmanager
+        def closed() -> Iterator[Place]:
+            with FtpServer(folder, extra="<Limit READ>\nDenyAll\n</Limit>\n") as refusing:
+                yield Place(refusing.url, place.put)
+
+        yield replace(with_line(place, server.port, at_port, FtpLine), closed=closed)
+
+
+@networked
+def sftp(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """A stock SSH server."""
+    with SftpServer(folder) as server:
+        plain = TransportOptions(timeout=TIMEOUT)
+        place = Place(server.url, in_folder(folder), server.reached_by(plain))
+
+        def moved(place: Place, port: int) -> Place:
+            return replace(at_port(place, port), options=server.reached_by(plain, port))
+
+        @contextmanager
+        def closed() -> Iterator[Place]:
+            stranger = HostOptions(ssh_key=str(make_key(server.prefix / "stranger")))
+            yield replace(place, options=replace(place.options, hosts=Hosts({HOST: stranger})))
+
+        yield replace(with_line(place, server.port, moved), closed=closed)
 
 
 @networked

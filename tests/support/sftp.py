@@ -105,9 +105,15 @@ class SftpServer(Daemon):
             f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}": own
         }
 
-    def reached_by(self, options: TransportOptions) -> TransportOptions:
-        """The same options, and those that log in here."""
-        return replace(options, hosts=Hosts(self.access), known_hosts=str(self.known_hosts))
+    def reached_by(self, options: TransportOptions, port: int = 0) -> TransportOptions:
+        """The same options, and those that log in here, or where ``port`` leads here."""
+        known = self.known_hosts
+        if port:
+            text = known.read_text("ascii").replace(f":{self.port} ", f":{port} ")
+            known = self.prefix / f"known_hosts_{port}"
+            known.write_text(text, "ascii")
+        (own,) = self.access.values()
+        return replace(options, hosts=Hosts({self.host: own}), known_hosts=str(known))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -314,6 +315,35 @@ def test_frozen(served: tuple[FtpServer | SftpServer, Askable], folder: Path) ->
     server.thaw()
     assert connection.request(url, 0, SIZE, SIZE)
     assert read(connection, SIZE) == (folder / "f.dat").read_bytes()
+
+
+def test_frozen_and_left_in_mid_body(
+    served: tuple[FtpServer | SftpServer, Askable], folder: Path
+) -> None:
+    """Libcurl would take its leave of the server, and wait for the answer."""
+    server, connection = served
+    size = 1 << 28
+    (folder / "large").touch()
+    os.truncate(folder / "large", size)
+    assert connection.request(server.url + "large", 0, size, size)
+    read(connection, 1)
+    server.freeze()
+    connection.finish()
+    connection.close()
+
+
+def test_requests_that_follow_on_each_other(
+    served: tuple[FtpServer | SftpServer, Askable], folder: Path
+) -> None:
+    """They need no new login; others do, and all of them get what they asked for."""
+    server, connection = served
+    content = (folder / "f.dat").read_bytes()
+    edges = [0, 1, 100_000, 100_001, 2_000_000, SIZE]
+    spans = [*pairwise(edges), *pairwise(edges), (5, 10), (10, 20), (30, 40), (20, 30)]
+    for start, stop in spans:
+        assert connection.request(server.url + "f.dat", start, stop, SIZE)
+        assert read(connection, stop - start) == content[start:stop], (start, stop)
+        connection.finish()
 
 
 def test_aborted_while_it_waits(served: tuple[FtpServer | SftpServer, Askable]) -> None:

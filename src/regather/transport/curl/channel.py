@@ -32,12 +32,17 @@ class CurlChannel:
     def __init__(self, options: TransportOptions) -> None:
         """Raises UsageError where libcurl is missing."""
         self._options = options
-        self._transfer = Transfer(library(options.beyond_us), options)
+        self._transfer = self._new_transfer()
         self._closed = False
         self._aborted = False
         self._request: Request | None = None
         self.left: int | None = 0
         """Bytes of the answer's body still to come; None: until the transfer ends."""
+
+    def _new_transfer(self) -> Transfer:
+        curl = library(self._options.beyond_us)
+        # HTTP/2 ends a stream, and the connection goes on.
+        return Transfer(curl, self._options, shared=self._options.http2)
 
     @property
     def coded(self) -> bool:
@@ -47,7 +52,7 @@ class CurlChannel:
     def exchange(self, request: Request, body: Body | None = None) -> Head:
         """See Channel.exchange."""
         if self._closed:  # after a failure
-            self._transfer = Transfer(library(self._options.beyond_us), self._options)
+            self._transfer = self._new_transfer()
             self._closed = False
             if self._aborted:
                 self._transfer.abort()

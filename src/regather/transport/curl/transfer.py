@@ -8,7 +8,9 @@ buffer, and while nobody asks nothing is read, so that TCP slows the sender down
 from __future__ import annotations
 
 import contextlib
+import os
 import select
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +20,7 @@ from regather.transport.curl.failures import Trouble
 from regather.transport.curl.wake import Wake
 from regather.transport.options import TransportOptions
 
-_GULP = 256 << 10
+GULP = 256 << 10
 """Bytes that libcurl receives at a time, at most: fewer calls of Python."""
 _LAST_WORDS = 1.0
 """Seconds to wait for what a server says after the last byte; else a new connection costs more."""
@@ -33,8 +35,10 @@ Configure = Callable[[Any], None]
 class Transfer:
     """Keeps connections between transfers; belongs to one thread, save for abort()."""
 
-    def __init__(self, curl: Any, options: TransportOptions) -> None:
-        """``curl`` is the module pycurl."""
+    def __init__(self, curl: Any, options: TransportOptions, *, shared: bool = False) -> None:
+        """``curl`` is the module pycurl; ``shared``: a connection outlives a broken transfer."""
+        self._shared = shared
+        self._watched: set[int] = set()  # descriptors of connections in use
         self._curl = curl
         self._options = options
         self._easy = curl.Curl()
@@ -73,7 +77,7 @@ class Transfer:
         easy.reset()
         easy.setopt(curl.NOSIGNAL, 1)
         easy.setopt(curl.NOPROGRESS, 1)
-        easy.setopt(curl.BUFFERSIZE, _GULP)
+        easy.setopt(curl.BUFFERSIZE, GULP)
         # Ours tell the end of a connection attempt apart from that of a slow login.
         easy.setopt(curl.CONNECTTIMEOUT_MS, 0x7FFFFFFF)
         easy.setopt(curl.FTP_RESPONSE_TIMEOUT, 0x7FFFFFFF // 1000)
@@ -142,7 +146,19 @@ class Transfer:
         if self._attached:
             self._attached = False
             self._warm = self.ended and self.trouble is None
+            if not self.ended and not self._shared:
+                self._hang_up()
             self._multi.remove_handle(self._easy)
+
+    def _hang_up(self) -> None:
+        """End the connections of a transfer that is broken off: nobody could use them any more.
+
+        libcurl would take its leave, and wait, without end in SFTP, for a server that is silent.
+        """
+        self._easy.setopt(self._curl.TIMEOUT_MS, 1)  # for what is not watched, being paused
+        for descriptor in self._watched:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as one:
+                one.shutdown(socket.SHUT_RDWR)
 
     # -- the loop -------------------------------------------------------------------------
 
@@ -150,6 +166,9 @@ class Transfer:
         """Wait for the network, at most ``until``, and let libcurl do what there is to do."""
         curl, multi = self._curl, self._multi
         now = time.monotonic()
+        # In FTP and SFTP it waits for some answers by itself, deaf to all: no longer than we do.
+        limit = now - self._began + self._options.timeout
+        self._easy.setopt(curl.TIMEOUT_MS, int(limit * 1000) + 1)
         wait = until - now
         if self._due is not None:
             wait = min(wait, self._due - now)
@@ -189,9 +208,11 @@ class Transfer:
     def _watch(self, event: int, descriptor: int, multi: Any, data: object) -> None:
         curl = self._curl
         if event == curl.POLL_REMOVE:
+            self._watched.discard(descriptor)
             with contextlib.suppress(KeyError):
                 self._poll.unregister(descriptor)
             return
+        self._watched.add(descriptor)
         mask = select.POLLIN if event in (curl.POLL_IN, curl.POLL_INOUT) else 0
         mask |= select.POLLOUT if event in (curl.POLL_OUT, curl.POLL_INOUT) else 0
         self._poll.register(descriptor, mask)
