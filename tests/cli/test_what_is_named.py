@@ -86,7 +86,6 @@ def test_addresses_are_taken_by_info_as_by_get(made: Path, hosting: Hosting) -> 
         ("9001", "write HOST:PORT, like 127.0.0.1:9001"),
         ("localhost", "write HOST:PORT, like localhost:8000"),
         ("gopher://x", "gopher:// is not supported; use "),
-        ("s3://bucket/x", "s3:// is not supported"),
         ("/no/such/folder", "no such folder"),
         ("file.bin", "is a file, not a folder"),
         ("http://h/?q", "without query"),
