@@ -20,7 +20,7 @@ from regather.errors import InterruptedDownload, RegatherError, UsageError, is_d
 
 COMMANDS = (
     *("generate", "split", "publish", "serve", "get", "cluster", "demo", "info", "check"),
-    *("repair", "metalink"),
+    *("repair", "metalink", "completion"),
 )
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
@@ -44,7 +44,11 @@ class _Parser(argparse.ArgumentParser):
         raise _CommandLineError(self.prog, message)
 
 
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+def parser_of(called: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line, or of the command that is ``called`` alone.
+
+    Only the command that is called is imported; for the overview all of them are.
+    """
     parser = _Parser(
         prog="regather",
         description="Download one large file from several servers at once: verified, resumable, "
@@ -55,11 +59,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"regather {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    # Only the command that is called is imported; for the overview all of them are.
-    called = next((word for word in argv if not word.startswith("-")), None)
-    for name in COMMANDS:
-        if called in COMMANDS and name != called:
-            continue
+    for name in [called] if called in COMMANDS else COMMANDS:
         module = importlib.import_module(f"regather.cli.{name}")
         examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
         command = commands.add_parser(
@@ -73,6 +73,14 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         module.configure(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of the commands, by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,7 +122,8 @@ def _drop_output() -> None:
 def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     """Run the command; returns its exit code, or the error that it ended with."""
     try:
-        parser = _parser(arguments)
+        called = next((word for word in arguments if not word.startswith("-")), None)
+        parser = parser_of(called)
         args, rest = parser.parse_known_args(arguments)
         if rest:
             raise _CommandLineError(f"regather {args.command}", f"not understood: {' '.join(rest)}")

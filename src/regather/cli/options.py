@@ -140,15 +140,20 @@ def add_pace(tuning: argparse._ArgumentGroup, who: str, connections: int, limit:
 def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
     """How to reach a ``who``: time-outs, retries, trust, tokens."""
     tuning.add_argument(
-        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
+        "--timeout", type=number(0.1), default=15.0, metavar="SECONDS", help="without a byte (15)"
     )
     tuning.add_argument(
-        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
+        "--connect-timeout",
+        type=number(0.1),
+        default=5.0,
+        metavar="SECONDS",
+        help="to connect within (5)",
     )
     tuning.add_argument(
         "--retries",
         type=whole(0),
         default=retries,
+        metavar="N",
         help=f"failures in a row to bear from a {who} ({retries})",
     )
     tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
