@@ -44,6 +44,14 @@ class _Parser(argparse.ArgumentParser):
         raise _CommandLineError(self.prog, message)
 
 
+class _Overview(argparse.RawDescriptionHelpFormatter):
+    """Keeps the longest command on one line with what it does: argparse forgets its indentation."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 4
+
+
 def parser_of(called: str | None = None) -> argparse.ArgumentParser:
     """The parser of the whole command line, or of the command that is ``called`` alone.
 
@@ -54,7 +62,7 @@ def parser_of(called: str | None = None) -> argparse.ArgumentParser:
         description="Download one large file from several servers at once: verified, resumable, "
         "and unharmed by servers that fail.",
         epilog=EXIT_CODES + "\nregather COMMAND --help has examples.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Overview,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"regather {__version__}")
