@@ -11,6 +11,7 @@ import pytest
 from regather.cli import COMMANDS, commands_of, parser_of
 from regather.cli.completion import SHELLS, script
 from regather.cli.kinds import kind_of
+from regather.cli.topics import titles
 from regather.server.faults import FaultKind
 from tests.support.files import regather as run
 from tests.support.shells import Shell, fish_words
@@ -87,6 +88,10 @@ def test_faults_and_shells(words: Words) -> None:
     kinds = {word.partition(":")[0] for word in words("regather serve x --fault ")}
     assert kinds == set(FaultKind)
     assert words("regather completion ") == set(SHELLS)
+    assert words("regather config ge") == {"generate", "get"}
+    assert words("regather help met") == {"metalink"}
+    assert words("regather help exit") == {"exit-codes"}
+    assert words("regather help ") == {*COMMANDS, *titles()}
 
 
 def test_manifests_come_first(words: Words) -> None:

@@ -109,41 +109,47 @@ def _complete_with(action: argparse.Action) -> None:
     """Tell shtab what to complete the values of ``action`` with."""
     import shtab
 
+    from regather.cli import COMMANDS, UNCONFIGURED
+    from regather.cli.topics import titles
     from regather.server.faults import FaultKind
 
     action.metavar = value_name(action).replace(":", "-")  # a colon would end it, for zsh
-    kind = kind_of(action)
+    named = kind_of(action)
     complete: Any = None
-    if kind in (Kind.FILE, Kind.PLACE):
+    if named in (Kind.FILE, Kind.PLACE):
         complete = {
             "bash": "_regather_file",
             "zsh": "_files",
             "fish": "(__fish_complete_path (commandline -ct))",
         }
-    elif kind in (Kind.FOLDER, Kind.SERVER):
+    elif named in (Kind.FOLDER, Kind.SERVER):
         complete = {
             "bash": "_regather_dir",
             "zsh": "_files -/",
             "fish": "(__fish_complete_directories (commandline -ct))",
         }
-    elif kind in _PATTERNS:
+    elif named in _PATTERNS:
         # A single pattern in brackets would be qualifiers to zsh, so they are named here.
-        patterns = _PATTERNS[kind]
+        patterns = _PATTERNS[named]
         zsh = " ".join(f"-g '{pattern}'" for pattern in patterns)
         complete = {**shtab.glob(*patterns), "zsh": f"_files {zsh}"}
-    elif kind is Kind.FAULT:
-        complete = _words([f"{fault}{_FAULT_VALUES.get(fault, '')}" for fault in FaultKind])
+    elif named is Kind.TOPIC:
+        complete = _words("topic", sorted([*COMMANDS, *titles()]))
+    elif named is Kind.COMMAND:
+        complete = _words("command", [n for n in COMMANDS if n not in UNCONFIGURED])
+    elif named is Kind.FAULT:
+        complete = _words("fault", [f"{kind}{_FAULT_VALUES.get(kind, '')}" for kind in FaultKind])
     if complete is not None:
         action.complete = complete  # type: ignore[attr-defined]
 
 
-def _words(words: Sequence[str]) -> dict[str, str | dict[str, str]]:
+def _words(name: str, words: Sequence[str]) -> dict[str, str | dict[str, str]]:
     """Complete with one of these words; shtab's own way for that cannot take a colon to zsh."""
     listed = " ".join(words)
-    name = f"_regather_{'_'.join(w.partition(':')[0] for w in words)}"
+    function = f"_regather_{name}"
     return {
-        "bash": name,
+        "bash": function,
         "zsh": f"({listed.replace(':', chr(92) * 2 + ':')})",
         "fish": listed,
-        "preamble": {"bash": f"{name}() {{ compgen -W '{listed}' -- \"$1\"; }}"},
+        "preamble": {"bash": f"{function}() {{ compgen -W '{listed}' -- \"$1\"; }}"},
     }

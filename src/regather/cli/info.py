@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from regather.manifest import CODE
     from regather.transport import Credentials, HttpOptions
 
-    asking = Asking(HttpOptions(credentials=Credentials.gather()))
+    asking = Asking(HttpOptions(credentials=Credentials.gather(fallback=args.config_tokens)))
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

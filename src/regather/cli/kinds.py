@@ -28,6 +28,7 @@ class Kind(StrEnum):
     """A URL, HOST:PORT, or a folder."""
     FAULT = "fault"
     COMMAND = "command"
+    """One that a configuration is for."""
     TOPIC = "topic"
     PLAIN = "plain"
     """Numbers, sizes, hashes, names: nothing that a shell could know."""
@@ -41,6 +42,7 @@ _BY_NAME = {
     "SOURCE": Kind.SOURCE,
     "SPEC": Kind.FAULT,
     "TOPIC": Kind.TOPIC,
+    "COMMAND": Kind.COMMAND,
     **dict.fromkeys(
         ("N", "M", "K", "R", "F", "P", "SIZE", "SHARE", "SECONDS", "SEED", "HOST", "PORT"),
         Kind.PLAIN,

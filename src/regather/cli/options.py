@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
@@ -166,7 +166,22 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
     names = ("connections", "timeout", "connect_timeout", "retries", "limit_rate", "cacert")
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
-    return Settings(**given, sync=not getattr(args, "no_sync", False), tokens=tokens_of(args.token))
+    return Settings(
+        **given,
+        sync=not getattr(args, "no_sync", False),
+        tokens=tokens_of(args.token),
+        fallback_tokens=args.config_tokens,
+    )
+
+
+def add_config(parser: argparse._ActionsContainer, **how: Any) -> None:
+    """The options on the configuration file: --config and --no-config."""
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration file (see regather help config)", **how
+    )
+    parser.add_argument(
+        "--no-config", action="store_true", help="read no configuration file", **how
+    )
 
 
 def add_tokens(parser: argparse._ActionsContainer) -> None:
