@@ -7,9 +7,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regather.cli.options import add_config
+
+if TYPE_CHECKING:
+    from regather.cli.conf.file import Config
 
 SUMMARY = "Show what the configuration file and the environment set, and check the file."
 EXAMPLES = (
@@ -79,7 +82,9 @@ def _look(args: argparse.Namespace) -> _Shown:
     return _Shown(path, config is not None, options, aliases, _tokens(read))
 
 
-def _options(config: Any, command: str, parsers: Mapping[str, Any]) -> dict[str, _Setting]:
+def _options(
+    config: Config, command: str, parsers: Mapping[str, argparse.ArgumentParser]
+) -> dict[str, _Setting]:
     """Every option of a command that can be configured."""
     from regather.cli.conf.options import VARIABLES, defaults_for, name_of, settable
 
@@ -98,7 +103,7 @@ def _options(config: Any, command: str, parsers: Mapping[str, Any]) -> dict[str,
     return shown
 
 
-def _tokens(config: Any) -> dict[str, _Setting]:
+def _tokens(config: Config) -> dict[str, _Setting]:
     """Where tokens of hosts come from, in the order in which they count."""
     from regather.cli.conf.hosts import tokens_in
     from regather.transport import Credentials
