@@ -16,6 +16,9 @@ for _name in ("http", "https", "ftp", "ftps", "sftp", "all", "no"):
     os.environ.pop(f"{_name}_proxy", None)
     os.environ.pop(f"{_name}_proxy".upper(), None)
 
+# A configuration of whoever runs the tests is none of their business.
+os.environ["REGATHER_CONFIG"] = ""
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]

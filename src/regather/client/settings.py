@@ -54,6 +54,8 @@ class Settings:
     store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """How to reach object stores, as --store-option has them: ``KEY``, ``s3:KEY`` or
     ``s3://BUCKET:KEY`` to a value."""
+    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """The same, after those of the environment, before ~/.netrc."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -70,7 +72,7 @@ def http_options(settings: Settings) -> TransportOptions:
     options = TransportOptions(
         settings.connect_timeout,
         settings.timeout,
-        credentials=Credentials.gather(settings.tokens),
+        credentials=Credentials.gather(settings.tokens, fallback=settings.fallback_tokens),
         hosts=Hosts(settings.hosts),
         cacert=settings.cacert or "",
         known_hosts=_readable(settings.known_hosts, "--known-hosts"),
