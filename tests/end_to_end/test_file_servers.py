@@ -227,3 +227,23 @@ def test_an_unknown_host_key(sftp: SftpServer, tmp_path: Path) -> None:
     )
     assert sftp.fingerprint in told
     assert "ssh-keyscan" in told
+
+
+def test_check_and_repair_of_what_can_only_be_read(tmp_path: Path) -> None:
+    random_file(tmp_path / "f.bin", 300_000)
+    hosted = tmp_path / "hosted"
+    hosted.mkdir()
+    with FtpServer(hosted) as server:
+        regather.split(tmp_path / "f.bin", hosted, fragments=3, parity=1, at=[server.url])
+        manifest = hosted / "f.bin.regather.json"
+        assert regather.check(manifest, read_data=1.0).status == "healthy"
+        (hosted / "file_fragment_2.dat").unlink()
+        told = run("repair", manifest)
+        assert told.returncode == 1
+        assert "are only read from" in told.stdout + told.stderr
+        told = run("repair", manifest, "--to", server.url + "new/")
+        assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+        assert "cannot store at ftp://" in told.stderr
+        report = regather.repair(manifest, to=[str(tmp_path / "new")])
+        assert report.status == "healthy"
+    assert (tmp_path / "new" / "file_fragment_2.dat").exists()

@@ -38,6 +38,7 @@ EXAMPLES = (
     "    --fragment 127.0.0.1:9002/file_fragment_2.dat (plain, unverified)",
     "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
     "regather get https://download.example/disk.img.meta4",
+    "regather get ftp://ftp.example/disk.img sftp://ann@b.example/srv/disk.img --sha256 HEX",
     "regather get -i list.txt -o downloads",
 )
 

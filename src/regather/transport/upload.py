@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from regather.errors import UsageError
 from regather.names import flaw_of
-from regather.schemes import HTTP, STORES, listed, scheme_of
+from regather.schemes import FILES, HTTP, STORES, listed, scheme_of
 from regather.transport.options import TransportOptions
 
-__all__ = ["ReadInto", "Stat", "Store", "check_name", "open_store"]
+__all__ = ["ReadInto", "Stat", "Store", "check_name", "open_hosted", "open_store"]
 
 ReadInto = Callable[[int, memoryview], None]
 """``read(offset, into)`` fills the buffer with an object's bytes from ``offset`` on.
@@ -101,6 +101,15 @@ def open_store(url: str, options: TransportOptions) -> Store:
     from regather.transport.upload_http import HttpStore
 
     return HttpStore(base, options)
+
+
+def open_hosted(url: str, options: TransportOptions) -> Store:
+    """As open_store, for what is hosted already: it may be where nothing can be stored."""
+    if scheme_of(url) in FILES:
+        from regather.transport.curl.hosted import HostedFiles
+
+        return HostedFiles(url if url.endswith("/") else url + "/", options)
+    return open_store(url, options)
 
 
 def _check_base(url: str) -> None:
