@@ -70,19 +70,27 @@ def add_ways(parser: argparse._ActionsContainer) -> None:
 
 
 def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
-    """What the options of add_hosts say, by host. Raises UsageError."""
+    """What the options of add_hosts say, by host, and else the configuration. Raises UsageError."""
     from regather.transport import HostOptions
+    from regather.transport.credentials import parse_host
 
-    hosts: dict[str, HostOptions] = {}
+    hosts: dict[str, HostOptions] = dict(args.config_hosts)
+    known = {parse_host(name): name for name in hosts}
+    shown: dict[str, tuple[tuple[str, str], ...]] = {}
+
+    def change(host: str, **values: Any) -> None:
+        name = known.setdefault(parse_host(host), host)
+        hosts[name] = replace(hosts.get(name, HostOptions()), **values)
+
     for name, (option, _) in _FILES.items():
         for host, path in _pairs(getattr(args, name), option, "HOST=FILE"):
-            change: dict[str, Any] = {name: path}
-            hosts[host] = replace(hosts.get(host, HostOptions()), **change)
+            # A certificate of the configuration brings its own key.
+            change(host, **{name: path}, **({"key": ""} if name == "cert" else {}))
     for host, text in _pairs(args.header, "--header", "HOST=NAME: VALUE"):
-        known = hosts.get(host, HostOptions())
-        hosts[host] = replace(known, headers=(*known.headers, *_headers(text)))
+        shown[host] = (*shown.get(host, ()), *_headers(text))
+        change(host, headers=shown[host])
     for host in args.ftp_tls:
-        hosts[host] = replace(hosts.get(host, HostOptions()), ftp_tls=True)
+        change(host, ftp_tls=True)
     return hosts
 
 

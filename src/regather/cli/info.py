@@ -29,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
     from regather.transport.objects.options import parse_options
 
     settings = Settings(
-        store_options=parse_options(args.store_option), fallback_tokens=args.config_tokens
+        store_options=parse_options(args.store_option),
+        fallback_tokens=args.config_tokens,
+        hosts=args.config_hosts,
     )
     asking = Asking(http_options(settings))
     manifest, _ = load_manifest(args.manifest, asking)
