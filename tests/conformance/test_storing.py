@@ -135,9 +135,7 @@ def failure(act: Callable[[], object]) -> Failure:
     return caught.value.failure
 
 
-@pytest.mark.parametrize(
-    "size", [0, 1, 65535, 65536, MIB, MIB + 1, len(DATA), 8 * MIB, 8 * MIB + 1]
-)
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, MIB, MIB + 1, len(DATA), 16 * MIB + 1])
 def test_what_is_put_is_there(place: Place, size: int) -> None:
     data = (DATA * (size // len(DATA) + 1))[:size]
     assert place.store.stat(NAME) is None
