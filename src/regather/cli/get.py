@@ -39,6 +39,8 @@ EXAMPLES = (
     "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
     "regather get https://download.example/disk.img.meta4",
     "regather get -i list.txt -o downloads",
+    "regather get s3://bucket/d/disk.img.regather.json",
+    "regather get s3://bucket/disk.img --store-option endpoint=http://127.0.0.1:9000",
 )
 
 

@@ -236,7 +236,7 @@ def _targets_of_metalink(job: Job, file: MetalinkFile, asking: Asking) -> list[T
     if not urls:
         others = f", only {file.others} of other kinds" if file.others else ""
         raise NotEnoughSourcesError(
-            f"{file.name}: the metalink names no http or https URL of it{others}",
+            f"{file.name}: the metalink names no URL of it that can be used{others}",
             help="name mirrors of it, with its checksum",
             missing=(file.name,),
         )

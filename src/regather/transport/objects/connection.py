@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from regather.transport.objects.clients import Client
 
-_LEAST, _MOST = 128 << 10, 1 << 20
+_LEAST, _MOST = 64 << 10, 1 << 20
 """Bytes that obstore collects before it hands them on."""
 _STEPS = 20
 """Of the bytes of a second, so many steps are made."""
