@@ -201,4 +201,4 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
         write_metalink([MetalinkFile("f", 1, (), (), (Mirror("ftp://a.example/f"),))])
     )
     told = run("get", tmp_path / "ftp.meta4")
-    assert (told.returncode, "no http or https URL" in told.stderr) == (4, True)
+    assert (told.returncode, "no URL of it that can be used" in told.stderr) == (4, True)
