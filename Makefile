@@ -40,8 +40,11 @@ $(STORES_STAMP): requirements/stores.txt
 	$(STORES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/stores.txt
 	touch $@
 
+# The tests mostly wait for servers and processes, so that three at a time suit two cores.
+JOBS ?= 3
+
 test: $(STAMP) $(STORES_STAMP) lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 N ?= 1000
 SEED ?= 0

@@ -21,6 +21,7 @@ from regather.errors import NotEnoughSourcesError, UsageError, VerificationError
 from regather.manifest import Manifest
 from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
 from regather.model import Layout, Source
+from regather.names import texts
 from regather.transport import (
     Connection,
     RequestFailed,
@@ -41,10 +42,10 @@ Piece = tuple[int, memoryview]
 
 
 def export_metalink(
-    manifest: str,
+    manifest: str | Path,
     *,
     mirrors: Sequence[str] = (),
-    servers: Sequence[str] = (),
+    servers: Sequence[str | Path] = (),
     file: str | Path | None = None,
     fragments: bool = False,
     settings: Settings | None = None,
@@ -62,8 +63,8 @@ def export_metalink(
     is another, NotEnoughSourcesError, ManifestError, TransportError or InterruptedDownload.
     """
     options = http_options(settings or Settings())
-    bases = [base_url(server) for server in servers]
-    source = with_scheme(manifest)
+    bases = [base_url(server) for server in texts(servers)]
+    source = with_scheme(str(manifest))
     read, folder = load_manifest(source, Asking(options))
     layout = read.layout
     sources = sources_of(source, read, folder, bases)

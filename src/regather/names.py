@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from regather.schemes import REMOTE, listed
@@ -38,6 +40,13 @@ def suffixed(name: str, suffix: str) -> str:
         return name + suffix
     mark = "~" + hashlib.blake2s(encoded, digest_size=4).hexdigest()
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
+
+
+def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:
+    """What the user names, one or several, URLs or paths, as texts."""
+    if named is None:
+        return ()
+    return (str(named),) if isinstance(named, str | Path) else tuple(map(str, named))
 
 
 def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:

@@ -28,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
     from regather.manifest import CODE
     from regather.transport.objects.options import parse_options
 
-    settings = Settings(store_options=parse_options(args.store_option))
+    settings = Settings(
+        store_options=parse_options(args.store_option), fallback_tokens=args.config_tokens
+    )
     asking = Asking(http_options(settings))
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout

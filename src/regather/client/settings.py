@@ -32,6 +32,8 @@ class Settings:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
     environment and of ~/.netrc."""
+    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """The same, after those of the environment, before ~/.netrc."""
     store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """How to reach object stores, as --store-option has them: ``KEY``, ``s3:KEY`` or
     ``s3://BUCKET:KEY`` to a value."""
@@ -50,7 +52,7 @@ def http_options(settings: Settings) -> TransportOptions:
     options = TransportOptions(
         settings.connect_timeout,
         settings.timeout,
-        credentials=Credentials.gather(settings.tokens),
+        credentials=Credentials.gather(settings.tokens, fallback=settings.fallback_tokens),
         stores=StoreOptions(settings.store_options, settings.cacert),
     )
     if settings.cacert is None:

@@ -16,6 +16,7 @@ from regather.client.settings import http_options
 from regather.digest import new_hasher
 from regather.errors import UsageError
 from regather.model import Layout, Source
+from regather.names import texts
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
 from regather.upkeep.judge import judge
@@ -32,7 +33,7 @@ _BUFFER = 256 << 10
 def check(
     manifest: str | Path,
     *,
-    servers: Sequence[str] = (),
+    servers: Sequence[str | Path] = (),
     read_data: float = 0.0,
     seed: int | None = None,
     settings: Settings | None = None,
@@ -50,7 +51,7 @@ def check(
     """
     settings = settings or Settings(retries=2)
     options = http_options(settings)
-    subject = open_subject(manifest, servers, (), options, settings.retries)
+    subject = open_subject(manifest, texts(servers), (), options, settings.retries)
     return examine(subject, options, settings.retries, read_data, seed, on_progress)
 
 
