@@ -85,7 +85,8 @@ def test_addresses_are_taken_by_info_as_by_get(made: Path, hosting: Hosting) -> 
     [
         ("9001", "write HOST:PORT, like 127.0.0.1:9001"),
         ("localhost", "write HOST:PORT, like localhost:8000"),
-        ("gopher://x", "gopher:// is not supported; use "),
+        ("rsync://x", "rsync:// is not supported; use az://"),
+        ("s3://buck et/x", "no name of a bucket"),
         ("/no/such/folder", "no such folder"),
         ("file.bin", "is a file, not a folder"),
         ("http://h/?q", "without query"),
@@ -99,7 +100,7 @@ def test_servers_that_are_none(made: Path, server: str, says: str) -> None:
 
 
 def test_sources_that_are_none(made: Path) -> None:
-    fails(2, "get", "gopher://h/f.regather.json", says="gopher:// is not supported", cwd=made)
+    fails(2, "get", "rsync://h/f.regather.json", says="is not supported; use", cwd=made)
     fails(2, "get", "http://", says="no host", cwd=made)
 
 

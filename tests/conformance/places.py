@@ -5,6 +5,7 @@ To add one, write a function like those below, decorate it, and that is all.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import time
@@ -29,6 +30,7 @@ from regather.transport.hosts import HostOptions, Hosts
 from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies, parse_proxy
 from tests.conformance.line import Fault, FtpLine, Line
+from tests.support import azurite
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import HOST, free_port
@@ -244,3 +246,35 @@ def s3(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
         yield replace(place, options=options(secret_access_key="wrong"))
 
     yield replace(with_line(place, store.port, moved), closed=closed)
+
+
+def az(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """Azure's emulator."""
+    import obstore
+
+    container = azurite.container()
+    client = azurite.client(container)
+
+    def put(name: str, data: bytes) -> None:
+        obstore.put(client, f"a folder/{name}", data)
+
+    def options(port: int | None = None, **other: str) -> TransportOptions:
+        stores = StoreOptions({**azurite.options(port), **other})
+        return TransportOptions(timeout=TIMEOUT, stores=stores)
+
+    def moved(place: Place, port: int) -> Place:
+        return replace(place, options=options(port))
+
+    place = Place(f"az://{container}/a%20folder/", put, options())
+
+    @contextmanager
+    def closed() -> Iterator[Place]:
+        wrong = base64.b64encode(b"wrong").decode()
+        yield replace(place, options=options(account_key=wrong))
+
+    port = urlsplit(azurite.AZURITE).port or 0
+    yield replace(with_line(place, port, moved), closed=closed)
+
+
+if azurite.AZURITE:
+    networked(az)

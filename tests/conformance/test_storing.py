@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from blake3 import blake3
@@ -20,10 +21,14 @@ from regather.server.writing import Limits
 from regather.transport import Credentials, Failure, RequestFailed, TransportOptions
 from regather.transport.objects.options import StoreOptions
 from regather.transport.upload import ReadInto, Stat, Store, open_store
+from tests.support import azurite
 from tests.support.hosting import Hosting
 from tests.support.net import wait_until
 from tests.support.swift import Swift
 from tests.support.tls import TlsFiles, issue
+
+if TYPE_CHECKING:
+    from obstore.store import AzureStore, S3Store
 
 MIB = 1 << 20
 DATA = random.Random(7).randbytes(5 * MIB + 3)
@@ -84,11 +89,18 @@ def on_server(folder: Path, hosting: Hosting, tls: TlsFiles | None) -> Place:
     return in_folder(server.url, folder, options)
 
 
-def in_bucket(swift: Swift) -> Place:
-    import obstore
-
+def in_swift(swift: Swift) -> Place:
     bucket = swift.bucket()
-    client = swift.client(bucket)
+    return in_bucket(f"s3://{bucket}", swift.client(bucket), swift.options)
+
+
+def in_azurite() -> Place:
+    name = azurite.container()
+    return in_bucket(f"az://{name}", azurite.client(name), azurite.options())
+
+
+def in_bucket(url: str, client: S3Store | AzureStore, given: dict[str, str]) -> Place:
+    import obstore
 
     def names() -> list[str]:
         found = [one["path"] for batch in obstore.list(client) for one in batch]
@@ -97,8 +109,8 @@ def in_bucket(swift: Swift) -> Place:
     def content(name: str) -> bytes:
         return bytes(obstore.get(client, f"a folder/{name}").bytes())
 
-    options = TransportOptions(timeout=5.0, stores=StoreOptions(swift.options))
-    url = f"s3://{bucket}/a%20folder"
+    options = TransportOptions(timeout=5.0, stores=StoreOptions(given))
+    url += "/a%20folder"
     return Place(url, options, open_store(url, options), names, content, None)
 
 
@@ -108,7 +120,9 @@ def made(request: pytest.FixtureRequest, tmp_path: Path, hosting: Hosting) -> It
         case "local":
             place = in_folder(str(folder), folder, options_for())
         case "s3":
-            place = in_bucket(request.getfixturevalue("swift"))
+            place = in_swift(request.getfixturevalue("swift"))
+        case "az":
+            place = in_azurite()
         case _:
             tls = issue(tmp_path / "tls") if request.param == "https" else None
             place = on_server(folder, hosting, tls)
@@ -116,7 +130,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path, hosting: Hosting) -> It
     place.store.close()
 
 
-@pytest.fixture(params=["http", "https", "local", "s3"])
+@pytest.fixture(params=["http", "https", "local", "s3", *(["az"] if azurite.AZURITE else [])])
 def place(request: pytest.FixtureRequest, tmp_path: Path, hosting: Hosting) -> Iterator[Place]:
     yield from made(request, tmp_path, hosting)
 
@@ -135,9 +149,7 @@ def failure(act: Callable[[], object]) -> Failure:
     return caught.value.failure
 
 
-@pytest.mark.parametrize(
-    "size", [0, 1, 65535, 65536, MIB, MIB + 1, len(DATA), 8 * MIB, 8 * MIB + 1]
-)
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, MIB, MIB + 1, len(DATA), 16 * MIB + 1])
 def test_what_is_put_is_there(place: Place, size: int) -> None:
     data = (DATA * (size // len(DATA) + 1))[:size]
     assert place.store.stat(NAME) is None

@@ -97,7 +97,7 @@ def test_a_node_dies_while_it_is_fetched(swift: Swift, original: Path, tmp_path:
 
 def test_nodes_die_one_after_the_other_while_it_is_published(swift: Swift, tmp_path: Path) -> None:
     """What was stored while one was dead has two copies, so it lasts when another dies."""
-    large = random_file(tmp_path / "large.bin", 20 * MIB, seed=2)
+    large = random_file(tmp_path / "large.bin", 17 * MIB, seed=2)
     dead: list[int] = []
     bucket = swift.bucket()
 
@@ -116,8 +116,8 @@ def test_nodes_die_one_after_the_other_while_it_is_published(swift: Swift, tmp_p
     try:
         report = regather.publish(
             large,
-            targets_in(bucket),
-            fragments=2,
+            targets_in(bucket, 2),
+            fragments=1,
             parity=1,
             settings=settings_of(swift, limit_rate=12 * MIB, retries=10),
             on_progress=watch,

@@ -10,10 +10,9 @@ import http.client
 import itertools
 import json
 import os
-import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -84,7 +83,8 @@ class Swift:
         self._folder = folder
         self.port = 0
         self._nodes: list[dict[str, int]] = []
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._farm: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
         self._names = itertools.count(1)
 
     @property
@@ -141,76 +141,81 @@ class Swift:
 
     def __enter__(self) -> Self:
         self._configure()
+        script = Path(__file__).with_name("swift_server.py")
+        with (self._folder / "farm.log").open("ab") as log:
+            self._farm = subprocess.Popen(
+                [str(PYTHON), "-P", str(script), str(self._folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         try:
+            self._answer()
+            self._order("rings", json.dumps(self._nodes, separators=(",", ":")))
             for number in range(1, NODES + 1):
                 self._launch(number)
-            self._run("proxy", "proxy")
-            self._wait(range(1, NODES + 1))
-            wait_until(
-                lambda: self._alive() and is_listening(self.port),
-                timeout=_START_SECONDS,
-                what="Swift's proxy",
-            )
+            self._order("start", "proxy", "proxy")
+            self._wait(range(1, NODES + 1), self.port)
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes.values():
-            process.kill()
-        for process in self._processes.values():
-            process.wait(20)
+        if self._farm is not None:
+            assert self._farm.stdin is not None
+            assert self._farm.stdout is not None
+            self._farm.stdin.close()
+            try:
+                self._farm.wait(20)
+            finally:
+                self._farm.kill()
+                self._farm.wait(20)
+                self._farm.stdout.close()
 
     def kill(self, node: int) -> None:
         """Kill the servers of a storage node, from 1 on, at once."""
         for kind in KINDS:
-            process = self._processes.pop(f"{kind}{node}")
-            process.send_signal(signal.SIGKILL)
-            process.wait(20)
+            self._order("kill", f"{kind}{node}")
 
     def revive(self, node: int) -> None:
         """Start it again, with what it had; returns when it listens."""
         self._launch(node)
         self._wait([node])
 
-    @contextmanager
-    def without(self, node: int) -> Iterator[None]:
-        """Meanwhile a node is dead."""
-        self.kill(node)
-        try:
-            yield
-        finally:
-            self.revive(node)
-
     def _launch(self, node: int) -> None:
         for kind in KINDS:
-            self._run(kind, f"{kind}{node}")
+            self._order("start", kind, f"{kind}{node}")
 
-    def _wait(self, nodes: Sequence[int]) -> None:
-        ports = [port for node in nodes for port in self._nodes[node - 1].values()]
-        wait_until(
-            lambda: self._alive() and all(map(is_listening, ports)),
-            timeout=_START_SECONDS,
-            what="Swift's storage nodes",
-        )
+    def _wait(self, nodes: Sequence[int], *others: int) -> None:
+        ports = [*others, *(port for node in nodes for port in self._nodes[node - 1].values())]
 
-    def _alive(self) -> bool:
-        for name, process in self._processes.items():
-            if process.poll() is not None:
-                log = (self._folder / f"{name}.log").read_text(errors="replace")
-                raise RuntimeError(f"Swift's {name} ended: {log[-2000:]}")
-        return True
+        def ready() -> bool:
+            self._order("look")
+            return all(map(is_listening, ports))
 
-    def _run(self, kind: str, name: str) -> None:
-        script = Path(__file__).with_name("swift_server.py")
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [str(PYTHON), "-P", str(script), "serve", str(self._folder), kind, name],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+        wait_until(ready, timeout=_START_SECONDS, what="Swift")
+
+    def _order(self, *words: str) -> None:
+        """Have something done by the process whose children the servers are."""
+        with self._lock:
+            assert self._farm is not None
+            assert self._farm.stdin is not None
+            self._farm.stdin.write(" ".join(words) + "\n")
+            self._farm.stdin.flush()
+            self._answer()
+
+    def _answer(self) -> None:
+        assert self._farm is not None
+        assert self._farm.stdout is not None
+        answer = self._farm.stdout.readline().strip()
+        if answer != "ok":
+            logs = [self._folder / f"{answer.partition(' ')[0]}.log", self._folder / "farm.log"]
+            told = "\n".join(
+                log.read_text(errors="replace")[-2000:] for log in logs if log.exists()
             )
+            raise RuntimeError(f"Swift: {answer}: {told}")
 
     def _configure(self) -> None:
         import pwd
@@ -234,11 +239,3 @@ class Swift:
                 (self._folder / f"{kind}{number}.conf").write_text(
                     _STORAGE.format(kind=kind, port=port, devices=devices, **common)
                 )
-        script = Path(__file__).with_name("swift_server.py")
-        nodes = json.dumps(self._nodes)
-        subprocess.run(
-            [str(PYTHON), "-P", str(script), "rings", str(self._folder), nodes],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )

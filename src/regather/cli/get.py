@@ -40,6 +40,8 @@ EXAMPLES = (
     "regather get https://download.example/disk.img.meta4",
     "regather get ftp://ftp.example/disk.img sftp://ann@b.example/srv/disk.img --sha256 HEX",
     "regather get -i list.txt -o downloads",
+    "regather get s3://bucket/d/disk.img.regather.json",
+    "regather get s3://bucket/disk.img --store-option endpoint=http://127.0.0.1:9000",
 )
 
 

@@ -27,6 +27,7 @@ EXAMPLES = (
     "regather publish disk.img --to https://a.example/d --to https://b.example/d \\",
     "    --to https://c.example/d --parity 1 --token a.example=a.token ...",
     "regather publish disk.img --to a.example:8001 --to b.example:8001 --replicas 2",
+    "regather publish disk.img --to s3://one/d --to s3://two/d --to s3://three/d --parity 1",
     "regather publish disk.img --to /mnt/disk1/d --to /mnt/disk2/d --to /mnt/disk3/d --parity 1",
 )
 
@@ -39,8 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="SOURCE",
-        help="a target: URL or HOST:PORT of a server that takes files, or a folder; repeat for "
-        "more",
+        help="a target: URL or HOST:PORT of a server that takes files, s3://BUCKET/PREFIX, or a "
+        "folder; repeat for more",
     )
     add_geometry(parser, default="one a target, parity included")
     parser.add_argument(

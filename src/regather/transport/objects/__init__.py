@@ -5,7 +5,8 @@ options     what the user sets: --store-option, for all stores or for some
 aws         what AWS's own environment and files say
 clients     an obstore client for each bucket, shared by all connections
 failures    what obstore raises, as failures of ours
-pump        the event loop that obstore runs in, and bodies that arrive in it
+loop        the event loop that obstore runs in
+pump        bodies that arrive in it
 connection  ranges of objects: see Connection
 upload      objects stored: see Store
 

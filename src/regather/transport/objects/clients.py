@@ -13,7 +13,6 @@ from regather.errors import UsageError
 from regather.schemes import STORES, scheme_of
 from regather.tokens import is_loopback
 from regather.transport.objects.address import Address, address_of
-from regather.transport.objects.aws import complete
 from regather.transport.objects.options import checked_endpoint
 from regather.transport.options import TransportOptions
 
@@ -69,6 +68,8 @@ def client_of(address: Address, options: TransportOptions, use: Use) -> Client:
 
 def _s3(bucket: str, given: dict[str, str], options: TransportOptions, use: Use) -> Client:
     from obstore.store import S3Store
+
+    from regather.transport.objects.aws import complete
 
     config: dict[str, Any] = complete(given)
     endpoint = config.get("endpoint", "")

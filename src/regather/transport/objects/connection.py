@@ -18,7 +18,8 @@ from regather.transport.base import TICK, Failure, Look, RequestFailed
 from regather.transport.objects.address import Address, address_of
 from regather.transport.objects.clients import client_of
 from regather.transport.objects.failures import failed, knows_no_ranges
-from regather.transport.objects.pump import Body, submit
+from regather.transport.objects.loop import submit
+from regather.transport.objects.pump import Body
 from regather.transport.options import TransportOptions
 
 if TYPE_CHECKING:

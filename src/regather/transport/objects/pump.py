@@ -1,47 +1,24 @@
-"""The event loop that obstore runs in, and bodies that arrive there ahead of who reads them.
-
-obstore's calls that block cannot be broken off; those that are awaited can. So one thread runs a
-loop for all of them, and everybody else waits for what comes out of it.
-"""
+"""Bodies of objects, which arrive ahead of who reads them."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import os
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
+
+from regather.transport.objects.loop import call_soon, submit
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
 
     from regather.transport.objects.clients import Client
 
-__all__ = ["Body", "submit"]
+__all__ = ["Body"]
 
 _AHEAD = 2 << 20
 """Bytes of a body that may wait to be read."""
-_T = TypeVar("_T")
-_lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
-_owner = 0
-
-
-def submit(work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
-    """Run ``work`` in the loop. Cancel what is returned to break it off."""
-    return asyncio.run_coroutine_threadsafe(work, _running())
-
-
-def _running() -> asyncio.AbstractEventLoop:
-    global _loop, _owner
-    with _lock:
-        if _loop is None or _owner != os.getpid():  # threads do not survive a fork
-            _loop, _owner = asyncio.new_event_loop(), os.getpid()
-            threading.Thread(target=_loop.run_forever, name="obstore", daemon=True).start()
-        return _loop
 
 
 class Body:
@@ -113,7 +90,7 @@ class Body:
             was_full = self._waiting >= _AHEAD
             self._waiting -= len(chunk)
         if was_full and self._waiting < _AHEAD and self._room is not None:
-            _running().call_soon_threadsafe(self._room.set)
+            call_soon(self._room.set)
         return chunk
 
     def cancel(self) -> None:

@@ -22,7 +22,7 @@ from regather.transport.objects.address import Address, address_of
 from regather.transport.objects.clients import check, client_of
 from regather.transport.objects.connection import ObjectConnection
 from regather.transport.objects.failures import failed
-from regather.transport.objects.pump import submit
+from regather.transport.objects.loop import submit
 from regather.transport.options import TransportOptions
 from regather.transport.reading import STEP, read_range
 from regather.transport.upload import ReadInto, Stat, check_name
@@ -30,8 +30,10 @@ from regather.transport.upload import ReadInto, Stat, check_name
 if TYPE_CHECKING:
     from obstore import PutResult
 
+_WHOLE = 16 << 20
+"""Bytes up to which an object is sent in one request."""
 _PART = 8 << 20
-"""Bytes that are sent in one request, unless that makes too many."""
+"""Bytes of each request for a larger one, unless that makes too many."""
 _MOST_PARTS = 10_000
 """As S3 has it."""
 _LARGEST = 5 << 40
@@ -77,7 +79,7 @@ class ObjectStore:
             raise RequestFailed(
                 Failure.NO_SPACE, f"{target}: larger than the 5 TiB that an object can have"
             )
-        if not replace and size > _PART and self.stat(name) is not None:
+        if not replace and size > _WHOLE and self.stat(name) is not None:
             # Only what goes in one request can the store itself refuse.
             raise RequestFailed(Failure.EXISTS, f"{target}: is there already")
         upload = self._upload = _Upload(address_of(target), self._options, size, blake3)
@@ -138,7 +140,7 @@ class ObjectStore:
 class _Upload:
     """One object on its way: read and hashed in the caller's thread, sent in the loop's.
 
-    Up to _PART bytes go in one request. More go in parts, which nobody sees before the last one
+    Up to _WHOLE bytes go in one request. More go in parts, which nobody sees before the last one
     has come; what is wrong with them shows before that, and then obstore clears them away.
     """
 
@@ -160,8 +162,8 @@ class _Upload:
 
     def run(self, read: ReadInto, *, replace: bool) -> str:
         """Send it all; returns the entity tag. Raises RequestFailed, and what ``read`` raises."""
-        if self._size <= self._part:
-            data = self._next(read, 0, hasher := new_hasher())
+        if self._size <= _WHOLE:
+            data = self._next(read, 0, self._size, hasher := new_hasher())
             self._check(hasher.digest())
             self.tag = f'"{_md5(data).hexdigest()}"'
             return self._result(submit(self._send_whole(data, replace=replace)))
@@ -185,7 +187,7 @@ class _Upload:
     def _feed(self, read: ReadInto, sending: Future[PutResult]) -> None:
         hasher, sums = new_hasher(), []
         for start in range(0, self._size, self._part):
-            part = self._next(read, start, hasher)
+            part = self._next(read, start, self._part, hasher)
             sums.append(_md5(part).digest())
             if start + len(part) == self._size:
                 self._check(hasher.digest())
@@ -197,9 +199,9 @@ class _Upload:
         self._hand_over(None)
         self.tag = f'"{_md5(b"".join(sums)).hexdigest()}-{len(sums)}"'
 
-    def _next(self, read: ReadInto, start: int, hasher: Any) -> bytearray:
-        """The bytes of one request from ``start`` on."""
-        data = bytearray(min(self._part, self._size - start))
+    def _next(self, read: ReadInto, start: int, most: int, hasher: Any) -> bytearray:
+        """The bytes of one request from ``start`` on, ``most`` of them at most."""
+        data = bytearray(min(most, self._size - start))
         view = memoryview(data)
         for at in range(0, len(data), STEP):
             self._look_for_abort()
