@@ -30,7 +30,7 @@ from tests.support.rogue import Rogue, sends
 from tests.support.tls import TlsFiles, issue
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-QUICK = TransportOptions(connect_timeout=2, timeout=3)
+QUICK = TransportOptions(connect_timeout=5, timeout=5)
 
 
 @pytest.fixture(params=["sockets", "libcurl"])

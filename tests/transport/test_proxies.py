@@ -27,7 +27,7 @@ from tests.support.sftp import SftpServer
 from tests.support.tls import issue
 
 SIZE = 300_007
-QUICK = TransportOptions(connect_timeout=2, timeout=3)
+QUICK = TransportOptions(connect_timeout=5, timeout=5)
 LOGIN = ("ann", "s3cret")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote
 
 import h11
@@ -84,8 +84,8 @@ class Request:
 
     method: str
     url: SplitResult
-    own: tuple[tuple[str, str], ...]
-    """Headers beside those of every request."""
+    own: tuple[tuple[str, str], ...] = field(repr=False)
+    """Headers beside those of every request; there may be secrets in them."""
 
     @property
     def origin(self) -> Origin:

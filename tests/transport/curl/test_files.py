@@ -29,7 +29,7 @@ from tests.support.sftp import SftpServer, make_key
 from tests.support.tls import issue
 
 SIZE = 3_000_017
-QUICK = TransportOptions(connect_timeout=2, timeout=2)
+QUICK = TransportOptions(connect_timeout=5, timeout=5)
 
 
 @pytest.fixture
@@ -63,6 +63,14 @@ def read(connection: Askable, count: int) -> bytes:
     while len(data) < count:
         data += buffer[: connection.receive(buffer[: count - len(data)])]
     return bytes(data)
+
+
+def impatient(server: FtpServer | SftpServer) -> Askable:
+    """A connection that soon thinks a server dead."""
+    options = replace(QUICK, timeout=1.5)
+    if isinstance(server, SftpServer):
+        options = server.reached_by(options)
+    return open_askable(server.url, options)
 
 
 def refused(url: str, options: TransportOptions) -> RequestFailed:
@@ -305,7 +313,8 @@ def test_killed_in_mid_body(served: tuple[FtpServer | SftpServer, Askable], fold
 
 
 def test_frozen(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
-    server, connection = served
+    server = served[0]
+    connection = impatient(server)
     url = server.url + "f.dat"
     assert connection.probe(url)[0] == SIZE
     server.freeze()
@@ -315,6 +324,7 @@ def test_frozen(served: tuple[FtpServer | SftpServer, Askable], folder: Path) ->
     server.thaw()
     assert connection.request(url, 0, SIZE, SIZE)
     assert read(connection, SIZE) == (folder / "f.dat").read_bytes()
+    connection.close()
 
 
 def test_frozen_and_left_in_mid_body(

@@ -92,8 +92,9 @@ class FileConnection:
     def abort(self) -> None:
         """See Connection.abort."""
         self._aborted = True
-        if self._made is not None:
-            self._made.abort()
+        made = self._made  # its own thread may close it meanwhile
+        if made is not None:
+            made.abort()
 
     def close(self) -> None:
         """See Connection.close."""
