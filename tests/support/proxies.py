@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.daemon import Daemon
+from tests.support.net import HOST
+from tests.support.tls import TlsFiles
 
 _CONFIGURATION = """\
 Port {port}
@@ -79,3 +87,50 @@ class SocksProxy(Daemon):
     def asked(self) -> list[str]:
         """Where it connected to."""
         return [line for line in self.log.splitlines() if "connected to" in line]
+
+
+@contextmanager
+def in_tls(port: int, files: TlsFiles) -> Iterator[int]:
+    """Something on ``port`` behind TLS, as an https:// proxy is; yields the port to connect to."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    sockets: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def relay(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+    def start(run: Callable[[], None]) -> None:
+        threads.append(threading.Thread(target=run, name="in-tls"))
+        threads[-1].start()
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = listener.accept()[0]
+                try:
+                    near = context.wrap_socket(near, server_side=True)
+                except OSError:  # who does not trust us
+                    near.close()
+                    continue
+                far = socket.create_connection((HOST, port))
+                sockets.extend((near, far))
+                start(lambda a=near, b=far: relay(a, b))  # type: ignore[misc]
+                start(lambda a=far, b=near: relay(a, b))  # type: ignore[misc]
+
+    with socket.create_server((HOST, 0)) as listener:
+        start(lambda: accept(listener))
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    for one in sockets:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(one, socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join(10)
+    for one in sockets:
+        one.close()

@@ -22,7 +22,7 @@ from tests.support.files import random_file
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
-from tests.support.proxies import HttpProxy, SocksProxy
+from tests.support.proxies import HttpProxy, SocksProxy, in_tls
 from tests.support.sftp import SftpServer
 from tests.support.tls import issue
 
@@ -168,6 +168,10 @@ def test_http_and_https_on_our_own_sockets(
         assert not options.beyond_us
         assert fetched(plain.url + "f.dat", options) == content
         assert fetched(secure.url + "f.dat", options) == content
+        # libcurl goes the same ways, where it is asked for something else as well.
+        other = replace(options, http2=True, cacert=str(files.authority))
+        assert fetched(plain.url + "f.dat", other) == content
+        assert fetched(secure.url + "f.dat", other) == content
         asked = proxy.asked
     assert any(line.startswith(f"GET {plain.url}f.dat") for line in asked)
     assert any(line.startswith(f"CONNECT 127.0.0.1:{secure.port}") for line in asked)
@@ -229,6 +233,26 @@ def test_socks(
             assert error.failure is Failure.UNREACHABLE
         error = fails(f"http://127.0.0.1:{free_port()}/", through(proxy.address()))
         assert error.failure is Failure.UNREACHABLE
+
+
+def test_an_https_proxy(folder: Path, tmp_path: Path, hosting: Hosting) -> None:
+    """Name and password go through TLS, and only to a proxy that is trusted."""
+    content = (folder / "f.dat").read_bytes()
+    files = issue(tmp_path / "tls")
+    plain, secure = hosting.serve(folder), hosting.serve(folder, tls=files)
+    with HttpProxy(login=LOGIN) as proxy, in_tls(proxy.port, files) as port:
+        options = through(f"https://{':'.join(LOGIN)}@127.0.0.1:{port}")
+        trusting = replace(options, cacert=str(files.authority))
+        for url in (plain.url + "f.dat", secure.url + "f.dat"):
+            assert fetched(url, trusting) == content
+            error = fails(url, options)
+            assert error.failure is Failure.FORBIDDEN
+            assert "--cacert" in error.what
+        for url in (plain.url + "f.dat", secure.url + "f.dat"):
+            stranger = through(f"https://ann:wr0ng@127.0.0.1:{port}")
+            error = fails(url, replace(stranger, cacert=str(files.authority)))
+            assert error.failure is Failure.FORBIDDEN
+        assert fails(plain.url + "none", trusting).status == 404
 
 
 @pytest.mark.parametrize("kind", ["http", "socks"])

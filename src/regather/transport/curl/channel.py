@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.curl import library
 from regather.transport.curl.failures import PEER_REFUSED, Trouble
@@ -23,6 +22,8 @@ from regather.transport.wire import Body
 
 _CHEAP_TO_DRAIN = 256 << 10
 _STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([0-9]{3})")
+_SUPPRESS_CONNECT_HEADERS = 265
+"""An option that pycurl has no name for: the heads of proxies' answers are not of interest."""
 _TUNNEL_REFUSED = re.compile(r"response (\d{3})")
 
 
@@ -59,7 +60,7 @@ class CurlChannel:
         self._request = request
         sending = _Sending(body) if body is not None else None
         self._transfer.begin(lambda easy: self._configure(easy, request, sending))
-        blocks = _Blocks(self._transfer.lines, tunnelled=self._tunnelled(request))
+        blocks = _Blocks(self._transfer.lines)
         try:
             self._transfer.until(blocks.complete)
         except RequestFailed as error:
@@ -127,16 +128,13 @@ class CurlChannel:
 
     # -- how it is asked ------------------------------------------------------------------
 
-    def _tunnelled(self, request: Request) -> bool:
-        proxy = self._options.proxies.of(request.origin)
-        return proxy is not None and proxy.scheme in HTTP and request.origin[0] == "https"
-
     def _configure(self, easy: Any, request: Request, sending: _Sending | None) -> None:
         import pycurl
 
         scheme = request.origin[0]
         easy.setopt(pycurl.URL, f"{scheme}://{request.authority}{request.target}")
         easy.setopt(pycurl.PATH_AS_IS, 1)
+        easy.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         easy.setopt(pycurl.PROTOCOLS, getattr(pycurl, f"PROTO_{scheme.upper()}"))
         # Where to go, and what to take along there, is not its affair.
         easy.setopt(pycurl.FOLLOWLOCATION, 0)
@@ -184,9 +182,8 @@ class CurlChannel:
 class _Blocks:
     """Finds the head of the answer proper among the lines of all heads that came."""
 
-    def __init__(self, lines: list[bytes], *, tunnelled: bool) -> None:
+    def __init__(self, lines: list[bytes]) -> None:
         self._lines = lines
-        self._tunnelled = tunnelled  # the head of the proxy's answer comes first
         self._looked = 0
         self._block: list[bytes] = []
         self.head = b""
@@ -203,9 +200,6 @@ class _Blocks:
             match = _STATUS_LINE.match(block[0])
             status = int(match[1]) if match else 0
             if 100 <= status < 200:
-                continue
-            if self._tunnelled:
-                self._tunnelled = not 200 <= status < 300
                 continue
             # HTTP/2 has no status line; what libcurl writes for it is not quite one.
             first = b"HTTP/1.1 %d \r\n" % status if match else block[0]
