@@ -63,7 +63,7 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_where_a_file_is_meant(tmp_path: Path) -> None:
-    fails(2, "split", tmp_path, "--out", tmp_path / "out", says="is a folder")
+    fails(2, "split", tmp_path, "--out", tmp_path / "out", says="is inside the folder")
     fails(2, "get", tmp_path, says="is a directory", cwd=tmp_path)
     fails(2, "generate", tmp_path, says="is a folder")
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regather.client import DownloadReport, Progress, Settings
     from regather.client.jobs import Job
 
-SUMMARY = "Download a file from all its sources at once and recombine it, verified."
+SUMMARY = "Download a file or folder from all its sources at once and recombine it, verified."
 EXAMPLES = (
     "regather get https://a.example/d/disk.img.regather.json",
     "regather get hosted/large_file.txt.regather.json \\",
@@ -38,6 +38,7 @@ EXAMPLES = (
     "    --fragment 127.0.0.1:9002/file_fragment_2.dat (plain, unverified)",
     "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
     "regather get https://download.example/disk.img.meta4",
+    "regather get https://a.example/d/dataset.regather.json -o dataset",
     "regather get -i list.txt -o downloads",
 )
 
@@ -72,9 +73,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="DEST",
         help="file or folder to write to (default: the file's own name; for plain fragments "
-        "recombined_large_file.dat)",
+        "recombined_large_file.dat); of a published folder: what it becomes",
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace an existing file, or those of a folder that differ",
+    )
     parser.add_argument(
         "--digest", default="", metavar="HEX", help="the identity that the file must have"
     )
@@ -263,7 +268,8 @@ def describe(report: DownloadReport) -> str:
     if report.resumed:
         fetched = format_size(report.size - report.resumed)
         took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
-    lines = [f"{report.path}: {format_exact(report.size)}, {took}, {how}"]
+    held = "" if report.files is None else f"{report.files} files, "
+    lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
     for source in report.sources:
         line = (
             f"  {source.url}  {format_size(source.useful)}, {source.share:.0%}, "

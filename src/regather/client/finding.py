@@ -155,6 +155,11 @@ def _with(target: Target, checksums: Sequence[Checksum]) -> Target:
     """The target, held against checksums of the whole file too."""
     if not checksums:
         return target
+    if target.folder is not None:
+        raise UsageError(
+            f"{target.name}: is a folder, and a checksum is of one file",
+            help="pin a folder with --digest; its manifest has the BLAKE3 of every file",
+        )
     notes = target.notes if target.digest else ()  # a checksum verifies what had no hashes
     return replace(target, checksums=tuple(checksums), notes=notes)
 

@@ -22,7 +22,7 @@ from regather.errors import InterruptedDownload, VerificationError
 from regather.limiter import RateLimiter
 from regather.model import Layout
 from regather.planner import Options, Planner
-from regather.store import Destination
+from regather.store import AnyDestination
 from regather.transport import HttpOptions, open_connection
 from regather.units import format_size
 
@@ -46,7 +46,7 @@ class Run:
     def __init__(
         self,
         target: Target,
-        destination: Destination,
+        destination: AnyDestination,
         settings: Settings,
         options: HttpOptions,
         *,

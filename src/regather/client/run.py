@@ -19,7 +19,7 @@ from regather.client.settings import Settings, http_options
 from regather.client.telling import OnProgress
 from regather.errors import InterruptedDownload, UsageError
 from regather.limiter import RateLimiter
-from regather.store import Destination, check_destination
+from regather.store import AnyDestination, Destination, FolderDestination, check_destination
 from regather.transport import HttpOptions
 
 
@@ -45,7 +45,8 @@ def download(
     fragments in order: then nothing can be verified. With a manifest, ``fragments`` are further
     places of its fragments, told apart by their names. ``servers`` are further sources of a
     manifest (URL, HOST:PORT or folder). ``dest`` is a file or an existing folder; by default the
-    file's own name in the current folder. ``digest`` pins the identity that a manifest tells,
+    file's own name in the current folder. Where the manifest is of a folder, ``dest`` is the folder
+    that gets what is in it. ``digest`` pins the identity that a manifest tells,
     ``checksum`` the content of the file: ``ALGO:HEX``, like ``sha256:...``. ``select`` names one
     file of a metalink that has several, ``location`` the country whose mirrors it prefers.
     ``on_progress`` is called in this thread about ten times a second. ``stop``, when set, ends the
@@ -192,10 +193,9 @@ class Session:
         return self._download(job, replace(target, notes=(*notes, *target.notes)))
 
     def _download(self, job: Job, target: Target) -> DownloadReport:
-        path = _path_for(job, target.name)
-        destination: Destination | None = None
+        destination: AnyDestination | None = None
         try:
-            destination = Destination(path, target.layout, target.identity, force=job.force)
+            destination = _destination(job, target)
             return Run(
                 target,
                 destination,
@@ -211,6 +211,19 @@ class Session:
         finally:
             if destination is not None:
                 destination.close()
+
+
+def _destination(job: Job, target: Target) -> AnyDestination:
+    """Open what the job's target is written to."""
+    layout, identity = target.layout, target.identity
+    if target.folder is None:
+        path = _path_for(job, target.name)
+        return Destination(path, layout, identity, force=job.force)
+    # A folder that the user names becomes the one that was published: so that the same command
+    # goes on from there when it was made already.
+    by_name = job.dest is None or job.into
+    path = (job.dest or Path()) / (target.name if by_name else "")
+    return FolderDestination(path, target.name, layout, target.folder, identity, force=job.force)
 
 
 def _path_for(job: Job, name: str) -> Path:

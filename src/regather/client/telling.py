@@ -130,6 +130,7 @@ class Telling:
                 for i, (source, tally) in enumerate(zip(self._target.sources, tallies, strict=True))
             ),
             notes=tuple(self.notes),
+            files=None if self._target.folder is None else self._target.folder.files,
         )
 
     def not_whole(self, ending: Ending, kept: str) -> RegatherError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import time
@@ -64,6 +65,19 @@ def sync_folder(path: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sync_system(descriptor: int) -> None:
+    """Make all that was written to the file system of an open file durable. Raises OSError.
+
+    Where the system has no call for one file system, all of them are synced.
+    """
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        os.sync()
+    elif call(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def publish(source: str, target: str, *, replace: bool) -> None:

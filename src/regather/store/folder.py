@@ -1,0 +1,309 @@
+"""A folder as the destination of a packed file: every byte goes to the file that it is part of.
+
+Until all is there, what comes stands in the staging folder. Then everything gets its mode, is
+synced, and is moved to its name. Files that are right already are left alone, and not fetched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import local as ThreadLocal
+
+from regather.digest import HASH_SIZE, piece_hasher
+from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
+from regather.folder import STAGING, Folder
+from regather.folder.packing import Packing
+from regather.model import Layout
+from regather.store.below import Below, NotAFolder
+from regather.store.moving import move_all
+from regather.store.platform import write_all
+from regather.store.present import Present
+from regather.store.staging import Staging
+from regather.units import format_size
+
+_HELP = "choose another folder with -o"
+
+
+class FolderDestination:
+    """One folder being downloaded; has the face of ``Destination``."""
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        layout: Layout,
+        folder: Folder,
+        identity: bytes,
+        *,
+        force: bool = False,
+    ) -> None:
+        """Look at what stands at ``path``, which is made where there is nothing.
+
+        ``name`` is what the folder was called where it was published. ``identity`` tells downloads
+        of different content apart (32 bytes). Raises DestinationExistsError where something else
+        than ours is in the way, unless ``force``, UsageError where that can't be replaced, and
+        StorageError where the disk is full or another process downloads to the same folder.
+        """
+        self.path = path
+        self.part = path / STAGING
+        self._name = name
+        self._layout = layout
+        self._folder = folder
+        self._force = force
+        self._files = [n for n, e in enumerate(folder.entries) if e.size]
+        self._starts = [folder.entries[n].offset for n in self._files]
+        self._ends = [folder.entries[n].end for n in self._files]
+        self._made = False
+        try:
+            self._made = _make(path)
+            self._below = Below(str(path))
+        except OSError as error:
+            raise self._trouble(error) from error
+        try:
+            self._open(identity)
+        except BaseException as error:
+            self._below.close()
+            self._remove_made()
+            if isinstance(error, OSError):
+                raise self._trouble(error) from error
+            raise
+
+    def _open(self, identity: bytes) -> None:
+        self._present = Present(self.path, self._below, self._folder, force=self._force)
+        try:
+            self._staging = Staging(self._below, self._layout, self._folder, identity)
+        except BlockingIOError:
+            raise StorageError(
+                f"{self.path}: another process is downloading to it", help="wait for it or stop it"
+            ) from None
+        try:
+            clash = next(self._folder.clashes(), None)
+            if clash is not None and self._staging.ignores_case():
+                raise UsageError(
+                    f"{self.path}: {clash[0]!r} and {clash[1]!r} are the same name there",
+                    help=f"{_HELP}, on a file system that does not ignore case",
+                )
+            maybe = self._present.maybe
+            needed = sum(self._folder.entries[n].size for n in self._files if n not in maybe)
+            self._claims = self._staging.begin(needed)
+        except BaseException:
+            self._staging.give_up()
+            raise
+        self.resumed = bool(self._claims or maybe)
+        """Whether there is something to look at: of an earlier run, or files that may be right."""
+
+    def _trouble(self, error: OSError) -> RegatherError:
+        if isinstance(error, NotAFolder):
+            return UsageError(
+                f"{self.path / error.filename}: {error.strerror}", help=f"move it away, or {_HELP}"
+            )
+        if is_disk_full(error):
+            return StorageError(
+                f"{self.path}: no space for {format_size(self._layout.size)} "
+                f"({(error.strerror or '').lower()})",
+                help=f"free some space or {_HELP}, then run it again",
+            )
+        where = self.path / str(error.filename) if error.filename else self.path
+        return StorageError(f"{where}: {(error.strerror or str(error)).lower()}")
+
+    # -- what is there --------------------------------------------------------------------
+
+    def recover(self, on_piece: Callable[[int], None] | None = None) -> list[int]:
+        """Hash, on all cores, what is there; return the numbers of pieces that are not needed.
+
+        ``on_piece`` is called in this thread with the bytes of what was looked at. Raises
+        DestinationExistsError where a file is another one than ours, unless forced.
+        """
+        try:
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                self._present.hash(pool, on_piece)
+                needless = self._needless()
+                good = sorted(needless)
+                claims = [n for n in self._claims if n not in needless]
+                for number, right in zip(claims, pool.map(self._is_right, claims), strict=True):
+                    if on_piece:
+                        on_piece(self._layout.length(*self._layout.locate(number)))
+                    if right:
+                        good.append(number)
+                    else:
+                        self._staging.journal.withdraw(number)
+            self._fill_gaps(needless)
+        except OSError as error:
+            raise self._trouble(error) from error
+        self._claims = {}
+        return good
+
+    def _needless(self) -> set[int]:
+        """Pieces of which every file is right already."""
+        layout, right = self._layout, self._present.right
+        found: set[int] = set()
+        for number in range(layout.data_pieces if right else 0):
+            fragment, piece = layout.locate(number)
+            offset = layout.offset(fragment, piece)
+            files = range(
+                bisect_right(self._ends, offset),
+                bisect_left(self._starts, offset + layout.length(fragment, piece)),
+            )
+            if files and all(self._files[i] in right for i in files):
+                found.add(number)
+        return found
+
+    def _is_right(self, number: int) -> bool:
+        """Whether a piece is there as the journal claims."""
+        layout = self._layout
+        if len(getattr(_own, "buffer", b"")) < layout.largest_piece:
+            _own.buffer = memoryview(bytearray(layout.largest_piece))
+        fragment, piece = layout.locate(number)
+        view: memoryview = _own.buffer[: layout.length(fragment, piece)]
+        try:
+            self._read(layout.offset(fragment, piece), view)
+        except OSError:
+            return False
+        return piece_hasher(layout.hash_algorithm)(view) == layout.hash_of(fragment, piece)
+
+    def _fill_gaps(self, pieces: Collection[int]) -> None:
+        """Make what stands between files that are right: with it, rows can be decoded.
+
+        Where it was made otherwise than we make it, a row comes out wrong, and is fetched instead.
+        """
+        layout, own = self._layout, self._folder.entries
+        if not pieces or layout.data_count == len(layout.fragments):
+            return
+        packing = Packing(self._name, own)
+        if any(a.offset != b.offset for a, b in zip(packing.folder.entries, own, strict=True)):
+            return
+        for number in pieces:
+            fragment, piece = layout.locate(number)
+            offset = layout.offset(fragment, piece)
+            for start, _, what in packing.spans(offset, offset + layout.length(fragment, piece)):
+                if isinstance(what, bytes):
+                    write_all(self._staging.rest, what, start)
+
+    # -- while downloading ----------------------------------------------------------------
+
+    def place(self, number: int, offset: int, data: memoryview, digest: bytes) -> None:
+        """Write one verified piece where it belongs and claim it; see Destination.place."""
+        try:
+            for file, start, stop in self._spans(offset, offset + len(data)):
+                view = data[start - offset : stop - offset]
+                if file < 0:
+                    write_all(self._staging.rest, view, start)
+                elif file not in self._present.right:
+                    descriptor = self._staging.file(file)
+                    try:
+                        write_all(descriptor, view, start - self._folder.entries[file].offset)
+                    finally:
+                        os.close(descriptor)
+            self._staging.journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def read(self, offset: int, into: memoryview) -> None:
+        """Read back what was placed at ``offset``, in bytes. Raises StorageError."""
+        try:
+            self._read(offset, into)
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _read(self, offset: int, into: memoryview) -> None:
+        for file, start, stop in self._spans(offset, offset + len(into)):
+            view = into[start - offset : stop - offset]
+            if file < 0:
+                _read_all(self._staging.rest, view, start)
+                continue
+            right = file in self._present.right
+            descriptor = self._present.open(file) if right else self._staging.open(file)
+            try:
+                _read_all(descriptor, view, start - self._folder.entries[file].offset)
+            finally:
+                os.close(descriptor)
+
+    def _spans(self, offset: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Cut a range of the packed file: (entry, start, stop), with -1 for what is no file's."""
+        at = bisect_right(self._ends, offset)
+        while offset < end:
+            start = self._starts[at] if at < len(self._files) else end
+            if offset < start:
+                stop = min(start, end)
+                yield -1, offset, stop
+            else:
+                stop = min(self._ends[at], end)
+                yield self._files[at], offset, stop
+                at += 1
+            offset = stop
+
+    # -- ending ---------------------------------------------------------------------------
+
+    def finish(self, *, sync: bool = True) -> None:
+        """Give everything its mode, sync, and move it to its name; then remove the rest.
+
+        Raises DestinationExistsError where something appeared under one of the names meanwhile.
+        """
+        right = self._present.right
+        try:
+            for number, entry in enumerate(self._folder.entries):
+                if entry.kind == "file" and number not in right:
+                    os.close(self._staging.file(number))  # the empty ones are made now
+            move_all(
+                self._below,
+                self._staging.descriptor,
+                self._folder,
+                right,
+                replace=self._force,
+                sync=sync,
+            )
+            self._staging.remove()
+        except FileExistsError as error:
+            self._present.refuse([error.filename])
+            raise self._trouble(error) from None
+        except OSError as error:
+            raise self._trouble(error) from error
+        finally:
+            self.close()
+
+    def discard(self) -> None:
+        """Close, and remove what was kept: there is nothing in it."""
+        self._staging.remove()
+        self.close()
+        self._remove_made()
+
+    def _remove_made(self) -> None:
+        if self._made:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.path)
+
+    def close(self) -> None:
+        """Close; what is there stays for the next run."""
+        self._staging.close()
+        self._below.close()
+
+
+_own = ThreadLocal()
+
+
+def _make(path: Path) -> bool:
+    """Make the folder; False where it was there. Raises UsageError, OSError."""
+    try:
+        os.mkdir(path)
+        return True
+    except FileExistsError:
+        if path.is_dir() and os.access(path, os.W_OK | os.X_OK):
+            return False
+        flaw = "may not be written to" if path.is_dir() else "is a file, not a folder"
+    except FileNotFoundError:
+        flaw = f"the folder {str(path.parent)!r} does not exist"
+    raise UsageError(f"{path}: {flaw}", help=_HELP)
+
+
+def _read_all(descriptor: int, into: memoryview, offset: int) -> None:
+    while into:
+        count = os.preadv(descriptor, [into], offset)
+        if count == 0:
+            raise OSError(errno.EIO, "became shorter")
+        into, offset = into[count:], offset + count
