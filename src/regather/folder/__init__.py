@@ -10,12 +10,15 @@ from __future__ import annotations
 from regather.folder.checks import MAX_ENTRIES, STAGING, Flaw, check, flaw_of_path, flaw_of_target
 from regather.folder.values import Entry, Folder
 
+FolderEntry = Entry
+
 __all__ = [
     "MAX_ENTRIES",
     "STAGING",
     "Entry",
     "Flaw",
     "Folder",
+    "FolderEntry",
     "check",
     "flaw_of_path",
     "flaw_of_target",

@@ -41,7 +41,8 @@ def folder_of(raw: msgspec.Raw, content: str, size: int) -> Folder:
     try:
         document = msgspec.json.decode(raw, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FolderFlaw(str(error).replace("`$", "`$.folder")) from None
+        what = str(error) if "`$" in str(error) else f"{error} - at `$`"
+        raise FolderFlaw(what.replace("`$", "`$.folder")) from None
     folder = Folder(tuple(document.entries))
     try:
         check(folder, size)

@@ -188,7 +188,11 @@ class Tree:
     def check_unchanged(self, done: str) -> None:
         """See Original; what was added or removed changed the folder that it is in."""
         look = os.stat if self._follow else os.lstat
-        for seen in (self._top, *self._seen):
+        kinds = [entry.kind for entry in self._entries]
+        # A file says more than the folder in which another took its place.
+        files = [s for s, k in zip(self._seen, kinds, strict=True) if k != "folder"]
+        folders = [s for s, k in zip(self._seen, kinds, strict=True) if k == "folder"]
+        for seen in (*files, *folders, self._top):
             try:
                 same = seen.fits(os.stat(seen.path) if seen is self._top else look(seen.path))
             except OSError:

@@ -95,7 +95,7 @@ class FolderDestination:
         except BaseException:
             self._staging.give_up()
             raise
-        self.resumed = bool(self._claims or maybe)
+        self.resumed = bool(self._claims or maybe or self._present.right or not self._files)
         """Whether there is something to look at: of an earlier run, or files that may be right."""
 
     def _trouble(self, error: OSError) -> RegatherError:
@@ -140,8 +140,10 @@ class FolderDestination:
         return good
 
     def _needless(self) -> set[int]:
-        """Pieces of which every file is right already."""
+        """Pieces of which every file is right already; where all files are, all pieces."""
         layout, right = self._layout, self._present.right
+        if right.issuperset(self._files):
+            return set(range(layout.data_pieces))
         found: set[int] = set()
         for number in range(layout.data_pieces if right else 0):
             fragment, piece = layout.locate(number)
