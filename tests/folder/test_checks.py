@@ -223,7 +223,7 @@ def test_the_digest_pins_everything(document: bytes, change: Any) -> None:
 )
 def test_other_shapes(document: bytes, folder: str) -> None:
     head = document[: document.index(b',\n "folder"')]
-    with pytest.raises(ManifestError, match="folder|recursion"):
+    with pytest.raises(ManifestError, match=r"folder|recursion"):
         regather.Manifest.from_bytes(head + b',"folder":' + folder.encode() + b"}")
 
 

@@ -168,7 +168,9 @@ def test_links_followed(tmp_path: Path) -> None:
     report = regather.publish(tmp_path / "model", tmp_path / "out", follow_links=True)
     regather.download(report.manifests[0], tmp_path / "dest")
     assert {p: t[3] for p, t in told(tmp_path / "dest").items()} == {
-        **{"weights.bin": b"weights", "more": "", "more/x": b"x"}
+        "weights.bin": b"weights",
+        "more": "",
+        "more/x": b"x",
     }
     (store / "more" / "round").symlink_to("../../model")
     with pytest.raises(UsageError, match="is a link to a folder that it stands in"):
@@ -213,7 +215,7 @@ CHANGED: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("parity", [0, 1])
 def test_a_folder_that_changes_meanwhile(tmp_path: Path, says: str, parity: int) -> None:
     tree = make_tree(tmp_path / "tree", small=3)
-    done = []
+    done: list[int] = []
 
     def change(have: int, size: int) -> None:
         if not done:
@@ -223,7 +225,7 @@ def test_a_folder_that_changes_meanwhile(tmp_path: Path, says: str, parity: int)
     for publish in (regather.publish, regather.split):
         done.clear()
         with pytest.raises(RegatherError) as caught:
-            publish(tree, tmp_path / "out", parity=parity, on_progress=change, force=True)  # type: ignore[operator]
+            publish(tree, tmp_path / "out", parity=parity, on_progress=change, force=True)
         assert says.strip() in caught.value.what
         assert caught.value.exit_code == 1
         assert not list(tmp_path.glob("out/*.json"))

@@ -1,4 +1,4 @@
-"""A folder as a destination: nothing leaves it, nothing good is replaced, nothing is left behind."""
+"""A folder as a destination: nothing leaves it, replaces what is good, or is left behind."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def stopped(made: Path, dest: Path, share: float) -> None:
             dest,
             stop=stop,
             on_progress=watch,
-            settings=regather.Settings(sync=False, limit_rate=4e6),
+            settings=regather.Settings(sync=False, limit_rate=4_000_000),
         )
 
 
@@ -274,7 +274,7 @@ def test_two_at_once(made: Path, dest: Path) -> None:
                 get(made, dest)
             seen.append("refused")
 
-    slow = regather.Settings(sync=False, limit_rate=4e6)
+    slow = regather.Settings(sync=False, limit_rate=4_000_000)
     regather.download(str(made), dest, on_progress=watch, settings=slow)
     assert seen == ["refused"]
     assert told(dest) == told(made.parent.parent / "tree")
