@@ -19,7 +19,7 @@ from regather.errors import ManifestError
 from regather.folder.document import FolderFlaw, folder_bytes, folder_of
 from regather.folder.values import Folder
 from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, Layout, Source
-from regather.names import flaw_of, split_url
+from regather.names import flaw_of, split_url, suffixed
 from regather.units import MAX_SIZE
 
 VERSION = 1
@@ -120,6 +120,11 @@ class Manifest:
         """The identity of the file as it is hosted, in hexadecimal: of a folder, the packed one."""
         hashes = (f.hashes for f in self.fragments if f.kind == "data")
         return file_identity(self.size, self.piece_size, hashes).hex()
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called that is hosted: a packed folder is a tar."""
+        return self.name if self.folder is None else suffixed(self.name, ".tar")
 
     def to_bytes(self) -> bytes:
         """Write it as JSON, UTF-8, ending in a newline."""

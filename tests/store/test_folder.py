@@ -172,6 +172,17 @@ def test_nothing_is_written_through_links(
     assert list(outside.iterdir()) == []
 
 
+def test_a_folder_of_other_things_is_not_filled_by_mistake(made: Path, dest: Path) -> None:
+    dest.mkdir()
+    (dest / "mine.txt").write_text("mine")
+    with pytest.raises(DestinationExistsError, match="holds other things") as caught:
+        get(made, dest)
+    assert f"-o {dest / 'tree'}" in caught.value.help
+    assert os.listdir(dest) == ["mine.txt"]
+    get(made, dest, force=True)
+    assert (dest / "mine.txt").read_text() == "mine"
+
+
 def test_a_file_where_the_folder_is_to_be(made: Path, dest: Path) -> None:
     dest.write_text("mine")
     with pytest.raises(DestinationExistsError):

@@ -104,10 +104,11 @@ def run(args: argparse.Namespace) -> int:
         warn(line)
     if args.quiet:
         return 0
+    held = "" if report.files is None else f"{report.files} files, "
     there = f" ({format_size(report.present)} stood there already)" if report.present else ""
     print(
-        f"Published {args.file}: {format_size(report.uploaded)} to {len(report.targets)} targets, "
-        f"{format_duration(report.seconds)}, "
+        f"Published {args.file}: {held}{format_size(report.uploaded)} to "
+        f"{len(report.targets)} targets, {format_duration(report.seconds)}, "
         f"{format_rate(report.uploaded / max(report.seconds, 1e-9))}{there}"
     )
     for target in report.targets:

@@ -25,7 +25,14 @@ from regather.errors import (
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
-from regather.store.platform import check_space, preallocate, publish, sync_folder, write_all
+from regather.store.platform import (
+    check_space,
+    preallocate,
+    publish,
+    read_all,
+    sync_folder,
+    write_all,
+)
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
@@ -179,12 +186,7 @@ class Destination:
     def read(self, offset: int, into: memoryview) -> None:
         """Read back what was placed at ``offset``, in bytes. Raises StorageError."""
         try:
-            have = 0
-            while have < len(into):
-                count = os.preadv(self._descriptor, [into[have:]], offset + have)
-                if count == 0:
-                    raise OSError(errno.EIO, f"{self.part.name} became shorter")
-                have += count
+            read_all(self._descriptor, into, offset)
         except OSError as error:
             raise self._trouble(error) from error
 

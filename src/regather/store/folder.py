@@ -7,11 +7,11 @@ synced, and is moved to its name. Files that are right already are left alone, a
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from threading import local as ThreadLocal
 
@@ -22,7 +22,7 @@ from regather.folder.packing import Packing
 from regather.model import Layout
 from regather.store.below import Below, NotAFolder
 from regather.store.moving import move_all
-from regather.store.platform import write_all
+from regather.store.platform import read_all, write_all
 from regather.store.present import Present
 from regather.store.staging import Staging
 from regather.units import format_size
@@ -59,6 +59,8 @@ class FolderDestination:
         self._files = [n for n, e in enumerate(folder.entries) if e.size]
         self._starts = [folder.entries[n].offset for n in self._files]
         self._ends = [folder.entries[n].end for n in self._files]
+        self._before = list(accumulate((folder.entries[n].size for n in self._files), initial=0))
+        """Bytes of all files before each of them, and before the end."""
         self._made = False
         try:
             self._made = _make(path)
@@ -75,9 +77,15 @@ class FolderDestination:
             raise
 
     def _open(self, identity: bytes) -> None:
-        self._present = Present(self.path, self._below, self._folder, force=self._force)
+        self._present = Present(self.path, self._name, self._below, self._folder, force=self._force)
         try:
-            self._staging = Staging(self._below, self._layout, self._folder, identity)
+            self._staging = Staging(
+                self._below,
+                self._layout,
+                self._folder,
+                identity,
+                self._layout.size - self._before[-1],
+            )
         except BlockingIOError:
             raise StorageError(
                 f"{self.path}: another process is downloading to it", help="wait for it or stop it"
@@ -185,21 +193,21 @@ class FolderDestination:
             offset = layout.offset(fragment, piece)
             for start, _, what in packing.spans(offset, offset + layout.length(fragment, piece)):
                 if isinstance(what, bytes):
-                    write_all(self._staging.rest, what, start)
+                    at = start - self._before[bisect_right(self._ends, start)]
+                    write_all(self._staging.rest, what, at)
 
     # -- while downloading ----------------------------------------------------------------
 
     def place(self, number: int, offset: int, data: memoryview, digest: bytes) -> None:
         """Write one verified piece where it belongs and claim it; see Destination.place."""
         try:
-            for file, start, stop in self._spans(offset, offset + len(data)):
-                view = data[start - offset : stop - offset]
+            for file, at, view in self._spans(offset, data):
                 if file < 0:
-                    write_all(self._staging.rest, view, start)
+                    write_all(self._staging.rest, view, at)
                 elif file not in self._present.right:
                     descriptor = self._staging.file(file)
                     try:
-                        write_all(descriptor, view, start - self._folder.entries[file].offset)
+                        write_all(descriptor, view, at)
                     finally:
                         os.close(descriptor)
             self._staging.journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
@@ -214,30 +222,32 @@ class FolderDestination:
             raise self._trouble(error) from error
 
     def _read(self, offset: int, into: memoryview) -> None:
-        for file, start, stop in self._spans(offset, offset + len(into)):
-            view = into[start - offset : stop - offset]
+        for file, at, view in self._spans(offset, into):
             if file < 0:
-                _read_all(self._staging.rest, view, start)
+                read_all(self._staging.rest, view, at)
                 continue
             right = file in self._present.right
             descriptor = self._present.open(file) if right else self._staging.open(file)
             try:
-                _read_all(descriptor, view, start - self._folder.entries[file].offset)
+                read_all(descriptor, view, at)
             finally:
                 os.close(descriptor)
 
-    def _spans(self, offset: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """Cut a range of the packed file: (entry, start, stop), with -1 for what is no file's."""
-        at = bisect_right(self._ends, offset)
+    def _spans(self, offset: int, data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+        """Cut what stands at ``offset`` in the packed file: (entry, where in its file, view).
+
+        What belongs to no file has -1 for an entry, and its place in ``rest``, without gaps.
+        """
+        number, begin, end = bisect_right(self._ends, offset), offset, offset + len(data)
         while offset < end:
-            start = self._starts[at] if at < len(self._files) else end
+            start = self._starts[number] if number < len(self._files) else end
             if offset < start:
                 stop = min(start, end)
-                yield -1, offset, stop
+                yield -1, offset - self._before[number], data[offset - begin : stop - begin]
             else:
-                stop = min(self._ends[at], end)
-                yield self._files[at], offset, stop
-                at += 1
+                stop = min(self._ends[number], end)
+                yield self._files[number], offset - start, data[offset - begin : stop - begin]
+                number += 1
             offset = stop
 
     # -- ending ---------------------------------------------------------------------------
@@ -301,11 +311,3 @@ def _make(path: Path) -> bool:
     except FileNotFoundError:
         flaw = f"the folder {str(path.parent)!r} does not exist"
     raise UsageError(f"{path}: {flaw}", help=_HELP)
-
-
-def _read_all(descriptor: int, into: memoryview, offset: int) -> None:
-    while into:
-        count = os.preadv(descriptor, [into], offset)
-        if count == 0:
-            raise OSError(errno.EIO, "became shorter")
-        into, offset = into[count:], offset + count

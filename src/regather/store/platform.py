@@ -49,6 +49,16 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         written += os.pwrite(descriptor, data[written:], offset + written)
 
 
+def read_all(descriptor: int, into: memoryview, offset: int) -> None:
+    """Fill ``into`` with what stands at ``offset``, in bytes. Raises OSError where it ends."""
+    have = 0
+    while have < len(into):
+        count = os.preadv(descriptor, [into[have:]], offset + have)
+        if count == 0:
+            raise OSError(errno.EIO, "became shorter")
+        have += count
+
+
 def check_space(descriptor: int, size: int) -> None:
     """Raise OSError (ENOSPC) where the file cannot grow to ``size`` bytes."""
     free = os.fstatvfs(descriptor)

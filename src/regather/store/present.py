@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, UsageError
-from regather.folder import Entry, Folder
+from regather.folder import STAGING, Entry, Folder
 from regather.store.below import Below, NotAFolder
 
 _STEP = 1 << 20
@@ -21,8 +21,8 @@ _SHOWN = 20
 class Present:
     """Looks at what there is; changes nothing."""
 
-    def __init__(self, path: Path, below: Below, folder: Folder, *, force: bool) -> None:
-        """``path`` is the folder in messages; with ``force`` other files are not in the way.
+    def __init__(self, path: Path, name: str, below: Below, folder: Folder, *, force: bool) -> None:
+        """``path`` is the folder in messages, ``name`` the published one; see FolderDestination.
 
         Raises DestinationExistsError, UsageError where even force doesn't help, and OSError.
         """
@@ -35,7 +35,21 @@ class Present:
         """Entries of which a file of the right size is there."""
         self.right: set[int] = set()
         """Entries that are there as they should be."""
+        if not force:
+            self._refuse_other_folders(name)
         self._survey()
+
+    def _refuse_other_folders(self, name: str) -> None:
+        """Refuse a folder that holds things and nothing of ours: one of many was meant."""
+        there = set(os.listdir(self._below.descriptor))
+        ours = {entry.path.partition("/")[0] for entry in self._folder.entries}
+        if there and not there & {*ours, STAGING}:
+            error = DestinationExistsError(
+                f"{self._path}: holds other things, and would become the published folder",
+                help=f"name a new folder, like -o {self._path / name}, or use --force to fill it",
+            )
+            error.path = str(self._path)
+            raise error
 
     def _survey(self) -> None:
         missing: set[str] = set()

@@ -1,8 +1,8 @@
 """What is not whole yet of a folder: in one folder of its own, inside the destination.
 
 ``.regather-part`` holds a file for each of ours, called by its number, so that no name of theirs
-matters; ``rest``, the bytes of the packed file that belong to no file, at their places, with parity
-behind them; and the journal.
+matters; ``rest``, the bytes of the packed file that belong to no file, one after the other, with
+parity behind them; and the journal.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ _FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 class Staging:
     """That folder, open and locked."""
 
-    def __init__(self, below: Below, layout: Layout, folder: Folder, identity: bytes) -> None:
-        """Open or make it. Raises BlockingIOError where another process has it, or OSError.
+    def __init__(
+        self, below: Below, layout: Layout, folder: Folder, identity: bytes, rest: int
+    ) -> None:
+        """Open or make it; ``rest`` are the bytes that belong to no file, parity aside.
 
-        Then there is nothing that was not there before.
+        Raises BlockingIOError where another process has it, or OSError: then there is nothing that
+        was not there before.
         """
         self._below = below
         self._folder = folder
@@ -54,7 +57,7 @@ class Staging:
                 os.rmdir(STAGING, dir_fd=below.descriptor)
             raise
         self._fresh = self.journal.empty
-        self._size = layout.size
+        self._size = rest
 
     def begin(self, needed: int) -> dict[int, bytes]:
         """What the journal claims of this very download; clears the place if it is of another.
