@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -215,6 +217,66 @@ def test_a_checksum_is_of_one_file(made: Path, dest: Path) -> None:
     with pytest.raises(regather.VerificationError, match="its digest is"):
         regather.download(str(made), dest, digest="0" * 64)
     assert not dest.exists()
+
+
+def meanwhile(made: Path, dest: Path, act: Callable[[], object]) -> None:
+    """Download, and do something while it runs."""
+    done: list[bool] = []
+
+    def watch(progress: regather.Progress) -> None:
+        if progress.done and not done:
+            done.append(True)
+            act()
+
+    slow = regather.Settings(sync=False, limit_rate=4_000_000)
+    regather.download(str(made), dest, on_progress=watch, settings=slow)
+
+
+def test_what_appears_meanwhile_is_left_alone(made: Path, dest: Path, tmp_path: Path) -> None:
+    def appear() -> None:
+        (dest / "deep").mkdir()
+        (dest / "deep/0001.txt").write_text("me")
+
+    with pytest.raises(DestinationExistsError, match=r"deep/0001\.txt") as caught:
+        meanwhile(made, dest, appear)
+    assert caught.value.exit_code == 2
+    assert (dest / "deep/0001.txt").read_text() == "me"
+    (dest / "deep/0001.txt").unlink()
+    assert get(made, dest).received == 0
+    assert told(dest) == told(tmp_path / "tree")
+
+
+def test_links_that_appear_meanwhile_lead_nowhere(made: Path, dest: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    with pytest.raises(UsageError, match="deep: is a link or a file"):
+        meanwhile(made, dest, lambda: (dest / "deep").symlink_to(tmp_path / "outside"))
+    assert os.listdir(tmp_path / "outside") == []
+    (dest / "deep").unlink()
+    assert get(made, dest).received == 0
+    assert told(dest) == told(tmp_path / "tree")
+
+
+def test_a_tar_of_others_is_put_together_too(made: Path, dest: Path, tmp_path: Path) -> None:
+    """What stands between the files is of no concern, even where rows are decoded with it."""
+    manifest = regather.Manifest.from_bytes(made.read_bytes())
+    assert manifest.folder is not None
+    packed = bytearray(
+        b"".join((made.parent / f"file_fragment_{n}.dat").read_bytes() for n in (1, 2, 3))
+    )
+    for before, after in pairwise([e for e in manifest.folder.entries if e.size]):
+        packed[before.end : after.offset] = b"#" * (after.offset - before.end)
+    (tmp_path / "tree.tar").write_bytes(packed)
+    other = regather.split(tmp_path / "tree.tar", tmp_path / "other", fragments=3, parity=1)
+    odd = replace(other, name="tree", folder=manifest.folder)
+    path = tmp_path / "other" / "tree.regather.json"
+    path.write_bytes(odd.to_bytes())
+    get(path, dest)
+    assert told(dest) == told(tmp_path / "tree")
+    (dest / "a.bin").unlink()
+    (dest / "deep" / "0001.txt").unlink()
+    (tmp_path / "other" / "file_fragment_1.dat").unlink()
+    assert get(path, dest).decoded
+    assert told(dest) == told(tmp_path / "tree")
 
 
 # -- interrupted ------------------------------------------------------------------------------

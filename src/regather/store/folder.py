@@ -61,6 +61,7 @@ class FolderDestination:
         self._ends = [folder.entries[n].end for n in self._files]
         self._before = list(accumulate((folder.entries[n].size for n in self._files), initial=0))
         """Bytes of all files before each of them, and before the end."""
+        self._decodable = layout.data_count < len(layout.fragments)
         self._made = False
         try:
             self._made = _make(path)
@@ -134,14 +135,17 @@ class FolderDestination:
                 needless = self._needless()
                 good = sorted(needless)
                 claims = [n for n in self._claims if n not in needless]
+                if self._decodable and len(needless) < self._layout.data_pieces:
+                    # Rows are decoded with them, so all that stands between files must be there.
+                    self._fill_gaps(needless)
+                    good, claims = [], [*claims, *good]
                 for number, right in zip(claims, pool.map(self._is_right, claims), strict=True):
                     if on_piece:
                         on_piece(self._layout.length(*self._layout.locate(number)))
                     if right:
                         good.append(number)
-                    else:
+                    elif number not in needless:
                         self._staging.journal.withdraw(number)
-            self._fill_gaps(needless)
         except OSError as error:
             raise self._trouble(error) from error
         self._claims = {}
@@ -178,13 +182,8 @@ class FolderDestination:
         return piece_hasher(layout.hash_algorithm)(view) == layout.hash_of(fragment, piece)
 
     def _fill_gaps(self, pieces: Collection[int]) -> None:
-        """Make what stands between files that are right: with it, rows can be decoded.
-
-        Where it was made otherwise than we make it, a row comes out wrong, and is fetched instead.
-        """
+        """Make what stands between files that are right, as whoever published it mostly did."""
         layout, own = self._layout, self._folder.entries
-        if not pieces or layout.data_count == len(layout.fragments):
-            return
         packing = Packing(self._name, own)
         if any(a.offset != b.offset for a, b in zip(packing.folder.entries, own, strict=True)):
             return

@@ -16,6 +16,7 @@ from regather.store.below import Below, NotAFolder
 
 _STEP = 1 << 20
 _SHOWN = 20
+_BATCH = 200
 
 
 class Present:
@@ -105,14 +106,17 @@ class Present:
         maybe = sorted(self.maybe)
         self.maybe.clear()
         other = []
-        for number, right in zip(maybe, pool.map(self._is_ours, maybe), strict=True):
-            entry = self._folder.entries[number]
-            if on_bytes:
-                on_bytes(entry.size)
-            if right:
-                self.right.add(number)
-            else:
-                other.append(entry.path)
+        # A batch at a time: what waits in a pool takes more memory than an entry.
+        for first in range(0, len(maybe), _BATCH):
+            batch = maybe[first : first + _BATCH]
+            for number, right in zip(batch, pool.map(self._is_ours, batch), strict=True):
+                entry = self._folder.entries[number]
+                if on_bytes:
+                    on_bytes(entry.size)
+                if right:
+                    self.right.add(number)
+                else:
+                    other.append(entry.path)
         self.refuse(other)
 
     def _is_ours(self, number: int) -> bool:
