@@ -49,20 +49,22 @@ class Decoder:
         self._free: list[memoryview] = []
         self._own = threading.local()
 
-    def keep(self, fragment: int, row: int, data: memoryview) -> bool:
-        """Keep a verified parity piece in memory until its row is computed; False: no room."""
+    def keep(self, fragment: int, row: int, buffer: memoryview, length: int) -> memoryview | None:
+        """Keep a verified parity piece until its row is computed; None: no room.
+
+        The piece is the start of ``buffer``, which is kept itself, for a copy costs as much as
+        decoding. What comes back is another one of the same size, to go on with.
+        """
         with self._lock:
             if self._free:
-                buffer = self._free.pop()
+                other = self._free.pop()
             elif self._room > 0:
                 self._room -= 1
-                buffer = memoryview(bytearray(self._layout.largest_piece))
+                other = memoryview(bytearray(self._layout.largest_piece))
             else:
-                return False
-        view = buffer[: len(data)]
-        view[:] = data
-        self._kept[fragment, row] = view
-        return True
+                return None
+        self._kept[fragment, row] = buffer[:length]
+        return other
 
     def _release(self, fragments: tuple[int, ...], row: int) -> None:
         """The row is through: its buffers are free for others."""

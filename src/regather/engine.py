@@ -98,6 +98,8 @@ class _Worker:
         self.following: _Job | None = None
         """The job after this one, where it is known before this one ends."""
         self.connection: Connection | None = None
+        self.buffer = memoryview(b"")
+        """Takes the piece that is coming in, while a job runs."""
 
     def abort(self, job: _Job) -> None:
         """Break off ``job`` if that is what the worker is at."""
@@ -326,14 +328,14 @@ class Engine:
                 worker.connection.abort()
         connection = worker.connection
         event: Event
-        buffer = self._take_buffer()
+        worker.buffer = self._take_buffer()
         try:
-            event = self._transfer(worker, connection, job, buffer)
+            event = self._transfer(worker, connection, job)
         except RequestFailed as error:
             event = self._failure(source, job, error)
         finally:
             # Before the planner hears of the end, for it may begin another request at once.
-            self._buffers.append(buffer)
+            self._buffers.append(worker.buffer)
             with worker.lock:
                 worker.job = None
         if job.cancelled or isinstance(event, Failed | PieceCorrupt | Cancelled):
@@ -380,9 +382,7 @@ class Engine:
             job.told = True
             connection.ahead(*self._asked(job.start))
 
-    def _transfer(
-        self, worker: _Worker, connection: Connection, job: _Job, buffer: memoryview
-    ) -> Event:
+    def _transfer(self, worker: _Worker, connection: Connection, job: _Job) -> Event:
         """Receive, hash and place the pieces of one request; return the event that ends it."""
         start = job.start
         fragment = self._layout.fragments[start.fragment]
@@ -398,7 +398,7 @@ class Engine:
         while True:
             self._tell_ahead(worker, connection)
             length = self._layout.length(start.fragment, piece)
-            view = buffer[:length]
+            view = worker.buffer[:length]
             if not self._receive(worker, connection, view, job, tally):
                 return Cancelled(start.request)
             if not self._planner.is_done(start.fragment, piece):
@@ -414,9 +414,7 @@ class Engine:
                 offset = self._layout.offset(start.fragment, piece)
                 if expected is None:
                     self._place_first(start.source, number, offset, view, digest)
-                elif self._layout.is_data(start.fragment) or not self._decoder.keep(
-                    start.fragment, piece, view
-                ):
+                elif not self._kept_as_parity(worker, start.fragment, piece, length):
                     self._destination.place(number, offset, view, digest)
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
@@ -431,6 +429,16 @@ class Engine:
             if last:
                 connection.finish()
                 return done
+
+    def _kept_as_parity(self, worker: _Worker, fragment: int, row: int, length: int) -> bool:
+        """Whether the piece in the worker's buffer waits in memory; the buffer is then another."""
+        if self._layout.is_data(fragment):
+            return False
+        other = self._decoder.keep(fragment, row, worker.buffer, length)
+        if other is None:
+            return False
+        worker.buffer = other
+        return True
 
     def _place_first(
         self, source: int, number: int, offset: int, view: memoryview, digest: bytes

@@ -254,14 +254,14 @@ def test_disk_full_halfway(tmp_path: Path, tiny_disk: Path, hosting: Hosting) ->
     large = random_file(tmp_path / "large.bin", 30 << 20)
     regather.split(large, tmp_path / "out", fragments=1)
     manifest = str(tmp_path / "out" / "large.bin.regather.json")
-    url = hosting.serve(tmp_path / "out", faults=["slow:40MB"]).url
+    url = hosting.serve(tmp_path / "out", faults=["slow:10MB"]).url
     hog = tiny_disk / "hog"
 
     def watch(progress: regather.Progress) -> None:
         if progress.done > 0 and not hog.exists():
             with hog.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:
-                    file.write(bytes(1 << 16))
+                    file.write(bytes(1 << 20))
 
     with pytest.raises(regather.StorageError, match="no space"):
         regather.download(manifest, tiny_disk / "x", servers=[url], on_progress=watch)

@@ -12,7 +12,7 @@ import pytest
 
 from regather.errors import UsageError
 from regather.server.tokens import Tokens
-from regather.transport import Credentials, Failure, HttpConnection, HttpOptions, RequestFailed
+from regather.transport import Credentials, Failure, HttpConnection, RequestFailed, TransportOptions
 from regather.transport.credentials import parse_host, variable_of
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
@@ -120,7 +120,7 @@ def test_no_two_hosts_share_a_variable() -> None:
 
 def test_tokens_are_never_shown() -> None:
     credentials = Credentials({"a.example": "s3cret"})
-    assert "s3cret" not in repr(credentials) + repr(HttpOptions(credentials=credentials))
+    assert "s3cret" not in repr(credentials) + repr(TransportOptions(credentials=credentials))
     with pytest.raises(UsageError) as caught:
         Credentials({"a.example": "s3cret\r\nX: y"})
     assert "s3cret" not in str(caught.value)
@@ -188,7 +188,7 @@ def ask(url: str, **tokens: str) -> bytes:
         "127.0.0.1" if port == "host" else f"127.0.0.1:{port.removeprefix('port')}": token
         for port, token in tokens.items()
     }
-    connection = HttpConnection(HttpOptions(timeout=5, credentials=Credentials(by_host)))
+    connection = HttpConnection(TransportOptions(timeout=5, credentials=Credentials(by_host)))
     try:
         return connection.fetch(url, 1000)[0]
     finally:
@@ -252,7 +252,7 @@ def test_no_token_goes_along_with_a_redirect() -> None:
     """Not to another port, even where the token is for the whole host, nor the second time."""
     with Rogue(sends(OK)) as target, redirecting(target.url) as first:
         credentials = Credentials({"127.0.0.1": "s3cret"})
-        options = HttpOptions(timeout=5, credentials=credentials)
+        options = TransportOptions(timeout=5, credentials=credentials)
         for _ in range(2):  # the second time the redirect is remembered
             connection = HttpConnection(options)
             assert connection.fetch(first.url, 100)[0] == b"hello"

@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
     from regather.manifest import CODE
-    from regather.transport import Credentials, HttpOptions
+    from regather.transport import Credentials, TransportOptions
 
-    asking = Asking(HttpOptions(credentials=Credentials.gather()))
+    asking = Asking(TransportOptions(credentials=Credentials.gather()))
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

@@ -23,7 +23,7 @@ from regather.limiter import RateLimiter
 from regather.model import Layout
 from regather.planner import Options, Planner
 from regather.store import AnyDestination
-from regather.transport import HttpOptions, open_connection
+from regather.transport import TransportOptions, open_connection
 from regather.units import format_size
 
 _MAX_BUFFERS = 256 << 20
@@ -48,7 +48,7 @@ class Run:
         target: Target,
         destination: AnyDestination,
         settings: Settings,
-        options: HttpOptions,
+        options: TransportOptions,
         *,
         on_progress: OnProgress | None,
         stop: threading.Event | None,

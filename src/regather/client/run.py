@@ -19,16 +19,17 @@ from regather.client.settings import Settings, http_options
 from regather.client.telling import OnProgress
 from regather.errors import InterruptedDownload, UsageError
 from regather.limiter import RateLimiter
+from regather.names import texts
 from regather.store import AnyDestination, Destination, FolderDestination, check_destination
-from regather.transport import HttpOptions
+from regather.transport import TransportOptions
 
 
 def download(
-    source: str | Sequence[str] | None = None,
+    source: str | Path | Sequence[str | Path] | None = None,
     dest: str | Path | None = None,
     *,
-    fragments: Sequence[str] = (),
-    servers: Sequence[str] = (),
+    fragments: Sequence[str | Path] = (),
+    servers: Sequence[str | Path] = (),
     digest: str = "",
     checksum: str | Sequence[str] = (),
     select: str = "",
@@ -57,13 +58,12 @@ def download(
     call goes on from there; only a whole file that proves wrong is not kept.
     """
     settings = settings or Settings()
-    sources = (source,) if isinstance(source, str) else tuple(source or ())
     checksums = (checksum,) if isinstance(checksum, str) else checksum
     job = Job(
-        sources,
+        texts(source),
         None if dest is None else Path(dest),
-        tuple(fragments),
-        tuple(servers),
+        texts(fragments),
+        texts(servers),
         digest,
         force,
         tuple(map(parse_checksum, checksums)),
@@ -81,11 +81,11 @@ def download(
 
 
 async def adownload(
-    source: str | Sequence[str] | None = None,
+    source: str | Path | Sequence[str | Path] | None = None,
     dest: str | Path | None = None,
     *,
-    fragments: Sequence[str] = (),
-    servers: Sequence[str] = (),
+    fragments: Sequence[str | Path] = (),
+    servers: Sequence[str | Path] = (),
     digest: str = "",
     checksum: str | Sequence[str] = (),
     select: str = "",
@@ -145,7 +145,7 @@ class Session:
         *,
         on_progress: OnProgress | None = None,
         stop: threading.Event | None = None,
-        options: HttpOptions | None = None,
+        options: TransportOptions | None = None,
         limiter: RateLimiter | None = None,
     ) -> None:
         """``options`` and ``limiter`` may be shared with other sessions."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from regather.errors import UsageError
-from regather.transport import Credentials, HttpOptions
+from regather.transport import Credentials, TransportOptions
 
 __all__ = ["Settings", "http_options"]
 
@@ -41,9 +41,9 @@ class Settings:
             raise UsageError(f"retries must not be negative: {self.retries}")
 
 
-def http_options(settings: Settings) -> HttpOptions:
+def http_options(settings: Settings) -> TransportOptions:
     """What all connections share. Raises UsageError where a file that is named is unusable."""
-    options = HttpOptions(
+    options = TransportOptions(
         settings.connect_timeout,
         settings.timeout,
         credentials=Credentials.gather(settings.tokens),

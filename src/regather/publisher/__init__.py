@@ -41,7 +41,7 @@ from regather.splitter import manifest_of
 from regather.splitter.geometry import DEFAULT_FRAGMENTS, fragment_sizes, layout_of
 from regather.splitter.original import original_of
 from regather.splitter.plain import copy
-from regather.transport import Failure, HttpOptions, RequestFailed
+from regather.transport import Failure, RequestFailed, TransportOptions
 
 __all__ = ["PublishReport", "TargetReport", "publish"]
 
@@ -223,7 +223,7 @@ def _then(on_progress: OnBytes, size: int, uploads: Uploads) -> Callable[[], Non
 
 
 def _remove(
-    url: str, name: str, stopping: Stopping, options: HttpOptions, retries: int
+    url: str, name: str, stopping: Stopping, options: TransportOptions, retries: int
 ) -> RequestFailed | None:
     """Remove an object; returns why that was not possible."""
     store = stopping.open(url, options)

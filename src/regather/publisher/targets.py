@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from regather.client.naming import with_scheme
 from regather.errors import UsageError
 from regather.folder import Folder
-from regather.transport import HttpOptions, is_url, locate
+from regather.transport import TransportOptions, is_url, locate
 from regather.transport.upload import open_store
 
 
@@ -32,7 +32,7 @@ class Target:
         return locate(self.url, name)
 
 
-def targets_of(given: Sequence[str | Path], options: HttpOptions) -> tuple[Target, ...]:
+def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[Target, ...]:
     """Read what the user names: URL, HOST:PORT or folder (made when needed). Raises UsageError."""
     if not given:
         raise UsageError("nowhere to publish to", help="name servers or folders with --to")
