@@ -223,6 +223,8 @@ def _destination(job: Job, target: Target) -> AnyDestination:
     # goes on from there when it was made already.
     by_name = job.dest is None or job.into
     path = (job.dest or Path()) / (target.name if by_name else "")
+    if not path.name:  # the current folder: it is told by its name
+        path = path.resolve()
     return FolderDestination(path, target.name, layout, target.folder, identity, force=job.force)
 
 
