@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -239,3 +240,93 @@ def test_read_in_place(tmp_path: Path, hosting: Hosting) -> None:
         member = tar.extractfile("tree/deep/er/b.bin")
         assert member is not None
         assert member.read() == (hosts.tree / "deep" / "er" / "b.bin").read_bytes()
+
+
+# -- some of the files ------------------------------------------------------------------------
+
+
+def part_of(hosts: Hosts, *names: str) -> dict[str, object]:
+    """What the tree has of these."""
+    return {path: what for path, what in told(hosts.tree).items() if path in names}
+
+
+def test_only_what_is_chosen(tmp_path: Path, hosting: Hosting) -> None:
+    hosts = Hosts(tmp_path, hosting, 3, large=6 * MIB)
+    report = hosts.publish(parity=1)
+    dest = tmp_path / "dest"
+    seen: list[tuple[int, int]] = []
+    got = regather.download(
+        report.manifests[0],
+        dest,
+        select="deep/er/b.bin",
+        settings=SETTINGS,
+        on_progress=lambda p: seen.append((p.done, p.size)),
+    )
+    assert told(dest) == part_of(hosts, "deep", "deep/er", "deep/er/b.bin")
+    assert got.files == 1
+    assert 3 * MIB < got.size == got.received <= 5 * MIB
+    assert seen[-1] == (got.size, got.size)
+    again = run("get", report.manifests[0], "-o", dest, "--select", "deep/er", "--select", "l*")
+    assert again.returncode == 0, again.stderr
+    names = ("deep", "deep/er", "deep/er/b.bin", "deep/er/still", "deep/er/up", "latest")
+    assert told(dest) == part_of(hosts, *names)
+    assert "1 files" in again.stdout
+    rest = regather.download(report.manifests[0], dest, settings=SETTINGS)
+    assert rest.received <= report.size - 2 * MIB
+    assert told(dest) == told(hosts.tree)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_is_chosen_comes_from_parity_too(tmp_path: Path, hosting: Hosting, lost: int) -> None:
+    """Then what nobody wants is fetched after all, but never gets a name."""
+    hosts = Hosts(tmp_path, hosting, 3, large=6 * MIB)
+    report = hosts.publish(parity=1)
+    hosting.kill(hosts.servers[lost])
+    dest = tmp_path / "dest"
+    for select in (["a.bin"], ["a.bin", "deep/secret"]):
+        got = regather.download(report.manifests[1 - lost], dest, select=select, settings=SETTINGS)
+        assert told(dest) == part_of(
+            hosts, "a.bin", *["deep", "deep/secret"][: 2 * len(select) - 2]
+        )
+    assert got.files == 2
+    del hosts.servers[lost]
+
+
+def test_a_choice_is_resumed(tmp_path: Path, hosting: Hosting) -> None:
+    hosts = Hosts(tmp_path, hosting, 2, large=8 * MIB)
+    report = hosts.publish(survive=0)
+    hosts.slow("4MB")
+    dest = tmp_path / "dest"
+    stop = threading.Event()
+
+    def watch(progress: regather.Progress) -> None:
+        if progress.done > 2 * MIB:
+            stop.set()
+
+    with pytest.raises(regather.InterruptedDownload, match=r"MiB of [89]\.. MiB are kept"):
+        regather.download(
+            report.manifests[0],
+            dest,
+            select="a.bin",
+            settings=SETTINGS,
+            on_progress=watch,
+            stop=stop,
+        )
+    got = regather.download(report.manifests[0], dest, select=["a.bin"], settings=SETTINGS)
+    assert got.resumed >= 2 * MIB
+    assert got.resumed + got.received == got.size
+    assert told(dest) == part_of(hosts, "a.bin")
+
+
+def test_choices_that_mean_nothing(tmp_path: Path, hosting: Hosting) -> None:
+    hosts = Hosts(tmp_path, hosting, 2, large=1000, small=2)
+    report = hosts.publish(survive=0)
+    done = run("get", report.manifests[0], "-o", tmp_path / "dest", "--select", "no\x1bthing")
+    assert done.returncode == 2
+    assert "nothing in the folder is called 'no\\x1bthing'" in done.stderr
+    (tmp_path / "host0" / "plain").write_text("x")
+    for source in (hosts.urls[0] + "plain", str(tmp_path / "token")):
+        done = run("get", source, "-o", tmp_path / "dest", "--select", "x")
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "dest").exists()

@@ -102,6 +102,16 @@ def test_any_tree_comes_back(tree: object, data: st.DataObject, parity: int, mti
         assert told(root / "dest") == told(root / "tree")
         again = regather.download(str(manifest), root / "dest", settings=QUICK)
         assert again.received == 0
+        whole = told(root / "tree")
+        if whole:
+            one = data.draw(st.sampled_from(sorted(whole)))
+            regather.download(str(manifest), root / "some", select=[one], settings=QUICK)
+            above = {one[:at] for at, letter in enumerate(one) if letter == "/"}
+            assert told(root / "some") == {
+                p: what
+                for p, what in whole.items()
+                if p == one or p in above or p.startswith(f"{one}/")
+            }
 
 
 # -- what is refused --------------------------------------------------------------------------

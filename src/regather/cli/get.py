@@ -89,7 +89,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this file of a metalink that has several; repeat for more",
+        help="only this file of a metalink that has several; of a published folder only this file, "
+        "what is in this folder, or what matches a pattern with *; repeat for more",
     )
     parser.add_argument(
         "--location",

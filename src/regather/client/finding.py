@@ -87,9 +87,8 @@ def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
 
 
 def _no_metalink(job: Job, select: Sequence[str]) -> list[Job]:
-    if select:
-        raise UsageError("--select chooses from a metalink, and this is none")
-    return [job]
+    """It may be a manifest of a folder yet: ``targets_of`` sees whether there is what to choose."""
+    return [replace(job, select=tuple(select))]
 
 
 def _local_metalink(path: str) -> Metalink | None:
@@ -137,6 +136,13 @@ def targets_of(job: Job, asking: Asking) -> list[Target]:
     Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, TransportError or
     InterruptedDownload.
     """
+    targets = _targets_of(job, asking)
+    if job.select and targets[0].folder is None:
+        raise UsageError("--select chooses from a metalink or a folder, and this is neither")
+    return targets
+
+
+def _targets_of(job: Job, asking: Asking) -> list[Target]:
     if not job.sources:
         return [_with(resolve_fragments(job.fragments, asking), job.checksums)]
     if job.file is not None:

@@ -32,6 +32,8 @@ class Job:
     checksums: tuple[Checksum, ...] = ()
     location: str = ""
     """The country whose mirrors are preferred."""
+    select: tuple[str, ...] = ()
+    """Of a published folder: only what these paths or patterns mean."""
     into: bool = False
     """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
     file: MetalinkFile | None = None

@@ -54,6 +54,10 @@ class Destination:
         self._force = force
         self.part = path.with_name(suffixed(path.name, PART_SUFFIX))
         self._journal_path = path.with_name(suffixed(path.name, JOURNAL_SUFFIX))
+        self.absent: frozenset[int] = frozenset()
+        """Pieces that are not needed: all of a file are."""
+        self.count: int | None = None
+        """It is one file, not a number of them."""
         self.resumed = False
         """Whether a partial of the same download was found."""
         check_destination(path, force=force)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
 from pathlib import Path
 from threading import local as ThreadLocal
 
@@ -24,6 +22,7 @@ from regather.store.below import Below, NotAFolder
 from regather.store.moving import move_all
 from regather.store.platform import read_all, write_all
 from regather.store.present import Present
+from regather.store.spans import Spans
 from regather.store.staging import Staging
 from regather.units import format_size
 
@@ -41,13 +40,15 @@ class FolderDestination:
         folder: Folder,
         identity: bytes,
         *,
+        wanted: frozenset[int] | None = None,
         force: bool = False,
     ) -> None:
         """Look at what stands at ``path``, which is made where there is nothing.
 
         ``name`` is what the folder was called where it was published. ``identity`` tells downloads
-        of different content apart (32 bytes). Raises DestinationExistsError where something else
-        than ours is in the way, unless ``force``, UsageError where that can't be replaced, and
+        of different content apart (32 bytes). ``wanted`` are the numbers of the entries to get,
+        with the folders that they are in; None: all. Raises DestinationExistsError where something
+        else than ours is in the way, unless ``force``, UsageError where that can't be replaced, and
         StorageError where the disk is full or another process downloads to the same folder.
         """
         self.path = path
@@ -55,12 +56,13 @@ class FolderDestination:
         self._name = name
         self._layout = layout
         self._folder = folder
+        self._wanted = wanted if wanted is not None else frozenset(range(len(folder.entries)))
         self._force = force
-        self._files = [n for n, e in enumerate(folder.entries) if e.size]
-        self._starts = [folder.entries[n].offset for n in self._files]
-        self._ends = [folder.entries[n].end for n in self._files]
-        self._before = list(accumulate((folder.entries[n].size for n in self._files), initial=0))
-        """Bytes of all files before each of them, and before the end."""
+        self.absent: frozenset[int] = frozenset()
+        """Pieces that are not needed and not there either, as ``recover`` finds out."""
+        self.count = sum(folder.entries[n].kind == "file" for n in self._wanted)
+        """How many files are wanted."""
+        self._spans = Spans(folder)
         self._decodable = layout.data_count < len(layout.fragments)
         self._made = False
         try:
@@ -78,14 +80,16 @@ class FolderDestination:
             raise
 
     def _open(self, identity: bytes) -> None:
-        self._present = Present(self.path, self._name, self._below, self._folder, force=self._force)
+        self._present = Present(
+            self.path, self._name, self._below, self._folder, self._wanted, force=self._force
+        )
         try:
             self._staging = Staging(
                 self._below,
                 self._layout,
                 self._folder,
                 identity,
-                self._layout.size - self._before[-1],
+                self._layout.size - self._spans.total,
             )
         except BlockingIOError:
             raise StorageError(
@@ -99,12 +103,15 @@ class FolderDestination:
                     help=f"{_HELP}, on a file system that does not ignore case",
                 )
             maybe = self._present.maybe
-            needed = sum(self._folder.entries[n].size for n in self._files if n not in maybe)
+            missing = self._wanted - maybe
+            needed = sum(self._folder.entries[n].size for n in missing)
             self._claims = self._staging.begin(needed)
         except BaseException:
             self._staging.give_up()
             raise
-        self.resumed = bool(self._claims or maybe or self._present.right or not self._files)
+        nothing = not self._wanted.intersection(self._spans.files)
+        some = len(self._wanted) < len(self._folder.entries)
+        self.resumed = bool(self._claims or maybe or self._present.right or nothing or some)
         """Whether there is something to look at: of an earlier run, or files that may be right."""
 
     def _trouble(self, error: OSError) -> RegatherError:
@@ -132,10 +139,10 @@ class FolderDestination:
         try:
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
                 self._present.hash(pool, on_piece)
-                needless = self._needless()
+                needless, absent = self._needless()
                 good = sorted(needless)
                 claims = [n for n in self._claims if n not in needless]
-                if self._decodable and len(needless) < self._layout.data_pieces:
+                if self._decodable and len(needless | absent) < self._layout.data_pieces:
                     # Rows are decoded with them, so all that stands between files must be there.
                     self._fill_gaps(needless)
                     good, claims = [], [*claims, *good]
@@ -149,24 +156,31 @@ class FolderDestination:
         except OSError as error:
             raise self._trouble(error) from error
         self._claims = {}
-        return good
+        self.absent = absent.difference(good)
+        return [*good, *sorted(self.absent)]
 
-    def _needless(self) -> set[int]:
-        """Pieces of which every file is right already; where all files are, all pieces."""
-        layout, right = self._layout, self._present.right
-        if right.issuperset(self._files):
-            return set(range(layout.data_pieces))
+    def _needless(self) -> tuple[set[int], frozenset[int]]:
+        """Pieces that need not come: of which every file is right, and that nobody wants.
+
+        Where all wanted files are right, there is none that needs to come.
+        """
+        layout, right, wanted = self._layout, self._present.right, self._wanted
+        numbers = range(layout.data_pieces)
+        if right.issuperset(wanted.intersection(self._spans.files)):
+            if len(wanted) == len(self._folder.entries):
+                return set(numbers), frozenset()
+            return set(), frozenset(numbers)
         found: set[int] = set()
-        for number in range(layout.data_pieces if right else 0):
+        absent: set[int] = set()
+        for number in numbers:
             fragment, piece = layout.locate(number)
             offset = layout.offset(fragment, piece)
-            files = range(
-                bisect_right(self._ends, offset),
-                bisect_left(self._starts, offset + layout.length(fragment, piece)),
-            )
-            if files and all(self._files[i] in right for i in files):
+            files = self._spans.touched(offset, offset + layout.length(fragment, piece))
+            if files and right.issuperset(files):
                 found.add(number)
-        return found
+            elif right.issuperset(wanted.intersection(files)):
+                absent.add(number)
+        return found, frozenset(absent) if len(wanted) < len(self._folder.entries) else frozenset()
 
     def _is_right(self, number: int) -> bool:
         """Whether a piece is there as the journal claims."""
@@ -192,19 +206,18 @@ class FolderDestination:
             offset = layout.offset(fragment, piece)
             for start, _, what in packing.spans(offset, offset + layout.length(fragment, piece)):
                 if isinstance(what, bytes):
-                    at = start - self._before[bisect_right(self._ends, start)]
-                    write_all(self._staging.rest, what, at)
+                    write_all(self._staging.rest, what, self._spans.rest(start))
 
     # -- while downloading ----------------------------------------------------------------
 
     def place(self, number: int, offset: int, data: memoryview, digest: bytes) -> None:
         """Write one verified piece where it belongs and claim it; see Destination.place."""
         try:
-            for file, at, view in self._spans(offset, data):
+            for file, at, view in self._spans.cut(offset, data):
                 if file < 0:
                     write_all(self._staging.rest, view, at)
                 elif file not in self._present.right:
-                    descriptor = self._staging.file(file)
+                    descriptor = self._staging.file(file, claim=file in self._wanted)
                     try:
                         write_all(descriptor, view, at)
                     finally:
@@ -221,7 +234,7 @@ class FolderDestination:
             raise self._trouble(error) from error
 
     def _read(self, offset: int, into: memoryview) -> None:
-        for file, at, view in self._spans(offset, into):
+        for file, at, view in self._spans.cut(offset, into):
             if file < 0:
                 read_all(self._staging.rest, view, at)
                 continue
@@ -232,23 +245,6 @@ class FolderDestination:
             finally:
                 os.close(descriptor)
 
-    def _spans(self, offset: int, data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-        """Cut what stands at ``offset`` in the packed file: (entry, where in its file, view).
-
-        What belongs to no file has -1 for an entry, and its place in ``rest``, without gaps.
-        """
-        number, begin, end = bisect_right(self._ends, offset), offset, offset + len(data)
-        while offset < end:
-            start = self._starts[number] if number < len(self._files) else end
-            if offset < start:
-                stop = min(start, end)
-                yield -1, offset - self._before[number], data[offset - begin : stop - begin]
-            else:
-                stop = min(self._ends[number], end)
-                yield self._files[number], offset - start, data[offset - begin : stop - begin]
-                number += 1
-            offset = stop
-
     # -- ending ---------------------------------------------------------------------------
 
     def finish(self, *, sync: bool = True) -> None:
@@ -258,13 +254,14 @@ class FolderDestination:
         """
         right = self._present.right
         try:
-            for number, entry in enumerate(self._folder.entries):
-                if entry.kind == "file" and number not in right:
+            for number in self._wanted.difference(right):
+                if self._folder.entries[number].kind == "file":
                     os.close(self._staging.file(number))  # the empty ones are made now
             move_all(
                 self._below,
                 self._staging.descriptor,
                 self._folder,
+                self._wanted,
                 right,
                 replace=self._force,
                 sync=sync,

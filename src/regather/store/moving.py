@@ -19,6 +19,7 @@ def move_all(
     below: Below,
     staging: int,
     folder: Folder,
+    wanted: Set[int],
     right: Set[int],
     *,
     replace: bool,
@@ -26,10 +27,11 @@ def move_all(
 ) -> None:
     """Move files from ``staging``, a folder's descriptor, to their names; make folders and links.
 
-    Entries in ``right`` (by number) stand where they should: they get their modes and times only.
-    With ``replace`` what is in the way is replaced. Raises FileExistsError with the path, OSError.
+    It is about the entries in ``wanted`` (by number) alone. Those in ``right`` stand where they
+    should: they get their modes and times only. With ``replace`` what is in the way is replaced.
+    Raises FileExistsError with the path, OSError.
     """
-    numbered = list(enumerate(folder.entries))
+    numbered = [(number, folder.entries[number]) for number in sorted(wanted)]
     for number, entry in numbered:
         if entry.kind == "file" and number not in right:
             _dress(os.open(str(number), os.O_RDWR | os.O_NOFOLLOW, dir_fd=staging), entry)
@@ -49,7 +51,7 @@ def move_all(
             os.symlink(entry.target, _LINK, dir_fd=staging)
             _move(below, staging, _LINK, entry.path, replace=replace)
     # Those inside first: a folder that may not be written to takes nothing any more.
-    for entry in reversed(folder.entries):
+    for _, entry in reversed(numbered):
         if entry.kind == "folder":
             below.set_mode(entry.path, entry.bits)
     if sync:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -22,14 +22,24 @@ _BATCH = 200
 class Present:
     """Looks at what there is; changes nothing."""
 
-    def __init__(self, path: Path, name: str, below: Below, folder: Folder, *, force: bool) -> None:
-        """``path`` is the folder in messages, ``name`` the published one; see FolderDestination.
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        below: Below,
+        folder: Folder,
+        wanted: Collection[int],
+        *,
+        force: bool,
+    ) -> None:
+        """``path`` is the folder in messages; see FolderDestination for the others.
 
         Raises DestinationExistsError, UsageError where even force doesn't help, and OSError.
         """
         self._path = path
         self._below = below
         self._folder = folder
+        self._wanted = wanted
         self._force = force
         self._lock = threading.Lock()
         self.maybe: set[int] = set()
@@ -55,7 +65,8 @@ class Present:
     def _survey(self) -> None:
         missing: set[str] = set()
         other: list[str] = []
-        for number, entry in enumerate(self._folder.entries):
+        for number in sorted(self._wanted):
+            entry = self._folder.entries[number]
             above = entry.path.rpartition("/")[0]
             status = None if above in missing else self._below.look(entry.path)
             if status is None:

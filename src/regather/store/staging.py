@@ -83,8 +83,8 @@ class Staging:
             return False
         return True
 
-    def file(self, number: int) -> int:
-        """Open the file that an entry is put together in; its space is claimed at first.
+    def file(self, number: int, *, claim: bool = True) -> int:
+        """Open the file that an entry is put together in; its space is claimed at first, or not.
 
         Thread-safe; the caller closes it. Raises OSError.
         """
@@ -103,8 +103,9 @@ class Staging:
                     descriptor, status = fresh, os.fstat(fresh)
                 if not stat.S_ISREG(status.st_mode):
                     raise OSError(errno.EINVAL, "is not a regular file", f"{STAGING}/{name}")
-                if status.st_size != self._folder.entries[number].size:
-                    preallocate(descriptor, self._folder.entries[number].size)
+                size = self._folder.entries[number].size
+                if status.st_size != size:
+                    preallocate(descriptor, size) if claim else os.ftruncate(descriptor, size)
             except BaseException:
                 os.close(descriptor)
                 raise
