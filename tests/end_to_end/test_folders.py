@@ -185,6 +185,29 @@ def test_published_by_command_again_checked_and_repaired(tmp_path: Path, hosting
     assert told(tmp_path / "dest") == told(hosts.tree)
 
 
+def test_publishing_goes_on_after_a_kill(tmp_path: Path, hosting: Hosting) -> None:
+    hosts = Hosts(tmp_path, hosting, 3, large=6 * MIB)
+    words = [word for url in hosts.urls for word in ("--to", url)]
+    words += ["--token", f"127.0.0.1={tmp_path / 'token'}", "--parity", "1", "--set-size", "2"]
+    words += ["--fragments", "4", "--limit-rate", "4MB", "--json"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "regather", "publish", str(hosts.tree), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: bool(list(tmp_path.glob("host*/*.dat"))), what="a fragment at a server")
+    first.kill()
+    first.wait()
+    assert not list(tmp_path.glob(f"host*/{NAME}"))
+    again = run("publish", hosts.tree, *words)
+    assert again.returncode == 0, again.stderr
+    report = json.loads(again.stdout)
+    assert report["present"] > 0
+    assert (report["files"], report["survives"]) == (46, 1)
+    regather.download(report["manifests"][0], tmp_path / "dest", settings=SETTINGS)
+    assert told(tmp_path / "dest") == told(hosts.tree)
+
+
 def test_another_folder_in_the_way(tmp_path: Path, hosting: Hosting) -> None:
     hosts = Hosts(tmp_path, hosting, 2, large=1000, small=2)
     hosts.publish(survive=0)
@@ -270,7 +293,7 @@ def test_only_what_is_chosen(tmp_path: Path, hosting: Hosting) -> None:
     assert again.returncode == 0, again.stderr
     names = ("deep", "deep/er", "deep/er/b.bin", "deep/er/still", "deep/er/up", "latest")
     assert told(dest) == part_of(hosts, *names)
-    assert "1 files" in again.stdout
+    assert "1 file, " in again.stdout
     rest = regather.download(report.manifests[0], dest, settings=SETTINGS)
     assert rest.received <= report.size - 2 * MIB
     assert told(dest) == told(hosts.tree)

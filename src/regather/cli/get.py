@@ -18,6 +18,7 @@ from regather.cli.options import (
     add_reach,
     add_servers,
     checksums_of,
+    counted,
     settings_of,
     whole,
 )
@@ -269,7 +270,7 @@ def describe(report: DownloadReport) -> str:
     if report.resumed:
         fetched = format_size(report.size - report.resumed)
         took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
-    held = "" if report.files is None else f"{report.files} files, "
+    held = "" if report.files is None else f"{counted(report.files)}, "
     lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
     for source in report.sources:
         line = (

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from regather.cli.options import counted
 from regather.errors import printable
 from regather.units import format_exact, format_size
 
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     if manifest.folder is not None:
         told = _folder(manifest.folder, full=False)
         print(
-            f"folder  {told['files']} files, {format_exact(manifest.folder.size)}; "
+            f"folder  {counted(manifest.folder.files)}, {format_exact(manifest.folder.size)}; "
             f"{told['folders']} folders, {told['links']} links"
         )
     print(f"pieces  {layout.piece_count} of {format_size(manifest.piece_size)}")

@@ -15,6 +15,7 @@ from regather.cli.options import (
     add_output,
     add_pace,
     add_reach,
+    counted,
     settings_of,
     warn,
     whole,
@@ -78,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
     # A polite kill leaves the same resumable state as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with bytes_progress(f"publishing {args.file.name}", quiet=args.quiet or args.json) as progress:
+    with bytes_progress(
+        f"publishing {args.file.name or args.file}", quiet=args.quiet or args.json
+    ) as progress:
         report = publish(
             args.file,
             args.to,
@@ -104,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         warn(line)
     if args.quiet:
         return 0
-    held = "" if report.files is None else f"{report.files} files, "
+    held = "" if report.files is None else f"{counted(report.files)}, "
     there = f" ({format_size(report.present)} stood there already)" if report.present else ""
     print(
         f"Published {args.file}: {held}{format_size(report.uploaded)} to "

@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     from regather.splitter import split
 
     began = time.monotonic()
-    with bytes_progress(f"splitting {args.file.name}", quiet=args.quiet or args.json) as progress:
+    with bytes_progress(
+        f"splitting {args.file.name or args.file}", quiet=args.quiet or args.json
+    ) as progress:
         manifest = split(
             args.file,
             args.out,
