@@ -269,8 +269,12 @@ class Engine:
             taker.jobs.put(new)
         for victim, job in aborts:
             victim.abort(job)
+        # After these a worker is between two pieces.
+        by_caller = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
         for order in decodes:
-            self._decoder.submit(order.set, order.row, order.make, order.parity)
+            self._decoder.submit(
+                order.set, order.row, order.make, order.parity, by_caller=by_caller
+            )
         return mine
 
     def _row_ended(self, number: int, row: int, right: bool) -> None:
@@ -341,7 +345,9 @@ class Engine:
         if job.cancelled or isinstance(event, Failed | PieceCorrupt | Cancelled):
             connection.close()
             worker.connection = None
-        return self._post(event, worker) if not self._stopping else None
+        following = self._post(event, worker) if not self._stopping else None
+        self._decoder.catch_up()
+        return following
 
     def _take_buffer(self) -> memoryview:
         """The buffer that was used last, which is in the cache, or a new one."""
@@ -429,6 +435,7 @@ class Engine:
             if last:
                 connection.finish()
                 return done
+            self._decoder.catch_up()
 
     def _kept_as_parity(self, worker: _Worker, fragment: int, row: int, length: int) -> bool:
         """Whether the piece in the worker's buffer waits in memory; the buffer is then another."""

@@ -112,9 +112,11 @@ def test_two_killed_in_the_middle_and_one_that_lies(
     ordered: Counter[tuple[int, int]] = Counter()
     submit = Decoder.submit
 
-    def count(self: Decoder, number: int, row: int, *rest: tuple[int, ...]) -> None:
+    def count(
+        self: Decoder, number: int, row: int, *rest: tuple[int, ...], by_caller: bool
+    ) -> None:
         ordered[number, row] += 1
-        submit(self, number, row, *rest)
+        submit(self, number, row, *rest, by_caller=by_caller)
 
     monkeypatch.setattr(Decoder, "submit", count)
     with Cluster(server_folders(fine.folder), arguments=arguments) as cluster:
