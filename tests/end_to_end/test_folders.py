@@ -108,7 +108,7 @@ def test_killed_again_and_again(tmp_path: Path, hosting: Hosting) -> None:
     command = hosts.command(dest, "--connections", "1", "--quiet")
     rng = random.Random(3)
     kills = 0
-    while kills < 6:
+    while kills < 4:
         client = subprocess.Popen(command)
         time.sleep(rng.uniform(0.5, 0.8))
         if client.poll() is not None:
@@ -117,7 +117,7 @@ def test_killed_again_and_again(tmp_path: Path, hosting: Hosting) -> None:
         client.wait()
         kills += 1
         assert not dest.exists() or os.listdir(dest) in ([], [".regather-part"])
-    assert kills >= 3, "the download ended too early for this test to mean anything"
+    assert kills >= 2, "the download ended too early for this test to mean anything"
     last = subprocess.run(
         [*command[:-1], "--json"], capture_output=True, text=True, timeout=60, check=False
     )
@@ -171,13 +171,13 @@ def test_published_by_command_again_checked_and_repaired(tmp_path: Path, hosting
     document = json.loads(run("info", manifest, "--files", "--json").stdout)
     assert document["folder"]["files"] == 46
     assert len(document["folder"]["entries"]) == 46 + 4 + 3
-    assert run("check", manifest, "--read-data").returncode == 0
+    assert regather.check(manifest, read_data=1.0).status == "healthy"
     (tmp_path / "host1" / "file_fragment_2.dat").unlink()
-    assert run("check", manifest).returncode == 5
+    assert regather.check(manifest).status == "degraded"
     before = regather.Manifest.from_bytes((tmp_path / "host0" / NAME).read_bytes())
     repaired = run("repair", manifest, *words[-2:])
     assert repaired.returncode == 0, repaired.stderr
-    assert run("check", manifest, "--read-data").returncode == 0
+    assert regather.check(manifest, read_data=1.0).status == "healthy"
     after = regather.Manifest.from_bytes((tmp_path / "host2" / NAME).read_bytes())
     assert (after.folder, after.digest) == (before.folder, reports[0]["digest"])
     got = run("get", manifest, "-o", tmp_path / "dest", "--digest", before.digest)
@@ -189,7 +189,7 @@ def test_publishing_goes_on_after_a_kill(tmp_path: Path, hosting: Hosting) -> No
     hosts = Hosts(tmp_path, hosting, 3, large=6 * MIB)
     words = [word for url in hosts.urls for word in ("--to", url)]
     words += ["--token", f"127.0.0.1={tmp_path / 'token'}", "--parity", "1", "--set-size", "2"]
-    words += ["--fragments", "4", "--limit-rate", "4MB", "--json"]
+    words += ["--fragments", "4", "--limit-rate", "8MB", "--json"]
     first = subprocess.Popen(
         [sys.executable, "-m", "regather", "publish", str(hosts.tree), *words],
         stdout=subprocess.DEVNULL,
