@@ -66,6 +66,27 @@ def test_a_token_is_for_its_host_alone() -> None:
         assert credentials.header(https(other)) is None
 
 
+def test_tokens_that_come_last(tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine d.example login me password netrc\n")
+    credentials = Credentials.gather(
+        {"a.example": "given"},
+        {
+            "REGATHER_TOKEN_B_EXAMPLE": "variable",
+            "REGATHER_TOKEN": "c.example:1=variable",
+            "NETRC": str(tmp_path / "netrc"),
+        },
+        fallback={f"{name}.example": "last" for name in "abcd"} | {"b.example:7": "last"},
+    )
+    assert credentials.header(https("a.example")) == "Bearer given"
+    assert credentials.header(https("b.example", 7)) == "Bearer variable"
+    assert credentials.header(https("c.example", 1)) == "Bearer variable"
+    assert credentials.header(https("c.example", 2)) == "Bearer last"
+    assert credentials.header(https("d.example")) == "Bearer last"
+    with pytest.raises(UsageError, match="other than ASCII") as raised:
+        Credentials.gather({}, {}, fallback={"a": "s3cret x"})
+    assert "s3cret" not in str(raised.value)
+
+
 def test_tokens_of_the_environment() -> None:
     credentials = Credentials.gather(
         {"given.example": "given"},

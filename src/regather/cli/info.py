@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     from regather.manifest import CODE
     from regather.transport import Credentials, TransportOptions
 
-    asking = Asking(TransportOptions(credentials=Credentials.gather()))
+    credentials = Credentials.gather(fallback=args.config_tokens)
+    asking = Asking(TransportOptions(credentials=credentials))
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

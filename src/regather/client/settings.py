@@ -31,6 +31,8 @@ class Settings:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
     environment and of ~/.netrc."""
+    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """The same, after those of the environment, before ~/.netrc."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -46,7 +48,7 @@ def http_options(settings: Settings) -> TransportOptions:
     options = TransportOptions(
         settings.connect_timeout,
         settings.timeout,
-        credentials=Credentials.gather(settings.tokens),
+        credentials=Credentials.gather(settings.tokens, fallback=settings.fallback_tokens),
     )
     if settings.cacert is None:
         return options
