@@ -334,7 +334,7 @@ def test_manifests_that_are_none(made: Path) -> None:
         ),
         (lambda d: d.update(digest="0" * 64), "digest does not fit"),
         (lambda d: d.update(digest="xyz"), "digest"),
-        (lambda d: d.update(sources=[{"url": "file:///etc/"}]), "not http"),
+        (lambda d: d.update(sources=[{"url": "file:///etc/"}]), "file:///etc"),
         (lambda d: d.update(sources=[{"url": "http://u:p@h/"}]), "credentials"),
         (lambda d: d.update(sources=[{"url": "http://h/?q"}]), "query"),
         (lambda d: d.update(sources=[{"url": "http://h:99999/"}]), "sources[0].url"),
@@ -407,7 +407,7 @@ def test_unknown_host_and_nobody_listening(made: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://", "http://:80/", "http://h:99999/", "ftp://h/f", "http://[::1/", "gopher:x"]
+    "url", ["http://", "http://:80/", "http://h:99999/", "gopher://h/f", "http://[::1/", "gopher:x"]
 )
 def test_urls_that_are_none(made: Path, url: str) -> None:
     manifest = made / "out" / "file.bin.regather.json"
