@@ -178,6 +178,8 @@ class Planner:
         # A short last piece says more of the latency than of the rate.
         telling = size * 2 >= layout.piece_size
         health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
+        if health.failures != failing:
+            state.groups.forget(request.source)
         state.heard(request.source, size - request.partial, now)
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from regather.planner.events import Action
 from regather.planner.selection import choose
@@ -20,7 +20,7 @@ from regather.planner.work import Work
 _LOOK_AGAIN = 0.05
 """Seconds between looks at requests in flight while a source is idle."""
 _FEW = 256
-"""With so few requests and idle sources, a look costs nothing: they look at every event."""
+"""With so few requests and idle sources, who becomes idle looks at once: it costs nothing."""
 
 _MANY = 4000
 """So many requests and idle sources can be looked at each time."""
@@ -37,6 +37,8 @@ class Dispatch:
         self._ready: deque[int] = deque()
         self._is_ready = bytearray(len(state.sources))
         self._idle: dict[int, None] = {}
+        self._fresh: list[int] = []
+        """Those that became idle since the last look."""
         self._timers: list[tuple[float, int]] = []
         self._look_at = self._help_at = float("-inf")
 
@@ -74,6 +76,7 @@ class Dispatch:
             work = None if given_up else choose(state, source, now)
             if work is None:
                 self._idle[source] = None
+                self._fresh.append(source)
                 continue
             self._start(source, work, now, actions)
             if health.has_slot(now):
@@ -89,20 +92,25 @@ class Dispatch:
         )
 
     def _help(self, now: float, actions: list[Action]) -> None:
-        """Idle sources take over from others, at once or at the next look."""
+        """Idle sources take over from others: all at times, who has just become idle at once."""
         state = self._state
-        if len(state.requests) + len(self._idle) > _FEW and now < self._help_at:
-            return
-        self._look_at = self._help_at = now + self._pause()
+        thieves: Iterable[int] = self._idle
+        if now < self._help_at:
+            if not self._fresh or len(state.requests) + len(self._idle) > _FEW:
+                return
+            thieves = [source for source in self._fresh if source in self._idle]
+        else:
+            self._look_at = self._help_at = now + self._pause()
+        self._fresh = []
 
         def start(source: int, work: Work) -> Request | None:
             if len(state.requests) - state.queued >= self._most:
                 return None
             return self._start(source, work, now, actions)
 
-        take_over(state, self._idle, now, start)
-        for source in [s for s in self._idle if not state.sources[s].has_slot(now)]:
-            del self._idle[source]
+        take_over(state, thieves, now, start)
+        for source in [s for s in thieves if not state.sources[s].has_slot(now)]:
+            self._idle.pop(source, None)
 
     def _pause(self) -> float:
         """Seconds until the next look; with thousands to look at, it is longer."""

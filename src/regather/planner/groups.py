@@ -43,6 +43,9 @@ class Group:
     """Heap of the fragments with free pieces; may name some that have none any more."""
     fresh: list[int] = field(default_factory=list)
     """Heap of those that nobody had begun when they came in; may name some that are begun."""
+    trusted: bool = False
+    """Whether some holder neither lied nor fails; as of ``judged``."""
+    judged: int = -1
     _supply: float = 0.0
     _summed_at: float = float("-inf")
     _rated: int = -1
@@ -107,6 +110,8 @@ class Groups:
         """By source: the groups of data that it holds."""
         self.of: list[Group] = []
         """By fragment: its group."""
+        self._judgements = 0
+        """Counted up when a source failed, recovered or lied."""
         for fragment in range(fragments):
             own = holders.get(fragment)
             self.of.append(self._with(everywhere.union(own) if own else everywhere, fragment))
@@ -134,8 +139,20 @@ class Groups:
             heapq.heappush(new.open, fragment)
             heapq.heappush(new.fresh, fragment)
 
+    def trusted(self, fragment: int, pool: Pool) -> bool:
+        """Whether some source that neither lied nor fails holds a fragment."""
+        group = self.of[fragment]
+        if group.judged != self._judgements:
+            group.judged = self._judgements
+            group.trusted = any(
+                not (health := pool.sources[s]).distrusted and not health.failures
+                for s in group.holders
+            )
+        return group.trusted
+
     def forget(self, source: int) -> None:
         """A source came or went: sum anew what it has a part in."""
+        self._judgements += 1
         for group in self.of_source[source]:
             group.forget()
 

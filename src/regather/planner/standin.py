@@ -49,10 +49,12 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
             continue
         free = [f for f in members.data if state.free[f]]
         dead = [f for f in free if not state.trusted(f) or _sent_wrong(state, f)]
-        usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
-        found = _instead_of_dead(state, source, number, mine, dead, usable)
-        if found is not None:
-            return found
+        usable: list[int] = []
+        if dead:
+            usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
+            found = _instead_of_dead(state, source, number, mine, dead, usable)
+            if found is not None:
+                return found
         late = [f for f in free if f not in dead and is_slow(state, f, now)]
         late.sort(key=lambda f: -seconds_to_come(state, f, now))
         for fragment in late:
@@ -157,12 +159,19 @@ def _covers(state: State, fragment: int, row: int) -> bool:
 
 def is_slow(state: State, fragment: int, now: float) -> bool:
     """Whether a data fragment comes so slowly that the download will wait for it."""
+    forecast = _forecast(state, state.layout.set_of[fragment], now)
+    slow = forecast.slow.get(fragment)
+    if slow is None:
+        slow = forecast.slow[fragment] = _is_slow(state, fragment, now, forecast.seconds)
+    return slow
+
+
+def _is_slow(state: State, fragment: int, now: float, set_seconds: float) -> bool:
     direct = [r for r in state.working[fragment].values() if _direct(r, fragment)]
     if all(now - r.began < _WORTH_SECONDS and not state.sources[r.source].rate for r in direct):
         return False  # too early to tell
-    number = state.layout.set_of[fragment]
-    least = _CLEARLY * _set_seconds(state, number, now)
-    if not state.parity_rows[number]:
+    least = _CLEARLY * set_seconds
+    if not state.parity_rows[state.layout.set_of[fragment]]:
         least += _GAIN_SECONDS
     return seconds_to_come(state, fragment, now) > least
 
@@ -172,15 +181,19 @@ def seconds_to_come(state: State, fragment: int, now: float) -> float:
     return _seconds(state, _backlog(state, fragment), _speed(state, fragment, now))
 
 
+def _forecast(state: State, number: int, now: float) -> Forecast:
+    known = state.forecasts.get(number)
+    if known is None or now - known.at >= _KEEP_SECONDS:
+        known = state.forecasts[number] = Forecast(now, _set_seconds(state, number, now))
+    return known
+
+
 def _set_seconds(state: State, number: int, now: float) -> float:
     """How long the rest of an erasure set takes if its parity is used wherever it helps.
 
     The least T for which the sources bring as many pieces as data is missing, each fragment's no
     more of it than it has: the sum over data of min(speed * T, backlog), and speed * T of parity.
     """
-    known = state.forecasts.get(number)
-    if known is not None and now - known.at < _KEEP_SECONDS:
-        return known.seconds
     members = state.layout.sets[number]
     data: list[tuple[float, int, float]] = []
     for fragment in members.data:
@@ -194,9 +207,7 @@ def _set_seconds(state: State, number: int, now: float) -> float:
             speed = _spare_speed(state, fragment)
             if speed and (count := state.free[fragment].count):
                 helpers.append((_seconds(state, count, speed), count, speed))
-    seconds = _balance(data, sorted(helpers), state.layout.piece_size)
-    state.forecasts[number] = Forecast(now, seconds)
-    return seconds
+    return _balance(data, sorted(helpers), state.layout.piece_size)
 
 
 def _balance(
@@ -282,13 +293,14 @@ def instead_of(state: State, request: Request, source: int, now: float) -> int:
     number = state.layout.set_of[request.fragment]
     if number < 0 or request.via != request.fragment or request.end <= request.pos:
         return -1
+    if not is_slow(state, request.fragment, now):
+        return -1
     last = request.end - 1
     for parity in state.layout.sets[number].parity:
         if (
             state.can_serve(source, parity)
             and _covers(state, parity, last)
             and not state.suspect(source, parity, last)
-            and is_slow(state, request.fragment, now)
         ):
             return parity
     return -1

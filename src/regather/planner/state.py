@@ -51,10 +51,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """How many seconds the rest of an erasure set takes, as seen at a time."""
+    """What was foreseen at a time of an erasure set."""
 
     at: float
     seconds: float
+    """How long the rest of it takes."""
+    slow: dict[int, bool] = field(default_factory=dict)
+    """By data fragment: whether the download will wait for it, where that was asked."""
 
 
 @dataclass(slots=True)
@@ -208,8 +211,7 @@ class State:
 
     def trusted(self, fragment: int) -> bool:
         """Whether some source that neither lied nor fails can serve a fragment."""
-        well = (self.sources[s] for s in self.groups.of[fragment].holders)
-        return any(not health.distrusted and not health.failures for health in well)
+        return self.groups.trusted(fragment, self)
 
     def others_can(self, fragment: int, but: set[int]) -> bool:
         """Whether a source that does not fail, and is not one of these, can serve a fragment."""
@@ -277,6 +279,12 @@ class State:
             if not request.cancelled:
                 self.take(fragment, request.pos, request.end)
         self.given = given or self.free[fragment].count > before
+
+    def foresee_anew(self, fragment: int) -> None:
+        """Parity has a new part in the set of a fragment."""
+        forecast = self.forecasts.get(self.layout.set_of[fragment])
+        if forecast is not None:
+            forecast.slow.clear()
 
     def heard(self, source: int, count: int, now: float) -> None:
         """A source brought so many bytes more."""
