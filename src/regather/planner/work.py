@@ -36,6 +36,20 @@ class Work:
         return self.fragment if self.via < 0 else self.via
 
 
+def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group, float]:
+    """The group that would be finished last, and how long all of them take their holders."""
+    best = groups[0]
+    load = highest = 0.0
+    for group in groups:
+        seconds = (group.free + group.flying) / group.supply(state, now)
+        load += seconds
+        if seconds >= highest:
+            if seconds == highest and (group.flying, group.open[0]) >= (best.flying, best.open[0]):
+                continue
+            best, highest = group, seconds
+    return best, load * state.layout.piece_size
+
+
 def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
     """Smaller where a group would be finished later."""
     backlog = group.free + group.flying
