@@ -3,7 +3,7 @@
 1. *Steal.* The request that would end last gives up its tail, so that both end together. Stealing
    costs no byte: only pieces not yet begun change hands.
 2. *Hedge.* The last piece of a request that is late is asked for a second time; who comes second
-   is cancelled. At most two sources work on a piece, save where both are stuck.
+   is cancelled. A third works on a piece only where both are stuck, or slow by far.
 
 The latest request is matched with the fastest idle source that gains by it, then the next.
 """
@@ -19,6 +19,7 @@ from regather.planner.state import Request, State
 from regather.planner.work import Work, run_length
 
 _HEDGE_FACTOR = 1.5
+_THIRD_FACTOR = 2.0
 _STEAL_FACTOR = 1.2
 _WORTH_SECONDS = 0.02
 """Gains smaller than this are not worth a new request."""
@@ -48,9 +49,9 @@ def take_over(
         left, _, victim = heapq.heappop(latest)
         if -left <= thieves[0][0] * _STEAL_FACTOR + _WORTH_SECONDS:
             return  # nor would any other be worth it
-        if not _may_be_helped(state, victim, now):
+        factor = _gain_asked(state, victim, now)
+        if not factor:
             continue
-        factor = _HEDGE_FACTOR if victim.end - victim.pos == 1 else _STEAL_FACTOR
         for at, (own, source) in enumerate(thieves):
             tries += 1
             if -left <= own * factor + _WORTH_SECONDS:
@@ -100,19 +101,24 @@ def _taken(state: State, source: int, victim: Request, left: float, now: float) 
     return Work(victim.fragment, start, victim.end, victim, hedge=victim.whole, via=parity)
 
 
-def _may_be_helped(state: State, victim: Request, now: float) -> bool:
-    """Whether a request could be helped at all."""
+def _gain_asked(state: State, victim: Request, now: float) -> float:
+    """How many times faster a source must be to help a request; 0: it cannot be helped."""
     if victim.whole:
-        return victim.via == victim.fragment and not _shared(state, victim)
+        helped = victim.via == victim.fragment and not _shared(state, victim)
+        return _STEAL_FACTOR if helped else 0.0
     if victim.end - victim.pos > 1:
-        return True
+        return _STEAL_FACTOR
     copies = state.rivals(victim.fragment, victim.pos)
-    # A third only where all are stuck, or hang on one source.
-    return (
+    if (
         len(copies) < 2
         or all(now - r.moved > STUCK_SECONDS for r in copies)
         or all(r.source == victim.source for r in copies)
-    )
+    ):
+        return _HEDGE_FACTOR
+    # A third where even the first of both is late by far: who hedged may be slow itself.
+    if len(copies) > 2 or victim is not min(copies, key=lambda r: seconds_left(state, r, now)):
+        return 0.0
+    return _THIRD_FACTOR
 
 
 def _shared(state: State, request: Request) -> bool:
