@@ -41,7 +41,8 @@ class Rows:
 def free_rows(state: State, source: int, now: float) -> Rows | None:
     """The best parity rows that a source holds, for free pieces; None where none is wanted.
 
-    What nobody can send comes first, then what would come last.
+    What nobody can send comes first. Of what would come late, it is the first row: parity is of use
+    only in rows that the data has not filled, so no source of parity may pass over any.
     """
     for number, members in enumerate(state.layout.sets):
         mine = [f for f in members.parity if state.free[f] and state.can_serve(source, f)]
@@ -57,10 +58,13 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
                 return found
         late = [f for f in free if f not in dead and is_slow(state, f, now)]
         late.sort(key=lambda f: -seconds_to_come(state, f, now))
+        best: Rows | None = None
         for fragment in late:
             found = _instead_of_late(state, source, number, mine, dead, usable, fragment)
-            if found is not None:
-                return found
+            if found is not None and (best is None or found.start < best.start):
+                best = found
+        if best is not None:
+            return best
     return None
 
 
