@@ -56,7 +56,6 @@ class Requests:
         state.take(work.fragment, work.start, work.end)
         if work.via >= 0:
             state.take(work.via, work.start, work.end)
-            state.foresee_anew(work.via)
         state.groups.of[work.fragment].flying += work.end - work.start
         if behind is None:
             health.active += 1

@@ -56,8 +56,7 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
             found = _instead_of_dead(state, source, number, mine, dead, usable)
             if found is not None:
                 return found
-        late = [f for f in free if f not in dead and is_slow(state, f, now)]
-        late.sort(key=lambda f: -seconds_to_come(state, f, now))
+        late = [f for f in late_ones(state, number, now) if state.free[f] and f not in dead]
         best: Rows | None = None
         for fragment in late:
             found = _instead_of_late(state, source, number, mine, dead, usable, fragment)
@@ -161,35 +160,38 @@ def _covers(state: State, fragment: int, row: int) -> bool:
     return row in state.free[fragment]
 
 
-def is_slow(state: State, fragment: int, now: float) -> bool:
-    """Whether a data fragment comes so slowly that the download will wait for it."""
-    forecast = _forecast(state, state.layout.set_of[fragment], now)
-    slow = forecast.slow.get(fragment)
-    if slow is None:
-        slow = forecast.slow[fragment] = _is_slow(state, fragment, now, forecast.seconds)
-    return slow
-
-
-def _is_slow(state: State, fragment: int, now: float, set_seconds: float) -> bool:
-    direct = [r for r in state.working[fragment].values() if _direct(r, fragment)]
-    if all(now - r.began < _WORTH_SECONDS and not state.sources[r.source].rate for r in direct):
-        return False  # too early to tell
-    least = _CLEARLY * set_seconds
-    if not state.parity_rows[state.layout.set_of[fragment]]:
-        least += _GAIN_SECONDS
-    return seconds_to_come(state, fragment, now) > least
-
-
-def seconds_to_come(state: State, fragment: int, now: float) -> float:
-    """How long a data fragment will still take without any parity."""
-    return _seconds(state, _backlog(state, fragment), _speed(state, fragment, now))
-
-
-def _forecast(state: State, number: int, now: float) -> Forecast:
+def late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
+    """The data fragments of a set that the download will wait for, the latest first."""
     known = state.forecasts.get(number)
     if known is None or now - known.at >= _KEEP_SECONDS:
-        known = state.forecasts[number] = Forecast(now, _set_seconds(state, number, now))
-    return known
+        known = state.forecasts[number] = Forecast(now, _late_ones(state, number, now))
+    return known.late
+
+
+def _late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
+    least = _CLEARLY * _set_seconds(state, number, now)
+    if not state.parity_rows[number]:
+        least += _GAIN_SECONDS
+    late = [
+        (-seconds, f)
+        for f in state.layout.sets[number].data
+        if (seconds := _seconds_to_come(state, f, now)) > least and not _too_early(state, f, now)
+    ]
+    return tuple(f for _, f in sorted(late))
+
+
+def _too_early(state: State, fragment: int, now: float) -> bool:
+    """Whether nothing can be told yet of how fast a fragment comes."""
+    return all(
+        now - r.began < _WORTH_SECONDS and not state.sources[r.source].rate
+        for r in state.working[fragment].values()
+        if _direct(r, fragment)
+    )
+
+
+def _seconds_to_come(state: State, fragment: int, now: float) -> float:
+    """How long a data fragment will still take without any parity."""
+    return _seconds(state, _backlog(state, fragment), _speed(state, fragment, now))
 
 
 def _set_seconds(state: State, number: int, now: float) -> float:
@@ -292,20 +294,24 @@ def _steady_rate(state: State, request: Request, now: float) -> float:
     return request_rate(state, request, now) if now - request.moved > _WORTH_SECONDS else known
 
 
-def instead_of(state: State, request: Request, source: int, now: float) -> int:
-    """The parity fragment with which a source may take over the end of a request; -1: none."""
+def stand_ins(state: State, request: Request, now: float) -> list[int]:
+    """The parity fragments that may bring the end of a request instead."""
     number = state.layout.set_of[request.fragment]
-    if number < 0 or request.via != request.fragment or request.end <= request.pos:
-        return -1
-    if not is_slow(state, request.fragment, now):
-        return -1
+    if (
+        number < 0
+        or request.via != request.fragment
+        or request.end <= request.pos
+        or request.fragment not in late_ones(state, number, now)
+    ):
+        return []
+    return [f for f in state.layout.sets[number].parity if _covers(state, f, request.end - 1)]
+
+
+def instead_of(state: State, request: Request, source: int, among: list[int]) -> int:
+    """Which of some parity fragments a source can send for the end of a request; -1: none."""
     last = request.end - 1
-    for parity in state.layout.sets[number].parity:
-        if (
-            state.can_serve(source, parity)
-            and _covers(state, parity, last)
-            and not state.suspect(source, parity, last)
-        ):
+    for parity in among:
+        if state.can_serve(source, parity) and not state.suspect(source, parity, last):
             return parity
     return -1
 

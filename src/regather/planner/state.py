@@ -54,10 +54,8 @@ class Forecast:
     """What was foreseen at a time of an erasure set."""
 
     at: float
-    seconds: float
-    """How long the rest of it takes."""
-    slow: dict[int, bool] = field(default_factory=dict)
-    """By data fragment: whether the download will wait for it, where that was asked."""
+    late: tuple[int, ...]
+    """The data fragments that the download will wait for, the latest first."""
 
 
 @dataclass(slots=True)
@@ -279,12 +277,6 @@ class State:
             if not request.cancelled:
                 self.take(fragment, request.pos, request.end)
         self.given = given or self.free[fragment].count > before
-
-    def foresee_anew(self, fragment: int) -> None:
-        """Parity has a new part in the set of a fragment."""
-        forecast = self.forecasts.get(self.layout.set_of[fragment])
-        if forecast is not None:
-            forecast.slow.clear()
 
     def heard(self, source: int, count: int, now: float) -> None:
         """A source brought so many bytes more."""

@@ -52,11 +52,17 @@ def take_over(
         factor = _gain_asked(state, victim, now)
         if not factor:
             continue
+        parity = standin.stand_ins(state, victim, now) if state.layout.sets else []
         for at, (own, source) in enumerate(thieves):
             tries += 1
             if -left <= own * factor + _WORTH_SECONDS:
                 break  # nor for those who are slower still
-            work = _taken(state, source, victim, -left, now)
+            via = -1
+            if not state.can_serve(source, victim.fragment):
+                via = standin.instead_of(state, victim, source, parity) if parity else -1
+                if via < 0:
+                    continue
+            work = _taken(state, source, victim, -left, now, via)
             if work is None:
                 continue
             begun = start(source, work)
@@ -77,12 +83,10 @@ def own_time(state: State, source: int) -> float:
     return state.layout.piece_size / (health.rate or state.mean_rate()) + health.latency
 
 
-def _taken(state: State, source: int, victim: Request, left: float, now: float) -> Work | None:
-    parity = -1
-    if not state.can_serve(source, victim.fragment):
-        parity = standin.instead_of(state, victim, source, now)
-        if parity < 0:
-            return None
+def _taken(
+    state: State, source: int, victim: Request, left: float, now: float, parity: int
+) -> Work | None:
+    """What a source takes over, of the fragment itself or of parity."""
     remaining = victim.end - victim.pos
     if remaining == 1:
         if _may_hedge(state, victim, source, now):
