@@ -243,7 +243,8 @@ class Planner:
         if state.suspects:
             state.suspects.pop((fragment, piece), None)
         if state.working[fragment]:
-            for other in state.rivals(fragment, piece):
+            bring = state.rivals if by is not None else state.bringing
+            for other in bring(fragment, piece):
                 if other is not by and other.end - other.pos == 1:
                     self._requests.cancel(other, actions)
 

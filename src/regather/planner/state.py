@@ -102,6 +102,8 @@ class State:
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
     forecasts: dict[int, Forecast] = field(default_factory=dict)
     """By erasure set, for ``standin``."""
+    lacking: list[dict[int, int]] = field(init=False)
+    """By erasure set, of such rows: how many data pieces are not done, where it was counted."""
     spare: list[dict[int, int]] = field(init=False)
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
     decoding: set[tuple[int, int]] = field(default_factory=set)
@@ -118,6 +120,7 @@ class State:
             bytearray(d) if in_set[f] >= 0 and data(f) else d for f, d in enumerate(self.done)
         ]
         self.parity_rows = [{} for _ in self.layout.sets]
+        self.lacking = [{} for _ in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
         self.left = self.layout.data_pieces
         self._counted = [0.0] * len(self.sources)
@@ -160,16 +163,16 @@ class State:
 
     def rivals(self, fragment: int, piece: int) -> list[Request]:
         """The requests that may bring a piece, where more than one may; else perhaps none."""
-        if self.layout.set_of[fragment] >= 0:
-            # Any piece of a set may be computed while someone brings it.
-            many = self.working[fragment]
-            few: list[Request] = []
-        else:
-            many = self.overlapping[fragment]
-            few = self.hedged.get((fragment, piece), []) if self.hedged else []
-            if not many:
-                return [r for r in few if not r.cancelled]
+        few = self.hedged.get((fragment, piece), ()) if self.hedged else ()
+        many = self.overlapping[fragment]
+        if not many:
+            return [r for r in few if not r.cancelled] if few else []
         return [r for r in (*few, *many.values()) if not r.cancelled and r.pos <= piece < r.end]
+
+    def bringing(self, fragment: int, piece: int) -> list[Request]:
+        """All requests that may bring a piece: it was computed while they did."""
+        of_it = self.working[fragment].values()
+        return [r for r in of_it if not r.cancelled and r.pos <= piece < r.end]
 
     def note_rivals(self, new: Request, victim: Request | None) -> None:
         """Note that a new request works on what others, or this one, may bring as well."""
