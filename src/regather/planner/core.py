@@ -169,12 +169,11 @@ class Planner:
             return
         piece, asked = event.piece, request.via
         health = state.sources[request.source]
-        room = health.allowance
+        room = health.climb.connections
         failing = health.failures
         layout = state.layout
         size = layout.length(asked, piece)
-        done = state.done[asked]
-        fresh = not done[piece]
+        fresh = not state.done[asked][piece]
         # A short last piece says more of the latency than of the rate.
         telling = size * 2 >= layout.piece_size
         health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
@@ -192,7 +191,7 @@ class Planner:
         if request.pos >= request.end:
             self._requests.end(request, now)
             self._room(request.source, now, actions)
-        elif health.allowance != room or health.failures != failing or state.left == 0:
+        elif health.climb.connections != room or health.failures != failing or state.left == 0:
             self._room(request.source, now, actions)
         following = request if request.pos < request.end else request.follower
         if following is not None and following.follower is None:

@@ -20,7 +20,7 @@ from regather.planner import standin
 from regather.planner.careful import careful_work
 from regather.planner.groups import Group
 from regather.planner.health import Health
-from regather.planner.pace import request_rate, seconds_left
+from regather.planner.pace import request_rate
 from regather.planner.state import Request, State
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
@@ -69,9 +69,10 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     # By far not yet; where nothing is known, only behind a last piece.
     if left > (_UNEVEN * health.rate * seconds if health.rate else piece):
         return None
-    if health.rate and seconds_left(state, request, now) > seconds:
+    pace = request_rate(state, request, now)
+    if health.rate and left - request.partial > seconds * pace:
         return None
-    return choose(state, request.source, now, request_rate(state, request, now))
+    return choose(state, request.source, now, pace)
 
 
 def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
