@@ -39,6 +39,9 @@ class Dispatch:
         self._idle: dict[int, None] = {}
         self._fresh: list[int] = []
         """Those that became idle since the last look."""
+        self._barred: dict[int, None] = {}
+        """Those that may bring nothing unless another source fails: they need not be looked at."""
+        self._judged = 0
         self._timers: list[tuple[float, int]] = []
         self._look_at = self._help_at = float("-inf")
 
@@ -47,6 +50,7 @@ class Dispatch:
         if not self._is_ready[source]:
             self._is_ready[source] = 1
             self._idle.pop(source, None)
+            self._barred.pop(source, None)
             self._ready.append(source)
 
     def wants_later(self, source: int) -> None:
@@ -65,6 +69,10 @@ class Dispatch:
                 self._look_at = now + self._pause()
             for source in list(self._idle):
                 self.wants(source)
+        if self._barred and self._judged != state.groups.judgements:
+            for source in list(self._barred):
+                self.wants(source)
+        self._judged = state.groups.judgements
         state.given = False
         while ready and len(state.requests) - state.queued < self._most:
             source = ready.popleft()
@@ -75,6 +83,9 @@ class Dispatch:
             given_up = health.failures > state.retries and not self._others_bring()
             work = None if given_up else choose(state, source, now)
             if work is None:
+                if health.distrusted and not state.useful(source):
+                    self._barred[source] = None
+                    continue
                 self._idle[source] = None
                 self._fresh.append(source)
                 continue

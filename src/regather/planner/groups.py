@@ -110,7 +110,7 @@ class Groups:
         """By source: the groups of data that it holds."""
         self.of: list[Group] = []
         """By fragment: its group."""
-        self._judgements = 0
+        self.judgements = 0
         """Counted up when a source failed, recovered or lied."""
         for fragment in range(fragments):
             own = holders.get(fragment)
@@ -142,8 +142,8 @@ class Groups:
     def trusted(self, fragment: int, pool: Pool) -> bool:
         """Whether some source that neither lied nor fails holds a fragment."""
         group = self.of[fragment]
-        if group.judged != self._judgements:
-            group.judged = self._judgements
+        if group.judged != self.judgements:
+            group.judged = self.judgements
             group.trusted = any(
                 not (health := pool.sources[s]).distrusted and not health.failures
                 for s in group.holders
@@ -152,7 +152,7 @@ class Groups:
 
     def forget(self, source: int) -> None:
         """A source came or went: sum anew what it has a part in."""
-        self._judgements += 1
+        self.judgements += 1
         for group in self.of_source[source]:
             group.forget()
 

@@ -20,7 +20,7 @@ Span = tuple[int, int, int, int]
 def missing(state: State, erasure_set: ErasureSet, row: int) -> tuple[int, ...]:
     """The data fragments of the set whose piece in this row is not done."""
     done = state.done
-    return tuple(f for f in erasure_set.data if row < len(done[f]) and not done[f][row])
+    return tuple([f for f in erasure_set.data if row < len(done[f]) and not done[f][row]])
 
 
 def parity_arrived(state: State, number: int, row: int, stands_for: int | None) -> None:
@@ -78,7 +78,7 @@ def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     if there < lacking:
         return None
     make = missing(state, erasure_set, row)
-    parity = tuple(f for f in erasure_set.parity if state.done[f][row])
+    parity = tuple([f for f in erasure_set.parity if state.done[f][row]])
     state.decoding.add((number, row))
     for fragment in make:
         state.settled[fragment][row] = 1

@@ -210,6 +210,10 @@ class State:
             and not self._parity_will_do(fragment)
         )
 
+    def useful(self, source: int) -> bool:
+        """Whether there is a fragment that a source is worth asking for."""
+        return any(self.can_serve(source, f) for f in range(len(self.done)))
+
     def trusted(self, fragment: int) -> bool:
         """Whether some source that neither lied nor fails can serve a fragment."""
         return self.groups.trusted(fragment, self)
