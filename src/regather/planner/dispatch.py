@@ -40,7 +40,7 @@ class Dispatch:
         self._fresh: list[int] = []
         """Those that became idle since the last look."""
         self._barred: dict[int, None] = {}
-        """Those that may bring nothing unless another source fails: they need not be looked at."""
+        """Idle ones that can bring nothing as things are: they need not be looked at."""
         self._judged = 0
         self._timers: list[tuple[float, int]] = []
         self._look_at = self._help_at = float("-inf")
@@ -69,7 +69,7 @@ class Dispatch:
                 self._look_at = now + self._pause()
             for source in list(self._idle):
                 self.wants(source)
-        if self._barred and self._judged != state.groups.judgements:
+        if self._barred and (state.given or self._judged != state.groups.judgements):
             for source in list(self._barred):
                 self.wants(source)
         self._judged = state.groups.judgements
@@ -83,7 +83,7 @@ class Dispatch:
             given_up = health.failures > state.retries and not self._others_bring()
             work = None if given_up else choose(state, source, now)
             if work is None:
-                if health.distrusted and not state.useful(source):
+                if not state.useful(source):
                     self._barred[source] = None
                     continue
                 self._idle[source] = None

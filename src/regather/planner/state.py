@@ -211,8 +211,14 @@ class State:
         )
 
     def useful(self, source: int) -> bool:
-        """Whether there is a fragment that a source is worth asking for."""
-        return any(self.can_serve(source, f) for f in range(len(self.done)))
+        """Whether a source may bring anything, unless pieces are given back or another fails."""
+        if self.sources[source].distrusted:
+            return any(self.can_serve(source, f) for f in range(len(self.done)))
+        return any(group.free or group.flying for group in self.groups.of_source[source]) or any(
+            self.free[f] and self._may_have(source, f)
+            for members in self.layout.sets
+            for f in members.parity
+        )
 
     def trusted(self, fragment: int) -> bool:
         """Whether some source that neither lied nor fails can serve a fragment."""

@@ -40,6 +40,7 @@ def take_over(
         for s in idle
         if state.sources[s].has_slot(now) and not state.sources[s].ignores_ranges
     )
+    who = {source for _, source in thieves}
     latest = [
         (-seconds_left(state, r, now), r.id, r) for r in state.requests.values() if not r.cancelled
     ]
@@ -53,6 +54,8 @@ def take_over(
         if not factor:
             continue
         parity = standin.stand_ins(state, victim, now) if state.layout.sets else []
+        if not parity and who.isdisjoint(state.groups.of[victim.fragment].holders):
+            continue
         for at, (own, source) in enumerate(thieves):
             tries += 1
             if -left <= own * factor + _WORTH_SECONDS:
