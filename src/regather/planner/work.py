@@ -40,8 +40,12 @@ def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group,
     """The group that would be finished last, and how long all of them take their holders."""
     best = groups[0]
     load = highest = 0.0
+    rated = state.rated
     for group in groups:
-        seconds = (group.free + group.flying) / group.supply(state, now)
+        # As Group.supply, without the call: a source may hold hundreds of groups.
+        stands = now < group.known_until and rated <= group.known_rated
+        supply = group.known_supply if stands else group.supply(state, now)
+        seconds = (group.free + group.flying) / supply
         load += seconds
         if seconds >= highest:
             if seconds == highest and (group.flying, group.open[0]) >= (best.flying, best.open[0]):
