@@ -48,6 +48,8 @@ class Health:
     """Corrupt pieces; one is forgiven for ``_FORGIVEN`` good ones after it."""
     good: int = 0
     """Good pieces since the last corrupt one, or since one was forgiven."""
+    pieces: int = 0
+    """Those that it brought."""
     lies: int = 0
     """Corrupt pieces in a row, since the last good one."""
     retry_at: float = 0.0
@@ -130,6 +132,7 @@ class Health:
         """
         if size and self._first:
             self.rate = self._smooth(self.rate, size / max(seconds, 1e-6))
+        self.pieces += 1
         if fresh:
             self.failures = self.lies = 0
             if 0 < self.strikes < MAX_STRIKES:

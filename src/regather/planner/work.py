@@ -10,7 +10,7 @@ from regather.planner.state import Request, State
 
 MAX_RUN_BYTES = 16 << 20
 """Longest request: long enough that its head costs nothing."""
-FIRST_RUN_BYTES = 4 << 20
+FIRST_RUN_BYTES = 2 << 20
 """Longest request to a source whose rate is not known yet."""
 RUN_SECONDS = 1.0
 """A request should take about this long."""
@@ -80,4 +80,4 @@ def run_length(state: State, source: int, pace: float = 0.0) -> int:
         short = health.latency > PATIENT_LATENCY
         return 1 if short else max(1, FIRST_RUN_BYTES // state.layout.piece_size)
     size = min(MAX_RUN_BYTES, (pace or health.rate) * RUN_SECONDS)
-    return max(1, int(size / state.layout.piece_size))
+    return max(1, min(int(size / state.layout.piece_size), health.pieces))
