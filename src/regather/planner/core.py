@@ -148,6 +148,8 @@ class Planner:
             return
         request.moved = request.moved_piece = request.answered = now
         health = self._state.sources[request.source]
+        if health.stuck:
+            self._dispatch.listen(now)
         if not request.ahead:
             before = health.allowance
             health.answered(now, now - request.began)
@@ -160,6 +162,8 @@ class Planner:
         if request is not None and event.received > request.partial:
             self._state.heard(request.source, event.received - request.partial, now)
             request.partial, request.moved = event.received, now
+            if self._state.sources[request.source].stuck:
+                self._dispatch.listen(now)
             self._look_ahead(request, now, actions)
 
     def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> None:

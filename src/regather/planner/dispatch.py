@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterable
 
 from regather.planner.events import Action
 from regather.planner.selection import choose
+from regather.planner.silence import listen
 from regather.planner.state import Request, State
 from regather.planner.takeover import take_over
 from regather.planner.work import Work
 
 _LOOK_AGAIN = 0.05
 """Seconds between looks at requests in flight while a source is idle."""
+_LISTEN_SECONDS = 0.5
+"""Seconds between looks for requests that are stuck."""
 _FEW = 256
 """With so few requests and idle sources, who becomes idle looks at once: it costs nothing."""
 
@@ -43,7 +46,7 @@ class Dispatch:
         """Idle ones that can bring nothing as things are: they need not be looked at."""
         self._judged = 0
         self._timers: list[tuple[float, int]] = []
-        self._look_at = self._help_at = float("-inf")
+        self._look_at = self._help_at = self._listen_at = float("-inf")
 
     def wants(self, source: int) -> None:
         """A source may have room for one more request."""
@@ -63,6 +66,9 @@ class Dispatch:
         timers, ready = self._timers, self._ready
         while timers and timers[0][0] <= now:
             self.wants(heapq.heappop(timers)[1])
+        if now >= self._listen_at:
+            self.listen(now)
+            self._listen_at = now + _LISTEN_SECONDS * max(1.0, len(state.requests) / _MANY)
         if self._idle and (state.given or (state.unclaimed and now >= self._look_at)):
             # What is worth while changes with time as well: a source turns out to be slow.
             if not state.given:
@@ -94,6 +100,11 @@ class Dispatch:
                 self.wants(source)
         if self._idle and len(state.requests) - state.queued < self._most:
             self._help(now, actions)
+
+    def listen(self, now: float) -> None:
+        """Find out who is stuck, and who is not any more."""
+        for source in listen(self._state, now):
+            self.wants(source)
 
     def _others_bring(self) -> bool:
         """Whether a source that is not given up is asked; only then are the others tried still."""
@@ -130,6 +141,8 @@ class Dispatch:
     def wake_at(self, now: float) -> float | None:
         """When there may be something to give, if nothing happens before."""
         times = [self._timers[0][0]] if self._timers else []
+        if self._state.requests:
+            times.append(max(self._listen_at, now + _LOOK_AGAIN))
         if self._idle and (self._state.requests or self._state.unclaimed):
             times.append(self._look_at if self._look_at > now else now + _LOOK_AGAIN)
         return min(times, default=None)

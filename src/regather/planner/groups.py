@@ -68,7 +68,7 @@ class Group:
         sources = pool.sources
         for source in self.holders:
             health = sources[source]
-            if not health.failures:
+            if not health.failures and not health.silent:
                 total += (health.rate or mean) * (health.active or 1)
         self.known_supply = total or mean
         return self.known_supply
@@ -85,7 +85,7 @@ class Group:
             rated = sorted(
                 (h.rate, h.rate * max(h.active, 1))
                 for h in holders
-                if h.rate and not h.failures and not h.distrusted
+                if h.rate and not h.unheard and not h.distrusted
             )
             self._rates = [rate for rate, _ in rated]
             self._faster = [0.0] * (len(rated) + 1)
@@ -120,7 +120,7 @@ class Groups:
         self.of: list[Group] = []
         """By fragment: its group."""
         self.judgements = 0
-        """Counted up when a source failed, recovered or lied."""
+        """Counted up when a source failed, fell silent, recovered or lied."""
         for fragment in range(fragments):
             own = holders.get(fragment)
             self.of.append(self._with(everywhere.union(own) if own else everywhere, fragment))
@@ -154,7 +154,7 @@ class Groups:
         if group.judged != self.judgements:
             group.judged = self.judgements
             group.trusted = any(
-                not (health := pool.sources[s]).distrusted and not health.failures
+                not (health := pool.sources[s]).distrusted and not health.unheard
                 for s in group.holders
             )
         return group.trusted

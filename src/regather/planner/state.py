@@ -88,6 +88,8 @@ class State:
     requests: dict[int, Request] = field(default_factory=dict)
     _counted: list[float] = field(init=False)
     """By source: its rate as it is part of ``rates``."""
+    stuck: set[int] = field(default_factory=set)
+    """The sources with requests that are stuck, when that was last looked at."""
     queued: int = 0
     """How many requests wait behind another one."""
     suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
@@ -227,7 +229,7 @@ class State:
     def others_can(self, fragment: int, but: set[int]) -> bool:
         """Whether a source that does not fail, and is not one of these, can serve a fragment."""
         return any(
-            s not in but and not self.sources[s].failures and self.can_serve(s, fragment)
+            s not in but and not self.sources[s].unheard and self.can_serve(s, fragment)
             for s in self.groups.of[fragment].holders
         )
 

@@ -92,7 +92,7 @@ def _taken(
     """What a source takes over, of the fragment itself or of parity."""
     remaining = victim.end - victim.pos
     if remaining == 1:
-        if _may_hedge(state, victim, source, now):
+        if _may_hedge(state, victim, source, parity, now):
             return Work(victim.fragment, victim.pos, victim.end, victim, hedge=True, via=parity)
         return None
     health = state.sources[source]
@@ -136,9 +136,9 @@ def _shared(state: State, request: Request) -> bool:
     )
 
 
-def _may_hedge(state: State, request: Request, source: int, now: float) -> bool:
-    """Whether this source may bring the last piece of a request as well."""
-    if source in state.suspects.get((request.fragment, request.pos), ()):
+def _may_hedge(state: State, request: Request, source: int, parity: int, now: float) -> bool:
+    """Whether this source may bring the last piece of a request as well, perhaps as parity."""
+    if state.suspect(source, request.fragment if parity < 0 else parity, request.pos):
         return False
     copies = state.rivals(request.fragment, request.pos)
     if len(copies) > 1:
