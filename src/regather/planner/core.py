@@ -248,8 +248,12 @@ class Planner:
         if state.working[fragment]:
             bring = state.rivals if by is not None else state.bringing
             for other in bring(fragment, piece):
-                if other is not by and other.end - other.pos == 1:
+                if other is by:
+                    continue
+                if other.end - other.pos == 1:
                     self._requests.cancel(other, actions)
+                elif other.end - 1 == piece and not other.whole:
+                    self._requests.trim(other, actions)
 
     def _decode(self, number: int, row: int, actions: list[Action]) -> None:
         order = rows.decode_if_ready(self._state, number, row)
