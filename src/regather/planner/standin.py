@@ -297,9 +297,10 @@ def _steady_rate(state: State, request: Request, now: float) -> float:
 def stand_ins(state: State, request: Request, now: float) -> list[int]:
     """The parity fragments that may bring the end of a request instead."""
     number = state.layout.set_of[request.fragment]
+    if request.via != request.fragment:
+        return [request.via]  # another holder of the same parity
     if (
         number < 0
-        or request.via != request.fragment
         or request.end <= request.pos
         or request.fragment not in late_ones(state, number, now)
     ):

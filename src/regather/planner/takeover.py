@@ -101,7 +101,7 @@ def _taken(
     both_end = (left - health.latency) * theirs * rate / (theirs + rate)
     count = max(1, round(both_end / state.layout.piece_size))
     start = victim.end - min(count, remaining - 1, run_length(state, source))
-    if parity >= 0:
+    if parity >= 0 and parity != victim.via:
         start = max(start, standin.free_since(state, parity, victim.end))
     # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,
     # and lose all where the other fails. Both go on, and what is done is skipped.
