@@ -24,8 +24,7 @@ def listen(state: State, now: float) -> list[int]:
         if now - request.moved > STUCK_SECONDS
         and request.behind is None
         and not request.cancelled
-        and now - request.moved
-        > STUCK_SECONDS + _LATENCIES * state.sources[request.source].latency
+        and now - request.moved > STUCK_SECONDS + _LATENCIES * state.sources[request.source].latency
     )
     changed: list[int] = []
     for source in state.stuck | stuck.keys():
