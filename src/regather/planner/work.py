@@ -79,5 +79,9 @@ def run_length(state: State, source: int, pace: float = 0.0) -> int:
         # On a long path it takes a while until the rate is known: no more than that is at stake.
         short = health.latency > PATIENT_LATENCY
         return 1 if short else max(1, FIRST_RUN_BYTES // state.layout.piece_size)
-    size = min(MAX_RUN_BYTES, (pace or health.rate) * RUN_SECONDS)
-    return max(1, min(int(size / state.layout.piece_size), health.pieces))
+    rate = pace or health.rate
+    longest = min(MAX_RUN_BYTES, rate * RUN_SECONDS) / state.layout.piece_size
+    # In the beginning nobody knows what is needed where: no more than it has brought, or than
+    # fills a long path.
+    begun = max(health.pieces, 4 * health.latency * rate / state.layout.piece_size)
+    return max(1, int(min(longest, begun)))
