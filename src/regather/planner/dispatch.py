@@ -25,7 +25,7 @@ _LISTEN_SECONDS = 0.5
 _FEW = 256
 """With so few requests and idle sources, who becomes idle looks at once: it costs nothing."""
 
-_MANY = 4000
+_MANY = 12_000
 """So many requests and idle sources can be looked at each time."""
 
 
