@@ -29,8 +29,11 @@ $(STAMP): requirements/dev.txt pyproject.toml src/regather/_version.py
 demo: $(STAMP)
 	$(BIN)/regather demo
 
+# The tests mostly wait for servers and processes, so that three at a time suit two cores.
+JOBS ?= 3
+
 test: $(STAMP) lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 N ?= 1000
 SEED ?= 0

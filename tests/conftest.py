@@ -11,6 +11,9 @@ import pytest
 
 from tests.support.hosting import Hosting
 
+# A configuration of whoever runs the tests is none of their business.
+os.environ["REGATHER_CONFIG"] = ""
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]

@@ -129,7 +129,7 @@ class Cluster:
                 ) from None
 
     def _spawn(self, folder: Path, port: int, extra: Sequence[str]) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "regather", "serve", str(folder), "--json"]
+        command = [sys.executable, "-m", "regather", "serve", str(folder), "--json", "--no-config"]
         command += ["--host", self._host, "--port", str(port), *extra]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True

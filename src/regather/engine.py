@@ -43,7 +43,7 @@ from regather.planner import (
     Tick,
     Trim,
 )
-from regather.store import Destination
+from regather.store import AnyDestination
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
 
 Brought = Callable[[int, int, bytes], None]
@@ -98,6 +98,8 @@ class _Worker:
         self.following: _Job | None = None
         """The job after this one, where it is known before this one ends."""
         self.connection: Connection | None = None
+        self.buffer = memoryview(b"")
+        """Takes the piece that is coming in, while a job runs."""
 
     def abort(self, job: _Job) -> None:
         """Break off ``job`` if that is what the worker is at."""
@@ -122,7 +124,7 @@ class Engine:
         planner: Planner,
         layout: Layout,
         sources: Sequence[Source],
-        destination: Destination,
+        destination: AnyDestination,
         connect: Callable[[str], Connection],
         *,
         limiter: RateLimiter | None = None,
@@ -267,8 +269,12 @@ class Engine:
             taker.jobs.put(new)
         for victim, job in aborts:
             victim.abort(job)
+        # After these a worker is between two pieces.
+        by_caller = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
         for order in decodes:
-            self._decoder.submit(order.set, order.row, order.make, order.parity)
+            self._decoder.submit(
+                order.set, order.row, order.make, order.parity, by_caller=by_caller
+            )
         return mine
 
     def _row_ended(self, number: int, row: int, right: bool) -> None:
@@ -326,20 +332,22 @@ class Engine:
                 worker.connection.abort()
         connection = worker.connection
         event: Event
-        buffer = self._take_buffer()
+        worker.buffer = self._take_buffer()
         try:
-            event = self._transfer(worker, connection, job, buffer)
+            event = self._transfer(worker, connection, job)
         except RequestFailed as error:
             event = self._failure(source, job, error)
         finally:
             # Before the planner hears of the end, for it may begin another request at once.
-            self._buffers.append(buffer)
+            self._buffers.append(worker.buffer)
             with worker.lock:
                 worker.job = None
         if job.cancelled or isinstance(event, Failed | PieceCorrupt | Cancelled):
             connection.close()
             worker.connection = None
-        return self._post(event, worker) if not self._stopping else None
+        following = self._post(event, worker) if not self._stopping else None
+        self._decoder.catch_up()
+        return following
 
     def _take_buffer(self) -> memoryview:
         """The buffer that was used last, which is in the cache, or a new one."""
@@ -380,9 +388,7 @@ class Engine:
             job.told = True
             connection.ahead(*self._asked(job.start))
 
-    def _transfer(
-        self, worker: _Worker, connection: Connection, job: _Job, buffer: memoryview
-    ) -> Event:
+    def _transfer(self, worker: _Worker, connection: Connection, job: _Job) -> Event:
         """Receive, hash and place the pieces of one request; return the event that ends it."""
         start = job.start
         fragment = self._layout.fragments[start.fragment]
@@ -398,7 +404,7 @@ class Engine:
         while True:
             self._tell_ahead(worker, connection)
             length = self._layout.length(start.fragment, piece)
-            view = buffer[:length]
+            view = worker.buffer[:length]
             if not self._receive(worker, connection, view, job, tally):
                 return Cancelled(start.request)
             if not self._planner.is_done(start.fragment, piece):
@@ -414,9 +420,7 @@ class Engine:
                 offset = self._layout.offset(start.fragment, piece)
                 if expected is None:
                     self._place_first(start.source, number, offset, view, digest)
-                elif self._layout.is_data(start.fragment) or not self._decoder.keep(
-                    start.fragment, piece, view
-                ):
+                elif not self._kept_as_parity(worker, start.fragment, piece, length):
                     self._destination.place(number, offset, view, digest)
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
@@ -431,6 +435,17 @@ class Engine:
             if last:
                 connection.finish()
                 return done
+            self._decoder.catch_up()
+
+    def _kept_as_parity(self, worker: _Worker, fragment: int, row: int, length: int) -> bool:
+        """Whether the piece in the worker's buffer waits in memory; the buffer is then another."""
+        if self._layout.is_data(fragment):
+            return False
+        other = self._decoder.keep(fragment, row, worker.buffer, length)
+        if other is None:
+            return False
+        worker.buffer = other
+        return True
 
     def _place_first(
         self, source: int, number: int, offset: int, view: memoryview, digest: bytes

@@ -21,10 +21,11 @@ from regather.errors import NotEnoughSourcesError, UsageError, VerificationError
 from regather.manifest import Manifest
 from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
 from regather.model import Layout, Source
+from regather.names import texts
 from regather.transport import (
     Connection,
-    HttpOptions,
     RequestFailed,
+    TransportOptions,
     is_url,
     locate,
     object_of,
@@ -41,10 +42,10 @@ Piece = tuple[int, memoryview]
 
 
 def export_metalink(
-    manifest: str,
+    manifest: str | Path,
     *,
     mirrors: Sequence[str] = (),
-    servers: Sequence[str] = (),
+    servers: Sequence[str | Path] = (),
     file: str | Path | None = None,
     fragments: bool = False,
     settings: Settings | None = None,
@@ -62,8 +63,8 @@ def export_metalink(
     is another, NotEnoughSourcesError, ManifestError, TransportError or InterruptedDownload.
     """
     options = http_options(settings or Settings())
-    bases = [base_url(server) for server in servers]
-    source = with_scheme(manifest)
+    bases = [base_url(server) for server in texts(servers)]
+    source = with_scheme(str(manifest))
     read, folder = load_manifest(source, Asking(options))
     layout = read.layout
     sources = sources_of(source, read, folder, bases)
@@ -81,7 +82,7 @@ def export_metalink(
         if on_progress is not None:
             on_progress(done, layout.size)
     if not by_fragment:
-        return write_metalink([whole.file(read.name, read.size, urls)], read.created)
+        return write_metalink([whole.file(read.file_name, read.size, urls)], read.created)
     files = [
         part.file(fragment.name, fragment.size, _fragment_urls(position, layout, sources))
         for position, (part, fragment) in enumerate(zip(parts, layout.fragments, strict=False))
@@ -140,7 +141,9 @@ def _whole_urls(manifest: Manifest, mirrors: Sequence[str], sources: Sequence[So
             raise UsageError(f"{mirror}: not a URL", help="name where the whole file is hosted")
         checked_url(url)
         urls.append(
-            locate(url if url.endswith("/") else url + "/", manifest.name) if is_base(url) else url
+            locate(url if url.endswith("/") else url + "/", manifest.file_name)
+            if is_base(url)
+            else url
         )
     layout = manifest.layout
     if layout.data_count == 1:
@@ -196,7 +199,7 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
         raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _from(layout: Layout, sources: Sequence[Source], options: HttpOptions) -> Iterator[Piece]:
+def _from(layout: Layout, sources: Sequence[Source], options: TransportOptions) -> Iterator[Piece]:
     """All pieces of the file, from where its fragments are, each verified."""
     buffer = memoryview(bytearray(max(layout.largest_piece, 1)))
     for fragment in range(layout.data_count):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+
+from regather.schemes import REMOTE, listed
 
 MAX_NAME_BYTES = 255
 MANIFEST_SUFFIX = ".regather.json"
@@ -38,8 +42,15 @@ def suffixed(name: str, suffix: str) -> str:
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
 
 
-def split_url(url: str) -> SplitResult:
-    """Split an http or https URL that names a host; raise ValueError, with what is wrong, if not.
+def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:
+    """What the user names, one or several, URLs or paths, as texts."""
+    if named is None:
+        return ()
+    return (str(named),) if isinstance(named, str | Path) else tuple(map(str, named))
+
+
+def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
+    """Split a URL of one of ``schemes`` that names a host; raise ValueError, saying why, if not.
 
     What raises nothing here can be connected to: host and port can be written on the wire.
     """
@@ -52,8 +63,8 @@ def split_url(url: str) -> SplitResult:
             host.encode("idna")
     except ValueError as error:  # UnicodeError is one
         raise ValueError(f"not a URL: {shown} ({error})") from None
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"not http or https: {shown}")
+    if parts.scheme not in schemes:
+        raise ValueError(f"not {listed(schemes)}: {shown}")
     if not host:
         raise ValueError(f"not a URL: {shown} (no host)")
     return parts

@@ -63,7 +63,7 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_where_a_file_is_meant(tmp_path: Path) -> None:
-    fails(2, "split", tmp_path, "--out", tmp_path / "out", says="is a folder")
+    fails(2, "split", tmp_path, "--out", tmp_path / "out", says="is inside the folder")
     fails(2, "get", tmp_path, says="is a directory", cwd=tmp_path)
     fails(2, "generate", tmp_path, says="is a folder")
 
@@ -226,6 +226,13 @@ def test_disk_full(tmp_path: Path, tiny_disk: Path) -> None:
     assert list(tiny_disk.iterdir()) == []
     fails(1, "split", large, "--out", tiny_disk / "o", says="no space")
     assert not any(p.is_file() for p in tiny_disk.rglob("*"))
+    (tmp_path / "tree").mkdir()
+    large.rename(tmp_path / "tree" / "large.bin")
+    regather.split(tmp_path / "tree", tmp_path / "packed")
+    manifest = tmp_path / "packed" / "tree.regather.json"
+    before = list(tiny_disk.iterdir())
+    fails(1, "get", manifest, "-o", tiny_disk / "y", says="no space")
+    assert list(tiny_disk.iterdir()) == before
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
@@ -254,14 +261,14 @@ def test_disk_full_halfway(tmp_path: Path, tiny_disk: Path, hosting: Hosting) ->
     large = random_file(tmp_path / "large.bin", 30 << 20)
     regather.split(large, tmp_path / "out", fragments=1)
     manifest = str(tmp_path / "out" / "large.bin.regather.json")
-    url = hosting.serve(tmp_path / "out", faults=["slow:40MB"]).url
+    url = hosting.serve(tmp_path / "out", faults=["slow:10MB"]).url
     hog = tiny_disk / "hog"
 
     def watch(progress: regather.Progress) -> None:
         if progress.done > 0 and not hog.exists():
             with hog.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:
-                    file.write(bytes(1 << 16))
+                    file.write(bytes(1 << 20))
 
     with pytest.raises(regather.StorageError, match="no space"):
         regather.download(manifest, tiny_disk / "x", servers=[url], on_progress=watch)

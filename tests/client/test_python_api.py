@@ -37,6 +37,18 @@ def test_everything_public_is_there() -> None:
         _ = regather.nothing
 
 
+def test_paths_do_where_texts_do(made: Path) -> None:
+    content = (made / "file.bin").read_bytes()
+    path, servers = Path(manifest(made)), [made / "out/server1", made / "out/server2"]
+    regather.download(path, made / "x", servers=servers)
+    assert (made / "x").read_bytes() == content
+    asyncio.run(regather.adownload([path], made / "y", servers=servers))
+    assert (made / "y").read_bytes() == content
+    with regather.open(path, servers=servers) as file:
+        assert file.read() == content
+    assert regather.check(path, servers=servers).status == "healthy"
+
+
 def test_progress_rises_to_the_whole(made: Path, hosting: Hosting) -> None:
     urls = [hosting.serve(made / f"out/server{n}", faults=["slow:10MB"]).url for n in (1, 2)]
     seen: list[regather.Progress] = []

@@ -66,7 +66,8 @@ def test_every_choice_of_two_lost_servers(
     assert (tmp_path / "out").read_bytes() == made.content
     assert not leftovers(tmp_path)
     assert report.received <= 1.1 * SIZE + MIB
-    assert bool(report.decoded) == any(n < 4 for n in lost)
+    if any(n < 4 for n in lost):  # else only where a busy machine makes a server look slow
+        assert report.decoded
     assert report.decoded <= -(-SIZE // 4 // MIB) + 1, "a row was computed twice"
 
 
@@ -111,9 +112,11 @@ def test_two_killed_in_the_middle_and_one_that_lies(
     ordered: Counter[tuple[int, int]] = Counter()
     submit = Decoder.submit
 
-    def count(self: Decoder, number: int, row: int, *rest: tuple[int, ...]) -> None:
+    def count(
+        self: Decoder, number: int, row: int, *rest: tuple[int, ...], by_caller: bool
+    ) -> None:
         ordered[number, row] += 1
-        submit(self, number, row, *rest)
+        submit(self, number, row, *rest, by_caller=by_caller)
 
     monkeypatch.setattr(Decoder, "submit", count)
     with Cluster(server_folders(fine.folder), arguments=arguments) as cluster:

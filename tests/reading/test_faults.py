@@ -60,6 +60,14 @@ def test_a_source_that_fails_beside_good_ones(
         assert file.read() == copies.content
 
 
+def test_parity_over_slow_links(coded: Made, hosting: Hosting) -> None:
+    """A piece takes some three seconds; what is on its way must not be broken off for ever."""
+    urls = [hosting.serve(folder, faults=["slow:6KB"]).url for folder in coded.servers[1:]]
+    with regather.open(coded.manifest, servers=urls, settings=QUICK) as file:
+        assert file.pread(100, 0) == coded.content[:100]
+        assert file.received <= 5 * PIECE
+
+
 def test_nobody_listens_at_a_source(copies: Made, hosting: Hosting) -> None:
     urls = [f"http://127.0.0.1:{free_port()}/", hosting.serve(copies.servers[1]).url]
     with regather.open(copies.manifest, servers=urls, settings=QUICK) as file:

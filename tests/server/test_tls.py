@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
 import ssl
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from regather.server.body import unsent
 from regather.server.run import Server
+from regather.server.tls import tls_context
 from regather.server.tokens import Tokens
 from tests.server.process import HOST, TIMEOUT, Serve, ask, command
 from tests.support.files import random_file
@@ -141,6 +144,39 @@ def test_a_response_over_tls_is_finished_before_the_end(store: Path, tls: TlsFil
         server.terminate()
         assert response.read() == content
         assert server.wait() == 0
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_what_waits_to_be_sent_is_counted_to_its_end(tls: TlsFiles, encrypted: bool) -> None:
+    """What stop() waits for: a transport that is closed may hold the end of a response."""
+    size = 32 << 20  # more than the kernel takes
+
+    async def talk() -> None:
+        held: asyncio.Queue[asyncio.BaseTransport] = asyncio.Queue()
+
+        def give(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(bytes(size))
+            writer.close()
+            held.put_nowait(writer.transport)
+
+        listener = await asyncio.start_server(
+            give,
+            HOST,
+            0,
+            ssl=tls_context(str(tls.certificate), str(tls.key)) if encrypted else None,
+        )
+        async with listener:
+            port = listener.sockets[0].getsockname()[1]
+            trusted = ssl.create_default_context(cafile=str(tls.authority)) if encrypted else None
+            reader, client = await asyncio.open_connection(HOST, port, ssl=trusted)
+            transport = await held.get()
+            waiting = unsent(transport)
+            assert 0 < waiting <= size + (1 << 20)
+            await reader.readexactly(size)
+            assert unsent(transport) == 0
+            client.close()
+
+    asyncio.run(asyncio.wait_for(talk(), TIMEOUT))
 
 
 def test_files_that_will_not_do(store: Path, tls: TlsFiles, tmp_path: Path) -> None:

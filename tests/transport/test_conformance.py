@@ -12,8 +12,8 @@ import pytest
 from regather.transport import (
     Connection,
     Failure,
-    HttpOptions,
     RequestFailed,
+    TransportOptions,
     locate,
     open_connection,
 )
@@ -50,7 +50,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     content = random_file(folder / "f.dat", SIZE).read_bytes()
     (folder / "empty.dat").write_bytes(b"")
     shutil.copy(folder / "f.dat", folder / "näme with spaces & 100%.dat")
-    options = HttpOptions(timeout=2.0)
+    options = TransportOptions(timeout=2.0)
 
     def made(base: str) -> Place:
         return Place(base, folder, content, open_connection(base, options))

@@ -12,7 +12,7 @@ import pytest
 
 from regather.errors import UsageError
 from regather.server.tokens import Tokens
-from regather.transport import Credentials, Failure, HttpConnection, HttpOptions, RequestFailed
+from regather.transport import Credentials, Failure, HttpConnection, RequestFailed, TransportOptions
 from regather.transport.credentials import parse_host, variable_of
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
@@ -64,6 +64,27 @@ def test_a_token_is_for_its_host_alone() -> None:
         "aaexample",
     ):
         assert credentials.header(https(other)) is None
+
+
+def test_tokens_that_come_last(tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine d.example login me password netrc\n")
+    credentials = Credentials.gather(
+        {"a.example": "given"},
+        {
+            "REGATHER_TOKEN_B_EXAMPLE": "variable",
+            "REGATHER_TOKEN": "c.example:1=variable",
+            "NETRC": str(tmp_path / "netrc"),
+        },
+        fallback={f"{name}.example": "last" for name in "abcd"} | {"b.example:7": "last"},
+    )
+    assert credentials.header(https("a.example")) == "Bearer given"
+    assert credentials.header(https("b.example", 7)) == "Bearer variable"
+    assert credentials.header(https("c.example", 1)) == "Bearer variable"
+    assert credentials.header(https("c.example", 2)) == "Bearer last"
+    assert credentials.header(https("d.example")) == "Bearer last"
+    with pytest.raises(UsageError, match="other than ASCII") as raised:
+        Credentials.gather({}, {}, fallback={"a": "s3cret x"})
+    assert "s3cret" not in str(raised.value)
 
 
 def test_tokens_of_the_environment() -> None:
@@ -120,7 +141,7 @@ def test_no_two_hosts_share_a_variable() -> None:
 
 def test_tokens_are_never_shown() -> None:
     credentials = Credentials({"a.example": "s3cret"})
-    assert "s3cret" not in repr(credentials) + repr(HttpOptions(credentials=credentials))
+    assert "s3cret" not in repr(credentials) + repr(TransportOptions(credentials=credentials))
     with pytest.raises(UsageError) as caught:
         Credentials({"a.example": "s3cret\r\nX: y"})
     assert "s3cret" not in str(caught.value)
@@ -188,7 +209,7 @@ def ask(url: str, **tokens: str) -> bytes:
         "127.0.0.1" if port == "host" else f"127.0.0.1:{port.removeprefix('port')}": token
         for port, token in tokens.items()
     }
-    connection = HttpConnection(HttpOptions(timeout=5, credentials=Credentials(by_host)))
+    connection = HttpConnection(TransportOptions(timeout=5, credentials=Credentials(by_host)))
     try:
         return connection.fetch(url, 1000)[0]
     finally:
@@ -252,7 +273,7 @@ def test_no_token_goes_along_with_a_redirect() -> None:
     """Not to another port, even where the token is for the whole host, nor the second time."""
     with Rogue(sends(OK)) as target, redirecting(target.url) as first:
         credentials = Credentials({"127.0.0.1": "s3cret"})
-        options = HttpOptions(timeout=5, credentials=credentials)
+        options = TransportOptions(timeout=5, credentials=credentials)
         for _ in range(2):  # the second time the redirect is remembered
             connection = HttpConnection(options)
             assert connection.fetch(first.url, 100)[0] == b"hello"

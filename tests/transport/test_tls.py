@@ -10,7 +10,7 @@ import pytest
 import regather
 from regather.errors import TransportError
 from regather.server.run import Server
-from regather.transport import Failure, HttpConnection, HttpOptions, RequestFailed
+from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
 from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
@@ -69,7 +69,7 @@ def test_a_wrong_name_and_an_old_certificate(
 
 def test_the_failure_is_lasting(made: Path, hosting: Hosting) -> None:
     server, _ = host(hosting, made / "out", issue(made / "tls"))
-    connection = HttpConnection(HttpOptions(tls=ssl.create_default_context))
+    connection = HttpConnection(TransportOptions(tls=ssl.create_default_context))
     with pytest.raises(RequestFailed) as caught:
         connection.probe(server.url)
     assert caught.value.failure is Failure.FORBIDDEN

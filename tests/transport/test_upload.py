@@ -18,7 +18,7 @@ from blake3 import blake3
 from regather.errors import UsageError
 from regather.server.tokens import Tokens
 from regather.server.writing import Limits
-from regather.transport import Credentials, Failure, HttpOptions, RequestFailed
+from regather.transport import Credentials, Failure, RequestFailed, TransportOptions
 from regather.transport.upload import ReadInto, Stat, Store, open_store
 from tests.support.hosting import Hosting
 from tests.support.net import free_port, wait_until
@@ -43,7 +43,7 @@ def reader(data: bytes = DATA) -> ReadInto:
 class Place:
     url: str
     folder: Path
-    options: HttpOptions
+    options: TransportOptions
     store: Store
 
     def put(self, name: str, data: bytes = DATA, *, replace: bool = True) -> None:
@@ -54,8 +54,8 @@ class Place:
         return sorted(os.listdir(self.folder)) if self.folder.exists() else []
 
 
-def options_for(timeout: float = 5.0) -> HttpOptions:
-    return HttpOptions(timeout=timeout, credentials=Credentials({"127.0.0.1": "secret"}))
+def options_for(timeout: float = 5.0) -> TransportOptions:
+    return TransportOptions(timeout=timeout, credentials=Credentials({"127.0.0.1": "secret"}))
 
 
 @pytest.fixture(params=["http", "https", "local"])
@@ -77,7 +77,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, hosting: Hosting) -> I
             import ssl
 
             context = ssl.create_default_context(cafile=str(tls.authority))
-            options = HttpOptions(timeout=5.0, credentials=options.credentials, tls=lambda: context)
+            options = TransportOptions(
+                timeout=5.0, credentials=options.credentials, tls=lambda: context
+            )
     store = open_store(url, options)
     yield Place(url, folder, options, store)
     store.close()
@@ -381,7 +383,7 @@ def test_a_server_that_was_started_anew_meanwhile(tmp_path: Path, hosting: Hosti
 )
 def test_places_that_are_none(url: str) -> None:
     with pytest.raises(UsageError) as caught:
-        open_store(url, HttpOptions())
+        open_store(url, TransportOptions())
     assert "s3cret" not in str(caught.value)
 
 
@@ -389,7 +391,7 @@ def test_places_that_are_none(url: str) -> None:
 
 
 def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = open_store(str(tmp_path), HttpOptions())
+    store = open_store(str(tmp_path), TransportOptions())
     real = os.write
 
     def write(descriptor: int, data: memoryview) -> int:
@@ -405,7 +407,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".regather-incoming-0123456789abcdef").write_bytes(b"x")
-    store = open_store(str(tmp_path), HttpOptions())
+    store = open_store(str(tmp_path), TransportOptions())
     store.put("x.dat", len(DATA), reader(), DIGEST)
     assert os.listdir(tmp_path) == ["x.dat"]
 
@@ -413,7 +415,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x")
     for base in ("f", "f/sub"):
-        store = open_store(str(tmp_path / base), HttpOptions())
+        store = open_store(str(tmp_path / base), TransportOptions())
         with pytest.raises(RequestFailed):
             store.put("x.dat", len(DATA), reader(), DIGEST)
         assert store.stat("x.dat") is None

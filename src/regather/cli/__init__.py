@@ -20,8 +20,10 @@ from regather.errors import InterruptedDownload, RegatherError, UsageError, is_d
 
 COMMANDS = (
     *("generate", "split", "publish", "serve", "get", "cluster", "demo", "info", "check"),
-    *("repair", "metalink"),
+    *("repair", "metalink", "config", "completion", "help"),
 )
+UNCONFIGURED = ("config", "completion", "help")
+"""Commands that no configuration file says anything of."""
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   5 degraded (check only)
@@ -44,22 +46,33 @@ class _Parser(argparse.ArgumentParser):
         raise _CommandLineError(self.prog, message)
 
 
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+class _Overview(argparse.RawDescriptionHelpFormatter):
+    """Keeps the longest command on one line with what it does: argparse forgets its indentation."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 4
+
+
+def parser_of(called: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line, or of the command that is ``called`` alone.
+
+    Only the command that is called is imported; for the overview all of them are.
+    """
+    from regather.cli.options import add_config
+
     parser = _Parser(
         prog="regather",
         description="Download one large file from several servers at once: verified, resumable, "
         "and unharmed by servers that fail.",
-        epilog=EXIT_CODES + "\nregather COMMAND --help has examples.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EXIT_CODES + "\nregather COMMAND --help has examples; regather help lists topics.",
+        formatter_class=_Overview,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"regather {__version__}")
+    add_config(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    # Only the command that is called is imported; for the overview all of them are.
-    called = next((word for word in argv if not word.startswith("-")), None)
-    for name in COMMANDS:
-        if called in COMMANDS and name != called:
-            continue
+    for name in [called] if called in COMMANDS else COMMANDS:
         module = importlib.import_module(f"regather.cli.{name}")
         examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
         command = commands.add_parser(
@@ -71,8 +84,18 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         module.configure(command)
+        if name not in UNCONFIGURED:
+            add_config(command.add_argument_group("configuration"), default=argparse.SUPPRESS)
         command.set_defaults(run=module.run)
     return parser
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of the commands, by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,10 +137,7 @@ def _drop_output() -> None:
 def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     """Run the command; returns its exit code, or the error that it ended with."""
     try:
-        parser = _parser(arguments)
-        args, rest = parser.parse_known_args(arguments)
-        if rest:
-            raise _CommandLineError(f"regather {args.command}", f"not understood: {' '.join(rest)}")
+        args = _parsed(arguments)
         code: int = args.run(args)
     except RegatherError as error:
         return error.exit_code, error
@@ -127,6 +147,35 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     except KeyboardInterrupt:
         return 130, InterruptedDownload("interrupted")
     return code, None
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """What the command line says, by the configuration where that says more. Raises UsageError."""
+    parser = parser_of(_called(arguments))
+
+    def parsed() -> argparse.Namespace:
+        args, rest = parser.parse_known_args(arguments)
+        if rest:
+            raise _CommandLineError(f"regather {args.command}", f"not understood: {' '.join(rest)}")
+        return args
+
+    args = parsed()
+    if args.command in UNCONFIGURED:
+        return args
+    from regather.cli.conf import configured
+
+    return configured(args, commands_of(parser)[args.command], parsed)
+
+
+def _called(arguments: Sequence[str]) -> str | None:
+    """The command, as far as can be told without a parser."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
 
 
 def _tell(error: RegatherError, *, as_json: bool) -> None:

@@ -22,7 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--first-port", type=whole(0), default=0, metavar="P", help="use P, P+1, ... (free ones)"
     )
-    parser.add_argument("--fault", action="append", default=[], help="as in serve, for all of them")
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="SPEC", help="as in serve, for all of them"
+    )
     parser.add_argument("--fault-seed", metavar="N", help="makes the faults repeatable")
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 

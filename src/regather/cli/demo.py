@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--rate",
         type=size,
         default=size("150MB"),
+        metavar="SIZE",
         help="bytes a second that each server is held to, to be seen at work (150MB)",
     )
     parser.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
@@ -60,6 +60,21 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     """The options on what is told: --json and --quiet."""
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no report")
+
+
+def counted(files: int) -> str:
+    """How many files, for people."""
+    return f"{files} file{'' if files == 1 else 's'}"
+
+
+def add_follow_links(parser: argparse.ArgumentParser) -> None:
+    """Add the option for links in folders."""
+    parser.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="of a folder: what symbolic links in it point to stands for them; without it, those "
+        "that stay inside are kept as links, and others are refused",
+    )
 
 
 def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
@@ -140,15 +155,20 @@ def add_pace(tuning: argparse._ArgumentGroup, who: str, connections: int, limit:
 def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
     """How to reach a ``who``: time-outs, retries, trust, tokens."""
     tuning.add_argument(
-        "--timeout", type=number(0.1), default=15.0, help="seconds without a byte (15)"
+        "--timeout", type=number(0.1), default=15.0, metavar="SECONDS", help="without a byte (15)"
     )
     tuning.add_argument(
-        "--connect-timeout", type=number(0.1), default=5.0, help="seconds to connect (5)"
+        "--connect-timeout",
+        type=number(0.1),
+        default=5.0,
+        metavar="SECONDS",
+        help="to connect within (5)",
     )
     tuning.add_argument(
         "--retries",
         type=whole(0),
         default=retries,
+        metavar="N",
         help=f"failures in a row to bear from a {who} ({retries})",
     )
     tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
@@ -161,7 +181,22 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
     names = ("connections", "timeout", "connect_timeout", "retries", "limit_rate", "cacert")
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
-    return Settings(**given, sync=not getattr(args, "no_sync", False), tokens=tokens_of(args.token))
+    return Settings(
+        **given,
+        sync=not getattr(args, "no_sync", False),
+        tokens=tokens_of(args.token),
+        fallback_tokens=args.config_tokens,
+    )
+
+
+def add_config(parser: argparse._ActionsContainer, **how: Any) -> None:
+    """The options on the configuration file: --config and --no-config."""
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration file (see regather help config)", **how
+    )
+    parser.add_argument(
+        "--no-config", action="store_true", help="read no configuration file", **how
+    )
 
 
 def add_tokens(parser: argparse._ActionsContainer) -> None:

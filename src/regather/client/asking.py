@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from regather.client.report import Progress, SourceProgress, State
 from regather.errors import InterruptedDownload
-from regather.transport import Failure, HttpConnection, HttpOptions, RequestFailed
+from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
 
 _MOST_AT_ONCE = 16
 _LOOK_SECONDS = 0.1
@@ -49,7 +49,7 @@ class Asking:
 
     def __init__(
         self,
-        options: HttpOptions,
+        options: TransportOptions,
         *,
         retries: int = FEW_RETRIES,
         stop: threading.Event | None = None,
@@ -114,7 +114,7 @@ class _Round(Generic[Answer]):
 
     def __init__(
         self,
-        options: HttpOptions,
+        options: TransportOptions,
         retries: int,
         patience: float,
         urls: Sequence[str],

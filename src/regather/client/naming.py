@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from regather.errors import ManifestError, RegatherError, UsageError
 from regather.model import Layout
 from regather.names import MANIFEST_SUFFIX, split_url
+from regather.schemes import listed
 from regather.transport import is_url
 
 _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
@@ -38,12 +39,10 @@ def with_scheme(text: str) -> str:
 
 
 def check_scheme(text: str) -> None:
-    """Raise UsageError for a URL of another kind than http and https."""
+    """Raise UsageError for a URL that no transport serves."""
     match = _SCHEME.fullmatch(text)
     if match and not is_url(text) and not os.path.exists(text):
-        raise UsageError(
-            f"{text}: {match[1][:20]}:// is not supported", help="use http:// or https://"
-        )
+        raise UsageError(f"{text}: {match[1][:20]}:// is not supported", help=f"use {listed()}")
 
 
 def checked_url(url: str) -> SplitResult:

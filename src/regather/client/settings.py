@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from regather.errors import UsageError
-from regather.transport import Credentials, HttpOptions
+from regather.transport import Credentials, TransportOptions
 
 __all__ = ["Settings", "http_options"]
 
@@ -31,6 +31,8 @@ class Settings:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
     environment and of ~/.netrc."""
+    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """The same, after those of the environment, before ~/.netrc."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -41,12 +43,12 @@ class Settings:
             raise UsageError(f"retries must not be negative: {self.retries}")
 
 
-def http_options(settings: Settings) -> HttpOptions:
+def http_options(settings: Settings) -> TransportOptions:
     """What all connections share. Raises UsageError where a file that is named is unusable."""
-    options = HttpOptions(
+    options = TransportOptions(
         settings.connect_timeout,
         settings.timeout,
-        credentials=Credentials.gather(settings.tokens),
+        credentials=Credentials.gather(settings.tokens, fallback=settings.fallback_tokens),
     )
     if settings.cacert is None:
         return options

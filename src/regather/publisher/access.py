@@ -12,7 +12,7 @@ from typing import TypeVar
 from regather.digest import HASH_SIZE, new_hasher
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.model import Fragment
-from regather.transport import Failure, HttpOptions, RequestFailed
+from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.upload import Store, open_store
 
 _FIRST_PAUSE = 0.5
@@ -38,7 +38,7 @@ class Stopping:
         self._lock = threading.Lock()
         self._stores: set[Store] = set()
 
-    def open(self, url: str, options: HttpOptions) -> Store:
+    def open(self, url: str, options: TransportOptions) -> Store:
         """A store that ends with all others; give it back with close()."""
         store = open_store(url, options)
         with self._lock:

@@ -16,7 +16,7 @@ from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.survey import Finding
 from regather.publisher.targets import Target
 from regather.publisher.upload import Tally
-from regather.transport import HttpOptions, RequestFailed
+from regather.transport import RequestFailed, TransportOptions
 
 _SHOWN = 20
 _HELP = "the same command goes on from there; with more targets (--to) they need not all be there"
@@ -65,7 +65,7 @@ def write_manifests(
     targets: Sequence[Target],
     findings: Sequence[Finding],
     tallies: Sequence[Tally],
-    options: HttpOptions,
+    options: TransportOptions,
     retries: int,
     stopping: Stopping,
     run: Callable[[Sequence[threading.Thread]], None],
@@ -171,6 +171,7 @@ def report_of(
             for target, tally in zip(targets, tallies, strict=True)
         ),
         warnings=(*warnings, *_troubles(targets, tallies)),
+        files=None if manifest.folder is None else manifest.folder.files,
     )
 
 

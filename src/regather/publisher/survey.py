@@ -12,7 +12,7 @@ from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
 from regather.publisher.plan import Plan
 from regather.publisher.targets import Target
-from regather.transport import HttpOptions, RequestFailed
+from regather.transport import RequestFailed, TransportOptions
 
 _SHOWN = 20
 
@@ -37,7 +37,7 @@ def survey(
     plan: Plan,
     manifest: Manifest,
     manifest_name: str,
-    options: HttpOptions,
+    options: TransportOptions,
     retries: int,
     stopping: Stopping,
     run: Callable[[Sequence[threading.Thread]], None],
@@ -83,7 +83,7 @@ def survey(
 
 def check_permission(
     targets: Sequence[Target],
-    options: HttpOptions,
+    options: TransportOptions,
     stopping: Stopping,
     run: Callable[[Sequence[threading.Thread]], None],
 ) -> None:

@@ -14,7 +14,7 @@ from regather.publisher.origin import Origin
 from regather.publisher.plan import Plan
 from regather.publisher.survey import Finding, occupied
 from regather.publisher.targets import Target
-from regather.transport import Failure, HttpOptions, RequestFailed
+from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.upload import Store
 
 
@@ -43,7 +43,7 @@ class Uploads:
         targets: Sequence[Target],
         findings: Sequence[Finding],
         origin: Origin,
-        options: HttpOptions,
+        options: TransportOptions,
         stopping: Stopping,
         *,
         retries: int,

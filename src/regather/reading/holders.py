@@ -58,14 +58,20 @@ class Holders:
 
     def sound(self, fragment: int, piece: int, now: float) -> list[int]:
         """The sources that can be expected to send a piece as it is, at once or a little later."""
+        return [
+            s
+            for s in self._honest(fragment, piece)
+            if now >= self.health[s].retry_at and not self.late[s]
+        ]
+
+    def _honest(self, fragment: int, piece: int) -> list[int]:
+        """The sources that may have a piece, know ranges, and are not known to send it wrong."""
         lied = self.liars.get((fragment, piece), ())
         return [
             s
             for s in self.of(fragment)
             if not (health := self.health[s]).distrusted
             and not health.ignores_ranges
-            and not (health.failures and now < health.retry_at)
-            and not self.late[s]
             and s not in lied
         ]
 
@@ -104,9 +110,19 @@ class Holders:
 
     def _worth_it(self, source: int, now: float) -> bool:
         """Whether it is not given up: one that is gets another chance after its pause."""
+        return not self._given_up(source) or now >= self.health[source].retry_at
+
+    def _given_up(self, source: int) -> bool:
         health = self.health[source]
-        given_up = health.failures > self.retries or health.lies > self.retries
-        return not given_up or now >= health.retry_at
+        return health.failures > self.retries or health.lies > self.retries
+
+    def steady(self, fragment: int, piece: int) -> bool:
+        """Whether some source that is not given up can be expected to send a piece as it is."""
+        return any(not self._given_up(s) for s in self._honest(fragment, piece))
+
+    def patience(self, fragment: int) -> int:
+        """How many requests for one piece may fail, over all its sources."""
+        return (self.retries + 1) * max(1, len(self.of(fragment)))
 
     def lanes(self, fragment: int, piece: int, now: float) -> int:
         """How many requests at once are worth while for pieces of a fragment; at least 1."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from regather.client.asking import FEW_RETRIES, Asking
 from regather.client.resolve import Target, resolve_manifest
 from regather.client.settings import Settings, http_options
 from regather.errors import UsageError
 from regather.limiter import RateLimiter
+from regather.names import texts
 from regather.reading.fetcher import Fetcher
 from regather.reading.file import RemoteFile
 from regather.transport import open_connection
@@ -20,9 +22,9 @@ _AHEAD_PIECES = 64
 
 
 def open(
-    source: str,
+    source: str | Path,
     *,
-    servers: Sequence[str] = (),
+    servers: Sequence[str | Path] = (),
     digest: str = "",
     settings: Settings | None = None,
     cache_size: int = CACHE_SIZE,
@@ -39,7 +41,7 @@ def open(
     Close the file, or use it in a ``with`` statement.
     """
     settings = settings or Settings()
-    target = resolve(source, servers=servers, digest=digest, settings=settings)
+    target = resolve(str(source), servers=texts(servers), digest=digest, settings=settings)
     return open_target(target, settings, cache_size=cache_size, read_ahead=read_ahead)
 
 

@@ -8,11 +8,13 @@ Pieces that a reader waits for come first, in order. Each is asked of the sound 
 bring it first; neighbours go into one request. A request that falls silent, or that another source
 would clearly overtake, is *late*: its pieces are asked of others as well, and whoever comes second
 is broken off. Where no sound source has a piece, k others of its row are fetched and it is
-computed; then liars and sources that know no ranges are asked; then failing ones waited for.
+computed; then liars and sources that know no ranges are asked, for it or for its row; then failing
+ones waited for, until too many requests for it have failed.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 
@@ -64,7 +66,7 @@ class Plan:
         self._ahead: dict[int, None] = {}
         self._requests: dict[int, Request] = {}
         self._next_id = 0
-        self._rows = Rows(layout, cache, self.holders, self.want, self.release)
+        self._rows = Rows(layout, cache, self.holders, self.failed, self.want, self.release)
 
     @property
     def idle(self) -> bool:
@@ -98,6 +100,7 @@ class Plan:
             self.failed.discard(number)
             if number not in self._ahead:
                 self._wants.pop(number, None)
+            self._rows.released(number)
 
     def ahead(self, numbers: Iterable[int]) -> bool:
         """These pieces, and no others, will probably be needed; whether any is new.
@@ -156,6 +159,7 @@ class Plan:
         """A piece came wrong; the request is over."""
         request = self._requests[request_id]
         self.ended(request_id)
+        self._failed_at(request)
         self.holders.lied(request.source, request.fragment, piece, now)
 
     def fragment_absent(self, request_id: int) -> None:
@@ -179,10 +183,17 @@ class Plan:
         health = self.holders.health[request.source]
         if request.cancelled:
             return
+        self._failed_at(request)
         if busy and health.active and not health.failures:
             health.busy(now, pause)
         else:
             self.holders.failed(request.source, now, request.began, pause)
+
+    def _failed_at(self, request: Request) -> None:
+        """A request failed: it counts for the piece that it was at."""
+        number = self._layout.number(request.fragment, request.pos)
+        if request.pos < request.end and (want := self._wants.get(number)):
+            want.failures += 1
 
     def decoded(self, number: int, row: int, right: bool) -> None:
         """A row was computed, and is in the cache if it came out right."""
@@ -204,6 +215,13 @@ class Plan:
             if not request.cancelled:
                 self._judge(request, now, actions)
         actions += self._rows.ready(now)
+        if self._look(now, actions):
+            self._look(now, actions)  # what those rows are computed from is wanted at once
+        return actions
+
+    def _look(self, now: float, actions: list[Action]) -> bool:
+        """Do something for every piece that nobody brings; whether rows were begun."""
+        rows = self._rows.begun
         urgent = [n for n in self._wants if self._cache.pinned(n) and n not in self.failed]
         rest = [n for n in self._ahead if not self._cache.pinned(n)]
         order = sorted(urgent) + rest
@@ -216,7 +234,7 @@ class Plan:
                 run = self._run(order, at)
                 took = self._serve(number, run, want, now, actions, soon=at >= len(urgent))
             at += max(1, took)
-        return actions
+        return self._rows.begun > rows
 
     def _run(self, order: list[int], at: int) -> int:
         """How many pieces from ``order[at]`` on can be asked for in one request."""
@@ -235,10 +253,17 @@ class Plan:
         self, number: int, run: int, want: Want, now: float, actions: list[Action], *, soon: bool
     ) -> int:
         """Do something for a piece and up to ``run`` in a row; how many are asked for."""
+        if soon and want.failures:
+            return 0  # one try is enough for what nobody waits for yet
         fragment, piece = self._layout.locate(number)
         room = len(self._requests) < self._max_requests
         size = self._layout.length(fragment, piece)
-        source, reach = self.holders.choose(fragment, piece, size, now)
+        source, reach = -1, "no"
+        # Sources that fail by turns are retried by turns: without a bound that would never end.
+        bound = self.holders.patience(fragment)
+        tired = want.failures > bound and not self.holders.steady(fragment, piece)
+        if not tired:
+            source, reach = self.holders.choose(fragment, piece, size, now)
         if reach == "now":
             patience = (self.holders.seconds(source, size) - _MARGIN) / _OVERTAKEN
             if patience > 0 and not soon and self._rows.begin(fragment, piece, now, patience):
@@ -252,17 +277,30 @@ class Plan:
             return self._start(source, fragment, piece, count, now, actions)
         if reach == "soon" or soon:
             return 0  # nothing costly is done for what nobody waits for yet
-        if self._rows.begin(fragment, piece, now):
+        if not tired and self._rows.begin(fragment, piece, now):
             actions += self._rows.ready(now)
             return 0
-        if want.late:
+        if tired and want.failures > 2 * bound:
+            self._not_to_be_had(number, bound)
+            return 0
+        if (want.late and not tired) or not room:
             return 0
         source = self.holders.last_resort(fragment, now)
         if source >= 0:
             return self._start(source, fragment, piece, 1, now, actions, drain=True)
-        if not self.holders.hopeful(fragment, now) and not self._rows.hopeful(fragment, piece, now):
-            self.failed.add(number)
+        if not self.holders.hopeful(fragment, now):
+            if self._rows.begin(fragment, piece, now, hoping=True):
+                actions += self._rows.ready(now)
+            elif not self._rows.hopeful(fragment, piece, now):
+                self._not_to_be_had(number, bound)
         return 0
+
+    def _not_to_be_had(self, number: int, bound: int) -> None:
+        """Give a piece up, and one of two tries at what was to be computed from it."""
+        self.failed.add(number)
+        for other in self._rows.needing(number):
+            if want := self._wants.get(other):
+                want.failures += bound + 1
 
     def _start(
         self,
@@ -317,20 +355,21 @@ class Plan:
     def _overtaken(self, request: Request, now: float) -> bool:
         """Whether others would bring clearly earlier what is left of a request."""
         seconds = now - request.answered
-        if request.answered < 0 or seconds < _JUDGED_AFTER:
+        if request.answered < 0 or seconds < _JUDGED_AFTER or not request.received:
             return False
         layout = self._layout
         first, last = layout.span(request.fragment, request.pos, request.end)
         size = last - first - request.partial
-        left = size * seconds / max(request.received, 1)
+        left = size * seconds / request.received
         if left < _MARGIN:
             return False
+
+        def guess(source: int) -> float:
+            known = self.holders.rates[source]
+            return self.holders.seconds(source, size) if known else left / _GUESS
+
         others = self.holders.sound(request.fragment, request.pos, now)
-        times = [
-            self.holders.seconds(s, size) if self.holders.rates[s] else left / _GUESS
-            for s in others
-            if s != request.source
-        ]
-        if not times and layout.set_of[request.fragment] >= 0:
-            times = [left / _GUESS]
-        return bool(times) and left > _OVERTAKEN * min(times) + _MARGIN
+        least = min((guess(s) for s in others if s != request.source), default=math.inf)
+        if least == math.inf:
+            least = self._rows.without(request, now, guess)
+        return left > _OVERTAKEN * least + _MARGIN

@@ -74,3 +74,5 @@ class Want:
     """Requests that bring it and are not late."""
     late: set[int] = field(default_factory=set)
     """Requests that were to bring it and are late."""
+    failures: int = 0
+    """Requests that ended at it, without it."""

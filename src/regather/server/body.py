@@ -265,6 +265,22 @@ class Pacer:
             await asyncio.sleep(self._next - now)
 
 
+def unsent(transport: asyncio.BaseTransport | None) -> int:
+    """Bytes that wait in this process to be sent, encrypted ones included."""
+    if not isinstance(transport, asyncio.Transport):
+        return 0
+    if not hasattr(transport, "_ssl_protocol"):
+        return transport.get_write_buffer_size()
+    # What is encrypted waits in the transport beneath, to which asyncio has no public way.
+    tls = transport._ssl_protocol
+    if tls is None:
+        return 0
+    beneath = tls._transport
+    return transport.get_write_buffer_size() + (
+        beneath.get_write_buffer_size() if beneath is not None else 0
+    )
+
+
 def abort(transport: asyncio.BaseTransport | None) -> None:
     """Break a connection off, so that its other end sees a reset; do nothing where it is gone."""
     if not isinstance(transport, asyncio.Transport):

@@ -21,7 +21,7 @@ from regather.errors import RegatherError, UsageError
 from regather.server.access import AccessLog, error_logger
 from regather.server.answers import EXIT_DIED
 from regather.server.app import build_app
-from regather.server.body import abort
+from regather.server.body import abort, unsent
 from regather.server.faults import Fault, FaultKind, refuses
 from regather.server.files import Root
 from regather.server.state import STATE
@@ -35,6 +35,7 @@ _KEEP_ALIVE = 75.0
 """Seconds that a connection may be idle."""
 _GRACE = 5.0
 """Seconds that running responses get to finish when the server stops."""
+_FLUSH_TICK = 0.01
 _HANDSHAKE = 10.0
 """Seconds that a TLS handshake may take."""
 _READ_BUFFER = 256 << 10
@@ -167,8 +168,14 @@ class Server:
                 connection.close()  # after the response
             else:
                 connection.force_close()
+        until = loop.time() + grace
+        transports = [request.transport for request in self._state.active.values()]
         if self._state.active:
             await asyncio.wait(list(self._state.active), timeout=grace)
+        # A handler has ended when the last of its response waits to be sent, which over TLS is
+        # some hundred kilobytes; what still waits when the loop ends would be lost.
+        while any(map(unsent, transports)) and loop.time() < until:
+            await asyncio.sleep(_FLUSH_TICK)
         for task, request in list(self._state.active.items()):
             abort(request.transport)
             task.cancel()

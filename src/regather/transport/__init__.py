@@ -5,11 +5,12 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from regather.model import Fragment, Source
+from regather.schemes import REMOTE, scheme_of
 from regather.transport.base import TICK, Connection, Failure, Look, RequestFailed
 from regather.transport.credentials import Credentials
 from regather.transport.http import HttpConnection
 from regather.transport.local import LocalConnection
-from regather.transport.options import HttpOptions
+from regather.transport.options import TransportOptions
 
 __all__ = [
     "TICK",
@@ -17,10 +18,10 @@ __all__ = [
     "Credentials",
     "Failure",
     "HttpConnection",
-    "HttpOptions",
     "LocalConnection",
     "Look",
     "RequestFailed",
+    "TransportOptions",
     "is_url",
     "locate",
     "object_of",
@@ -30,7 +31,7 @@ __all__ = [
 
 def is_url(target: str) -> bool:
     """Whether ``target`` is reached over the network (else it is a local path)."""
-    return target.lower().startswith(("http://", "https://"))
+    return scheme_of(target) in REMOTE
 
 
 def locate(base: str, name: str) -> str:
@@ -43,6 +44,6 @@ def object_of(source: Source, fragment: Fragment) -> str:
     return source.objects.get(fragment.index) or locate(source.url, fragment.name)
 
 
-def open_connection(url: str, options: HttpOptions) -> Connection:
+def open_connection(url: str, options: TransportOptions) -> Connection:
     """A connection for a source's URL or path; nothing is opened before the first request."""
     return HttpConnection(options) if is_url(url) else LocalConnection()

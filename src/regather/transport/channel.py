@@ -15,7 +15,7 @@ from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect
 from regather.transport.credentials import Origin
 from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, parse_head
-from regather.transport.options import HttpOptions
+from regather.transport.options import TransportOptions
 from regather.transport.wire import Body, early_answer, fill, send
 
 _CHEAP_TO_DRAIN = 256 << 10
@@ -30,7 +30,7 @@ _TLS_ALERT = b"\x15\x03"
 class Channel:
     """Sends requests and receives answers, one at a time; only abort() from another thread."""
 
-    def __init__(self, options: HttpOptions) -> None:
+    def __init__(self, options: TransportOptions) -> None:
         self._options = options
         self._socket: socket.socket | None = None
         self._origin: Origin | None = None

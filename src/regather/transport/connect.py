@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.credentials import Origin
-from regather.transport.options import HttpOptions
+from regather.transport.options import TransportOptions
 
 _NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 """What OpenSSL makes of an answer that is plain text."""
@@ -22,7 +22,7 @@ _UNKNOWN_AUTHORITY = frozenset((18, 19, 20, 21))
 
 
 def connect(
-    origin: Origin, options: HttpOptions, on_made: Callable[[socket.socket | None], bool]
+    origin: Origin, options: TransportOptions, on_made: Callable[[socket.socket | None], bool]
 ) -> socket.socket:
     """Connect to the first address of a host that answers.
 
@@ -76,7 +76,9 @@ def connect(
     raise RequestFailed(Failure.UNREACHABLE, f"{where}: {why}") from None
 
 
-def _prepare(made: socket.socket, scheme: str, host: str, options: HttpOptions) -> socket.socket:
+def _prepare(
+    made: socket.socket, scheme: str, host: str, options: TransportOptions
+) -> socket.socket:
     with contextlib.suppress(OSError):
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if scheme == "https":

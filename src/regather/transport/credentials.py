@@ -45,6 +45,7 @@ class Credentials:
             if flaw := flaw_of_token(token):
                 raise UsageError(f"the token for {host} {flaw}")
         self._environment: dict[str, str] = {}  # the variables of variable_of()
+        self._last: dict[_Key, str] = {}
         self._netrc_path: str | None = None
         self._netrc: Netrc | None = None
         self._lock = threading.Lock()
@@ -52,9 +53,13 @@ class Credentials:
 
     @classmethod
     def gather(
-        cls, tokens: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None
+        cls,
+        tokens: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        fallback: Mapping[str, str] | None = None,
     ) -> Credentials:
-        """The given tokens, then those of the environment, then passwords of ~/.netrc ($NETRC).
+        """The given tokens, those of the environment, ``fallback``, passwords of ~/.netrc ($NETRC).
 
         ``environment`` is ``os.environ`` by default. A token for a host is in
         ``REGATHER_TOKEN_<HOST>`` (see variable_of) or, for several hosts, in ``REGATHER_TOKEN``
@@ -78,6 +83,7 @@ class Credentials:
                 )
             if (key := parse_host(host)) not in made._tokens:
                 made._tokens[key] = token
+        made._last = cls(fallback)._tokens
         home = environment.get("HOME")
         made._netrc_path = environment.get("NETRC") or (home and os.path.join(home, ".netrc"))
         return made
@@ -117,7 +123,7 @@ class Credentials:
         for key in keys:
             if token := self._environment.get(variable_of(*key)):
                 return token
-        return None
+        return next((self._last[key] for key in keys if key in self._last), None)
 
     def _login(self, host: str) -> tuple[str, str] | None:
         """User and password for exactly this host: the entry ``default`` is for none of ours."""

@@ -12,6 +12,7 @@ import h11
 
 from regather import names
 from regather._version import __version__
+from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
 
 MAX_HEAD_BYTES = 64 << 10
@@ -63,7 +64,7 @@ class Head:
 def split_url(url: str) -> SplitResult:
     """Split an http(s) URL; raise RequestFailed where it is none."""
     try:
-        parts = names.split_url(url)
+        parts = names.split_url(url, HTTP)
     except ValueError as error:
         raise RequestFailed(Failure.BAD_RESPONSE, str(error)) from None
     if parts.username is not None or parts.password is not None:

@@ -9,11 +9,11 @@ from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
 from regather.transport.head import Head, check_range, check_status, request_bytes, split_url
-from regather.transport.options import HttpOptions, default_tls
+from regather.transport.options import TransportOptions, default_tls
 from regather.transport.wire import Body
 from regather.units import MAX_SIZE
 
-__all__ = ["HttpConnection", "HttpOptions", "default_tls"]
+__all__ = ["HttpConnection", "TransportOptions", "default_tls"]
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -37,7 +37,7 @@ class HttpConnection:
     Tokens (see Credentials) go to the server that was named, not to where it redirects.
     """
 
-    def __init__(self, options: HttpOptions) -> None:
+    def __init__(self, options: TransportOptions) -> None:
         self._options = options
         self._channel = Channel(options)
         self.receive = self._channel.receive

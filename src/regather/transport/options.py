@@ -22,7 +22,7 @@ def default_tls() -> ssl.SSLContext:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpOptions:
+class TransportOptions:
     """How to connect: times in seconds, and what makes the TLS context for https."""
 
     connect_timeout: float = 5.0

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from regather.errors import UsageError
 from regather.names import flaw_of
-from regather.transport.options import HttpOptions
+from regather.schemes import HTTP, listed, scheme_of
+from regather.transport.options import TransportOptions
 
 __all__ = ["ReadInto", "Stat", "Store", "check_name", "open_store"]
 
@@ -77,19 +78,19 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str, options: HttpOptions) -> Store:
+def open_store(url: str, options: TransportOptions) -> Store:
     """The store at a base URL (http, https) or in a local folder; nothing is opened yet.
 
     A folder that does not exist is made when something is put into it. Raises UsageError.
     """
     base = url if url.endswith("/") else url + "/"
-    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    scheme = scheme_of(url)
     if not scheme:
         from regather.transport.upload_local import LocalStore
 
         return LocalStore(base)
-    if scheme not in ("http", "https"):
-        raise UsageError(f"cannot store at {scheme}://", help="use http, https or a folder")
+    if scheme not in HTTP:
+        raise UsageError(f"cannot store at {scheme}://", help=f"use {listed(HTTP)}, or a folder")
     _check_base(url)
     from regather.transport.upload_http import HttpStore
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.head import Head, failure_of
 from regather.transport.http import HttpConnection
-from regather.transport.options import HttpOptions
+from regather.transport.options import TransportOptions
 from regather.transport.reading import read_range
 from regather.transport.upload import ReadInto, Stat, check_name
 from regather.transport.wire import Body
@@ -26,7 +26,7 @@ _FAILURES = {
 class HttpStore:
     """Objects below a base URL; see Store."""
 
-    def __init__(self, base: str, options: HttpOptions) -> None:
+    def __init__(self, base: str, options: TransportOptions) -> None:
         self._base = base
         self._connection = HttpConnection(options)
 

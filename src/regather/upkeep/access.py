@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from regather.errors import RegatherError
-from regather.transport import Failure, HttpOptions, RequestFailed, locate, open_connection
+from regather.transport import Failure, RequestFailed, TransportOptions, locate, open_connection
 from regather.transport.upload import ReadInto, Stat, Store, open_store
 from regather.upkeep.report import State
 
@@ -77,7 +77,7 @@ def state_of(failed: RequestFailed) -> State:
 class Desk:
     """A source as a store, asked again where it fails; belongs to one thread. Close it."""
 
-    def __init__(self, url: str, options: HttpOptions, patience: Patience) -> None:
+    def __init__(self, url: str, options: TransportOptions, patience: Patience) -> None:
         self._store: Store = open_store(url, options)
         self._patience = patience
         patience.watch(self._store.abort)
@@ -116,7 +116,7 @@ class CopyReader:
     """Reads one object of a source, mostly onwards, on a connection of its own. Close it."""
 
     def __init__(
-        self, url: str, name: str, size: int, options: HttpOptions, patience: Patience
+        self, url: str, name: str, size: int, options: TransportOptions, patience: Patience
     ) -> None:
         """``size`` is how many bytes the object has there."""
         self._target = locate(url, name)

@@ -17,7 +17,7 @@ from regather.errors import ManifestError, VerificationError
 from regather.incoming import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
-from regather.transport import Failure, HttpOptions, RequestFailed, is_url
+from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.upkeep.access import Desk
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
@@ -42,7 +42,7 @@ def announce(
     gone: Collection[str],
     restored: Sequence[str],
     desk: Callable[[str], Desk],
-    options: HttpOptions,
+    options: TransportOptions,
 ) -> Announcement:
     """Write the manifest where it has to change or is missing.
 
@@ -123,7 +123,7 @@ def _names(subject: Subject, url: str) -> list[str]:
     return names
 
 
-def _current(subject: Subject, options: HttpOptions) -> Manifest:
+def _current(subject: Subject, options: TransportOptions) -> Manifest:
     manifest, _ = load_manifest(subject.where, Asking(options))
     if manifest.digest != subject.manifest.digest:
         raise VerificationError(

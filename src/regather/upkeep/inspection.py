@@ -16,7 +16,8 @@ from regather.client.settings import http_options
 from regather.digest import new_hasher
 from regather.errors import UsageError
 from regather.model import Layout, Source
-from regather.transport import Failure, HttpOptions, RequestFailed
+from regather.names import texts
+from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
 from regather.upkeep.judge import judge
 from regather.upkeep.report import CheckReport, Finding, State
@@ -32,7 +33,7 @@ _BUFFER = 256 << 10
 def check(
     manifest: str | Path,
     *,
-    servers: Sequence[str] = (),
+    servers: Sequence[str | Path] = (),
     read_data: float = 0.0,
     seed: int | None = None,
     settings: Settings | None = None,
@@ -50,13 +51,13 @@ def check(
     """
     settings = settings or Settings(retries=2)
     options = http_options(settings)
-    subject = open_subject(manifest, servers, (), options, settings.retries)
+    subject = open_subject(manifest, texts(servers), (), options, settings.retries)
     return examine(subject, options, settings.retries, read_data, seed, on_progress)
 
 
 def examine(
     subject: Subject,
-    options: HttpOptions,
+    options: TransportOptions,
     retries: int,
     share: float,
     seed: int | None,
@@ -123,7 +124,9 @@ class _Progress:
             self.done += count
 
 
-def _ask(layout: Layout, source: Source, options: HttpOptions, patience: Patience) -> list[Finding]:
+def _ask(
+    layout: Layout, source: Source, options: TransportOptions, patience: Patience
+) -> list[Finding]:
     """Presence and sizes at one source; asks no more once it turned out to be out of reach."""
     everything = range(len(layout.fragments))
     wanted = everything if source.fragments is None else sorted(source.fragments)
@@ -197,7 +200,7 @@ def _expected(subject: Subject, asked: Sequence[list[Finding]]) -> list[Finding]
 def _read(
     layout: Layout,
     finding: Finding,
-    options: HttpOptions,
+    options: TransportOptions,
     patience: Patience,
     share: float,
     seed: int,

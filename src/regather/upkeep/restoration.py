@@ -15,7 +15,8 @@ from pathlib import Path
 from regather.client import Settings
 from regather.client.settings import http_options
 from regather.digest import new_hasher
-from regather.transport import Failure, HttpOptions, RequestFailed, is_url
+from regather.names import texts
+from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.upkeep.access import CopyReader, Desk, Patience
 from regather.upkeep.announcing import Announcement, announce
 from regather.upkeep.inspection import examine
@@ -36,8 +37,8 @@ _BUFFER = 256 << 10
 def repair(
     manifest: str | Path,
     *,
-    servers: Sequence[str] = (),
-    to: Sequence[str] = (),
+    servers: Sequence[str | Path] = (),
+    to: Sequence[str | Path] = (),
     quick: bool = False,
     temp: str | Path | None = None,
     settings: Settings | None = None,
@@ -58,7 +59,7 @@ def repair(
     began = time.monotonic()
     settings = settings or Settings(retries=2)
     options = http_options(settings)
-    subject = open_subject(manifest, servers, to, options, settings.retries)
+    subject = open_subject(manifest, texts(servers), texts(to), options, settings.retries)
     on_phase = on_progress or (lambda phase, done, total: None)
 
     def checking(done: int, total: int) -> None:
@@ -95,7 +96,7 @@ class _Repair:
         self,
         subject: Subject,
         wants: Wants,
-        options: HttpOptions,
+        options: TransportOptions,
         patience: Patience,
         temp: str | Path | None,
         on_phase: OnPhase,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from regather.digest import piece_hash
 from regather.erasure import codec_for, strip_size
 from regather.model import Layout
-from regather.transport import Failure, HttpOptions, RequestFailed, is_url
+from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.upkeep.access import CopyReader, Patience
 from regather.upkeep.report import Finding, State
 
@@ -40,7 +40,11 @@ class Copies:
     """All copies of all fragments. fetch() may be called for several fragments at once."""
 
     def __init__(
-        self, layout: Layout, findings: Sequence[Finding], options: HttpOptions, patience: Patience
+        self,
+        layout: Layout,
+        findings: Sequence[Finding],
+        options: TransportOptions,
+        patience: Patience,
     ) -> None:
         self._layout = layout
         self._options = options

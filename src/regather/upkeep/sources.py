@@ -15,7 +15,7 @@ from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
 from regather.splitter.placement import spread
-from regather.transport import HttpOptions, is_url
+from regather.transport import TransportOptions, is_url
 
 __all__ = ["Subject", "expected_of", "open_subject"]
 
@@ -38,7 +38,7 @@ def open_subject(
     source: str | Path,
     servers: Sequence[str],
     to: Sequence[str],
-    options: HttpOptions,
+    options: TransportOptions,
     retries: int,
 ) -> Subject:
     """Read the manifest and find its sources, by the rules of a download.

@@ -1,0 +1,75 @@
+"""The configuration file: where it is, what stands in it, and what the commands make of it.
+
+``file`` reads it and knows on which line a key stands; ``options``, ``aliases`` and ``hosts`` each
+know some of its tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+
+from regather.cli.conf.aliases import aliases_in, expand
+from regather.cli.conf.file import Config, load
+
+__all__ = ["check_tables", "configured"]
+
+TABLES = ("defaults", "alias", "host")
+"""Those that belong to no command."""
+
+
+def configured(
+    args: argparse.Namespace,
+    parser: argparse.ArgumentParser,
+    parsed: Callable[[], argparse.Namespace],
+) -> argparse.Namespace:
+    """What a command is called with, by its configuration file too.
+
+    ``args`` are as the command line alone has them; ``parser`` is that of the command, and
+    ``parsed`` parses once more, with its new defaults. ``config_tokens`` are added: the tokens of
+    the configuration, by host, for commands that ask servers. Raises UsageError.
+    """
+    from regather.cli.conf.hosts import tokens_in
+    from regather.cli.conf.options import VARIABLES, defaults_for, one_of_each
+
+    config = load(args.config, unwanted=args.no_config, environment=os.environ)
+    tokens: dict[str, str] = {}
+    aliases: dict[str, tuple[str, ...]] = {}
+    if config is not None:
+        command = args.command
+        check_tables(config)
+        found = {
+            dest: default
+            for dest, default in defaults_for(config, command, parser, _every).items()
+            if os.environ.get(VARIABLES.get((command, dest), "")) is None
+        }
+        parser.set_defaults(**{dest: default.value for dest, default in found.items()})
+        args = parsed()
+        one_of_each(args, parser, found)
+        aliases = aliases_in(config)
+        if "token" in args or command == "info":
+            tokens = {one.host: one.value for one in tokens_in(config)}
+    expand(args, aliases, None if config is None else config.path)
+    args.config_tokens = tokens
+    return args
+
+
+def _every() -> dict[str, argparse.ArgumentParser]:
+    from regather.cli import commands_of, parser_of
+
+    return commands_of(parser_of())
+
+
+def check_tables(config: Config) -> None:
+    """Raise UsageError for what stands outside of the tables that there are, or is none."""
+    from regather.cli import COMMANDS, UNCONFIGURED
+
+    known = {*TABLES, *COMMANDS} - set(UNCONFIGURED)
+    for name, value in config.tables.items():
+        if name in known:
+            config.table(name)
+        elif isinstance(value, dict):
+            config.unknown((name,), known, "table")
+        else:
+            config.wrong((name,), "stands in no table", help="write it below [defaults] or [get]")

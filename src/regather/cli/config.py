@@ -1,0 +1,163 @@
+"""``regather config``: what holds without being said, and who says so."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from regather.cli.options import add_config
+
+if TYPE_CHECKING:
+    from regather.cli.conf.file import Config
+
+SUMMARY = "Show what the configuration file and the environment set, and check the file."
+EXAMPLES = (
+    "regather config",
+    "regather config get",
+    "regather config --config other.toml --json",
+)
+_BUILT_IN = "built-in"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "of", nargs="?", metavar="COMMAND", help="the options of this command alone"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+    add_config(parser, default=argparse.SUPPRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    path: str | None
+    there: bool
+    options: Mapping[str, Mapping[str, _Setting]]
+    aliases: Mapping[str, _Setting]
+    tokens: Mapping[str, _Setting]
+    """What holds the token of a host, never the token."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it. Raises UsageError where the file is wrong."""
+    shown = _look(args)
+    print(json.dumps(_document(shown)) if args.json else _text(shown))
+    return 0
+
+
+def _look(args: argparse.Namespace) -> _Shown:
+    from regather.cli import COMMANDS, UNCONFIGURED, commands_of, parser_of
+    from regather.cli.conf import check_tables
+    from regather.cli.conf.aliases import aliases_in
+    from regather.cli.conf.file import Config, find, load
+    from regather.errors import UsageError
+
+    names = [name for name in COMMANDS if name not in UNCONFIGURED]
+    if args.of is not None and args.of not in names:
+        raise UsageError(
+            f"no command {args.of!r} that a configuration is for", help=f"known: {', '.join(names)}"
+        )
+    found = find(args.config, unwanted=args.no_config, environment=os.environ)
+    config = load(args.config, unwanted=args.no_config, environment=os.environ)
+    path = found[0] if found else None
+    check_tables(read := config or Config("", {}, ""))
+    parsers = commands_of(parser_of())
+    options = {name: _options(read, name, parsers) for name in names}
+    aliases = {
+        name: _Setting(list(values), read.place("alias", name))
+        for name, values in aliases_in(read).items()
+    }
+    if args.of is not None:
+        options = {args.of: options[args.of]}
+    return _Shown(path, config is not None, options, aliases, _tokens(read))
+
+
+def _options(
+    config: Config, command: str, parsers: Mapping[str, argparse.ArgumentParser]
+) -> dict[str, _Setting]:
+    """Every option of a command that can be configured."""
+    from regather.cli.conf.options import VARIABLES, defaults_for, name_of, settable
+
+    found = defaults_for(config, command, parsers[command], lambda: parsers)
+    shown = {}
+    for action in settable(parsers[command]).values():
+        variable = VARIABLES.get((command, action.dest), "")
+        if variable in os.environ:
+            setting = _Setting("(a token)", f"environment {variable}")
+        elif action.dest in found:
+            default = found[action.dest]
+            setting = _Setting(default.given, config.place(*default.key))
+        else:
+            setting = _Setting(action.default, _BUILT_IN)
+        shown[name_of(action)] = setting
+    return shown
+
+
+def _tokens(config: Config) -> dict[str, _Setting]:
+    """Where tokens of hosts come from, in the order in which they count."""
+    from regather.cli.conf.hosts import tokens_in
+    from regather.transport import Credentials
+
+    Credentials.gather()  # says what is wrong with those of the environment
+    shown = {}
+    for variable in sorted(os.environ):
+        if variable.startswith("REGATHER_TOKEN_"):
+            shown[variable.removeprefix("REGATHER_TOKEN_")] = _Setting(
+                "(a token)", f"environment {variable}"
+            )
+    for pair in os.environ.get("REGATHER_TOKEN", "").split():
+        shown[pair.partition("=")[0]] = _Setting("(a token)", "environment REGATHER_TOKEN")
+    for one in tokens_in(config):
+        shown.setdefault(one.host, _Setting(one.path or "(a token)", one.place))
+    return shown
+
+
+def _text(shown: _Shown) -> str:
+    """For people: as it would stand in the file, and on the right who says so."""
+    if shown.path is None:
+        lines = ["# no configuration file is read"]
+    else:
+        lines = [f"# {shown.path}{'' if shown.there else ': not there'}"]
+    tables = {f"[{name}]": settings for name, settings in shown.options.items()}
+    tables["[alias]"] = shown.aliases
+    tables["tokens"] = shown.tokens
+    for title, settings in tables.items():
+        if settings:
+            rows = [(f"{n} = {_value(s.value)}", s.origin) for n, s in settings.items()]
+            wide = min(max(len(left) for left, _ in rows), 40)
+            lines += ["", title, *(f"{left:<{wide}}  # {origin}" for left, origin in rows)]
+    return "\n".join(lines)
+
+
+def _value(value: object) -> str:
+    if value in (None, [], ""):
+        return "(nothing)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _document(shown: _Shown) -> dict[str, Any]:
+    def plain(settings: Mapping[str, _Setting]) -> dict[str, Any]:
+        return {n: {"value": _json(s.value), "from": s.origin} for n, s in settings.items()}
+
+    return {
+        "file": shown.path if shown.there else None,
+        "options": {name: plain(settings) for name, settings in shown.options.items()},
+        "aliases": plain(shown.aliases),
+        "tokens": plain(shown.tokens),
+    }
+
+
+def _json(value: object) -> object:
+    return json.loads(json.dumps(value, default=str))

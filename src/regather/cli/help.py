@@ -1,0 +1,91 @@
+"""``regather help``: texts on what several commands have in common, and the help of each."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from difflib import get_close_matches
+
+from regather.errors import UsageError
+
+SUMMARY = "Explain a topic or a command; without either, list what there is."
+EXAMPLES = ("regather help", "regather help get", "regather help sources")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("topic", nargs="?", metavar="TOPIC", help="a topic or a command")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it. Raises UsageError."""
+    _show(_text(args.topic))
+    return 0
+
+
+def _text(topic: str | None) -> str:
+    """What is to be read on a topic. Raises UsageError."""
+    from regather.cli import COMMANDS, commands_of, parser_of
+    from regather.cli.topics import plain, text_of, titles
+
+    found = titles()
+    if topic is None:
+        return _overview(found)
+    texts = []
+    if topic in found:
+        texts.append(plain(text_of(topic), bold=_on_terminal()))
+    if topic in COMMANDS:
+        texts.append(commands_of(parser_of(topic))[topic].format_help())
+    if texts:
+        return "\n".join(texts)
+    known = [*found, *COMMANDS]
+    word = topic.lower()
+    near = [n for n in known if word and n.startswith(word)] or get_close_matches(word, known)
+    raise UsageError(
+        f"no help on {topic!r}",
+        help=f"did you mean {near[0]}?" if near else "`regather help` lists what there is",
+    )
+
+
+def _overview(topics: dict[str, str]) -> str:
+    """All topics, and that every command is one."""
+    from regather.cli import COMMANDS
+
+    wide = max(map(len, topics))
+    lines = [f"  {name:<{wide}}  {title}" for name, title in topics.items()]
+    commands = " ".join(COMMANDS)
+    return "\n".join(
+        (
+            "regather help TOPIC explains one of",
+            "",
+            *lines,
+            "",
+            "regather help COMMAND explains one of",
+            "",
+            *_wrapped(commands),
+            "",
+        )
+    )
+
+
+def _wrapped(words: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(words, 78, initial_indent="  ", subsequent_indent="  ")
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _show(text: str) -> None:
+    """By a pager on a terminal ($PAGER, else less or more), else as it is."""
+    if not _on_terminal():
+        print(text, end="")
+        return
+    import pydoc
+
+    # As git sets it: what fits on the screen is left there, and codes are understood.
+    os.environ.setdefault("LESS", "FRX")
+    pydoc.pager(text)

@@ -1,0 +1,124 @@
+"""regather help: every topic listed, within 80 columns, and true."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from regather import errors
+from regather.cli import COMMANDS, commands_of, parser_of
+from regather.cli.topics import plain, text_of, titles
+from regather.server.faults import FaultKind, parse_fault
+from tests.support.files import regather as run
+
+ROOT = Path(__file__).parents[2]
+TOPICS = sorted(path.stem for path in (ROOT / "src/regather/cli/topics").glob("*.md"))
+CODE = re.compile(r"`([^`]+)`")
+
+
+def test_the_list_has_every_topic_and_command() -> None:
+    told = run("help")
+    assert (told.returncode, told.stderr) == (0, "")
+    for name in TOPICS:
+        assert re.search(rf"^  {name} +\w", told.stdout, re.MULTILINE), name
+    for name in COMMANDS:
+        assert re.search(rf"\b{name}\b", told.stdout.partition("COMMAND")[2]), name
+    assert max(map(len, told.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_reads_well(topic: str) -> None:
+    text = text_of(topic)
+    assert text.startswith(f"# {topic}: {titles()[topic]}\n")
+    assert max(map(len, text.splitlines())) <= 80
+    told = run("help", topic)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith(f"{topic}: ")
+    assert "`" not in plain(text)
+    assert "\b" not in told.stdout
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_what_a_topic_names_exists(topic: str) -> None:
+    text = text_of(topic)
+    parsers = commands_of(parser_of())
+    options = {
+        name: {option for action in parser._actions for option in action.option_strings}
+        for name, parser in parsers.items()
+    }
+    every = set().union(*options.values())
+    for code in CODE.findall(text):
+        words = code.split()
+        if words[:2] == ["regather", "help"]:
+            assert set(words[2:]) <= {*TOPICS, *COMMANDS}, code
+        elif words[0] == "regather":
+            assert words[1] in COMMANDS, code
+            assert {w for w in words if w.startswith("-")} <= options[words[1]], code
+        elif words[0].startswith("--"):
+            assert re.split(r"[= ]", code)[0] in every, code
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_commands_of_a_topic_are_understood(topic: str) -> None:
+    """Every line of an example that begins with regather is a command that can be called."""
+    text = text_of(topic).replace("\\\n", " ")
+    for line in text.splitlines():
+        if not line.startswith("    regather "):
+            continue
+        words = shlex.split(line.partition(" > ")[0], comments=True)[1:]
+        parsed = parser_of(words[0]).parse_args(words)
+        for fault in getattr(parsed, "fault", []):
+            parse_fault(fault)
+
+
+def test_lists_in_topics_are_complete() -> None:
+    assert {kind for kind in FaultKind if f"- `{kind}" in text_of("faults")} == set(FaultKind)
+    codes = {getattr(errors, name).exit_code for name in errors.__all__}
+    told = re.findall(r"^- `(\d+)`", text_of("exit-codes"), re.MULTILINE)
+    assert set(map(int, told)) == codes | {0, 5}
+    sources = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    variables = set(re.findall(r"\bREGATHER_[A-Z_]*[A-Z]\b", sources))
+    assert variables <= set(re.findall(r"REGATHER_[A-Z_]*[A-Z]", text_of("environment")))
+
+
+def test_a_command_is_a_topic() -> None:
+    assert run("help", "get").stdout == run("get", "--help").stdout
+    both = run("help", "metalink").stdout
+    assert both.startswith("metalink: ")
+    assert run("metalink", "--help").stdout in both
+
+
+@pytest.mark.parametrize(
+    ("topic", "near"),
+    [("tokns", "tokens"), ("exit", "exit-codes"), ("gett", "get"), ("SIZES", "sizes"), ("", "")],
+)
+def test_an_unknown_topic(topic: str, near: str) -> None:
+    told = run("help", topic)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.count("\n") == 1
+    assert f"did you mean {near}?" in told.stderr if near else "lists what there is" in told.stderr
+
+
+def test_a_pager_on_a_terminal(tmp_path: Path) -> None:
+    """On a terminal the pager gets the text, with headings struck over."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regather", "help", "sizes"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm", "PAGER": f"cat > {tmp_path / 'shown'}", "MANPAGER": ""},
+    )
+    os.close(slave)
+    assert process.wait(30) == 0
+    os.close(master)
+    shown = (tmp_path / "shown").read_text()
+    assert shown.startswith("s\bsi\bi")
+    assert re.sub(".\b", "", shown) == plain(text_of("sizes"))
