@@ -1,4 +1,4 @@
-"""Regather: one large file from several servers at once, verified and resumable.
+"""Regather: one large file, or a folder, from several servers at once, verified and resumable.
 
     import regather
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from regather.exporter import export_metalink
+    from regather.folder import Folder, FolderEntry
     from regather.generator import generate
     from regather.manifest import Manifest
     from regather.publisher import PublishReport, TargetReport, publish
@@ -71,6 +72,7 @@ _HOMES = {
         "VerificationError",
     ),
     "regather.exporter": ("export_metalink",),
+    "regather.folder": ("Folder", "FolderEntry"),
     "regather.generator": ("generate",),
     "regather.manifest": ("Manifest",),
     "regather.publisher": ("PublishReport", "TargetReport", "publish"),
@@ -84,6 +86,8 @@ __all__ = [
     "CheckReport",
     "DestinationExistsError",
     "DownloadReport",
+    "Folder",
+    "FolderEntry",
     "InterruptedDownload",
     "InterruptedPublish",
     "Manifest",

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from regather.digest import new_hasher
 from regather.model import Layout
-from regather.store import Destination
+from regather.store import AnyDestination
 
 _MOST_THREADS = 4
 _KEPT_BYTES = 32 << 20
@@ -54,7 +54,7 @@ class Decoder:
     def __init__(
         self,
         layout: Layout,
-        destination: Destination,
+        destination: AnyDestination,
         on_row: _OnRow,
         on_error: Callable[[BaseException], None],
     ) -> None:

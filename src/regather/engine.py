@@ -43,7 +43,7 @@ from regather.planner import (
     Tick,
     Trim,
 )
-from regather.store import Destination
+from regather.store import AnyDestination
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
 
 Brought = Callable[[int, int, bytes], None]
@@ -124,7 +124,7 @@ class Engine:
         planner: Planner,
         layout: Layout,
         sources: Sequence[Source],
-        destination: Destination,
+        destination: AnyDestination,
         connect: Callable[[str], Connection],
         *,
         limiter: RateLimiter | None = None,

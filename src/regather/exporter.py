@@ -82,7 +82,7 @@ def export_metalink(
         if on_progress is not None:
             on_progress(done, layout.size)
     if not by_fragment:
-        return write_metalink([whole.file(read.name, read.size, urls)], read.created)
+        return write_metalink([whole.file(read.file_name, read.size, urls)], read.created)
     files = [
         part.file(fragment.name, fragment.size, _fragment_urls(position, layout, sources))
         for position, (part, fragment) in enumerate(zip(parts, layout.fragments, strict=False))
@@ -141,7 +141,9 @@ def _whole_urls(manifest: Manifest, mirrors: Sequence[str], sources: Sequence[So
             raise UsageError(f"{mirror}: not a URL", help="name where the whole file is hosted")
         checked_url(url)
         urls.append(
-            locate(url if url.endswith("/") else url + "/", manifest.name) if is_base(url) else url
+            locate(url if url.endswith("/") else url + "/", manifest.file_name)
+            if is_base(url)
+            else url
         )
     layout = manifest.layout
     if layout.data_count == 1:

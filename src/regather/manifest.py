@@ -16,8 +16,10 @@ import msgspec
 
 from regather.digest import HASH_SIZE, file_identity
 from regather.errors import ManifestError
+from regather.folder.document import FolderFlaw, folder_bytes, folder_of
+from regather.folder.values import Folder
 from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, Layout, Source
-from regather.names import flaw_of, split_url
+from regather.names import flaw_of, split_url, suffixed
 from regather.units import MAX_SIZE
 
 VERSION = 1
@@ -71,11 +73,15 @@ class _Document(msgspec.Struct, omit_defaults=True):
     sources: list[_Source] = msgspec.field(default_factory=list)
     created: Annotated[str, msgspec.Meta(max_length=64)] = ""
     metadata: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
+    folder: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Describes one file: geometry, hashes, and where its fragments are hosted."""
+    """Describes one file, or a folder: geometry, hashes, and where its fragments are hosted.
+
+    A folder is hosted as one packed file, which is what size, pieces and fragments are of.
+    """
 
     name: str
     size: int
@@ -88,6 +94,8 @@ class Manifest:
     created: str = ""
     """When it was made, ISO 8601 in UTC, or empty."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    folder: Folder | None = None
+    """What the file holds, where it is a packed folder."""
 
     @property
     def layout(self) -> Layout:
@@ -103,9 +111,20 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """The identity of the file, in hexadecimal: pins content, size and geometry."""
+        """The identity, in hexadecimal: pins content, size and geometry, and a folder's entries."""
+        content = self.content_digest
+        return content if self.folder is None else self.folder.identity(content)
+
+    @property
+    def content_digest(self) -> str:
+        """The identity of the file as it is hosted, in hexadecimal: of a folder, the packed one."""
         hashes = (f.hashes for f in self.fragments if f.kind == "data")
         return file_identity(self.size, self.piece_size, hashes).hex()
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called that is hosted: a packed folder is a tar."""
+        return self.name if self.folder is None else suffixed(self.name, ".tar")
 
     def to_bytes(self) -> bytes:
         """Write it as JSON, UTF-8, ending in a newline."""
@@ -115,7 +134,7 @@ class Manifest:
             name=self.name,
             size=self.size,
             piece_size=self.piece_size,
-            digest=self.digest,
+            digest=self.content_digest,
             fragments=[
                 _Fragment(
                     index=f.index,
@@ -138,7 +157,10 @@ class Manifest:
             created=self.created,
             metadata=msgspec.Raw(msgspec.json.encode(self.metadata)),
         )
-        return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+        data = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+        if self.folder is None:
+            return data
+        return data[: data.rindex(b"\n}")] + folder_bytes(self.folder, self.digest)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str = "manifest") -> Manifest:
@@ -205,9 +227,14 @@ def _checked(document: _Document) -> Manifest:
         created=document.created,
         metadata=_metadata(document.metadata),
     )
-    if manifest.digest != document.digest:
+    if manifest.content_digest != document.digest:
         raise _Flaw("digest does not fit the piece hashes: the manifest was altered or damaged")
-    return manifest
+    if document.folder is msgspec.UNSET:
+        return manifest
+    try:
+        return replace(manifest, folder=folder_of(document.folder, document.digest, document.size))
+    except FolderFlaw as flaw:
+        raise _Flaw(str(flaw)) from None
 
 
 def _metadata(raw: msgspec.Raw) -> dict[str, Any]:

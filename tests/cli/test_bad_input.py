@@ -63,7 +63,7 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_where_a_file_is_meant(tmp_path: Path) -> None:
-    fails(2, "split", tmp_path, "--out", tmp_path / "out", says="is a folder")
+    fails(2, "split", tmp_path, "--out", tmp_path / "out", says="is inside the folder")
     fails(2, "get", tmp_path, says="is a directory", cwd=tmp_path)
     fails(2, "generate", tmp_path, says="is a folder")
 
@@ -226,6 +226,13 @@ def test_disk_full(tmp_path: Path, tiny_disk: Path) -> None:
     assert list(tiny_disk.iterdir()) == []
     fails(1, "split", large, "--out", tiny_disk / "o", says="no space")
     assert not any(p.is_file() for p in tiny_disk.rglob("*"))
+    (tmp_path / "tree").mkdir()
+    large.rename(tmp_path / "tree" / "large.bin")
+    regather.split(tmp_path / "tree", tmp_path / "packed")
+    manifest = tmp_path / "packed" / "tree.regather.json"
+    before = list(tiny_disk.iterdir())
+    fails(1, "get", manifest, "-o", tiny_disk / "y", says="no space")
+    assert list(tiny_disk.iterdir()) == before
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")

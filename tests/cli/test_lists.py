@@ -49,7 +49,7 @@ def test_the_odd_one_of_three_is_named(tmp_path: Path) -> None:
         (("--sha256", "xyz"), "not a checksum"),
         (("--checksum", "crc32:00000000"), "not a hash that is known"),
         (("--checksum", "0" * 64), "write ALGO:HEX"),
-        (("--select", "f"), "this is none"),
+        (("--select", "f"), "this is neither"),
     ],
 )
 def test_bad_options(option: tuple[str, str], says: str) -> None:

@@ -18,6 +18,7 @@ from regather.cli.options import (
     add_reach,
     add_servers,
     checksums_of,
+    counted,
     settings_of,
     whole,
 )
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from regather.client import DownloadReport, Progress, Settings
     from regather.client.jobs import Job
 
-SUMMARY = "Download a file from all its sources at once and recombine it, verified."
+SUMMARY = "Download a file or folder from all its sources at once and recombine it, verified."
 EXAMPLES = (
     "regather get https://a.example/d/disk.img.regather.json",
     "regather get hosted/large_file.txt.regather.json \\",
@@ -38,6 +39,7 @@ EXAMPLES = (
     "    --fragment 127.0.0.1:9002/file_fragment_2.dat (plain, unverified)",
     "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
     "regather get https://download.example/disk.img.meta4",
+    "regather get https://a.example/d/dataset.regather.json -o dataset",
     "regather get -i list.txt -o downloads",
     "regather get s3://bucket/d/disk.img.regather.json",
     "regather get s3://bucket/disk.img --store-option endpoint=http://127.0.0.1:9000",
@@ -74,9 +76,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="DEST",
         help="file or folder to write to (default: the file's own name; for plain fragments "
-        "recombined_large_file.dat)",
+        "recombined_large_file.dat); of a published folder: what it becomes",
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace an existing file, or those of a folder that differ",
+    )
     parser.add_argument(
         "--digest", default="", metavar="HEX", help="the identity that the file must have"
     )
@@ -86,7 +92,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this file of a metalink that has several; repeat for more",
+        help="only this file of a metalink that has several; of a published folder only this file, "
+        "what is in this folder, or what matches a pattern with *; repeat for more",
     )
     parser.add_argument(
         "--location",
@@ -265,7 +272,8 @@ def describe(report: DownloadReport) -> str:
     if report.resumed:
         fetched = format_size(report.size - report.resumed)
         took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
-    lines = [f"{report.path}: {format_exact(report.size)}, {took}, {how}"]
+    held = "" if report.files is None else f"{counted(report.files)}, "
+    lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
     for source in report.sources:
         line = (
             f"  {source.url}  {format_size(source.useful)}, {source.share:.0%}, "

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from typing import TYPE_CHECKING
 
-from regather.cli.options import add_store_options
+from regather.cli.options import add_store_options, counted
 from regather.errors import printable
 from regather.units import format_exact, format_size
 
+if TYPE_CHECKING:
+    from regather.folder import Entry, Folder
+
 SUMMARY = "Show what a manifest says: the file, its fragments, where they are."
-EXAMPLES = ("regather info hosted/large_file.txt.regather.json",)
+EXAMPLES = (
+    "regather info hosted/large_file.txt.regather.json",
+    "regather info https://a.example/d/dataset.regather.json --files",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    parser.add_argument(
+        "--files", action="store_true", help="of a folder: show everything that is in it"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
     add_store_options(parser)
 
@@ -73,9 +84,17 @@ def run(args: argparse.Namespace) -> int:
                 for s in manifest.sources
             ],
         }
+        if manifest.folder is not None:
+            found["folder"] = _folder(manifest.folder, full=args.files)
         print(json.dumps(found))
         return 0
     print(f"name    {manifest.name}\nsize    {format_exact(manifest.size)}")
+    if manifest.folder is not None:
+        told = _folder(manifest.folder, full=False)
+        print(
+            f"folder  {counted(manifest.folder.files)}, {format_exact(manifest.folder.size)}; "
+            f"{told['folders']} folders, {told['links']} links"
+        )
     print(f"pieces  {layout.piece_count} of {format_size(manifest.piece_size)}")
     print(f"digest  {manifest.digest}\nblake3  {manifest.blake3 or 'not noted'}")
     print(f"created {printable(manifest.created) or 'not noted'}")
@@ -89,4 +108,33 @@ def run(args: argparse.Namespace) -> int:
     for source in manifest.sources:
         held = ", ".join(map(str, sorted(source.fragments or ()))) or "unknown"
         print(f"  {source.url}  fragments {held}")
+    if manifest.folder is not None and args.files:
+        for entry in manifest.folder.entries:
+            print(f"  {_line(entry)}")
     return 0
+
+
+def _folder(folder: Folder, *, full: bool) -> dict[str, object]:
+    """What is told of a folder; ``full``: all of it."""
+    kinds = Counter(entry.kind for entry in folder.entries)
+    told: dict[str, object] = {
+        "files": kinds["file"],
+        "folders": kinds["folder"],
+        "links": kinds["link"],
+        "size": folder.size,
+    }
+    if full:
+        told["entries"] = [
+            {field: getattr(entry, field) for field in entry.__struct_fields__}
+            for entry in folder.entries
+        ]
+    return told
+
+
+def _line(entry: Entry) -> str:
+    path = printable(entry.path)
+    if entry.kind == "link":
+        return f"link             {path} -> {printable(entry.target)}"
+    if entry.kind == "folder":
+        return f"{entry.mode}              {path}/"
+    return f"{entry.mode} {entry.size:>12} {path}"

@@ -62,6 +62,21 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no report")
 
 
+def counted(files: int) -> str:
+    """How many files, for people."""
+    return f"{files} file{'' if files == 1 else 's'}"
+
+
+def add_follow_links(parser: argparse.ArgumentParser) -> None:
+    """Add the option for links in folders."""
+    parser.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="of a folder: what symbolic links in it point to stands for them; without it, those "
+        "that stay inside are kept as links, and others are refused",
+    )
+
+
 def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
     """How a file is cut and coded: --fragments or --chunk-size, --parity, --set-size."""
     how = parser.add_mutually_exclusive_group()

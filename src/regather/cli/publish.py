@@ -10,10 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from regather.cli.options import (
+    add_follow_links,
     add_geometry,
     add_output,
     add_pace,
     add_reach,
+    counted,
     settings_of,
     warn,
     whole,
@@ -22,19 +24,23 @@ from regather.cli.progress import bytes_progress
 from regather.schemes import STORES, scheme_of
 from regather.units import format_duration, format_rate, format_size
 
-SUMMARY = "Store a file's fragments at several servers or folders, and its manifest last."
+SUMMARY = (
+    "Store the fragments of a file or folder at several servers or folders, and the manifest last."
+)
 EXAMPLES = (
     "regather publish disk.img --to https://a.example/d --to https://b.example/d \\",
     "    --to https://c.example/d --parity 1 --token a.example=a.token ...",
     "regather publish disk.img --to a.example:8001 --to b.example:8001 --replicas 2",
     "regather publish disk.img --to s3://one/d --to s3://two/d --to s3://three/d --parity 1",
+    "regather publish dataset --to a.example:8001 --to b.example:8001 --replicas 2",
     "regather publish disk.img --to /mnt/disk1/d --to /mnt/disk2/d --to /mnt/disk3/d --parity 1",
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file to publish")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to publish")
+    add_follow_links(parser)
     parser.add_argument(
         "--to",
         action="append",
@@ -75,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
 
     # A polite kill leaves the same resumable state as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with bytes_progress(f"publishing {args.file.name}", quiet=args.quiet or args.json) as progress:
+    with bytes_progress(
+        f"publishing {args.file.name or args.file}", quiet=args.quiet or args.json
+    ) as progress:
         report = publish(
             args.file,
             args.to,
@@ -86,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
             replicas=args.replicas,
             survive=args.survive,
             force=args.force,
+            follow_links=args.follow_links,
             settings=settings_of(args),
             on_progress=progress,
         )
@@ -103,10 +112,11 @@ def run(args: argparse.Namespace) -> int:
         warn(line)
     if args.quiet:
         return 0
+    held = "" if report.files is None else f"{counted(report.files)}, "
     there = f" ({format_size(report.present)} stood there already)" if report.present else ""
     print(
-        f"Published {args.file}: {format_size(report.uploaded)} to {len(report.targets)} targets, "
-        f"{format_duration(report.seconds)}, "
+        f"Published {args.file}: {held}{format_size(report.uploaded)} to "
+        f"{len(report.targets)} targets, {format_duration(report.seconds)}, "
         f"{format_rate(report.uploaded / max(report.seconds, 1e-9))}{there}"
     )
     for target in report.targets:

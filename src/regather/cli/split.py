@@ -7,23 +7,25 @@ import json
 import time
 from pathlib import Path
 
-from regather.cli.options import add_geometry, add_output, whole
+from regather.cli.options import add_follow_links, add_geometry, add_output, whole
 from regather.cli.progress import bytes_progress
 from regather.units import format_exact, format_rate
 
-SUMMARY = "Split a file into fragments and describe it in a manifest."
+SUMMARY = "Split a file or folder into fragments and describe it in a manifest."
 EXAMPLES = (
     "regather split large_file.txt --out fragments",
     "regather split large_file.txt --out fragments --chunk-size 10MB",
     "regather split large_file.txt --out hosted --servers 3 --replicas 2",
     "regather split large_file.txt --out hosted --fragments 4 --parity 2 --servers 6",
+    "regather split dataset --out hosted --servers 3 --fragments 2 --parity 1",
     "regather split disk.img --out hosted --servers 2 --at https://a.example/d --at https://b.example/d",
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file to split")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to split")
+    add_follow_links(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the folder to write to"
     )
@@ -61,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     from regather.splitter import split
 
     began = time.monotonic()
-    with bytes_progress(f"splitting {args.file.name}", quiet=args.quiet or args.json) as progress:
+    with bytes_progress(
+        f"splitting {args.file.name or args.file}", quiet=args.quiet or args.json
+    ) as progress:
         manifest = split(
             args.file,
             args.out,
@@ -74,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
             at=args.at,
             sha256=args.sha256,
             force=args.force,
+            follow_links=args.follow_links,
             on_progress=progress,
         )
     seconds = max(time.monotonic() - began, 1e-9)

@@ -87,9 +87,8 @@ def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
 
 
 def _no_metalink(job: Job, select: Sequence[str]) -> list[Job]:
-    if select:
-        raise UsageError("--select chooses from a metalink, and this is none")
-    return [job]
+    """It may be a manifest of a folder yet: ``targets_of`` sees whether there is what to choose."""
+    return [replace(job, select=tuple(select))]
 
 
 def _local_metalink(path: str) -> Metalink | None:
@@ -137,6 +136,13 @@ def targets_of(job: Job, asking: Asking) -> list[Target]:
     Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, TransportError or
     InterruptedDownload.
     """
+    targets = _targets_of(job, asking)
+    if job.select and targets[0].folder is None:
+        raise UsageError("--select chooses from a metalink or a folder, and this is neither")
+    return targets
+
+
+def _targets_of(job: Job, asking: Asking) -> list[Target]:
     if not job.sources:
         return [_with(resolve_fragments(job.fragments, asking), job.checksums)]
     if job.file is not None:
@@ -155,6 +161,11 @@ def _with(target: Target, checksums: Sequence[Checksum]) -> Target:
     """The target, held against checksums of the whole file too."""
     if not checksums:
         return target
+    if target.folder is not None:
+        raise UsageError(
+            f"{target.name}: is a folder, and a checksum is of one file",
+            help="pin a folder with --digest; its manifest has the BLAKE3 of every file",
+        )
     notes = target.notes if target.digest else ()  # a checksum verifies what had no hashes
     return replace(target, checksums=tuple(checksums), notes=notes)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from regather.checksum import Checksum
 from regather.digest import new_hasher
 from regather.model import Layout
-from regather.store import Destination
+from regather.store import AnyDestination
 
 _STEP = 1 << 20
 _LOOK_SECONDS = 0.02
@@ -27,7 +27,7 @@ class Front:
     def __init__(
         self,
         layout: Layout,
-        destination: Destination,
+        destination: AnyDestination,
         checksums: Sequence[Checksum],
         is_done: Callable[[int, int], bool],
     ) -> None:

@@ -23,7 +23,8 @@ class Job:
     sources: tuple[str, ...] = ()
     """A manifest, a metalink, or URLs of mirrors of one whole file."""
     dest: Path | None = None
-    """A file or an existing folder; None: the file's own name, in the current folder."""
+    """A file or an existing folder; None: the file's own name, in the current folder. For a
+    published folder: what it becomes."""
     fragments: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
     digest: str = ""
@@ -31,6 +32,10 @@ class Job:
     checksums: tuple[Checksum, ...] = ()
     location: str = ""
     """The country whose mirrors are preferred."""
+    select: tuple[str, ...] = ()
+    """Of a published folder: only what these paths or patterns mean."""
+    into: bool = False
+    """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
     file: MetalinkFile | None = None
     """What a metalink says of it, where its source is one that was read already."""
     seen: tuple[Seen, ...] = field(default=(), repr=False)
@@ -121,4 +126,5 @@ def _job(
         (folder or Path()) / out[-1] if out else folder,
         checksums=tuple(map(parse_checksum, options.get("checksum", ()))),
         force=force,
+        into=not out,
     )

@@ -97,6 +97,8 @@ class DownloadReport:
     """What the hashes are: ``manifest``, ``sha256``, ``sha1 of the pieces``, or empty."""
     notes: tuple[str, ...] = ()
     """What people ought to be told: mirrors left out, a lack of anything to verify with."""
+    files: int | None = None
+    """How many files a folder has; None: it is one file."""
 
 
 class RateMeter:

@@ -29,6 +29,7 @@ from regather.errors import (
     UsageError,
     VerificationError,
 )
+from regather.folder import Folder
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
 from regather.names import MANIFEST_SUFFIX
@@ -54,6 +55,8 @@ class Target:
     """What the whole file must hash to."""
     notes: tuple[str, ...] = ()
     """What people ought to be told."""
+    folder: Folder | None = None
+    """What the file holds, where it is a packed folder."""
     first: int = 0
     """So many sources are asked first, the others where those do not do; 0: all at once."""
 
@@ -155,7 +158,14 @@ def resolve_manifest(
             f"{source}: names no server, and its folder holds no fragments",
             help="say where the fragments are: --server URL, once for each",
         )
-    return Target(manifest.name, layout, sources, bytes.fromhex(identity), identity)
+    return Target(
+        manifest.name,
+        layout,
+        sources,
+        bytes.fromhex(identity),
+        identity,
+        folder=manifest.folder,
+    )
 
 
 def sources_of(

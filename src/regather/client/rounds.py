@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 from regather.client.asking import GOES_ON
 from regather.client.front import Front
+from regather.client.lean import without_parity
 from regather.client.report import DownloadReport
 from regather.client.resolve import Target
 from regather.client.settings import Settings
@@ -22,7 +23,7 @@ from regather.errors import InterruptedDownload, VerificationError
 from regather.limiter import RateLimiter
 from regather.model import Layout
 from regather.planner import Options, Planner
-from regather.store import Destination
+from regather.store import AnyDestination
 from regather.transport import TransportOptions, open_connection
 from regather.units import format_size
 
@@ -46,7 +47,7 @@ class Run:
     def __init__(
         self,
         target: Target,
-        destination: Destination,
+        destination: AnyDestination,
         settings: Settings,
         options: TransportOptions,
         *,
@@ -66,6 +67,10 @@ class Run:
         """Bytes that were in place before this round."""
         self._fetched = 0
         """Bytes that rounds before this one brought."""
+        self._absent: frozenset[int] = frozenset()
+        """Pieces that nobody wants, as long as we get along without them."""
+        self._skipped = 0
+        """Their bytes."""
         tracked = bool(target.checksums) and not target.hashed
         self._ledger = Ledger(target.layout, len(target.sources)) if tracked else None
         self._front: Front | None = None
@@ -82,12 +87,14 @@ class Run:
 
     def _plan(self, sources: Collection[int], good: Collection[int]) -> Planner:
         layout, settings = self._target.layout, self._settings
+        held = [
+            s.fragments if i in sources else frozenset() for i, s in enumerate(self._target.sources)
+        ]
+        if self._absent:
+            layout, held = without_parity(layout, held)
         planner = Planner(
             layout,
-            [
-                s.fragments if i in sources else frozenset()
-                for i, s in enumerate(self._target.sources)
-            ],
+            held,
             Options(
                 connections=settings.connections,
                 max_requests=_max_requests(layout),
@@ -141,6 +148,7 @@ class Run:
             resumed=self._resumed,
             fetched=self._fetched + self._engine.done_bytes,
             decoded=self._engine.decoded,
+            files=self._destination.count,
         )
 
     def _recover(self) -> list[int]:
@@ -148,7 +156,10 @@ class Run:
         if not self._destination.resumed:
             return []
         good = self._destination.recover(self._checked)
-        self._resumed = self._base = self._bytes_of(good)
+        self._absent = self._destination.absent
+        self._skipped = self._telling.skipped = self._bytes_of(self._absent)
+        self._base = self._bytes_of(good)
+        self._resumed = self._base - self._skipped
         return good
 
     def _bytes_of(self, numbers: Collection[int]) -> int:
@@ -170,7 +181,20 @@ class Run:
             if not ending.missing:
                 return
             good = self._in_place()
+        if self._absent and self._decodable:
+            # What nobody wants helps to compute what is lost, so it is fetched after all.
+            good = [n for n in good if n not in self._absent]
+            self._absent, self._skipped, self._telling.skipped = frozenset(), 0, 0
+            self._prepare(everyone, good)
+            ending = self._engine.run(self._watch)
+            if not ending.missing:
+                return
         raise self._telling.not_whole(ending, self._kept())
+
+    @property
+    def _decodable(self) -> bool:
+        layout = self._target.layout
+        return layout.data_count < len(layout.fragments)
 
     def _new_front(self) -> Front | None:
         if not self._target.checksums:
@@ -282,16 +306,17 @@ class Run:
 
     def _tell(self, phase: str) -> None:
         fetched = self._fetched + self._engine.done_bytes
-        self._telling.tell(phase, self._destination.path.name, self._done, fetched)
+        done = self._done - self._skipped
+        self._telling.tell(phase, self._destination.path.name, done, fetched)
 
     def _look_for_stop(self) -> None:
         if self._stop is not None and self._stop.is_set():
             raise InterruptedDownload(f"stopped: {self._kept()}")
 
     def _kept(self) -> str:
-        have = self._done
+        have = self._done - self._skipped
         if not have:
             self._destination.discard()
             return "nothing was received"
         part = self._destination.part
-        return f"{format_size(have)} of {format_size(self._target.layout.size)} are kept in {part}"
+        return f"{format_size(have)} of {format_size(self._telling.size)} are kept in {part}"

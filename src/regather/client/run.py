@@ -18,9 +18,10 @@ from regather.client.rounds import Run, WrongFile
 from regather.client.settings import Settings, http_options
 from regather.client.telling import OnProgress
 from regather.errors import InterruptedDownload, UsageError
+from regather.folder import Folder, chosen
 from regather.limiter import RateLimiter
 from regather.names import texts
-from regather.store import Destination, check_destination
+from regather.store import AnyDestination, Destination, FolderDestination, check_destination
 from regather.transport import TransportOptions
 
 
@@ -32,7 +33,7 @@ def download(
     servers: Sequence[str | Path] = (),
     digest: str = "",
     checksum: str | Sequence[str] = (),
-    select: str = "",
+    select: str | Sequence[str] = (),
     location: str = "",
     force: bool = False,
     settings: Settings | None = None,
@@ -46,9 +47,11 @@ def download(
     fragments in order: then nothing can be verified. With a manifest, ``fragments`` are further
     places of its fragments, told apart by their names. ``servers`` are further sources of a
     manifest (URL, HOST:PORT or folder). ``dest`` is a file or an existing folder; by default the
-    file's own name in the current folder. ``digest`` pins the identity that a manifest tells,
+    file's own name in the current folder. Where the manifest is of a folder, ``dest`` is the folder
+    that gets what is in it. ``digest`` pins the identity that a manifest tells,
     ``checksum`` the content of the file: ``ALGO:HEX``, like ``sha256:...``. ``select`` names one
-    file of a metalink that has several, ``location`` the country whose mirrors it prefers.
+    file of a metalink that has several, or what is wanted of a folder: paths, or patterns with
+    ``*``; ``location`` the country whose mirrors it prefers.
     ``on_progress`` is called in this thread about ten times a second. ``stop``, when set, ends the
     download, resumably.
 
@@ -58,6 +61,7 @@ def download(
     """
     settings = settings or Settings()
     checksums = (checksum,) if isinstance(checksum, str) else checksum
+    select = ((select,) if select else ()) if isinstance(select, str) else select
     job = Job(
         texts(source),
         None if dest is None else Path(dest),
@@ -69,7 +73,7 @@ def download(
         location,
     )
     session = Session(settings, on_progress=on_progress, stop=stop)
-    jobs = session.expand(job, (select,) if select else ())
+    jobs = session.expand(job, select)
     if len(jobs) > 1:
         names = [j.file.name for j in jobs if j.file is not None]
         raise UsageError(
@@ -87,7 +91,7 @@ async def adownload(
     servers: Sequence[str | Path] = (),
     digest: str = "",
     checksum: str | Sequence[str] = (),
-    select: str = "",
+    select: str | Sequence[str] = (),
     location: str = "",
     force: bool = False,
     settings: Settings | None = None,
@@ -192,10 +196,9 @@ class Session:
         return self._download(job, replace(target, notes=(*notes, *target.notes)))
 
     def _download(self, job: Job, target: Target) -> DownloadReport:
-        path = _path_for(job, target.name)
-        destination: Destination | None = None
+        destination: AnyDestination | None = None
         try:
-            destination = Destination(path, target.layout, target.identity, force=job.force)
+            destination = _destination(job, target)
             return Run(
                 target,
                 destination,
@@ -211,6 +214,40 @@ class Session:
         finally:
             if destination is not None:
                 destination.close()
+
+
+def _destination(job: Job, target: Target) -> AnyDestination:
+    """Open what the job's target is written to."""
+    layout, identity = target.layout, target.identity
+    if target.folder is None:
+        path = _path_for(job, target.name)
+        return Destination(path, layout, identity, force=job.force)
+    # A folder that the user names becomes the one that was published: so that the same command
+    # goes on from there when it was made already.
+    by_name = job.dest is None or job.into
+    path = (job.dest or Path()) / (target.name if by_name else "")
+    if not path.name:  # the current folder: it is told by its name
+        path = path.resolve()
+    return FolderDestination(
+        path,
+        target.name,
+        layout,
+        target.folder,
+        identity,
+        wanted=_wanted(target.folder, job.select),
+        force=job.force,
+    )
+
+
+def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
+    """The numbers of the entries that are wanted; None: all. Raises UsageError."""
+    try:
+        return chosen(folder, select) if select else None
+    except KeyError as error:
+        raise UsageError(
+            f"nothing in the folder is called {error.args[0]!r}",
+            help="regather info --files shows what is in it",
+        ) from None
 
 
 def _path_for(job: Job, name: str) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from regather.digest import piece_hash
 from regather.model import Layout
-from regather.store import Destination
+from regather.store import AnyDestination
 
 
 class Ledger:
@@ -33,7 +33,7 @@ class Ledger:
         """Sources, the one that sent most first: it costs the least to ask it for the rest."""
         return sorted(range(len(self._sent)), key=lambda s: (-len(self._sent[s]), s))
 
-    def own(self, source: int, destination: Destination) -> list[int]:
+    def own(self, source: int, destination: AnyDestination) -> list[int]:
         """The pieces in place that are what this source sent."""
         buffer = memoryview(bytearray(max(self._layout.largest_piece, 1)))
         own = []

@@ -44,8 +44,15 @@ class Telling:
         """That of the present round."""
         self.tallies = [SourceTally() for _ in target.sources]
         self.notes = list(target.notes)
+        self.skipped = 0
+        """Bytes of the target that are not wanted."""
         self.liars: set[int] = set()
         """Sources that turned out to have another file."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are wanted."""
+        return self._target.layout.size - self.skipped
 
     def _state(self, source: int) -> State:
         health = self.planner.sources[source]
@@ -67,12 +74,12 @@ class Telling:
             return
         now = time.monotonic()
         rate = self._meter.read(now, fetched)
-        left = self._target.layout.size - done
+        left = self.size - done
         self._on_progress(
             Progress(
                 phase=phase,  # type: ignore[arg-type]
                 name=name,
-                size=self._target.layout.size,
+                size=self.size,
                 done=done,
                 rate=rate,
                 eta=left / rate if rate else None,
@@ -97,7 +104,9 @@ class Telling:
             )
         )
 
-    def report(self, path: str, *, resumed: int, fetched: int, decoded: int) -> DownloadReport:
+    def report(
+        self, path: str, *, resumed: int, fetched: int, decoded: int, files: int | None
+    ) -> DownloadReport:
         """What is told in the end; sizes in bytes."""
         seconds = max(time.monotonic() - self._began, 1e-9)
         tallies = self.tallies
@@ -105,7 +114,7 @@ class Telling:
         return DownloadReport(
             path=path,
             name=self._target.name,
-            size=self._target.layout.size,
+            size=self.size,
             digest=self._target.digest,
             verified=bool(self._target.verified_by),
             verified_by=self._target.verified_by,
@@ -130,6 +139,7 @@ class Telling:
                 for i, (source, tally) in enumerate(zip(self._target.sources, tallies, strict=True))
             ),
             notes=tuple(self.notes),
+            files=files,
         )
 
     def not_whole(self, ending: Ending, kept: str) -> RegatherError:

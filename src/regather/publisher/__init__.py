@@ -30,10 +30,16 @@ from regather.publisher.origin import Origin
 from regather.publisher.plan import Plan
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.survey import check_permission, refuse_to_replace, survey
-from regather.publisher.targets import check_source_is_safe, targets_of, warnings_of
+from regather.publisher.targets import (
+    check_source_is_safe,
+    targets_of,
+    warnings_of,
+    warnings_of_folder,
+)
 from regather.publisher.upload import Uploads
 from regather.splitter import manifest_of
-from regather.splitter.geometry import DEFAULT_FRAGMENTS, Input, fragment_sizes, layout_of
+from regather.splitter.geometry import DEFAULT_FRAGMENTS, fragment_sizes, layout_of
+from regather.splitter.original import original_of
 from regather.splitter.plain import copy
 from regather.transport import Failure, RequestFailed, TransportOptions
 
@@ -55,6 +61,7 @@ def publish(
     replicas: int = 1,
     survive: int | None = None,
     force: bool = False,
+    follow_links: bool = False,
     settings: Settings | None = None,
     on_progress: OnBytes | None = None,
 ) -> PublishReport:
@@ -70,6 +77,10 @@ def publish(
     and ``settings.sync`` is not looked at. ``on_progress`` is called with bytes done and in all:
     first those of the file as it is read, and then, on top, those that are stored.
 
+    ``path`` may be a folder: what is stored is the one file, a tar, that all in it is packed into,
+    and ``download`` puts it together again. With ``follow_links`` what its links point to stands
+    for them.
+
     Calling it again goes on where it was left: fragments that stand where they should are read,
     hashed and not sent again. Raises UsageError, DestinationExistsError, NotPlacedError,
     StorageError, RegatherError where the file changes meanwhile, or InterruptedPublish. No
@@ -79,14 +90,17 @@ def publish(
     options = http_options(settings)
     targets = targets_of([to] if isinstance(to, (str, Path)) else to, options)
     warnings = warnings_of(targets)
-    with Input(path) as source:
+    with original_of(path, follow_links=follow_links) as source:
         if fragments is None and chunk_size is None:
             wanted = len(targets) - parity if len(targets) > parity else DEFAULT_FRAGMENTS
             fragments = min(wanted, max(source.size, 1))
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size)
         plan = Plan(layout, len(targets), replicas, survive, force=force)
-        manifest_name = suffixed(path.name, MANIFEST_SUFFIX)
+        manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
+        for target in targets:
+            if not target.remote:
+                source.check_outside(Path(target.url))
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
         stopping = Stopping()
         origin = Origin(path, source, layout)
@@ -95,7 +109,10 @@ def publish(
             check_permission(targets, options, stopping, run_threads)
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress))
             origin.check_unchanged()
-            manifest = replace(manifest_of(path.name, layout, hashes), blake3=blake3)
+            manifest = replace(
+                manifest_of(source.name, layout, hashes), blake3=blake3, folder=source.folder()
+            )
+            warnings += warnings_of_folder(manifest.folder)
             findings = survey(
                 targets,
                 plan,

@@ -171,6 +171,7 @@ def report_of(
             for target, tally in zip(targets, tallies, strict=True)
         ),
         warnings=(*warnings, *_troubles(targets, tallies)),
+        files=None if manifest.folder is None else manifest.folder.files,
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from regather.digest import new_hasher
 from regather.errors import RegatherError, StorageError
 from regather.model import Layout
-from regather.splitter.geometry import Input
+from regather.splitter.original import Original
 from regather.transport.upload import ReadInto
 from regather.units import format_size
 
@@ -26,7 +26,7 @@ _HELP = "set TMPDIR to a folder with more room, or use less --parity"
 class Origin:
     """The fragments of one file; takes parity from the pass, then gives all. Thread-safe."""
 
-    def __init__(self, path: Path, source: Input, layout: Layout) -> None:
+    def __init__(self, path: Path, source: Original, layout: Layout) -> None:
         self._path = path
         self._source = source
         self._layout = layout
@@ -51,22 +51,26 @@ class Origin:
         """Keep bytes of parity; those of data are in the file. See Sink.write."""
         if self._layout.is_data(fragment):
             return
-        descriptor, at = self._place(fragment)
+        assert self._parity is not None
+        at = self._layout.fragments[fragment].offset - self._layout.size
         try:
             while data:
-                count = os.pwrite(descriptor, data, at + offset)
+                count = os.pwrite(self._parity.fileno(), data, at + offset)
                 data, offset = data[count:], offset + count
         except OSError as error:
             raise _trouble(error) from error
 
     def reader(self, fragment: int) -> ReadInto:
         """What reads the fragment at this position. Raises RegatherError where it is too short."""
-        descriptor, start = self._place(fragment)
+        start = self._layout.fragments[fragment].offset
+        take = self._source.read
+        if self._parity is not None and not self._layout.is_data(fragment):
+            start, take = start - self._layout.size, self._read_parity
 
         def read(offset: int, into: memoryview) -> None:
             while into:
                 try:
-                    count = os.preadv(descriptor, [into], start + offset)
+                    count = take(start + offset, into)
                 except OSError as error:
                     raise StorageError(
                         f"{self._path}: {(error.strerror or str(error)).lower()}"
@@ -79,6 +83,10 @@ class Origin:
                 into, offset = into[count:], offset + count
 
         return read
+
+    def _read_parity(self, offset: int, into: memoryview) -> int:
+        assert self._parity is not None
+        return os.preadv(self._parity.fileno(), [into], offset)
 
     def blake3(self, fragment: int) -> bytes:
         """The hash of a whole fragment, 32 bytes; read when first asked for."""
@@ -97,23 +105,12 @@ class Origin:
 
     def check_unchanged(self) -> None:
         """Raise RegatherError where the file was written to since it was opened."""
-        try:
-            self._source.check_unchanged()
-        except RegatherError:
-            raise RegatherError(
-                f"{self._path}: changed while it was published", help="publish it again"
-            ) from None
+        self._source.check_unchanged("published")
 
     def close(self) -> None:
         """Give the room for parity back."""
         if self._parity is not None:
             self._parity.close()
-
-    def _place(self, fragment: int) -> tuple[int, int]:
-        offset = self._layout.fragments[fragment].offset
-        if self._parity is None or self._layout.is_data(fragment):
-            return self._source.descriptor, offset
-        return self._parity.fileno(), offset - self._layout.size
 
 
 def _trouble(error: OSError) -> StorageError:

@@ -51,3 +51,5 @@ class PublishReport:
     seconds: float
     targets: tuple[TargetReport, ...]
     warnings: tuple[str, ...]
+    files: int | None = None
+    """How many files a folder has; None: it is one file."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from regather.client.naming import with_scheme
 from regather.errors import UsageError
+from regather.folder import Folder
 from regather.transport import TransportOptions, is_url, locate
 from regather.transport.upload import open_store
 
@@ -73,6 +74,18 @@ def warnings_of(targets: Sequence[Target]) -> list[str]:
             "what stands in them"
         )
     return lines
+
+
+def warnings_of_folder(folder: Folder | None) -> list[str]:
+    """What is odd about a folder that is published, a line each."""
+    clashes = list(folder.clashes()) if folder is not None else []
+    if not clashes:
+        return []
+    return [
+        f"{clashes[0][0]!r} and {clashes[0][1]!r}"
+        + (f", and {len(clashes) - 1} more pairs," if len(clashes) > 1 else "")
+        + " are the same name to systems that ignore case: the folder cannot be put together there"
+    ]
 
 
 def check_source_is_safe(source: Path, targets: Sequence[Target], names: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Split a file into fragments and describe it in a manifest, in one pass over the input.
 
+original, tree        what is read: a file, or a folder packed into one
 geometry, placement   how the file is cut, where the fragments go
 plain, coded          the pass: read, hash, write; with parity row by row
 writer                temporary names, published together at the end
@@ -18,7 +19,8 @@ from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
 from regather.names import MANIFEST_SUFFIX, suffixed
-from regather.splitter.geometry import Input, fragment_sizes, layout_of
+from regather.splitter.geometry import fragment_sizes, layout_of
+from regather.splitter.original import original_of
 from regather.splitter.placement import Placement
 from regather.splitter.plain import copy
 from regather.splitter.writer import Writer, trouble
@@ -41,6 +43,7 @@ def split(
     at: Sequence[str] = (),
     sha256: bool = False,
     force: bool = False,
+    follow_links: bool = False,
     on_progress: OnBytes | None = None,
 ) -> Manifest:
     """Split ``path`` into exact slices ``file_fragment_1.dat``, ... and write the manifest.
@@ -53,11 +56,16 @@ def split(
     ``sha256`` adds that hash of the whole file. ``on_progress`` is called with bytes done and in
     all, from several threads but never from two at once.
 
+    ``path`` may be a folder: it is split as the one file, a tar, that all in it is packed into, and
+    put together again by ``download``. With ``follow_links`` what its links point to stands for
+    them.
+
     Raises UsageError, DestinationExistsError (unless ``force``) or StorageError; then no fragment
     and no manifest is left that was not there before.
     """
     path, out = Path(path), Path(out)
-    with Input(path) as source:
+    with original_of(path, follow_links=follow_links) as source:
+        source.check_outside(out)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size)
         placement = Placement.plan(out, layout, servers, replicas)
@@ -66,13 +74,14 @@ def split(
                 f"{len(at)} URLs for {len(placement.folders)} servers",
                 help="give --at once for each server, in order",
             )
-        manifest_name = suffixed(path.name, MANIFEST_SUFFIX)
+        manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         writer = Writer(path, out, layout, placement, manifest_name, force=force)
         try:
             hashes, blake3, digest = copy(source, layout, writer, sha256, on_progress)
-            source.check_unchanged()
+            source.check_unchanged("split")
             manifest = replace(
-                manifest_of(path.name, layout, hashes),
+                manifest_of(source.name, layout, hashes),
+                folder=source.folder(),
                 sources=_sources(at, placement),
                 blake3=blake3,
                 sha256=digest,

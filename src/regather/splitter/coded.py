@@ -10,7 +10,6 @@ from what the system has just cached.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 
@@ -18,7 +17,7 @@ from regather.digest import HASH_SIZE, Hasher, new_hasher
 from regather.erasure import Codec, make_codec, strip_size
 from regather.errors import RegatherError
 from regather.model import ErasureSet, Layout
-from regather.splitter.geometry import Input
+from regather.splitter.original import Original
 from regather.splitter.workers import Turns, run_workers
 from regather.splitter.writer import Sink
 
@@ -26,7 +25,7 @@ _READ = 1 << 20
 
 
 def copy_coded(
-    source: Input,
+    source: Original,
     layout: Layout,
     writer: Sink,
     sha256: bool,
@@ -35,6 +34,7 @@ def copy_coded(
     """Read, hash, encode and write every row; returns (hashes by fragment, BLAKE3, SHA-256)."""
     hashes = [bytearray(layout.pieces_of(f) * HASH_SIZE) for f in range(len(layout.fragments))]
     whole: list[Hasher] = [new_hasher()] + ([hashlib.sha256()] if sha256 else [])
+    whole += source.hashers()
     codecs = {key: make_codec(*key) for key in {(len(s.data), len(s.parity)) for s in layout.sets}}
     turns = Turns()
     rows = ((s, row) for s in layout.sets for row in range(s.rows))
@@ -68,7 +68,7 @@ def copy_coded(
         buffer = memoryview(bytearray(_READ))
         offset = 0
         while offset < layout.size and turns.failed is None:
-            count = os.preadv(source.descriptor, [buffer], offset)
+            count = source.read(offset, buffer)
             if count == 0:
                 raise _shorter()
             for hasher in whole:
@@ -85,7 +85,7 @@ class _Row:
 
     def __init__(
         self,
-        source: Input,
+        source: Original,
         layout: Layout,
         writer: Sink,
         erasure_set: ErasureSet,
@@ -127,7 +127,7 @@ class _Row:
         if count:
             own = view[:count]
             offset = self._layout.offset(fragment, self._row) + start
-            if os.preadv(self._source.descriptor, [own], offset) != count:
+            if self._source.read(offset, own) != count:
                 raise _shorter()
             self._put(fragment, start, own, hashers[fragment])
         view[count:] = bytes(len(view) - count)

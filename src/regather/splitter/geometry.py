@@ -1,52 +1,14 @@
-"""Before the pass: the input, and how it is cut."""
+"""Before the pass: how the input is cut."""
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
-from pathlib import Path
 
-from regather.errors import RegatherError, UsageError
+from regather.errors import UsageError
 from regather.model import MAX_SET, Fragment, Layout, piece_size_for
-from regather.names import flaw_of
 
 MAX_FRAGMENTS = 100_000
 DEFAULT_FRAGMENTS = 3
-
-
-class Input:
-    """The file to split, open for reading."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
-        self._path = path
-        self._before = os.fstat(self.descriptor)
-        mode = self._before.st_mode
-        flaw = flaw_of(path.name)
-        if stat.S_ISDIR(mode):
-            flaw = "is a folder, not a file"
-        elif not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-            flaw = "is not a regular file"
-        if flaw:
-            os.close(self.descriptor)
-            raise UsageError(f"{path}: {flaw}", help="name a file to split")
-        self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
-
-    def __enter__(self) -> Input:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
-
-    def check_unchanged(self) -> None:
-        """Raise where the file was written to while it was read."""
-        now = os.fstat(self.descriptor)
-        if (now.st_mtime_ns, now.st_size) != (self._before.st_mtime_ns, self._before.st_size):
-            raise RegatherError(f"{self._path}: changed while it was split", help="split it again")
 
 
 def fragment_sizes(size: int, count: int | None, chunk_size: int | None) -> list[int]:

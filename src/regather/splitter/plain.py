@@ -6,7 +6,6 @@ read - hash - write to the fragment's copies - wait for the turn - hash the file
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 
@@ -14,7 +13,7 @@ from regather.digest import HASH_SIZE, Hasher, new_hasher, piece_hash
 from regather.errors import RegatherError
 from regather.model import Layout
 from regather.splitter.coded import copy_coded
-from regather.splitter.geometry import Input
+from regather.splitter.original import Original
 from regather.splitter.workers import Turns, run_workers
 from regather.splitter.writer import Sink
 
@@ -22,7 +21,7 @@ OnBytes = Callable[[int, int], None]
 
 
 def copy(
-    source: Input,
+    source: Original,
     layout: Layout,
     writer: Sink,
     sha256: bool,
@@ -36,6 +35,7 @@ def copy(
         return copy_coded(source, layout, writer, sha256, on_progress)
     hashes = [bytearray(layout.pieces_of(f) * HASH_SIZE) for f in range(len(layout.fragments))]
     whole: list[Hasher] = [new_hasher()] + ([hashlib.sha256()] if sha256 else [])
+    whole += source.hashers()
     turns = Turns()
     numbers = iter(range(layout.piece_count))
     lock = threading.Lock()
@@ -51,7 +51,7 @@ def copy(
                 return
             fragment, piece = layout.locate(number)
             view = buffer[: layout.length(fragment, piece)]
-            if os.preadv(source.descriptor, [view], layout.offset(fragment, piece)) != len(view):
+            if source.read(layout.offset(fragment, piece), view) != len(view):
                 raise RegatherError("the file became shorter while it was split")
             at = piece * HASH_SIZE
             hashes[fragment][at : at + HASH_SIZE] = piece_hash(view)

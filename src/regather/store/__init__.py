@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 from regather.store.destination import Destination, check_destination
+from regather.store.folder import FolderDestination
 
-__all__ = ["Destination", "check_destination"]
+AnyDestination = Destination | FolderDestination
+
+__all__ = ["AnyDestination", "Destination", "FolderDestination", "check_destination"]

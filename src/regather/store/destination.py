@@ -25,7 +25,14 @@ from regather.errors import (
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
-from regather.store.platform import check_space, preallocate, publish, sync_folder, write_all
+from regather.store.platform import (
+    check_space,
+    preallocate,
+    publish,
+    read_all,
+    sync_folder,
+    write_all,
+)
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
@@ -47,6 +54,10 @@ class Destination:
         self._force = force
         self.part = path.with_name(suffixed(path.name, PART_SUFFIX))
         self._journal_path = path.with_name(suffixed(path.name, JOURNAL_SUFFIX))
+        self.absent: frozenset[int] = frozenset()
+        """Pieces that are not needed: all of a file are."""
+        self.count: int | None = None
+        """It is one file, not a number of them."""
         self.resumed = False
         """Whether a partial of the same download was found."""
         check_destination(path, force=force)
@@ -179,12 +190,7 @@ class Destination:
     def read(self, offset: int, into: memoryview) -> None:
         """Read back what was placed at ``offset``, in bytes. Raises StorageError."""
         try:
-            have = 0
-            while have < len(into):
-                count = os.preadv(self._descriptor, [into[have:]], offset + have)
-                if count == 0:
-                    raise OSError(errno.EIO, f"{self.part.name} became shorter")
-                have += count
+            read_all(self._descriptor, into, offset)
         except OSError as error:
             raise self._trouble(error) from error
 

@@ -30,14 +30,26 @@ _RECORDS = 128
 class Journal:
     """The journal of one partial file; locked while open."""
 
-    def __init__(self, path: str, *, size: int, piece_size: int, pieces: int, identity: bytes):
-        """Open or create it and take the lock. Raises BlockingIOError where it is locked."""
+    def __init__(
+        self,
+        path: str,
+        *,
+        size: int,
+        piece_size: int,
+        pieces: int,
+        identity: bytes,
+        folder: int | None = None,
+    ) -> None:
+        """Open or create it and take the lock. Raises BlockingIOError where it is locked.
+
+        ``path`` is relative to ``folder``, a folder's descriptor, if one is given.
+        """
         self._pieces = pieces
         header = _HEADER.pack(_MAGIC, size, piece_size, pieces, identity)
         header += struct.pack("<I", zlib.crc32(header))
         self._header = header.ljust(_RECORDS, b"\0")
         self._descriptor = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
+            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644, dir_fd=folder
         )
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

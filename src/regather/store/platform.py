@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import time
@@ -48,6 +49,16 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         written += os.pwrite(descriptor, data[written:], offset + written)
 
 
+def read_all(descriptor: int, into: memoryview, offset: int) -> None:
+    """Fill ``into`` with what stands at ``offset``, in bytes. Raises OSError where it ends."""
+    have = 0
+    while have < len(into):
+        count = os.preadv(descriptor, [into[have:]], offset + have)
+        if count == 0:
+            raise OSError(errno.EIO, "became shorter")
+        have += count
+
+
 def check_space(descriptor: int, size: int) -> None:
     """Raise OSError (ENOSPC) where the file cannot grow to ``size`` bytes."""
     free = os.fstatvfs(descriptor)
@@ -64,6 +75,19 @@ def sync_folder(path: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sync_system(descriptor: int) -> None:
+    """Make all that was written to the file system of an open file durable. Raises OSError.
+
+    Where the system has no call for one file system, all of them are synced.
+    """
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        os.sync()
+    elif call(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def publish(source: str, target: str, *, replace: bool) -> None:

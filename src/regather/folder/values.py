@@ -1,0 +1,105 @@
+"""The entries of a folder, and its identity."""
+
+from __future__ import annotations
+
+import struct
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+from blake3 import blake3
+
+from regather.units import MAX_SIZE
+
+_TAG = b"regather folder identity v1\x00"
+_NUMBERS = struct.Struct("<BHqQQII")
+_KINDS = {"file": 0, "folder": 1, "link": 2}
+_BATCH = 1000
+
+_Bytes = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
+_MAX_MTIME = 2**33 - 1
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One thing in a folder, as it stands in a manifest too: that costs the least memory."""
+
+    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    """Relative to the folder, with slashes."""
+    kind: Literal["file", "folder", "link"] = "file"
+    mode: Annotated[str, msgspec.Meta(pattern="^[0-7]{3}$")] = ""
+    """Permission bits in octal, of files and folders; never set-user-ID and the like."""
+    size: _Bytes = 0
+    """Bytes of a file."""
+    offset: _Bytes = 0
+    """Where its bytes stand in the packed file; 0 where it has none."""
+    mtime: Annotated[int, msgspec.Meta(ge=0, le=_MAX_MTIME)] | None = None
+    """When a file was changed, in whole seconds since 1970; None: not told."""
+    blake3: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    """Of a file: what ``b3sum`` prints for it."""
+    target: Annotated[str, msgspec.Meta(max_length=4096)] = ""
+    """Of a symbolic link: where it points, relative to the folder that it stands in."""
+
+    @property
+    def bits(self) -> int:
+        """The permission bits as a number."""
+        return int(self.mode or "0", 8)
+
+    @property
+    def end(self) -> int:
+        """Where its bytes end in the packed file."""
+        return self.offset + self.size
+
+
+MAX_MTIME = _MAX_MTIME
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Everything in a folder; each folder in it stands before what is in that."""
+
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def files(self) -> int:
+        """How many files it has."""
+        return sum(e.kind == "file" for e in self.entries)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(e.size for e in self.entries)
+
+    def identity(self, content: str) -> str:
+        """Identity of the folder, in hexadecimal: pins names, modes, times, links and content.
+
+        ``content`` is the identity of the packed file, in hexadecimal.
+        """
+        hasher = blake3(_TAG + bytes.fromhex(content) + struct.pack("<Q", len(self.entries)))
+        for first in range(0, len(self.entries), _BATCH):
+            hasher.update(b"".join(map(_packed, self.entries[first : first + _BATCH])))
+        return hasher.hexdigest()
+
+    def clashes(self) -> Iterator[tuple[str, str]]:
+        """Pairs of paths that are one and the same to systems that ignore case or composition."""
+        seen: dict[str, str] = {}
+        for entry in self.entries:
+            path = entry.path
+            key = path.lower() if path.isascii() else _key(path)
+            if key in seen:
+                yield seen[key], path
+            seen[key] = path
+
+
+def _packed(entry: Entry) -> bytes:
+    path, target = entry.path.encode(), entry.target.encode()
+    mtime = -1 if entry.mtime is None else entry.mtime
+    numbers = _NUMBERS.pack(
+        _KINDS[entry.kind], entry.bits, mtime, entry.size, entry.offset, len(path), len(target)
+    )
+    return numbers + path + target + bytes.fromhex(entry.blake3 or "")
+
+
+def _key(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())

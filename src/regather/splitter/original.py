@@ -1,0 +1,120 @@
+"""What is split: a file, or a folder packed into one, read at any place by any thread."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Protocol, Self
+
+from regather.digest import Hasher
+from regather.errors import RegatherError, UsageError
+from regather.folder import Folder
+from regather.names import flaw_of
+
+
+class Original(Protocol):
+    """Bytes to split. Thread-safe."""
+
+    name: str
+    """What the manifest calls it: a plain file name."""
+    size: int
+    """Bytes."""
+
+    def __enter__(self) -> Self:
+        """Use it as a context manager: it is closed at the end."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        ...
+
+    def read(self, offset: int, into: memoryview) -> int:
+        """Read from ``offset`` on; returns how many bytes, 0 only where there are none.
+
+        Raises OSError, or RegatherError where what is read has changed.
+        """
+        ...
+
+    def hashers(self) -> list[Hasher]:
+        """What wants to see all bytes in order, once, while they are in memory."""
+        ...
+
+    def folder(self) -> Folder | None:
+        """What it holds, where it is a packed folder; call it when all hashers have seen all."""
+        ...
+
+    def check_unchanged(self, done: str) -> None:
+        """Raise RegatherError where it was written to while it was ``done`` (split, ...)."""
+        ...
+
+    def check_outside(self, path: Path) -> None:
+        """Raise UsageError where writing at ``path`` would change what is read."""
+        ...
+
+
+def original_of(path: Path, *, follow_links: bool = False) -> Original:
+    """Open a file or a folder; ``follow_links``: what links in a folder point to stands for them.
+
+    Raises UsageError.
+    """
+    if path.is_dir():
+        from regather.splitter.tree import Tree
+
+        return Tree(path, follow_links=follow_links)
+    return Input(path)
+
+
+class Input:
+    """A file, open for reading."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError."""
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        self._path = path
+        self.name = path.name
+        self._before = os.fstat(self._descriptor)
+        mode = self._before.st_mode
+        flaw = flaw_of(path.name)
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            flaw = "is not a regular file"
+        if flaw:
+            os.close(self._descriptor)
+            raise UsageError(f"{path}: {flaw}", help="name a file or a folder")
+        self.size = os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def read(self, offset: int, into: memoryview) -> int:
+        """See Original."""
+        return os.preadv(self._descriptor, [into], offset)
+
+    def hashers(self) -> list[Hasher]:
+        """None: the hash of the whole is all there is."""
+        return []
+
+    def folder(self) -> Folder | None:
+        """It is none."""
+        return None
+
+    def check_unchanged(self, done: str) -> None:
+        """See Original."""
+        now = os.fstat(self._descriptor)
+        if (now.st_mtime_ns, now.st_size) != (self._before.st_mtime_ns, self._before.st_size):
+            raise changed(self._path, done)
+
+    def check_outside(self, path: Path) -> None:
+        """What has its own place is looked at where it is written."""
+
+
+def changed(path: str | Path, done: str) -> RegatherError:
+    """The error where ``path`` was written to while it was ``done``."""
+    again = {"split": "split it again", "published": "publish it again"}.get(done, "do it again")
+    return RegatherError(f"{path}: changed while it was {done}", help=again)

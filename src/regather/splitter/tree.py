@@ -1,0 +1,259 @@
+"""A folder as the one file that it is packed into: nothing of that is ever stored.
+
+Headers are made when they are read, and files opened for as long as one read takes, so memory
+follows the number of entries, not their size, and no number of files is too many to be open.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from regather.digest import Hasher, new_hasher
+from regather.errors import RegatherError, UsageError, printable
+from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
+from regather.folder.checks import STAGING, Flaw
+from regather.folder.packing import Packing
+from regather.folder.values import MAX_MTIME
+from regather.manifest import MAX_MANIFEST_BYTES
+from regather.names import flaw_of
+from regather.splitter.original import changed
+from regather.units import MAX_SIZE
+
+_ENTRY_BYTES = 190
+"""What an entry takes in the manifest, its path aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the system told of a file or folder when it was first seen."""
+
+    path: str
+    mtime_ns: int
+    size: int
+    inode: int
+
+    def fits(self, now: os.stat_result) -> bool:
+        return (self.mtime_ns, self.size, self.inode) == _marks(now)
+
+
+def _marks(status: os.stat_result) -> tuple[int, int, int]:
+    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return status.st_mtime_ns, size, status.st_ino
+
+
+class Tree:
+    """A folder, looked through once; see ``Original``."""
+
+    def __init__(self, path: Path, *, follow_links: bool = False) -> None:
+        """Raises UsageError, naming the entry, where something in it cannot be published."""
+        self._root = os.path.abspath(path)
+        self._follow = follow_links
+        self.name = os.path.basename(self._root)
+        if flaw := flaw_of(self.name):
+            raise UsageError(f"{path}: {flaw}", help="name a folder that has a name")
+        self._entries: list[Entry] = []
+        self._seen: list[_Seen] = []
+        try:
+            top = os.stat(self._root)
+            self._top = _Seen(self._root, *_marks(top))
+            self._look_through("", {(top.st_dev, top.st_ino)})
+        except OSError as error:
+            raise UsageError(
+                f"{error.filename or path}: {(error.strerror or str(error)).lower()}"
+            ) from None
+        self._packing = Packing(self.name, self._entries)
+        self.size = self._packing.size
+        self._hashes: _FileHashes | None = None
+        if sum(len(e.path) + _ENTRY_BYTES for e in self._entries) > MAX_MANIFEST_BYTES:
+            raise self._too_many()
+        if self.size > MAX_SIZE:
+            raise UsageError(f"{path}: holds {self.size} bytes", help="publish less at once")
+
+    def _too_many(self) -> UsageError:
+        return UsageError(
+            f"{self._root}: has too many files for one manifest ({len(self._entries)} or more)",
+            help="publish the folders in it one by one, or pack some of them",
+        )
+
+    # -- looking through ------------------------------------------------------------------
+
+    def _look_through(self, below: str, above: set[tuple[int, int]]) -> None:
+        """Note all that is in a folder; ``above`` are the folders that it is in, by inode."""
+        folder = os.path.join(self._root, below)
+        with os.scandir(folder) as found:
+            names = sorted(entry.name for entry in found)
+        for name in names:
+            path = f"{below}{name}"
+            full = os.path.join(self._root, path)
+            if flaw := self._flaw_of_path(path):
+                raise UsageError(f"{printable(full)}: {flaw}", help="rename it, or move it away")
+            if len(self._entries) >= MAX_ENTRIES:
+                raise self._too_many()
+            status = os.stat(full) if self._follow else os.lstat(full)
+            mode = f"{stat.S_IMODE(status.st_mode) & 0o777:03o}"
+            self._seen.append(_Seen(full, *_marks(status)))
+            if stat.S_ISLNK(status.st_mode):
+                self._entries.append(self._link(path, full))
+            elif stat.S_ISDIR(status.st_mode):
+                inode = (status.st_dev, status.st_ino)
+                if inode in above:
+                    raise UsageError(f"{full}: is a link to a folder that it stands in")
+                self._entries.append(Entry(path, "folder", mode))
+                self._look_through(path + "/", above | {inode})
+            elif stat.S_ISREG(status.st_mode):
+                if not os.access(full, os.R_OK):
+                    raise UsageError(f"{full}: may not be read")
+                mtime = min(max(status.st_mtime_ns // 10**9, 0), MAX_MTIME)
+                self._entries.append(Entry(path, "file", mode, status.st_size, mtime=mtime))
+            else:
+                raise UsageError(
+                    f"{full}: is neither a file nor a folder nor a link", help="move it away"
+                )
+
+    def _flaw_of_path(self, path: str) -> str:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            return "has a name that is not UTF-8"
+        if path == STAGING:
+            return "is what is left of an unfinished download"
+        return flaw_of_path(path)
+
+    def _link(self, path: str, full: str) -> Entry:
+        target = os.readlink(full)
+        if flaw := flaw_of_target(path, target):
+            raise UsageError(
+                f"{full}: is a link that {flaw} ({target!r})",
+                help="remove it, or publish what links point to with --follow-links",
+            )
+        return Entry(path, "link", target=target)
+
+    # -- Original -------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, offset: int, into: memoryview) -> int:
+        """See Original."""
+        end = min(offset + len(into), self.size)
+        for start, stop, what in self._packing.spans(offset, end):
+            view = into[start - offset : stop - offset]
+            if isinstance(what, bytes):
+                view[:] = what
+            else:
+                self._read_file(what, start - self._packing.folder.entries[what].offset, view)
+        return max(0, end - offset)
+
+    def _read_file(self, number: int, offset: int, into: memoryview) -> None:
+        seen = self._seen[number]
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            descriptor = os.open(seen.path, flags if self._follow else flags | os.O_NOFOLLOW)
+        except OSError:
+            raise changed(seen.path, "read") from None
+        try:
+            if not seen.fits(os.fstat(descriptor)):
+                raise changed(seen.path, "read")
+            while into:
+                count = os.preadv(descriptor, [into], offset)
+                if count == 0:
+                    raise changed(seen.path, "read")
+                into, offset = into[count:], offset + count
+        finally:
+            os.close(descriptor)
+
+    def hashers(self) -> list[Hasher]:
+        """One that hashes file by file."""
+        self._hashes = _FileHashes(self._packing.folder)
+        return [self._hashes]
+
+    def folder(self) -> Folder | None:
+        """See Original."""
+        assert self._hashes is not None
+        folder = self._packing.hashed(self._hashes.found())
+        try:
+            check(folder, self.size)
+        except Flaw as flaw:  # nothing that we would not take ourselves
+            raise RegatherError(f"{self._seen[flaw.at].path}: {flaw}") from None
+        return folder
+
+    def check_unchanged(self, done: str) -> None:
+        """See Original; what was added or removed changed the folder that it is in."""
+        look = os.stat if self._follow else os.lstat
+        kinds = [entry.kind for entry in self._entries]
+        # A file says more than the folder in which another took its place.
+        files = [s for s, k in zip(self._seen, kinds, strict=True) if k != "folder"]
+        folders = [s for s, k in zip(self._seen, kinds, strict=True) if k == "folder"]
+        for seen in (*files, *folders, self._top):
+            try:
+                same = seen.fits(os.stat(seen.path) if seen is self._top else look(seen.path))
+            except OSError:
+                same = False
+            if not same:
+                raise changed(seen.path, done)
+
+    def check_outside(self, path: Path) -> None:
+        """See Original."""
+        inner, root = os.path.realpath(path), os.path.realpath(self._root)
+        if inner == root or inner.startswith(root.rstrip("/") + "/"):
+            raise UsageError(
+                f"{path}: is inside the folder that is read", help="choose a place outside of it"
+            )
+
+
+class _FileHashes:
+    """Hashes each file of a packed folder, as all its bytes come by in order."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._all = ["" if e.size or e.kind != "file" else _EMPTY for e in folder.entries]
+        self._left = ((n, e) for n, e in enumerate(folder.entries) if e.size)
+        self._at = 0
+        self._hasher = new_hasher()
+        self._number = -1
+        self._entry: Entry | None = None
+        self._next()
+
+    def _next(self) -> None:
+        self._number, self._entry = next(self._left, (-1, None))
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Take in what comes next in the packed file."""
+        for view in self._of_files(memoryview(data)):
+            self._hasher.update(view)
+            entry = self._entry
+            assert entry is not None
+            if self._at == entry.end:
+                self._all[self._number] = self._hasher.digest().hex()
+                self._hasher = new_hasher()
+                self._next()
+
+    def _of_files(self, view: memoryview) -> Iterator[memoryview]:
+        end = self._at + len(view)
+        while self._entry is not None and self._entry.offset < end:
+            first = max(self._entry.offset, self._at)
+            stop = min(self._entry.end, end)
+            begin = end - len(view)
+            self._at = stop
+            yield view[first - begin : stop - begin]
+            if stop == end:
+                break
+        self._at = end
+
+    def digest(self) -> bytes:
+        """Nothing: what it found is told by ``found``."""
+        return b""
+
+    def found(self) -> list[str]:
+        """The hash of each entry that is a file, in hexadecimal."""
+        return self._all
+
+
+_EMPTY = new_hasher().digest().hex()

@@ -1,0 +1,309 @@
+"""A folder as the destination of a packed file: every byte goes to the file that it is part of.
+
+Until all is there, what comes stands in the staging folder. Then everything gets its mode, is
+synced, and is moved to its name. Files that are right already are left alone, and not fetched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import local as ThreadLocal
+
+from regather.digest import HASH_SIZE, piece_hasher
+from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
+from regather.folder import STAGING, Folder
+from regather.folder.packing import Packing
+from regather.model import Layout
+from regather.store.below import Below, NotAFolder
+from regather.store.moving import move_all
+from regather.store.platform import read_all, write_all
+from regather.store.present import Present
+from regather.store.spans import Spans
+from regather.store.staging import Staging
+from regather.units import format_size
+
+_HELP = "choose another folder with -o"
+
+
+class FolderDestination:
+    """One folder being downloaded; has the face of ``Destination``."""
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        layout: Layout,
+        folder: Folder,
+        identity: bytes,
+        *,
+        wanted: frozenset[int] | None = None,
+        force: bool = False,
+    ) -> None:
+        """Look at what stands at ``path``, which is made where there is nothing.
+
+        ``name`` is what the folder was called where it was published. ``identity`` tells downloads
+        of different content apart (32 bytes). ``wanted`` are the numbers of the entries to get,
+        with the folders that they are in; None: all. Raises DestinationExistsError where something
+        else than ours is in the way, unless ``force``, UsageError where that can't be replaced, and
+        StorageError where the disk is full or another process downloads to the same folder.
+        """
+        self.path = path
+        self.part = path / STAGING
+        self._name = name
+        self._layout = layout
+        self._folder = folder
+        self._wanted = wanted if wanted is not None else frozenset(range(len(folder.entries)))
+        self._force = force
+        self.absent: frozenset[int] = frozenset()
+        """Pieces that are not needed and not there either, as ``recover`` finds out."""
+        self.count = sum(folder.entries[n].kind == "file" for n in self._wanted)
+        """How many files are wanted."""
+        self._spans = Spans(folder)
+        self._decodable = layout.data_count < len(layout.fragments)
+        self._made = False
+        try:
+            self._made = _make(path)
+            self._below = Below(str(path))
+        except OSError as error:
+            raise self._trouble(error) from error
+        try:
+            self._open(identity)
+        except BaseException as error:
+            self._below.close()
+            self._remove_made()
+            if isinstance(error, OSError):
+                raise self._trouble(error) from error
+            raise
+
+    def _open(self, identity: bytes) -> None:
+        self._present = Present(
+            self.path, self._name, self._below, self._folder, self._wanted, force=self._force
+        )
+        try:
+            self._staging = Staging(
+                self._below,
+                self._layout,
+                self._folder,
+                identity,
+                self._layout.size - self._spans.total,
+            )
+        except BlockingIOError:
+            raise StorageError(
+                f"{self.path}: another process is downloading to it", help="wait for it or stop it"
+            ) from None
+        try:
+            clash = next(self._folder.clashes(), None)
+            if clash is not None and self._staging.ignores_case():
+                raise UsageError(
+                    f"{self.path}: {clash[0]!r} and {clash[1]!r} are the same name there",
+                    help=f"{_HELP}, on a file system that does not ignore case",
+                )
+            maybe = self._present.maybe
+            missing = self._wanted - maybe
+            needed = sum(self._folder.entries[n].size for n in missing)
+            self._claims = self._staging.begin(needed)
+        except BaseException:
+            self._staging.give_up()
+            raise
+        nothing = not self._wanted.intersection(self._spans.files)
+        some = len(self._wanted) < len(self._folder.entries)
+        self.resumed = bool(self._claims or maybe or self._present.right or nothing or some)
+        """Whether there is something to look at: of an earlier run, or files that may be right."""
+
+    def _trouble(self, error: OSError) -> RegatherError:
+        if isinstance(error, NotAFolder):
+            return UsageError(
+                f"{self.path / error.filename}: {error.strerror}", help=f"move it away, or {_HELP}"
+            )
+        if is_disk_full(error):
+            return StorageError(
+                f"{self.path}: no space for {format_size(self._layout.size)} "
+                f"({(error.strerror or '').lower()})",
+                help=f"free some space or {_HELP}, then run it again",
+            )
+        where = self.path / str(error.filename) if error.filename else self.path
+        return StorageError(f"{where}: {(error.strerror or str(error)).lower()}")
+
+    # -- what is there --------------------------------------------------------------------
+
+    def recover(self, on_piece: Callable[[int], None] | None = None) -> list[int]:
+        """Hash, on all cores, what is there; return the numbers of pieces that are not needed.
+
+        ``on_piece`` is called in this thread with the bytes of what was looked at. Raises
+        DestinationExistsError where a file is another one than ours, unless forced.
+        """
+        try:
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                self._present.hash(pool, on_piece)
+                needless, absent = self._needless()
+                good = sorted(needless)
+                claims = [n for n in self._claims if n not in needless]
+                if self._decodable and len(needless | absent) < self._layout.data_pieces:
+                    # Rows are decoded with them, so all that stands between files must be there.
+                    self._fill_gaps(needless)
+                    good, claims = [], [*claims, *good]
+                for number, right in zip(claims, pool.map(self._is_right, claims), strict=True):
+                    if on_piece:
+                        on_piece(self._layout.length(*self._layout.locate(number)))
+                    if right:
+                        good.append(number)
+                    elif number not in needless:
+                        self._staging.journal.withdraw(number)
+        except OSError as error:
+            raise self._trouble(error) from error
+        self._claims = {}
+        self.absent = absent.difference(good)
+        return [*good, *sorted(self.absent)]
+
+    def _needless(self) -> tuple[set[int], frozenset[int]]:
+        """Pieces that need not come: of which every file is right, and that nobody wants.
+
+        Where all wanted files are right, there is none that needs to come.
+        """
+        layout, right, wanted = self._layout, self._present.right, self._wanted
+        numbers = range(layout.data_pieces)
+        if right.issuperset(wanted.intersection(self._spans.files)):
+            if len(wanted) == len(self._folder.entries):
+                return set(numbers), frozenset()
+            return set(), frozenset(numbers)
+        found: set[int] = set()
+        absent: set[int] = set()
+        for number in numbers:
+            fragment, piece = layout.locate(number)
+            offset = layout.offset(fragment, piece)
+            files = self._spans.touched(offset, offset + layout.length(fragment, piece))
+            if files and right.issuperset(files):
+                found.add(number)
+            elif right.issuperset(wanted.intersection(files)):
+                absent.add(number)
+        return found, frozenset(absent) if len(wanted) < len(self._folder.entries) else frozenset()
+
+    def _is_right(self, number: int) -> bool:
+        """Whether a piece is there as the journal claims."""
+        layout = self._layout
+        if len(getattr(_own, "buffer", b"")) < layout.largest_piece:
+            _own.buffer = memoryview(bytearray(layout.largest_piece))
+        fragment, piece = layout.locate(number)
+        view: memoryview = _own.buffer[: layout.length(fragment, piece)]
+        try:
+            self._read(layout.offset(fragment, piece), view)
+        except OSError:
+            return False
+        return piece_hasher(layout.hash_algorithm)(view) == layout.hash_of(fragment, piece)
+
+    def _fill_gaps(self, pieces: Collection[int]) -> None:
+        """Make what stands between files that are right, as whoever published it mostly did."""
+        layout, own = self._layout, self._folder.entries
+        packing = Packing(self._name, own)
+        if any(a.offset != b.offset for a, b in zip(packing.folder.entries, own, strict=True)):
+            return
+        for number in pieces:
+            fragment, piece = layout.locate(number)
+            offset = layout.offset(fragment, piece)
+            for start, _, what in packing.spans(offset, offset + layout.length(fragment, piece)):
+                if isinstance(what, bytes):
+                    write_all(self._staging.rest, what, self._spans.rest(start))
+
+    # -- while downloading ----------------------------------------------------------------
+
+    def place(self, number: int, offset: int, data: memoryview, digest: bytes) -> None:
+        """Write one verified piece where it belongs and claim it; see Destination.place."""
+        try:
+            for file, at, view in self._spans.cut(offset, data):
+                if file < 0:
+                    write_all(self._staging.rest, view, at)
+                elif file not in self._present.right:
+                    descriptor = self._staging.file(file, claim=file in self._wanted)
+                    try:
+                        write_all(descriptor, view, at)
+                    finally:
+                        os.close(descriptor)
+            self._staging.journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def read(self, offset: int, into: memoryview) -> None:
+        """Read back what was placed at ``offset``, in bytes. Raises StorageError."""
+        try:
+            self._read(offset, into)
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _read(self, offset: int, into: memoryview) -> None:
+        for file, at, view in self._spans.cut(offset, into):
+            if file < 0:
+                read_all(self._staging.rest, view, at)
+                continue
+            right = file in self._present.right
+            descriptor = self._present.open(file) if right else self._staging.open(file)
+            try:
+                read_all(descriptor, view, at)
+            finally:
+                os.close(descriptor)
+
+    # -- ending ---------------------------------------------------------------------------
+
+    def finish(self, *, sync: bool = True) -> None:
+        """Give everything its mode, sync, and move it to its name; then remove the rest.
+
+        Raises DestinationExistsError where something appeared under one of the names meanwhile.
+        """
+        right = self._present.right
+        try:
+            for number in self._wanted.difference(right):
+                if self._folder.entries[number].kind == "file":
+                    os.close(self._staging.file(number))  # the empty ones are made now
+            move_all(
+                self._below,
+                self._staging.descriptor,
+                self._folder,
+                self._wanted,
+                right,
+                replace=self._force,
+                sync=sync,
+            )
+            self._staging.remove()
+        except FileExistsError as error:
+            self._present.refuse([error.filename])
+            raise self._trouble(error) from None
+        except OSError as error:
+            raise self._trouble(error) from error
+        finally:
+            self.close()
+
+    def discard(self) -> None:
+        """Close, and remove what was kept: there is nothing in it."""
+        self._staging.remove()
+        self.close()
+        self._remove_made()
+
+    def _remove_made(self) -> None:
+        if self._made:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.path)
+
+    def close(self) -> None:
+        """Close; what is there stays for the next run."""
+        self._staging.close()
+        self._below.close()
+
+
+_own = ThreadLocal()
+
+
+def _make(path: Path) -> bool:
+    """Make the folder; False where it was there. Raises UsageError, OSError."""
+    try:
+        os.mkdir(path)
+        return True
+    except FileExistsError:
+        if path.is_dir() and os.access(path, os.W_OK | os.X_OK):
+            return False
+        flaw = "may not be written to" if path.is_dir() else "is a file, not a folder"
+    except FileNotFoundError:
+        flaw = f"the folder {str(path.parent)!r} does not exist"
+    raise UsageError(f"{path}: {flaw}", help=_HELP)

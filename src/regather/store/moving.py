@@ -1,0 +1,97 @@
+"""The end of a folder's download: everything gets its mode and its name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Set
+
+from regather.folder import Entry, Folder
+from regather.store.below import Below
+from regather.store.platform import sync_system
+
+_LINK = "link"
+
+
+def move_all(
+    below: Below,
+    staging: int,
+    folder: Folder,
+    wanted: Set[int],
+    right: Set[int],
+    *,
+    replace: bool,
+    sync: bool,
+) -> None:
+    """Move files from ``staging``, a folder's descriptor, to their names; make folders and links.
+
+    It is about the entries in ``wanted`` (by number) alone. Those in ``right`` stand where they
+    should: they get their modes and times only. With ``replace`` what is in the way is replaced.
+    Raises FileExistsError with the path, OSError.
+    """
+    numbered = [(number, folder.entries[number]) for number in sorted(wanted)]
+    for number, entry in numbered:
+        if entry.kind == "file" and number not in right:
+            _dress(os.open(str(number), os.O_RDWR | os.O_NOFOLLOW, dir_fd=staging), entry)
+    if sync:
+        sync_system(staging)  # one for all: thousands of small ones would take minutes
+    for number, entry in numbered:
+        if entry.kind == "folder":
+            below.make_folder(entry.path)
+        elif number in right:
+            if entry.kind == "file":
+                _mend(below, entry)
+        elif entry.kind == "file":
+            _move(below, staging, str(number), entry.path, replace=replace)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_LINK, dir_fd=staging)
+            os.symlink(entry.target, _LINK, dir_fd=staging)
+            _move(below, staging, _LINK, entry.path, replace=replace)
+    # Those inside first: a folder that may not be written to takes nothing any more.
+    for _, entry in reversed(numbered):
+        if entry.kind == "folder":
+            below.set_mode(entry.path, entry.bits)
+    if sync:
+        sync_system(below.descriptor)
+
+
+def _dress(descriptor: int, entry: Entry) -> None:
+    """Give an open file its mode and time, and close it."""
+    try:
+        os.fchmod(descriptor, entry.bits)
+        if entry.mtime is not None:
+            os.utime(descriptor, (entry.mtime, entry.mtime))
+    finally:
+        os.close(descriptor)
+
+
+def _mend(below: Below, entry: Entry) -> None:
+    """Give a file that was there already its mode and time, where they differ."""
+    status = below.look(entry.path)
+    if status is None:
+        raise OSError(errno.ENOENT, "was removed meanwhile", entry.path)
+    time = status.st_mtime_ns // 10**9
+    if stat.S_IMODE(status.st_mode) != entry.bits or entry.mtime not in (None, time):
+        _dress(below.open(entry.path), entry)
+
+
+def _move(below: Below, staging: int, name: str, path: str, *, replace: bool) -> None:
+    """Give a file of the staging folder its name, as ``platform.publish`` does."""
+    folder, last = below.parent(path)
+    if replace:
+        os.replace(name, last, src_dir_fd=staging, dst_dir_fd=folder)
+        return
+    try:
+        os.link(name, last, src_dir_fd=staging, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+    except OSError:
+        # No hard links here: look first, which leaves only a very small window.
+        if below.look(path) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+        os.rename(name, last, src_dir_fd=staging, dst_dir_fd=below.parent(path)[0])
+    else:
+        os.unlink(name, dir_fd=staging)

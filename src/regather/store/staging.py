@@ -1,0 +1,144 @@
+"""What is not whole yet of a folder: in one folder of its own, inside the destination.
+
+``.regather-part`` holds a file for each of ours, called by its number, so that no name of theirs
+matters; ``rest``, the bytes of the packed file that belong to no file, one after the other, with
+parity behind them; and the journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+
+from regather.folder import STAGING, Folder
+from regather.model import Layout
+from regather.store.below import Below
+from regather.store.journal import Journal
+from regather.store.platform import check_space, preallocate
+
+_JOURNAL, _REST = "journal", "rest"
+_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class Staging:
+    """That folder, open and locked."""
+
+    def __init__(
+        self, below: Below, layout: Layout, folder: Folder, identity: bytes, rest: int
+    ) -> None:
+        """Open or make it; ``rest`` are the bytes that belong to no file, parity aside.
+
+        Raises BlockingIOError where another process has it, or OSError: then there is nothing that
+        was not there before.
+        """
+        self._below = below
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._opened: set[int] = set()
+        self.rest = -1
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(STAGING, 0o700, dir_fd=below.descriptor)
+        self.descriptor = os.dup(below.folder(STAGING))
+        try:
+            self.journal = Journal(
+                _JOURNAL,
+                size=layout.size,
+                piece_size=layout.piece_size,
+                pieces=layout.piece_count,
+                identity=identity,
+                folder=self.descriptor,
+            )
+        except OSError:
+            os.close(self.descriptor)
+            with contextlib.suppress(OSError):
+                os.rmdir(STAGING, dir_fd=below.descriptor)
+            raise
+        self._fresh = self.journal.empty
+        self._size = rest
+
+    def begin(self, needed: int) -> dict[int, bytes]:
+        """What the journal claims of this very download; clears the place if it is of another.
+
+        ``needed`` are the bytes that are to come. Raises OSError (ENOSPC).
+        """
+        claims = self.journal.claims()
+        if claims is None:
+            self._clear(keep=_JOURNAL)
+        self.rest = os.open(_REST, _FILE, 0o600, dir_fd=self.descriptor)
+        if os.fstat(self.rest).st_size < self._size:  # parity stands behind
+            os.ftruncate(self.rest, self._size)
+        if claims is None:
+            check_space(self.rest, needed)
+            self.journal.start_anew()
+        return claims or {}
+
+    def ignores_case(self) -> bool:
+        """Whether the file system takes names that differ in case for one."""
+        try:
+            os.stat(_JOURNAL.upper(), dir_fd=self.descriptor)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def file(self, number: int, *, claim: bool = True) -> int:
+        """Open the file that an entry is put together in; its space is claimed at first, or not.
+
+        Thread-safe; the caller closes it. Raises OSError.
+        """
+        name = str(number)
+        with self._lock:
+            first = number not in self._opened
+            self._opened.add(number)
+            descriptor = os.open(name, _FILE, 0o600, dir_fd=self.descriptor)
+            try:
+                status = os.fstat(descriptor)
+                if first and status.st_nlink > 1:
+                    # Killed between giving it its name and removing this one.
+                    os.unlink(name, dir_fd=self.descriptor)
+                    fresh = os.open(name, _FILE | os.O_EXCL, 0o600, dir_fd=self.descriptor)
+                    os.close(descriptor)
+                    descriptor, status = fresh, os.fstat(fresh)
+                if not stat.S_ISREG(status.st_mode):
+                    raise OSError(errno.EINVAL, "is not a regular file", f"{STAGING}/{name}")
+                size = self._folder.entries[number].size
+                if status.st_size != size:
+                    preallocate(descriptor, size) if claim else os.ftruncate(descriptor, size)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        return descriptor
+
+    def open(self, number: int) -> int:
+        """Open the file of an entry to read, if there is one. Raises OSError."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(str(number), flags, dir_fd=self.descriptor)
+
+    def _clear(self, keep: str = "") -> None:
+        for name in os.listdir(self.descriptor):
+            if name != keep:
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=self.descriptor)
+
+    def give_up(self) -> None:
+        """Close; remove it if it was made just now, for nothing came."""
+        self.remove() if self._fresh else self.close()
+
+    def remove(self) -> None:
+        """Remove all of it, the journal last, and close."""
+        if self.descriptor >= 0:
+            self._clear(keep=_JOURNAL)
+            self._clear()
+            with contextlib.suppress(OSError):
+                os.rmdir(STAGING, dir_fd=self._below.descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Close; what is there stays for the next run."""
+        for descriptor in (self.descriptor, self.rest):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.descriptor = self.rest = -1
+        self.journal.close()
