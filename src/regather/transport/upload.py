@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 from regather.errors import UsageError
 from regather.names import flaw_of
 from regather.schemes import FILES, HTTP, STORES, listed, scheme_of
+from regather.transport.base import Askable, Failure, RequestFailed
 from regather.transport.options import TransportOptions
 
-__all__ = ["ReadInto", "Stat", "Store", "check_name", "open_hosted", "open_store"]
+__all__ = ["ReadInto", "Stat", "Store", "check_name", "open_hosted", "open_store", "stat_of"]
 
 ReadInto = Callable[[int, memoryview], None]
 """``read(offset, into)`` fills the buffer with an object's bytes from ``offset`` on.
@@ -76,6 +77,16 @@ class Store(Protocol):
     def close(self) -> None:
         """Free everything."""
         ...
+
+
+def stat_of(connection: Askable, target: str) -> Stat | None:
+    """What a connection tells of an object; None where there is none. Raises RequestFailed."""
+    try:
+        return Stat(*connection.probe(target))
+    except RequestFailed as error:
+        if error.failure is Failure.MISSING:
+            return None
+        raise
 
 
 def open_store(url: str, options: TransportOptions) -> Store:

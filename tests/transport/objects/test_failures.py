@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,26 @@ def ranged(told: bytes, length: int, sent: int, date: bytes = DATE) -> bytes:
 def test_ranges_that_are_not_what_was_asked(answer: bytes, expected: Failure) -> None:
     error = asked(answer)
     assert error.failure is expected, error.what
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_connection_that_was_idle_for_too_long(lost: int) -> None:
+    """It is sent once more, and not more often."""
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        if len(rogue.requests) > lost:
+            connection.sendall(b"HTTP/1.1 " + ranged(b"0-9/20", 10, 10))
+
+    with Rogue(answer) as rogue:
+        connection = ObjectConnection(options_for(rogue.url))
+        if lost == 1:
+            assert connection.request("s3://bucket/x", 0, 10, 20)
+        else:
+            with pytest.raises(RequestFailed) as caught:
+                connection.request("s3://bucket/x", 0, 10, 20)
+            assert caught.value.failure is Failure.RESET
+        connection.close()
+        assert len(rogue.requests) == 2
 
 
 def test_a_store_that_knows_no_ranges() -> None:
@@ -221,3 +242,21 @@ def test_without_obstore(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = ObjectConnection(TransportOptions())
     with pytest.raises(RequestFailed, match="regather\\[stores\\]"):  # of a manifest, it may lack
         connection.request("s3://bucket/x", 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "host"),
+    [
+        ({}, "store.invalid:9"),
+        ({"virtual_hosted_style_request": "true"}, "bucket.store.invalid:9"),
+    ],
+)
+def test_whom_it_asks(monkeypatch: pytest.MonkeyPatch, other: dict[str, str], host: str) -> None:
+    """The endpoint of the option, with the bucket in its name where that is wanted."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://another.invalid:9")
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true")
+    connection = ObjectConnection(options_for("http://store.invalid:9", **other))
+    with pytest.raises(RequestFailed) as caught:
+        connection.request("s3://bucket/x", 0, 10, 20)
+    connection.close()
+    assert caught.value.what.endswith(f" at {host}")

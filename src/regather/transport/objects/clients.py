@@ -26,9 +26,8 @@ __all__ = ["INSTALL", "Use", "check", "client_of"]
 Use = Literal["read", "store"]
 INSTALL = "pip install 'regather[stores]'"
 _FOREVER = timedelta(days=1000)
-_SLOWEST = 16 << 10
-"""Bytes a second of one upload below which it counts as failed: obstore tells nothing meanwhile."""
-_UPLOAD = 8 << 20
+_UPLOAD_PATIENCE = 20
+"""So many time-outs a request that stores may take: obstore does not tell how far it is."""
 _log = logging.getLogger("regather.transport")
 
 
@@ -148,7 +147,7 @@ def _made(
     if use == "read":
         client["read_timeout"] = patience
     else:
-        client["timeout"] = patience + timedelta(seconds=_UPLOAD / _SLOWEST)
+        client["timeout"] = _UPLOAD_PATIENCE * patience
     if (path := options.stores.cacert) is not None:
         try:
             with open(path, "rb") as file:

@@ -17,7 +17,11 @@ from regather.errors import UsageError
 from regather.transport.base import TICK, Failure, Look, RequestFailed
 from regather.transport.objects.address import Address, address_of
 from regather.transport.objects.clients import client_of
-from regather.transport.objects.failures import failed, knows_no_ranges
+from regather.transport.objects.failures import (
+    failed,
+    knows_no_ranges,
+    lost_before_an_answer,
+)
 from regather.transport.objects.loop import submit
 from regather.transport.objects.pump import Body
 from regather.transport.options import TransportOptions
@@ -62,34 +66,36 @@ class ObjectConnection:
         self._complete = False
         address, client = self._client(target)
         self._what = str(address)
-        asked = (target, start, stop, validator)
-        ahead, self._next = self._next, None
-        if ahead is not None and ahead[0] == asked:
-            body = ahead[1]
-        else:
-            if ahead is not None:
-                ahead[1].cancel()
-            body = Body(client, address.key, _wanted(start, stop, validator), self._step)
-        ranged = True
-        try:
-            head = self._head_of(body)
-        except RequestFailed:
-            raise
-        except Exception as error:
-            if not knows_no_ranges(error):
-                raise self._range_failed(error, start, stop, validator) from None
-            ranged = False
-            body = Body(client, address.key, _whole(validator), self._step)
+        body = self._taken_ahead((target, start, stop, validator))
+        ranged, again = True, True
+        while True:
+            wanted = _wanted(start, stop, validator) if ranged else _whole(validator)
+            body = body or Body(client, address.key, wanted, self._step)
             try:
                 head = self._head_of(body)
+                break
             except RequestFailed:
                 raise
-            except Exception as again:
-                raise self._range_failed(again, start, stop, validator) from None
+            except Exception as error:
+                body = None
+                if ranged and knows_no_ranges(error):
+                    ranged = False
+                elif again and lost_before_an_answer(error):
+                    again = False
+                else:
+                    raise self._range_failed(error, start, stop, validator) from None
         self._check(head, start, stop, size, validator, ranged=ranged)
         self._left = stop - start if ranged else head.meta["size"]
         self._began, self._received = time.monotonic(), 0
         return ranged
+
+    def _taken_ahead(self, asked: _Asked) -> Body | None:
+        """The body that was asked for ahead, if it is this one."""
+        ahead, self._next = self._next, None
+        if ahead is None or ahead[0] == asked:
+            return ahead and ahead[1]
+        ahead[1].cancel()
+        return None
 
     def _head_of(self, body: Body) -> GetResult:
         """What a body is answered with; raises what obstore does, and RequestFailed if aborted."""
@@ -268,26 +274,31 @@ class ObjectConnection:
         self._what = str(address)
         return self.run(lambda: obstore.head_async(client, address.key), self._what)
 
-    def run(
-        self, work: Callable[[], Coroutine[Any, Any, _T]], what: str, *, storing: bool = False
-    ) -> _T:
-        """Await something of obstore's, and be broken off by abort(). Raises RequestFailed."""
+    def run(self, work: Callable[[], Coroutine[Any, Any, _T]], what: str) -> _T:
+        """Await something of obstore's that may be done twice, and be broken off by abort().
+
+        Raises RequestFailed.
+        """
 
         async def awaited() -> _T:
             return await work()
 
-        call = self._call = submit(awaited())
-        if self._aborted:
-            call.cancel()
-        try:
-            result: _T = call.result()
-            return result
-        except (asyncio.CancelledError, CancelledError):
-            raise self._aborted_here() from None
-        except Exception as error:
-            raise failed(error, what, storing=storing) from None
-        finally:
-            self._call = None
+        again = True
+        while True:
+            call = self._call = submit(awaited())
+            if self._aborted:
+                call.cancel()
+            try:
+                result: _T = call.result()
+                return result
+            except (asyncio.CancelledError, CancelledError):
+                raise self._aborted_here() from None
+            except Exception as error:
+                if not (again and lost_before_an_answer(error)):
+                    raise failed(error, what) from None
+                again = False
+            finally:
+                self._call = None
 
     def _client(self, target: str, *, named: bool = False) -> tuple[Address, Client]:
         """Raises RequestFailed; UsageError instead where the user named ``target``."""

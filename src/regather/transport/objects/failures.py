@@ -12,7 +12,7 @@ import re
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.head import failure_of
 
-__all__ = ["failed", "knows_no_ranges"]
+__all__ = ["failed", "knows_no_ranges", "lost_before_an_answer"]
 
 _STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3}),")
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,60})</Code>")
@@ -48,6 +48,7 @@ _KINDS = {
     "Decode": Failure.BAD_RESPONSE,
     "Unknown": Failure.RESET,
 }
+_LOST = ("IncompleteMessage", "ConnectionReset", "BrokenPipe", "Canceled")
 _ADVICE = {
     "NoSuchBucket": "; there is no such bucket: make it first, or check its name",
     "InvalidBucketName": "; no bucket can have that name",
@@ -68,6 +69,16 @@ def knows_no_ranges(error: Exception) -> bool:
     """Whether the store sent the whole object although a range was asked for."""
     text = str(error)
     return "NotPartial" in text or "non-partial response" in text
+
+
+def lost_before_an_answer(error: Exception) -> bool:
+    """Whether the connection ended without a byte of an answer.
+
+    A store may close an idle connection at any time, also just when it is used again: that is no
+    failure of its own, and the request may be sent once more.
+    """
+    text = str(error)
+    return "SendRequest" in text and any(sign in text for sign in _LOST)
 
 
 def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFailed:

@@ -25,7 +25,7 @@ from regather.transport.objects.failures import failed
 from regather.transport.objects.loop import submit
 from regather.transport.options import TransportOptions
 from regather.transport.reading import STEP, read_range
-from regather.transport.upload import ReadInto, Stat, check_name
+from regather.transport.upload import ReadInto, Stat, check_name, stat_of
 
 if TYPE_CHECKING:
     from obstore import PutResult
@@ -62,13 +62,7 @@ class ObjectStore:
 
     def stat(self, name: str) -> Stat | None:
         """See Store.stat."""
-        target = self._target(name)
-        try:
-            return Stat(*self._connection.probe(target))
-        except RequestFailed as error:
-            if error.failure is Failure.MISSING:
-                return None
-            raise
+        return stat_of(self._connection, self._target(name))
 
     def put(
         self, name: str, size: int, read: ReadInto, blake3: bytes, *, replace: bool = True
