@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -390,3 +391,29 @@ def test_nobody_says_a_word(scheme: str) -> None:
         error = refused(url, replace(QUICK, timeout=0.5))
         assert error.failure is Failure.TIMEOUT
         assert "no byte" in error.what
+
+
+@pytest.mark.parametrize("line", [b"220-more\r\n", b"220-" + b"x" * 1000 + b"\r\n"])
+def test_words_without_end(line: bytes) -> None:
+    """They are no answer, and do not prolong the wait for one."""
+
+    def talk(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            while not enough.wait(0.05):
+                connection.sendall(line)
+
+    enough = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        talker = threading.Thread(target=talk, args=(listener,))
+        talker.start()
+        url = f"ftp://127.0.0.1:{listener.getsockname()[1]}/f"
+        connection = open_askable(url, replace(QUICK, timeout=0.5))
+        rescue = threading.Timer(20, connection.abort)
+        rescue.start()
+        with pytest.raises(RequestFailed) as caught:
+            connection.probe(url)
+        rescue.cancel()
+        enough.set()
+        talker.join()
+        connection.close()
+    assert caught.value.failure is Failure.TIMEOUT
