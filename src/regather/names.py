@@ -59,8 +59,8 @@ def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
         url.encode()
-        if host:
-            host.encode("idna")
+        if host and not all("!" <= c <= "~" for c in host.encode("idna").decode()):
+            raise ValueError("no host has such a name")
     except ValueError as error:  # UnicodeError is one
         raise ValueError(f"not a URL: {shown} ({error})") from None
     if parts.scheme not in schemes:

@@ -113,6 +113,18 @@ def test_a_header_in_the_place_of_a_token(options: TransportOptions) -> None:
         assert sent(rogue, "authorization") == ["Basic abc"]
 
 
+def test_values_beyond_ascii(options: TransportOptions, tmp_path: Path) -> None:
+    """A header is sent as Latin-1, a cookie as the bytes that stand in its file."""
+    jar = tmp_path / "cookies.txt"
+    jar.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tc\t€\n", "utf-8")
+    own = HostOptions(headers=(("X-Key", "é"),))
+    options = replace(options, hosts=Hosts({"127.0.0.1": own}), cookies=Cookies(str(jar)))
+    with Rogue(sends(OK)) as rogue:
+        assert fetched(rogue.url, options) == b"hello"
+        assert b"\r\nX-Key: \xe9\r\n" in rogue.requests[0]
+        assert "\r\nCookie: c=€\r\n".encode() in rogue.requests[0]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -54,4 +54,6 @@ class Cookies:
 
         request = Request(url)
         self._jar.add_cookie_header(request)
-        return request.get_header("Cookie")
+        value = request.get_header("Cookie")
+        # As Latin-1, which headers are, it is the bytes of the file again.
+        return None if value is None else value.encode().decode("latin-1")

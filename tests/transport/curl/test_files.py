@@ -217,6 +217,14 @@ def test_a_full_server_is_busy(folder: Path) -> None:
         first.close()
 
 
+@pytest.mark.parametrize("name", ["j%C3%BCrg", "jürg", "a%00b", "a%0d%0aDELE%20f"])
+def test_names_that_nobody_has(name: str, folder: Path) -> None:
+    with FtpServer(folder) as server:
+        error = refused(server.url.replace("ftp://", f"ftp://{name}@") + "f.dat", QUICK)
+        assert error.failure in (Failure.FORBIDDEN, Failure.BAD_RESPONSE)
+        assert (folder / "f.dat").exists()
+
+
 # -- host keys --------------------------------------------------------------------------------
 
 
@@ -232,6 +240,17 @@ def test_an_unknown_host_key(folder: Path, tmp_path: Path) -> None:
         # As it says, and it goes on.
         known.write_text(server.known_hosts.read_text())
         connection = open_askable(server.url, options)
+        assert connection.probe(server.url + "f.dat")[0] == SIZE
+        connection.close()
+
+
+def test_paths_beyond_ascii(folder: Path, tmp_path: Path) -> None:
+    known = tmp_path / "bekännt"
+    with SftpServer(folder) as server:
+        known.write_text(server.known_hosts.read_text())
+        connection = open_askable(
+            server.url, replace(server.reached_by(QUICK), known_hosts=str(known))
+        )
         assert connection.probe(server.url + "f.dat")[0] == SIZE
         connection.close()
 

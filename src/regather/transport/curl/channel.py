@@ -154,7 +154,8 @@ class CurlChannel:
             easy.setopt(pycurl.NOBODY, 1)
         if request.method not in ("GET", "HEAD"):
             easy.setopt(pycurl.CUSTOMREQUEST, request.method)
-        easy.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in headers.items()])
+        lines = [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]
+        easy.setopt(pycurl.HTTPHEADER, lines)
         configure_proxy(easy, self._options, request.origin)
         configure_tls(easy, self._options, request.origin)
 

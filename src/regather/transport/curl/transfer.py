@@ -205,9 +205,7 @@ class Transfer:
         if self._aborted:
             raise RequestFailed(Failure.ABORTED, "aborted")
         now = time.monotonic()
-        if self.ended or now - self._heard <= min(
-            self.patience, self._options.connect_timeout
-        ):
+        if self.ended or now - self._heard <= min(self.patience, self._options.connect_timeout):
             return
         if not self._warm and not self.info("CONNECT_TIME"):
             if now - self._began > self._options.connect_timeout:
