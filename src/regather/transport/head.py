@@ -126,7 +126,7 @@ class Request:
 def head_bytes(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """Write the head of a request."""
     connection = h11.Connection(h11.CLIENT)
-    raw = [(name, value.encode("latin-1")) for name, value in headers]
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     head = connection.send(h11.Request(method=method, target=target, headers=raw))
     assert head is not None
     return head
