@@ -18,6 +18,7 @@ from regather.transport import (
     TransportOptions,
     open_askable,
 )
+from regather.transport.objects.clients import check
 from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies, parse_proxy
 from tests.support.files import random_file
@@ -337,4 +338,6 @@ def test_stores_know_no_socks(url: str) -> None:
         stores=StoreOptions({"skip_signature": "true", "az:account_name": "a"}),
     )
     with pytest.raises(UsageError, match="socks5h://"):
+        check(url, options)
+    with pytest.raises(RequestFailed, match="socks5h://"):
         open_askable(url, options).probe(url)

@@ -376,6 +376,17 @@ def test_requests_that_follow_on_each_other(
         connection.finish()
 
 
+def test_nothing_stays_open(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
+    """Not even of transfers that are left early."""
+    server, connection = served
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        assert connection.request(server.url + "f.dat", 0, SIZE, SIZE)
+        read(connection, 1)
+        connection.close()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_aborted_while_it_waits(served: tuple[FtpServer | SftpServer, Askable]) -> None:
     server, connection = served
     assert connection.probe(server.url + "f.dat")[0] == SIZE

@@ -8,7 +8,6 @@ buffer, and while nobody asks nothing is read, so that TCP slows the sender down
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import select
 import socket
@@ -167,8 +166,12 @@ class Transfer:
         """
         self._easy.setopt(self._curl.TIMEOUT_MS, 1)  # for what is not watched, being paused
         for descriptor in self._watched:
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as one:
-                one.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # some are no sockets
+                one = socket.socket(fileno=descriptor)
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                finally:
+                    one.detach()  # it is libcurl's
 
     # -- the loop -------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from datetime import timedelta
@@ -13,6 +12,7 @@ from regather.errors import UsageError
 from regather.schemes import STORES, scheme_of
 from regather.tokens import is_loopback
 from regather.transport.credentials import Origin, origin_of
+from regather.transport.objects import installed
 from regather.transport.objects.address import Address, address_of
 from regather.transport.objects.options import checked_endpoint
 from regather.transport.options import TransportOptions
@@ -60,7 +60,7 @@ def client_of(address: Address, options: TransportOptions, use: Use) -> Client:
         if (known := stores.clients.get(key)) is not None:
             made: Client = known
             return made
-        if importlib.util.find_spec("obstore") is None:
+        if not installed():
             raise UsageError(f"{address.scheme}:// needs the package obstore", help=INSTALL)
         given = stores.of(address.scheme, address.bucket)
         made = _MAKERS[address.scheme](address.bucket, given, options, use)
@@ -159,7 +159,7 @@ def _made(
     if (path := options.stores.cacert) is not None:
         try:
             with open(path, "rb") as file:
-                client["root_certificate"] = client["proxy_ca_certificate"] = file.read()
+                client["root_certificate"] = file.read()
         except OSError as error:
             raise UsageError(f"{path}: not usable as --cacert ({error})") from None
     try:
