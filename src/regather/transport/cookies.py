@@ -46,10 +46,10 @@ class Cookies:
                 "'# Netscape HTTP Cookie File'",
             )
         for number, line in enumerate(lines, 1):
-            line = line.removesuffix("\r").removeprefix(_HTTP_ONLY)
-            if line.strip() and not line.startswith("#"):
+            text = line.removesuffix("\r").removeprefix(_HTTP_ONLY)
+            if text.strip() and not text.startswith("#"):
                 try:
-                    self._jar.set_cookie(_cookie(line))
+                    self._jar.set_cookie(_cookie(text))
                 except (ValueError, OverflowError):  # not shown: it may be a secret
                     raise UsageError(f"{path}: line {number} is no cookie") from None
 
