@@ -320,6 +320,30 @@ def test_what_was_damaged_meanwhile_is_fetched_again(made: Path, dest: Path) -> 
     assert told(dest) == told(made.parent.parent / "tree")
 
 
+def test_a_copy_in_links_is_neither_changed_nor_relied_on(made: Path, dest: Path) -> None:
+    stopped(made, dest, 0.6)
+    copy = dest.with_name("copy")
+    shutil.copytree(dest, copy, copy_function=os.link)
+    before = told(copy)
+    assert get(made, dest).received
+    assert told(dest) == told(made.parent.parent / "tree")
+    assert told(copy).keys() == before.keys()
+    names = [name for name in before if not name.endswith("journal")]
+    assert [told(copy)[name] for name in names] == [before[name] for name in names]
+
+
+def test_what_vanishes_meanwhile_is_missed(made: Path, dest: Path) -> None:
+    def vanish() -> None:
+        for path in (dest / ".regather-part").iterdir():
+            if path.name.isdecimal():
+                path.unlink()
+
+    with pytest.raises(StorageError, match="no such file"):
+        meanwhile(made, dest, vanish)
+    assert get(made, dest).verified
+    assert told(dest) == told(made.parent.parent / "tree")
+
+
 def test_another_version_starts_anew(made: Path, dest: Path, tmp_path: Path) -> None:
     stopped(made, dest, 0.5)
     (tmp_path / "tree" / "deep" / "0001.txt").write_bytes(b"new")

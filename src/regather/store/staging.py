@@ -20,7 +20,7 @@ from regather.store.journal import Journal
 from regather.store.platform import check_space, preallocate
 
 _JOURNAL, _REST = "journal", "rest"
-_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_FILE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Staging:
@@ -37,7 +37,8 @@ class Staging:
         self._below = below
         self._folder = folder
         self._lock = threading.Lock()
-        self._opened: set[int] = set()
+        self._seen: set[int] = set()
+        """Entries that have a file: where it vanishes, what had come is not to be zeros."""
         self.rest = -1
         with contextlib.suppress(FileExistsError):
             os.mkdir(STAGING, 0o700, dir_fd=below.descriptor)
@@ -65,9 +66,8 @@ class Staging:
         ``needed`` are the bytes that are to come. Raises OSError (ENOSPC).
         """
         claims = self.journal.claims()
-        if claims is None:
-            self._clear(keep=_JOURNAL)
-        self.rest = os.open(_REST, _FILE, 0o600, dir_fd=self.descriptor)
+        self._clear(keep=_JOURNAL) if claims is None else self._disown()
+        self.rest = os.open(_REST, _FILE | os.O_CREAT, 0o600, dir_fd=self.descriptor)
         if os.fstat(self.rest).st_size < self._size:  # parity stands behind
             os.ftruncate(self.rest, self._size)
         if claims is None:
@@ -90,17 +90,11 @@ class Staging:
         """
         name = str(number)
         with self._lock:
-            first = number not in self._opened
-            self._opened.add(number)
-            descriptor = os.open(name, _FILE, 0o600, dir_fd=self.descriptor)
+            flags = _FILE if number in self._seen else _FILE | os.O_CREAT
+            descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
+            self._seen.add(number)
             try:
                 status = os.fstat(descriptor)
-                if first and status.st_nlink > 1:
-                    # Killed between giving it its name and removing this one.
-                    os.unlink(name, dir_fd=self.descriptor)
-                    fresh = os.open(name, _FILE | os.O_EXCL, 0o600, dir_fd=self.descriptor)
-                    os.close(descriptor)
-                    descriptor, status = fresh, os.fstat(fresh)
                 if not stat.S_ISREG(status.st_mode):
                     raise OSError(errno.EINVAL, "is not a regular file", f"{STAGING}/{name}")
                 size = self._folder.entries[number].size
@@ -114,7 +108,21 @@ class Staging:
     def open(self, number: int) -> int:
         """Open the file of an entry to read, if there is one. Raises OSError."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(str(number), flags, dir_fd=self.descriptor)
+        descriptor = os.open(str(number), flags, dir_fd=self.descriptor)
+        with self._lock:
+            self._seen.add(number)
+        return descriptor
+
+    def _disown(self) -> None:
+        """Remove what has another name too, before anyone looks for what is claimed of it.
+
+        It was given its own name by a run that was killed then, or somebody keeps a copy in links:
+        writing to it would change that.
+        """
+        for name in os.listdir(self.descriptor):
+            status = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            if name != _JOURNAL and status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                os.unlink(name, dir_fd=self.descriptor)
 
     def _clear(self, keep: str = "") -> None:
         for name in os.listdir(self.descriptor):
