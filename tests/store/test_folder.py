@@ -377,6 +377,51 @@ def test_two_at_once(made: Path, dest: Path) -> None:
     assert told(dest) == told(made.parent.parent / "tree")
 
 
+def unprivileged(code: str, *arguments: str) -> None:
+    """Run Python code as somebody for whom modes count."""
+    drop = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    command = [*drop, sys.executable, "-c", code, *arguments]
+    subprocess.run(command, check=True, timeout=60)
+
+
+def test_read_only_folders_are_mended(made: Path, dest: Path) -> None:
+    (made.parent.parent / "tree" / "deep").chmod(0o555)
+    other = regather.publish(made.parent.parent / "tree", made.parent.parent / "more", survive=0)
+    code = "import sys, regather; regather.download(*sys.argv[1:3])"
+    unprivileged(code, other.manifests[0], str(dest))
+    for path in (dest / "deep", dest / "deep" / "er"):
+        path.chmod(0o755)
+    shutil.rmtree(dest / "deep" / "er")
+    (dest / "deep" / "0001.txt").unlink()
+    (dest / "deep" / "dangling").unlink()
+    (dest / "deep").chmod(0o555)
+    unprivileged(code, other.manifests[0], str(dest))
+    assert told(dest) == told(made.parent.parent / "tree")
+
+
+MOUNTED = """
+import sys, subprocess, regather
+subprocess.run(["mount", "-t", "tmpfs", "none", sys.argv[2] + "/deep"], check=True)
+try:
+    regather.download(sys.argv[1], sys.argv[2], force=len(sys.argv) > 3)
+except regather.UsageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_another_file_system_inside(made: Path, dest: Path, force: bool) -> None:
+    """Told before anything is fetched: nothing can be moved there."""
+    (dest / "deep").mkdir(parents=True)
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", MOUNTED]
+    ended = subprocess.run(
+        [*command, str(made), str(dest), *["force"] * force],
+        check=True, timeout=60, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "deep: is on another file system than" in ended.stdout
+    assert os.listdir(dest) == ["deep"]
+
+
 KILLED = """
 import os, signal, sys, regather
 call, count = sys.argv[3], int(sys.argv[4])

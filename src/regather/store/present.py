@@ -65,16 +65,22 @@ class Present:
     def _survey(self) -> None:
         missing: set[str] = set()
         other: list[str] = []
+        own_device = os.fstat(self._below.descriptor).st_dev
+        mounted: set[str] = set()
         for number in sorted(self._wanted):
             entry = self._folder.entries[number]
             above = entry.path.rpartition("/")[0]
             status = None if above in missing else self._below.look(entry.path)
             if status is None:
+                if above in mounted:
+                    raise self._cannot_move(above)
                 if entry.kind == "folder":
                     missing.add(entry.path)
             elif entry.kind == "folder":
                 if not stat.S_ISDIR(status.st_mode):
                     raise NotAFolder(entry.path)
+                if status.st_dev != own_device:
+                    mounted.add(entry.path)
             elif stat.S_ISDIR(status.st_mode):
                 raise UsageError(
                     f"{self._path / entry.path}: is a folder, and a {entry.kind} is to stand there",
@@ -90,7 +96,16 @@ class Present:
                 self.maybe.add(number)
             else:
                 other.append(entry.path)
+                if above in mounted and self._force:
+                    raise self._cannot_move(above)
         self.refuse(other)
+
+    def _cannot_move(self, folder: str) -> UsageError:
+        return UsageError(
+            f"{self._path / folder}: is on another file system than {self._path}, and what is "
+            "whole cannot be moved there",
+            help="unmount it, or choose another folder with -o",
+        )
 
     def _points(self, entry: Entry) -> bool:
         folder, name = self._below.parent(entry.path)
