@@ -17,6 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _ADDRESS = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*://.*|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d+(/.*)?"
 )
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 _DESTS = ("source", "manifest", "server", "to", "fragment", "mirror", "at")
 """The arguments of commands that name sources."""
 
@@ -36,6 +37,12 @@ def aliases_in(config: Config) -> dict[str, tuple[str, ...]]:
                 config.wrong(key, f"has to be an address or a list of them, not {kind(one)}")
             if not one or not one.isprintable():
                 config.wrong(key, "has an address that is empty or holds control characters")
+            if _PASSWORD.match(one):  # refused by all that ask servers, and shown by none
+                config.wrong(
+                    key,
+                    "has an address with a user name or password in it",
+                    help='leave that out and use [host."NAME"] with token-file',
+                )
         if not values:
             config.wrong(key, "names no address")
         found[name] = tuple(v if _ADDRESS.fullmatch(v) else config.file(v) for v in values)
