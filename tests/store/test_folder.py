@@ -185,6 +185,19 @@ def test_a_folder_of_other_things_is_not_filled_by_mistake(made: Path, dest: Pat
     assert (dest / "mine.txt").read_text() == "mine"
 
 
+def test_a_folder_that_is_called_alike_makes_it_no_destination(made: Path, dest: Path) -> None:
+    """Whoever names a home or a project by mistake has folders that are called like ours."""
+    (dest / "deep").mkdir(parents=True)
+    (dest / "deep" / "mine.txt").write_text("mine")
+    (dest / "mine.txt").write_text("mine")
+    with pytest.raises(DestinationExistsError, match="holds other things"):
+        get(made, dest)
+    assert os.listdir(dest / "deep") == ["mine.txt"]
+    regather.download(str(made), dest, select="nothing", force=True, settings=QUICK)
+    (dest / "mine.txt").unlink()
+    assert get(made, dest).verified  # nothing else is in it
+
+
 def test_a_file_where_the_folder_is_to_be(made: Path, dest: Path) -> None:
     dest.write_text("mine")
     with pytest.raises(DestinationExistsError):

@@ -54,13 +54,22 @@ class Present:
         """Refuse a folder that holds things and nothing of ours: one of many was meant."""
         there = set(os.listdir(self._below.descriptor))
         ours = {entry.path.partition("/")[0] for entry in self._folder.entries}
-        if there and not there & {*ours, STAGING}:
+        if STAGING not in there and not there <= ours and not self._any_file(there):
             error = DestinationExistsError(
                 f"{self._path}: holds other things, and would become the published folder",
                 help=f"name a new folder, like -o {self._path / name}, or use --force to fill it",
             )
             error.path = str(self._path)
             raise error
+
+    def _any_file(self, there: set[str]) -> bool:
+        """Whether one of our names is taken that is no folder's: those are called alike easily."""
+        return any(
+            entry.kind != "folder"
+            and entry.path.partition("/")[0] in there
+            and self._below.look(entry.path) is not None
+            for entry in self._folder.entries
+        )
 
     def _survey(self) -> None:
         missing: set[str] = set()
