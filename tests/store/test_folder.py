@@ -375,6 +375,15 @@ def test_a_new_version_fetches_what_changed(made: Path, dest: Path, tmp_path: Pa
     assert told(dest) == told(tmp_path / "tree")
 
 
+@pytest.mark.parametrize("name", ["journal", "rest", "0"])
+def test_what_stands_in_the_way_in_the_staging_folder_is_named(
+    made: Path, dest: Path, name: str
+) -> None:
+    (dest / ".regather-part" / name).mkdir(parents=True)
+    with pytest.raises(StorageError, match=rf"\.regather-part/{name}: is a directory"):
+        get(made, dest)
+
+
 def test_two_at_once(made: Path, dest: Path) -> None:
     seen: list[str] = []
 
@@ -390,25 +399,25 @@ def test_two_at_once(made: Path, dest: Path) -> None:
     assert told(dest) == told(made.parent.parent / "tree")
 
 
-def unprivileged(code: str, *arguments: str) -> None:
-    """Run Python code as somebody for whom modes count."""
+def unprivileged(code: str, *arguments: str) -> int:
+    """Run Python code as somebody for whom modes count; returns what it ended with."""
     drop = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
     command = [*drop, sys.executable, "-c", code, *arguments]
-    subprocess.run(command, check=True, timeout=60)
+    return subprocess.run(command, check=False, timeout=60).returncode
 
 
 def test_read_only_folders_are_mended(made: Path, dest: Path) -> None:
     (made.parent.parent / "tree" / "deep").chmod(0o555)
     other = regather.publish(made.parent.parent / "tree", made.parent.parent / "more", survive=0)
     code = "import sys, regather; regather.download(*sys.argv[1:3])"
-    unprivileged(code, other.manifests[0], str(dest))
+    assert unprivileged(code, other.manifests[0], str(dest)) == 0
     for path in (dest / "deep", dest / "deep" / "er"):
         path.chmod(0o755)
     shutil.rmtree(dest / "deep" / "er")
     (dest / "deep" / "0001.txt").unlink()
     (dest / "deep" / "dangling").unlink()
     (dest / "deep").chmod(0o555)
-    unprivileged(code, other.manifests[0], str(dest))
+    assert unprivileged(code, other.manifests[0], str(dest)) == 0
     assert told(dest) == told(made.parent.parent / "tree")
 
 
@@ -474,3 +483,13 @@ def test_killed_while_it_writes_and_moves(
     assert told(dest) == want
     if call != "pwrite":
         assert report.received == 0
+
+
+def test_read_only_files_go_on_after_a_kill(made: Path, dest: Path) -> None:
+    """They have got their modes, and one of them is damaged."""
+    assert unprivileged(KILLED, str(made), str(dest), "link", "1") == -signal.SIGKILL
+    for path in (dest / ".regather-part").iterdir():
+        if stat.S_IMODE(path.stat().st_mode) == 0o400:
+            path.write_bytes(b"") if os.geteuid() == 0 else path.unlink()
+    assert unprivileged(KILLED, str(made), str(dest), "link", "100000") == 0
+    assert told(dest) == told(made.parent.parent / "tree")

@@ -52,11 +52,11 @@ class Staging:
                 identity=identity,
                 folder=self.descriptor,
             )
-        except OSError:
+        except OSError as error:
             os.close(self.descriptor)
             with contextlib.suppress(OSError):
                 os.rmdir(STAGING, dir_fd=below.descriptor)
-            raise
+            raise OSError(error.errno, error.strerror, f"{STAGING}/{_JOURNAL}") from None
         self._fresh = self.journal.empty
         self._size = rest
 
@@ -66,8 +66,8 @@ class Staging:
         ``needed`` are the bytes that are to come. Raises OSError (ENOSPC).
         """
         claims = self.journal.claims()
-        self._clear(keep=_JOURNAL) if claims is None else self._disown()
-        self.rest = os.open(_REST, _FILE | os.O_CREAT, 0o600, dir_fd=self.descriptor)
+        self._clear(keep=_JOURNAL) if claims is None else self._take_over()
+        self.rest = self._open(_REST, _FILE | os.O_CREAT)
         if os.fstat(self.rest).st_size < self._size:  # parity stands behind
             os.ftruncate(self.rest, self._size)
         if claims is None:
@@ -91,7 +91,7 @@ class Staging:
         name = str(number)
         with self._lock:
             flags = _FILE if number in self._seen else _FILE | os.O_CREAT
-            descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
+            descriptor = self._open(name, flags)
             self._seen.add(number)
             try:
                 status = os.fstat(descriptor)
@@ -108,21 +108,32 @@ class Staging:
     def open(self, number: int) -> int:
         """Open the file of an entry to read, if there is one. Raises OSError."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(str(number), flags, dir_fd=self.descriptor)
+        descriptor = self._open(str(number), flags)
         with self._lock:
             self._seen.add(number)
         return descriptor
 
-    def _disown(self) -> None:
-        """Remove what has another name too, before anyone looks for what is claimed of it.
+    def _open(self, name: str, flags: int) -> int:
+        try:
+            return os.open(name, flags, 0o600, dir_fd=self.descriptor)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{STAGING}/{name}") from None
 
-        It was given its own name by a run that was killed then, or somebody keeps a copy in links:
-        writing to it would change that.
+    def _take_over(self) -> None:
+        """Make what an earlier run left ours alone, before anyone looks for what is claimed of it.
+
+        What has another name too is removed, for writing to it would change that: it was given its
+        name by a run that was killed then, or somebody keeps a copy in links. Files that have got
+        their modes already may be written to again.
         """
         for name in os.listdir(self.descriptor):
             status = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
-            if name != _JOURNAL and status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            if name == _JOURNAL or not stat.S_ISREG(status.st_mode):
+                continue
+            if status.st_nlink > 1:
                 os.unlink(name, dir_fd=self.descriptor)
+            elif stat.S_IMODE(status.st_mode) != 0o600:
+                os.chmod(name, 0o600, dir_fd=self.descriptor)
 
     def _clear(self, keep: str = "") -> None:
         for name in os.listdir(self.descriptor):
