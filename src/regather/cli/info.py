@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {printable(fragment.name)}  {fragment.size} bytes{place}{kind}")
     for source in manifest.sources:
         held = ", ".join(map(str, sorted(source.fragments or ()))) or "unknown"
-        print(f"  {printable(source.url)}  fragments {held}")
+        print(f"  {source.url}  fragments {held}")
     if manifest.folder is not None and args.files:
         for entry in manifest.folder.entries:
             print(f"  {_line(entry)}")
