@@ -3,19 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# The object store that the tests run against has packages of its own.
+STORES := .venv-stores
+STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv demo test chaos lint format bench requirements clean help
+.PHONY: venv stores demo test chaos lint format bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo          generate, split, serve, kill servers, download, verify'
 	@echo 'make test          lint, types, layers and the whole test suite'
+	@echo 'make stores        what the tests against an object store need (OpenStack Swift)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
 	@echo 'make requirements  pin the requirement files anew (needs uv)'
-	@echo 'make clean         remove .venv and caches'
+	@echo 'make clean         remove .venv, .venv-stores and caches'
 
 venv: $(STAMP)
 
@@ -29,10 +33,17 @@ $(STAMP): requirements/dev.txt pyproject.toml src/regather/_version.py
 demo: $(STAMP)
 	$(BIN)/regather demo
 
+stores: $(STORES_STAMP)
+
+$(STORES_STAMP): requirements/stores.txt
+	test -x $(STORES)/bin/python || $(PYTHON) -m venv $(STORES)
+	$(STORES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/stores.txt
+	touch $@
+
 # The tests mostly wait for servers and processes, so that three at a time suit two cores.
 JOBS ?= 3
 
-test: $(STAMP) lint
+test: $(STAMP) $(STORES_STAMP) lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 N ?= 1000
@@ -60,6 +71,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes \
 requirements:
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) requirements/stores.in -o requirements/stores.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(STORES) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,6 +11,7 @@ from types import FrameType
 
 import bench
 from bench import coding, degraded, faults, growth, limit, memory, network, splitting, transfer
+from bench import stores as object_stores
 from bench.goals import goal_table
 from bench.machine import describe
 from bench.model import GIB, Section
@@ -23,7 +24,13 @@ from regather.errors import UsageError
 from regather.units import format_size, parse_size
 
 _FILE_NAMES = (
-    transfer.NAMES | splitting.NAMES | faults.NAMES | degraded.NAMES | network.NAMES | limit.NAMES
+    transfer.NAMES
+    | splitting.NAMES
+    | faults.NAMES
+    | degraded.NAMES
+    | network.NAMES
+    | limit.NAMES
+    | object_stores.NAMES
 )
 _NAMES = _FILE_NAMES | coding.NAMES | growth.NAMES | memory.NAMES
 _ROOM = 5
@@ -148,6 +155,7 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         faults.faults,
         network.network,
         limit.limits,
+        object_stores.stores,
         growth.growth,
         memory.memory,
     )

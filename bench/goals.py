@@ -62,6 +62,8 @@ GOALS = (
     Goal("links", "rate over unequal links, of the sum of theirs", 0.90, at_least=True),
     Goal("tail", "time of the last 5 % of the file over unequal links", 0.07, "%"),
     Goal("limit", "--limit-rate, off by", 0.02, "%"),
+    Goal("stores-put", "put into an object store, speed, of obstore alone", 0.7, at_least=True),
+    Goal("stores-get", "get from an object store, speed, of obstore alone", 0.7, at_least=True),
     Goal("version", "regather --version", 0.100, "ms"),
 )
 

@@ -10,6 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.hosting import Hosting
+from tests.support.swift import PYTHON, Swift
+
+for _name in ("http", "https", "ftp", "ftps", "sftp", "all", "no"):
+    os.environ.pop(f"{_name}_proxy", None)
+    os.environ.pop(f"{_name}_proxy".upper(), None)
 
 # A configuration of whoever runs the tests is none of their business.
 os.environ["REGATHER_CONFIG"] = ""
@@ -34,6 +39,15 @@ def _no_thread_left() -> Iterator[None]:
     ]:
         assert time.monotonic() < until, f"threads left behind: {left}"
         time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
+    """An object store for all tests together; each makes a bucket of its own."""
+    if not PYTHON.exists():
+        pytest.skip("no object store here: run `make stores`")
+    with Swift(tmp_path_factory.mktemp("swift")) as running:
+        yield running
 
 
 @pytest.fixture

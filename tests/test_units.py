@@ -92,9 +92,9 @@ def test_names_that_are_not_plain(name: str) -> None:
         ("http://[::1/", "not a URL"),
         ("http://a..b/", "not a URL"),
         ("http://h/\ud800", "not a URL"),
-        ("file:///etc/passwd", "not http:// or https://"),
-        ("h:80/f", "not http:// or https://"),
-        ("", "not http:// or https://"),
+        ("file:///etc/passwd", "not az://, ftp://, .* or sftp://"),
+        ("h:80/f", "not az://, ftp://, .* or sftp://"),
+        ("", "not az://, ftp://, .* or sftp://"),
         ("ftp://" + "x" * 5000, r"\.\.\."),
     ],
 )

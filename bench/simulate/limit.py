@@ -41,8 +41,11 @@ class _Need:
     groups: tuple[tuple[int, tuple[int, ...]], ...]
 
 
-def fluid_limit(setting: Setting) -> float:
-    """Seconds that any scheduler needs at least; inf where the file cannot be had at all."""
+def fluid_limit(setting: Setting, share: float = 1.0) -> float:
+    """Seconds that any scheduler needs at least; inf where the file cannot be had at all.
+
+    With a ``share`` below 1: until so much of it can be there, whichever bytes those are.
+    """
     if not setting.layout.size:
         return 0.0
     classes = _classes(setting)
@@ -51,7 +54,7 @@ def fluid_limit(setting: Setting) -> float:
         return math.inf
     high = _by_capacity(setting, classes)
     while high < math.inf:
-        problem = _Problem(setting, classes, needs, high)
+        problem = _Problem(setting, classes, needs, high, share)
         if problem.solve(high, high) is not None:
             break
         high = high * 1.5 if high < _NEVER else math.inf
@@ -149,9 +152,15 @@ class _Problem:
     """Whether, and when, all can be there, up to a time ``until``."""
 
     def __init__(
-        self, setting: Setting, classes: list[_Class], needs: list[_Need], until: float
+        self,
+        setting: Setting,
+        classes: list[_Class],
+        needs: list[_Need],
+        until: float,
+        share: float,
     ) -> None:
         self._needs = needs
+        self._share_wanted = share
         self._classes = classes
         self._bottlenecks = setting.bottlenecks
         self._spans = _spans(setting, classes, until)
@@ -171,6 +180,7 @@ class _Problem:
         """The least time between two moments next to each other (or one) by which all is there."""
         rows = _Rows()
         sent: list[list[int]] = [[] for _ in self._classes]
+        wanted: list[int] = []
         for need in self._needs:
             everything: list[int] = []
             for most, who in need.groups:
@@ -180,7 +190,14 @@ class _Problem:
                     sent[number].append(variable)
                 if most < need.bytes:
                     rows.at_most(dict.fromkeys(mine, 1.0), most / _UNIT)
-            rows.at_most(dict.fromkeys(everything, -1.0), -need.bytes / _UNIT)
+            if self._share_wanted < 1.0:
+                wanted += everything
+                rows.at_most(dict.fromkeys(everything, 1.0), need.bytes / _UNIT)
+            else:
+                rows.at_most(dict.fromkeys(everything, -1.0), -need.bytes / _UNIT)
+        if wanted:
+            total = sum(need.bytes for need in self._needs) * self._share_wanted
+            rows.at_most(dict.fromkeys(wanted, -1.0), -total / _UNIT)
         # The time beyond ``low`` is the one variable that costs.
         time = rows.variable(high - low, cost=1.0)
         for number, spans in enumerate(self._spans):

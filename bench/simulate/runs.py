@@ -15,6 +15,8 @@ from bench.simulate.world import Stuck, World
 from regather.errors import UsageError
 from regather.planner import Finished
 
+TAIL = 0.05
+"""Share of the file that is its tail."""
 Watch = Callable[[World], None]
 
 
@@ -30,6 +32,8 @@ class Run:
     """Bytes that were received and not needed, as a share of the file."""
     tail: float
     """Share of the time that the last 5 % of the file took."""
+    least_tail: float
+    """The same, where all sources bring what they can from the beginning: of the fluid limit."""
     requests: int
     decisions: int
     """Events that the planner handled and actions that it gave."""
@@ -110,13 +114,14 @@ def run_once(scenario: Scenario, seed: int, where: str, watch: Watch | None = No
     try:
         outcome = world.run(watch)
     except Stuck as stuck:
-        return Run(seed, limit, world.now, 0.0, 0.0, 0, 0, 0.0, 0.0, str(stuck))
+        return Run(seed, limit, world.now, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, str(stuck))
     return Run(
         seed,
         limit,
         outcome.makespan,
         outcome.received / size - 1,
         (outcome.makespan - outcome.tail_began) / (outcome.makespan or 1.0),
+        1 - fluid_limit(setting, 1 - TAIL) / limit if limit else 0.0,
         outcome.requests,
         outcome.events + outcome.actions,
         outcome.planner_seconds,

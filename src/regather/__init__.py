@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from regather.publisher import PublishReport, TargetReport, publish
     from regather.reading import RemoteFile, open
     from regather.splitter import split
+    from regather.transport import HostOptions
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
@@ -78,6 +79,7 @@ _HOMES = {
     "regather.publisher": ("PublishReport", "TargetReport", "publish"),
     "regather.reading": ("RemoteFile", "open"),
     "regather.splitter": ("split",),
+    "regather.transport": ("HostOptions",),
     "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -88,6 +90,7 @@ __all__ = [
     "DownloadReport",
     "Folder",
     "FolderEntry",
+    "HostOptions",
     "InterruptedDownload",
     "InterruptedPublish",
     "Manifest",

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from regather.client import DownloadReport, Progress, download
+from regather.client import DownloadReport, Progress, Settings, download
 from regather.cluster import Cluster, server_folders
 from regather.errors import StorageError, VerificationError
 from regather.generator import generate
@@ -92,6 +92,7 @@ class Demo:
                     str(hosted / (NAME + MANIFEST_SUFFIX)),
                     self.folder / "recombined_large_file.dat",
                     servers=cluster.urls,
+                    settings=Settings(no_proxy="*"),  # they are all on this machine
                     on_progress=watch,
                 )
             for victim, moment in zip(doomed, moments, strict=True):

@@ -5,8 +5,17 @@ from __future__ import annotations
 HTTP = frozenset(("http", "https"))
 """Reached by our own HTTP/1.1 client."""
 
-REMOTE = HTTP
+FILES = frozenset(("ftp", "ftps", "sftp"))
+"""Reached by libcurl; to read from only."""
+
+STORES = frozenset(("s3", "gs", "az"))
+"""Object stores, reached through obstore: S3 and what speaks like it, Google's, Azure's."""
+
+REMOTE = HTTP | STORES | FILES
 """Every scheme that some transport serves; anything else is a path of this machine."""
+
+PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 990, "sftp": 22}
+"""Where a scheme's servers listen unless the URL says otherwise."""
 
 
 def scheme_of(text: str) -> str:

@@ -85,8 +85,8 @@ def test_addresses_are_taken_by_info_as_by_get(made: Path, hosting: Hosting) -> 
     [
         ("9001", "write HOST:PORT, like 127.0.0.1:9001"),
         ("localhost", "write HOST:PORT, like localhost:8000"),
-        ("ftp://x", "ftp:// is not supported; use http:// or https://"),
-        ("s3://bucket/x", "s3:// is not supported"),
+        ("rsync://x", "rsync:// is not supported; use az://"),
+        ("s3://buck et/x", "no name of a bucket"),
         ("/no/such/folder", "no such folder"),
         ("file.bin", "is a file, not a folder"),
         ("http://h/?q", "without query"),
@@ -100,14 +100,14 @@ def test_servers_that_are_none(made: Path, server: str, says: str) -> None:
 
 
 def test_sources_that_are_none(made: Path) -> None:
-    fails(2, "get", "ftp://h/f.regather.json", says="use http:// or https://", cwd=made)
+    fails(2, "get", "rsync://h/f.regather.json", says="is not supported; use", cwd=made)
     fails(2, "get", "http://", says="no host", cwd=made)
 
 
 def test_no_notice_before_an_error(made: Path) -> None:
     (made / "got").write_bytes(b"mine")
     for arguments in (
-        ("--fragment", "ftp://h/f"),
+        ("--fragment", "gopher://h/f"),
         ("--fragment", "http://h:99999/f"),
         ("--fragment", "http://h/f", "--server", "http://h/"),
         ("--fragment", "http://h/f", "--digest", "0" * 64),

@@ -197,8 +197,8 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
         told = run("get", tmp_path / "signed.meta4", "-o", tmp_path, "--retries", "0", timeout=90)
     assert "signature in the metalink is not looked at" in told.stderr
     assert told.returncode == 3, "the bytes are others than those that were published"
-    (tmp_path / "ftp.meta4").write_bytes(
-        write_metalink([MetalinkFile("f", 1, (), (), (Mirror("ftp://a.example/f"),))])
+    (tmp_path / "gopher.meta4").write_bytes(
+        write_metalink([MetalinkFile("f", 1, (), (), (Mirror("gopher://a.example/f"),))])
     )
-    told = run("get", tmp_path / "ftp.meta4")
-    assert (told.returncode, "no http or https URL" in told.stderr) == (4, True)
+    told = run("get", tmp_path / "gopher.meta4")
+    assert (told.returncode, "no URL of it that can be used" in told.stderr) == (4, True)

@@ -190,3 +190,48 @@ def test_a_source_that_hedges_itself_keeps_nobody_else_from_it() -> None:
     plan.handle(Progress(again.request, 1000), 8.9)
     (third,) = starts(plan.handle(Tick(), 9.0))
     assert (third.source, third.start) == (1, first.start)
+
+
+def test_a_third_takes_over_where_both_who_have_a_piece_are_slow_by_far() -> None:
+    plan = planner([MIB], [None, None, None])
+    for source, rate in enumerate((1e5, 2.2e5, 1e4)):
+        plan.sources[source].rate = rate
+    begun = starts(plan.handle(Begin(), 0.0))
+    while len(begun) < 3:
+        assert plan.wake_at is not None
+        now = plan.wake_at
+        assert now < 3.0
+        if now > 1.0:
+            plan.sources[2].rate = 1e7
+        begun += starts(plan.handle(Tick(), now))
+        for start in begun:
+            plan.handle(Progress(start.request, int(now * 1e5)), now)
+    assert [s.source for s in begun] == [0, 1, 2]
+
+
+def test_a_request_that_is_stuck_does_not_hold_up_its_source() -> None:
+    plan = planner([20 * MIB], [None], connections=2)
+    (stuck,) = starts(plan.handle(Begin(), 0.0))
+    plan.handle(Answered(stuck.request), 0.01)
+    more: list[Start] = []
+    while not more:
+        assert plan.wake_at is not None
+        assert plan.wake_at < 3.0
+        more = starts(plan.handle(Tick(), plan.wake_at))
+    assert plan.sources[0].silent
+    plan.handle(Answered(more[0].request), 3.0)
+    plan.handle(PieceDone(more[0].request, more[0].start), 3.1)
+    assert not plan.sources[0].silent
+
+
+def test_a_source_is_asked_for_no_more_at_a_time_than_it_has_brought() -> None:
+    plan = planner([64 * MIB], [None])
+    (start,) = starts(plan.handle(Begin(), 0.0))
+    brought, now = 0, 0.0
+    while brought < 20:
+        assert start.end - start.start <= max(2, brought)
+        for piece in range(start.start, start.end):
+            now += 0.01
+            actions = plan.handle(PieceDone(start.request, piece), now)
+        brought += start.end - start.start
+        (start,) = starts(actions)

@@ -203,3 +203,29 @@ def test_every_run_ends(data: st.DataObject) -> None:
                 if any(f in (models[n].holds or models[n].really_holds or ()) for n in good)
             }
             assert len(there) < len(members.data), f"set {number} could have been decoded"
+
+
+@pytest.mark.parametrize("lost", list(itertools.combinations(range(6), 2)))
+def test_two_freeze_beside_a_liar(lost: tuple[int, ...]) -> None:
+    # Nobody is told that they are gone: the time-outs are 15 s for an answer and 5 s for a new
+    # connection. Who says nothing is not relied upon, so the liar is asked before they pass.
+    for liar in sorted(set(range(6)) - {*lost}):
+        world = spread(4, 2, known=liar % 2 == 0)
+        world.models[liar].corrupt_rate = 0.1
+        for source in lost:
+            world.models[source].freezes_at = 0.3
+        assert world.run() == Finished()
+        assert wanted(world) <= world.done
+        assert world.now < 12.0, liar
+
+
+def test_parity_leaves_no_row_to_slow_data_alone() -> None:
+    """All parity that fast sources hold is of use: no row may be full before they come to it."""
+    layout = layout_of([200 * MIB] * 4, parity=2)
+    rates = [5e6, 10e6, 40e6, 40e6, 40e6, 20e6]
+    models = [Model(bandwidth=r, holds=frozenset({n})) for n, r in enumerate(rates)]
+    world = World(layout, models)
+    assert world.run() == Finished()
+    # The least T in which all bring four fragments: those of 40 MB/s end with their own at 5.2 s,
+    # the others bring the fourth together at 35 MB/s.
+    assert world.now < 1.06 * 200 * MIB / 35e6

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MIB = 1 << 20
@@ -29,12 +30,17 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def regather(
-    *arguments: str | Path, cwd: Path | None = None, timeout: float = 60
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    timeout: float = 60,
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = (sys.executable, "-m", "regather"),
 ) -> subprocess.CompletedProcess[str]:
     """Run the command and return what it printed and its exit code."""
     return subprocess.run(
-        [sys.executable, "-m", "regather", *map(str, arguments)],
+        [*program, *map(str, arguments)],
         cwd=cwd,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -56,8 +56,8 @@ class Nginx:
     """Serves ``root`` on ``host``, loopback by default, while the ``with`` body runs.
 
     ``url`` is the address of the folder (it ends in a slash), ``pid`` the master process.
-    ``access_log`` names a file for the requests; ``tls`` turns the server to https; ``extra`` is
-    put into the ``server`` section as it is.
+    ``access_log`` names a file for the requests; ``tls`` turns the server to https, ``http2`` to
+    HTTP/2 too; ``extra`` is put into the ``server`` section as it is.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Nginx:
         access_log: Path | None = None,
         sendfile: bool = True,
         extra: str = "",
+        http2: bool = False,
     ) -> None:
         self.root = root
         self.host = host
@@ -79,6 +80,7 @@ class Nginx:
         self._access_log = access_log
         self._sendfile = sendfile
         self._extra = extra
+        self._http2 = http2
         self._prefix: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -165,7 +167,7 @@ class Nginx:
             sendfile="on" if self._sendfile else "off",
             host=self.host,
             port=self.port,
-            ssl=" ssl" if self._tls else "",
+            ssl=f" ssl{' http2' * self._http2}" if self._tls else "",
             certificate="ssl_certificate certificate.pem; ssl_certificate_key key.pem;"
             if self._tls
             else "",

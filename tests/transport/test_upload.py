@@ -1,227 +1,30 @@
-"""What every store must do, over our server (plain and TLS) and in a local folder."""
+"""What only stores over HTTP, or only local ones, must do; see tests/conformance for the rest."""
 
 from __future__ import annotations
 
 import errno
 import os
-import random
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from blake3 import blake3
 
 from regather.errors import UsageError
 from regather.server.tokens import Tokens
-from regather.server.writing import Limits
-from regather.transport import Credentials, Failure, RequestFailed, TransportOptions
-from regather.transport.upload import ReadInto, Stat, Store, open_store
+from regather.transport import Failure, RequestFailed, TransportOptions
+from regather.transport.upload import Store, open_store
+from tests.conformance.test_storing import (
+    DATA,
+    DIGEST,
+    MIB,
+    failure,
+    options_for,
+    reader,
+)
 from tests.support.hosting import Hosting
-from tests.support.net import free_port, wait_until
+from tests.support.net import free_port
 from tests.support.rogue import Rogue, sends
-from tests.support.tls import issue
-
-MIB = 1 << 20
-DATA = random.Random(7).randbytes(5 * MIB + 3)
-DIGEST = blake3(DATA).digest()
-NAME = "näme with spaces & 100%.dat"
-
-
-def reader(data: bytes = DATA) -> ReadInto:
-    def read(offset: int, into: memoryview) -> None:
-        assert len(into) <= MIB
-        into[:] = data[offset : offset + len(into)]
-
-    return read
-
-
-@dataclass
-class Place:
-    url: str
-    folder: Path
-    options: TransportOptions
-    store: Store
-
-    def put(self, name: str, data: bytes = DATA, *, replace: bool = True) -> None:
-        self.store.put(name, len(data), reader(data), blake3(data).digest(), replace=replace)
-
-    def names(self) -> list[str]:
-        """All there is, hidden files included."""
-        return sorted(os.listdir(self.folder)) if self.folder.exists() else []
-
-
-def options_for(timeout: float = 5.0) -> TransportOptions:
-    return TransportOptions(timeout=timeout, credentials=Credentials({"127.0.0.1": "secret"}))
-
-
-@pytest.fixture(params=["http", "https", "local"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, hosting: Hosting) -> Iterator[Place]:
-    folder = tmp_path / "a folder"
-    options = options_for()
-    url = str(folder)
-    if request.param != "local":
-        folder.mkdir()
-        tls = issue(tmp_path / "tls") if request.param == "https" else None
-        server = hosting.serve(
-            folder,
-            tls=tls,
-            tokens=Tokens(read="other", write="secret"),
-            limits=Limits(upload=1 << 30),
-        )
-        url = server.url
-        if tls is not None:
-            import ssl
-
-            context = ssl.create_default_context(cafile=str(tls.authority))
-            options = TransportOptions(
-                timeout=5.0, credentials=options.credentials, tls=lambda: context
-            )
-    store = open_store(url, options)
-    yield Place(url, folder, options, store)
-    store.close()
-
-
-def failure(act: Callable[[], object]) -> Failure:
-    with pytest.raises(RequestFailed) as caught:
-        act()
-    assert "\n" not in caught.value.what
-    assert "secret" not in caught.value.what
-    return caught.value.failure
-
-
-@pytest.mark.parametrize("size", [0, 1, 65535, 65536, MIB, MIB + 1, len(DATA)])
-def test_what_is_put_is_there(place: Place, size: int) -> None:
-    data = DATA[:size]
-    assert place.store.stat(NAME) is None
-    place.put(NAME, data)
-    assert (place.folder / NAME).read_bytes() == data
-    assert (place.folder / NAME).stat().st_mode & 0o777 == 0o644
-    assert place.names() == [NAME]
-    told = place.store.stat(NAME)
-    assert told == Stat(size, told.validator if told else "")
-    assert b"".join(map(bytes, place.store.read(NAME, 0, size))) == data
-
-
-def test_ranges_are_read(place: Place) -> None:
-    place.put("x.dat")
-    for start, stop in ((0, 1), (5, 5), (7, 2 * MIB + 9), (len(DATA) - 1, len(DATA))):
-        steps = [bytes(step) for step in place.store.read("x.dat", start, stop)]
-        assert b"".join(steps) == DATA[start:stop]
-        assert max(map(len, steps), default=0) <= MIB
-    for step in place.store.read("x.dat", 0, len(DATA)):  # left early
-        assert step
-        break
-    assert b"".join(map(bytes, place.store.read("x.dat", 3, 9))) == DATA[3:9]
-    assert failure(lambda: list(place.store.read("none.dat", 0, 5))) is Failure.MISSING
-
-
-def test_replacing(place: Place) -> None:
-    place.put("x.dat", b"first")
-    before = place.store.stat("x.dat")
-    place.put("x.dat", b"other")
-    after = place.store.stat("x.dat")
-    assert before is not None
-    assert after is not None
-    assert before.validator != after.validator
-    assert failure(lambda: place.put("x.dat", replace=False)) is Failure.EXISTS
-    assert (place.folder / "x.dat").read_bytes() == b"other"
-    place.put("y.dat", replace=False)
-    assert place.names() == ["x.dat", "y.dat"]
-
-
-def test_other_bytes_than_declared(place: Place) -> None:
-    place.put("old.dat", b"old")
-    for name in ("x.dat", "old.dat"):
-        wrong = failure(lambda name=name: place.store.put(name, 5, reader(), DIGEST))  # type: ignore[misc]
-        assert wrong is Failure.DAMAGED
-        assert not wrong.lasting
-    assert place.names() == ["old.dat"]
-    assert (place.folder / "old.dat").read_bytes() == b"old"
-
-
-def test_a_reader_that_fails(place: Place) -> None:
-    def read(offset: int, into: memoryview) -> None:
-        if offset >= 2 * MIB:
-            raise ValueError("no more")
-        into[:] = DATA[offset : offset + len(into)]
-
-    with pytest.raises(ValueError, match="no more"):
-        place.store.put("x.dat", len(DATA), read, DIGEST)
-    wait_until(lambda: place.names() == [], what="the removal")
-    place.put("x.dat")
-    assert place.names() == ["x.dat"]
-
-
-def test_deleting(place: Place) -> None:
-    place.put("x.dat", b"x")
-    place.store.delete("x.dat")
-    assert place.names() == []
-    assert failure(lambda: place.store.delete("x.dat")) is Failure.MISSING
-
-
-@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", "a\nb", "x" * 256])
-def test_names_that_are_not_plain(place: Place, name: str) -> None:
-    for act in (
-        lambda: place.store.stat(name),
-        lambda: place.put(name),
-        lambda: place.store.delete(name),
-        lambda: place.store.read(name, 0, 1),
-    ):
-        with pytest.raises(UsageError, match="plain file name"):
-            act()
-
-
-def test_a_folder_in_its_place(place: Place) -> None:
-    (place.folder / "x.dat").mkdir(parents=True)
-    assert failure(lambda: place.put("x.dat")) is Failure.BAD_RESPONSE
-    assert place.names() == ["x.dat"]
-
-
-def test_no_room(place: Place) -> None:
-    def never(offset: int, into: memoryview) -> None:
-        raise AssertionError("nothing should be read")
-
-    size = 1 << 55
-    if place.url.startswith("http"):
-        size = (1 << 30) + 1  # more than --max-upload
-    assert failure(lambda: place.store.put("x.dat", size, never, DIGEST)) is Failure.NO_SPACE
-    assert place.names() == []
-    place.put("y.dat")
-
-
-def test_several_threads_with_a_store_each(place: Place) -> None:
-    def work(number: int) -> None:
-        store = open_store(place.url, place.options)
-        try:
-            data = DATA[: MIB + number]
-            for _ in range(3):
-                store.put(f"{number}.dat", len(data), reader(data), blake3(data).digest())
-                assert b"".join(map(bytes, store.read(f"{number}.dat", 0, len(data)))) == data
-        finally:
-            store.close()
-
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(work, range(6)))
-    assert place.names() == [f"{number}.dat" for number in range(6)]
-
-
-def test_aborted(place: Place) -> None:
-    def read(offset: int, into: memoryview) -> None:
-        if offset >= MIB:
-            thread = threading.Thread(target=place.store.abort)
-            thread.start()
-            thread.join()
-
-    assert failure(lambda: place.store.put("x.dat", len(DATA), read, DIGEST)) is Failure.ABORTED
-    assert failure(lambda: place.put("y.dat")) is Failure.ABORTED
-    wait_until(lambda: place.names() == [], what="the removal")
-
-
-# -- only over the network --------------------------------------------------------------------
 
 
 def store_at(url: str, timeout: float = 5.0) -> Store:
@@ -379,7 +182,14 @@ def test_a_server_that_was_started_anew_meanwhile(tmp_path: Path, hosting: Hosti
 
 @pytest.mark.parametrize(
     "url",
-    ["s3://bucket/x", "http://", "http://a:b:c/", "http://h/?q", "http://u:s3cret@h/", "file:///x"],
+    [
+        "s3://buck et/x",
+        "http://",
+        "http://a:b:c/",
+        "http://h/?q",
+        "http://u:s3cret@h/",
+        "file:///x",
+    ],
 )
 def test_places_that_are_none(url: str) -> None:
     with pytest.raises(UsageError) as caught:

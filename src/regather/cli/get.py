@@ -39,8 +39,11 @@ EXAMPLES = (
     "    --fragment 127.0.0.1:9002/file_fragment_2.dat (plain, unverified)",
     "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
     "regather get https://download.example/disk.img.meta4",
+    "regather get ftp://ftp.example/disk.img sftp://ann@b.example/srv/disk.img --sha256 HEX",
     "regather get https://a.example/d/dataset.regather.json -o dataset",
     "regather get -i list.txt -o downloads",
+    "regather get s3://bucket/d/disk.img.regather.json",
+    "regather get s3://bucket/disk.img --store-option endpoint=http://127.0.0.1:9000",
 )
 
 

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from regather.cli.options import counted
+from regather.cli.options import add_store_options, counted
 from regather.errors import printable
 from regather.units import format_exact, format_size
 
@@ -28,17 +28,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--files", action="store_true", help="of a folder: show everything that is in it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+    add_store_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
+    from regather.client.settings import Settings, http_options
     from regather.manifest import CODE
-    from regather.transport import Credentials, TransportOptions
+    from regather.transport.objects.options import parse_options
 
-    credentials = Credentials.gather(fallback=args.config_tokens)
-    asking = Asking(TransportOptions(credentials=credentials))
+    settings = Settings(
+        store_options=parse_options(args.store_option),
+        fallback_tokens=args.config_tokens,
+        hosts=args.config_hosts,
+    )
+    asking = Asking(http_options(settings))
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

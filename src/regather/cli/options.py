@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from regather.checksum import Checksum, parse_checksum
+from regather.cli.hosts import add_hosts, add_ways, hosts_of
 from regather.errors import UsageError
 from regather.model import HASH_SIZES
 from regather.tokens import read_token_file
@@ -173,18 +174,28 @@ def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
     )
     tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
     add_tokens(tuning)
+    add_hosts(tuning)
+    add_ways(tuning)
+    add_store_options(tuning)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """What add_pace and add_reach have read, as far as the command has them. Raises UsageError."""
     from regather.client import Settings
+    from regather.transport.objects.options import parse_options
 
-    names = ("connections", "timeout", "connect_timeout", "retries", "limit_rate", "cacert")
+    names = (
+        "connections timeout connect_timeout retries limit_rate cacert known_hosts "
+        "proxy no_proxy cookies http2"
+    ).split()
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    if hasattr(args, "known_hosts"):
+        given["hosts"] = hosts_of(args)
     return Settings(
         **given,
         sync=not getattr(args, "no_sync", False),
         tokens=tokens_of(args.token),
+        store_options=parse_options(args.store_option),
         fallback_tokens=args.config_tokens,
     )
 
@@ -207,6 +218,19 @@ def add_tokens(parser: argparse._ActionsContainer) -> None:
         default=[],
         metavar="HOST=FILE",
         help="show the token in FILE to HOST (or HOST:PORT), and to no other; repeat for more",
+    )
+
+
+def add_store_options(parser: argparse._ActionsContainer) -> None:
+    """The option --store-option, repeatable."""
+    parser.add_argument(
+        "--store-option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="how to reach object stores (s3://, gs://, az://), like endpoint=http://HOST:PORT, "
+        "region=NAME, profile=NAME, skip_signature=true; s3://BUCKET:KEY=VALUE is for one bucket; "
+        "repeat for more",
     )
 
 

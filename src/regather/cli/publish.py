@@ -21,6 +21,7 @@ from regather.cli.options import (
     whole,
 )
 from regather.cli.progress import bytes_progress
+from regather.schemes import STORES, scheme_of
 from regather.units import format_duration, format_rate, format_size
 
 SUMMARY = (
@@ -30,6 +31,7 @@ EXAMPLES = (
     "regather publish disk.img --to https://a.example/d --to https://b.example/d \\",
     "    --to https://c.example/d --parity 1 --token a.example=a.token ...",
     "regather publish disk.img --to a.example:8001 --to b.example:8001 --replicas 2",
+    "regather publish disk.img --to s3://one/d --to s3://two/d --to s3://three/d --parity 1",
     "regather publish dataset --to a.example:8001 --to b.example:8001 --replicas 2",
     "regather publish disk.img --to /mnt/disk1/d --to /mnt/disk2/d --to /mnt/disk3/d --parity 1",
 )
@@ -44,8 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="SOURCE",
-        help="a target: URL or HOST:PORT of a server that takes files, or a folder; repeat for "
-        "more",
+        help="a target: URL or HOST:PORT of a server that takes files, s3://BUCKET/PREFIX, or a "
+        "folder; repeat for more",
     )
     add_geometry(parser, default="one a target, parity included")
     parser.add_argument(
@@ -97,7 +99,10 @@ def run(args: argparse.Namespace) -> int:
             on_progress=progress,
         )
     words = list(report.command)
-    if report.manifests[0].startswith(("http://", "https://")):
+    schemes = {scheme_of(target.url) for target in report.targets}
+    if schemes & STORES:
+        words += [word for option in args.store_option for word in ("--store-option", option)]
+    if scheme_of(report.manifests[0]):
         words += [word for token in args.token for word in ("--token", token)]
         words += ["--cacert", args.cacert] if args.cacert else []
     if args.json:

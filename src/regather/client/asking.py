@@ -16,7 +16,14 @@ from typing import Generic, TypeVar
 
 from regather.client.report import Progress, SourceProgress, State
 from regather.errors import InterruptedDownload
-from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
+from regather.transport import (
+    Askable,
+    Failure,
+    RequestFailed,
+    TransportOptions,
+    open_askable,
+)
+from regather.transport.objects.clients import check
 
 _MOST_AT_ONCE = 16
 _LOOK_SECONDS = 0.1
@@ -64,7 +71,11 @@ class Asking:
         self._stop = stop
         self._watch = watch
 
-    def one(self, url: str, ask: Callable[[HttpConnection, str], Answer]) -> Answer:
+    def check(self, url: str) -> None:
+        """Raise UsageError where a source that the user named is set up wrongly."""
+        check(url, self._options)
+
+    def one(self, url: str, ask: Callable[[Askable, str], Answer]) -> Answer:
         """Ask one URL; it is not asked again later than the time-out after the first time.
 
         Raises RequestFailed or InterruptedDownload.
@@ -77,7 +88,7 @@ class Asking:
     def all(
         self,
         urls: Sequence[str],
-        ask: Callable[[HttpConnection, str], Answer],
+        ask: Callable[[Askable, str], Answer],
         patience: float = math.inf,
         *,
         again: bool = True,
@@ -118,7 +129,7 @@ class _Round(Generic[Answer]):
         retries: int,
         patience: float,
         urls: Sequence[str],
-        ask: Callable[[HttpConnection, str], Answer],
+        ask: Callable[[Askable, str], Answer],
     ) -> None:
         self._options = options
         self._retries = retries
@@ -128,7 +139,7 @@ class _Round(Generic[Answer]):
         self._answers: dict[int, Answer | RequestFailed] = {}
         self._next = iter(range(len(urls)))
         self._lock = threading.Lock()
-        self._open: set[HttpConnection] = set()
+        self._open: set[Askable] = set()
         self._ended = threading.Event()
         self._first: float | None = None
         """When the first good answer came."""
@@ -196,7 +207,7 @@ class _Round(Generic[Answer]):
     def _answer(self, asked: Asked) -> Answer | RequestFailed:
         until = time.monotonic() + self._patience
         while True:
-            connection = HttpConnection(self._options)
+            connection = open_askable(asked.url, self._options)
             with self._lock:
                 self._open.add(connection)
             if not asked.failures:

@@ -36,7 +36,7 @@ from regather.metalink import (
     read_metalink,
 )
 from regather.names import MANIFEST_SUFFIX, split_url
-from regather.transport import RequestFailed, is_url
+from regather.transport import RequestFailed, is_served, is_url
 
 _FORMAT = re.compile(rb'"format"\s*:\s*"regather"')
 _START = 4 << 10
@@ -244,10 +244,12 @@ def _same_origin(one: str, other: str) -> bool:
 def _targets_of_metalink(job: Job, file: MetalinkFile, asking: Asking) -> list[Target]:
     mirrors = sorted(file.mirrors, key=lambda m: (m.location != job.location.lower(), m.priority))
     urls = list(dict.fromkeys(mirror.url for mirror in mirrors))
+    # Where nothing else is left, those that need an optional package say so.
+    urls = list(filter(is_served, urls)) or urls
     if not urls:
         others = f", only {file.others} of other kinds" if file.others else ""
         raise NotEnoughSourcesError(
-            f"{file.name}: the metalink names no http or https URL of it{others}",
+            f"{file.name}: the metalink names no URL of it that can be used{others}",
             help="name mirrors of it, with its checksum",
             missing=(file.name,),
         )

@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 from regather.errors import ManifestError, RegatherError, UsageError
 from regather.model import Layout
 from regather.names import MANIFEST_SUFFIX, split_url
-from regather.schemes import listed
-from regather.transport import is_url
+from regather.schemes import FILES, listed, scheme_of
+from regather.transport import is_served, is_url
 
 _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?")
@@ -26,7 +26,7 @@ def with_scheme(text: str) -> str:
 
     Raises UsageError where a password is in it: it would end up in logs, reports and process lists.
     """
-    if _LOGIN.match(text) and not os.path.exists(text):
+    if _LOGIN.match(text) and not _names_user(text) and not os.path.exists(text):
         host = text.partition("://")[2] or text
         host = host.partition("/")[0].rpartition("@")[2]
         raise UsageError(
@@ -36,6 +36,12 @@ def with_scheme(text: str) -> str:
     if "://" not in text and not os.path.exists(text) and _HOST_AND_PORT.fullmatch(text):
         return f"http://{text}"
     return text
+
+
+def _names_user(text: str) -> bool:
+    """Whether a URL has a name to log in with, where that is usual, and no password."""
+    login = text.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    return scheme_of(text) in FILES and bool(login) and not set(":@") & set(login)
 
 
 def check_scheme(text: str) -> None:
@@ -48,9 +54,15 @@ def check_scheme(text: str) -> None:
 def checked_url(url: str) -> SplitResult:
     """Split a URL that the user named. Raises UsageError."""
     try:
-        return split_url(url)
+        parts = split_url(url)
     except ValueError as error:
         raise UsageError(str(error), help="write http://HOST:PORT/ or https://HOST/") from None
+    if not is_served(url):
+        raise UsageError(
+            f"{url}: {parts.scheme}:// needs libcurl, which is not installed",
+            help="pip install 'regather[curl]'",
+        )
+    return parts
 
 
 def base_url(server: str) -> str:

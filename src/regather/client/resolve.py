@@ -142,6 +142,8 @@ def resolve_manifest(
     """
     source = with_scheme(source)
     bases = [base_url(server) for server in servers]
+    for url in (*bases, *fragments):
+        asking.check(url)
     manifest, folder = load_manifest(source, asking)
     identity = manifest.digest
     if digest and digest.lower() != identity:

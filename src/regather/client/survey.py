@@ -17,7 +17,8 @@ from regather.client.naming import check_scheme, checked_url, is_base, with_sche
 from regather.errors import UsageError
 from regather.metalink import digests, links
 from regather.names import split_url
-from regather.transport import HttpConnection, LocalConnection, Look, RequestFailed, is_url
+from regather.schemes import HTTP
+from regather.transport import Askable, LocalConnection, Look, RequestFailed, is_url
 from regather.transport.reading import read_range
 
 _SAMPLE = 16 << 10
@@ -100,7 +101,7 @@ def survey(
     return seen, failed
 
 
-def _look(connection: HttpConnection | LocalConnection, url: str, *, many: bool) -> Seen:
+def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> Seen:
     look = connection.look(url, _SAMPLE)
     samples: tuple[bytes, ...] = ()
     if many and look.ranged and look.size > _SAMPLE:
@@ -140,7 +141,7 @@ def duplicates_of(seen: Sequence[Seen], known: Sequence[str]) -> list[str]:
 
 def _usable(url: str) -> bool:
     try:
-        return "@" not in split_url(url).netloc and url.isprintable()
+        return "@" not in split_url(url, HTTP).netloc and url.isprintable()
     except ValueError:
         return False
 

@@ -39,7 +39,7 @@ class MetalinkFile:
     checksums: tuple[Checksum, ...] = ()
     pieces: tuple[Pieces, ...] = ()
     mirrors: tuple[Mirror, ...] = ()
-    """http and https only, the best first."""
+    """Of schemes that some transport serves, the best first."""
     others: int = 0
     """How many URLs of other kinds there were."""
     signed: bool = False

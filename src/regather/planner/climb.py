@@ -45,6 +45,8 @@ class Climb:
     """Bytes a second in the measurement before, with the same connections; 0: there was none."""
     _next: float = 0.0
     _hold: float = _HOLD
+    _by_one: bool = False
+    """Whether several more were too many: then one more may still pay."""
 
     def begin(self, now: float, latency: float, *, long_path: bool) -> None:
         """The first answer has come."""
@@ -73,8 +75,13 @@ class Climb:
         paid = tried != 0 and self._paid(speed)
         if paid:
             self._hold = _HOLD
+            self._by_one = self._by_one and tried == 1
+        elif tried > 1:
+            self.connections -= tried
+            self._by_one = True
         elif tried:
             self.connections -= tried
+            self._by_one = False
             self._next = now + self._hold
             self._hold = min(2 * self._hold, _HOLD_CAP)
         # Only what is steady tells whether a change pays: connections start slowly.
@@ -84,7 +91,8 @@ class Climb:
             if piece_seconds > _SLOW_PIECE and self.connections > 1:
                 self._trying = -1
             elif more and self.connections < limit:
-                self._trying = min(max(1, self.connections // _STEP), limit - self.connections)
+                step = 1 if self._by_one else max(1, self.connections // _STEP)
+                self._trying = min(step, limit - self.connections)
         self._base = speed
         self._before = 0.0 if tried or self._trying else speed
         self.connections += self._trying

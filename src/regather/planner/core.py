@@ -16,7 +16,9 @@ from dataclasses import dataclass
 
 from regather.model import Layout
 from regather.planner import rows
+from regather.planner.arrivals import Arrivals
 from regather.planner.dispatch import Dispatch
+from regather.planner.ending import give_up, is_hope, nothing_comes
 from regather.planner.events import (
     Action,
     Answered,
@@ -28,7 +30,6 @@ from regather.planner.events import (
     Event,
     Failed,
     Finished,
-    GiveUp,
     PieceCorrupt,
     PieceDone,
     Progress,
@@ -37,7 +38,6 @@ from regather.planner.events import (
     Tick,
 )
 from regather.planner.health import Health
-from regather.planner.pace import STUCK_SECONDS
 from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.state import Request, State
@@ -75,6 +75,7 @@ class Planner:
         retries = self._options.retries
         self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
         self._requests = Requests(self._state)
+        self._arrivals = Arrivals(self._state, self._requests)
         self._dispatch = Dispatch(self._state, self._options.max_requests, self._requests.begin)
         self._handlers: dict[type, Callable[..., None]] = {
             Begin: self._begin,
@@ -90,8 +91,6 @@ class Planner:
             DecodeFailed: self._row_ended,
         }
         self._over = False
-        self.done_bytes = 0
-        """Bytes of the file that this run brought or computed."""
         self.wake_at: float | None = None
         """When a Tick is wanted, on the clock that events are stamped with; None: never."""
 
@@ -101,6 +100,11 @@ class Planner:
     def sources(self) -> Sequence[Health]:
         """What is known of each source."""
         return self._state.sources
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes of the file that this run brought or computed."""
+        return self._arrivals.done_bytes
 
     @property
     def pieces_left(self) -> int:
@@ -134,7 +138,7 @@ class Planner:
     def _begin(self, event: Begin, now: float, actions: list[Action]) -> None:
         for number, known in enumerate(self._state.parity_rows):
             for row in list(known):
-                self._decode(number, row, actions)
+                self._arrivals.decode(number, row, actions)
         for source in range(len(self._state.sources)):
             self._dispatch.wants(source)
         self._plan(now, actions)
@@ -148,6 +152,8 @@ class Planner:
             return
         request.moved = request.moved_piece = request.answered = now
         health = self._state.sources[request.source]
+        if health.stuck:
+            self._dispatch.listen(now)
         if not request.ahead:
             before = health.allowance
             health.answered(now, now - request.began)
@@ -160,6 +166,8 @@ class Planner:
         if request is not None and event.received > request.partial:
             self._state.heard(request.source, event.received - request.partial, now)
             request.partial, request.moved = event.received, now
+            if self._state.sources[request.source].stuck:
+                self._dispatch.listen(now)
             self._look_ahead(request, now, actions)
 
     def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> None:
@@ -169,28 +177,27 @@ class Planner:
             return
         piece, asked = event.piece, request.via
         health = state.sources[request.source]
-        room = health.allowance
+        room = health.climb.connections
         failing = health.failures
         layout = state.layout
         size = layout.length(asked, piece)
-        done = state.done[asked]
-        fresh = not done[piece]
+        fresh = not state.done[asked][piece]
         # A short last piece says more of the latency than of the rate.
         telling = size * 2 >= layout.piece_size
         health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
+        if health.failures != failing:
+            state.groups.forget(request.source)
         state.heard(request.source, size - request.partial, now)
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
         if not request.cancelled:
             state.groups.of[request.fragment].flying -= 1
-        if fresh and layout.set_of[asked] >= 0:
-            self._arrived(request, piece, actions)
-        elif fresh:
-            self._done(asked, piece, size, actions, request)
+        if fresh:
+            self._arrivals.arrived(request, piece, size, actions)
         if request.pos >= request.end:
             self._requests.end(request, now)
             self._room(request.source, now, actions)
-        elif health.allowance != room or health.failures != failing or state.left == 0:
+        elif health.climb.connections != room or health.failures != failing or state.left == 0:
             self._room(request.source, now, actions)
         following = request if request.pos < request.end else request.follower
         if following is not None and following.follower is None:
@@ -210,58 +217,8 @@ class Planner:
         if work is not None:
             self._requests.begin(request.source, work, now, actions, request)
 
-    def _arrived(self, request: Request, piece: int, actions: list[Action]) -> None:
-        """A piece of an erasure set, data or parity, is in place that was not before."""
-        state = self._state
-        asked, number = request.via, state.layout.set_of[request.via]
-        if not state.layout.is_data(asked):
-            state.done[asked][piece] = 1
-            rows.parity_arrived(state, number, piece, request.fragment)
-            self._decode(number, piece, actions)
-            return
-        settled = bool(state.settled[asked][piece])
-        self._done(asked, piece, state.layout.length(asked, piece), actions, request)
-        if state.parity_rows[number]:
-            rows.data_arrived(state, number, piece, settled)
-            self._decode(number, piece, actions)
-
-    def _done(
-        self,
-        fragment: int,
-        piece: int,
-        size: int,
-        actions: list[Action],
-        by: Request | None = None,
-    ) -> None:
-        """A piece of the file is done: nobody else needs to bring it."""
-        state = self._state
-        state.done[fragment][piece] = state.settled[fragment][piece] = 1
-        state.left -= 1
-        self.done_bytes += size
-        if state.suspects:
-            state.suspects.pop((fragment, piece), None)
-        if state.working[fragment]:
-            for other in state.rivals(fragment, piece):
-                if other is not by and other.end - other.pos == 1:
-                    self._requests.cancel(other, actions)
-
-    def _decode(self, number: int, row: int, actions: list[Action]) -> None:
-        order = rows.decode_if_ready(self._state, number, row)
-        if order is not None:
-            actions.append(order)
-
     def _row_ended(self, event: Decoded | DecodeFailed, now: float, actions: list[Action]) -> None:
-        state = self._state
-        number, row = event.set, event.row
-        state.decoding.discard((number, row))
-        make = rows.missing(state, state.layout.sets[number], row)
-        rows.forget(state, number, row)
-        for fragment in make:
-            if isinstance(event, Decoded):
-                self._done(fragment, row, state.layout.length(fragment, row), actions)
-            else:
-                state.settled[fragment][row] = 0
-                state.release(fragment, row, row + 1)
+        self._arrivals.row_ended(event, actions)
         self._plan(now, actions)
 
     def _range_ignored(self, event: RangeIgnored, now: float, actions: list[Action]) -> None:
@@ -350,47 +307,14 @@ class Planner:
             actions.append(Finished())
             return
         self._dispatch.run(now, actions)
-        if not state.decoding and self._nothing_comes(now):
+        if not state.decoding and nothing_comes(state, now):
             # Before waiting for those who fail, all that the others can do.
-            hope = bool(state.requests) or self._hope()
+            hope = bool(state.requests) or is_hope(state)
             if rows.unbind(state, state.answered_for if hope else state.hopeful):
                 self._plan(now, actions)
                 return
             if not hope:
                 self._over = True
-                actions.append(self._give_up())
+                actions.append(give_up(state))
                 return
         self.wake_at = self._dispatch.wake_at(now)
-
-    def _nothing_comes(self, now: float) -> bool:
-        """Whether no request is in flight, save to sources that failed last or that say nothing."""
-        requests, sources = self._state.requests, self._state.sources
-        if requests and not self._state.layout.sets:
-            return False  # nothing could be done about it
-        return all(
-            sources[r.source].failures or now - r.moved > STUCK_SECONDS for r in requests.values()
-        )
-
-    def _hope(self) -> bool:
-        """Whether some missing piece may still come from a source that is worth waiting for."""
-        state = self._state
-        data = range(state.layout.data_count)
-        return any(state.free[f] and state.hopeful(f) for f in data) or any(
-            rows.recoverable(state, number) for number in range(len(state.layout.sets))
-        )
-
-    def _give_up(self) -> GiveUp:
-        state = self._state
-        missing = [f for f in range(state.layout.data_count) if state.done[f].find(0) >= 0]
-        short = {state.layout.set_of[f] for f in missing} - {-1}
-        missing += [
-            f
-            for number in sorted(short)
-            for f in state.layout.sets[number].parity
-            if state.done[f].find(0) >= 0 and not state.hopeful(f)
-        ]
-        corrupt = any(
-            h.distrusted and ((own := state.holdings[s]) is None or any(f in own for f in missing))
-            for s, h in enumerate(state.sources)
-        )
-        return GiveUp(tuple(missing), corrupt)

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from regather.planner.events import Action
 from regather.planner.selection import choose
+from regather.planner.silence import listen
 from regather.planner.state import Request, State
 from regather.planner.takeover import take_over
 from regather.planner.work import Work
 
 _LOOK_AGAIN = 0.05
 """Seconds between looks at requests in flight while a source is idle."""
+_LISTEN_SECONDS = 0.5
+"""Seconds between looks for requests that are stuck."""
 _FEW = 256
-"""With so few requests and idle sources, a look costs nothing: they look at every event."""
+"""With so few requests and idle sources, who becomes idle looks at once: it costs nothing."""
 
-_MANY = 4000
+_MANY = 12_000
 """So many requests and idle sources can be looked at each time."""
 
 
@@ -37,14 +40,20 @@ class Dispatch:
         self._ready: deque[int] = deque()
         self._is_ready = bytearray(len(state.sources))
         self._idle: dict[int, None] = {}
+        self._fresh: list[int] = []
+        """Those that became idle since the last look."""
+        self._barred: dict[int, None] = {}
+        """Idle ones that can bring nothing as things are: they need not be looked at."""
+        self._judged = 0
         self._timers: list[tuple[float, int]] = []
-        self._look_at = self._help_at = float("-inf")
+        self._look_at = self._help_at = self._listen_at = float("-inf")
 
     def wants(self, source: int) -> None:
         """A source may have room for one more request."""
         if not self._is_ready[source]:
             self._is_ready[source] = 1
             self._idle.pop(source, None)
+            self._barred.pop(source, None)
             self._ready.append(source)
 
     def wants_later(self, source: int) -> None:
@@ -57,12 +66,19 @@ class Dispatch:
         timers, ready = self._timers, self._ready
         while timers and timers[0][0] <= now:
             self.wants(heapq.heappop(timers)[1])
+        if now >= self._listen_at:
+            self.listen(now)
+            self._listen_at = now + _LISTEN_SECONDS * max(1.0, len(state.requests) / _MANY)
         if self._idle and (state.given or (state.unclaimed and now >= self._look_at)):
             # What is worth while changes with time as well: a source turns out to be slow.
             if not state.given:
                 self._look_at = now + self._pause()
             for source in list(self._idle):
                 self.wants(source)
+        if self._barred and (state.given or self._judged != state.groups.judgements):
+            for source in list(self._barred):
+                self.wants(source)
+        self._judged = state.groups.judgements
         state.given = False
         while ready and len(state.requests) - state.queued < self._most:
             source = ready.popleft()
@@ -73,13 +89,22 @@ class Dispatch:
             given_up = health.failures > state.retries and not self._others_bring()
             work = None if given_up else choose(state, source, now)
             if work is None:
+                if not state.useful(source):
+                    self._barred[source] = None
+                    continue
                 self._idle[source] = None
+                self._fresh.append(source)
                 continue
             self._start(source, work, now, actions)
             if health.has_slot(now):
                 self.wants(source)
         if self._idle and len(state.requests) - state.queued < self._most:
             self._help(now, actions)
+
+    def listen(self, now: float) -> None:
+        """Find out who is stuck, and who is not any more."""
+        for source in listen(self._state, now):
+            self.wants(source)
 
     def _others_bring(self) -> bool:
         """Whether a source that is not given up is asked; only then are the others tried still."""
@@ -89,20 +114,25 @@ class Dispatch:
         )
 
     def _help(self, now: float, actions: list[Action]) -> None:
-        """Idle sources take over from others, at once or at the next look."""
+        """Idle sources take over from others: all at times, who has just become idle at once."""
         state = self._state
-        if len(state.requests) + len(self._idle) > _FEW and now < self._help_at:
-            return
-        self._look_at = self._help_at = now + self._pause()
+        thieves: Iterable[int] = self._idle
+        if now < self._help_at:
+            if not self._fresh or len(state.requests) + len(self._idle) > _FEW:
+                return
+            thieves = [source for source in self._fresh if source in self._idle]
+        else:
+            self._look_at = self._help_at = now + self._pause()
+        self._fresh = []
 
         def start(source: int, work: Work) -> Request | None:
             if len(state.requests) - state.queued >= self._most:
                 return None
             return self._start(source, work, now, actions)
 
-        take_over(state, self._idle, now, start)
-        for source in [s for s in self._idle if not state.sources[s].has_slot(now)]:
-            del self._idle[source]
+        take_over(state, thieves, now, start)
+        for source in [s for s in thieves if not state.sources[s].has_slot(now)]:
+            self._idle.pop(source, None)
 
     def _pause(self) -> float:
         """Seconds until the next look; with thousands to look at, it is longer."""
@@ -111,6 +141,8 @@ class Dispatch:
     def wake_at(self, now: float) -> float | None:
         """When there may be something to give, if nothing happens before."""
         times = [self._timers[0][0]] if self._timers else []
+        if self._state.requests:
+            times.append(max(self._listen_at, now + _LOOK_AGAIN))
         if self._idle and (self._state.requests or self._state.unclaimed):
             times.append(self._look_at if self._look_at > now else now + _LOOK_AGAIN)
         return min(times, default=None)

@@ -16,7 +16,9 @@ from typing import Protocol
 from regather.planner.health import Health
 
 _KEEP_SECONDS = 0.1
-"""How long what was summed over the holders stands: rates do not change faster."""
+_KEEP_LONG_SECONDS = 0.25
+"""How long what was summed over few or many holders stands: rates do not change faster."""
+_MANY = 32
 
 
 class Pool(Protocol):
@@ -43,37 +45,47 @@ class Group:
     """Heap of the fragments with free pieces; may name some that have none any more."""
     fresh: list[int] = field(default_factory=list)
     """Heap of those that nobody had begun when they came in; may name some that are begun."""
-    _supply: float = 0.0
-    _summed_at: float = float("-inf")
-    _rated: int = -1
+    trusted: bool = False
+    """Whether some holder neither lied nor fails; as of ``judged``."""
+    judged: int = -1
+    known_supply: float = 0.0
+    """Bytes a second that the holders bring together; stands until then, or so many have a rate."""
+    known_until: float = float("-inf")
+    known_rated: int = -1
     _rates: list[float] = field(default_factory=list)
     _faster: list[float] = field(default_factory=list)
-    _ranked_at: float = float("-inf")
+    _ranked_until: float = float("-inf")
 
     def supply(self, pool: Pool, now: float) -> float:
         """Bytes a second that the holders bring together, at most; for all that they hold."""
+        if now < self.known_until and pool.rated <= self.known_rated:
+            return self.known_supply
+        self.known_until = now + self._keep
         # As long as more and more rates become known, the sum is of another kind.
-        if now - self._summed_at < _KEEP_SECONDS and pool.rated <= self._rated + self._rated // 8:
-            return self._supply
-        self._summed_at, self._rated = now, pool.rated
+        self.known_rated = pool.rated + pool.rated // 8
         mean = pool.mean_rate()
         total = 0.0
+        sources = pool.sources
         for source in self.holders:
-            health = pool.sources[source]
-            if not health.failures:
+            health = sources[source]
+            if not health.failures and not health.silent:
                 total += (health.rate or mean) * (health.active or 1)
-        self._supply = total or mean
-        return self._supply
+        self.known_supply = total or mean
+        return self.known_supply
+
+    @property
+    def _keep(self) -> float:
+        return _KEEP_SECONDS if len(self.holders) <= _MANY else _KEEP_LONG_SECONDS
 
     def faster(self, pool: Pool, rate: float, now: float) -> float:
         """Bytes a second of the holders whose connections bring more than ``rate``."""
-        if now - self._ranked_at >= _KEEP_SECONDS:
-            self._ranked_at = now
+        if now >= self._ranked_until:
+            self._ranked_until = now + self._keep
             holders = (pool.sources[s] for s in self.holders)
             rated = sorted(
                 (h.rate, h.rate * max(h.active, 1))
                 for h in holders
-                if h.rate and not h.failures and not h.distrusted
+                if h.rate and not h.unheard and not h.distrusted
             )
             self._rates = [rate for rate, _ in rated]
             self._faster = [0.0] * (len(rated) + 1)
@@ -83,7 +95,7 @@ class Group:
 
     def forget(self) -> None:
         """Sum anew at the next question: a holder came or went."""
-        self._summed_at = self._ranked_at = float("-inf")
+        self.known_until = self._ranked_until = float("-inf")
 
 
 class Groups:
@@ -107,6 +119,8 @@ class Groups:
         """By source: the groups of data that it holds."""
         self.of: list[Group] = []
         """By fragment: its group."""
+        self.judgements = 0
+        """Counted up when a source failed, fell silent, recovered or lied."""
         for fragment in range(fragments):
             own = holders.get(fragment)
             self.of.append(self._with(everywhere.union(own) if own else everywhere, fragment))
@@ -134,8 +148,20 @@ class Groups:
             heapq.heappush(new.open, fragment)
             heapq.heappush(new.fresh, fragment)
 
+    def trusted(self, fragment: int, pool: Pool) -> bool:
+        """Whether some source that neither lied nor fails holds a fragment."""
+        group = self.of[fragment]
+        if group.judged != self.judgements:
+            group.judged = self.judgements
+            group.trusted = any(
+                not (health := pool.sources[s]).distrusted and not health.unheard
+                for s in group.holders
+            )
+        return group.trusted
+
     def forget(self, source: int) -> None:
         """A source came or went: sum anew what it has a part in."""
+        self.judgements += 1
         for group in self.of_source[source]:
             group.forget()
 

@@ -48,9 +48,15 @@ class Health:
     """Corrupt pieces; one is forgiven for ``_FORGIVEN`` good ones after it."""
     good: int = 0
     """Good pieces since the last corrupt one, or since one was forgiven."""
+    pieces: int = 0
+    """Those that it brought."""
     lies: int = 0
     """Corrupt pieces in a row, since the last good one."""
     retry_at: float = 0.0
+    stuck: int = 0
+    """Requests from which nothing has come for long."""
+    silent: bool = False
+    """Whether all of its requests are stuck."""
     ignores_ranges: bool = False
     absent: set[int] = field(default_factory=set)
     """Fragments that it turned out not to have."""
@@ -79,6 +85,11 @@ class Health:
         """Whether it sent wrong bytes more than once: the last resort from then on."""
         return self.strikes >= MAX_STRIKES
 
+    @property
+    def unheard(self) -> bool:
+        """Whether it failed last, or says nothing."""
+        return self.failures > 0 or self.silent
+
     def has_slot(self, now: float) -> bool:
         """Whether one more request may go to it now."""
         if now < self.retry_at:
@@ -87,6 +98,9 @@ class Health:
             return self.active < 1  # after a failure one request probes before the others follow
         if self.full_at and now < self.full_until and self.active >= self.full_at:
             return False
+        if self.stuck:
+            # That may be the connection and not the source: one more tries.
+            return self.active < min(self.limit, self.climb.connections + 1)
         return self.active < self.climb.connections
 
     def answered(self, now: float, seconds: float) -> None:
@@ -130,6 +144,7 @@ class Health:
         """
         if size and self._first:
             self.rate = self._smooth(self.rate, size / max(seconds, 1e-6))
+        self.pieces += 1
         if fresh:
             self.failures = self.lies = 0
             if 0 < self.strikes < MAX_STRIKES:

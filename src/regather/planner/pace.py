@@ -22,7 +22,8 @@ def request_rate(state: State, request: Request, now: float) -> float:
         # What it brought itself: the connections of a source are not equally fast.
         brought = bytes_brought(state, request)
         known = max(brought, 1) / seconds if brought or known else piece / seconds
-    return min(known, piece / max(now - request.moved, 1e-6))
+    quiet = now - request.moved
+    return piece / quiet if known * quiet > piece else known
 
 
 def bytes_brought(state: State, request: Request) -> int:

@@ -60,6 +60,11 @@ class Runs:
         at = bisect_left(self._runs, (start, start))
         if at and self._runs[at - 1][1] > start:
             at -= 1
+        elif at < len(self._runs) and self._runs[at][0] == start and end < self._runs[at][1]:
+            # By far the most frequent: the first ones of a run.
+            self._runs[at] = (end, self._runs[at][1])
+            self.count -= end - start
+            return
         rest: list[Run] = []
         last = at
         while last < len(self._runs) and self._runs[last][0] < end:

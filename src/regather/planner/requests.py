@@ -99,6 +99,17 @@ class Requests:
             self._release(request)
             actions.append(Cancel(request.id))
 
+    def trim(self, request: Request, actions: list[Action]) -> None:
+        """Its last piece is done otherwise: it ends with the last one that is still wanted."""
+        state = self._state
+        last = state.done[request.fragment].rfind(0, request.pos, request.end)
+        if last < 0:
+            self.cancel(request, actions)
+            return
+        state.groups.of[request.fragment].flying -= request.end - last - 1
+        request.end = last + 1
+        actions.append(Trim(request.id, request.end))
+
     def become_whole(self, request: Request) -> None:
         """The whole fragment comes instead of a range of it."""
         state = self._state

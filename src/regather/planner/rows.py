@@ -20,7 +20,7 @@ Span = tuple[int, int, int, int]
 def missing(state: State, erasure_set: ErasureSet, row: int) -> tuple[int, ...]:
     """The data fragments of the set whose piece in this row is not done."""
     done = state.done
-    return tuple(f for f in erasure_set.data if row < len(done[f]) and not done[f][row])
+    return tuple([f for f in erasure_set.data if row < len(done[f]) and not done[f][row]])
 
 
 def parity_arrived(state: State, number: int, row: int, stands_for: int | None) -> None:
@@ -40,6 +40,9 @@ def parity_arrived(state: State, number: int, row: int, stands_for: int | None) 
 
 def data_arrived(state: State, number: int, row: int, settled_before: bool) -> None:
     """Note that a data piece is done; the parity that stood in for it becomes spare."""
+    lacking = state.lacking[number]
+    if row in lacking:
+        lacking[row] -= 1
     if settled_before and row in state.parity_rows[number] and not _bound(state, number, row):
         _spare(state, number, row)
 
@@ -62,16 +65,20 @@ def _spare(state: State, number: int, row: int) -> None:
 
 def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     """The order to compute a row, where enough of it is in place; settles what it will make."""
-    if row not in state.parity_rows[number] or (number, row) in state.decoding:
+    there = state.parity_rows[number].get(row, 0)
+    if not there or (number, row) in state.decoding:
         return None
     erasure_set = state.layout.sets[number]
-    make = missing(state, erasure_set, row)
-    if not make:
+    lacking = state.lacking[number].get(row, -1)
+    if lacking < 0:
+        lacking = state.lacking[number][row] = len(missing(state, erasure_set, row))
+    if not lacking:
         forget(state, number, row)
         return None
-    parity = tuple(f for f in erasure_set.parity if state.done[f][row])
-    if len(parity) < len(make):
+    if there < lacking:
         return None
+    make = missing(state, erasure_set, row)
+    parity = tuple([f for f in erasure_set.parity if state.done[f][row]])
     state.decoding.add((number, row))
     for fragment in make:
         state.settled[fragment][row] = 1
@@ -83,6 +90,7 @@ def forget(state: State, number: int, row: int) -> None:
     """A row is whole, or beyond computing: no more to remember of it."""
     state.parity_rows[number].pop(row, None)
     state.spare[number].pop(row, None)
+    state.lacking[number].pop(row, None)
     for fragment in state.layout.sets[number].parity:
         state.take(fragment, row, row + 1)
 

@@ -20,9 +20,9 @@ from regather.planner import standin
 from regather.planner.careful import careful_work
 from regather.planner.groups import Group
 from regather.planner.health import Health
-from regather.planner.pace import request_rate, seconds_left
+from regather.planner.pace import request_rate
 from regather.planner.state import Request, State
-from regather.planner.work import Work, length_of, pressing, run_length
+from regather.planner.work import Work, length_of, most_pressing, run_length
 
 _AHEAD_LATENCIES = 1.25
 """A request goes out so many round trips before the one before it ends."""
@@ -69,9 +69,10 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     # By far not yet; where nothing is known, only behind a last piece.
     if left > (_UNEVEN * health.rate * seconds if health.rate else piece):
         return None
-    if health.rate and seconds_left(state, request, now) > seconds:
+    pace = request_rate(state, request, now)
+    if health.rate and left - request.partial > seconds * pace:
         return None
-    return choose(state, request.source, now, request_rate(state, request, now))
+    return choose(state, request.source, now, pace)
 
 
 def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
@@ -81,10 +82,8 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
         return None
     if health.ignores_ranges or health.strikes:
         return careful_work(state, source, groups, now, pace, once_more=False)
-    group = groups[0]
-    if len(groups) > 1:
-        group = min(groups, key=lambda g: pressing(state, g, now))
-    if _better_left(state, health, group, now):
+    group, load = most_pressing(state, groups, now)
+    if _better_left(state, health, group, load, now):
         return None
     fragment = _first_fragment(state, group)
     start, end = state.free[fragment].first()
@@ -112,15 +111,18 @@ def _first_fragment(state: State, group: Group) -> int:
     return fragment
 
 
-def _better_left(state: State, health: Health, group: Group, now: float) -> bool:
-    """Whether faster holders bring all the rest before this source could bring one piece."""
+def _better_left(state: State, health: Health, group: Group, load: float, now: float) -> bool:
+    """Whether faster holders bring all the rest before this source could bring one piece.
+
+    ``load`` is how long what is left takes, in seconds, as far as this source has a part in it.
+    """
     if not health.rate or not state.requests:
         return False
     own = state.layout.piece_size / health.rate + health.latency
-    if group.free * state.layout.piece_size > own * group.supply(state, now):
+    if load > own:
         return False  # by far the most frequent: there is enough for all
     faster = group.faster(state, 2 * health.rate, now)
-    return state.left * state.layout.piece_size < own * faster
+    return load * group.supply(state, now) < own * faster
 
 
 def _standing_in(state: State, source: int, now: float, pace: float) -> Work | None:

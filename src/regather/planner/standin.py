@@ -10,20 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from regather.planner.health import FAST_CONNECTION
-from regather.planner.pace import request_rate
+from regather.planner.forecast import late_ones
 from regather.planner.pieces import Run
 from regather.planner.rows import spans
-from regather.planner.state import Forecast, Request, State
-
-_CLEARLY = 1.01
-"""So much later than the set could come is clearly later."""
-_WORTH_SECONDS = 0.5
-"""Waiting so long for a slow source is no reason to compute anything."""
-_GAIN_SECONDS = 0.5
-"""To gain less is no reason to begin with it."""
-_KEEP_SECONDS = 0.1
-"""How long a forecast stands."""
+from regather.planner.state import Request, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +31,8 @@ class Rows:
 def free_rows(state: State, source: int, now: float) -> Rows | None:
     """The best parity rows that a source holds, for free pieces; None where none is wanted.
 
-    What nobody can send comes first, then what would come last.
+    What nobody can send comes first. Of what would come late, it is the first row: parity is of use
+    only in rows that the data has not filled, so no source of parity may pass over any.
     """
     for number, members in enumerate(state.layout.sets):
         mine = [f for f in members.parity if state.free[f] and state.can_serve(source, f)]
@@ -49,16 +40,20 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
             continue
         free = [f for f in members.data if state.free[f]]
         dead = [f for f in free if not state.trusted(f) or _sent_wrong(state, f)]
-        usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
-        found = _instead_of_dead(state, source, number, mine, dead, usable)
-        if found is not None:
-            return found
-        late = [f for f in free if f not in dead and is_slow(state, f, now)]
-        late.sort(key=lambda f: -seconds_to_come(state, f, now))
-        for fragment in late:
-            found = _instead_of_late(state, source, number, mine, dead, usable, fragment)
+        usable: list[int] = []
+        if dead:
+            usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
+            found = _instead_of_dead(state, source, number, mine, dead, usable)
             if found is not None:
                 return found
+        late = [f for f in late_ones(state, number, now) if state.free[f] and f not in dead]
+        best: Rows | None = None
+        for fragment in late:
+            found = _instead_of_late(state, source, number, mine, dead, usable, fragment)
+            if found is not None and (best is None or found.start < best.start):
+                best = found
+        if best is not None:
+            return best
     return None
 
 
@@ -155,141 +150,25 @@ def _covers(state: State, fragment: int, row: int) -> bool:
     return row in state.free[fragment]
 
 
-def is_slow(state: State, fragment: int, now: float) -> bool:
-    """Whether a data fragment comes so slowly that the download will wait for it."""
-    direct = [r for r in state.working[fragment].values() if _direct(r, fragment)]
-    if all(now - r.began < _WORTH_SECONDS and not state.sources[r.source].rate for r in direct):
-        return False  # too early to tell
-    number = state.layout.set_of[fragment]
-    least = _CLEARLY * _set_seconds(state, number, now)
-    if not state.parity_rows[number]:
-        least += _GAIN_SECONDS
-    return seconds_to_come(state, fragment, now) > least
-
-
-def seconds_to_come(state: State, fragment: int, now: float) -> float:
-    """How long a data fragment will still take without any parity."""
-    return _seconds(state, _backlog(state, fragment), _speed(state, fragment, now))
-
-
-def _set_seconds(state: State, number: int, now: float) -> float:
-    """How long the rest of an erasure set takes if its parity is used wherever it helps.
-
-    The least T for which the sources bring as many pieces as data is missing, each fragment's no
-    more of it than it has: the sum over data of min(speed * T, backlog), and speed * T of parity.
-    """
-    known = state.forecasts.get(number)
-    if known is not None and now - known.at < _KEEP_SECONDS:
-        return known.seconds
-    members = state.layout.sets[number]
-    data: list[tuple[float, int, float]] = []
-    for fragment in members.data:
-        if backlog := _backlog(state, fragment):
-            speed = _speed(state, fragment, now)
-            data.append((_seconds(state, backlog, speed), backlog, speed))
-    data.sort(reverse=True)
-    helpers: list[tuple[float, int, float]] = []
-    if data and data[len(data) // 2][2] < FAST_CONNECTION:
-        for fragment in members.parity:
-            speed = _spare_speed(state, fragment)
-            if speed and (count := state.free[fragment].count):
-                helpers.append((_seconds(state, count, speed), count, speed))
-    seconds = _balance(data, sorted(helpers), state.layout.piece_size)
-    state.forecasts[number] = Forecast(now, seconds)
-    return seconds
-
-
-def _balance(
-    data: list[tuple[float, int, float]], helpers: list[tuple[float, int, float]], piece: int
-) -> float:
-    """The least T by which data, from the latest on, and what helps, first exhausted first, end.
-
-    Each is (seconds, pieces, bytes a second).
-    """
-    seconds = 0.0
-    exhausted = 0
-    missing, speed = 0.0, sum(own for _, _, own in helpers)
-    for at, (_, backlog, own) in enumerate(data):
-        missing += backlog * piece
-        speed += own
-        seconds = missing / max(speed, 1e-9)
-        while exhausted < len(helpers) and helpers[exhausted][0] < seconds:
-            missing -= helpers[exhausted][1] * piece
-            speed -= helpers[exhausted][2]
-            exhausted += 1
-            seconds = missing / max(speed, 1e-9)
-        if at + 1 < len(data) and seconds >= data[at + 1][0]:
-            break  # the others end before
-    return seconds
-
-
-def _backlog(state: State, fragment: int) -> int:
-    """Pieces of a data fragment that it itself must bring."""
-    direct = (r for r in state.working[fragment].values() if _direct(r, fragment))
-    return state.free[fragment].count + sum(r.end - r.pos for r in direct)
-
-
-def _direct(request: Request, fragment: int) -> bool:
-    return request.via == fragment and not request.cancelled
-
-
-def _seconds(state: State, pieces: int, speed: float) -> float:
-    return pieces * state.layout.piece_size / max(speed, 1e-9)
-
-
-def _speed(state: State, fragment: int, now: float) -> float:
-    """Bytes a second at which a data fragment comes, or would if its holders turned to it."""
-    coming = [
-        r for r in state.working[fragment].values() if _direct(r, fragment) and r.behind is None
-    ]
-    if coming:
-        return sum(_steady_rate(state, r, now) for r in coming)
-    return _capacity(state, fragment) / 2  # they are at something else meanwhile
-
-
-def _spare_speed(state: State, parity: int) -> float:
-    """Bytes a second that holders of parity can bring who have no data to bring."""
-    return sum(
-        _source_speed(state, s)
-        for s in state.groups.of[parity].holders
-        if not state.sources[s].failures
-        and not state.sources[s].distrusted
-        and not any(group.free for group in state.groups.of_source[s])
-    )
-
-
-def _capacity(state: State, fragment: int) -> float:
-    return sum(
-        _source_speed(state, s)
-        for s in state.groups.of[fragment].holders
-        if not state.sources[s].failures
-    )
-
-
-def _source_speed(state: State, source: int) -> float:
-    health = state.sources[source]
-    return (health.rate or state.mean_rate()) * max(health.active, 1)
-
-
-def _steady_rate(state: State, request: Request, now: float) -> float:
-    """The rate of a request, not disturbed by a short silence: those are no reason to compute."""
-    known = state.sources[request.source].rate
-    return request_rate(state, request, now) if now - request.moved > _WORTH_SECONDS else known
-
-
-def instead_of(state: State, request: Request, source: int, now: float) -> int:
-    """The parity fragment with which a source may take over the end of a request; -1: none."""
+def stand_ins(state: State, request: Request, now: float) -> list[int]:
+    """The parity fragments that may bring the end of a request instead."""
     number = state.layout.set_of[request.fragment]
-    if number < 0 or request.via != request.fragment or request.end <= request.pos:
-        return -1
+    if request.via != request.fragment:
+        return [request.via]  # another holder of the same parity
+    if (
+        number < 0
+        or request.end <= request.pos
+        or request.fragment not in late_ones(state, number, now)
+    ):
+        return []
+    return [f for f in state.layout.sets[number].parity if _covers(state, f, request.end - 1)]
+
+
+def instead_of(state: State, request: Request, source: int, among: list[int]) -> int:
+    """Which of some parity fragments a source can send for the end of a request; -1: none."""
     last = request.end - 1
-    for parity in state.layout.sets[number].parity:
-        if (
-            state.can_serve(source, parity)
-            and _covers(state, parity, last)
-            and not state.suspect(source, parity, last)
-            and is_slow(state, request.fragment, now)
-        ):
+    for parity in among:
+        if state.can_serve(source, parity) and not state.suspect(source, parity, last):
             return parity
     return -1
 

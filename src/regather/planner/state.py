@@ -51,10 +51,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """How many seconds the rest of an erasure set takes, as seen at a time."""
+    """What was foreseen at a time of an erasure set."""
 
     at: float
-    seconds: float
+    late: tuple[int, ...]
+    """The data fragments that the download will wait for, the latest first."""
 
 
 @dataclass(slots=True)
@@ -87,6 +88,8 @@ class State:
     requests: dict[int, Request] = field(default_factory=dict)
     _counted: list[float] = field(init=False)
     """By source: its rate as it is part of ``rates``."""
+    stuck: set[int] = field(default_factory=set)
+    """The sources with requests that are stuck, when that was last looked at."""
     queued: int = 0
     """How many requests wait behind another one."""
     suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
@@ -101,6 +104,8 @@ class State:
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
     forecasts: dict[int, Forecast] = field(default_factory=dict)
     """By erasure set, for ``standin``."""
+    lacking: list[dict[int, int]] = field(init=False)
+    """By erasure set, of such rows: how many data pieces are not done, where it was counted."""
     spare: list[dict[int, int]] = field(init=False)
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
     decoding: set[tuple[int, int]] = field(default_factory=set)
@@ -117,6 +122,7 @@ class State:
             bytearray(d) if in_set[f] >= 0 and data(f) else d for f, d in enumerate(self.done)
         ]
         self.parity_rows = [{} for _ in self.layout.sets]
+        self.lacking = [{} for _ in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
         self.left = self.layout.data_pieces
         self._counted = [0.0] * len(self.sources)
@@ -159,16 +165,16 @@ class State:
 
     def rivals(self, fragment: int, piece: int) -> list[Request]:
         """The requests that may bring a piece, where more than one may; else perhaps none."""
-        if self.layout.set_of[fragment] >= 0:
-            # Any piece of a set may be computed while someone brings it.
-            many = self.working[fragment]
-            few: list[Request] = []
-        else:
-            many = self.overlapping[fragment]
-            few = self.hedged.get((fragment, piece), []) if self.hedged else []
-            if not many:
-                return [r for r in few if not r.cancelled]
+        few = self.hedged.get((fragment, piece), ()) if self.hedged else ()
+        many = self.overlapping[fragment]
+        if not many:
+            return [r for r in few if not r.cancelled] if few else []
         return [r for r in (*few, *many.values()) if not r.cancelled and r.pos <= piece < r.end]
+
+    def bringing(self, fragment: int, piece: int) -> list[Request]:
+        """All requests that may bring a piece: it was computed while they did."""
+        of_it = self.working[fragment].values()
+        return [r for r in of_it if not r.cancelled and r.pos <= piece < r.end]
 
     def note_rivals(self, new: Request, victim: Request | None) -> None:
         """Note that a new request works on what others, or this one, may bring as well."""
@@ -206,15 +212,24 @@ class State:
             and not self._parity_will_do(fragment)
         )
 
+    def useful(self, source: int) -> bool:
+        """Whether a source may bring anything, unless pieces are given back or another fails."""
+        if self.sources[source].distrusted:
+            return any(self.can_serve(source, f) for f in range(len(self.done)))
+        return any(group.free or group.flying for group in self.groups.of_source[source]) or any(
+            self.free[f] and self._may_have(source, f)
+            for members in self.layout.sets
+            for f in members.parity
+        )
+
     def trusted(self, fragment: int) -> bool:
         """Whether some source that neither lied nor fails can serve a fragment."""
-        well = (self.sources[s] for s in self.groups.of[fragment].holders)
-        return any(not health.distrusted and not health.failures for health in well)
+        return self.groups.trusted(fragment, self)
 
     def others_can(self, fragment: int, but: set[int]) -> bool:
         """Whether a source that does not fail, and is not one of these, can serve a fragment."""
         return any(
-            s not in but and not self.sources[s].failures and self.can_serve(s, fragment)
+            s not in but and not self.sources[s].unheard and self.can_serve(s, fragment)
             for s in self.groups.of[fragment].holders
         )
 

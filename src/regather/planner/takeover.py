@@ -3,7 +3,7 @@
 1. *Steal.* The request that would end last gives up its tail, so that both end together. Stealing
    costs no byte: only pieces not yet begun change hands.
 2. *Hedge.* The last piece of a request that is late is asked for a second time; who comes second
-   is cancelled. At most two sources work on a piece, save where both are stuck.
+   is cancelled. A third works on a piece only where both are stuck, or slow by far.
 
 The latest request is matched with the fastest idle source that gains by it, then the next.
 """
@@ -19,6 +19,7 @@ from regather.planner.state import Request, State
 from regather.planner.work import Work, run_length
 
 _HEDGE_FACTOR = 1.5
+_THIRD_FACTOR = 2.0
 _STEAL_FACTOR = 1.2
 _WORTH_SECONDS = 0.02
 """Gains smaller than this are not worth a new request."""
@@ -39,6 +40,7 @@ def take_over(
         for s in idle
         if state.sources[s].has_slot(now) and not state.sources[s].ignores_ranges
     )
+    who = {source for _, source in thieves}
     latest = [
         (-seconds_left(state, r, now), r.id, r) for r in state.requests.values() if not r.cancelled
     ]
@@ -48,14 +50,22 @@ def take_over(
         left, _, victim = heapq.heappop(latest)
         if -left <= thieves[0][0] * _STEAL_FACTOR + _WORTH_SECONDS:
             return  # nor would any other be worth it
-        if not _may_be_helped(state, victim, now):
+        factor = _gain_asked(state, victim, now)
+        if not factor:
             continue
-        factor = _HEDGE_FACTOR if victim.end - victim.pos == 1 else _STEAL_FACTOR
+        parity = standin.stand_ins(state, victim, now) if state.layout.sets else []
+        if not parity and who.isdisjoint(state.groups.of[victim.fragment].holders):
+            continue
         for at, (own, source) in enumerate(thieves):
             tries += 1
             if -left <= own * factor + _WORTH_SECONDS:
                 break  # nor for those who are slower still
-            work = _taken(state, source, victim, -left, now)
+            via = -1
+            if not state.can_serve(source, victim.fragment):
+                via = standin.instead_of(state, victim, source, parity) if parity else -1
+                if via < 0:
+                    continue
+            work = _taken(state, source, victim, -left, now, via)
             if work is None:
                 continue
             begun = start(source, work)
@@ -76,15 +86,13 @@ def own_time(state: State, source: int) -> float:
     return state.layout.piece_size / (health.rate or state.mean_rate()) + health.latency
 
 
-def _taken(state: State, source: int, victim: Request, left: float, now: float) -> Work | None:
-    parity = -1
-    if not state.can_serve(source, victim.fragment):
-        parity = standin.instead_of(state, victim, source, now)
-        if parity < 0:
-            return None
+def _taken(
+    state: State, source: int, victim: Request, left: float, now: float, parity: int
+) -> Work | None:
+    """What a source takes over, of the fragment itself or of parity."""
     remaining = victim.end - victim.pos
     if remaining == 1:
-        if _may_hedge(state, victim, source, now):
+        if _may_hedge(state, victim, source, parity, now):
             return Work(victim.fragment, victim.pos, victim.end, victim, hedge=True, via=parity)
         return None
     health = state.sources[source]
@@ -93,26 +101,31 @@ def _taken(state: State, source: int, victim: Request, left: float, now: float) 
     both_end = (left - health.latency) * theirs * rate / (theirs + rate)
     count = max(1, round(both_end / state.layout.piece_size))
     start = victim.end - min(count, remaining - 1, run_length(state, source))
-    if parity >= 0:
+    if parity >= 0 and parity != victim.via:
         start = max(start, standin.free_since(state, parity, victim.end))
     # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,
     # and lose all where the other fails. Both go on, and what is done is skipped.
     return Work(victim.fragment, start, victim.end, victim, hedge=victim.whole, via=parity)
 
 
-def _may_be_helped(state: State, victim: Request, now: float) -> bool:
-    """Whether a request could be helped at all."""
+def _gain_asked(state: State, victim: Request, now: float) -> float:
+    """How many times faster a source must be to help a request; 0: it cannot be helped."""
     if victim.whole:
-        return victim.via == victim.fragment and not _shared(state, victim)
+        helped = victim.via == victim.fragment and not _shared(state, victim)
+        return _STEAL_FACTOR if helped else 0.0
     if victim.end - victim.pos > 1:
-        return True
+        return _STEAL_FACTOR
     copies = state.rivals(victim.fragment, victim.pos)
-    # A third only where all are stuck, or hang on one source.
-    return (
+    if (
         len(copies) < 2
         or all(now - r.moved > STUCK_SECONDS for r in copies)
         or all(r.source == victim.source for r in copies)
-    )
+    ):
+        return _HEDGE_FACTOR
+    # A third where even the first of both is late by far: who hedged may be slow itself.
+    if len(copies) > 2 or victim is not min(copies, key=lambda r: seconds_left(state, r, now)):
+        return 0.0
+    return _THIRD_FACTOR
 
 
 def _shared(state: State, request: Request) -> bool:
@@ -123,9 +136,9 @@ def _shared(state: State, request: Request) -> bool:
     )
 
 
-def _may_hedge(state: State, request: Request, source: int, now: float) -> bool:
-    """Whether this source may bring the last piece of a request as well."""
-    if source in state.suspects.get((request.fragment, request.pos), ()):
+def _may_hedge(state: State, request: Request, source: int, parity: int, now: float) -> bool:
+    """Whether this source may bring the last piece of a request as well, perhaps as parity."""
+    if state.suspect(source, request.fragment if parity < 0 else parity, request.pos):
         return False
     copies = state.rivals(request.fragment, request.pos)
     if len(copies) > 1:

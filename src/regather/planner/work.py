@@ -10,7 +10,7 @@ from regather.planner.state import Request, State
 
 MAX_RUN_BYTES = 16 << 20
 """Longest request: long enough that its head costs nothing."""
-FIRST_RUN_BYTES = 4 << 20
+FIRST_RUN_BYTES = 2 << 20
 """Longest request to a source whose rate is not known yet."""
 RUN_SECONDS = 1.0
 """A request should take about this long."""
@@ -34,6 +34,24 @@ class Work:
     def asked(self) -> int:
         """The fragment to ask for."""
         return self.fragment if self.via < 0 else self.via
+
+
+def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group, float]:
+    """The group that would be finished last, and how long all of them take their holders."""
+    best = groups[0]
+    load = highest = 0.0
+    rated = state.rated
+    for group in groups:
+        # As Group.supply, without the call: a source may hold hundreds of groups.
+        stands = now < group.known_until and rated <= group.known_rated
+        supply = group.known_supply if stands else group.supply(state, now)
+        seconds = (group.free + group.flying) / supply
+        load += seconds
+        if seconds >= highest:
+            if seconds == highest and (group.flying, group.open[0]) >= (best.flying, best.open[0]):
+                continue
+            best, highest = group, seconds
+    return best, load * state.layout.piece_size
 
 
 def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
@@ -61,5 +79,9 @@ def run_length(state: State, source: int, pace: float = 0.0) -> int:
         # On a long path it takes a while until the rate is known: no more than that is at stake.
         short = health.latency > PATIENT_LATENCY
         return 1 if short else max(1, FIRST_RUN_BYTES // state.layout.piece_size)
-    size = min(MAX_RUN_BYTES, (pace or health.rate) * RUN_SECONDS)
-    return max(1, int(size / state.layout.piece_size))
+    rate = pace or health.rate
+    longest = min(MAX_RUN_BYTES, rate * RUN_SECONDS) / state.layout.piece_size
+    # In the beginning nobody knows what is needed where: no more than it has brought, or than
+    # fills a long path.
+    begun = max(health.pieces, 4 * health.latency * rate / state.layout.piece_size)
+    return max(1, int(min(longest, begun)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,7 @@ from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
 from regather.publisher.plan import Plan
 from regather.publisher.targets import Target
+from regather.schemes import STORES, scheme_of
 from regather.transport import RequestFailed, TransportOptions
 
 _SHOWN = 20
@@ -111,9 +112,16 @@ def check_permission(
     if refused:
         raise NotPlacedError(
             f"{len(refused)} of {len(targets)} targets let us store nothing, so nothing was sent",
-            help="show the right token with --token HOST=FILE, or leave them out",
+            help=f"show the right {_secrets(targets[n] for n in refused)}, or leave them out",
             details=tuple(refused[n] for n in sorted(refused)),
         )
+
+
+def _secrets(targets: Iterable[Target]) -> str:
+    """What opens these targets."""
+    stores = {scheme_of(target.url) in STORES for target in targets}
+    kinds = {False: "token with --token HOST=FILE", True: "credentials of the store"}
+    return " and ".join(kinds[store] for store in sorted(stores))
 
 
 def _compare(finding: Finding, raw: bytes, manifest: Manifest) -> None:

@@ -5,26 +5,32 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from regather.model import Fragment, Source
-from regather.schemes import REMOTE, scheme_of
-from regather.transport.base import TICK, Connection, Failure, Look, RequestFailed
+from regather.schemes import FILES, REMOTE, STORES, scheme_of
+from regather.transport.base import TICK, Askable, Connection, Failure, Look, RequestFailed
 from regather.transport.credentials import Credentials
+from regather.transport.curl import available
+from regather.transport.hosts import HostOptions
 from regather.transport.http import HttpConnection
 from regather.transport.local import LocalConnection
 from regather.transport.options import TransportOptions
 
 __all__ = [
     "TICK",
+    "Askable",
     "Connection",
     "Credentials",
     "Failure",
+    "HostOptions",
     "HttpConnection",
     "LocalConnection",
     "Look",
     "RequestFailed",
     "TransportOptions",
+    "is_served",
     "is_url",
     "locate",
     "object_of",
+    "open_askable",
     "open_connection",
 ]
 
@@ -32,6 +38,11 @@ __all__ = [
 def is_url(target: str) -> bool:
     """Whether ``target`` is reached over the network (else it is a local path)."""
     return scheme_of(target) in REMOTE
+
+
+def is_served(url: str) -> bool:
+    """Whether this installation can reach a URL: some schemes need an optional package."""
+    return scheme_of(url) not in FILES or available()
 
 
 def locate(base: str, name: str) -> str:
@@ -46,4 +57,17 @@ def object_of(source: Source, fragment: Fragment) -> str:
 
 def open_connection(url: str, options: TransportOptions) -> Connection:
     """A connection for a source's URL or path; nothing is opened before the first request."""
-    return HttpConnection(options) if is_url(url) else LocalConnection()
+    return open_askable(url, options) if is_url(url) else LocalConnection()
+
+
+def open_askable(url: str, options: TransportOptions) -> Askable:
+    """The same for a URL; it can also be asked for sizes and for small objects whole."""
+    if scheme_of(url) in FILES:
+        from regather.transport.curl.files import FileConnection
+
+        return FileConnection(options)
+    if scheme_of(url) in STORES:
+        from regather.transport.objects.connection import ObjectConnection
+
+        return ObjectConnection(options)
+    return HttpConnection(options)

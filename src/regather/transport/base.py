@@ -134,3 +134,22 @@ class Connection(Protocol):
     def close(self) -> None:
         """Free everything."""
         ...
+
+
+class Askable(Connection, Protocol):
+    """A connection over a network: it can also be asked what there is before a download.
+
+    All of these raise RequestFailed, and UsageError where the user's own settings are wrong.
+    """
+
+    def probe(self, target: str) -> tuple[int, str]:
+        """Bytes of an object, and its validator (as for ``request``; may be empty)."""
+        ...
+
+    def look(self, target: str, count: int) -> Look:
+        """The first ``count`` bytes of an object, and with them all that is told of it."""
+        ...
+
+    def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
+        """A small object whole, at most ``limit`` bytes, and its URL after redirects."""
+        ...

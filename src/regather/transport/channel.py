@@ -14,8 +14,9 @@ import time
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect
 from regather.transport.credentials import Origin
-from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, parse_head
+from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, Request, parse_head
 from regather.transport.options import TransportOptions
+from regather.transport.proxies import Proxy
 from regather.transport.wire import Body, early_answer, fill, send
 
 _CHEAP_TO_DRAIN = 256 << 10
@@ -35,7 +36,7 @@ class Channel:
         self._socket: socket.socket | None = None
         self._origin: Origin | None = None
         self._aborted = False
-        self._ahead: bytes | None = None  # a request that was sent before its turn
+        self._ahead: Request | None = None  # a request that was sent before its turn
         self._rest = b""  # bytes that came with the head
         self._reset_body()
 
@@ -47,17 +48,18 @@ class Channel:
 
     # -- asking ---------------------------------------------------------------------------
 
-    def exchange(self, origin: Origin, request: bytes, body: Body | None = None) -> Head:
+    def exchange(self, request: Request, body: Body | None = None) -> Head:
         """Send a request and read the head of its answer, on a kept connection if there is one.
 
         Set ``left`` afterwards. Raises RequestFailed, and whatever ``body.read`` raises.
         """
+        origin = request.origin
         if self._origin != origin or self._ahead not in (None, request):
             self.close()
         kept = self._socket is not None
         early = self._ahead is not None
         try:
-            return self._exchange_once(origin, request, body)
+            return self._exchange_once(request, body)
         except RequestFailed as error:
             if early:
                 # Perhaps it cannot do it, perhaps it failed anyway: it is not tried again.
@@ -65,9 +67,9 @@ class Channel:
             # The server may close an idle connection at any time: that is no failure of its own.
             if not kept or error.failure not in (Failure.RESET, Failure.TRUNCATED):
                 raise
-        return self._exchange_once(origin, request, body)
+        return self._exchange_once(request, body)
 
-    def send_ahead(self, origin: Origin, request: bytes) -> None:
+    def send_ahead(self, request: Request) -> None:
         """Send the next request while the body of this one comes (RFC 9112, 9.3.2).
 
         Its answer follows at once where the server goes on with it, and ``exchange`` with the
@@ -80,12 +82,13 @@ class Channel:
             or self._coded is not None
             or self._left is None
             or self._ahead is not None
-            or self._origin != origin
-            or origin in self._options.unpipelined
+            or self._origin != request.origin
+            or request.origin in self._options.unpipelined
+            or self._proxy_of(request) is not None
         ):
             return
         with contextlib.suppress(OSError):
-            send(self._socket, memoryview(request), self._options.timeout)
+            send(self._socket, memoryview(request.head()), self._options.timeout)
             self._ahead = request
 
     @property
@@ -102,17 +105,17 @@ class Channel:
         """Whether the body comes in a coding that tells its end."""
         return self._coded is not None
 
-    def _exchange_once(self, origin: Origin, request: bytes, body: Body | None) -> Head:
+    def _exchange_once(self, request: Request, body: Body | None) -> Head:
         self._reset_body()
         sent, self._ahead = self._ahead is not None, None
         if not sent:
             self._rest = b""
         if self._socket is None:
-            self._connect(origin)
+            self._connect(request.origin)
         assert self._socket is not None
         try:
             if not sent:
-                self._send(memoryview(request))
+                self._send(memoryview(request.head(self._proxy_of(request))))
             self._heard = time.monotonic()
             head = None
             whole = True
@@ -135,6 +138,11 @@ class Channel:
         if head.chunked:
             self._coded, self._rest = ChunkedBody(self._rest), b""
         return head
+
+    def _proxy_of(self, request: Request) -> Proxy | None:
+        """The proxy that reads the request itself: through others it goes unseen, in TLS."""
+        plain = request.origin[0] == "http"
+        return self._options.proxies.of(request.origin) if plain else None
 
     def _connect(self, origin: Origin) -> None:
         def made(connection: socket.socket | None) -> bool:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
 
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.credentials import Origin
+from regather.transport.dial import OnMade, dial, in_turn
+from regather.transport.head import MAX_HEAD_BYTES, head_bytes, parse_head, refused_by_proxy
 from regather.transport.options import TransportOptions
+from regather.transport.proxies import Proxy
+from regather.transport.tls import tls_for
 
 _NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 """What OpenSSL makes of an answer that is plain text."""
@@ -21,48 +24,46 @@ _UNKNOWN_AUTHORITY = frozenset((18, 19, 20, 21))
 """OpenSSL's codes for certificates that lead to nobody who is trusted."""
 
 
-def connect(
-    origin: Origin, options: TransportOptions, on_made: Callable[[socket.socket | None], bool]
-) -> socket.socket:
-    """Connect to the first address of a host that answers.
+def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socket.socket:
+    """Connect to the first address of a host, or of the proxy on the way to it, that answers.
 
     ``on_made`` is told each socket before it is used, and None when it was closed, so that
     another thread can shut it down; it returns False where the attempt is to end. Raises
     RequestFailed.
     """
-    scheme, host, port = origin
+    host, port = origin[1:]
     where = f"{host}:{port}"
+    proxy = options.proxies.of(origin)
+    if proxy is not None:
+        host, port, where = proxy.host, proxy.port, f"{proxy.where} (the proxy)"
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise RequestFailed(Failure.UNREACHABLE, f"{where}: unknown host ({error})") from None
-    last: OSError | None = None
-    for family, kind, protocol, _, address in addresses:
+    waiting, last = in_turn(addresses), OSError("no address")
+    while waiting:
         made: socket.socket | None = None
         try:
-            made = socket.socket(family, kind, protocol)
+            made = dial(waiting, options.connect_timeout, on_made)
             wanted = on_made(made)
             made.settimeout(options.connect_timeout)
-            made.connect(address)
-            made = _prepare(made, scheme, host, options)
+            made = _prepare(made, origin, options, proxy)
             wanted = on_made(made)
+        except InterruptedError:
+            wanted = False
+        except RequestFailed:
+            if made is not None:
+                made.close()
+            if on_made(None):
+                raise
+            wanted = False
         except OSError as error:
             if made is not None:
                 made.close()
-            if getattr(error, "reason", "") in _NOT_TLS:
-                on_made(None)
-                raise RequestFailed(
-                    Failure.BAD_RESPONSE, f"{where}: speaks no TLS: use http://"
-                ) from None
-            if why := getattr(error, "verify_message", ""):
-                on_made(None)
-                if getattr(error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
-                    why += "; trust its authority with --cacert FILE"
-                raise RequestFailed(
-                    Failure.FORBIDDEN, f"{where}: certificate refused ({why})"
-                ) from None
-            last = error
             wanted = on_made(None)
+            if failed := _distrusted(error, where):
+                raise failed from None
+            last = error
         else:
             if wanted:
                 return made
@@ -72,18 +73,31 @@ def connect(
             raise RequestFailed(Failure.ABORTED, "aborted") from None
     if isinstance(last, TimeoutError):
         raise RequestFailed(Failure.TIMEOUT, f"{where}: no connection in time") from None
-    why = (last.strerror if last else None) or str(last)
-    raise RequestFailed(Failure.UNREACHABLE, f"{where}: {why}") from None
+    raise RequestFailed(Failure.UNREACHABLE, f"{where}: {last.strerror or last}") from None
+
+
+def _distrusted(error: OSError, where: str) -> RequestFailed | None:
+    """What an error of TLS means, where another address would not help."""
+    if getattr(error, "reason", "") in _NOT_TLS:
+        return RequestFailed(Failure.BAD_RESPONSE, f"{where}: speaks no TLS: use http://")
+    if why := getattr(error, "verify_message", ""):
+        if getattr(error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
+            why += "; trust its authority with --cacert FILE"
+        return RequestFailed(Failure.FORBIDDEN, f"{where}: certificate refused ({why})")
+    return None
 
 
 def _prepare(
-    made: socket.socket, scheme: str, host: str, options: TransportOptions
+    made: socket.socket, origin: Origin, options: TransportOptions, proxy: Proxy | None
 ) -> socket.socket:
+    scheme, host, port = origin
     with contextlib.suppress(OSError):
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if scheme == "https":
+        if proxy is not None:
+            _tunnel(made, origin, proxy, options)
         # TLS reads record by record, so nothing is lost by a Python time-out.
-        secured = options.tls().wrap_socket(made, server_hostname=host)
+        secured = tls_for(options, host, port).wrap_socket(made, server_hostname=host)
         secured.settimeout(TICK)
         return secured
     made.setblocking(True)
@@ -92,3 +106,25 @@ def _prepare(
     wait = struct.pack("@ll", int(options.timeout) + 1, 0)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
     return made
+
+
+def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: TransportOptions) -> None:
+    """Have a proxy connect us through to an origin (CONNECT). Raises RequestFailed, OSError."""
+    host = origin[1].encode("idna").decode()
+    target = f"[{host}]:{origin[2]}" if ":" in host else f"{host}:{origin[2]}"
+    made.settimeout(options.timeout)
+    made.sendall(head_bytes("CONNECT", target, [("Host", target), *proxy.headers]))
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        # To the byte: what follows belongs to the tunnel.
+        more = made.recv(1)
+        if not more:
+            raise ConnectionResetError("the proxy closed the connection")
+        answer += more
+        if len(answer) > MAX_HEAD_BYTES:
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{proxy.where}: no proxy for https")
+    head = parse_head(answer)
+    status = head.status if head is not None else 0
+    if 200 <= status < 300:
+        return
+    raise refused_by_proxy(status, target, proxy)

@@ -16,12 +16,21 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from regather.errors import UsageError
+from regather.schemes import PORTS
 from regather.tokens import flaw_of_token, is_loopback
 
 if TYPE_CHECKING:
     from netrc import netrc as Netrc
 
-__all__ = ["Credentials", "Origin", "advice", "origin_of", "parse_host", "variable_of"]
+__all__ = [
+    "Credentials",
+    "Origin",
+    "advice",
+    "ascii_host",
+    "origin_of",
+    "parse_host",
+    "variable_of",
+]
 
 Origin = tuple[str, str, int]
 """Scheme, host and port of a URL: where secrets may go is decided by all three."""
@@ -98,20 +107,20 @@ class Credentials:
         """
         scheme, host, port = origin
         in_the_clear = scheme != "https" and not is_loopback(host)
-        token = self._token(_ascii(host), port)
+        token = self._token(ascii_host(host), port)
         if token is not None:
             if in_the_clear:
-                self._warn(
+                self.warn(
                     f"a token is sent to {host} over plain http, readable for all on the way; "
                     "use https"
                 )
             return f"Bearer {token}"
-        login = self._login(_ascii(host))
+        login = self.login(host)
         if login is None:
             return None
         if in_the_clear:
             # Nobody named this host to us: a manifest may have, to see the password pass by.
-            self._warn(f"the password of ~/.netrc is not sent to {host} over plain http; use https")
+            self.warn(f"the password of ~/.netrc is not sent to {host} over plain http; use https")
             return None
         return "Basic " + base64.b64encode(":".join(login).encode()).decode()
 
@@ -125,8 +134,9 @@ class Credentials:
                 return token
         return next((self._last[key] for key in keys if key in self._last), None)
 
-    def _login(self, host: str) -> tuple[str, str] | None:
+    def login(self, host: str) -> tuple[str, str] | None:
         """User and password for exactly this host: the entry ``default`` is for none of ours."""
+        host = ascii_host(host)
         with self._lock:
             if self._netrc_path is not None and self._netrc is None:
                 self._read_netrc(self._netrc_path)
@@ -151,7 +161,8 @@ class Credentials:
                 "regather: warning: %s is not used: line %s is no entry", path, error.lineno
             )
 
-    def _warn(self, line: str) -> None:
+    def warn(self, line: str) -> None:
+        """Log a warning, each only once."""
         with self._lock:
             if line in self._warned:
                 return
@@ -167,7 +178,7 @@ def parse_host(text: str) -> tuple[str, int | None]:
     bare = f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
     try:
         parts = urlsplit(f"//{bare}")
-        host, port = _ascii(parts.hostname or ""), parts.port
+        host, port = ascii_host(parts.hostname or ""), parts.port
         fit = parts.netloc == bare and "@" not in bare and not any(c.isspace() for c in bare)
     except ValueError:  # UnicodeError is one
         host, port, fit = "", None, False
@@ -192,9 +203,8 @@ def variable_of(host: str, port: int | None = None) -> str:
 
 
 def origin_of(url: SplitResult) -> Origin:
-    """Where a URL (http or https) leads."""
-    port = url.port or (443 if url.scheme == "https" else 80)
-    return url.scheme, url.hostname or "", port
+    """Where a URL leads."""
+    return url.scheme, url.hostname or "", url.port or PORTS[url.scheme]
 
 
 def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
@@ -215,5 +225,6 @@ def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
     return f"; the token does not permit this: --token {host}=FILE with one that does"
 
 
-def _ascii(host: str) -> str:
+def ascii_host(host: str) -> str:
+    """A host as it goes over the wire: in lower case, IDNA."""
     return host.lower().encode("idna").decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote
 
 import h11
@@ -14,10 +14,13 @@ from regather import names
 from regather._version import __version__
 from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
+from regather.transport.credentials import Origin, origin_of
+from regather.transport.proxies import Proxy
 
 MAX_HEAD_BYTES = 64 << 10
 """Larger response heads are refused (Apache and nginx send 8 KiB at most)."""
 MAX_RETRY_AFTER = 3600.0
+PROXY_ADVICE = "; the proxy wants a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
@@ -75,26 +78,55 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
-def request_bytes(method: str, url: SplitResult, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Write a request head. Names with spaces or Unicode are percent-encoded, once."""
-    target = quote(url.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    if url.query:
-        target += "?" + quote(url.query, safe="/%:@!$&'()*+,;=~-._?")
-    authority = url.netloc.rpartition("@")[2].encode("idna").decode()
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a server: all but the body."""
+
+    method: str
+    url: SplitResult
+    own: tuple[tuple[str, str], ...] = field(repr=False)
+    """Headers beside those of every request; there may be secrets in them."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where it goes."""
+        return origin_of(self.url)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the URL has them."""
+        return self.url.netloc.rpartition("@")[2].encode("idna").decode()
+
+    @property
+    def target(self) -> str:
+        """Path and query. Spaces and Unicode in them are percent-encoded, once."""
+        target = quote(self.url.path or "/", safe="/%:@!$&'()*+,;=~-._")
+        if self.url.query:
+            target += "?" + quote(self.url.query, safe="/%:@!$&'()*+,;=~-._?")
+        return target
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """All but Host."""
+        # A coded body has other offsets than the object: ranges of it would be noise.
+        headers = [("Accept-Encoding", "identity"), *self.own]
+        if not any(name.lower() == "user-agent" for name, _ in self.own):
+            headers.insert(0, ("User-Agent", f"regather/{__version__}"))
+        return headers
+
+    def head(self, proxy: Proxy | None = None) -> bytes:
+        """The head as it is sent, to the server or, in plain http, to a ``proxy``."""
+        target, headers = self.target, [("Host", self.authority), *self.headers]
+        if proxy is not None:
+            target = f"{self.url.scheme}://{self.authority}{target}"
+            headers += proxy.headers
+        return head_bytes(self.method, target, headers)
+
+
+def head_bytes(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Write the head of a request."""
     connection = h11.Connection(h11.CLIENT)
-    head = connection.send(
-        h11.Request(
-            method=method,
-            target=target,
-            headers=[
-                ("Host", authority),
-                ("User-Agent", f"regather/{__version__}"),
-                # A coded body has other offsets than the object: ranges of it would be noise.
-                ("Accept-Encoding", "identity"),
-                *headers,
-            ],
-        )
-    )
+    head = connection.send(h11.Request(method=method, target=target, headers=list(headers)))
     assert head is not None
     return head
 
@@ -130,6 +162,8 @@ def check_status(head: Head, what: str, advice: str = "") -> None:
     status = head.status
     if status in (200, 206):
         return
+    if status == 407:
+        advice += PROXY_ADVICE
     # What servers answer to plain HTTP on a port for TLS; there is no other sign of it.
     if status == 400 and what.startswith("http:"):
         advice += ", is that a port for https?"
@@ -149,6 +183,7 @@ def failure_of(status: int) -> Failure:
 _KINDS = {
     401: Failure.FORBIDDEN,
     403: Failure.FORBIDDEN,
+    407: Failure.FORBIDDEN,
     404: Failure.MISSING,
     408: Failure.BUSY,
     410: Failure.MISSING,
@@ -189,6 +224,17 @@ def check_range(
     if head.length is not None and head.length != stop - start:
         raise bad(f"promises {head.length} bytes for a range of {stop - start}")
     return True, stop - start
+
+
+def refused_by_proxy(status: int, target: str, proxy: Proxy) -> RequestFailed:
+    """Why a proxy did not connect us through to ``target``."""
+    if status in (401, 407):  # some mix them up
+        failure, advice = Failure.FORBIDDEN, PROXY_ADVICE
+    elif status == 403:
+        failure, advice = Failure.FORBIDDEN, "; it does not permit that"
+    else:
+        failure, advice = Failure.UNREACHABLE, ""
+    return RequestFailed(failure, f"{target}: the proxy {proxy.where} says HTTP {status}{advice}")
 
 
 Reader = Callable[[], bytes]

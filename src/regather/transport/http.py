@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
-from regather.transport.head import Head, check_range, check_status, request_bytes, split_url
+from regather.transport.head import Head, Request, check_range, check_status, split_url
 from regather.transport.options import TransportOptions, default_tls
 from regather.transport.wire import Body
 from regather.units import MAX_SIZE
+
+if TYPE_CHECKING:
+    from regather.transport.curl.channel import CurlChannel
 
 __all__ = ["HttpConnection", "TransportOptions", "default_tls"]
 
@@ -39,7 +43,7 @@ class HttpConnection:
 
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
-        self._channel = Channel(options)
+        self._channel = _channel(options)
         self.receive = self._channel.receive
         """See Connection.receive."""
         self.finish = self._channel.finish
@@ -55,16 +59,19 @@ class HttpConnection:
         """See Connection.request."""
         head, url = self._ask("GET", target, _range_headers(start, stop, validator))
         self._check(head, target, url)
-        ranged, length = check_range(head, url, start, stop, size, validator)
+        try:
+            ranged, length = check_range(head, url, start, stop, size, validator)
+        except RequestFailed:
+            self.close()  # its body still comes, and is no answer to anything else
+            raise
         self._channel.left = length
         return ranged
 
     def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
         """See Connection.ahead."""
         url = self._options.redirects.get(target, target)
-        parts = split_url(url)
-        headers = [*_range_headers(start, stop, validator), *self._authorization(target, url)]
-        self._channel.send_ahead(origin_of(parts), request_bytes("GET", parts, headers))
+        headers = [*_range_headers(start, stop, validator), *self._own_headers(target, url)]
+        self._channel.send_ahead(Request("GET", split_url(url), tuple(headers)))
 
     def probe(self, target: str) -> tuple[int, str]:
         """Ask how many bytes an object has and what tells its version (see Head.validator).
@@ -150,13 +157,12 @@ class HttpConnection:
         The text is its first line, at most 4 KiB. Redirects are not followed. Raises
         RequestFailed where there is no answer, and whatever ``body.read`` raises.
         """
-        parts = split_url(target)
-        origin = origin_of(parts)
-        headers = [*headers, *self._authorization(target, target)]
+        headers = [*headers, *self._own_headers(target, target)]
         headers.append(("Content-Length", str(body.size if body is not None else 0)))
         if body is not None and body.expect:
             headers.append(("Expect", "100-continue"))
-        head = self._channel.exchange(origin, request_bytes(method, parts, headers), body)
+        request = Request(method, split_url(target), tuple(headers))
+        head = self._channel.exchange(request, body)
         self._channel.left = 0 if head.status in _NO_BODY else head.length
         if self._channel.left == 0 and not self._channel.coded:
             self.finish()
@@ -176,7 +182,7 @@ class HttpConnection:
         return advice(
             head.status,
             origin,
-            sent=bool(self._authorization(target, url)),
+            sent=_holds(self._own_headers(target, url), "authorization"),
             redirected=origin != origin_of(split_url(target)),
         )
 
@@ -198,13 +204,23 @@ class HttpConnection:
             body += buffer[:count]
         return bytes(body)
 
-    def _authorization(self, target: str, url: str) -> list[tuple[str, str]]:
-        """The header with the credentials, where ``url`` is at the server that ``target`` names."""
+    def _own_headers(self, target: str, url: str) -> list[tuple[str, str]]:
+        """Headers with what is the user's own.
+
+        Those that were set for a host, and credentials, only where ``url`` is at the server that
+        ``target`` names; a cookie says itself for whom it is.
+        """
         origin = origin_of(split_url(url))
-        if origin != origin_of(split_url(target)):
-            return []
-        value = self._options.credentials.header(origin)
-        return [("Authorization", value)] if value is not None else []
+        headers: list[tuple[str, str]] = []
+        if origin == origin_of(split_url(target)):
+            headers += self._options.hosts.headers(origin, self._options.credentials.warn)
+            if not _holds(headers, "authorization"):
+                value = self._options.credentials.header(origin)
+                if value is not None:
+                    headers.append(("Authorization", value))
+        if not _holds(headers, "cookie") and (cookie := self._options.cookies.header(url)):
+            headers.append(("Cookie", cookie))
+        return headers
 
     def _ask(
         self,
@@ -218,9 +234,9 @@ class HttpConnection:
         remembered = url != target
         for _ in range(_MAX_REDIRECTS + 1):
             parts = split_url(url)
-            request = request_bytes(method, parts, [*headers, *self._authorization(target, url)])
+            request = Request(method, parts, (*headers, *self._own_headers(target, url)))
             try:
-                head = self._channel.exchange(origin_of(parts), request)
+                head = self._channel.exchange(request)
             except RequestFailed as error:
                 if remembered and error.failure in _STALE:
                     # It may lead elsewhere by now: the next request asks.
@@ -252,6 +268,19 @@ class HttpConnection:
                 )
             url = onward
         raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: more than {_MAX_REDIRECTS} redirects")
+
+
+def _holds(headers: list[tuple[str, str]], name: str) -> bool:
+    return any(one.lower() == name for one, _ in headers)
+
+
+def _channel(options: TransportOptions) -> Channel | CurlChannel:
+    """Our own sockets wherever they can do what is asked for: they are faster."""
+    if options.beyond_us:
+        from regather.transport.curl.channel import CurlChannel
+
+        return CurlChannel(options)
+    return Channel(options)
 
 
 def _range_headers(start: int, stop: int, validator: str) -> list[tuple[str, str]]:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from regather.transport.cookies import Cookies
 from regather.transport.credentials import Credentials, Origin
+from regather.transport.hosts import Hosts
+from regather.transport.objects.options import StoreOptions
+from regather.transport.proxies import Proxies
 
 if TYPE_CHECKING:
     import ssl
@@ -35,3 +39,24 @@ class TransportOptions:
     """Servers at which a request that was sent before its turn failed."""
     credentials: Credentials = field(default_factory=Credentials)
     """Which tokens to show to whom."""
+    hosts: Hosts = field(default_factory=Hosts)
+    """What is set for single hosts."""
+    cacert: str = ""
+    """What libcurl is to trust instead of what the system trusts: a file as for ``tls``."""
+    known_hosts: str = ""
+    """The host keys of SSH servers; empty: ~/.ssh/known_hosts."""
+    proxies: Proxies = field(default_factory=Proxies)
+    cookies: Cookies = field(default_factory=Cookies)
+    http2: bool = False
+    """Whether to speak HTTP/2 where https servers do."""
+
+    stores: StoreOptions = field(default_factory=StoreOptions)
+    """How to reach object stores."""
+
+    @property
+    def beyond_us(self) -> str:
+        """For what plain http(s) needs libcurl, in a few words; mostly empty."""
+        if self.http2:
+            return "HTTP/2"
+        proxy = self.proxies.beyond_us
+        return f"a proxy of {proxy}://" if proxy else ""

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 from regather.errors import UsageError
 from regather.names import flaw_of
-from regather.schemes import HTTP, listed, scheme_of
+from regather.schemes import FILES, HTTP, STORES, listed, scheme_of
+from regather.transport.base import Askable, Failure, RequestFailed
 from regather.transport.options import TransportOptions
 
-__all__ = ["ReadInto", "Stat", "Store", "check_name", "open_store"]
+__all__ = ["ReadInto", "Stat", "Store", "check_name", "open_hosted", "open_store", "stat_of"]
 
 ReadInto = Callable[[int, memoryview], None]
 """``read(offset, into)`` fills the buffer with an object's bytes from ``offset`` on.
@@ -78,8 +79,18 @@ class Store(Protocol):
         ...
 
 
+def stat_of(connection: Askable, target: str) -> Stat | None:
+    """What a connection tells of an object; None where there is none. Raises RequestFailed."""
+    try:
+        return Stat(*connection.probe(target))
+    except RequestFailed as error:
+        if error.failure is Failure.MISSING:
+            return None
+        raise
+
+
 def open_store(url: str, options: TransportOptions) -> Store:
-    """The store at a base URL (http, https) or in a local folder; nothing is opened yet.
+    """The store at a base URL or in a local folder; nothing is opened yet.
 
     A folder that does not exist is made when something is put into it. Raises UsageError.
     """
@@ -89,12 +100,27 @@ def open_store(url: str, options: TransportOptions) -> Store:
         from regather.transport.upload_local import LocalStore
 
         return LocalStore(base)
+    if scheme in STORES:
+        from regather.transport.objects.upload import ObjectStore
+
+        return ObjectStore(base, options)
     if scheme not in HTTP:
-        raise UsageError(f"cannot store at {scheme}://", help=f"use {listed(HTTP)}, or a folder")
+        raise UsageError(
+            f"cannot store at {scheme}://", help=f"use {listed(HTTP | STORES)}, or a folder"
+        )
     _check_base(url)
     from regather.transport.upload_http import HttpStore
 
     return HttpStore(base, options)
+
+
+def open_hosted(url: str, options: TransportOptions) -> Store:
+    """As open_store, for what is hosted already: it may be where nothing can be stored."""
+    if scheme_of(url) in FILES:
+        from regather.transport.curl.hosted import HostedFiles
+
+        return HostedFiles(url if url.endswith("/") else url + "/", options)
+    return open_store(url, options)
 
 
 def _check_base(url: str) -> None:

@@ -10,7 +10,7 @@ from regather.transport.head import Head, failure_of
 from regather.transport.http import HttpConnection
 from regather.transport.options import TransportOptions
 from regather.transport.reading import read_range
-from regather.transport.upload import ReadInto, Stat, check_name
+from regather.transport.upload import ReadInto, Stat, check_name, stat_of
 from regather.transport.wire import Body
 
 _DONE = frozenset((200, 201, 204))
@@ -32,12 +32,7 @@ class HttpStore:
 
     def stat(self, name: str) -> Stat | None:
         """See Store.stat."""
-        try:
-            return Stat(*self._connection.probe(self._target(name)))
-        except RequestFailed as error:
-            if error.failure is Failure.MISSING:
-                return None
-            raise
+        return stat_of(self._connection, self._target(name))
 
     def put(
         self, name: str, size: int, read: ReadInto, blake3: bytes, *, replace: bool = True

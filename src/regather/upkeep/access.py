@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from regather.errors import RegatherError
 from regather.transport import Failure, RequestFailed, TransportOptions, locate, open_connection
-from regather.transport.upload import ReadInto, Stat, Store, open_store
+from regather.transport.upload import ReadInto, Stat, Store, open_hosted
 from regather.upkeep.report import State
 
 __all__ = ["CopyReader", "Desk", "Patience", "crew", "state_of"]
@@ -78,7 +78,7 @@ class Desk:
     """A source as a store, asked again where it fails; belongs to one thread. Close it."""
 
     def __init__(self, url: str, options: TransportOptions, patience: Patience) -> None:
-        self._store: Store = open_store(url, options)
+        self._store: Store = open_hosted(url, options)
         self._patience = patience
         patience.watch(self._store.abort)
 

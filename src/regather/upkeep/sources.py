@@ -16,6 +16,8 @@ from regather.manifest import Manifest
 from regather.model import Layout, Source
 from regather.splitter.placement import spread
 from regather.transport import TransportOptions, is_url
+from regather.transport.objects.clients import check
+from regather.transport.upload import open_store
 
 __all__ = ["Subject", "expected_of", "open_subject"]
 
@@ -61,6 +63,10 @@ def open_subject(
             help="say where the fragments are: --server URL, once for each",
         )
     known = {s.url for s in sources}
+    for url in targets:
+        open_store(url, options).close()  # says where nothing can be stored; opens nothing
+    for url in (*bases, *targets):
+        check(url, options)
     sources += [Source(url) for url in targets if url not in known]
     return Subject(manifest, layout, where, tuple(sources), targets)
 

@@ -44,6 +44,21 @@ def test_two_sources_begin_at_different_times() -> None:
     assert limit([40 * MB], models) == pytest.approx(1.35)
 
 
+def test_most_of_a_file_is_there_before_a_slow_source_has_sent_the_rest() -> None:
+    # The fast one is through at 1 s; 95 % of 20 MB are there when the slow one has sent nine.
+    setting = made([10 * MB] * 2, [source(10e6, holds=only(0)), source(5e6, holds=only(1))])
+    assert fluid_limit(setting) == pytest.approx(2.0)
+    assert fluid_limit(setting, 0.95) == pytest.approx(1.8)
+
+
+def test_most_of_a_file_by_fragments_of_which_some_are_enough() -> None:
+    # Any two of three: 10 T + 5 T + 2.5 T, the first until it is through at 1 s.
+    models = [source(r, holds=only(n)) for n, r in enumerate((10e6, 5e6, 2.5e6))]
+    setting = made([10 * MB] * 2, models, parity=1)
+    assert fluid_limit(setting) == pytest.approx(10 / 7.5)
+    assert fluid_limit(setting, 0.95) == pytest.approx(9 / 7.5)
+
+
 def test_an_empty_file_takes_no_time() -> None:
     assert limit([0], [source(1e6)]) == 0
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from regather.cli.conf.aliases import aliases_in, expand
 from regather.cli.conf.file import Config, load
+
+if TYPE_CHECKING:
+    from regather.transport import HostOptions
 
 __all__ = ["check_tables", "configured"]
 
@@ -27,14 +31,17 @@ def configured(
     """What a command is called with, by its configuration file too.
 
     ``args`` are as the command line alone has them; ``parser`` is that of the command, and
-    ``parsed`` parses once more, with its new defaults. ``config_tokens`` are added: the tokens of
-    the configuration, by host, for commands that ask servers. Raises UsageError.
+    ``parsed`` parses once more, with its new defaults. ``config_tokens`` and ``config_hosts`` are
+    added: the tokens and the other options of the configuration, by host, for commands that ask
+    servers. Raises UsageError.
     """
     from regather.cli.conf.hosts import tokens_in
     from regather.cli.conf.options import VARIABLES, defaults_for, one_of_each
+    from regather.cli.conf.reach import host_options_in
 
     config = load(args.config, unwanted=args.no_config, environment=os.environ)
     tokens: dict[str, str] = {}
+    hosts: dict[str, HostOptions] = {}
     aliases: dict[str, tuple[str, ...]] = {}
     if config is not None:
         command = args.command
@@ -50,8 +57,10 @@ def configured(
         aliases = aliases_in(config)
         if "token" in args or command == "info":
             tokens = {one.host: one.value for one in tokens_in(config)}
+            hosts = host_options_in(config)
     expand(args, aliases, None if config is None else config.path)
     args.config_tokens = tokens
+    args.config_hosts = hosts
     return args
 
 

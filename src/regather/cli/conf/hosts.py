@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from regather.cli.conf import reach
 from regather.cli.conf.file import Config
 from regather.errors import UsageError
 
 __all__ = ["HostToken", "tokens_in"]
 
-KEYS = ("token", "token-file")
+KEYS = ("token", "token-file", *reach.KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def _tokens(config: Config) -> Iterator[HostToken]:
         if other := hosts.get(host):
             config.wrong(("host", name), f"is the same host as {other!r}")
         hosts[host] = name
-        if len(table) > 1:
+        if "token" in table and "token-file" in table:
             config.wrong(("host", name), "has a token and a token-file", help="leave one out")
         if "token-file" in table:
             path = config.file(config.string("host", name, "token-file"))

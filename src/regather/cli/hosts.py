@@ -1,0 +1,129 @@
+"""Options for single hosts, in the form HOST=WHAT, as --token has it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regather.errors import UsageError
+
+if TYPE_CHECKING:
+    from regather.transport import HostOptions
+
+_FILES = {
+    "cert": ("--cert", "show HOST this certificate (PEM), where it asks who you are"),
+    "key": ("--key-file", "the private key of --cert, if that does not hold it"),
+    "ssh_key": ("--ssh-key", "log in to the SFTP server HOST with this private key"),
+}
+
+
+def add_hosts(parser: argparse._ActionsContainer) -> None:
+    """The options; see hosts_of. Each may be repeated, for other hosts."""
+    for name, (option, text) in _FILES.items():
+        parser.add_argument(
+            option, action="append", default=[], dest=name, metavar="HOST=FILE", help=text
+        )
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="HOST=NAME: VALUE",
+        help="send this header to HOST (or HOST:PORT), and to no other; HOST=@FILE: those in FILE",
+    )
+    parser.add_argument(
+        "--ftp-tls",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="speak TLS with the FTP server HOST on its usual port (AUTH TLS)",
+    )
+    parser.add_argument(
+        "--known-hosts",
+        metavar="FILE",
+        help="the host keys of SFTP servers (~/.ssh/known_hosts); others are refused",
+    )
+
+
+def add_ways(parser: argparse._ActionsContainer) -> None:
+    """The options on the way to servers: proxies, cookies, HTTP/2."""
+    parser.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="go through a proxy: http://, https://, socks4://, socks4a://, socks5:// or "
+        "socks5h://HOST:PORT (default: http_proxy, https_proxy, all_proxy of the environment; '': "
+        "none)",
+    )
+    parser.add_argument(
+        "--no-proxy",
+        metavar="HOSTS",
+        help="but not to these, with commas in between; '*': to none (default: no_proxy)",
+    )
+    parser.add_argument(
+        "--cookies", metavar="FILE", help="send the cookies in FILE (Netscape's format)"
+    )
+    parser.add_argument(
+        "--http2", action="store_true", help="speak HTTP/2 with https servers that do"
+    )
+
+
+def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
+    """What the options of add_hosts say, by host, and else the configuration. Raises UsageError."""
+    from regather.transport import HostOptions
+    from regather.transport.credentials import parse_host
+
+    hosts: dict[str, HostOptions] = dict(args.config_hosts)
+    known = {parse_host(name): name for name in hosts}
+    shown: dict[str, tuple[tuple[str, str], ...]] = {}
+
+    def change(host: str, **values: Any) -> None:
+        name = known.setdefault(parse_host(host), host)
+        hosts[name] = replace(hosts.get(name, HostOptions()), **values)
+
+    for name, (option, _) in _FILES.items():
+        for host, path in _pairs(getattr(args, name), option, "HOST=FILE"):
+            # A certificate of the configuration brings its own key.
+            change(host, **{name: path}, **({"key": ""} if name == "cert" else {}))
+    for host, text in _pairs(args.header, "--header", "HOST=NAME: VALUE"):
+        shown[host] = (*shown.get(host, ()), *_headers(text))
+        change(host, headers=shown[host])
+    for host in args.ftp_tls:
+        change(host, ftp_tls=True)
+    return hosts
+
+
+def _headers(text: str) -> Iterator[tuple[str, str]]:
+    """The header in ``NAME: VALUE``, or those in the file of ``@FILE``. Raises UsageError."""
+    lines = [text]
+    if text.startswith("@"):
+        try:
+            lines = Path(text[1:]).read_text("latin-1").splitlines()
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise UsageError(f"{text[1:]}: not usable as --header ({why})") from None
+    for line in filter(str.strip, lines):
+        name, colon, value = line.partition(":")
+        if not colon:  # not shown: it may be a secret
+            raise UsageError("--header: no header", help="write it as HOST=NAME: VALUE")
+        yield name.strip(), value.strip()
+
+
+def _pairs(given: Sequence[str], option: str, form: str) -> Iterator[tuple[str, str]]:
+    for text in given:
+        host, equals, value = text.partition("=")
+        if not equals or not value or not _is_host(host):
+            # Not shown: it may be a secret.
+            raise UsageError(f"{option} needs {form}", help="say which host it is for")
+        yield host, value
+
+
+def _is_host(text: str) -> bool:
+    from regather.transport.credentials import parse_host
+
+    try:
+        parse_host(text)
+    except UsageError:
+        return False
+    return True

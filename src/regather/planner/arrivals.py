@@ -1,0 +1,81 @@
+"""What follows from a piece in place: who need not bring it any more, what can be computed."""
+
+from __future__ import annotations
+
+from regather.planner import rows
+from regather.planner.events import Action, Decoded, DecodeFailed
+from regather.planner.requests import Requests
+from regather.planner.state import Request, State
+
+
+class Arrivals:
+    """Takes note of pieces that came, or were computed, for the first time."""
+
+    def __init__(self, state: State, requests: Requests) -> None:
+        self._state = state
+        self._requests = requests
+        self.done_bytes = 0
+        """Bytes of the file that this run brought or computed."""
+
+    def arrived(self, request: Request, piece: int, size: int, actions: list[Action]) -> None:
+        """A piece of ``size`` bytes, data or parity, is in place that was not before."""
+        state = self._state
+        asked, number = request.via, state.layout.set_of[request.via]
+        if number < 0:
+            self._done(asked, piece, size, actions, request)
+        elif not state.layout.is_data(asked):
+            state.done[asked][piece] = 1
+            rows.parity_arrived(state, number, piece, request.fragment)
+            self.decode(number, piece, actions)
+        else:
+            settled = bool(state.settled[asked][piece])
+            self._done(asked, piece, size, actions, request)
+            if piece in state.parity_rows[number]:
+                rows.data_arrived(state, number, piece, settled)
+                self.decode(number, piece, actions)
+
+    def decode(self, number: int, row: int, actions: list[Action]) -> None:
+        """Order a row of a set to be computed, if enough of it is in place."""
+        order = rows.decode_if_ready(self._state, number, row)
+        if order is not None:
+            actions.append(order)
+
+    def row_ended(self, event: Decoded | DecodeFailed, actions: list[Action]) -> None:
+        """A row was computed, or turned out to be no good."""
+        state = self._state
+        number, row = event.set, event.row
+        state.decoding.discard((number, row))
+        make = rows.missing(state, state.layout.sets[number], row)
+        rows.forget(state, number, row)
+        for fragment in make:
+            if isinstance(event, Decoded):
+                self._done(fragment, row, state.layout.length(fragment, row), actions)
+            else:
+                state.settled[fragment][row] = 0
+                state.release(fragment, row, row + 1)
+
+    def _done(
+        self,
+        fragment: int,
+        piece: int,
+        size: int,
+        actions: list[Action],
+        by: Request | None = None,
+    ) -> None:
+        """A piece of the file is done: nobody else needs to bring it."""
+        state = self._state
+        state.done[fragment][piece] = state.settled[fragment][piece] = 1
+        state.left -= 1
+        self.done_bytes += size
+        if state.suspects:
+            state.suspects.pop((fragment, piece), None)
+        if not state.working[fragment]:
+            return
+        others = state.rivals(fragment, piece) if by else state.bringing(fragment, piece)
+        for other in others:
+            if other is by:
+                continue
+            if other.end - other.pos == 1:
+                self._requests.cancel(other, actions)
+            elif other.end - 1 == piece and not other.whole:
+                self._requests.trim(other, actions)

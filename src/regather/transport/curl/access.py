@@ -1,0 +1,142 @@
+"""How to log in to an FTP or SFTP server, and whether to believe that it is the one meant."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from regather.tokens import is_loopback
+from regather.transport.credentials import Origin
+from regather.transport.curl.ways import configure_proxy, configure_tls, refused_certificate
+from regather.transport.options import TransportOptions
+
+_KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
+_KEY_TYPES = {1: "RSA1", 2: "RSA", 3: "DSS", 4: "ECDSA", 5: "ED25519"}
+_MATCHES, _DIFFERS = 0, 1
+
+
+class Access:
+    """The login for one transfer."""
+
+    def __init__(self, origin: Origin, user: str, options: TransportOptions) -> None:
+        """``user`` is the name in the URL, still percent-encoded, or empty."""
+        self._origin = origin
+        self._options = options
+        scheme, host, port = origin
+        self._own = options.hosts.of(host, port)
+        self._tls = scheme == "ftps" or (scheme == "ftp" and self._own.ftp_tls)
+        named = unquote(user) or self._own.user
+        self.login = self._login(named)
+        """Name and password; a name that is empty: anonymous, or whoever runs this."""
+        self._known_hosts = options.known_hosts or os.path.expanduser("~/.ssh/known_hosts")
+        self._host_key = "not told"
+        self._key_differs = False
+
+    def _login(self, named: str) -> tuple[str, str]:
+        scheme, host, _ = self._origin
+        login = self._options.credentials.login(host)
+        if login is None or (named and login[0] and login[0] != named):
+            return named, ""
+        safe = scheme == "sftp" or self._tls or is_loopback(host)
+        if not safe and not named:
+            # A manifest may name any host, to see the password of ~/.netrc pass by.
+            self._options.credentials.warn(
+                f"the password of ~/.netrc is not sent to {host} over plain ftp; use ftps:// or "
+                f"--ftp-tls {host}, or say that it may be with ftp://USER@{host}/"
+            )
+            return "", ""
+        return named or login[0], login[1]
+
+    def configure(self, easy: Any) -> None:
+        """Set on an easy handle whom to log in as and whom to trust."""
+        import pycurl
+
+        configure_proxy(easy, self._options, self._origin)
+        if self._origin[0] == "sftp":
+            self._configure_ssh(easy)
+            return
+        # Without a name libcurl is "anonymous".
+        user, password = self.login
+        if user:
+            easy.setopt(pycurl.USERNAME, user)
+            easy.setopt(pycurl.PASSWORD, password)
+        if self._tls:
+            easy.setopt(pycurl.USE_SSL, pycurl.USESSL_ALL)
+            configure_tls(easy, self._options, self._origin)
+
+    def _configure_ssh(self, easy: Any) -> None:
+        import pycurl
+
+        user, password = self.login
+        easy.setopt(pycurl.USERNAME, user or _own_name())
+        # Without a file libcurl would believe everybody, so there always is one.
+        easy.setopt(pycurl.SSH_KNOWNHOSTS, self._known_hosts)
+        easy.setopt(pycurl.SSH_KEYFUNCTION, self._judge)
+        ways = pycurl.SSH_AUTH_AGENT
+        if key := self._own.ssh_key or _own_key():
+            ways |= pycurl.SSH_AUTH_PUBLICKEY
+            easy.setopt(pycurl.SSH_PRIVATE_KEYFILE, key)
+            easy.setopt(pycurl.SSH_PUBLIC_KEYFILE, "")  # it is in the private one
+        if password:
+            ways |= pycurl.SSH_AUTH_PASSWORD | pycurl.SSH_AUTH_KEYBOARD
+            easy.setopt(pycurl.PASSWORD, password)
+        easy.setopt(pycurl.SSH_AUTH_TYPES, ways)
+
+    def _judge(self, known: Any, found: Any, match: int) -> int:
+        import pycurl
+
+        if match == _MATCHES:
+            return int(pycurl.KHSTAT_FINE)
+        self._key_differs = match == _DIFFERS
+        digest = base64.b64encode(hashlib.sha256(found.key).digest()).rstrip(b"=").decode()
+        self._host_key = f"{_KEY_TYPES.get(found.keytype, 'unknown')} SHA256:{digest}"
+        return int(pycurl.KHSTAT_REJECT)
+
+    def refused(self, detail: str) -> str:
+        """Why we refused the server, and what to do about it."""
+        scheme, host, port = self._origin
+        if scheme != "sftp":
+            return refused_certificate(detail)
+        known, key = self._known_hosts, self._host_key
+        if self._key_differs:
+            return (
+                f"its host key ({key}) is not the one in {known}: somebody may be in between; "
+                "ask its operator, and correct that file only if the key was changed"
+            )
+        return (
+            f"its host key ({key}) is not in {known}; compare it with what its operator says, "
+            f"then add it: ssh-keyscan -p {port} {host} >> {known}"
+        )
+
+    def advice(self) -> str:
+        """What to do where the login is refused, as the rest of an error's line."""
+        scheme, host, _ = self._origin
+        if scheme == "sftp":
+            return (
+                f"; name the user as sftp://USER@{host}/ and the key with --ssh-key {host}=FILE, "
+                "load it into ssh-agent, or put the password into ~/.netrc"
+            )
+        if all(self.login):
+            return "; check the entry of ~/.netrc"
+        return f"; put name and password into ~/.netrc: machine {host} login NAME password WORD"
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user whom this machine has no name for
+        return "nobody"
+
+
+def _own_key() -> str:
+    """The user's own key, the kind that ssh prefers first; empty where there is none."""
+    for name in _KEY_NAMES:
+        path = Path("~/.ssh", name).expanduser()
+        if path.is_file():
+            return str(path)
+    return ""

@@ -1,0 +1,87 @@
+"""Connects to the first of several addresses that answers, IPv6 and IPv4 in turn (RFC 8305)."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["OnMade", "dial", "in_turn"]
+
+OnMade = Callable[[socket.socket | None], bool]
+"""Told a socket before it is used, and None when it was closed; False: the attempt is to end."""
+
+Address = tuple[int, int, int, str, tuple[Any, ...]]
+"""As getaddrinfo() has it."""
+
+_HEAD_START = 0.25
+"""Seconds before the next address is tried as well."""
+_LOOK = 0.05
+"""Seconds between looks whether the attempt is to end."""
+
+
+def in_turn(addresses: Sequence[Address]) -> list[Address]:
+    """The addresses with the families taking turns, otherwise in their order."""
+    first = [a for a in addresses if a[0] == addresses[0][0]]
+    other = [a for a in addresses if a[0] != addresses[0][0]]
+    pairs = itertools.zip_longest(first, other)
+    return [a for pair in pairs for a in pair if a is not None]
+
+
+def dial(waiting: list[Address], timeout: float, on_made: OnMade) -> socket.socket:
+    """Connect to one of the addresses; those that were tried are taken out of ``waiting``.
+
+    Each gets ``timeout`` seconds. Returns a socket that does not block. Raises the OSError of the
+    last one that failed, and InterruptedError where ``on_made`` ends the attempt.
+    """
+    tried: dict[int, tuple[socket.socket, float]] = {}  # by descriptor, with its deadline
+    poll = select.poll()
+    last: OSError = TimeoutError(errno.ETIMEDOUT, "no address")
+    due = time.monotonic()
+
+    def give_up(descriptor: int, error: OSError) -> None:
+        nonlocal last, due
+        poll.unregister(descriptor)
+        tried.pop(descriptor)[0].close()
+        last, due = error, time.monotonic()
+
+    try:
+        while waiting or tried:
+            now = time.monotonic()
+            if waiting and (now >= due or not tried):
+                family, kind, protocol, _, address = waiting.pop(0)
+                try:
+                    made = socket.socket(family, kind, protocol)
+                except OSError as error:  # a family that this machine has not
+                    last = error
+                    continue
+                made.setblocking(False)
+                poll.register(made, select.POLLOUT)
+                tried[made.fileno()] = made, now + timeout
+                due = now + _HEAD_START
+                code = made.connect_ex(address)
+                if code not in (0, errno.EINPROGRESS):
+                    give_up(made.fileno(), OSError(code, os.strerror(code)))
+            ready = poll.poll(_LOOK * 1000)
+            if not on_made(next((made for made, _ in tried.values()), None)):
+                raise InterruptedError("aborted")
+            for descriptor, _ in ready:
+                made = tried[descriptor][0]
+                code = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not code:
+                    del tried[descriptor]
+                    return made
+                give_up(descriptor, OSError(code, os.strerror(code)))
+            now = time.monotonic()
+            for descriptor, (_, deadline) in list(tried.items()):
+                if now >= deadline:
+                    give_up(descriptor, TimeoutError(errno.ETIMEDOUT, "no connection in time"))
+        raise last
+    finally:
+        for made, _ in tried.values():
+            made.close()

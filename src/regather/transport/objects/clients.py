@@ -1,0 +1,171 @@
+"""An obstore client for each bucket: made once, shared by all connections of a download."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from regather.errors import UsageError
+from regather.schemes import STORES, scheme_of
+from regather.tokens import is_loopback
+from regather.transport.objects.address import Address, address_of
+from regather.transport.objects.options import checked_endpoint
+from regather.transport.options import TransportOptions
+
+if TYPE_CHECKING:
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    Client = S3Store | GCSStore | AzureStore
+
+__all__ = ["INSTALL", "Use", "check", "client_of"]
+
+Use = Literal["read", "store"]
+INSTALL = "pip install 'regather[stores]'"
+_FOREVER = timedelta(days=1000)
+_UPLOAD_PATIENCE = 20
+"""So many time-outs a request that stores may take: obstore does not tell how far it is."""
+_log = logging.getLogger("regather.transport")
+
+
+def check(url: str, options: TransportOptions) -> None:
+    """Raise UsageError where a URL that the user named cannot be used, for the user's own reasons.
+
+    Whatever is no address of a store is left alone.
+    """
+    if scheme_of(url) not in STORES:
+        return
+    try:
+        address = address_of(url)
+    except ValueError as error:
+        raise UsageError(str(error), help="write it as s3://BUCKET/KEY, as URLs are") from None
+    client_of(address, options, "read")
+
+
+def client_of(address: Address, options: TransportOptions, use: Use) -> Client:
+    """The client for an object's bucket. Raises UsageError where obstore or a setting is missing.
+
+    One to ``read`` with fails after the time-out without a byte; one to ``store`` with cannot see
+    how far an upload is, so it waits longer.
+    """
+    stores = options.stores
+    key = (address.scheme, address.bucket, use)
+    with stores.lock:
+        if (known := stores.clients.get(key)) is not None:
+            made: Client = known
+            return made
+        if importlib.util.find_spec("obstore") is None:
+            raise UsageError(f"{address.scheme}:// needs the package obstore", help=INSTALL)
+        given = stores.of(address.scheme, address.bucket)
+        made = _MAKERS[address.scheme](address.bucket, given, options, use)
+        stores.clients[key] = made
+    return made
+
+
+def _s3(bucket: str, given: dict[str, str], options: TransportOptions, use: Use) -> Client:
+    from obstore.store import S3Store
+
+    from regather.transport.objects.aws import complete
+
+    config: dict[str, Any] = complete(given)
+    endpoint = config.get("endpoint", "")
+    if endpoint:
+        if config.get("virtual_hosted_style_request") == "true":
+            # obstore wants the bucket in the endpoint then.
+            parts = urlsplit(endpoint)
+            if not parts.netloc.startswith(f"{bucket}."):
+                endpoint = parts._replace(netloc=f"{bucket}.{parts.netloc}").geturl()
+        else:
+            config["virtual_hosted_style_request"] = "false"
+        # The second would else come from the environment, and outweigh the first.
+        config |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
+    config["disable_bulk_delete"] = "true"  # one object at a time works everywhere
+    return _made(S3Store, bucket, config, endpoint, options, use)
+
+
+def _gs(bucket: str, given: dict[str, str], options: TransportOptions, use: Use) -> Client:
+    from obstore.store import GCSStore
+
+    config: dict[str, Any] = dict(given)
+    endpoint = config.pop("endpoint", "")
+    if not endpoint and (named := os.environ.get("GOOGLE_BASE_URL")):
+        endpoint = checked_endpoint(named, "GOOGLE_BASE_URL")
+    if endpoint:
+        config["base_url"] = endpoint
+    return _made(GCSStore, bucket, config, endpoint, options, use)
+
+
+def _az(container: str, given: dict[str, str], options: TransportOptions, use: Use) -> Client:
+    from obstore.store import AzureStore
+
+    config: dict[str, Any] = dict(given)
+    endpoint = config.get("endpoint", "")
+    for variable in ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"):
+        if not endpoint and (named := os.environ.get(variable)):
+            endpoint = checked_endpoint(named, variable)
+    if config.get("use_emulator") == "true" and not endpoint:
+        endpoint = "http://127.0.0.1:10000"
+    elif endpoint:
+        config["endpoint"] = endpoint
+    account = config.get("account_name") or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
+    if not account and config.get("use_emulator") != "true":
+        raise UsageError(
+            f"az://{container}: no storage account is named",
+            help="set AZURE_STORAGE_ACCOUNT_NAME, or --store-option account_name=NAME",
+        )
+    return _made(AzureStore, container, config, endpoint, options, use)
+
+
+_MAKERS = {"s3": _s3, "gs": _gs, "az": _az}
+
+
+def _made(
+    kind: Any,
+    bucket: str,
+    config: dict[str, Any],
+    endpoint: str,
+    options: TransportOptions,
+    use: Use,
+) -> Client:
+    plain = endpoint.startswith("http://")
+    if plain and not is_loopback(host := urlsplit(endpoint).hostname or ""):
+        _warn(
+            options,
+            f"the store at {host} is reached over plain http: all on the way can read what is "
+            "sent, session tokens included; use https",
+        )
+    patience = timedelta(seconds=options.timeout)
+    client: dict[str, Any] = {
+        # Also what keeps a redirect from leading from https to http.
+        "allow_http": plain,
+        "connect_timeout": timedelta(seconds=options.connect_timeout),
+        "timeout": _FOREVER,
+    }
+    if use == "read":
+        client["read_timeout"] = patience
+    else:
+        client["timeout"] = _UPLOAD_PATIENCE * patience
+    if (path := options.stores.cacert) is not None:
+        try:
+            with open(path, "rb") as file:
+                client["root_certificate"] = file.read()
+        except OSError as error:
+            raise UsageError(f"{path}: not usable as --cacert ({error})") from None
+    try:
+        # The planner, and who publishes, try again themselves, elsewhere first.
+        made: Client = kind(
+            bucket, config=config, client_options=client, retry_config={"max_retries": 0}
+        )
+    except Exception as error:  # obstore's own kinds, ValueError, TypeError
+        what = str(error).partition("\n")[0]
+        raise UsageError(f"{bucket}: obstore does not take the settings: {what}") from None
+    return made
+
+
+def _warn(options: TransportOptions, line: str) -> None:
+    if line not in options.stores.warned:
+        options.stores.warned.add(line)
+        _log.warning("regather: warning: %s", line)

@@ -1,0 +1,132 @@
+"""What obstore raises, as failures of ours.
+
+Its classes tell a few failures apart, and the text of the others the rest: the status and the code
+that the store answered, or what happened to the connection. No text of obstore's gets out, save
+codes: it holds URLs, which may be signed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from regather.transport.base import Failure, RequestFailed
+from regather.transport.head import failure_of
+
+__all__ = ["failed", "knows_no_ranges", "lost_before_an_answer"]
+
+_STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3}),")
+_CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,60})</Code>")
+_KIND = re.compile(r"\bkind: (Connect|Timeout|Request|Interrupted|Decode|Unknown)\b")
+_CODES = {
+    "SlowDown": Failure.BUSY,
+    "ServiceUnavailable": Failure.BUSY,
+    "ConditionalRequestConflict": Failure.BUSY,
+    "OperationAborted": Failure.BUSY,
+    "RequestTimeout": Failure.TIMEOUT,
+    "EntityTooLarge": Failure.NO_SPACE,
+    "QuotaExceeded": Failure.NO_SPACE,
+    "XMinioStorageFull": Failure.NO_SPACE,
+    "BadDigest": Failure.DAMAGED,
+    "XAmzContentSHA256Mismatch": Failure.DAMAGED,
+    "ExpiredToken": Failure.FORBIDDEN,
+    "InvalidBucketName": Failure.FORBIDDEN,
+    "NoSuchBucket": Failure.FORBIDDEN,
+    "AuthorizationHeaderMalformed": Failure.FORBIDDEN,
+}
+_STATUSES = {
+    409: Failure.EXISTS,
+    412: Failure.CHANGED,
+    413: Failure.NO_SPACE,
+    416: Failure.BAD_RESPONSE,
+    507: Failure.NO_SPACE,
+}
+_KINDS = {
+    "Connect": Failure.UNREACHABLE,
+    "Timeout": Failure.TIMEOUT,
+    "Request": Failure.RESET,
+    "Interrupted": Failure.RESET,
+    "Decode": Failure.BAD_RESPONSE,
+    "Unknown": Failure.RESET,
+}
+_LOST = ("IncompleteMessage", "ConnectionReset", "BrokenPipe", "Canceled")
+_ADVICE = {
+    "NoSuchBucket": "; there is no such bucket: make it first, or check its name",
+    "InvalidBucketName": "; no bucket can have that name",
+    "RequestTimeTooSkewed": "; set the clock of this machine right",
+    "ExpiredToken": "; the credentials have expired",
+    "AuthorizationHeaderMalformed": "; set the region: --store-option region=NAME",
+}
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
+_ENDPOINT = re.compile(r"Error performing [A-Z]+ https?://([^/?\s]+)")
+_NO_CREDENTIALS = (
+    ": no credentials were found: set them as its own tools have them (environment, profile), or "
+    "--store-option skip_signature=true for what everybody may read"
+)
+_METADATA = re.compile(r"169\.254\.|metadata\.google\.internal|metadata/identity|fd00:ec2")
+
+
+def knows_no_ranges(error: Exception) -> bool:
+    """Whether the store sent the whole object although a range was asked for."""
+    text = str(error)
+    return "NotPartial" in text or "non-partial response" in text
+
+
+def lost_before_an_answer(error: Exception) -> bool:
+    """Whether the connection ended without a byte of an answer.
+
+    A store may close an idle connection at any time, also just when it is used again: that is no
+    failure of its own, and the request may be sent once more.
+    """
+    text = str(error)
+    return "SendRequest" in text and any(sign in text for sign in _LOST)
+
+
+def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFailed:
+    """What obstore raised on ``what``, an object's address, as a failure of ours."""
+    text = str(error)
+    name = type(error).__name__
+    match = _STATUS.search(text)
+    status = int(match[1] or match[2]) if match else None
+    code = found[1] if (found := _CODE.search(text)) else ""
+    if _METADATA.search(text.partition("\n")[0]):
+        return RequestFailed(Failure.FORBIDDEN, f"{what}{_NO_CREDENTIALS}")
+    if name == "UnauthenticatedError" and status is None:
+        return RequestFailed(Failure.FORBIDDEN, f"{what}{_NO_CREDENTIALS}")
+    if status is not None:
+        shown = f"{what}: HTTP {status}" + (f" ({code})" if code else "")
+        failure = _CODES.get(code) or _STATUSES.get(status) or failure_of(status)
+        if failure is Failure.CHANGED and storing:
+            failure = Failure.EXISTS
+        advice = _ADVICE.get(code, "")
+        if failure is Failure.FORBIDDEN and not advice:
+            advice = "; check the credentials, and what they permit"
+        return RequestFailed(failure, shown + advice, status=status)
+    if isinstance(error, FileNotFoundError):
+        return RequestFailed(Failure.MISSING, f"{what}: not there")
+    if "BareRedirect" in text or "redirect without LOCATION" in text:
+        return RequestFailed(
+            Failure.BAD_RESPONSE,
+            f"{what}: is in another region; set it: --store-option region=NAME",
+        )
+    if certificate := _CERTIFICATE.search(text):
+        advice = "; trust its authority with --cacert FILE" * (certificate[1] == "UnknownIssuer")
+        return RequestFailed(
+            Failure.FORBIDDEN, f"{what}: certificate refused ({certificate[1]}){advice}"
+        )
+    return RequestFailed(*_of_connection(text, what))
+
+
+def _of_connection(text: str, what: str) -> tuple[Failure, str]:
+    if "IncompleteBody" in text or "UnexpectedEof" in text:
+        return Failure.TRUNCATED, f"{what}: the body was cut short"
+    if "Parse(" in text:
+        return Failure.BAD_RESPONSE, f"{what}: what came is not HTTP"
+    if kind := _KIND.search(text):
+        failure = _KINDS[kind[1]]
+        if failure is Failure.UNREACHABLE and "TimedOut" in text:
+            failure = Failure.TIMEOUT
+        at = f" at {where[1]}" if (where := _ENDPOINT.search(text)) else ""
+        return failure, f"{what}: {failure.value}{at}"
+    first = text.partition("\n")[0]
+    first = re.sub(r"https?://\S+", "...", first).removeprefix("Generic S3 error: ")
+    return Failure.BAD_RESPONSE, f"{what}: {first[:200]}"

@@ -1,0 +1,139 @@
+"""Which proxy leads where: what the user says, else what the environment says as curl reads it."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from regather.errors import UsageError
+from regather.transport.credentials import Origin, ascii_host
+
+__all__ = ["Proxies", "Proxy", "parse_proxy"]
+
+_PORTS = {"http": 1080, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080}
+_PORTS["socks5h"] = _PORTS["socks5"]
+_ANY = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One proxy."""
+
+    scheme: str
+    """http, https, socks4, socks4a, socks5 or socks5h."""
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def where(self) -> str:
+        """Host and port, as they stand in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def plain(self) -> bool:
+        """Whether it speaks plain HTTP: our own sockets know how to talk to it."""
+        return self.scheme == "http"
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """What an HTTP proxy must be told with each request that it reads."""
+        if not self.user:
+            return []
+        login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return [("Proxy-Authorization", f"Basic {login}")]
+
+
+class Proxies:
+    """The proxies by scheme of the URL, and the hosts that are reached without."""
+
+    def __init__(self, proxies: Mapping[str, Proxy] | None = None, no_proxy: str = "") -> None:
+        """``proxies`` are by scheme, ``all`` for the others; ``no_proxy`` as curl has it."""
+        self._direct = _Direct(no_proxy)
+        self._proxies = {} if self._direct.everything else dict(proxies or {})
+
+    @classmethod
+    def gather(
+        cls, proxy: str | None, no_proxy: str | None, environment: Mapping[str, str]
+    ) -> Proxies:
+        """The given proxy and exceptions, else those of the environment.
+
+        An empty ``proxy`` means none. Raises UsageError.
+        """
+        if no_proxy is None:
+            no_proxy = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+        if proxy is not None:
+            found = {_ANY: parse_proxy(proxy, "--proxy")} if proxy else {}
+            return cls(found, no_proxy)
+        found = {}
+        for scheme in ("http", "https", "ftp", "ftps", "sftp", _ANY):
+            # HTTP_PROXY is not read: CGI programs get it from whoever sends a header "Proxy".
+            names = [f"{scheme}_proxy"] + ([f"{scheme}_proxy".upper()] if scheme != "http" else [])
+            for name in names:
+                if value := environment.get(name, ""):
+                    found[scheme] = parse_proxy(value, name)
+                    break
+        return cls(found, no_proxy)
+
+    def of(self, origin: Origin) -> Proxy | None:
+        """The proxy on the way to an origin, None where there is none."""
+        if not self._proxies:
+            return None
+        proxy = self._proxies.get(origin[0]) or self._proxies.get(_ANY)
+        return None if proxy is None or self._direct.holds(origin[1]) else proxy
+
+    @property
+    def beyond_us(self) -> str:
+        """The kind of a proxy that only libcurl can talk to; empty where there is none."""
+        return next((p.scheme for p in self._proxies.values() if not p.plain), "")
+
+
+def parse_proxy(text: str, where: str) -> Proxy:
+    """Read ``[SCHEME://][USER[:PASSWORD]@]HOST[:PORT]``. Raises UsageError, naming ``where``."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = ascii_host(parts.hostname or ""), parts.port
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        fit = bool(host) and parts.path in ("", "/") and not parts.query and not parts.fragment
+    except ValueError:  # UnicodeError is one
+        fit = False
+    # The text is not shown: a password may stand in it.
+    if not fit:
+        raise UsageError(
+            f"{where}: not the address of a proxy", help="write it as http://HOST:PORT"
+        )
+    if parts.scheme not in _PORTS:
+        raise UsageError(
+            f"{where}: {parts.scheme[:20]}:// is no kind of proxy that is known",
+            help=f"use one of {', '.join(_PORTS)}",
+        )
+    return Proxy(parts.scheme, host, port or _PORTS[parts.scheme], user, password)
+
+
+class _Direct:
+    """Hosts that are reached directly: names with all below them, addresses, networks, ``*``."""
+
+    def __init__(self, text: str) -> None:
+        entries = [entry for entry in re.split(r"[,\s]+", text) if entry]
+        self.everything = entries == ["*"]
+        self._names: set[str] = set()
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        for entry in entries:
+            try:
+                self._networks.append(ipaddress.ip_network(entry.strip("[]"), strict=False))
+            except ValueError:
+                self._names.add(entry.lower().strip("."))
+
+    def holds(self, host: str) -> bool:
+        """Whether a host is one of them."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            labels = host.lower().rstrip(".").split(".")
+            return any(".".join(labels[n:]) in self._names for n in range(len(labels)))
+        return any(address in network for network in self._networks)

@@ -1,0 +1,52 @@
+"""TLS contexts: whom to trust, and who we are for those who ask."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from regather.errors import UsageError
+from regather.transport.options import TransportOptions
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["context_with", "tls_for"]
+
+
+def tls_for(options: TransportOptions, host: str, port: int) -> ssl.SSLContext:
+    """The context for connections to a server. Raises UsageError as context_with does."""
+    own = options.hosts.of(host, port)
+    if not own.cert:
+        return options.tls()
+    return context_with(own.cert, own.key, options.cacert)
+
+
+@functools.cache
+def context_with(cert: str, key: str, cacert: str) -> ssl.SSLContext:
+    """A context that shows a certificate; ``key`` and ``cacert`` may be empty.
+
+    Raises UsageError where the files are of no use.
+    """
+    import ssl
+
+    context = ssl.create_default_context(cafile=cacert or None)
+    try:
+        context.load_cert_chain(cert, key or None, password=_refuse)
+    except ssl.SSLError as error:
+        why = (error.reason or str(error)).lower().replace("_", " ")
+        raise UsageError(
+            f"{cert}: not usable as --cert ({why})",
+            help="give a PEM file with the certificate, and its key in it or with --key-file",
+        ) from None
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(f"{key or cert}: not usable as certificate or key ({why})") from None
+    return context
+
+
+def _refuse() -> str:
+    raise UsageError(
+        "the key of the client certificate is encrypted",
+        help="decrypt it first: openssl pkey -in KEY -out PLAIN",
+    )

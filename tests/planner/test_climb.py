@@ -1,0 +1,35 @@
+"""How many connections are found to be worth while."""
+
+from __future__ import annotations
+
+from regather.planner.climb import Climb
+
+
+def settled(most: float, each: float, limit: int = 16, start: int = 8) -> int:
+    """Where the search stands after a minute on a path of ``most`` bytes a second.
+
+    One connection brings ``each`` at most.
+    """
+    climb = Climb(connections=start)
+    climb.begin(0.0, 0.2, long_path=True)
+    now = 0.0
+    for _ in range(6000):
+        now += 0.01
+        if now >= climb.since:
+            climb.received += round(0.01 * min(most, each * climb.connections))
+        if climb.over(now, 0.2):
+            climb.judge(now, 0.2, limit, 0.01, more=True)
+    return climb.connections
+
+
+def test_the_path_is_filled_even_where_a_quarter_more_is_too_many() -> None:
+    assert settled(100e6, 8e6) in {13, 14}
+    assert settled(90e6, 8e6) in {11, 12}
+
+
+def test_as_many_as_are_allowed_where_all_of_them_pay() -> None:
+    assert settled(1e9, 8e6) == 16
+
+
+def test_no_more_than_fill_the_path() -> None:
+    assert settled(64e6, 8e6) == 8

@@ -1,0 +1,149 @@
+"""Hosts with several addresses, and those that are written as one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import regather
+from regather.server.run import Server
+from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
+from regather.transport.dial import in_turn
+from tests.support.files import random_file
+from tests.support.ftp import FtpServer
+from tests.support.hosting import Hosting
+from tests.support.net import free_port
+from tests.support.sftp import SftpServer
+
+QUICK = TransportOptions(connect_timeout=5, timeout=3)
+Known = Callable[[Sequence[tuple[str, int]]], None]
+
+
+@contextmanager
+def swallowing() -> Iterator[int]:
+    """A port on ::1 that answers no attempt to connect: its queue is full."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=0) as listener:
+        port = listener.getsockname()[1]
+        waiting = [socket.socket(socket.AF_INET6) for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("::1", port))
+        yield port
+        for one in waiting:
+            one.close()
+
+
+@pytest.fixture
+def known_as(monkeypatch: pytest.MonkeyPatch) -> Known:
+    """Makes ``several.example`` a host of the given addresses and ports, in this order."""
+    genuine = socket.getaddrinfo
+
+    def name(addresses: Sequence[tuple[str, int]]) -> None:
+        def look_up(host: str, port: int, *rest: Any, **more: Any) -> list[Any]:
+            if host != "several.example":
+                return list(genuine(host, port, *rest, **more))
+            return [one for a, p in addresses for one in genuine(a, p, type=socket.SOCK_STREAM)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    return name
+
+
+def fetched(options: TransportOptions = QUICK) -> bytes:
+    connection = HttpConnection(options)
+    try:
+        return connection.fetch("http://several.example/f", 1000)[0]
+    finally:
+        connection.close()
+
+
+def test_one_that_swallows_packets_costs_no_timeout(
+    known_as: Known, hosting: Hosting, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(b"hello")
+    server = hosting.serve(tmp_path)
+    with swallowing() as port:
+        known_as([("::1", port), ("127.0.0.1", server.port)])
+        began = time.monotonic()
+        assert fetched(replace(QUICK, connect_timeout=60)) == b"hello"
+        assert time.monotonic() - began < 30
+
+
+def test_one_that_refuses(known_as: Known, hosting: Hosting, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"hello")
+    known_as([("::1", free_port()), ("127.0.0.1", hosting.serve(tmp_path).port)])
+    assert fetched() == b"hello"
+
+
+def test_all_refuse(known_as: Known) -> None:
+    known_as([("::1", free_port()), ("127.0.0.1", free_port())])
+    with pytest.raises(RequestFailed) as caught:
+        fetched()
+    assert caught.value.failure is Failure.UNREACHABLE
+    assert "refused" in caught.value.what
+
+
+def test_none_answers(known_as: Known) -> None:
+    with swallowing() as port:
+        known_as([("::1", port)])
+        with pytest.raises(RequestFailed) as caught:
+            fetched(replace(QUICK, connect_timeout=0.3))
+    assert caught.value.failure is Failure.TIMEOUT
+
+
+def test_aborted_while_it_connects(known_as: Known) -> None:
+    with swallowing() as port:
+        known_as([("::1", port)])
+        connection = HttpConnection(replace(QUICK, connect_timeout=60))
+        aborting = threading.Timer(0.1, connection.abort)
+        aborting.start()
+        with pytest.raises(RequestFailed) as caught:
+            connection.fetch("http://several.example/f", 1000)
+        aborting.join()
+    assert caught.value.failure is Failure.ABORTED
+
+
+def test_families_take_turns() -> None:
+    six, four = socket.AF_INET6, socket.AF_INET
+    given = [(family, 1, 6, "", (n,)) for n, family in enumerate((six, six, six, four, four))]
+    assert [address[0] for *_, address in in_turn(given)] == [0, 3, 1, 4, 2]
+
+
+# -- literal addresses of IPv6 ----------------------------------------------------------------
+
+
+def test_http(hosting: Hosting, tmp_path: Path) -> None:
+    random_file(tmp_path / "f.dat", 100_000)
+
+    async def start() -> Server:
+        server = Server(tmp_path, host="::1", port=0)
+        await server.start()
+        return server
+
+    server = hosting.run(start())
+    assert server.url.startswith("http://[::1]:")
+    settings = regather.Settings(sync=False)
+    for libcurl in (False, True):
+        settings = replace(settings, http2=libcurl)
+        regather.download(server.url + "f.dat", tmp_path / "got", force=True, settings=settings)
+        assert (tmp_path / "got").read_bytes() == (tmp_path / "f.dat").read_bytes()
+    hosting.run(server.stop(grace=0))
+
+
+def test_ftp_and_sftp(tmp_path: Path) -> None:
+    random_file(tmp_path / "f.dat", 100_000)
+    with FtpServer(tmp_path, host="::1") as ftp, SftpServer(tmp_path, host="::1") as sftp:
+        settings = regather.Settings(
+            sync=False, hosts=sftp.access, known_hosts=str(sftp.known_hosts)
+        )
+        for url in (ftp.url, sftp.url):
+            regather.download(url + "f.dat", tmp_path / "got", force=True, settings=settings)
+            assert (tmp_path / "got").read_bytes() == (tmp_path / "f.dat").read_bytes()
