@@ -100,19 +100,17 @@ def test_names_that_the_terminal_has_no_letters_for(tmp_path: Path) -> None:
         ("check", manifest),
         ("split", folder, "--out", tmp_path / "split"),
     ):
-        for encoding in ("ascii:strict", "utf-8:strict"):
-            force = ("--force",) if words[0] in ("publish", "split") else ()
-            result = subprocess.run(
-                [sys.executable, "-m", "regather", *map(str, (*words, *force))],
-                env={**os.environ, "PYTHONIOENCODING": encoding},
-                capture_output=True,
-                check=False,
-                timeout=60,
-            )
-            assert (result.returncode, result.stderr) == (0, b"")
-            assert b"gr\\xf6" in result.stdout or "größe".encode() in result.stdout
-            if words[0] in ("info", "check"):
-                assert "\u202e".encode() not in result.stdout
+        result = subprocess.run(
+            [sys.executable, "-m", "regather", *map(str, words)],
+            env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert b"gr\\xf6" in result.stdout
+        if words[0] in ("info", "check"):
+            assert b"\\u202e" in result.stdout
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
