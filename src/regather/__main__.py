@@ -1,7 +1,5 @@
 """``python -m regather``."""
 
-import sys
+from regather.cli import run
 
-from regather.cli import main
-
-sys.exit(main())
+run()

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.metadata
+import importlib.util
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import zfec
@@ -220,8 +221,11 @@ def _agrees(library: ctypes.CDLL) -> bool:
 
 
 def _bundled() -> str | None:
-    try:
-        files = importlib.metadata.files("pyeclib") or []
-    except importlib.metadata.PackageNotFoundError:
+    # importlib.metadata would find it too, and imports the parsers of mail for it.
+    spec = importlib.util.find_spec("pyeclib")
+    if spec is None or spec.origin is None:
         return None
-    return next((str(f.locate()) for f in files if f.name.startswith("libisal")), None)
+    package = Path(spec.origin).parent
+    beside = (package.parent / "pyeclib.libs", package / ".dylibs")  # on Linux, on macOS
+    found = (path for folder in beside for path in sorted(folder.glob("libisal*")))
+    return next(map(str, found), None)

@@ -73,6 +73,46 @@ def test_not_a_regular_file(tmp_path: Path) -> None:
     fails(2, "split", tmp_path / "pipe", "--out", tmp_path / "out", says="not a regular file")
 
 
+@pytest.mark.parametrize(
+    "arguments", ["split . --out x", "publish . --to x", "publish .. --to x", "serve ."]
+)
+def test_the_current_folder_was_removed(tmp_path: Path, arguments: str) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.executable, sys.argv[1:])"
+    command = [sys.executable, "-c", code, sys.executable, "-m", "regather", *arguments.split()]
+    result = subprocess.run(
+        command, cwd=gone, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert result.returncode == 2
+    assert "no such file" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_names_that_the_terminal_has_no_letters_for(tmp_path: Path) -> None:
+    folder = tmp_path / "größe\u202e"
+    folder.mkdir()
+    (folder / "größe\u202e").write_bytes(b"x")
+    manifest = tmp_path / "out" / "größe\u202e.regather.json"
+    for words in (
+        ("publish", folder, "--to", tmp_path / "out", "--survive", "0"),
+        ("info", manifest, "--files"),
+        ("check", manifest),
+        ("split", folder, "--out", tmp_path / "split"),
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "regather", *map(str, words)],
+            env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert b"gr\\xf6" in result.stdout
+        if words[0] in ("info", "check"):
+            assert b"\\u202e" in result.stdout
+
+
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 def test_unreadable(made: Path) -> None:
     """Root may read everything, so this runs as nobody."""

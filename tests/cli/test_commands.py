@@ -303,3 +303,17 @@ def test_get_says_whom_it_waits_for(made: Path) -> None:
         assert "NOT verified" not in told.stderr
         quiet = run("get", *source, "-o", made / "x", "--retries", "1", "--quiet")
         assert not any(line.startswith("waiting") for line in quiet.stderr.splitlines())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_the_very_end_changes_nothing(number: signal.Signals) -> None:
+    """All is told then: no other exit code, and no traceback."""
+    code = (
+        "import atexit, os, sys; from regather.cli import run; "
+        f"atexit.register(os.kill, os.getpid(), {int(number)}); "
+        "sys.argv[1:] = ['--version']; run()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -208,6 +208,7 @@ def test_of_options_that_exclude_each_other(home: Path, made: Path) -> None:
         ("[alias]\n'e/u' = 'x'", "is no name for a source"),
         ("[alias]\neu = []", "names no address"),
         ("[alias]\neu = ['']", "empty"),
+        ("[alias]\neu = 'https://me:s3cret@a/'", ":2: [alias] eu: the address of a has a user"),
         ("[host]\na = 1", ":2: [host] a has to be a table; write [host.a]"),
         ("[host.'a.example']\ntokn-file = 'x'", ":2: no key 'tokn-file' in [host.\"a.example\"]"),
         ("[host.'http://a']\ntoken-file = 'x'", ":1: not a host: 'http://a'"),
@@ -305,6 +306,26 @@ def test_a_token_by_host(
     assert here("info", url).returncode != 0
     told = here("check", url, "--token", f"127.0.0.1:{server.port}={home}/a.token")
     assert told.returncode == 0
+
+
+def test_no_secret_of_an_option_is_shown(home: Path) -> None:
+    write(
+        home / "config.toml",
+        "[get]\nproxy = 'http://me:s3cret@p.example:1'\n"
+        "header = ['a.example:80=X-Key: s3cret', 's3cret', 'b.example=@headers']\n"
+        "store-option = ['secret_access_key=s3cret', 'region=eu']\n",
+    )
+    for words in (("config",), ("config", "--json")):
+        told = here(*words)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "s3cret" not in told.stdout
+    assert setting("proxy", "get")["value"] == "http://(a secret)@p.example:1"
+    assert setting("header", "get")["value"] == [
+        *("a.example:80=X-Key: (a secret)", "(a secret)", "b.example=@headers"),
+    ]
+    assert setting("store-option", "get")["value"] == [
+        *("secret_access_key=(a secret)", "region=eu"),
+    ]
 
 
 def test_a_token_in_the_file_itself(home: Path, made: Path, hosting: Hosting) -> None:

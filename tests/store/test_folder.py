@@ -185,6 +185,19 @@ def test_a_folder_of_other_things_is_not_filled_by_mistake(made: Path, dest: Pat
     assert (dest / "mine.txt").read_text() == "mine"
 
 
+def test_a_folder_that_is_called_alike_makes_it_no_destination(made: Path, dest: Path) -> None:
+    """Whoever names a home or a project by mistake has folders that are called like ours."""
+    (dest / "deep").mkdir(parents=True)
+    (dest / "deep" / "mine.txt").write_text("mine")
+    (dest / "mine.txt").write_text("mine")
+    with pytest.raises(DestinationExistsError, match="holds other things"):
+        get(made, dest)
+    assert os.listdir(dest / "deep") == ["mine.txt"]
+    regather.download(str(made), dest, select="nothing", force=True, settings=QUICK)
+    (dest / "mine.txt").unlink()
+    assert get(made, dest).verified  # nothing else is in it
+
+
 def test_a_file_where_the_folder_is_to_be(made: Path, dest: Path) -> None:
     dest.write_text("mine")
     with pytest.raises(DestinationExistsError):
@@ -320,6 +333,30 @@ def test_what_was_damaged_meanwhile_is_fetched_again(made: Path, dest: Path) -> 
     assert told(dest) == told(made.parent.parent / "tree")
 
 
+def test_a_copy_in_links_is_neither_changed_nor_relied_on(made: Path, dest: Path) -> None:
+    stopped(made, dest, 0.6)
+    copy = dest.with_name("copy")
+    shutil.copytree(dest, copy, copy_function=os.link)
+    before = told(copy)
+    assert get(made, dest).received
+    assert told(dest) == told(made.parent.parent / "tree")
+    assert told(copy).keys() == before.keys()
+    names = [name for name in before if not name.endswith("journal")]
+    assert [told(copy)[name] for name in names] == [before[name] for name in names]
+
+
+def test_what_vanishes_meanwhile_is_missed(made: Path, dest: Path) -> None:
+    def vanish() -> None:
+        for path in (dest / ".regather-part").iterdir():
+            if path.name.isdecimal():
+                path.unlink()
+
+    with pytest.raises(StorageError, match="no such file"):
+        meanwhile(made, dest, vanish)
+    assert get(made, dest).verified
+    assert told(dest) == told(made.parent.parent / "tree")
+
+
 def test_another_version_starts_anew(made: Path, dest: Path, tmp_path: Path) -> None:
     stopped(made, dest, 0.5)
     (tmp_path / "tree" / "deep" / "0001.txt").write_bytes(b"new")
@@ -338,6 +375,15 @@ def test_a_new_version_fetches_what_changed(made: Path, dest: Path, tmp_path: Pa
     assert told(dest) == told(tmp_path / "tree")
 
 
+@pytest.mark.parametrize("name", ["journal", "rest", "0"])
+def test_what_stands_in_the_way_in_the_staging_folder_is_named(
+    made: Path, dest: Path, name: str
+) -> None:
+    (dest / ".regather-part" / name).mkdir(parents=True)
+    with pytest.raises(StorageError, match=rf"\.regather-part/{name}: is a directory"):
+        get(made, dest)
+
+
 def test_two_at_once(made: Path, dest: Path) -> None:
     seen: list[str] = []
 
@@ -351,6 +397,51 @@ def test_two_at_once(made: Path, dest: Path) -> None:
     regather.download(str(made), dest, on_progress=watch, settings=slow)
     assert seen == ["refused"]
     assert told(dest) == told(made.parent.parent / "tree")
+
+
+def unprivileged(code: str, *arguments: str) -> int:
+    """Run Python code as somebody for whom modes count; returns what it ended with."""
+    drop = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    command = [*drop, sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, check=False, timeout=60).returncode
+
+
+def test_read_only_folders_are_mended(made: Path, dest: Path) -> None:
+    (made.parent.parent / "tree" / "deep").chmod(0o555)
+    other = regather.publish(made.parent.parent / "tree", made.parent.parent / "more", survive=0)
+    code = "import sys, regather; regather.download(*sys.argv[1:3])"
+    assert unprivileged(code, other.manifests[0], str(dest)) == 0
+    for path in (dest / "deep", dest / "deep" / "er"):
+        path.chmod(0o755)
+    shutil.rmtree(dest / "deep" / "er")
+    (dest / "deep" / "0001.txt").unlink()
+    (dest / "deep" / "dangling").unlink()
+    (dest / "deep").chmod(0o555)
+    assert unprivileged(code, other.manifests[0], str(dest)) == 0
+    assert told(dest) == told(made.parent.parent / "tree")
+
+
+MOUNTED = """
+import sys, subprocess, regather
+subprocess.run(["mount", "-t", "tmpfs", "none", sys.argv[2] + "/deep"], check=True)
+try:
+    regather.download(sys.argv[1], sys.argv[2], force=len(sys.argv) > 3)
+except regather.UsageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_another_file_system_inside(made: Path, dest: Path, force: bool) -> None:
+    """Told before anything is fetched: nothing can be moved there."""
+    (dest / "deep").mkdir(parents=True)
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", MOUNTED]
+    ended = subprocess.run(
+        [*command, str(made), str(dest), *["force"] * force],
+        check=True, timeout=60, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "deep: is on another file system than" in ended.stdout
+    assert os.listdir(dest) == ["deep"]
 
 
 KILLED = """
@@ -392,3 +483,13 @@ def test_killed_while_it_writes_and_moves(
     assert told(dest) == want
     if call != "pwrite":
         assert report.received == 0
+
+
+def test_read_only_files_go_on_after_a_kill(made: Path, dest: Path) -> None:
+    """They have got their modes, and one of them is damaged."""
+    assert unprivileged(KILLED, str(made), str(dest), "link", "1") == -signal.SIGKILL
+    for path in (dest / ".regather-part").iterdir():
+        if stat.S_IMODE(path.stat().st_mode) == 0o400:
+            path.write_bytes(b"") if os.geteuid() == 0 else path.unlink()
+    assert unprivileged(KILLED, str(made), str(dest), "link", "100000") == 0
+    assert told(dest) == told(made.parent.parent / "tree")

@@ -11,8 +11,10 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import NoReturn
 
 from regather._version import __version__
@@ -98,9 +100,22 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
     return {}
 
 
+def run() -> NoReturn:
+    """Run the command line of this process, and end it with the exit code that it came to."""
+    code = main()
+    # What happened is told. A signal that comes while the interpreter ends would change the exit
+    # code, or add a traceback.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (see EXIT_CODES)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        # A name that the terminal's encoding lacks is no reason to fail when all is done.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _main(arguments)
         sys.stdout.flush()

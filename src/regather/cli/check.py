@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from regather.cli.options import add_output, add_reach, add_servers, settings_of, share, whole
 from regather.cli.progress import bytes_progress
+from regather.errors import printable
 from regather.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def describe(report: CheckReport) -> str:
     else:
         read = "presence and sizes only, no data was read (--read-data)"
     lines.append(f"{report.name}: {report.status}; {read}, {format_duration(report.seconds)}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _state(finding: Finding) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ EXAMPLES = (
     "regather config --config other.toml --json",
 )
 _BUILT_IN = "built-in"
+_SECRET = "(a secret)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -96,11 +98,28 @@ def _options(
             setting = _Setting("(a token)", f"environment {variable}")
         elif action.dest in found:
             default = found[action.dest]
-            setting = _Setting(default.given, config.place(*default.key))
+            setting = _Setting(_open(name_of(action), default.given), config.place(*default.key))
         else:
             setting = _Setting(action.default, _BUILT_IN)
         shown[name_of(action)] = setting
     return shown
+
+
+def _open(name: str, value: Any) -> Any:
+    """The value of an option without what may be a secret in it."""
+    if isinstance(value, list):
+        return [_open(name, one) for one in value]
+    if not isinstance(value, str):
+        return value
+    if name == "proxy" and "@" in value:
+        scheme, slashes, login = value.rpartition("@")[0].rpartition("://")
+        return f"{scheme}{slashes}{_SECRET}@{value.rpartition('@')[2]}" if login else value
+    first, equals, rest = value.partition("=")
+    if name == "header" and not rest.startswith("@"):
+        return f"{first}={rest.partition(':')[0]}: {_SECRET}" if ":" in rest else _SECRET
+    if name == "store-option" and re.search("key|secret|token", first, re.IGNORECASE):
+        return f"{first}{equals}{_SECRET}"
+    return value
 
 
 def _tokens(config: Config) -> dict[str, _Setting]:

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             found["folder"] = _folder(manifest.folder, full=args.files)
         print(json.dumps(found))
         return 0
-    print(f"name    {manifest.name}\nsize    {format_exact(manifest.size)}")
+    print(f"name    {printable(manifest.name)}\nsize    {format_exact(manifest.size)}")
     if manifest.folder is not None:
         told = _folder(manifest.folder, full=False)
         print(
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     for fragment in fragments:
         place = f" at {fragment.offset}" if fragment.kind == "data" else ""
         kind = f", {fragment.kind} of set {fragment.set}" if fragment.set else ""
-        print(f"  {fragment.name}  {fragment.size} bytes{place}{kind}")
+        print(f"  {printable(fragment.name)}  {fragment.size} bytes{place}{kind}")
     for source in manifest.sources:
         held = ", ".join(map(str, sorted(source.fragments or ()))) or "unknown"
         print(f"  {source.url}  fragments {held}")

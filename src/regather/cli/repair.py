@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from regather.cli.check import lost_lines
 from regather.cli.options import add_output, add_reach, add_servers, settings_of
 from regather.cli.progress import OnBytes, bytes_progress
+from regather.errors import printable
 from regather.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -117,4 +118,4 @@ def describe(report: RepairReport) -> str:
     more = "; the same command goes on" if report.status == "incomplete" else ""
     took = format_duration(report.seconds)
     lines.append(f"{report.before.name}: {report.status}; {done}, {took}{more}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

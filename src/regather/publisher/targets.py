@@ -46,7 +46,10 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
             raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")
         target = Target(url if url.endswith("/") else url + "/")
-        key = target.url.lower() if target.remote else os.path.realpath(target.url)
+        try:
+            key = target.url.lower() if target.remote else os.path.realpath(target.url)
+        except OSError as error:  # the current folder was removed
+            raise UsageError(f"{text}: {(error.strerror or str(error)).lower()}") from None
         if key in seen:
             raise UsageError(f"{text}: is named twice", help="name each target once")
         seen.add(key)

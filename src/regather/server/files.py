@@ -101,8 +101,8 @@ class Root:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._real = os.path.realpath(path)
         try:
+            self._real = os.path.realpath(path)
             mode = os.stat(self._real).st_mode
             if stat.S_ISDIR(mode):
                 os.scandir(self._real).close()

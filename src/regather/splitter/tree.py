@@ -51,7 +51,10 @@ class Tree:
 
     def __init__(self, path: Path, *, follow_links: bool = False) -> None:
         """Raises UsageError, naming the entry, where something in it cannot be published."""
-        self._root = os.path.abspath(path)
+        try:
+            self._root = os.path.abspath(path)
+        except OSError as error:  # the current folder was removed
+            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
         self._follow = follow_links
         self.name = os.path.basename(self._root)
         if flaw := flaw_of(self.name):

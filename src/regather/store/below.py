@@ -105,3 +105,8 @@ class Below:
         descriptor = self.folder(path)
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != bits:
             os.fchmod(descriptor, bits)
+
+    def open_up(self, path: str) -> None:
+        """Let its owner put things into a folder, other than the root. Raises OSError."""
+        if path:
+            self.set_mode(path, stat.S_IMODE(os.fstat(self.folder(path)).st_mode) | 0o700)

@@ -255,8 +255,9 @@ class FolderDestination:
         right = self._present.right
         try:
             for number in self._wanted.difference(right):
-                if self._folder.entries[number].kind == "file":
-                    os.close(self._staging.file(number))  # the empty ones are made now
+                entry = self._folder.entries[number]
+                if entry.kind == "file" and not entry.size:  # others have come, or are missed below
+                    os.close(self._staging.file(number))
             move_all(
                 self._below,
                 self._staging.descriptor,

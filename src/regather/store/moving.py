@@ -6,10 +6,10 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Set
+from collections.abc import Iterator, Set
 
 from regather.folder import Entry, Folder
-from regather.store.below import Below
+from regather.store.below import Below, NotAFolder
 from regather.store.platform import sync_system
 
 _LINK = "link"
@@ -34,28 +34,54 @@ def move_all(
     numbered = [(number, folder.entries[number]) for number in sorted(wanted)]
     for number, entry in numbered:
         if entry.kind == "file" and number not in right:
-            _dress(os.open(str(number), os.O_RDWR | os.O_NOFOLLOW, dir_fd=staging), entry)
+            with _about(entry.path):
+                _dress(os.open(str(number), os.O_RDWR | os.O_NOFOLLOW, dir_fd=staging), entry)
     if sync:
         sync_system(staging)  # one for all: thousands of small ones would take minutes
     for number, entry in numbered:
-        if entry.kind == "folder":
-            below.make_folder(entry.path)
-        elif number in right:
-            if entry.kind == "file":
-                _mend(below, entry)
-        elif entry.kind == "file":
-            _move(below, staging, str(number), entry.path, replace=replace)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(_LINK, dir_fd=staging)
-            os.symlink(entry.target, _LINK, dir_fd=staging)
-            _move(below, staging, _LINK, entry.path, replace=replace)
+        with _about(entry.path):
+            if number in right:
+                if entry.kind == "file":
+                    _mend(below, entry)
+                continue
+            try:
+                _put(below, staging, number, entry, replace=replace)
+            except PermissionError:
+                # A folder that was ours before, and may not be written to: its mode comes last.
+                below.open_up(entry.path.rpartition("/")[0])
+                _put(below, staging, number, entry, replace=replace)
     # Those inside first: a folder that may not be written to takes nothing any more.
     for _, entry in reversed(numbered):
         if entry.kind == "folder":
-            below.set_mode(entry.path, entry.bits)
+            with _about(entry.path):
+                below.set_mode(entry.path, entry.bits)
     if sync:
         sync_system(below.descriptor)
+
+
+@contextlib.contextmanager
+def _about(path: str) -> Iterator[None]:
+    """Errors of the system name ``path``, and not how it is called in between."""
+    try:
+        yield
+    except NotAFolder:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+
+
+def _put(below: Below, staging: int, number: int, entry: Entry, *, replace: bool) -> None:
+    """Let an entry stand under its name."""
+    if entry.kind == "folder":
+        below.make_folder(entry.path)
+        return
+    name = str(number)
+    if entry.kind == "link":
+        name = _LINK
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_LINK, dir_fd=staging)
+        os.symlink(entry.target, _LINK, dir_fd=staging)
+    _move(below, staging, name, entry.path, replace=replace)
 
 
 def _dress(descriptor: int, entry: Entry) -> None:

@@ -54,7 +54,7 @@ class Present:
         """Refuse a folder that holds things and nothing of ours: one of many was meant."""
         there = set(os.listdir(self._below.descriptor))
         ours = {entry.path.partition("/")[0] for entry in self._folder.entries}
-        if there and not there & {*ours, STAGING}:
+        if STAGING not in there and not there <= ours and not self._any_file(there):
             error = DestinationExistsError(
                 f"{self._path}: holds other things, and would become the published folder",
                 help=f"name a new folder, like -o {self._path / name}, or use --force to fill it",
@@ -62,19 +62,34 @@ class Present:
             error.path = str(self._path)
             raise error
 
+    def _any_file(self, there: set[str]) -> bool:
+        """Whether one of our names is taken that is no folder's: those are called alike easily."""
+        return any(
+            entry.kind != "folder"
+            and entry.path.partition("/")[0] in there
+            and self._below.look(entry.path) is not None
+            for entry in self._folder.entries
+        )
+
     def _survey(self) -> None:
         missing: set[str] = set()
         other: list[str] = []
+        own_device = os.fstat(self._below.descriptor).st_dev
+        mounted: set[str] = set()
         for number in sorted(self._wanted):
             entry = self._folder.entries[number]
             above = entry.path.rpartition("/")[0]
             status = None if above in missing else self._below.look(entry.path)
             if status is None:
+                if above in mounted:
+                    raise self._cannot_move(above)
                 if entry.kind == "folder":
                     missing.add(entry.path)
             elif entry.kind == "folder":
                 if not stat.S_ISDIR(status.st_mode):
                     raise NotAFolder(entry.path)
+                if status.st_dev != own_device:
+                    mounted.add(entry.path)
             elif stat.S_ISDIR(status.st_mode):
                 raise UsageError(
                     f"{self._path / entry.path}: is a folder, and a {entry.kind} is to stand there",
@@ -90,7 +105,16 @@ class Present:
                 self.maybe.add(number)
             else:
                 other.append(entry.path)
+                if above in mounted and self._force:
+                    raise self._cannot_move(above)
         self.refuse(other)
+
+    def _cannot_move(self, folder: str) -> UsageError:
+        return UsageError(
+            f"{self._path / folder}: is on another file system than {self._path}, and what is "
+            "whole cannot be moved there",
+            help="unmount it, or choose another folder with -o",
+        )
 
     def _points(self, entry: Entry) -> bool:
         folder, name = self._below.parent(entry.path)

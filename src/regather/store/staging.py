@@ -20,7 +20,7 @@ from regather.store.journal import Journal
 from regather.store.platform import check_space, preallocate
 
 _JOURNAL, _REST = "journal", "rest"
-_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_FILE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Staging:
@@ -37,7 +37,8 @@ class Staging:
         self._below = below
         self._folder = folder
         self._lock = threading.Lock()
-        self._opened: set[int] = set()
+        self._seen: set[int] = set()
+        """Entries that have a file: where it vanishes, what had come is not to be zeros."""
         self.rest = -1
         with contextlib.suppress(FileExistsError):
             os.mkdir(STAGING, 0o700, dir_fd=below.descriptor)
@@ -51,11 +52,11 @@ class Staging:
                 identity=identity,
                 folder=self.descriptor,
             )
-        except OSError:
+        except OSError as error:
             os.close(self.descriptor)
             with contextlib.suppress(OSError):
                 os.rmdir(STAGING, dir_fd=below.descriptor)
-            raise
+            raise OSError(error.errno, error.strerror, f"{STAGING}/{_JOURNAL}") from None
         self._fresh = self.journal.empty
         self._size = rest
 
@@ -65,9 +66,8 @@ class Staging:
         ``needed`` are the bytes that are to come. Raises OSError (ENOSPC).
         """
         claims = self.journal.claims()
-        if claims is None:
-            self._clear(keep=_JOURNAL)
-        self.rest = os.open(_REST, _FILE, 0o600, dir_fd=self.descriptor)
+        self._clear(keep=_JOURNAL) if claims is None else self._take_over()
+        self.rest = self._open(_REST, _FILE | os.O_CREAT)
         if os.fstat(self.rest).st_size < self._size:  # parity stands behind
             os.ftruncate(self.rest, self._size)
         if claims is None:
@@ -90,17 +90,11 @@ class Staging:
         """
         name = str(number)
         with self._lock:
-            first = number not in self._opened
-            self._opened.add(number)
-            descriptor = os.open(name, _FILE, 0o600, dir_fd=self.descriptor)
+            flags = _FILE if number in self._seen else _FILE | os.O_CREAT
+            descriptor = self._open(name, flags)
+            self._seen.add(number)
             try:
                 status = os.fstat(descriptor)
-                if first and status.st_nlink > 1:
-                    # Killed between giving it its name and removing this one.
-                    os.unlink(name, dir_fd=self.descriptor)
-                    fresh = os.open(name, _FILE | os.O_EXCL, 0o600, dir_fd=self.descriptor)
-                    os.close(descriptor)
-                    descriptor, status = fresh, os.fstat(fresh)
                 if not stat.S_ISREG(status.st_mode):
                     raise OSError(errno.EINVAL, "is not a regular file", f"{STAGING}/{name}")
                 size = self._folder.entries[number].size
@@ -114,7 +108,32 @@ class Staging:
     def open(self, number: int) -> int:
         """Open the file of an entry to read, if there is one. Raises OSError."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(str(number), flags, dir_fd=self.descriptor)
+        descriptor = self._open(str(number), flags)
+        with self._lock:
+            self._seen.add(number)
+        return descriptor
+
+    def _open(self, name: str, flags: int) -> int:
+        try:
+            return os.open(name, flags, 0o600, dir_fd=self.descriptor)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{STAGING}/{name}") from None
+
+    def _take_over(self) -> None:
+        """Make what an earlier run left ours alone, before anyone looks for what is claimed of it.
+
+        What has another name too is removed, for writing to it would change that: it was given its
+        name by a run that was killed then, or somebody keeps a copy in links. Files that have got
+        their modes already may be written to again.
+        """
+        for name in os.listdir(self.descriptor):
+            status = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            if name == _JOURNAL or not stat.S_ISREG(status.st_mode):
+                continue
+            if status.st_nlink > 1:
+                os.unlink(name, dir_fd=self.descriptor)
+            elif stat.S_IMODE(status.st_mode) != 0o600:
+                os.chmod(name, 0o600, dir_fd=self.descriptor)
 
     def _clear(self, keep: str = "") -> None:
         for name in os.listdir(self.descriptor):

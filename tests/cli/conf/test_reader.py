@@ -167,6 +167,12 @@ def test_lines_of_unusual_keys(written: str, key: tuple[str, ...], line: int) ->
     assert Config("x.toml", {}, written).line(*key) == line
 
 
+def test_long_texts_are_no_work() -> None:
+    """Trying all of them would take hours."""
+    written = "[a]\nb = '''\n" + "=" * 500_000 + "'''\nc = 2"
+    assert Config("x.toml", {}, written).line("a", "c") == 4
+
+
 def test_no_secret_is_shown(tmp_path: Any) -> None:
     config = parse("[host.a]\ntoken = 's3cret s3cret'\n", str(tmp_path / "x.toml"))
     assert "s3cret" not in repr(config).replace(repr(config.tables), "")

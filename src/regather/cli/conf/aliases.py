@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from regather.cli.conf.file import Config, kind
+from regather.cli.conf.file import Config, kind, shown
 from regather.errors import UsageError
 
 __all__ = ["aliases_in", "expand"]
@@ -23,6 +23,8 @@ _DESTS = ("source", "manifest", "server", "to", "fragment", "mirror", "at")
 
 def aliases_in(config: Config) -> dict[str, tuple[str, ...]]:
     """What stands for each name: addresses, or paths of folders. Raises UsageError."""
+    from regather.client.naming import with_scheme
+
     found = {}
     for name, value in config.table("alias").items():
         key = ("alias", name)
@@ -36,6 +38,12 @@ def aliases_in(config: Config) -> dict[str, tuple[str, ...]]:
                 config.wrong(key, f"has to be an address or a list of them, not {kind(one)}")
             if not one or not one.isprintable():
                 config.wrong(key, "has an address that is empty or holds control characters")
+            try:
+                with_scheme(one)
+            except UsageError as error:  # a password is in it, which nobody is to be shown
+                raise UsageError(
+                    f"{config.place(*key)}: {shown(key)}: {error.what}", help=error.help
+                ) from None
         if not values:
             config.wrong(key, "names no address")
         found[name] = tuple(v if _ADDRESS.fullmatch(v) else config.file(v) for v in values)

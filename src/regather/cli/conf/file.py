@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any, NoReturn
 
 from regather.errors import UsageError
@@ -17,6 +18,8 @@ __all__ = ["Config", "Key", "find", "load"]
 Key = tuple[str, ...]
 """Where a value stands: its tables and its own name, like ("host", "a.example", "token")."""
 _MAX_BYTES = 1 << 20
+_MAX_TRIED = 5
+"""How many "=" of a line may stand in its key, in quotes; each is tried."""
 _KINDS = {
     bool: "true or false",
     int: "a number",
@@ -200,7 +203,7 @@ def _lines_of(text: str) -> dict[Key, int]:
                 table = key
                 found.setdefault(table, number)
         elif "=" in bare and not bare.startswith("#"):
-            ends = (at.start() for at in re.finditer("=", bare))
+            ends = (at.start() for at in islice(re.finditer("=", bare), _MAX_TRIED))
             key = next((k for end in ends if (k := _only_key(f"{bare[:end]}= 0"))), ())
             if key:
                 found.setdefault(table + key, number)
