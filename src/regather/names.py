@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from regather.schemes import REMOTE, listed
+from regather.schemes import REMOTE, STORES, listed
 
 MAX_NAME_BYTES = 255
 MANIFEST_SUFFIX = ".regather.json"
@@ -59,8 +59,9 @@ def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
         url.encode()
-        if host:
-            host.encode("idna")
+        ascii_ = host.encode("idna").decode() if host else ""
+        if parts.scheme not in STORES and not all("!" <= c <= "~" for c in ascii_):
+            raise ValueError("no host has such a name")
     except ValueError as error:  # UnicodeError is one
         raise ValueError(f"not a URL: {shown} ({error})") from None
     if parts.scheme not in schemes:

@@ -11,7 +11,7 @@ import stat
 
 from regather.errors import UsageError
 
-__all__ = ["flaw_of_token", "is_loopback", "read_token_file"]
+__all__ = ["flaw_of_token", "is_address", "is_loopback", "read_token_file"]
 
 _MAX_TOKEN = 4096
 
@@ -45,6 +45,15 @@ def read_token_file(path: str, option: str) -> tuple[str, bool]:
             help="put one long random word in it, as `openssl rand -hex 32` prints",
         )
     return token, exposed
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is written as an IP address."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -123,6 +125,24 @@ def test_the_country_comes_before_the_priority(tmp_path: Path) -> None:
         assert there.asked == []
         regather.download(metalink, tmp_path, force=True, settings=QUICK)
         assert there.asked
+
+
+@pytest.mark.parametrize("stores", [True, False])
+def test_a_store_that_is_not_set_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stores: bool
+) -> None:
+    """Who wrote the metalink named it: others are there, with obstore and without."""
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    if not stores:
+        monkeypatch.setitem(sys.modules, "obstore", None)
+        genuine = importlib.util.find_spec
+        monkeypatch.setattr(
+            "importlib.util.find_spec", lambda name: None if name == "obstore" else genuine(name)
+        )
+    with mirror(CONTENT) as good:
+        file = described(["az://container/f.bin", good.url + "f"], algorithm="")
+        regather.download(written(tmp_path, file), tmp_path / "got", settings=QUICK)
+    assert (tmp_path / "got").read_bytes() == CONTENT
 
 
 def test_by_url_and_with_a_checksum(tmp_path: Path) -> None:

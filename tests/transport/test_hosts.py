@@ -113,6 +113,18 @@ def test_a_header_in_the_place_of_a_token(options: TransportOptions) -> None:
         assert sent(rogue, "authorization") == ["Basic abc"]
 
 
+def test_values_beyond_ascii(options: TransportOptions, tmp_path: Path) -> None:
+    """A header is sent as Latin-1, a cookie as the bytes that stand in its file."""
+    jar = tmp_path / "cookies.txt"
+    jar.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tc\t€\n", "utf-8")
+    own = HostOptions(headers=(("X-Key", "é"),))
+    options = replace(options, hosts=Hosts({"127.0.0.1": own}), cookies=Cookies(str(jar)))
+    with Rogue(sends(OK)) as rogue:
+        assert fetched(rogue.url, options) == b"hello"
+        assert b"\r\nX-Key: \xe9\r\n" in rogue.requests[0]
+        assert "\r\nCookie: c=€\r\n".encode() in rogue.requests[0]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -195,7 +207,11 @@ def test_cookies_go_where_they_say(tmp_path: Path) -> None:
         "a.example\tFALSE\t/\tFALSE\t1\tstale\t5",
         "localhost\tFALSE\t/\tFALSE\t0\tnear\t7",
         "#HttpOnly_a.example\tFALSE\t/only\tFALSE\t0\tsix\t6",
+        "d.example\tTRUE\t/\tFALSE\t0\teight\t8\r",  # as wget writes it
+        "127.0.0.1\tTRUE\t/\tFALSE\t0\tnine\t9",
     )
+    assert jar.header("http://d.example/f") == jar.header("http://x.d.example/f") == "eight=8"
+    assert jar.header("http://127.0.0.1/f") == "nine=9"
     assert jar.header("http://a.example/f") == "one=1"
     assert jar.header("https://a.example/f") == "one=1; secure=4"
     assert jar.header("http://a.example/deep/f") == "three=3; one=1"
@@ -213,7 +229,21 @@ def test_cookies_are_sent(options: TransportOptions, tmp_path: Path) -> None:
         assert sent(rogue, "cookie") == ["session=abc"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"a\tb\n", b"\xff\xfe", b"# Netscape\ns3cret\tx"])
+HEAD = b"# Netscape HTTP Cookie File\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"a\tb\n",
+        b"\xff\xfe",
+        b"# Netscape\ns3cret\tx",
+        HEAD + b"s3cret\tx",
+        HEAD + b"a.b\tTRUE\t/\tTRUE\tx\tn\ts3cret",
+    ],
+)
 def test_no_file_of_cookies(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "cookies.txt"
     if content is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,15 @@ from regather.transport import (
     TransportOptions,
     open_askable,
 )
+from regather.transport.objects.clients import check
+from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies, parse_proxy
 from tests.support.files import random_file
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
 from tests.support.proxies import HttpProxy, SocksProxy, in_tls
+from tests.support.rogue import Rogue, sends
 from tests.support.sftp import SftpServer
 from tests.support.tls import issue
 
@@ -268,3 +272,72 @@ def test_ftp_and_sftp(kind: str, folder: Path) -> None:
         options = sftp.reached_by(through(address))
         assert fetched(sftp.url + "f.dat", options) == content
         assert len(proxy.asked) >= 2
+
+
+# -- object stores ----------------------------------------------------------------------------
+
+
+def asked_for(proxy: str | None, no_proxy: str, environment: Mapping[str, str]) -> tuple[int, int]:
+    """How many requests a proxy and a store have seen when an object was looked for."""
+    gone = sends(b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n")
+    with Rogue(gone) as between, Rogue(gone) as store:
+        known = {name: value.format(between.url) for name, value in environment.items()}
+        given = StoreOptions({"endpoint": store.url, "skip_signature": "true", "region": "x"})
+        options = replace(
+            QUICK,
+            proxies=Proxies.gather(proxy and proxy.format(between.url), no_proxy, known),
+            stores=given,
+        )
+        connection = open_askable("s3://bucket/f", options)
+        with pytest.raises(RequestFailed) as caught:
+            connection.probe("s3://bucket/f")
+        assert caught.value.failure is Failure.MISSING
+        assert LOGIN[1] not in caught.value.what
+        return len(between.requests), len(store.requests)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "no_proxy", "environment", "seen"),
+    [
+        ("{}", "", {}, (1, 0)),
+        ("{}", "127.0.0.0/8", {}, (0, 1)),
+        ("{}", "[::1] 127.0.0.1", {}, (0, 1)),
+        ("", "", {"http_proxy": "{}"}, (0, 1)),
+        (None, "", {"http_proxy": "{}"}, (1, 0)),
+        (None, "", {"https_proxy": "{}"}, (0, 1)),
+    ],
+)
+def test_stores(
+    proxy: str | None,
+    no_proxy: str,
+    environment: Mapping[str, str],
+    seen: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # obstore itself must not look there
+    assert asked_for(proxy, no_proxy, environment) == seen
+
+
+def test_stores_and_a_login() -> None:
+    with Rogue(sends(b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n")) as between:
+        options = replace(
+            through(between.url.replace("//", "//a%20b:c%3Ad@")),
+            stores=StoreOptions({"endpoint": "http://127.0.0.1:1", "skip_signature": "true"}),
+        )
+        with pytest.raises(RequestFailed):
+            open_askable("s3://bucket/f", options).probe("s3://bucket/f")
+        (head,) = between.requests
+        assert b"\r\nproxy-authorization: Basic " + b64encode(b"a b:c:d") in head
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/f", "gs://bucket/f", "az://bucket/f"])
+def test_stores_know_no_socks(url: str) -> None:
+    """Nothing is reached directly instead."""
+    options = replace(
+        through("socks5h://127.0.0.1:1"),
+        stores=StoreOptions({"skip_signature": "true", "az:account_name": "a"}),
+    )
+    with pytest.raises(UsageError, match="socks5h://"):
+        check(url, options)
+    with pytest.raises(RequestFailed, match="socks5h://"):
+        open_askable(url, options).probe(url)

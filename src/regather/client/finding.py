@@ -66,6 +66,7 @@ def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
             return _no_metalink(job, select)
         return _jobs_of(job, metalink, select)
     path = urlsplit(source).path if checked_url(source) else ""
+    asking.check(source)
     if path.endswith(MANIFEST_SUFFIX) or is_base(source):
         return _no_metalink(job, select)
     seen, failed = survey([source], asking)
@@ -176,6 +177,8 @@ def _is_manifest(start: bytes) -> bool:
 
 def _targets_of_mirrors(job: Job, asking: Asking) -> list[Target]:
     urls = checked_mirrors(job.sources)
+    for url in urls:
+        asking.check(url)
     seen, failed = survey(urls, asking)
     for one in seen:
         start = one.look.start

@@ -57,7 +57,7 @@ def checked_url(url: str) -> SplitResult:
         parts = split_url(url)
     except ValueError as error:
         raise UsageError(str(error), help="write http://HOST:PORT/ or https://HOST/") from None
-    if not is_served(url):
+    if parts.scheme in FILES and not is_served(url):
         raise UsageError(
             f"{url}: {parts.scheme}:// needs libcurl, which is not installed",
             help="pip install 'regather[curl]'",

@@ -94,6 +94,7 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
     check_scheme(source)
     if is_url(source):
         checked_url(source)
+        asking.check(source)
         try:
             data, where = asking.one(source, lambda c, url: c.fetch(url, MAX_MANIFEST_BYTES))
         except RequestFailed as error:

@@ -12,6 +12,7 @@ from regather.transport.curl import available
 from regather.transport.hosts import HostOptions
 from regather.transport.http import HttpConnection
 from regather.transport.local import LocalConnection
+from regather.transport.objects import installed
 from regather.transport.options import TransportOptions
 
 __all__ = [
@@ -42,7 +43,8 @@ def is_url(target: str) -> bool:
 
 def is_served(url: str) -> bool:
     """Whether this installation can reach a URL: some schemes need an optional package."""
-    return scheme_of(url) not in FILES or available()
+    scheme = scheme_of(url)
+    return (scheme not in FILES or available()) and (scheme not in STORES or installed())
 
 
 def locate(base: str, name: str) -> str:

@@ -126,7 +126,8 @@ class Request:
 def head_bytes(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """Write the head of a request."""
     connection = h11.Connection(h11.CLIENT)
-    head = connection.send(h11.Request(method=method, target=target, headers=list(headers)))
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    head = connection.send(h11.Request(method=method, target=target, headers=raw))
     assert head is not None
     return head
 

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from regather.errors import UsageError
 from regather.transport.credentials import Origin, ascii_host
@@ -39,6 +39,12 @@ class Proxy:
     def plain(self) -> bool:
         """Whether it speaks plain HTTP: our own sockets know how to talk to it."""
         return self.scheme == "http"
+
+    @property
+    def url(self) -> str:
+        """Its address with all that is in it: not to be shown."""
+        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@" if self.user else ""
+        return f"{self.scheme}://{login}{self.where}"
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -88,6 +94,11 @@ class Proxies:
         return None if proxy is None or self._direct.holds(origin[1]) else proxy
 
     @property
+    def exceptions(self) -> tuple[str, ...]:
+        """The hosts that are reached without, as they were named."""
+        return self._direct.entries
+
+    @property
     def beyond_us(self) -> str:
         """The kind of a proxy that only libcurl can talk to; empty where there is none."""
         return next((p.scheme for p in self._proxies.values() if not p.plain), "")
@@ -119,13 +130,13 @@ class _Direct:
     """Hosts that are reached directly: names with all below them, addresses, networks, ``*``."""
 
     def __init__(self, text: str) -> None:
-        entries = [entry for entry in re.split(r"[,\s]+", text) if entry]
-        self.everything = entries == ["*"]
+        self.entries = tuple(e.strip("[]") for e in re.split(r"[,\s]+", text) if e)
+        self.everything = self.entries == ("*",)
         self._names: set[str] = set()
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
-        for entry in entries:
+        for entry in self.entries:
             try:
-                self._networks.append(ipaddress.ip_network(entry.strip("[]"), strict=False))
+                self._networks.append(ipaddress.ip_network(entry, strict=False))
             except ValueError:
                 self._names.add(entry.lower().strip("."))
 

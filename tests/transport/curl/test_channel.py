@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import regather
 from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
 from regather.transport.proxies import Proxies
+from regather.transport.wire import Body
 from tests.support.files import MIB, random_file
 from tests.support.hosting import Hosting
 from tests.support.nginx import Nginx
@@ -96,6 +100,43 @@ def test_answers_that_are_none(answer: bytes, failure: Failure, connection: Http
         connection.fetch(rogue.url, 100_000)
     assert caught.value.failure is failure
     assert "\n" not in caught.value.what
+
+
+def test_a_server_that_takes_its_time(connection: HttpConnection) -> None:
+    """Longer than the time-out in all, for a body that it does take."""
+    size = 32 * MIB  # much more than the buffers of the way hold
+
+    def take(head: bytes, link: socket.socket) -> None:
+        link.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        got = 0
+        while got < size:
+            got += len(link.recv(MIB, socket.MSG_WAITALL))
+            time.sleep(0.1)
+        link.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+    body = Body(size, lambda _, into: None)
+    with Rogue(take) as rogue:
+        assert connection.submit("PUT", rogue.url, [], body)[0].status == 201
+
+
+def test_a_head_without_end(connection: HttpConnection) -> None:
+    """Drops of it, or interim heads, do not prolong the wait."""
+    for drop in (b"X: y\r\n", b"\r\nHTTP/1.1 103 Early Hints\r\n"):
+        enough = threading.Event()
+
+        def talk(head: bytes, link: socket.socket, drop: bytes = drop) -> None:
+            link.sendall(b"HTTP/1.1 103 Early Hints\r\n")
+            while not enough.wait(0.05):  # noqa: B023
+                link.sendall(drop)
+
+        with Rogue(talk) as rogue:
+            rescue = threading.Timer(20, connection.abort)
+            rescue.start()
+            with pytest.raises(RequestFailed) as caught:
+                connection.fetch(rogue.url, 100)
+            rescue.cancel()
+            enough.set()
+        assert caught.value.failure is Failure.TIMEOUT
 
 
 def test_publishing_through_socks(hosting: Hosting, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -216,6 +217,14 @@ def test_a_full_server_is_busy(folder: Path) -> None:
         first.close()
 
 
+@pytest.mark.parametrize("name", ["j%C3%BCrg", "jürg", "a%00b", "a%0d%0aDELE%20f"])
+def test_names_that_nobody_has(name: str, folder: Path) -> None:
+    with FtpServer(folder) as server:
+        error = refused(server.url.replace("ftp://", f"ftp://{name}@") + "f.dat", QUICK)
+        assert error.failure in (Failure.FORBIDDEN, Failure.BAD_RESPONSE)
+        assert (folder / "f.dat").exists()
+
+
 # -- host keys --------------------------------------------------------------------------------
 
 
@@ -231,6 +240,17 @@ def test_an_unknown_host_key(folder: Path, tmp_path: Path) -> None:
         # As it says, and it goes on.
         known.write_text(server.known_hosts.read_text())
         connection = open_askable(server.url, options)
+        assert connection.probe(server.url + "f.dat")[0] == SIZE
+        connection.close()
+
+
+def test_paths_beyond_ascii(folder: Path, tmp_path: Path) -> None:
+    known = tmp_path / "bekännt"
+    with SftpServer(folder) as server:
+        known.write_text(server.known_hosts.read_text())
+        connection = open_askable(
+            server.url, replace(server.reached_by(QUICK), known_hosts=str(known))
+        )
         assert connection.probe(server.url + "f.dat")[0] == SIZE
         connection.close()
 
@@ -356,6 +376,17 @@ def test_requests_that_follow_on_each_other(
         connection.finish()
 
 
+def test_nothing_stays_open(served: tuple[FtpServer | SftpServer, Askable], folder: Path) -> None:
+    """Not even of transfers that are left early."""
+    server, connection = served
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        assert connection.request(server.url + "f.dat", 0, SIZE, SIZE)
+        read(connection, 1)
+        connection.close()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_aborted_while_it_waits(served: tuple[FtpServer | SftpServer, Askable]) -> None:
     server, connection = served
     assert connection.probe(server.url + "f.dat")[0] == SIZE
@@ -390,3 +421,29 @@ def test_nobody_says_a_word(scheme: str) -> None:
         error = refused(url, replace(QUICK, timeout=0.5))
         assert error.failure is Failure.TIMEOUT
         assert "no byte" in error.what
+
+
+@pytest.mark.parametrize("line", [b"220-more\r\n", b"220-" + b"x" * 1000 + b"\r\n"])
+def test_words_without_end(line: bytes) -> None:
+    """They are no answer, and do not prolong the wait for one."""
+
+    def talk(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            while not enough.wait(0.05):
+                connection.sendall(line)
+
+    enough = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        talker = threading.Thread(target=talk, args=(listener,))
+        talker.start()
+        url = f"ftp://127.0.0.1:{listener.getsockname()[1]}/f"
+        connection = open_askable(url, replace(QUICK, timeout=0.5))
+        rescue = threading.Timer(20, connection.abort)
+        rescue.start()
+        with pytest.raises(RequestFailed) as caught:
+            connection.probe(url)
+        rescue.cancel()
+        enough.set()
+        talker.join()
+        connection.close()
+    assert caught.value.failure is Failure.TIMEOUT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -242,6 +243,9 @@ def test_without_obstore(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = ObjectConnection(TransportOptions())
     with pytest.raises(RequestFailed, match="regather\\[stores\\]"):  # of a manifest, it may lack
         connection.request("s3://bucket/x", 0, 1, 1)
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(RequestFailed, match="regather\\[stores\\]"):
+        connection.probe("s3://bucket/x")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,12 @@ from urllib.parse import unquote
 
 from regather.tokens import is_loopback
 from regather.transport.credentials import Origin
-from regather.transport.curl.ways import configure_proxy, configure_tls, refused_certificate
+from regather.transport.curl.ways import (
+    configure_proxy,
+    configure_tls,
+    refused_certificate,
+    set_text,
+)
 from regather.transport.options import TransportOptions
 
 _KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -63,8 +68,8 @@ class Access:
         # Without a name libcurl is "anonymous".
         user, password = self.login
         if user:
-            easy.setopt(pycurl.USERNAME, user)
-            easy.setopt(pycurl.PASSWORD, password)
+            set_text(easy, pycurl.USERNAME, user)
+            set_text(easy, pycurl.PASSWORD, password)
         if self._tls:
             easy.setopt(pycurl.USE_SSL, pycurl.USESSL_ALL)
             configure_tls(easy, self._options, self._origin)
@@ -73,18 +78,18 @@ class Access:
         import pycurl
 
         user, password = self.login
-        easy.setopt(pycurl.USERNAME, user or _own_name())
+        set_text(easy, pycurl.USERNAME, user or _own_name())
         # Without a file libcurl would believe everybody, so there always is one.
-        easy.setopt(pycurl.SSH_KNOWNHOSTS, self._known_hosts)
+        set_text(easy, pycurl.SSH_KNOWNHOSTS, self._known_hosts)
         easy.setopt(pycurl.SSH_KEYFUNCTION, self._judge)
         ways = pycurl.SSH_AUTH_AGENT
         if key := self._own.ssh_key or _own_key():
             ways |= pycurl.SSH_AUTH_PUBLICKEY
-            easy.setopt(pycurl.SSH_PRIVATE_KEYFILE, key)
+            set_text(easy, pycurl.SSH_PRIVATE_KEYFILE, key)
             easy.setopt(pycurl.SSH_PUBLIC_KEYFILE, "")  # it is in the private one
         if password:
             ways |= pycurl.SSH_AUTH_PASSWORD | pycurl.SSH_AUTH_KEYBOARD
-            easy.setopt(pycurl.PASSWORD, password)
+            set_text(easy, pycurl.PASSWORD, password)
         easy.setopt(pycurl.SSH_AUTH_TYPES, ways)
 
     def _judge(self, known: Any, found: Any, match: int) -> int:

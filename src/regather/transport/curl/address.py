@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from regather.names import split_url
 from regather.schemes import FILES
@@ -20,6 +20,8 @@ def split_target(target: str) -> tuple[Origin, str, str]:
         raise RequestFailed(
             Failure.BAD_RESPONSE, f"a URL with a password in it, at {parts.hostname}: refused"
         )
+    if any(ord(c) < 32 or c == "\x7f" for c in unquote(parts.username or "")):
+        raise RequestFailed(Failure.BAD_RESPONSE, f"no name to log in with at {parts.hostname}")
     # Neither protocol has queries; libcurl reads ";type=a" as an order to change line ends.
     name = parts.path + (f"?{parts.query}" if parts.query else "")
     path = quote(name or "/", safe="/%:@!$&'()*+,=~-._")

@@ -58,13 +58,14 @@ class CurlChannel:
             if self._aborted:
                 self._transfer.abort()
         self._request = request
-        sending = _Sending(body) if body is not None else None
+        sending = _Sending(body, self._transfer) if body is not None else None
         self._transfer.begin(lambda easy: self._configure(easy, request, sending))
         blocks = _Blocks(self._transfer.lines)
         try:
             self._transfer.until(blocks.complete)
         except RequestFailed as error:
             raise self._fail(error.failure, error.what) from None
+        self._transfer.lives()
         if sending is not None and sending.error is not None:
             self.close()
             raise sending.error
@@ -153,7 +154,8 @@ class CurlChannel:
             easy.setopt(pycurl.NOBODY, 1)
         if request.method not in ("GET", "HEAD"):
             easy.setopt(pycurl.CUSTOMREQUEST, request.method)
-        easy.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in headers.items()])
+        lines = [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]
+        easy.setopt(pycurl.HTTPHEADER, lines)
         configure_proxy(easy, self._options, request.origin)
         configure_tls(easy, self._options, request.origin)
 
@@ -210,7 +212,8 @@ class _Blocks:
 class _Sending:
     """Gives libcurl a body to send."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, transfer: Transfer) -> None:
+        self._transfer = transfer
         self.size = body.size
         self.error: BaseException | None = None
         self._body = body
@@ -218,6 +221,7 @@ class _Sending:
 
     def read(self, count: int) -> bytes:
         """The next bytes, at most ``count``; none at the end or after an error."""
+        self._transfer.lives()
         into = bytearray(min(count, self.size - self._at))
         try:
             if into:
@@ -226,4 +230,6 @@ class _Sending:
             self.error = error
             return b""
         self._at += len(into)
+        if into and self._at == self.size:
+            self._transfer.patience += self._body.patience
         return bytes(into)

@@ -8,7 +8,7 @@ buffer, and while nobody asks nothing is read, so that TCP slows the sender down
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 import select
 import socket
 import time
@@ -27,6 +27,9 @@ _LAST_WORDS = 1.0
 
 _MOST_LINES = 1000
 """What is kept of what a server says; more is not looked at."""
+
+_REPLY = re.compile(rb"[1-5][0-9]{2} ")
+"""The line that ends a reply of FTP; all before it may go on for ever, as heads of HTTP may."""
 
 Configure = Callable[[Any], None]
 """Sets the options of an easy handle that has none yet."""
@@ -65,6 +68,8 @@ class Transfer:
         self.ended = False
         """Whether libcurl is done with it, well or not: see trouble."""
         self.trouble: Trouble | None = None
+        self.patience = self._options.timeout
+        """Seconds to wait for the next sign of life."""
         self._began = self._heard = time.monotonic()
 
     # -- a transfer -----------------------------------------------------------------------
@@ -123,6 +128,10 @@ class Transfer:
             self._turn(until)
         self._detach()
 
+    def lives(self) -> None:
+        """Count this moment as a sign of life: what was asked for is on its way, either way."""
+        self._heard = time.monotonic()
+
     def info(self, name: str) -> Any:
         """What libcurl knows of the transfer: getinfo() of a constant of pycurl."""
         return self._easy.getinfo(getattr(self._curl, name))
@@ -157,8 +166,12 @@ class Transfer:
         """
         self._easy.setopt(self._curl.TIMEOUT_MS, 1)  # for what is not watched, being paused
         for descriptor in self._watched:
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as one:
-                one.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # some are no sockets
+                one = socket.socket(fileno=descriptor)
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                finally:
+                    one.detach()  # it is libcurl's
 
     # -- the loop -------------------------------------------------------------------------
 
@@ -195,15 +208,13 @@ class Transfer:
         if self._aborted:
             raise RequestFailed(Failure.ABORTED, "aborted")
         now = time.monotonic()
-        if self.ended or now - self._heard <= min(
-            self._options.timeout, self._options.connect_timeout
-        ):
+        if self.ended or now - self._heard <= min(self.patience, self._options.connect_timeout):
             return
         if not self._warm and not self.info("CONNECT_TIME"):
             if now - self._began > self._options.connect_timeout:
                 raise RequestFailed(Failure.TIMEOUT, "no connection in time")
-        elif now - self._heard > self._options.timeout:
-            raise RequestFailed(Failure.TIMEOUT, f"no byte for {self._options.timeout:g} s")
+        elif now - self._heard > self.patience:
+            raise RequestFailed(Failure.TIMEOUT, f"no byte for {self.patience:g} s")
 
     def _watch(self, event: int, descriptor: int, multi: Any, data: object) -> None:
         curl = self._curl
@@ -223,7 +234,7 @@ class Transfer:
     # -- what comes -----------------------------------------------------------------------
 
     def _write(self, data: bytes) -> int | None:
-        self._heard = time.monotonic()
+        self.lives()
         if self._rest:
             self._paused = True
             return int(self._curl.WRITEFUNC_PAUSE)
@@ -248,6 +259,7 @@ class Transfer:
             self._take()
 
     def _hear(self, line: bytes) -> None:
-        self._heard = time.monotonic()
+        if _REPLY.match(line):
+            self.lives()
         if len(self.lines) < _MOST_LINES:
             self.lines.append(line)

@@ -11,6 +11,11 @@ from regather.transport.credentials import Origin
 from regather.transport.options import TransportOptions
 
 
+def set_text(easy: Any, option: int, text: str) -> None:
+    """Set a name, password or path; pycurl itself takes none beyond ASCII."""
+    easy.setopt(option, os.fsencode(text))
+
+
 def configure_proxy(easy: Any, options: TransportOptions, origin: Origin) -> None:
     """Set the proxy for an origin; libcurl itself must not look for one."""
     import pycurl
@@ -22,8 +27,8 @@ def configure_proxy(easy: Any, options: TransportOptions, origin: Origin) -> Non
         return
     easy.setopt(pycurl.PROXY, f"{proxy.scheme}://{proxy.where}")
     if proxy.user:
-        easy.setopt(pycurl.PROXYUSERNAME, proxy.user)
-        easy.setopt(pycurl.PROXYPASSWORD, proxy.password)
+        set_text(easy, pycurl.PROXYUSERNAME, proxy.user)
+        set_text(easy, pycurl.PROXYPASSWORD, proxy.password)
     if origin[0] in FILES:
         # A proxy that fetches files itself would make web pages of what goes wrong.
         easy.setopt(pycurl.HTTPPROXYTUNNEL, 1)
@@ -41,15 +46,15 @@ def configure_tls(easy: Any, options: TransportOptions, origin: Origin) -> None:
     _trust(easy, options, pycurl.CAINFO, pycurl.CAPATH)
     own = options.hosts.of(origin[1], origin[2])
     if own.cert:
-        easy.setopt(pycurl.SSLCERT, own.cert)
-        easy.setopt(pycurl.SSLKEY, own.key or own.cert)
+        set_text(easy, pycurl.SSLCERT, own.cert)
+        set_text(easy, pycurl.SSLKEY, own.key or own.cert)
 
 
 def _trust(easy: Any, options: TransportOptions, file: int, folder: int) -> None:
     """Set whom to trust; its own default is that of the machine it was built on."""
     system = ssl.get_default_verify_paths()
     if options.cacert or system.cafile:
-        easy.setopt(file, options.cacert or system.cafile)
+        set_text(easy, file, options.cacert or system.cafile)
     if not options.cacert and os.path.isdir(system.capath or ""):
         easy.setopt(folder, system.capath)
     else:

@@ -12,3 +12,10 @@ upload      objects stored: see Store
 
 Options and credentials come from the user alone: no manifest, redirect or server names an endpoint.
 """
+
+import importlib.util
+
+
+def installed() -> bool:
+    """Whether obstore is there; does not import it."""
+    return importlib.util.find_spec("obstore") is not None

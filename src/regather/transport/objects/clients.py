@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from datetime import timedelta
@@ -12,6 +11,8 @@ from urllib.parse import urlsplit
 from regather.errors import UsageError
 from regather.schemes import STORES, scheme_of
 from regather.tokens import is_loopback
+from regather.transport.credentials import Origin, origin_of
+from regather.transport.objects import installed
 from regather.transport.objects.address import Address, address_of
 from regather.transport.objects.options import checked_endpoint
 from regather.transport.options import TransportOptions
@@ -28,6 +29,8 @@ INSTALL = "pip install 'regather[stores]'"
 _FOREVER = timedelta(days=1000)
 _UPLOAD_PATIENCE = 20
 """So many time-outs a request that stores may take: obstore does not tell how far it is."""
+_METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal")
+"""Where machines in clouds ask for credentials: no proxy could tell whose they are."""
 _log = logging.getLogger("regather.transport")
 
 
@@ -57,7 +60,7 @@ def client_of(address: Address, options: TransportOptions, use: Use) -> Client:
         if (known := stores.clients.get(key)) is not None:
             made: Client = known
             return made
-        if importlib.util.find_spec("obstore") is None:
+        if not installed():
             raise UsageError(f"{address.scheme}:// needs the package obstore", help=INSTALL)
         given = stores.of(address.scheme, address.bucket)
         made = _MAKERS[address.scheme](address.bucket, given, options, use)
@@ -83,7 +86,7 @@ def _s3(bucket: str, given: dict[str, str], options: TransportOptions, use: Use)
         # The second would else come from the environment, and outweigh the first.
         config |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
     config["disable_bulk_delete"] = "true"  # one object at a time works everywhere
-    return _made(S3Store, bucket, config, endpoint, options, use)
+    return _made(S3Store, bucket, config, endpoint or "https://s3.amazonaws.com", options, use)
 
 
 def _gs(bucket: str, given: dict[str, str], options: TransportOptions, use: Use) -> Client:
@@ -95,6 +98,7 @@ def _gs(bucket: str, given: dict[str, str], options: TransportOptions, use: Use)
         endpoint = checked_endpoint(named, "GOOGLE_BASE_URL")
     if endpoint:
         config["base_url"] = endpoint
+    endpoint = endpoint or "https://storage.googleapis.com"
     return _made(GCSStore, bucket, config, endpoint, options, use)
 
 
@@ -116,6 +120,7 @@ def _az(container: str, given: dict[str, str], options: TransportOptions, use: U
             f"az://{container}: no storage account is named",
             help="set AZURE_STORAGE_ACCOUNT_NAME, or --store-option account_name=NAME",
         )
+    endpoint = endpoint or f"https://{account}.blob.core.windows.net"
     return _made(AzureStore, container, config, endpoint, options, use)
 
 
@@ -130,8 +135,10 @@ def _made(
     options: TransportOptions,
     use: Use,
 ) -> Client:
-    plain = endpoint.startswith("http://")
-    if plain and not is_loopback(host := urlsplit(endpoint).hostname or ""):
+    origin = origin_of(urlsplit(endpoint))
+    host = origin[1]
+    plain = origin[0] == "http"
+    if plain and not is_loopback(host):
         _warn(
             options,
             f"the store at {host} is reached over plain http: all on the way can read what is "
@@ -143,6 +150,7 @@ def _made(
         "allow_http": plain,
         "connect_timeout": timedelta(seconds=options.connect_timeout),
         "timeout": _FOREVER,
+        **_way(origin, options),
     }
     if use == "read":
         client["read_timeout"] = patience
@@ -163,6 +171,20 @@ def _made(
         what = str(error).partition("\n")[0]
         raise UsageError(f"{bucket}: obstore does not take the settings: {what}") from None
     return made
+
+
+def _way(origin: Origin, options: TransportOptions) -> dict[str, str]:
+    """How a client gets to an endpoint; left to itself obstore would ask the environment."""
+    proxy = options.proxies.of(origin)
+    if proxy is None:
+        return {"proxy_url": "http://127.0.0.1:1", "proxy_excludes": "*,0.0.0.0/0,::/0"}
+    if proxy.scheme not in ("http", "https"):
+        raise UsageError(
+            f"no store is reached through a proxy of {proxy.scheme}://: obstore cannot",
+            help=f"use an http:// proxy, or reach {origin[1]} without (--no-proxy)",
+        )
+    exceptions = ",".join((*options.proxies.exceptions, *_METADATA))
+    return {"proxy_url": proxy.url, "proxy_excludes": exceptions}
 
 
 def _warn(options: TransportOptions, line: str) -> None:

@@ -157,7 +157,7 @@ class ObjectConnection:
             return
         try:
             address, client = self._client(target)
-        except (RequestFailed, UsageError):
+        except RequestFailed:
             return  # request tells it
         wanted = _wanted(start, stop, validator)
         self._next = (target, start, stop, validator), Body(client, address.key, wanted, self._step)
@@ -232,12 +232,12 @@ class ObjectConnection:
     # -- what is asked before a download ------------------------------------------------------
 
     def probe(self, target: str) -> tuple[int, str]:
-        """Ask for an object's bytes and entity tag. Raises RequestFailed, UsageError."""
+        """Ask for an object's bytes and entity tag. Raises RequestFailed."""
         meta = self._meta(target)
         return meta["size"], validator_of(meta)
 
     def look(self, target: str, count: int) -> Look:
-        """Size, entity tag, date and first ``count`` bytes. Raises RequestFailed, UsageError."""
+        """Size, entity tag, date and first ``count`` bytes. Raises RequestFailed."""
         meta = self._meta(target)
         size, validator = meta["size"], validator_of(meta)
         ranged, start = True, b""
@@ -268,9 +268,9 @@ class ObjectConnection:
         return ranged, bytes(buffer)
 
     def _meta(self, target: str) -> ObjectMeta:
-        import obstore
+        address, client = self._client(target)
+        import obstore  # which the client has found to be there
 
-        address, client = self._client(target, named=True)
         self._what = str(address)
         return self.run(lambda: obstore.head_async(client, address.key), self._what)
 
@@ -300,16 +300,14 @@ class ObjectConnection:
             finally:
                 self._call = None
 
-    def _client(self, target: str, *, named: bool = False) -> tuple[Address, Client]:
-        """Raises RequestFailed; UsageError instead where the user named ``target``."""
+    def _client(self, target: str) -> tuple[Address, Client]:
+        """Raises RequestFailed; see check() for what the user named."""
         try:
             address = address_of(target)
             return address, client_of(address, self._options, "read")
         except ValueError as error:
             raise RequestFailed(Failure.BAD_RESPONSE, str(error)) from None
         except UsageError as error:
-            if named:
-                raise
             detail = f"{error.what}; {error.help}" if error.help else error.what
             raise RequestFailed(Failure.FORBIDDEN, f"{target}: {detail}") from None
 
