@@ -7,6 +7,7 @@ import getpass
 import hashlib
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from urllib.parse import unquote
 
@@ -115,7 +116,7 @@ class Access:
             )
         return (
             f"its host key ({key}) is not in {known}; compare it with what its operator says, "
-            f"then add it: ssh-keyscan -p {port} {host} >> {known}"
+            f"then add it: ssh-keyscan -p {port} {quote(host)} >> {quote(known)}"
         )
 
     def advice(self) -> str:
