@@ -161,6 +161,7 @@ def test_published_by_command_again_checked_and_repaired(tmp_path: Path, hosting
     first = run("publish", f"{hosts.tree}/", *words, "--parity", "1", "--json")
     assert first.returncode == 0, first.stderr
     again = run("publish", hosts.tree, *words, "--parity", "1", "--json")
+    assert again.returncode == 0, again.stderr
     reports = [json.loads(told.stdout) for told in (first, again)]
     assert reports[1]["uploaded"] == 0
     assert reports[1]["digest"] == reports[0]["digest"]

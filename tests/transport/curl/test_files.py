@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -235,7 +236,7 @@ def test_an_unknown_host_key(folder: Path, tmp_path: Path) -> None:
         error = refused(server.url + "f.dat", options)
         assert error.failure is Failure.FORBIDDEN
         assert f"is not in {known}" in error.what
-        assert f"ssh-keyscan -p {server.port} 127.0.0.1 >> {known}" in error.what
+        assert f"ssh-keyscan -p {server.port} 127.0.0.1 >> {quote(str(known))}" in error.what
         assert server.fingerprint in error.what
         # As it says, and it goes on.
         known.write_text(server.known_hosts.read_text())
