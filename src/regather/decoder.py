@@ -49,7 +49,7 @@ def _grown(have: list[memoryview], count: int, size: int) -> list[memoryview]:
 
 
 class Decoder:
-    """Threads that compute rows; none runs before there is something to do."""
+    """Computes rows: in the threads that receive, or in its own where none of them is about to."""
 
     def __init__(
         self,

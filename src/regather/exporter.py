@@ -15,7 +15,7 @@ from regather.checksum import Checksum
 from regather.client.asking import Asking
 from regather.client.naming import base_url, check_scheme, checked_url, is_base, with_scheme
 from regather.client.resolve import load_manifest, sources_of
-from regather.client.settings import Settings, http_options
+from regather.client.settings import Settings, transport_options
 from regather.digest import Hasher, new_hasher, piece_hash
 from regather.errors import NotEnoughSourcesError, UsageError, VerificationError
 from regather.manifest import Manifest
@@ -62,7 +62,7 @@ def export_metalink(
     Raises UsageError where nothing could be downloaded with it, VerificationError where ``file``
     is another, NotEnoughSourcesError, ManifestError, TransportError or InterruptedDownload.
     """
-    options = http_options(settings or Settings())
+    options = transport_options(settings or Settings())
     bases = [base_url(server) for server in texts(servers)]
     source = with_scheme(str(manifest))
     read, folder = load_manifest(source, Asking(options))

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
-    from regather.client.settings import Settings, http_options
+    from regather.client.settings import Settings, transport_options
     from regather.manifest import CODE
     from regather.transport.objects.options import parse_options
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         fallback_tokens=args.config_tokens,
         hosts=args.config_hosts,
     )
-    asking = Asking(http_options(settings))
+    asking = Asking(transport_options(settings))
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

@@ -12,7 +12,7 @@ from regather.checksum import Checksum
 from regather.client.jobs import Job
 from regather.client.report import DownloadReport
 from regather.client.run import Session
-from regather.client.settings import Settings, http_options
+from regather.client.settings import Settings, transport_options
 from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, InterruptedDownload, RegatherError
 from regather.limiter import RateLimiter
@@ -58,7 +58,7 @@ def download_all(
     together.
     """
     stop = threading.Event()
-    options = http_options(settings)
+    options = transport_options(settings)
     limiter = RateLimiter(settings.limit_rate) if settings.limit_rate else None
 
     written: set[str] = set()

@@ -12,6 +12,7 @@ from regather.model import Layout
 from regather.names import MANIFEST_SUFFIX, split_url
 from regather.schemes import FILES, listed, scheme_of
 from regather.transport import is_served, is_url
+from regather.transport.curl import INSTALL
 
 _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?")
@@ -60,7 +61,7 @@ def checked_url(url: str) -> SplitResult:
     if parts.scheme in FILES and not is_served(url):
         raise UsageError(
             f"{url}: {parts.scheme}:// needs libcurl, which is not installed",
-            help="pip install 'regather[curl]'",
+            help=INSTALL,
         )
     return parts
 

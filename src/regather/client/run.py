@@ -15,7 +15,7 @@ from regather.client.jobs import Job
 from regather.client.report import DownloadReport, Progress
 from regather.client.resolve import Target
 from regather.client.rounds import Run, WrongFile
-from regather.client.settings import Settings, http_options
+from regather.client.settings import Settings, transport_options
 from regather.client.telling import OnProgress
 from regather.errors import InterruptedDownload, UsageError
 from regather.folder import Folder, chosen
@@ -156,7 +156,7 @@ class Session:
         self._on_progress = on_progress
         self._stop = stop
         self._began = time.monotonic()
-        self.options = options or http_options(settings)
+        self.options = options or transport_options(settings)
         self.limiter = limiter
         if limiter is None and settings.limit_rate:
             self.limiter = RateLimiter(settings.limit_rate, self._began)

@@ -15,7 +15,7 @@ from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies
 from regather.transport.tls import context_with
 
-__all__ = ["Settings", "http_options"]
+__all__ = ["Settings", "transport_options"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Settings:
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
     environment and of ~/.netrc."""
+    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """The same, after those of the environment, before ~/.netrc."""
     hosts: Mapping[str, HostOptions] = field(default_factory=dict, repr=False, hash=False)
     """What is set for ``HOST`` or ``HOST:PORT`` only."""
     known_hosts: str | None = None
@@ -54,8 +56,6 @@ class Settings:
     store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """How to reach object stores, as --store-option has them: ``KEY``, ``s3:KEY`` or
     ``s3://BUCKET:KEY`` to a value."""
-    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
-    """The same, after those of the environment, before ~/.netrc."""
 
     def __post_init__(self) -> None:
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
@@ -66,7 +66,7 @@ class Settings:
             raise UsageError(f"retries must not be negative: {self.retries}")
 
 
-def http_options(settings: Settings) -> TransportOptions:
+def transport_options(settings: Settings) -> TransportOptions:
     """What all connections share. Raises UsageError where a file that is named is unusable."""
     proxies = Proxies.gather(settings.proxy, settings.no_proxy, os.environ)
     options = TransportOptions(

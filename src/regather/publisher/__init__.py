@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regather.client import Settings
-from regather.client.settings import http_options
+from regather.client.settings import transport_options
 from regather.errors import InterruptedPublish
 from regather.limiter import RateLimiter
 from regather.names import MANIFEST_SUFFIX, suffixed
@@ -87,7 +87,7 @@ def publish(
     manifest ever stands anywhere before all that it promises does.
     """
     path, settings, began = Path(path), settings or Settings(), time.monotonic()
-    options = http_options(settings)
+    options = transport_options(settings)
     targets = targets_of([to] if isinstance(to, (str, Path)) else to, options)
     warnings = warnings_of(targets)
     with original_of(path, follow_links=follow_links) as source:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from regather.client.asking import FEW_RETRIES, Asking
 from regather.client.resolve import Target, resolve_manifest
-from regather.client.settings import Settings, http_options
+from regather.client.settings import Settings, transport_options
 from regather.errors import UsageError
 from regather.limiter import RateLimiter
 from regather.names import texts
@@ -55,7 +55,7 @@ def resolve(
         )
     retries = min(settings.retries, FEW_RETRIES)
     return resolve_manifest(
-        source, servers, Asking(http_options(settings), retries=retries), digest
+        source, servers, Asking(transport_options(settings), retries=retries), digest
     )
 
 
@@ -65,7 +65,7 @@ def open_target(
     """Open what was resolved. Raises UsageError."""
     if cache_size < 0 or read_ahead < 0:
         raise UsageError("cache_size and read_ahead must not be negative")
-    options = http_options(settings)
+    options = transport_options(settings)
     fetcher = Fetcher(
         target.layout,
         target.sources,

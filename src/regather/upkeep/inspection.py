@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regather.client import Settings
-from regather.client.settings import http_options
+from regather.client.settings import transport_options
 from regather.digest import new_hasher
 from regather.errors import UsageError
 from regather.model import Layout, Source
@@ -50,7 +50,7 @@ def check(
     cannot be had) or NotEnoughSourcesError (no source is named).
     """
     settings = settings or Settings(retries=2)
-    options = http_options(settings)
+    options = transport_options(settings)
     subject = open_subject(manifest, texts(servers), (), options, settings.retries)
     return examine(subject, options, settings.retries, read_data, seed, on_progress)
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from regather.client import Settings
-from regather.client.settings import http_options
+from regather.client.settings import transport_options
 from regather.digest import new_hasher
 from regather.names import texts
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
@@ -58,7 +58,7 @@ def repair(
     """
     began = time.monotonic()
     settings = settings or Settings(retries=2)
-    options = http_options(settings)
+    options = transport_options(settings)
     subject = open_subject(manifest, texts(servers), texts(to), options, settings.retries)
     on_phase = on_progress or (lambda phase, done, total: None)
 

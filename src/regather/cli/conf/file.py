@@ -141,6 +141,15 @@ class Config:
         """Raise UsageError that says where, which key, and why."""
         raise UsageError(f"{self.place(*key)}: {shown(key)} {why}", help=help)
 
+    def keep_secret(self, key: Key, what: str, *, instead: str = "") -> None:
+        """Raise UsageError where all users of the machine can read what stands under a key."""
+        if self.exposed:
+            self.wrong(
+                key,
+                f"{what} in a file that all users of this machine can read",
+                help=f"chmod 600 {self.path}{instead}",
+            )
+
     def unknown(self, key: Key, known: Iterable[str], what: str) -> NoReturn:
         """Raise UsageError for a key that nobody knows, with the nearest that is known."""
         from difflib import get_close_matches

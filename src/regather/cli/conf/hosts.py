@@ -67,12 +67,7 @@ def _inline(config: Config, name: str) -> str:
     from regather.tokens import flaw_of_token
 
     key = ("host", name, "token")
-    if config.exposed:
-        config.wrong(
-            key,
-            "is a secret in a file that all users of this machine can read",
-            help=f"chmod 600 {config.path}, or use token-file",
-        )
+    config.keep_secret(key, "is a secret", instead=", or use token-file")
     token = config.string(*key)
     if flaw := flaw_of_token(token):
         config.wrong(key, f"{flaw}: it cannot be sent")

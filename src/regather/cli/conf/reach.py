@@ -49,12 +49,7 @@ def host_options_in(config: Config) -> dict[str, HostOptions]:
 def _headers(config: Config, name: str, given: Any) -> Iterator[tuple[str, str]]:
     """The headers in a list of ``NAME: VALUE``, or in one. No error shows a value."""
     key = ("host", name, "header")
-    if config.exposed:
-        config.wrong(
-            key,
-            "may be a secret in a file that all users of this machine can read",
-            help=f"chmod 600 {config.path}",
-        )
+    config.keep_secret(key, "may be a secret")
     for text in given if isinstance(given, list) else [given]:
         header, colon, value = text.partition(":") if isinstance(text, str) else ("", "", "")
         if not colon:
