@@ -19,6 +19,9 @@ for _name in ("http", "https", "ftp", "ftps", "sftp", "all", "no"):
 # A configuration of whoever runs the tests is none of their business.
 os.environ["REGATHER_CONFIG"] = ""
 
+# A command that dies of a signal says where.
+os.environ["PYTHONFAULTHANDLER"] = "1"
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]

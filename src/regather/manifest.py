@@ -18,6 +18,7 @@ from regather.digest import HASH_SIZE, file_identity
 from regather.errors import ManifestError
 from regather.folder.document import FolderFlaw, folder_bytes, folder_of
 from regather.folder.values import Folder
+from regather.jsontext import Reader
 from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, Layout, Source
 from regather.names import flaw_of, split_url, suffixed
 from regather.units import MAX_SIZE
@@ -74,6 +75,10 @@ class _Document(msgspec.Struct, omit_defaults=True):
     created: Annotated[str, msgspec.Meta(max_length=64)] = ""
     metadata: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
     folder: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_read_head = Reader(_Head)
+_read_document = Reader(_Document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,7 @@ def _decoded(data: bytes) -> _Document:
     if len(data) > MAX_MANIFEST_BYTES:
         raise _Flaw(f"larger than {MAX_MANIFEST_BYTES >> 20} MiB: not a manifest")
     try:
-        head = msgspec.json.decode(data, type=_Head)
+        head = _read_head(data)
     except msgspec.ValidationError as error:
         raise _Flaw(f"not a regather manifest ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -197,7 +202,7 @@ def _decoded(data: bytes) -> _Document:
             "install a newer regather",
         )
     try:
-        return msgspec.json.decode(data, type=_Document)
+        return _read_document(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _Flaw(str(error)) from None
 

@@ -33,6 +33,8 @@ def through(link: Link, folder: Path, *, calm: bool = False) -> tuple[bytes, boo
                 with contextlib.suppress(ConnectionResetError, BrokenPipeError):
                     connection.sendall(REQUEST)
                 received, reset = read_until_broken(connection)
+        except ConnectionResetError:  # so early that connecting met it
+            received, reset = b"", True
         finally:
             hosting.run(proxy.stop())
     return received, reset, proxy

@@ -8,6 +8,7 @@ import msgspec
 
 from regather.folder.checks import MAX_ENTRIES, Flaw, check
 from regather.folder.values import Entry, Folder
+from regather.jsontext import Reader
 
 _SHOWN = 60
 
@@ -19,6 +20,9 @@ class FolderFlaw(ValueError):
 class _Document(msgspec.Struct):
     digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     entries: list[Entry]
+
+
+_read = Reader(_Document)
 
 
 def folder_bytes(folder: Folder, digest: str) -> bytes:
@@ -39,7 +43,7 @@ def folder_of(raw: msgspec.Raw, content: str, size: int) -> Folder:
     if bytes(raw).count(b"{") > MAX_ENTRIES + 1:
         raise FolderFlaw(f"folder.entries holds more than {MAX_ENTRIES} braces")
     try:
-        document = msgspec.json.decode(raw, type=_Document)
+        document = _read(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = str(error) if "`$" in str(error) else f"{error} - at `$`"
         raise FolderFlaw(what.replace("`$", "`$.folder")) from None
