@@ -23,14 +23,20 @@ help:
 
 venv: $(STAMP)
 
+# Bytecode, as pip makes it of what it installs, though not of what is editable: without it, and where
+# PYTHONDONTWRITEBYTECODE is set, each start takes a tenth of a second more.
+COMPILED = $(BIN)/python -m compileall -q src
+
 $(STAMP): requirements/dev.txt pyproject.toml src/regather/_version.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regather needs Python 3.11 or newer; call make PYTHON=python3.x")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(COMPILED)
 	touch $@
 
 demo: $(STAMP)
+	$(COMPILED)
 	$(BIN)/regather demo
 
 stores: $(STORES_STAMP)
@@ -44,6 +50,7 @@ $(STORES_STAMP): requirements/stores.txt
 JOBS ?= 3
 
 test: $(STAMP) $(STORES_STAMP) lint
+	$(COMPILED)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 N ?= 1000

@@ -15,7 +15,7 @@ from bench import stores as object_stores
 from bench.goals import goal_table
 from bench.machine import describe
 from bench.model import GIB, Section
-from bench.process import ROOT
+from bench.process import ROOT, compile_modules
 from bench.report import as_json, as_markdown, as_text
 from bench.rounds import Bench
 from bench.scratch import NoSpace, Scratch
@@ -113,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.size < 1:
         parser.error("--size: an empty file has no speed")
     signal.signal(signal.SIGTERM, _end)
+    compile_modules()
     on_disk = {transfer.DISK: transfer.NAMES[transfer.DISK]}
     scratch = Scratch(
         args.dir,
