@@ -42,9 +42,6 @@ from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.state import Request, State
 
-_FELT_LATENCY = 0.002
-"""Seconds to the first byte above which requests are sent while the one before is still coming."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -168,7 +165,8 @@ class Planner:
             request.partial, request.moved = event.received, now
             if self._state.sources[request.source].stuck:
                 self._dispatch.listen(now)
-            self._look_ahead(request, now, actions)
+            if request.follower is None:
+                self._look_ahead(request, now, actions)
 
     def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> None:
         state = self._state
@@ -186,7 +184,7 @@ class Planner:
         telling = size * 2 >= layout.piece_size
         health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
         if health.failures != failing:
-            state.groups.forget(request.source)
+            state.forget(request.source)
         state.heard(request.source, size - request.partial, now)
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
@@ -210,11 +208,8 @@ class Planner:
 
     def _look_ahead(self, request: Request, now: float, actions: list[Action]) -> None:
         """Queue the next request on a connection, where the wait for its answer would be felt."""
-        health = self._state.sources[request.source]
-        if health.latency < _FELT_LATENCY or self._over:
-            return
         work = look_ahead(self._state, request, now)
-        if work is not None:
+        if work is not None and not self._over:
             self._requests.begin(request.source, work, now, actions, request)
 
     def _row_ended(self, event: Decoded | DecodeFailed, now: float, actions: list[Action]) -> None:
@@ -254,7 +249,7 @@ class Planner:
             health.lied(now)
             if request.follower is not None:
                 self._requests.cancel(request.follower, actions)
-            state.groups.forget(source)
+            state.forget(source)
             if health.retry_at > now:
                 self._dispatch.wants_later(source)
             state.suspects.setdefault((request.via, event.piece), set()).add(source)
@@ -282,7 +277,7 @@ class Planner:
                     health.failed(now, request.began, event.retry_after, self._rng)
                 if request.follower is not None:
                     self._requests.cancel(request.follower, actions)
-                self._state.groups.forget(source)
+                state.forget(source)
                 self._dispatch.wants_later(source)
         self._room(source, now, actions)
 

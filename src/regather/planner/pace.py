@@ -17,11 +17,12 @@ def request_rate(state: State, request: Request, now: float) -> float:
     known = request.pace or state.sources[request.source].rate
     if request.behind is not None:
         return known or state.mean_rate()
-    seconds = max(now - (request.answered if request.answered >= 0 else request.began), 1e-6)
+    answered = request.answered
+    seconds = max(now - (answered if answered >= 0 else request.began), 1e-6)
     if not known or seconds > _OLD_SECONDS:
         # What it brought itself: the connections of a source are not equally fast.
-        brought = bytes_brought(state, request)
-        known = max(brought, 1) / seconds if brought or known else piece / seconds
+        brought = (request.pos - request.first) * piece + request.partial
+        known = (brought or (1 if known else piece)) / seconds
     quiet = now - request.moved
     return piece / quiet if known * quiet > piece else known
 

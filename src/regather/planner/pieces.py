@@ -55,16 +55,18 @@ class Runs:
 
     def remove(self, start: int, end: int) -> None:
         """Take numbers out; those that are not there do not matter."""
-        if start >= end or not self._runs:
+        runs = self._runs
+        if start >= end or not runs:
             return
-        at = bisect_left(self._runs, (start, start))
-        if at and self._runs[at - 1][1] > start:
-            at -= 1
-        elif at < len(self._runs) and self._runs[at][0] == start and end < self._runs[at][1]:
-            # By far the most frequent: the first ones of a run.
-            self._runs[at] = (end, self._runs[at][1])
+        first, stop = runs[0]
+        if first == start and end < stop:
+            # By far the most frequent: the first ones of all.
+            runs[0] = (end, stop)
             self.count -= end - start
             return
+        at = bisect_left(runs, (start, start))
+        if at and runs[at - 1][1] > start:
+            at -= 1
         rest: list[Run] = []
         last = at
         while last < len(self._runs) and self._runs[last][0] < end:
