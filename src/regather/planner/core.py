@@ -192,12 +192,18 @@ class Planner:
             state.groups.of[request.fragment].flying -= 1
         if fresh:
             self._arrivals.arrived(request, piece, size, actions)
+        following: Request | None = request
         if request.pos >= request.end:
             self._requests.end(request, now)
+            following = request.follower
+        if (
+            following is None
+            or health.climb.connections != room
+            or health.failures != failing
+            or state.left == 0
+            or (following is not request and health.has_slot(now))
+        ):
             self._room(request.source, now, actions)
-        elif health.climb.connections != room or health.failures != failing or state.left == 0:
-            self._room(request.source, now, actions)
-        following = request if request.pos < request.end else request.follower
         if following is not None and following.follower is None:
             self._look_ahead(following, now, actions)
 

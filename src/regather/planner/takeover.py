@@ -40,6 +40,8 @@ def take_over(
         for s in idle
         if state.sources[s].has_slot(now) and not state.sources[s].ignores_ranges
     )
+    if not thieves:
+        return
     who = {source for _, source in thieves}
     latest = [
         (-seconds_left(state, r, now), r.id, r) for r in state.requests.values() if not r.cancelled
