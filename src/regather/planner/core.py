@@ -156,7 +156,8 @@ class Planner:
             health.answered(now, now - request.began)
             if health.allowance > before:
                 self._room(request.source, now, actions)
-        self._look_ahead(request, now, actions)
+        if request.follower is None:
+            self._look_ahead(request, now, actions)
 
     def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
         request = self._state.requests.get(event.request)

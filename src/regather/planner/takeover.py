@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable, Iterable
 
 from regather.planner import standin
-from regather.planner.pace import STUCK_SECONDS, request_rate, seconds_left
+from regather.planner.pace import STUCK_SECONDS, all_left, request_rate, seconds_left
 from regather.planner.state import Request, State
 from regather.planner.work import Work, run_length
 
@@ -43,9 +43,7 @@ def take_over(
     if not thieves:
         return
     who = {source for _, source in thieves}
-    latest = [
-        (-seconds_left(state, r, now), r.id, r) for r in state.requests.values() if not r.cancelled
-    ]
+    latest = [(-left, r.id, r) for left, r in all_left(state, now) if not r.cancelled]
     heapq.heapify(latest)
     tries = 0
     while latest and thieves and tries < _MOST_TRIES:
