@@ -27,3 +27,17 @@ def test_a_request_ends_with_the_last_piece_that_is_still_wanted() -> None:
     requests.trim(request, actions)
     assert actions[1:] == [Trim(request.id, 4), Trim(request.id, 2), Cancel(request.id)]
     assert state.groups.of[0].flying == 0
+
+
+def test_what_a_source_brings_counts_its_connections_while_it_is_heard() -> None:
+    state = State(layout_of([6 * MIB]), [None, None], [Health(4), Health(4)], 5)
+    requests = Requests(state)
+    group = state.groups.of[0]
+    state.heard(0, MIB, 1.0)
+    first = requests.begin(0, Work(0, 0, 1), 1.0, [])
+    requests.begin(0, Work(0, 1, 2), 1.0, [])
+    assert group.supply(state, 1.0) == 3 * MIB, "two connections, and one of a source not yet known"
+    requests.end(first, 2.0)
+    state.sources[1].failures = 1
+    state.forget(1)
+    assert group.supply(state, 2.0) == MIB
