@@ -25,15 +25,40 @@ def late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
 
 
 def _late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
-    least = _CLEARLY * _set_seconds(state, number, now)
+    members = state.layout.sets[number]
+    outlooks = [o for f in members.data if (o := _outlook(state, f, now)) is not None]
+    least = _CLEARLY * _set_seconds(state, members.parity, [o[:3] for o in outlooks])
     if not state.parity_rows[number]:
         least += _GAIN_SECONDS
     late = [
-        (-seconds, f)
-        for f in state.layout.sets[number].data
-        if (seconds := _seconds_to_come(state, f, now)) > least and not _too_early(state, f, now)
+        (-seconds, fragment)
+        for seconds, _, _, fragment in outlooks
+        if seconds > least and not _too_early(state, fragment, now)
     ]
-    return tuple(f for _, f in sorted(late))
+    return tuple(fragment for _, fragment in sorted(late))
+
+
+def _outlook(state: State, fragment: int, now: float) -> tuple[float, int, float, int] | None:
+    """How long a data fragment will still take without any parity; None where nothing is to come.
+
+    That is (seconds, pieces that it itself must bring, bytes a second, fragment). The speed is what
+    its requests bring, or would bring if its holders turned to it.
+    """
+    backlog = state.free[fragment].count
+    speed = 0.0
+    coming = False
+    for request in state.working[fragment].values():
+        if not _direct(request, fragment):
+            continue
+        backlog += request.end - request.pos
+        if request.behind is None:
+            speed += _steady_rate(state, request, now)
+            coming = True
+    if not backlog:
+        return None
+    if not coming:
+        speed = _capacity(state, fragment) / 2  # they are at something else meanwhile
+    return _seconds(state, backlog, speed), backlog, speed, fragment
 
 
 def _too_early(state: State, fragment: int, now: float) -> bool:
@@ -45,27 +70,19 @@ def _too_early(state: State, fragment: int, now: float) -> bool:
     )
 
 
-def _seconds_to_come(state: State, fragment: int, now: float) -> float:
-    """How long a data fragment will still take without any parity."""
-    return _seconds(state, _backlog(state, fragment), _speed(state, fragment, now))
-
-
-def _set_seconds(state: State, number: int, now: float) -> float:
+def _set_seconds(
+    state: State, parity: tuple[int, ...], data: list[tuple[float, int, float]]
+) -> float:
     """How long the rest of an erasure set takes if its parity is used wherever it helps.
 
     The least T for which the sources bring as many pieces as data is missing, each fragment's no
     more of it than it has: the sum over data of min(speed * T, backlog), and speed * T of parity.
+    ``data`` has (seconds, pieces, bytes a second) of each fragment that is to come.
     """
-    members = state.layout.sets[number]
-    data: list[tuple[float, int, float]] = []
-    for fragment in members.data:
-        if backlog := _backlog(state, fragment):
-            speed = _speed(state, fragment, now)
-            data.append((_seconds(state, backlog, speed), backlog, speed))
     data.sort(reverse=True)
     helpers: list[tuple[float, int, float]] = []
     if data and data[len(data) // 2][2] < FAST_CONNECTION:
-        for fragment in members.parity:
+        for fragment in parity:
             speed = _spare_speed(state, fragment)
             if speed and (count := state.free[fragment].count):
                 helpers.append((_seconds(state, count, speed), count, speed))
@@ -96,28 +113,12 @@ def _balance(
     return seconds
 
 
-def _backlog(state: State, fragment: int) -> int:
-    """Pieces of a data fragment that it itself must bring."""
-    direct = (r for r in state.working[fragment].values() if _direct(r, fragment))
-    return state.free[fragment].count + sum(r.end - r.pos for r in direct)
-
-
 def _direct(request: Request, fragment: int) -> bool:
     return request.via == fragment and not request.cancelled
 
 
 def _seconds(state: State, pieces: int, speed: float) -> float:
     return pieces * state.layout.piece_size / max(speed, 1e-9)
-
-
-def _speed(state: State, fragment: int, now: float) -> float:
-    """Bytes a second at which a data fragment comes, or would if its holders turned to it."""
-    coming = [
-        r for r in state.working[fragment].values() if _direct(r, fragment) and r.behind is None
-    ]
-    if coming:
-        return sum(_steady_rate(state, r, now) for r in coming)
-    return _capacity(state, fragment) / 2  # they are at something else meanwhile
 
 
 def _spare_speed(state: State, parity: int) -> float:

@@ -117,6 +117,8 @@ class Groups:
         self._by_holders: dict[tuple[frozenset[int], bool], Group] = {}
         self.of_source: list[list[Group]] = [[] for _ in holdings]
         """By source: the groups of data that it holds."""
+        self.parity_of_source: list[list[Group]] = [[] for _ in holdings]
+        """By source: the groups of parity that it holds."""
         self.of: list[Group] = []
         """By fragment: its group."""
         self.judgements = 0
@@ -130,8 +132,9 @@ class Groups:
         group = self._by_holders.get((holders, data))
         if group is None:
             group = self._by_holders[holders, data] = Group(holders)
-            for source in holders if data else ():
-                self.of_source[source].append(group)
+            by_source = self.of_source if data else self.parity_of_source
+            for source in holders:
+                by_source[source].append(group)
         return group
 
     def drop_holder(self, fragment: int, source: int, free: int, flying: int) -> None:

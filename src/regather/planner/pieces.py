@@ -37,10 +37,30 @@ class Runs:
         """The first run; there must be one."""
         return self._runs[0]
 
-    def add(self, start: int, end: int) -> None:
-        """Put numbers in; those that are there already stay once."""
-        if start >= end:
+    def shared(self, other: Runs) -> Iterator[Run]:
+        """The runs that are in both sets, in order. Neither may change meanwhile."""
+        ones, others = self._runs, other._runs
+        if not ones or not others:
             return
+        # One of them often begins far behind the other.
+        i = max(bisect_right(ones, (others[0][0], sys.maxsize)) - 1, 0)
+        j = max(bisect_right(others, (ones[0][0], sys.maxsize)) - 1, 0)
+        while i < len(ones) and j < len(others):
+            a, b = ones[i]
+            c, d = others[j]
+            start, end = (a if a > c else c), (b if b < d else d)
+            if start < end:
+                yield start, end
+            if b <= d:
+                i += 1
+            else:
+                j += 1
+
+    def add(self, start: int, end: int) -> int:
+        """Put numbers in; return how many of them were not there."""
+        if start >= end:
+            return 0
+        before = self.count
         at = bisect_left(self._runs, (start, start))
         if at and self._runs[at - 1][1] >= start:
             at -= 1
@@ -52,28 +72,40 @@ class Runs:
             last += 1
         self._runs[at:last] = [(start, end)]
         self.count += end - start
+        return self.count - before
 
-    def remove(self, start: int, end: int) -> None:
-        """Take numbers out; those that are not there do not matter."""
-        if start >= end or not self._runs:
-            return
-        at = bisect_left(self._runs, (start, start))
-        if at and self._runs[at - 1][1] > start:
-            at -= 1
-        elif at < len(self._runs) and self._runs[at][0] == start and end < self._runs[at][1]:
-            # By far the most frequent: the first ones of a run.
-            self._runs[at] = (end, self._runs[at][1])
+    def remove(self, start: int, end: int) -> int:
+        """Take numbers out; return how many of them were there."""
+        runs = self._runs
+        if start >= end or not runs:
+            return 0
+        first, stop = runs[0]
+        if start == first and end < stop:
+            # By far the most frequent: the very first ones.
+            runs[0] = (end, stop)
             self.count -= end - start
-            return
+            return end - start
+        if end <= first:
+            return 0
+        before = self.count
+        at = bisect_left(runs, (start, start))
+        if at and runs[at - 1][1] > start:
+            at -= 1
         rest: list[Run] = []
         last = at
-        while last < len(self._runs) and self._runs[last][0] < end:
-            a, b = self._runs[last]
+        while last < len(runs) and (run := runs[last])[0] < end:
+            a, b = run
             self.count -= b - a
-            rest += [run for run in ((a, min(b, start)), (max(a, end), b)) if run[0] < run[1]]
+            if a < start:
+                rest.append((a, start))
+                self.count += start - a
+            if end < b:
+                rest.append((end, b))
+                self.count += b - end
             last += 1
-        self._runs[at:last] = rest
-        self.count += sum(b - a for a, b in rest)
+        if last > at:
+            runs[at:last] = rest
+        return before - self.count
 
     def clear(self) -> None:
         """Take everything out."""

@@ -7,11 +7,12 @@ where a fragment would come later than the whole set could, were its parity used
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from regather.planner.forecast import late_ones
-from regather.planner.pieces import Run
+from regather.planner.groups import Group
 from regather.planner.rows import spans
 from regather.planner.state import Request, State
 
@@ -34,32 +35,45 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
     What nobody can send comes first. Of what would come late, it is the first row: parity is of use
     only in rows that the data has not filled, so no source of parity may pass over any.
     """
+    if not any(group.free for group in state.groups.parity_of_source[source]):
+        return None
     for number, members in enumerate(state.layout.sets):
         mine = [f for f in members.parity if state.free[f] and state.can_serve(source, f)]
         if not mine:
             continue
-        free = [f for f in members.data if state.free[f]]
-        dead = [f for f in free if not state.trusted(f) or _sent_wrong(state, f)]
+        dead = _dead(state, members.data)
         usable: list[int] = []
         if dead:
             usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
             found = _instead_of_dead(state, source, number, mine, dead, usable)
             if found is not None:
                 return found
-        late = [f for f in late_ones(state, number, now) if state.free[f] and f not in dead]
         best: Rows | None = None
-        for fragment in late:
-            found = _instead_of_late(state, source, number, mine, dead, usable, fragment)
-            if found is not None and (best is None or found.start < best.start):
-                best = found
+        before = sys.maxsize
+        for fragment in late_ones(state, number, now):
+            free = state.free[fragment]
+            if not free or free.first()[0] >= before or fragment in dead:
+                continue
+            found = _instead_of_late(state, source, number, mine, dead, usable, fragment, before)
+            if found is not None:
+                best, before = found, found.start
         if best is not None:
             return best
     return None
 
 
+def _dead(state: State, data: Iterable[int]) -> list[int]:
+    """Those of some data fragments whose free pieces nobody can send now."""
+    return [
+        f
+        for f in data
+        if state.free[f] and (not state.trusted(f) or (state.suspects and _sent_wrong(state, f)))
+    ]
+
+
 def _sent_wrong(state: State, fragment: int) -> bool:
     """Whether all that is free of a fragment was sent wrong by everyone who could send it."""
-    return bool(state.suspects) and all(
+    return all(
         (who := state.suspects.get((fragment, piece))) and not state.others_can(fragment, who)
         for start, end in state.free[fragment]
         for piece in range(start, end)
@@ -89,18 +103,24 @@ def _instead_of_late(
     dead: list[int],
     usable: list[int],
     fragment: int,
+    before: int,
 ) -> Rows | None:
-    """Parity for a fragment that comes in any case; what the dead need of it is left."""
+    """Parity for a fragment that comes in any case; what the dead need of it is left.
+
+    Only rows ``before`` a certain one matter.
+    """
     spare = state.spare[number]
     for parity in mine:
-        for start, end in _both(state.free[fragment], state.free[parity]):
+        for start, end in state.free[fragment].shared(state.free[parity]):
+            if start >= before:
+                break
             at = start
             while at < end and (
-                (at in spare and spare[at] >= _free_in_row(state, number, at))
-                or state.suspect(source, parity, at)
+                (at in spare and _enough(state, number, at, spare[at]))
+                or (state.suspects and state.suspect(source, parity, at))
             ):
                 at += 1
-            if at == end:
+            if at >= min(end, before):
                 continue
             until = end
             if dead:
@@ -111,20 +131,6 @@ def _instead_of_late(
                 until = min(end, span[1])
             return Rows(fragment, parity, at, until, until - at)
     return None
-
-
-def _both(one: Iterable[Run], other: Iterable[Run]) -> Iterator[Run]:
-    """The runs that are in two sets of runs."""
-    ones, others = iter(one), iter(other)
-    a, b = next(ones, None), next(others, None)
-    while a is not None and b is not None:
-        start, end = max(a[0], b[0]), min(a[1], b[1])
-        if start < end:
-            yield start, end
-        if a[1] <= b[1]:
-            a = next(ones, None)
-        else:
-            b = next(others, None)
 
 
 def _first(
@@ -141,27 +147,37 @@ def _first(
     return None
 
 
-def _free_in_row(state: State, number: int, row: int) -> int:
-    """How many data pieces of a row nobody brings."""
-    return sum(_covers(state, f, row) for f in state.layout.sets[number].data)
+def _enough(state: State, number: int, row: int, spare: int) -> bool:
+    """Whether spare parity is as much as the data pieces of a row that nobody brings."""
+    for fragment in state.layout.sets[number].data:
+        if row in state.free[fragment]:
+            if not spare:
+                return False
+            spare -= 1
+    return True
 
 
 def _covers(state: State, fragment: int, row: int) -> bool:
     return row in state.free[fragment]
 
 
-def stand_ins(state: State, request: Request, now: float) -> list[int]:
-    """The parity fragments that may bring the end of a request instead."""
+def helpers(state: State, sources: Iterable[int]) -> set[Group]:
+    """The groups of parity that some of these sources hold."""
+    held = state.groups.parity_of_source
+    return {group for source in sources for group in held[source]}
+
+
+def stand_ins(state: State, request: Request, among: set[Group], now: float) -> list[int]:
+    """The parity fragments, in some groups, that may bring the end of a request instead."""
+    of = state.groups.of
+    if request.via != request.fragment:  # another holder of the same parity
+        return [request.via] if of[request.via] in among else []
     number = state.layout.set_of[request.fragment]
-    if request.via != request.fragment:
-        return [request.via]  # another holder of the same parity
-    if (
-        number < 0
-        or request.end <= request.pos
-        or request.fragment not in late_ones(state, number, now)
-    ):
+    if number < 0 or request.end <= request.pos:
         return []
-    return [f for f in state.layout.sets[number].parity if _covers(state, f, request.end - 1)]
+    last, free = request.end - 1, state.free
+    found = [f for f in state.layout.sets[number].parity if of[f] in among and last in free[f]]
+    return found if found and request.fragment in late_ones(state, number, now) else []
 
 
 def instead_of(state: State, request: Request, source: int, among: list[int]) -> int:

@@ -135,27 +135,24 @@ class State:
     def give(self, fragment: int, start: int, end: int) -> None:
         """Pieces are free to be chosen."""
         free = self.free[fragment]
-        before = free.count
-        free.add(start, end)
-        if free.count == before:
+        new = free.add(start, end)
+        if not new:
             return
         group = self.groups.of[fragment]
-        group.free += free.count - before
-        self.unclaimed += free.count - before
+        group.free += new
+        self.unclaimed += new
         self.given = True
-        if not before:
+        if free.count == new:
             heappush(group.open, fragment)
             if not self.working[fragment]:
                 heappush(group.fresh, fragment)
 
     def take(self, fragment: int, start: int, end: int) -> None:
         """Pieces are not free any more."""
-        free = self.free[fragment]
-        before = free.count
-        free.remove(start, end)
-        if free.count != before:
-            self.groups.of[fragment].free -= before - free.count
-            self.unclaimed -= before - free.count
+        taken = self.free[fragment].remove(start, end)
+        if taken:
+            self.groups.of[fragment].free -= taken
+            self.unclaimed -= taken
 
     def absent(self, source: int, fragment: int) -> None:
         """A source turned out not to have a fragment."""
@@ -216,10 +213,9 @@ class State:
         """Whether a source may bring anything, unless pieces are given back or another fails."""
         if self.sources[source].distrusted:
             return any(self.can_serve(source, f) for f in range(len(self.done)))
-        return any(group.free or group.flying for group in self.groups.of_source[source]) or any(
-            self.free[f] and self._may_have(source, f)
-            for members in self.layout.sets
-            for f in members.parity
+        groups = self.groups
+        return any(group.free or group.flying for group in groups.of_source[source]) or any(
+            group.free for group in groups.parity_of_source[source]
         )
 
     def trusted(self, fragment: int) -> bool:
