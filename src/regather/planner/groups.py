@@ -123,6 +123,8 @@ class Groups:
         """By fragment: its group."""
         self.judgements = 0
         """Counted up when a source failed, fell silent, recovered or lied."""
+        self.moves = 0
+        """Counted up when a fragment came into another group."""
         for fragment in range(fragments):
             own = holders.get(fragment)
             self.of.append(self._with(everywhere.union(own) if own else everywhere, fragment))
@@ -143,6 +145,7 @@ class Groups:
         if source not in old.holders:
             return
         new = self.of[fragment] = self._with(old.holders - {source}, fragment)
+        self.moves += 1
         old.free -= free
         old.flying -= flying
         new.free += free

@@ -48,7 +48,7 @@ class Runs:
         while i < len(ones) and j < len(others):
             a, b = ones[i]
             c, d = others[j]
-            start, end = (a if a > c else c), (b if b < d else d)
+            start, end = (max(c, a)), (min(d, b))
             if start < end:
                 yield start, end
             if b <= d:

@@ -19,7 +19,7 @@ from heapq import heappop
 from regather.planner import standin
 from regather.planner.careful import careful_work
 from regather.planner.groups import Group
-from regather.planner.health import Health
+from regather.planner.health import MAX_STRIKES, Health
 from regather.planner.pace import request_rate
 from regather.planner.state import Request, State
 from regather.planner.work import Work, length_of, most_pressing, run_length
@@ -131,12 +131,17 @@ def _standing_in(state: State, source: int, now: float, pace: float) -> Work | N
         return None
     if state.sources[source].ignores_ranges:
         return Work(found.fragment, 0, state.layout.pieces_of(found.parity), via=found.parity)
-    most = min(run_length(state, source, pace), _fair_share(state, found.eligible))
+    most = run_length(state, source, pace)
+    if most > 1:
+        most = min(most, _fair_share(state, found.eligible))
     end = min(found.end, found.start + most)
     return Work(found.fragment, found.start, end, via=found.parity)
 
 
 def _fair_share(state: State, pieces: int) -> int:
     """At most half of what would be this connection's share of the rest, in parity."""
-    slots = sum(h.allowance for h in state.sources if not h.failures and not h.distrusted)
+    slots = 0
+    for health in state.sources:
+        if not health.failures and health.strikes < MAX_STRIKES:
+            slots += health.climb.connections
     return max(1, pieces // (2 * max(slots, 1)))

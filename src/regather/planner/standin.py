@@ -37,38 +37,34 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
     """
     if not any(group.free for group in state.groups.parity_of_source[source]):
         return None
+    of = state.groups.of
     for number, members in enumerate(state.layout.sets):
-        mine = [f for f in members.parity if state.free[f] and state.can_serve(source, f)]
+        mine = [
+            f
+            for f in members.parity
+            if source in of[f].holders and state.free[f] and state.can_serve(source, f)
+        ]
         if not mine:
             continue
-        dead = _dead(state, members.data)
+        dead = _dead(state, number)
         usable: list[int] = []
         if dead:
             usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
-            found = _instead_of_dead(state, source, number, mine, dead, usable)
-            if found is not None:
-                return found
-        best: Rows | None = None
-        before = sys.maxsize
-        for fragment in late_ones(state, number, now):
-            free = state.free[fragment]
-            if not free or free.first()[0] >= before or fragment in dead:
-                continue
-            found = _instead_of_late(state, source, number, mine, dead, usable, fragment, before)
-            if found is not None:
-                best, before = found, found.start
-        if best is not None:
-            return best
+        found = (
+            _instead_of_dead(state, source, number, mine, dead, usable) if dead else None
+        ) or _instead_of_late(state, source, number, mine, dead, usable, now)
+        if found is not None:
+            return found
     return None
 
 
-def _dead(state: State, data: Iterable[int]) -> list[int]:
-    """Those of some data fragments whose free pieces nobody can send now."""
-    return [
-        f
-        for f in data
-        if state.free[f] and (not state.trusted(f) or (state.suspects and _sent_wrong(state, f)))
-    ]
+def _dead(state: State, number: int) -> list[int]:
+    """The data fragments of a set whose free pieces nobody can send now."""
+    doubtful = state.doubtful(number)
+    if state.suspects:
+        data = state.layout.sets[number].data
+        return [f for f in data if state.free[f] and (f in doubtful or _sent_wrong(state, f))]
+    return [f for f in doubtful if state.free[f]]
 
 
 def _sent_wrong(state: State, fragment: int) -> bool:
@@ -102,35 +98,49 @@ def _instead_of_late(
     mine: list[int],
     dead: list[int],
     usable: list[int],
-    fragment: int,
-    before: int,
+    now: float,
 ) -> Rows | None:
-    """Parity for a fragment that comes in any case; what the dead need of it is left.
-
-    Only rows ``before`` a certain one matter.
-    """
+    """The first row for a fragment that comes in any case; what the dead need of it is left."""
     spare = state.spare[number]
-    for parity in mine:
-        for start, end in state.free[fragment].shared(state.free[parity]):
-            if start >= before:
-                break
-            at = start
-            while at < end and (
-                (at in spare and _enough(state, number, at, spare[at]))
-                or (state.suspects and state.suspect(source, parity, at))
-            ):
-                at += 1
-            if at >= min(end, before):
-                continue
-            until = end
-            if dead:
-                lacking = spans(state, number, [*dead, fragment], usable)
-                span = next((s for s in lacking if s[0] <= at < s[1]), None)
-                if span is None or span[2] > span[3]:
+    doubts = bool(spare or state.suspects)
+    best: tuple[int, int, int, int] | None = None
+    before = sys.maxsize
+    for fragment in late_ones(state, number, now):
+        free = state.free[fragment]
+        if not free or free.first()[0] >= before or fragment in dead:
+            continue
+        for parity in mine:
+            for start, end in free.shared(state.free[parity]):
+                if start >= before:
+                    break
+                at = _first_wanted(state, source, number, parity, start, end) if doubts else start
+                if at >= end or at >= before:
                     continue
-                until = min(end, span[1])
-            return Rows(fragment, parity, at, until, until - at)
-    return None
+                until = end
+                if dead:
+                    lacking = spans(state, number, [*dead, fragment], usable)
+                    span = next((s for s in lacking if s[0] <= at < s[1]), None)
+                    if span is None or span[2] > span[3]:
+                        continue
+                    until = min(end, span[1])
+                best, before = (fragment, parity, at, until), at
+                break
+    if best is None:
+        return None
+    fragment, parity, at, until = best
+    return Rows(fragment, parity, at, until, until - at)
+
+
+def _first_wanted(state: State, source: int, number: int, parity: int, start: int, end: int) -> int:
+    """The first of some rows in which a source can send parity and not enough is there to spare."""
+    spare = state.spare[number]
+    at = start
+    while at < end and (
+        (at in spare and _enough(state, number, at, spare[at]))
+        or (state.suspects and state.suspect(source, parity, at))
+    ):
+        at += 1
+    return at
 
 
 def _first(

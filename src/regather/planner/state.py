@@ -108,6 +108,8 @@ class State:
     """By erasure set, of such rows: how many data pieces are not done, where it was counted."""
     spare: list[dict[int, int]] = field(init=False)
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
+    _doubtful: list[tuple[int, tuple[int, ...]]] = field(init=False)
+    """By erasure set: what ``doubtful`` found, and at which count of judgements."""
     decoding: set[tuple[int, int]] = field(default_factory=set)
     """Rows (set, row) that are being computed."""
 
@@ -124,6 +126,7 @@ class State:
         self.parity_rows = [{} for _ in self.layout.sets]
         self.lacking = [{} for _ in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
+        self._doubtful = [(-1, ())] * len(self.layout.sets)
         self.left = self.layout.data_pieces
         self._counted = [0.0] * len(self.sources)
         self.groups = Groups(self.holdings, count, self.layout.data_count)
@@ -221,6 +224,15 @@ class State:
     def trusted(self, fragment: int) -> bool:
         """Whether some source that neither lied nor fails can serve a fragment."""
         return self.groups.trusted(fragment, self)
+
+    def doubtful(self, number: int) -> tuple[int, ...]:
+        """The data fragments of a set that no source which neither lied nor fails can serve."""
+        groups = self.groups
+        judged, found = self._doubtful[number]
+        if judged != groups.judgements + groups.moves:
+            found = tuple([f for f in self.layout.sets[number].data if not self.trusted(f)])
+            self._doubtful[number] = groups.judgements + groups.moves, found
+        return found
 
     def others_can(self, fragment: int, but: set[int]) -> bool:
         """Whether a source that does not fail, and is not one of these, can serve a fragment."""
