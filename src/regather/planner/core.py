@@ -180,10 +180,12 @@ class Planner:
         room = health.climb.connections
         failing = health.failures
         layout = state.layout
-        size = layout.length(asked, piece)
-        fresh = not state.done[asked][piece]
+        done = state.done[asked]
+        last = piece + 1 == len(done)
+        size = layout.length(asked, piece) if last else state.piece_size
+        fresh = not done[piece]
         # A short last piece says more of the latency than of the rate.
-        telling = size * 2 >= layout.piece_size
+        telling = size * 2 >= state.piece_size
         health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
         if health.failures != failing:
             state.groups.forget(request.source)

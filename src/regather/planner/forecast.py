@@ -86,7 +86,7 @@ def _set_seconds(
             speed = _spare_speed(state, fragment)
             if speed and (count := state.free[fragment].count):
                 helpers.append((_seconds(state, count, speed), count, speed))
-    return _balance(data, sorted(helpers), state.layout.piece_size)
+    return _balance(data, sorted(helpers), state.piece_size)
 
 
 def _balance(
@@ -118,7 +118,7 @@ def _direct(request: Request, fragment: int) -> bool:
 
 
 def _seconds(state: State, pieces: int, speed: float) -> float:
-    return pieces * state.layout.piece_size / max(speed, 1e-9)
+    return pieces * state.piece_size / max(speed, 1e-9)
 
 
 def _spare_speed(state: State, parity: int) -> float:

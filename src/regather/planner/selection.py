@@ -58,11 +58,11 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         or not state.unclaimed
         or health.failures
         or health.strikes
-        or health.active > health.allowance
+        or health.active > health.climb.connections
         or now < health.retry_at
     ):
         return None
-    piece = state.layout.piece_size
+    piece = state.piece_size
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * health.latency + _LOOK_SECONDS
     left = (request.end - request.pos) * piece

@@ -68,6 +68,7 @@ class State:
     sources: list[Health]
     retries: int
     """Failures, or lies, in a row that are borne from a source."""
+    piece_size: int = field(init=False)
     free: list[Runs] = field(init=False)
     """By fragment: the pieces that are neither settled nor in flight. Changed by ``give`` and
     ``take`` alone, which keep the groups true."""
@@ -86,8 +87,6 @@ class State:
     overlapping: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
-    _counted: list[float] = field(init=False)
-    """By source: its rate as it is part of ``rates``."""
     stuck: set[int] = field(default_factory=set)
     """The sources with requests that are stuck, when that was last looked at."""
     queued: int = 0
@@ -115,6 +114,7 @@ class State:
 
     def __post_init__(self) -> None:
         count = len(self.layout.fragments)
+        self.piece_size = self.layout.piece_size
         self.free = [Runs() for _ in range(count)]
         self.working = [{} for _ in range(count)]
         self.overlapping = [{} for _ in range(count)]
@@ -128,7 +128,6 @@ class State:
         self.spare = [{} for _ in self.layout.sets]
         self._doubtful = [(-1, ())] * len(self.layout.sets)
         self.left = self.layout.data_pieces
-        self._counted = [0.0] * len(self.sources)
         self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
             self.give(f, 0, self.layout.pieces_of(f))
@@ -304,12 +303,11 @@ class State:
     def heard(self, source: int, count: int, now: float) -> None:
         """A source brought so many bytes more."""
         health = self.sources[source]
-        before = self._counted[source]
         health.received(count, now)
-        if health.rate != before:
-            self.rates += health.rate - before
-            self.rated += not before
-            self._counted[source] = health.rate
+        if health.rate != health.counted:
+            self.rates += health.rate - health.counted
+            self.rated += not health.counted
+            health.counted = health.rate
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one, in bytes a second; 1 where none has."""
