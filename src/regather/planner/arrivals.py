@@ -28,7 +28,7 @@ class Arrivals:
             rows.parity_arrived(state, number, piece, request.fragment)
             self.decode(number, piece, actions)
         else:
-            settled = bool(state.settled[asked][piece])
+            settled = state.settled[asked][piece] != 0
             self._done(asked, piece, size, actions, request)
             if piece in state.parity_rows[number]:
                 rows.data_arrived(state, number, piece, settled)
@@ -64,12 +64,11 @@ class Arrivals:
     ) -> None:
         """A piece of the file is done: nobody else needs to bring it."""
         state = self._state
-        state.done[fragment][piece] = state.settled[fragment][piece] = 1
-        state.left -= 1
+        state.now_done(fragment, piece)
         self.done_bytes += size
         if state.suspects:
             state.suspects.pop((fragment, piece), None)
-        if not state.working[fragment]:
+        if not state.working[fragment] or (by and not state.contested(fragment)):
             return
         others = state.rivals(fragment, piece) if by else state.bringing(fragment, piece)
         for other in others:

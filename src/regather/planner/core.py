@@ -120,11 +120,11 @@ class Planner:
         state = self._state
         for fragment, piece in pieces:
             if not state.done[fragment][piece]:
-                state.done[fragment][piece] = state.settled[fragment][piece] = 1
                 state.take(fragment, piece, piece + 1)
                 if state.layout.is_data(fragment):
-                    state.left -= 1
+                    state.now_done(fragment, piece)
                 else:
+                    state.done[fragment][piece] = 1
                     rows.parity_arrived(state, state.layout.set_of[fragment], piece, None)
 
     # -- events ---------------------------------------------------------------------------

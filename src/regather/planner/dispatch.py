@@ -144,7 +144,7 @@ class Dispatch:
         at = self._timers[0][0] if self._timers else math.inf
         soon = now + _LOOK_AGAIN
         if self._state.requests:
-            at = min(at, self._listen_at if self._listen_at > soon else soon)
+            at = min(at, max(soon, self._listen_at))
         if self._idle and (self._state.requests or self._state.unclaimed):
             at = min(at, self._look_at if self._look_at > now else soon)
         return None if at == math.inf else at

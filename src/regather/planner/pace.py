@@ -19,12 +19,11 @@ def request_rate(state: State, request: Request, now: float) -> float:
     if request.behind is not None:
         return known or state.mean_rate()
     seconds = now - (request.answered if request.answered >= 0 else request.began)
-    if not known or seconds > _OLD_SECONDS:
+    if not known:
+        known = (bytes_brought(state, request) or piece) / max(seconds, _AN_INSTANT)
+    elif seconds > _OLD_SECONDS:
         # What it brought itself: the connections of a source are not equally fast.
-        brought = (request.pos - request.first) * piece + request.partial
-        if not brought:
-            brought = 1 if known else piece
-        known = brought / (seconds if seconds > _AN_INSTANT else _AN_INSTANT)
+        known = ((request.pos - request.first) * piece + request.partial or 1) / seconds
     quiet = now - request.moved
     return piece / quiet if known * quiet > piece else known
 

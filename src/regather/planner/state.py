@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush
 
-from regather.model import Layout
+from regather.model import ErasureSet, Layout
 from regather.planner.groups import Groups
 from regather.planner.health import Health
 from regather.planner.pieces import Run, Runs
@@ -103,8 +104,8 @@ class State:
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
     forecasts: dict[int, Forecast] = field(default_factory=dict)
     """By erasure set, for ``standin``."""
-    lacking: list[dict[int, int]] = field(init=False)
-    """By erasure set, of such rows: how many data pieces are not done, where it was counted."""
+    lacking: list[array[int]] = field(init=False)
+    """By erasure set and row: how many data pieces are not done."""
     spare: list[dict[int, int]] = field(init=False)
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
     _doubtful: list[tuple[int, tuple[int, ...]]] = field(init=False)
@@ -124,13 +125,29 @@ class State:
             bytearray(d) if in_set[f] >= 0 and data(f) else d for f, d in enumerate(self.done)
         ]
         self.parity_rows = [{} for _ in self.layout.sets]
-        self.lacking = [{} for _ in self.layout.sets]
+        self.lacking = [self._data_in_rows(members) for members in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
         self._doubtful = [(-1, ())] * len(self.layout.sets)
         self.left = self.layout.data_pieces
         self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
             self.give(f, 0, self.layout.pieces_of(f))
+
+    def _data_in_rows(self, members: ErasureSet) -> array[int]:
+        """How many data pieces each row of an erasure set has."""
+        counts = array("H")
+        lengths = sorted(map(self.layout.pieces_of, members.data))
+        for shorter, length in enumerate(lengths):
+            counts.extend(array("H", [len(lengths) - shorter]) * (length - len(counts)))
+        return counts
+
+    def now_done(self, fragment: int, piece: int) -> None:
+        """A data piece is in place."""
+        self.done[fragment][piece] = self.settled[fragment][piece] = 1
+        self.left -= 1
+        number = self.layout.set_of[fragment]
+        if number >= 0:
+            self.lacking[number][piece] -= 1
 
     # -- free pieces ----------------------------------------------------------------------
 
@@ -161,6 +178,10 @@ class State:
         self.sources[source].absent.add(fragment)
         flying = sum(r.end - r.pos for r in self.working[fragment].values() if not r.cancelled)
         self.groups.drop_holder(fragment, source, self.free[fragment].count, flying)
+
+    def contested(self, fragment: int) -> bool:
+        """Whether more than one request may bring the same piece of a fragment."""
+        return bool(self.hedged or self.overlapping[fragment])
 
     def rivals(self, fragment: int, piece: int) -> list[Request]:
         """The requests that may bring a piece, where more than one may; else perhaps none."""
