@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from regather.planner.forecast import late_ones
 from regather.planner.groups import Group
 from regather.planner.rows import spans
 from regather.planner.state import Request, State
+from regather.planner.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Value, frozen=True):
     """Rows of ``parity`` that may stand in for the same pieces of ``fragment``."""
 
     fragment: int

@@ -11,6 +11,7 @@ from regather.model import ErasureSet, Layout
 from regather.planner.groups import Groups
 from regather.planner.health import Health
 from regather.planner.pieces import Run, Runs
+from regather.planner.values import Value
 
 
 @dataclass(slots=True, eq=False)
@@ -50,8 +51,7 @@ class Request:
     """The request that waits behind this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Value, frozen=True):
     """What was foreseen at a time of an erasure set."""
 
     at: float

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from regather.planner.groups import Group
 from regather.planner.health import PATIENT_LATENCY
 from regather.planner.state import Request, State
+from regather.planner.values import Value
 
 MAX_RUN_BYTES = 16 << 20
 """Longest request: long enough that its head costs nothing."""
@@ -16,8 +15,7 @@ RUN_SECONDS = 1.0
 """A request should take about this long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Value, frozen=True):
     """What a source should be asked for; with ``victim``, taken over from that request.
 
     ``fragment`` is what is wanted, ``via`` what is asked for: the same, or parity of its set.
