@@ -32,9 +32,9 @@ def test_runs_are_a_set(operations: list[tuple[bool, int, int]]) -> None:
         assert all(x[1] < y[0] for x, y in pairwise(bounds))
 
 
-@given(OPERATIONS, OPERATIONS)
+@given(OPERATIONS, OPERATIONS, st.integers(0, 40))
 def test_what_two_sets_share(
-    one: list[tuple[bool, int, int]], other: list[tuple[bool, int, int]]
+    one: list[tuple[bool, int, int]], other: list[tuple[bool, int, int]], begin: int
 ) -> None:
     sets = []
     for operations in one, other:
@@ -43,9 +43,11 @@ def test_what_two_sets_share(
             (runs.add if adds else runs.remove)(start, end)
         sets.append((runs, {n for a, b in runs for n in range(a, b)}))
     (first, these), (second, those) = sets
-    both = list(first.shared(second))
-    assert [n for a, b in both for n in range(a, b)] == sorted(these & those)
-    assert both == list(second.shared(first))
+    both: list[int] = []
+    while run := first.first_shared(second, both[-1] + 1 if both else begin):
+        assert run == second.first_shared(first, both[-1] + 1 if both else begin)
+        both += range(*run)
+    assert both == sorted(n for n in these & those if n >= begin)
 
 
 def test_repr_reads_well() -> None:

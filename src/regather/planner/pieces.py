@@ -37,24 +37,21 @@ class Runs:
         """The first run; there must be one."""
         return self._runs[0]
 
-    def shared(self, other: Runs) -> Iterator[Run]:
-        """The runs that are in both sets, in order. Neither may change meanwhile."""
+    def first_shared(self, other: Runs, begin: int = 0) -> Run | None:
+        """The first run from ``begin`` on that is in both sets."""
         ones, others = self._runs, other._runs
-        if not ones or not others:
-            return
-        # One of them often begins far behind the other.
-        i = max(bisect_right(ones, (others[0][0], sys.maxsize)) - 1, 0)
-        j = max(bisect_right(others, (ones[0][0], sys.maxsize)) - 1, 0)
+        i = _at_or_after(ones, begin) if begin else 0
+        j = _at_or_after(others, begin) if begin else 0
         while i < len(ones) and j < len(others):
             a, b = ones[i]
             c, d = others[j]
-            start, end = (max(c, a)), (min(d, b))
-            if start < end:
-                yield start, end
-            if b <= d:
-                i += 1
+            if d <= a:
+                j = _at_or_after(others, a)
+            elif b <= c:
+                i = _at_or_after(ones, c)
             else:
-                j += 1
+                return max(a, c, begin), min(b, d)
+        return None
 
     def add(self, start: int, end: int) -> int:
         """Put numbers in; return how many of them were not there."""
@@ -111,3 +108,9 @@ class Runs:
         """Take everything out."""
         self._runs.clear()
         self.count = 0
+
+
+def _at_or_after(runs: list[Run], number: int) -> int:
+    """Where the first run stands that ends after a number."""
+    at = bisect_right(runs, (number, sys.maxsize))
+    return at - 1 if at and runs[at - 1][1] > number else at

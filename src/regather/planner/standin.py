@@ -41,7 +41,7 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
         mine = [
             f
             for f in members.parity
-            if source in of[f].holders and state.free[f] and state.can_serve(source, f)
+            if source in of[f].holders and state.free[f].count and state.can_serve(source, f)
         ]
         if not mine:
             continue
@@ -106,15 +106,16 @@ def _instead_of_late(
     before = sys.maxsize
     for fragment in late_ones(state, number, now):
         free = state.free[fragment]
-        if not free or free.first()[0] >= before or fragment in dead:
+        if not free.count or free.first()[0] >= before or fragment in dead:
             continue
         for parity in mine:
-            for start, end in free.shared(state.free[parity]):
-                if start >= before:
-                    break
-                at = _first_wanted(state, source, number, parity, start, end) if doubts else start
-                if at >= end or at >= before:
-                    continue
+            end = 0
+            while (run := free.first_shared(state.free[parity], end)) and run[0] < before:
+                at, end = run
+                if doubts:
+                    at = _first_wanted(state, source, number, parity, at, end)
+                    if at >= end or at >= before:
+                        continue
                 until = end
                 if dead:
                     lacking = spans(state, number, [*dead, fragment], usable)
