@@ -177,17 +177,32 @@ def helpers(state: State, sources: Iterable[int]) -> set[Group]:
     return {group for source in sources for group in held[source]}
 
 
-def stand_ins(state: State, request: Request, among: set[Group], now: float) -> list[int]:
-    """The parity fragments, in some groups, that may bring the end of a request instead."""
+def may_stand_in(state: State, request: Request, among: set[Group]) -> bool:
+    """Whether parity in some groups may bring the end of a request, were it late."""
     of = state.groups.of
     if request.via != request.fragment:  # another holder of the same parity
-        return [request.via] if of[request.via] in among else []
+        return of[request.via] in among
     number = state.layout.set_of[request.fragment]
-    if number < 0 or request.end <= request.pos:
+    if number >= 0:
+        last, free = request.end - 1, state.free
+        for fragment in state.layout.sets[number].parity:
+            if of[fragment] in among and last in free[fragment]:
+                return True
+    return False
+
+
+def stand_ins(state: State, request: Request, among: set[Group], now: float) -> list[int]:
+    """The parity fragments, in some groups, that may bring the end of a request instead."""
+    if request.end <= request.pos or not may_stand_in(state, request, among):
         return []
-    last, free = request.end - 1, state.free
-    found = [f for f in state.layout.sets[number].parity if of[f] in among and last in free[f]]
-    return found if found and request.fragment in late_ones(state, number, now) else []
+    if request.via != request.fragment:
+        return [request.via]
+    number = state.layout.set_of[request.fragment]
+    if request.fragment not in late_ones(state, number, now):
+        return []
+    of, last = state.groups.of, request.end - 1
+    parity = state.layout.sets[number].parity
+    return [f for f in parity if of[f] in among and _covers(state, f, last)]
 
 
 def instead_of(state: State, request: Request, source: int, among: list[int]) -> int:

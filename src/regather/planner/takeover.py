@@ -42,13 +42,15 @@ def take_over(
     )
     who = {source for _, source in thieves}
     helpers = standin.helpers(state, who) if state.layout.sets else set()
-    anything = any(group.free for group in helpers)
     of = state.groups.of
     latest = [
         (-seconds_left(state, r, now), r.id, r)
         for r in state.requests.values()
         if not r.cancelled
-        and (anything or not who.isdisjoint(of[r.fragment].holders) or of[r.via] in helpers)
+        and (
+            not who.isdisjoint(of[r.fragment].holders)
+            or (helpers and standin.may_stand_in(state, r, helpers))
+        )
     ]
     heapq.heapify(latest)
     tries = 0
@@ -60,7 +62,7 @@ def take_over(
         if not factor:
             continue
         parity = standin.stand_ins(state, victim, helpers, now) if helpers else []
-        if not parity and who.isdisjoint(state.groups.of[victim.fragment].holders):
+        if not parity and who.isdisjoint(of[victim.fragment].holders):
             continue
         for at, (own, source) in enumerate(thieves):
             tries += 1
