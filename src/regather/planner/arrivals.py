@@ -68,7 +68,8 @@ class Arrivals:
         self.done_bytes += size
         if state.suspects:
             state.suspects.pop((fragment, piece), None)
-        if not state.working[fragment] or (by and not state.contested(fragment)):
+        alone = by is not None and not state.hedged and not state.overlapping[fragment]
+        if alone or not state.working[fragment]:
             return
         others = state.rivals(fragment, piece) if by else state.bringing(fragment, piece)
         for other in others:

@@ -42,9 +42,6 @@ from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.state import Request, State
 
-_FELT_LATENCY = 0.002
-"""Seconds to the first byte above which requests are sent while the one before is still coming."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -212,11 +209,7 @@ class Planner:
 
     def _look_ahead(self, request: Request, now: float, actions: list[Action]) -> None:
         """Queue the next request on a connection, where the wait for its answer would be felt."""
-        health = self._state.sources[request.source]
-        if health.latency < _FELT_LATENCY or self._over:
-            return
-        work = look_ahead(self._state, request, now)
-        if work is not None:
+        if not self._over and (work := look_ahead(self._state, request, now)) is not None:
             self._requests.begin(request.source, work, now, actions, request)
 
     def _row_ended(self, event: Decoded | DecodeFailed, now: float, actions: list[Action]) -> None:

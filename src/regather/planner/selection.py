@@ -24,6 +24,8 @@ from regather.planner.pace import request_rate
 from regather.planner.state import Request, State
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
+_FELT_LATENCY = 0.002
+"""Seconds to the first byte above which requests are sent while the one before is still coming."""
 _AHEAD_LATENCIES = 1.25
 """A request goes out so many round trips before the one before it ends."""
 _LOOK_SECONDS = 0.25
@@ -47,11 +49,12 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     """What a source should be asked for behind a request that soon ends; None: not yet, or nothing.
 
     The head of the next request is on its way while the body of this one still comes, so that a
-    long path is as full as a short one.
+    long path is as full as a short one: only where the wait for its answer would be felt.
     """
     health = state.sources[request.source]
     if (
-        request.follower is not None
+        health.latency < _FELT_LATENCY
+        or request.follower is not None
         or request.behind is not None
         or request.whole
         or request.cancelled

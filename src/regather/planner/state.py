@@ -179,10 +179,6 @@ class State:
         flying = sum(r.end - r.pos for r in self.working[fragment].values() if not r.cancelled)
         self.groups.drop_holder(fragment, source, self.free[fragment].count, flying)
 
-    def contested(self, fragment: int) -> bool:
-        """Whether more than one request may bring the same piece of a fragment."""
-        return bool(self.hedged or self.overlapping[fragment])
-
     def rivals(self, fragment: int, piece: int) -> list[Request]:
         """The requests that may bring a piece, where more than one may; else perhaps none."""
         few = self.hedged.get((fragment, piece), ()) if self.hedged else ()
