@@ -28,11 +28,14 @@ class Arrivals:
             rows.parity_arrived(state, number, piece, request.fragment)
             self.decode(number, piece, actions)
         else:
-            settled = state.settled[asked][piece] != 0
+            settled = state.settled[asked][piece]
             self._done(asked, piece, size, actions, request)
-            if piece in state.parity_rows[number]:
-                rows.data_arrived(state, number, piece, settled)
-                self.decode(number, piece, actions)
+            there = state.parity_rows[number].get(piece)
+            if there:
+                if settled:
+                    rows.unneeded(state, number, piece)
+                if there >= state.lacking[number][piece]:
+                    self.decode(number, piece, actions)
 
     def decode(self, number: int, row: int, actions: list[Action]) -> None:
         """Order a row of a set to be computed, if enough of it is in place."""

@@ -38,9 +38,9 @@ def parity_arrived(state: State, number: int, row: int, stands_for: int | None) 
         state.settled[stands_for][row] = 1
 
 
-def data_arrived(state: State, number: int, row: int, settled_before: bool) -> None:
-    """Note that a data piece is done; the parity that stood in for it becomes spare."""
-    if settled_before and row in state.parity_rows[number] and not _bound(state, number, row):
+def unneeded(state: State, number: int, row: int) -> None:
+    """Note that a data piece is done that parity in place stood in for: that becomes spare."""
+    if not _bound(state, number, row):
         _spare(state, number, row)
 
 
@@ -84,7 +84,8 @@ def forget(state: State, number: int, row: int) -> None:
     state.parity_rows[number].pop(row, None)
     state.spare[number].pop(row, None)
     for fragment in state.layout.sets[number].parity:
-        state.take(fragment, row, row + 1)
+        if not state.done[fragment][row]:
+            state.take(fragment, row, row + 1)
 
 
 def spans(state: State, number: int, lost: Sequence[int], usable: Sequence[int]) -> Iterator[Span]:

@@ -34,7 +34,10 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
     What nobody can send comes first. Of what would come late, it is the first row: parity is of use
     only in rows that the data has not filled, so no source of parity may pass over any.
     """
-    if not any(group.free for group in state.groups.parity_of_source[source]):
+    for group in state.groups.parity_of_source[source]:
+        if group.free:
+            break
+    else:
         return None
     of = state.groups.of
     for number, members in enumerate(state.layout.sets):
@@ -63,7 +66,7 @@ def _dead(state: State, number: int) -> list[int]:
     if state.suspects:
         data = state.layout.sets[number].data
         return [f for f in data if state.free[f] and (f in doubtful or _sent_wrong(state, f))]
-    return [f for f in doubtful if state.free[f]]
+    return [f for f in doubtful if state.free[f]] if doubtful else []
 
 
 def _sent_wrong(state: State, fragment: int) -> bool:
@@ -106,7 +109,7 @@ def _instead_of_late(
     before = sys.maxsize
     for fragment in late_ones(state, number, now):
         free = state.free[fragment]
-        if not free.count or free.first()[0] >= before or fragment in dead:
+        if not free.count or free.first()[0] >= before or (dead and fragment in dead):
             continue
         for parity in mine:
             end = 0
