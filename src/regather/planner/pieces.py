@@ -41,16 +41,16 @@ class Runs:
         """The first run from ``begin`` on that is in both sets."""
         ones, others = self._runs, other._runs
         i = _at_or_after(ones, begin) if begin else 0
-        j = _at_or_after(others, begin) if begin else 0
-        while i < len(ones) and j < len(others):
+        while i < len(ones):
             a, b = ones[i]
+            start = max(a, begin)
+            j = _at_or_after(others, start)
+            if j == len(others):
+                return None
             c, d = others[j]
-            if d <= a:
-                j = _at_or_after(others, a)
-            elif b <= c:
-                i = _at_or_after(ones, c)
-            else:
-                return max(a, c, begin), min(b, d)
+            if c < b:
+                return max(start, c), min(b, d)
+            i = _at_or_after(ones, c)
         return None
 
     def add(self, start: int, end: int) -> int:

@@ -79,7 +79,9 @@ def run_length(state: State, source: int, pace: float = 0.0) -> int:
         return 1 if short else max(1, FIRST_RUN_BYTES // state.piece_size)
     rate = pace or health.rate
     longest = min(MAX_RUN_BYTES, rate * RUN_SECONDS) / state.piece_size
-    # In the beginning nobody knows what is needed where: no more than it has brought, or than
-    # fills a long path.
-    begun = max(health.pieces, 4 * health.latency * rate / state.piece_size)
-    return max(1, int(min(longest, begun)))
+    if health.pieces < longest:
+        # In the beginning nobody knows what is needed where: no more than it has brought, or than
+        # fills a long path.
+        begun = max(health.pieces, 4 * health.latency * rate / state.piece_size)
+        longest = min(longest, begun)
+    return int(longest) or 1
