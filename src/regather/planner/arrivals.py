@@ -26,7 +26,8 @@ class Arrivals:
         elif not state.layout.is_data(asked):
             state.done[asked][piece] = 1
             rows.parity_arrived(state, number, piece, request.fragment)
-            self.decode(number, piece, actions)
+            if state.parity_rows[number][piece] >= state.lacking[number][piece]:
+                self.decode(number, piece, actions)
         else:
             settled = state.settled[asked][piece]
             self._done(asked, piece, size, actions, request)
@@ -47,10 +48,11 @@ class Arrivals:
         """A row was computed, or turned out to be no good."""
         state = self._state
         number, row = event.set, event.row
-        state.decoding.discard((number, row))
-        make = rows.missing(state, state.layout.sets[number], row)
+        make = state.decoding.pop((number, row), ())
         rows.forget(state, number, row)
         for fragment in make:
+            if state.done[fragment][row]:
+                continue  # it came while it was computed
             if isinstance(event, Decoded):
                 self._done(fragment, row, state.layout.length(fragment, row), actions)
             else:

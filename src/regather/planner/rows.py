@@ -72,7 +72,7 @@ def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     erasure_set = state.layout.sets[number]
     make = missing(state, erasure_set, row)
     parity = tuple([f for f in erasure_set.parity if state.done[f][row]])
-    state.decoding.add((number, row))
+    state.decoding[number, row] = make
     for fragment in make:
         state.settled[fragment][row] = 1
         state.take(fragment, row, row + 1)

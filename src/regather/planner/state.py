@@ -110,8 +110,8 @@ class State:
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
     _doubtful: list[tuple[int, tuple[int, ...]]] = field(init=False)
     """By erasure set: what ``doubtful`` found, and at which count of judgements."""
-    decoding: set[tuple[int, int]] = field(default_factory=set)
-    """Rows (set, row) that are being computed."""
+    decoding: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+    """Rows (set, row) that are being computed, and the fragments whose pieces are made."""
 
     def __post_init__(self) -> None:
         count = len(self.layout.fragments)
@@ -268,7 +268,7 @@ class State:
 
     def hopeful(self, fragment: int) -> bool:
         """Whether some source that is worth waiting for can serve a fragment."""
-        return any(
+        return self.trusted(fragment) or any(
             self.sources[s].failures <= self.retries and self.can_serve(s, fragment)
             for s in self.groups.of[fragment].holders
         )
