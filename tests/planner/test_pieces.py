@@ -50,6 +50,15 @@ def test_what_two_sets_share(
     assert both == sorted(n for n in these & those if n >= begin)
 
 
+@given(OPERATIONS, st.integers(0, 40))
+def test_since_when_there_is_none(operations: list[tuple[bool, int, int]], number: int) -> None:
+    runs = Runs()
+    for adds, start, end in operations:
+        (runs.add if adds else runs.remove)(start, end)
+    smaller = [n for a, b in runs for n in range(a, b) if n < number]
+    assert runs.none_since(number) == (smaller[-1] + 1 if smaller else 0)
+
+
 def test_repr_reads_well() -> None:
     runs = Runs()
     runs.add(0, 3)

@@ -37,6 +37,11 @@ class Runs:
         """The first run; there must be one."""
         return self._runs[0]
 
+    def none_since(self, number: int) -> int:
+        """From where on, at most up to a number, nothing below that number is in the set."""
+        at = bisect_left(self._runs, (number, number))
+        return min(self._runs[at - 1][1], number) if at else 0
+
     def first_shared(self, other: Runs, begin: int = 0) -> Run | None:
         """The first run from ``begin`` on that is in both sets."""
         ones, others = self._runs, other._runs

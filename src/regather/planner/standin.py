@@ -106,10 +106,10 @@ def _instead_of_late(
     spare = state.spare[number]
     doubts = bool(spare or state.suspects)
     best: tuple[int, int, int, int] | None = None
-    before = sys.maxsize
+    before = sought = sys.maxsize
     for fragment in late_ones(state, number, now):
         free = state.free[fragment]
-        if not free.count or free.first()[0] >= before or (dead and fragment in dead):
+        if not free.count or free.first()[0] >= sought or (dead and fragment in dead):
             continue
         for parity in mine:
             end = 0
@@ -127,6 +127,8 @@ def _instead_of_late(
                         continue
                     until = min(end, span[1])
                 best, before = (fragment, parity, at, until), at
+                # A fragment without free pieces before this has no row before the one found.
+                sought = max([state.free[p].none_since(at) for p in mine])
                 break
     if best is None:
         return None
