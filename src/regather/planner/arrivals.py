@@ -37,6 +37,8 @@ class Arrivals:
                     rows.unneeded(state, number, piece)
                 if there >= state.lacking[number][piece]:
                     self.decode(number, piece, actions)
+            elif not state.lacking[number][piece]:
+                rows.forget(state, number, piece)
 
     def decode(self, number: int, row: int, actions: list[Action]) -> None:
         """Order a row of a set to be computed, if enough of it is in place."""

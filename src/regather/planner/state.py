@@ -71,8 +71,8 @@ class State:
     """Failures, or lies, in a row that are borne from a source."""
     piece_size: int = field(init=False)
     free: list[Runs] = field(init=False)
-    """By fragment: the pieces that are neither settled nor in flight. Changed by ``give`` and
-    ``take`` alone, which keep the groups true."""
+    """By fragment: the pieces that are neither settled nor in flight, nor parity of a row that is
+    whole. Changed by ``give`` and ``take`` alone, which keep the groups true."""
     groups: Groups = field(init=False)
     unclaimed: int = 0
     """How many pieces are free in all."""
