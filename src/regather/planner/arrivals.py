@@ -23,7 +23,7 @@ class Arrivals:
         asked, number = request.via, state.layout.set_of[request.via]
         if number < 0:
             self._done(asked, piece, size, actions, request)
-        elif not state.layout.is_data(asked):
+        elif asked != request.fragment:  # it is parity
             state.done[asked][piece] = 1
             rows.parity_arrived(state, number, piece, request.fragment)
             if state.parity_rows[number][piece] >= state.lacking[number][piece]:
@@ -56,7 +56,7 @@ class Arrivals:
             if state.done[fragment][row]:
                 continue  # it came while it was computed
             if isinstance(event, Decoded):
-                self._done(fragment, row, state.layout.length(fragment, row), actions)
+                self._done(fragment, row, state.length(fragment, row), actions)
             else:
                 state.settled[fragment][row] = 0
                 state.release(fragment, row, row + 1)

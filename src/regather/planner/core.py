@@ -176,11 +176,8 @@ class Planner:
         health = state.sources[request.source]
         room = health.climb.connections
         failing = health.failures
-        layout = state.layout
-        done = state.done[asked]
-        last = piece + 1 == len(done)
-        size = layout.length(asked, piece) if last else state.piece_size
-        fresh = not done[piece]
+        size = state.length(asked, piece)
+        fresh = not state.done[asked][piece]
         # A short last piece says more of the latency than of the rate.
         telling = size * 2 >= state.piece_size
         health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)

@@ -74,8 +74,9 @@ def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     parity = tuple([f for f in erasure_set.parity if state.done[f][row]])
     state.decoding[number, row] = make
     for fragment in make:
-        state.settled[fragment][row] = 1
-        state.take(fragment, row, row + 1)
+        if not state.settled[fragment][row]:
+            state.settled[fragment][row] = 1
+            state.take(fragment, row, row + 1)
     return Decode(number, row, make, parity[: len(make)])
 
 

@@ -141,6 +141,12 @@ class State:
             counts.extend(array("H", [len(lengths) - shorter]) * (length - len(counts)))
         return counts
 
+    def length(self, fragment: int, piece: int) -> int:
+        """How many bytes a piece has."""
+        if piece + 1 < len(self.done[fragment]):
+            return self.piece_size
+        return self.layout.length(fragment, piece)
+
     def now_done(self, fragment: int, piece: int) -> None:
         """A data piece is in place."""
         self.done[fragment][piece] = self.settled[fragment][piece] = 1
