@@ -38,7 +38,7 @@ class Arrivals:
                 if there >= state.lacking[number][piece]:
                     self.decode(number, piece, actions)
             elif not state.lacking[number][piece]:
-                rows.forget(state, number, piece)
+                rows.came_whole(state, number, piece)
 
     def decode(self, number: int, row: int, actions: list[Action]) -> None:
         """Order a row of a set to be computed, if enough of it is in place."""

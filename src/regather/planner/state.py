@@ -70,6 +70,8 @@ class State:
     retries: int
     """Failures, or lies, in a row that are borne from a source."""
     piece_size: int = field(init=False)
+    unneeded: list[int] = field(init=False)
+    """By fragment of parity: pieces that were free when all data of their row had come."""
     free: list[Runs] = field(init=False)
     """By fragment: the pieces that are neither settled nor in flight, nor parity of a row that is
     whole. Changed by ``give`` and ``take`` alone, which keep the groups true."""
@@ -116,6 +118,7 @@ class State:
     def __post_init__(self) -> None:
         count = len(self.layout.fragments)
         self.piece_size = self.layout.piece_size
+        self.unneeded = [0] * count
         self.free = [Runs() for _ in range(count)]
         self.working = [{} for _ in range(count)]
         self.overlapping = [{} for _ in range(count)]
@@ -172,12 +175,13 @@ class State:
             if not self.working[fragment]:
                 heappush(group.fresh, fragment)
 
-    def take(self, fragment: int, start: int, end: int) -> None:
-        """Pieces are not free any more."""
+    def take(self, fragment: int, start: int, end: int) -> int:
+        """Pieces are not free any more; return how many of them were."""
         taken = self.free[fragment].remove(start, end)
         if taken:
             self.groups.of[fragment].free -= taken
             self.unclaimed -= taken
+        return taken
 
     def absent(self, source: int, fragment: int) -> None:
         """A source turned out not to have a fragment."""
