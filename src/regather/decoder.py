@@ -25,8 +25,6 @@ _KEPT_BYTES = 32 << 20
 """Most parity, and most data, that waits in memory. A killed client has to fetch parity again."""
 _MOST_WAITING = 3
 """Rows that wait while threads go on receiving."""
-_MOST_STRIP = 1 << 20
-"""Of pieces in memory, in bytes: smaller ones cost more turns of the interpreter than they save."""
 _Order = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 """Set, row, fragments to make, parity to make them with."""
 _OnRow = Callable[[int, int, bool], None]
@@ -235,7 +233,7 @@ class Decoder:
         made = scratch.made(len(want), length)
         lengths = [layout.length(members[n], row) for n in have]
         kept = [self._kept(members[n], row, length) for n in have]
-        strip = strip_size(k, length) if None in kept else min(length, _MOST_STRIP)
+        strip = strip_size(k, length)
         inputs = scratch.inputs(len(have), strip if None in kept else 0)
         hashers = [new_hasher() for _ in want]
         sizes = [layout.length(members[n], row) for n in want]
