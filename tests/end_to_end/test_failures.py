@@ -228,7 +228,7 @@ def test_a_polite_end_is_resumable(
         what="the download under way",
     )
     client.send_signal(number)
-    _, told = client.communicate(timeout=20)
+    _, told = client.communicate(timeout=PATIENCE)
     assert client.returncode == 130
     assert "Traceback" not in told
     assert "the same command goes on" in told

@@ -89,7 +89,7 @@ class Daemon(ABC):
         """End it and all its children without a word."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
         shutil.rmtree(self.prefix, ignore_errors=True)
 

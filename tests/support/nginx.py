@@ -187,7 +187,7 @@ class Nginx:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(timeout=5)
+                self._process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 self.kill()
         self._clean()
