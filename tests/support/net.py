@@ -1,4 +1,4 @@
-"""Ports on loopback."""
+"""Ports on loopback, and waiting for what must come about."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 HOST = "127.0.0.1"
 PATIENCE = 60.0
@@ -69,3 +70,12 @@ def wait_listening(port: int, host: str = HOST, *, timeout: float = PATIENCE) ->
     wait_until(
         lambda: is_listening(port, host), timeout=timeout, what=f"a listener on {host}:{port}"
     )
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process still runs; one that only its parent has not asked for yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(") ")[2]
+    except OSError:
+        return False
+    return not state.startswith(("Z", "X"))
