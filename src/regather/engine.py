@@ -342,17 +342,20 @@ class Engine:
                 worker.connection.abort()
         connection = worker.connection
         event: Event
+        broken = False
         worker.buffer = self._take_buffer()
         try:
             event = self._transfer(worker, connection, job)
         except RequestFailed as error:
             event = self._failure(source, job, error)
+            # Where an object is not there the connection is as good as before.
+            broken = error.failure is not Failure.MISSING
         finally:
             # Before the planner hears of the end, for it may begin another request at once.
             self._buffers.append(worker.buffer)
             with worker.lock:
                 worker.job = None
-        if job.cancelled or isinstance(event, Failed | PieceCorrupt | Cancelled):
+        if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):
             connection.close()
             worker.connection = None
         following = self._post(event, worker) if not self._stopping else None
