@@ -112,6 +112,10 @@ class Planner:
         """Whether a piece is done. May be read while another thread plans."""
         return bool(self._state.done[fragment][piece])
 
+    def likely_computed(self, fragment: int, piece: int) -> bool:
+        """Whether a data fragment's piece is likely to serve to compute others of its row."""
+        return rows.likely_computed(self._state, fragment, piece)
+
     def already_done(self, pieces: Iterable[tuple[int, int]]) -> None:
         """Before Begin: the (fragment, piece) pairs that a resumed download has already."""
         state = self._state

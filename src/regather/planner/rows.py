@@ -80,6 +80,20 @@ def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     return Decode(number, row, make, parity[: len(make)])
 
 
+def likely_computed(state: State, fragment: int, row: int) -> bool:
+    """Whether a data piece probably serves to compute another one of its row.
+
+    So it is where parity stands in for one already, or where no good source has one.
+    """
+    number = state.layout.set_of[fragment]
+    if number < 0 or not state.layout.is_data(fragment):
+        return False
+    return any(
+        f != fragment and (state.settled[f][row] or not state.trusted(f))
+        for f in missing(state, state.layout.sets[number], row)
+    )
+
+
 def forget(state: State, number: int, row: int) -> None:
     """A row is whole, or beyond computing: no more to remember of it."""
     state.parity_rows[number].pop(row, None)
