@@ -90,6 +90,9 @@ class State:
     overlapping: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
+    worth: list[float] = field(init=False)
+    """By source: bytes a second that its connections bring together, 0 while it fails or is silent;
+    below 0 where its rate is not known, and then how many connections it has. Kept by ``weigh``."""
     stuck: set[int] = field(default_factory=set)
     """The sources with requests that are stuck, when that was last looked at."""
     queued: int = 0
@@ -132,6 +135,9 @@ class State:
         self.spare = [{} for _ in self.layout.sets]
         self._doubtful = [(-1, ())] * len(self.layout.sets)
         self.left = self.layout.data_pieces
+        self.worth = [0.0] * len(self.sources)
+        for source in range(len(self.sources)):
+            self.weigh(source)
         self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
             self.give(f, 0, self.layout.pieces_of(f))
@@ -212,7 +218,8 @@ class State:
 
     def forget_rival(self, request: Request) -> None:
         """A request has ended."""
-        self.overlapping[request.fragment].pop(request.id, None)
+        if many := self.overlapping[request.fragment]:
+            many.pop(request.id, None)
         if self.hedged:
             at = request.fragment, request.end - 1
             racing = self.hedged.get(at)
@@ -335,6 +342,21 @@ class State:
             self.rates += health.rate - health.counted
             self.rated += not health.counted
             health.counted = health.rate
+            self.weigh(source)
+
+    def weigh(self, source: int) -> None:
+        """The rate of a source, or its number of connections, has changed."""
+        health = self.sources[source]
+        if health.failures or health.silent:
+            self.worth[source] = 0.0
+        else:
+            connections = health.active or 1
+            self.worth[source] = health.rate * connections if health.rate else -connections
+
+    def forget(self, source: int) -> None:
+        """A source came or went: sum anew what it has a part in."""
+        self.weigh(source)
+        self.groups.forget(source)
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one, in bytes a second; 1 where none has."""
