@@ -1,4 +1,4 @@
-"""Azure's emulator on loopback: Azurite, which ``make stores`` installs; its blobs are in memory."""
+"""Azure's emulator on loopback: Azurite, which ``make stores`` installs. It keeps all in memory."""
 
 from __future__ import annotations
 
