@@ -12,6 +12,7 @@ import pytest
 from tests.support.azurite import Azurite
 from tests.support.gcs import Gcs
 from tests.support.hosting import Hosting
+from tests.support.net import PATIENCE
 from tests.support.swift import PYTHON, Swift
 
 for _name in ("http", "https", "ftp", "ftps", "sftp", "all", "no"):
@@ -38,7 +39,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 def _no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE
     while left := [
         t for t in threading.enumerate() if t not in before and t.name.startswith("regather")
     ]:

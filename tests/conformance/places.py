@@ -37,8 +37,8 @@ from tests.support.proxies import SocksProxy
 from tests.support.sftp import SftpServer, make_key
 from tests.support.stores import ObjectStorage
 
-TIMEOUT = 1.5
-"""Seconds."""
+TIMEOUT = 30.0
+"""Seconds: nothing that answers comes near it, however busy the machine is."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ class Place:
     """A place of which nobody answers."""
     closed: Callable[[], AbstractContextManager[Place]] | None = None
     """The same objects where we may not read them."""
+
+    def impatient(self) -> Place:
+        """The same place, whoever is silent at which is soon given up."""
+        return replace(self, options=replace(self.options, timeout=1.5))
 
     def target(self, name: str) -> str:
         """The URL or path of an object."""

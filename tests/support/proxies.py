@@ -163,6 +163,6 @@ def in_tls(port: int, files: TlsFiles) -> Iterator[int]:
         with contextlib.suppress(OSError):
             socket.socket.shutdown(one, socket.SHUT_RDWR)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     for one in sockets:
         one.close()

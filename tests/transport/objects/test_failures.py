@@ -26,7 +26,7 @@ TOKEN = "s3cret-session"
 def options_for(url: str, **other: str) -> TransportOptions:
     keys = {"access_key_id": "id", "secret_access_key": "s3cret", "session_token": TOKEN}
     return TransportOptions(
-        timeout=1.0, stores=StoreOptions({"endpoint": url, "region": "r", **keys, **other})
+        timeout=30.0, stores=StoreOptions({"endpoint": url, "region": "r", **keys, **other})
     )
 
 
