@@ -9,7 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.azurite import Azurite
+from tests.support.gcs import Gcs
 from tests.support.hosting import Hosting
+from tests.support.net import PATIENCE
 from tests.support.swift import PYTHON, Swift
 
 for _name in ("http", "https", "ftp", "ftps", "sftp", "all", "no"):
@@ -36,7 +39,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 def _no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE
     while left := [
         t for t in threading.enumerate() if t not in before and t.name.startswith("regather")
     ]:
@@ -50,6 +53,18 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
     if not PYTHON.exists():
         pytest.skip("no object store here: run `make stores`")
     with Swift(tmp_path_factory.mktemp("swift")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Gcs]:
+    with Gcs() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    with Azurite() as running:
         yield running
 
 

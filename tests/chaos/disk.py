@@ -71,7 +71,7 @@ class SmallDisk:
             if stream is not None:
                 stream.close()
         try:
-            self._holder.wait(10)
+            self._holder.wait(60)
         except subprocess.TimeoutExpired:
             self._holder.kill()
             self._holder.wait()

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-_SETTLE_SECONDS = 10.0
+_SETTLE_SECONDS = 30.0
 
 
 def open_files() -> Counter[str]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import itertools
 import json
 import os
-import socket
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -20,15 +17,9 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.schedule import Damage, Schedule, ServerPlan
 from tests.server.process import Serve
 from tests.support.hosting import Hosting
-from tests.support.net import HOST, wait_until
+from tests.support.net import HOST, keep_port, wait_until
 from tests.support.nginx import Nginx, find_nginx
 from tests.support.small import flip
-
-_PORTS = range(12000, 32000)
-"""Below those that the system gives to clients: a port must still be free for a restart."""
-_PORTS_EACH = 200
-"""So many are for one process: schedules that run beside each other rarely meet."""
-_turn = itertools.count()
 
 
 class Backend(Protocol):
@@ -119,7 +110,9 @@ class Place:
         self.plan: ServerPlan = schedule.servers[number]
         self._hosting = hosting
         self._seed = schedule.seed * 10 + number
-        self._port, front = free_ports(2)
+        # Kept while it is down, too: what is started next may not get it.
+        self._kept = [keep_port() for _ in range(2)]
+        self._port, front = (kept.getsockname()[1] for kept in self._kept)
         self.url = f"http://{HOST}:{front if self.plan.link else self._port}/"
         self.proxy: Proxy | None = None
         if self.plan.link is not None:
@@ -173,6 +166,8 @@ class Place:
             self._hosting.run(self.proxy.stop())
             self.struck.update({f"link {kind}": n for kind, n in self.proxy.struck.items()})
             self.sent += self.proxy.relayed
+        for kept in self._kept:
+            kept.close()
 
     def _ask(self) -> None:
         """Ask a server of ours what it did. Which faults struck follows from their seed."""
@@ -196,25 +191,6 @@ class Place:
             fault = decide(faults, self._seed, number, 0.0).fault
             if fault is not None and fault.kind is not FaultKind.DIE:
                 self.struck[f"server {fault.kind}"] += 1
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has, outside the range from which clients get theirs."""
-    first = os.getpid() % (len(_PORTS) // _PORTS_EACH) * _PORTS_EACH
-    found: list[int] = []
-    while len(found) < count:
-        # In turn, so that a port that was given away is not given again while its server is down.
-        port = _PORTS[first + next(_turn) % _PORTS_EACH]
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                continue
-        found.append(port)
-    return found
 
 
 def damage(path: Path, what: Damage, piece: int) -> None:

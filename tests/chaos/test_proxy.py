@@ -11,10 +11,9 @@ import pytest
 
 from tests.chaos.proxy import Proxy
 from tests.chaos.schedule import Link
-from tests.chaos.servers import free_ports
 from tests.server.process import read_until_broken
 from tests.support.hosting import Hosting
-from tests.support.net import HOST
+from tests.support.net import HOST, free_port
 
 REQUEST = b"GET /f HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -23,7 +22,7 @@ def through(link: Link, folder: Path, *, calm: bool = False) -> tuple[bytes, boo
     """What comes through a proxy, whether it ends in a reset, and the proxy."""
     with Hosting() as hosting:
         server = hosting.serve(folder)
-        (port,) = free_ports(1)
+        port = free_port()
         proxy = Proxy(link, port, server.port, "seed", usual=50_000)
         proxy.calm = calm
         hosting.run(proxy.start())

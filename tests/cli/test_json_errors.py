@@ -16,7 +16,7 @@ import pytest
 import regather
 from tests.support.files import random_file
 from tests.support.files import regather as run
-from tests.support.net import free_port, wait_until
+from tests.support.net import PATIENCE, free_port, wait_until
 from tests.support.rogue import Rogue
 
 
@@ -96,12 +96,12 @@ def test_interrupted(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_until(lambda: bool(rogue.requests), timeout=30)
+        wait_until(lambda: bool(rogue.requests), timeout=PATIENCE)
         time.sleep(0.1)
         client.send_signal(signal.SIGINT)
-        out, errors = client.communicate(timeout=30)
+        out, errors = client.communicate(timeout=PATIENCE)
     assert client.returncode == 130
-    assert json.loads(out)["error"] == "InterruptedDownload"
+    assert json.loads(out.splitlines()[-1])["error"] == "InterruptedDownload"
     assert len(errors.splitlines()) == 1
 
 
@@ -112,7 +112,7 @@ def test_a_reader_that_has_gone(made: Path) -> None:
         executable="/bin/bash",
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert told.returncode in (1, 2)

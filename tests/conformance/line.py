@@ -60,7 +60,7 @@ class Line:
                 made.shutdown(socket.SHUT_RDWR)
             made.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
     def _start(self, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name="line")

@@ -21,7 +21,10 @@ def test_slow(remote: Place) -> None:
     """It takes longer than the time-out, but something comes all the time."""
     remote.put(NAME, DATA)
     assert remote.line is not None
-    with remote.line(Fault(rate=100_000)) as slow, slow.connection() as connection:
+    with (
+        remote.line(Fault(rate=100_000)) as slow,
+        slow.impatient().connection() as connection,
+    ):
         assert get(slow, connection, 5, 220_005, SIZE) == DATA[5:220_005]
 
 
@@ -64,7 +67,7 @@ def test_silent(remote: Place, after: int) -> None:
     remote.put(NAME, DATA)
     assert remote.line is not None
     with remote.line(Fault(silent_after=after)) as silent:
-        assert fails(silent) is Failure.TIMEOUT
+        assert fails(silent.impatient()) is Failure.TIMEOUT
 
 
 def test_nobody_there(remote: Place) -> None:

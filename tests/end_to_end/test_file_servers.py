@@ -16,7 +16,7 @@ import pytest
 import regather
 from regather.checksum import Checksum
 from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
-from tests.support.files import MIB, leftovers, random_file
+from tests.support.files import MIB, leftovers, random_file, without_progress
 from tests.support.files import regather as run
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
@@ -152,7 +152,7 @@ def test_a_frozen_mirror_is_left_behind(
 def one_line(told: subprocess.CompletedProcess[str], code: int) -> str:
     assert told.returncode == code, told.stderr
     assert "Traceback" not in told.stderr
-    lines = [line for line in told.stderr.splitlines() if "warning" not in line]
+    lines = [line for line in without_progress(told.stderr).splitlines() if "warning" not in line]
     return "\n".join(lines)
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 import urllib.request
 from pathlib import Path
 
@@ -19,10 +18,10 @@ import pytest
 import regather
 from regather.server.run import Server
 from regather.server.tokens import Tokens
-from tests.support.files import MIB
+from tests.support.files import MIB, without_progress
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
-from tests.support.net import wait_until
+from tests.support.net import PATIENCE, wait_until
 from tests.support.trees import make_tree, told
 
 SECRET = "write-secret"
@@ -62,7 +61,7 @@ class Hosts:
         """Bytes that all of them have sent."""
         total = 0
         for server in self.servers:
-            with urllib.request.urlopen(f"{server.url}-/health", timeout=10) as answer:
+            with urllib.request.urlopen(f"{server.url}-/health", timeout=PATIENCE) as answer:
                 total += json.load(answer)["bytes_sent"]
         return total
 
@@ -110,7 +109,11 @@ def test_killed_again_and_again(tmp_path: Path, hosting: Hosting) -> None:
     kills = 0
     while kills < 4:
         client = subprocess.Popen(command)
-        time.sleep(rng.uniform(0.5, 0.8))
+        enough = hosts.sent() + rng.randrange(3 * MIB)
+        wait_until(
+            lambda e=enough, c=client: hosts.sent() > e or c.poll() is not None,  # type: ignore[misc]
+            what="bytes under way",
+        )
         if client.poll() is not None:
             break
         client.kill()
@@ -132,7 +135,7 @@ def test_killed_again_and_again(tmp_path: Path, hosting: Hosting) -> None:
 def test_interrupted(tmp_path: Path, hosting: Hosting) -> None:
     hosts = Hosts(tmp_path, hosting, 2, large=6 * MIB)
     hosts.publish(survive=0)
-    hosts.slow("2MB")
+    hosts.slow("1MB")
     dest = tmp_path / "dest"
     client = subprocess.Popen(
         hosts.command(dest, "--quiet"), stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -140,10 +143,10 @@ def test_interrupted(tmp_path: Path, hosting: Hosting) -> None:
     journal = dest / ".regather-part" / "journal"
     wait_until(lambda: journal.exists() and any(journal.read_bytes()[128:]))
     client.send_signal(signal.SIGINT)
-    _, errors = client.communicate(timeout=20)
+    _, errors = client.communicate(timeout=PATIENCE)
     assert client.returncode == 130
     assert f"are kept in {dest}/.regather-part" in errors
-    assert len(errors.splitlines()) == 1
+    assert without_progress(errors).count("\n") == 1
     hosts.slow("100MB")
     again = subprocess.run(
         hosts.command(dest), capture_output=True, text=True, timeout=60, check=False
@@ -190,9 +193,10 @@ def test_publishing_goes_on_after_a_kill(tmp_path: Path, hosting: Hosting) -> No
     hosts = Hosts(tmp_path, hosting, 3, large=6 * MIB)
     words = [word for url in hosts.urls for word in ("--to", url)]
     words += ["--token", f"127.0.0.1={tmp_path / 'token'}", "--parity", "1", "--set-size", "2"]
-    words += ["--fragments", "4", "--limit-rate", "8MB", "--json"]
+    words += ["--fragments", "4", "--json"]
+    slowly = ["--limit-rate", "4MB"]
     first = subprocess.Popen(
-        [sys.executable, "-m", "regather", "publish", str(hosts.tree), *words],
+        [sys.executable, "-m", "regather", "publish", str(hosts.tree), *words, *slowly],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

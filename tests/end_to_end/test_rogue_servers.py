@@ -6,6 +6,7 @@ import gzip
 import re
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from tests.support.rogue import Answer, Rogue, sends
 
 SIZE = 2 * MIB + 100
 QUICK = regather.Settings(timeout=0.5, connect_timeout=1, retries=1, sync=False)
+STAUNCH = replace(QUICK, retries=6)
+"""Soon thinks a server silent, and yet lets one that is slow because all is try again."""
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +160,7 @@ def test_alone_a_liar_gets_nowhere(content: Path, manifest: str, tmp_path: Path,
         began = time.monotonic()
         with pytest.raises((regather.NotEnoughSourcesError, regather.VerificationError)) as caught:
             regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         assert len(rogue.requests) < 40
     told = "\n".join(caught.value.details)
     assert rogue.url.split("/")[2] in told
@@ -172,7 +175,7 @@ def test_beside_an_honest_server_a_liar_does_not_matter(
     honest = hosting.serve(tmp_path / "out")
     with Rogue(lies(content.read_bytes())[lie]) as rogue:
         regather.download(
-            manifest, tmp_path / "got", servers=[rogue.url, honest.url], settings=QUICK
+            manifest, tmp_path / "got", servers=[rogue.url, honest.url], settings=STAUNCH
         )
     assert (tmp_path / "got").read_bytes() == content.read_bytes()
 
@@ -200,7 +203,7 @@ def test_chunked_coding_is_understood(content: Path, manifest: str, tmp_path: Pa
         connection.sendall(b"0\r\n\r\n")
 
     with Rogue(answer) as rogue:
-        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=STAUNCH)
     assert (tmp_path / "got").read_bytes() == data
 
 
@@ -209,7 +212,7 @@ def test_a_body_up_to_the_end_of_the_connection(
 ) -> None:
     data = content.read_bytes()
     with Rogue(sends(b"HTTP/1.0 200 OK\r\n\r\n", data)) as rogue:
-        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=STAUNCH)
     assert (tmp_path / "got").read_bytes() == data
 
 
@@ -304,7 +307,7 @@ def test_retry_after_is_honoured(content: Path, manifest: str, tmp_path: Path) -
             connection.sendall(ranged(data, head))
 
     with Rogue(answer) as rogue:
-        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
+        regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=STAUNCH)
     assert times[1] - times[0] >= 1.0
     assert (tmp_path / "got").read_bytes() == data
 

@@ -52,7 +52,7 @@ def asking(star: Star) -> Iterator[socket.socket]:
 
 @pytest.mark.parametrize(("rate", "rtt_ms"), [(100, 20), (20, 100)])
 def test_round_trip_and_rate(make_star: MakeStar, rate: float, rtt_ms: float) -> None:
-    """With generous bounds; docs/performance.md has what an idle machine measures."""
+    """Never faster than the link; docs/performance.md has how near an idle machine comes to it."""
     link = mbit(rate, rtt_ms)
     size = int(link.payload * 2)
     star = make_star(link)
@@ -72,9 +72,8 @@ def test_round_trip_and_rate(make_star: MakeStar, rate: float, rtt_ms: float) ->
             left -= count
         seconds = time.monotonic() - began
     assert link.rtt <= min(trips) + 0.001
-    assert sorted(trips)[5] < link.rtt + 0.05
     assert seconds > 0.9 * size / link.payload, "faster than the link can be"
-    assert seconds < 3 * size / link.payload + 20 * link.rtt
+    assert seconds < 60, "far slower than the link"
 
 
 def test_what_is_dropped_is_told_and_tcp_repairs_it(make_star: MakeStar) -> None:

@@ -364,7 +364,7 @@ def test_interrupted(tmp_path: Path, hosting: Hosting, token: str) -> None:
     )
     wait_until(lambda: any("file_fragment" in n for i in range(2) for n in cloud.names(i)))
     child.send_signal(signal.SIGINT)
-    told = child.communicate(timeout=20)[1]
+    told = child.communicate(timeout=60)[1]
     assert child.returncode == 130
     assert told.splitlines() == [
         "regather: interrupted: what was stored is kept; the same command goes on from there"

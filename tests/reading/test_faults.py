@@ -197,7 +197,7 @@ def test_parity_replaces_failing_servers(coded: Made, hosting: Hosting, fault: s
 
 def test_a_row_is_fetched_once_for_all_that_is_lost(coded: Made, hosting: Hosting) -> None:
     urls = [hosting.serve(f).url for f in coded.servers[2:]]
-    with regather.open(coded.manifest, servers=urls, settings=QUICK) as file:
+    with regather.open(coded.manifest, servers=urls, settings=PATIENT) as file:
         file.pread(10, 0)
         assert file.received == 4 * PIECE
         assert file.pread(PIECE, 0) == coded.content[:PIECE]

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-TIMEOUT = 30
+TIMEOUT = 60
 HOST = "127.0.0.1"
 
 

@@ -128,7 +128,7 @@ def test_die_in_mid_body(folder: Path) -> None:
 
 
 def test_die_at_a_time(folder: Path) -> None:
-    with Serve(folder, "--fault", "die@0.2s") as server:
+    with Serve(folder, "--fault", "die@1s") as server:
         assert server.wait() == 70
 
 

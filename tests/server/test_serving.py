@@ -333,7 +333,7 @@ def test_a_file_that_shrinks_breaks_its_response_and_no_other(tmp_path: Path) ->
             received, _ = read_until_broken(connection)
             assert len(received) < BIG
         assert server.get("/b.dat").body == b"fine"
-        assert "'a.dat'" in server.errors
+        wait_until(lambda: "'a.dat'" in server.errors, what="the log")
 
 
 def test_the_address_is_json_that_a_caller_can_use(server: Serve, folder: Path) -> None:

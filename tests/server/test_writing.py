@@ -342,7 +342,7 @@ def test_what_is_coming_in_counts_too(store: Path, token_file: Path) -> None:
 
 def test_a_disk_without_room(server: Serve, store: Path) -> None:
     free = os.statvfs(store)
-    size = free.f_bavail * free.f_frsize + (1 << 30)
+    size = free.f_bavail * free.f_frsize + (1 << 40)
     answer = server.raw(head("/x.dat", size, "Connection: close"))
     assert answer.startswith(b"HTTP/1.1 507 ")
     assert everything(store) == []

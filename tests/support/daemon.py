@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from tests.support.net import HOST, free_port, is_listening, wait_until
+from tests.support.net import HOST, PATIENCE, free_port, is_alive, is_listening, wait_until
 
 _ATTEMPTS = 5
 
@@ -86,11 +86,16 @@ class Daemon(ABC):
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it and all its children without a word."""
-        self._signal(signal.SIGKILL)
+        """End it and all its children without a word; returns when their sockets are closed."""
         if self._process is not None:
-            self._process.wait(10)
+            self._process.send_signal(signal.SIGSTOP)  # lest it have a child that is not seen
+            family = self._family(self._process.pid)
+            self._signal(signal.SIGKILL)
+            self._process.wait(PATIENCE)
             self._process = None
+            # A child that is still dying would accept connections: it has what its parent listened
+            # on, too.
+            wait_until(lambda: not any(map(is_alive, family)), what="the end of its children")
         shutil.rmtree(self.prefix, ignore_errors=True)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MIB = 1 << 20
+_PROGRESS = re.compile(
+    r"^(?:asking \S+ .*|waiting for .*, retry \d+ of \d+|.+: \d+ % of .*)\n", re.MULTILINE
+)
 
 
 def random_file(path: Path, size: int, seed: int = 1) -> Path:
@@ -32,12 +36,17 @@ def leftovers(folder: Path) -> list[str]:
 def regather(
     *arguments: str | Path,
     cwd: Path | None = None,
-    timeout: float = 60,
+    timeout: float = 120,
+    progress: bool = False,
     environment: Mapping[str, str] | None = None,
     program: Sequence[str] = (sys.executable, "-m", "regather"),
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command and return what it printed and its exit code."""
-    return subprocess.run(
+    """Run the command and return what it printed and its exit code.
+
+    Without ``progress`` its lines on standard error are left out: whether there are any hangs on
+    how long the command took.
+    """
+    done = subprocess.run(
         [*program, *map(str, arguments)],
         cwd=cwd,
         env=environment,
@@ -46,3 +55,11 @@ def regather(
         timeout=timeout,
         check=False,
     )
+    if not progress:
+        done.stderr = without_progress(done.stderr)
+    return done
+
+
+def without_progress(told: str) -> str:
+    """What a command wrote on standard error, without the lines that tell how far it is."""
+    return _PROGRESS.sub("", told)

@@ -6,6 +6,8 @@ The `die` fault ends the process, so tests of it use a Cluster of processes inst
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from regather.server.run import Server
 from regather.server.tls import tls_context
 from regather.server.tokens import Tokens
 from regather.server.writing import Limits
+from tests.support.net import PATIENCE, keep_port
 from tests.support.tls import TlsFiles
 
 Result = TypeVar("Result")
@@ -28,6 +31,7 @@ class Hosting:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hosting")
         self._servers: list[Server] = []
+        self._kept: dict[int, socket.socket] = {}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -35,7 +39,7 @@ class Hosting:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run something in the servers' loop, to its end, from another thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     def serve(
         self,
@@ -66,14 +70,21 @@ class Hosting:
 
         server = self.run(start())
         self._servers.append(server)
+        if (kept := self._kept.pop(server.port, None)) is not None:
+            kept.close()
         return server
 
     def kill(self, server: Server) -> None:
-        """Break all its connections and free its port, at once."""
+        """Break all its connections, at once.
+
+        Its port refuses from then on, and is kept for another server of the same test.
+        """
         self._servers.remove(server)
 
         async def stop() -> None:
             await server.stop(grace=0)
+            with contextlib.suppress(OSError):
+                self._kept[server.port] = keep_port(server.port)
             # Aborted connections are closed by callbacks of the loop: let them run.
             await asyncio.sleep(0.02)
 
@@ -92,5 +103,7 @@ class Hosting:
 
         self.run(end_the_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         self._loop.close()
+        for kept in self._kept.values():
+            kept.close()

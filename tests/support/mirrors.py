@@ -26,7 +26,7 @@ def _running(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_address[1]}/"
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(60)
 
 
 class _Stock(SimpleHTTPRequestHandler):

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support.net import HOST, free_port, is_listening, wait_until
+from tests.support.net import HOST, free_port, is_alive, is_listening, wait_until
 from tests.support.tls import TlsFiles
 
 # Every path in the configuration is relative to nginx's prefix, which is ours and plain; the
@@ -187,7 +187,7 @@ class Nginx:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(timeout=5)
+                self._process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 self.kill()
         self._clean()
@@ -203,6 +203,8 @@ class Nginx:
                 except ProcessLookupError:
                     pass
             self._process.wait()
+            # A worker that is still dying would accept connections, and hold the port.
+            wait_until(lambda: not any(map(is_alive, workers)), what="the end of nginx's workers")
         self._clean()
 
     def _workers(self) -> list[int]:

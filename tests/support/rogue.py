@@ -66,7 +66,7 @@ class Rogue:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
 
 def sends(*answers: bytes) -> Answer:

@@ -135,4 +135,4 @@ def ssh_agent(key: Path, folder: Path) -> Iterator[str]:
         yield str(listening)
     finally:
         agent.terminate()
-        agent.wait(10)
+        agent.wait(60)

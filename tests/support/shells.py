@@ -30,7 +30,7 @@ zstyle ':completion:all-matches::::' completer _all_matches _complete
 zstyle ':completion:all-matches:*' insert true
 """,
 }
-_SECONDS = 30.0
+_SECONDS = 60.0
 
 
 class Shell:
@@ -61,7 +61,7 @@ class Shell:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         os.close(self._master)
 
     def line(self, typed: str) -> str:

@@ -23,7 +23,7 @@ from tests.support.hosting import Hosting
 from tests.support.net import free_port
 from tests.support.sftp import SftpServer
 
-QUICK = TransportOptions(connect_timeout=5, timeout=3)
+QUICK = TransportOptions(connect_timeout=30, timeout=30)
 Known = Callable[[Sequence[tuple[str, int]]], None]
 
 
@@ -79,12 +79,12 @@ def test_one_that_swallows_packets_costs_no_timeout(
 
 def test_one_that_refuses(known_as: Known, hosting: Hosting, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"hello")
-    known_as([("::1", free_port()), ("127.0.0.1", hosting.serve(tmp_path).port)])
+    known_as([("::1", free_port("::1")), ("127.0.0.1", hosting.serve(tmp_path).port)])
     assert fetched() == b"hello"
 
 
 def test_all_refuse(known_as: Known) -> None:
-    known_as([("::1", free_port()), ("127.0.0.1", free_port())])
+    known_as([("::1", free_port("::1")), ("127.0.0.1", free_port())])
     with pytest.raises(RequestFailed) as caught:
         fetched()
     assert caught.value.failure is Failure.UNREACHABLE

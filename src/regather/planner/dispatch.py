@@ -141,10 +141,10 @@ class Dispatch:
 
     def wake_at(self, now: float) -> float | None:
         """When there may be something to give, if nothing happens before."""
-        again = now + _LOOK_AGAIN
         at = self._timers[0][0] if self._timers else math.inf
+        soon = now + _LOOK_AGAIN
         if self._state.requests:
-            at = min(at, max(self._listen_at, again))
+            at = min(at, max(soon, self._listen_at))
         if self._idle and (self._state.requests or self._state.unclaimed):
-            at = min(at, self._look_at if self._look_at > now else again)
+            at = min(at, self._look_at if self._look_at > now else soon)
         return None if at == math.inf else at

@@ -19,7 +19,7 @@ from heapq import heappop
 from regather.planner import standin
 from regather.planner.careful import careful_work
 from regather.planner.groups import Group
-from regather.planner.health import Health
+from regather.planner.health import MAX_STRIKES, Health
 from regather.planner.pace import request_rate
 from regather.planner.state import Request, State
 from regather.planner.work import Work, length_of, most_pressing, run_length
@@ -49,7 +49,7 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     """What a source should be asked for behind a request that soon ends; None: not yet, or nothing.
 
     The head of the next request is on its way while the body of this one still comes, so that a
-    long path is as full as a short one.
+    long path is as full as a short one: only where the wait for its answer would be felt.
     """
     if request.follower is not None or request.behind is not None or not state.unclaimed:
         return None
@@ -57,7 +57,7 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     latency, rate = health.latency, health.rate
     if latency < _FELT_LATENCY:
         return None
-    piece = state.layout.piece_size
+    piece = state.piece_size
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * latency + _LOOK_SECONDS
     left = (request.end - request.pos) * piece
@@ -121,7 +121,7 @@ def _better_left(state: State, health: Health, group: Group, load: float, now: f
     """
     if not health.rate or not state.requests:
         return False
-    own = state.layout.piece_size / health.rate + health.latency
+    own = state.piece_size / health.rate + health.latency
     if load > own:
         return False  # by far the most frequent: there is enough for all
     faster = group.faster(state, 2 * health.rate, now)
@@ -134,12 +134,17 @@ def _standing_in(state: State, source: int, now: float, pace: float) -> Work | N
         return None
     if state.sources[source].ignores_ranges:
         return Work(found.fragment, 0, state.layout.pieces_of(found.parity), via=found.parity)
-    most = min(run_length(state, source, pace), _fair_share(state, found.eligible))
+    most = run_length(state, source, pace)
+    if most > 1:
+        most = min(most, _fair_share(state, found.eligible))
     end = min(found.end, found.start + most)
     return Work(found.fragment, found.start, end, via=found.parity)
 
 
 def _fair_share(state: State, pieces: int) -> int:
     """At most half of what would be this connection's share of the rest, in parity."""
-    slots = sum(h.allowance for h in state.sources if not h.failures and not h.distrusted)
+    slots = 0
+    for health in state.sources:
+        if not health.failures and health.strikes < MAX_STRIKES:
+            slots += health.climb.connections
     return max(1, pieces // (2 * max(slots, 1)))

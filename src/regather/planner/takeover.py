@@ -43,7 +43,17 @@ def take_over(
     if not thieves:
         return
     who = {source for _, source in thieves}
-    latest = [(-left, r.id, r) for left, r in all_left(state, now) if not r.cancelled]
+    helpers = standin.helpers(state, who) if state.layout.sets else set()
+    of = state.groups.of
+    latest = [
+        (-left, r.id, r)
+        for left, r in all_left(state, now)
+        if not r.cancelled
+        and (
+            not who.isdisjoint(of[r.fragment].holders)
+            or (helpers and standin.may_stand_in(state, r, helpers))
+        )
+    ]
     heapq.heapify(latest)
     tries = 0
     while latest and thieves and tries < _MOST_TRIES:
@@ -53,8 +63,8 @@ def take_over(
         factor = _gain_asked(state, victim, now)
         if not factor:
             continue
-        parity = standin.stand_ins(state, victim, now) if state.layout.sets else []
-        if not parity and who.isdisjoint(state.groups.of[victim.fragment].holders):
+        parity = standin.stand_ins(state, victim, helpers, now) if helpers else []
+        if not parity and who.isdisjoint(of[victim.fragment].holders):
             continue
         for at, (own, source) in enumerate(thieves):
             tries += 1
@@ -83,7 +93,7 @@ def take_over(
 def own_time(state: State, source: int) -> float:
     """Seconds in which a source brings one piece."""
     health = state.sources[source]
-    return state.layout.piece_size / (health.rate or state.mean_rate()) + health.latency
+    return state.piece_size / (health.rate or state.mean_rate()) + health.latency
 
 
 def _taken(
@@ -99,7 +109,7 @@ def _taken(
     rate = health.rate or state.mean_rate()
     theirs = request_rate(state, victim, now)
     both_end = (left - health.latency) * theirs * rate / (theirs + rate)
-    count = max(1, round(both_end / state.layout.piece_size))
+    count = max(1, round(both_end / state.piece_size))
     start = victim.end - min(count, remaining - 1, run_length(state, source))
     if parity >= 0 and parity != victim.via:
         start = max(start, standin.free_since(state, parity, victim.end))

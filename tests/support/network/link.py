@@ -69,7 +69,7 @@ class EmulatedLink:
     def _await(self) -> None:
         assert self._process.stdout is not None
         if self._process.stdout.readline().strip() != READY.encode():
-            self._process.wait(10)
+            self._process.wait(60)
             raise RuntimeError(f"the emulator did not start: exit code {self._process.returncode}")
 
     def __exit__(

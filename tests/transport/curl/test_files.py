@@ -69,7 +69,7 @@ def read(connection: Askable, count: int) -> bytes:
 
 def impatient(server: FtpServer | SftpServer) -> Askable:
     """A connection that soon thinks a server dead."""
-    options = replace(QUICK, timeout=1.5)
+    options = replace(QUICK, timeout=4)
     if isinstance(server, SftpServer):
         options = server.reached_by(options)
     return open_askable(server.url, options)
