@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 or newer, git and make; nothing else.
+# `make demo` needs Python 3.11 or newer, git and make; `make test` needs node and npm, too.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,12 +13,12 @@ STORES_STAMP := $(STORES)/.ready
 help:
 	@echo 'make demo          generate, split, serve, kill servers, download, verify'
 	@echo 'make test          lint, types, layers and the whole test suite'
-	@echo 'make stores        what the tests against an object store need (OpenStack Swift)'
+	@echo 'make stores        what the tests against object stores need (OpenStack Swift, Azurite)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
-	@echo 'make requirements  pin the requirement files anew (needs uv)'
+	@echo 'make requirements  pin the requirement files anew (needs uv and npm)'
 	@echo 'make clean         remove .venv, .venv-stores and caches'
 
 venv: $(STAMP)
@@ -41,10 +41,21 @@ demo: $(STAMP)
 
 stores: $(STORES_STAMP)
 
-$(STORES_STAMP): requirements/stores.txt
+# At once, as both mostly wait. No script of any package runs, and npm compares all hashes.
+$(STORES_STAMP): requirements/stores.txt $(wildcard requirements/azurite/*)
+	$(MAKE) --no-print-directory -j2 $(STORES)/swift $(STORES)/azurite
+	touch $@
+
+.PHONY: $(STORES)/swift $(STORES)/azurite
+
+$(STORES)/swift:
 	test -x $(STORES)/bin/python || $(PYTHON) -m venv $(STORES)
 	$(STORES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/stores.txt
-	touch $@
+
+$(STORES)/azurite:
+	mkdir -p $@
+	cp -R requirements/azurite/. $@
+	cd $@ && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel error
 
 # The tests mostly wait for servers and processes, so that three at a time suit two cores.
 JOBS ?= 3
@@ -79,6 +90,8 @@ requirements:
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) requirements/stores.in -o requirements/stores.txt
+	cd requirements/azurite && npm install --package-lock-only --omit-lockfile-registry-resolved \
+		--ignore-scripts --no-audit --no-fund
 
 clean:
 	rm -rf $(VENV) $(STORES) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.azurite import Azurite
+from tests.support.gcs import Gcs
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
 from tests.support.swift import PYTHON, Swift
@@ -51,6 +53,18 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
     if not PYTHON.exists():
         pytest.skip("no object store here: run `make stores`")
     with Swift(tmp_path_factory.mktemp("swift")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Gcs]:
+    with Gcs() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    with Azurite() as running:
         yield running
 
 

@@ -91,12 +91,20 @@ def ways(groups: int) -> dict[str, Callable[[Any], object]]:
     }
 
 
-def measure(folder: Path, size: int, group_rows: int) -> None:
+def measure(folder: Path, size: int, group_rows: int, piece_size: int | None) -> None:
     """Print a table for one size of row groups."""
     rows = size // (COLUMNS * _WIDTH)
     path = folder / "table.parquet"
     write_table(path, rows, group_rows)
-    regather.split(path, folder / "out", fragments=3, servers=3, replicas=2, force=True)
+    regather.split(
+        path,
+        folder / "out",
+        fragments=3,
+        servers=3,
+        replicas=2,
+        force=True,
+        piece_size=piece_size,
+    )
     path.unlink()
     chunk = min(rows, group_rows) * _WIDTH / 2**20
     print(f"\ncolumn chunks of {chunk:.2f} MiB, {-(-rows // group_rows)} row groups")
@@ -122,10 +130,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=parse_size, default=10**9)
     parser.add_argument("--group-rows", default="1000000,500000,125000,8000")
+    parser.add_argument("--piece-size", type=parse_size, help="of the split (default: as ever)")
     given = parser.parse_args()
     for group_rows in map(int, given.group_rows.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            measure(Path(folder), given.size, group_rows)
+            measure(Path(folder), given.size, group_rows, given.piece_size)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,32 @@
 """Decodes rows while a download goes on: reads what is in place, computes what is missing.
 
-Parity pieces wait in memory, as far as a budget allows, else in the destination behind the end of
-the file. Data pieces are read back from it, mostly out of the system's cache, in strips that stay
-in the processor's. What comes out is verified like any received piece before it is placed.
-Memory: the budget, and for each of the few threads that compute at a time one piece a missing
-fragment and a few strips.
+Pieces of rows that are likely to be computed wait in memory, as far as two budgets allow. Parity
+without room waits in the destination, behind the end of the file; data is in place there anyway.
+Both are read back in strips that stay in the processor's cache. What comes out is verified like
+any received piece before it is placed. Memory: the budgets, and for each of the few threads that
+compute at a time one piece a missing fragment and a few strips.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 
 from regather.digest import new_hasher
 from regather.model import Layout
 from regather.store import AnyDestination
+from regather.waiting import Waiting
 
 _MOST_THREADS = 4
 _KEPT_BYTES = 32 << 20
-"""Most parity that waits in memory. A killed client has to fetch it again."""
+"""Most parity, and most data, that waits in memory. A killed client has to fetch parity again."""
+_MOST_WAITING = 3
+"""Rows that wait while threads go on receiving."""
+_Order = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+"""Set, row, fragments to make, parity to make them with."""
 _OnRow = Callable[[int, int, bool], None]
 
 
@@ -57,48 +63,40 @@ class Decoder:
         destination: AnyDestination,
         on_row: _OnRow,
         on_error: Callable[[BaseException], None],
+        is_done: Callable[[int, int], bool],
     ) -> None:
-        """``on_row`` is told (set, row, whether it came out right) in a decoding thread."""
+        """``on_row`` is told (set, row, whether it came out right) in a decoding thread.
+
+        ``is_done`` tells whether a data fragment's piece is in place.
+        """
         self._layout = layout
         self._destination = destination
         self._on_row = on_row
         self._on_error = on_error
-        self._orders: queue.SimpleQueue[tuple[int, int, tuple[int, ...], tuple[int, ...]] | None]
-        self._orders = queue.SimpleQueue()
+        self._is_done = is_done
+        self._orders: deque[_Order] = deque()
+        self._ordered: set[tuple[int, int]] = set()
+        """Sets and rows that are being computed, or will be: their pieces stay."""
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._turn = threading.Condition(self._lock)
         self._stopping = False
-        self._kept: dict[tuple[int, int], memoryview] = {}
-        self._room = _KEPT_BYTES // max(layout.largest_piece, 1)
-        self._free: list[memoryview] = []
+        size = max(layout.largest_piece, 1)
+        self.parity = Waiting(_KEPT_BYTES // size, size, self._through)
+        """Pieces that are nowhere else, until their row is computed."""
+        self.data = Waiting(_KEPT_BYTES // size, size, self._through)
+        """Pieces that are in place, and need so not be read back."""
         self._computing = 0
-        self._most = min(_MOST_THREADS, os.cpu_count() or 1)
+        self._taken_at = 0.0
         self._scratch: list[_Scratch] = []
+        self.most_threads = min(_MOST_THREADS, os.cpu_count() or 1)
 
-    def keep(self, fragment: int, row: int, buffer: memoryview, length: int) -> memoryview | None:
-        """Keep a verified parity piece until its row is computed; None: no room.
-
-        The piece is the start of ``buffer``, which is kept itself, for a copy costs as much as
-        decoding. What comes back is another one of the same size, to go on with.
-        """
-        with self._lock:
-            if self._free:
-                other = self._free.pop()
-            elif self._room > 0:
-                self._room -= 1
-                other = memoryview(bytearray(self._layout.largest_piece))
-            else:
-                return None
-        self._kept[fragment, row] = buffer[:length]
-        return other
-
-    def _release(self, fragments: tuple[int, ...], row: int) -> None:
-        """The row is through: its buffers are free for others."""
-        with self._lock:
-            for fragment in fragments:
-                view = self._kept.pop((fragment, row), None)
-                if view is not None:
-                    self._free.append(memoryview(view.obj))
+    def _through(self, fragment: int, row: int) -> bool:
+        layout = self._layout
+        number = layout.set_of[fragment]
+        return (number, row) not in self._ordered and all(
+            self._is_done(f, row) for f in layout.sets[number].data if row < layout.pieces_of(f)
+        )
 
     def submit(
         self,
@@ -107,60 +105,98 @@ class Decoder:
         make: tuple[int, ...],
         parity: tuple[int, ...],
         *,
-        by_caller: bool,
+        by_callers: bool,
     ) -> None:
         """Compute the pieces of ``make`` in a row, soon, with these parity pieces.
 
-        ``by_caller`` promises that a thread which receives calls ``catch_up`` next. What comes in
-        can so never run ahead of what is computed, and no parity has to be put aside on disk.
+        ``by_callers`` promises that threads which receive, this one among them, call ``catch_up``
+        soon. What comes in can so never run ahead of what is computed.
         """
-        if by_caller:
-            self._orders.put((number, row, make, parity))
-            return
-        with self._lock:
-            if len(self._threads) < self._most:
-                name = f"regather-decode-{len(self._threads)}"
-                thread = threading.Thread(target=self._work, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
-        self._orders.put((number, row, make, parity))
+        if not self._orders:
+            self._taken_at = time.monotonic()
+        self._ordered.add((number, row))
+        self._orders.append((number, row, make, parity))
+        if not by_callers:
+            self._drain()
 
-    def catch_up(self) -> None:
-        """Compute what waits, in this thread, unless enough others are at it."""
-        while not self._stopping and not self._orders.empty():
-            with self._lock:
-                if self._computing >= self._most:
-                    return  # whoever ends looks again
-                self._computing += 1
-            try:
-                order = self._orders.get_nowait()
-                if order is None:  # meant for one of the threads
-                    self._orders.put(None)
-                    return
-                self._carry_out(*order)
-            except queue.Empty:
-                pass
-            finally:
-                with self._lock:
-                    self._computing -= 1
+    def catch_up(self, *, most: int, leave: int = 0, last: bool = False) -> None:
+        """Compute up to ``most`` rows in this thread, unless enough others are at it.
+
+        ``leave`` rows stay for others. Who is behind the others leaves some, so that those ahead
+        compute meanwhile and all sources stay abreast; else the one behind, which completes each
+        row, would compute it as well, and more and more pieces would wait for its own.
+        ``last`` where this thread may not come again for long: nothing that waits relies on it.
+        """
+        while most > 0 and (count := len(self._orders)) > leave:
+            # What comes in must not run ahead of what is computed: then wait for a turn.
+            if not self._compute_one(wait=count > _MOST_WAITING):
+                break
+            most -= 1
+        if last and self._orders:
+            self._drain()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are rows to compute."""
+        return bool(self._orders)
+
+    def look_after(self, seconds: float) -> None:
+        """Compute what waits, in other threads, where none was computed for ``seconds``."""
+        if self._orders and time.monotonic() - self._taken_at > seconds:
+            self._drain()
 
     def stop(self) -> None:
         """End the threads as soon as their rows are through."""
-        self._stopping = True
-        for _ in self._threads:
-            self._orders.put(None)
+        with self._turn:
+            self._stopping = True
+            self._turn.notify_all()
 
     def join(self, timeout: float) -> None:
         """Wait for the threads, ``timeout`` seconds each at most."""
         for thread in self._threads:
             thread.join(timeout)
 
+    def _drain(self) -> None:
+        """Compute all that waits, in threads of their own that end with it."""
+        with self._lock:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if len(self._threads) < self.most_threads and not self._stopping:
+                thread = threading.Thread(target=self._work, name="regather-decode", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
     def _work(self) -> None:
         try:
-            while (order := self._orders.get()) is not None and not self._stopping:
-                self._carry_out(*order)
+            while self._compute_one(wait=True):
+                pass
         except BaseException as error:
             self._on_error(error)
+
+    def _compute_one(self, *, wait: bool = False) -> bool:
+        """Compute the row that waits longest; False where there is none, or enough are at it.
+
+        With ``wait``, be the next one where enough are at it.
+        """
+        with self._turn:
+            while (
+                wait
+                and self._orders
+                and not self._stopping
+                and self._computing >= self.most_threads
+            ):
+                self._turn.wait()
+            if self._stopping or not self._orders or self._computing >= self.most_threads:
+                return False
+            self._computing += 1
+            order = self._orders.popleft()
+            self._taken_at = time.monotonic()
+        try:
+            self._carry_out(*order)
+        finally:
+            with self._turn:
+                self._computing -= 1
+                self._turn.notify()
+        return True
 
     def _carry_out(
         self, number: int, row: int, make: tuple[int, ...], parity: tuple[int, ...]
@@ -170,7 +206,10 @@ class Decoder:
         right = self._decode(number, row, make, parity, scratch)
         with self._lock:
             self._scratch.append(scratch)
-        self._release(self._layout.sets[number].parity, row)
+        erasure_set = self._layout.sets[number]
+        self.parity.release(erasure_set.parity, row)
+        self.data.release(erasure_set.data, row)
+        self._ordered.discard((number, row))
         self._on_row(number, row, right)
 
     def _decode(
@@ -192,21 +231,20 @@ class Decoder:
         want = tuple(n for n, f in enumerate(erasure_set.data) if f in make)
         length = layout.length(parity[0], row)
         made = scratch.made(len(want), length)
-        strip = strip_size(k, length)
-        inputs = scratch.inputs(len(have), strip)
-        kept = [self._kept.get((members[n], row)) for n in have]
         lengths = [layout.length(members[n], row) for n in have]
+        kept = [self._kept(members[n], row, length) for n in have]
+        strip = strip_size(k, length)
+        inputs = scratch.inputs(len(have), strip if None in kept else 0)
         hashers = [new_hasher() for _ in want]
         sizes = [layout.length(members[n], row) for n in want]
         for start in range(0, length, strip):
             stop = min(start + strip, length)
             views = [
-                here[start:stop] if here is not None else view[: stop - start]
-                for here, view in zip(kept, inputs, strict=True)
+                self._read(members[n], row, own, start, view[: stop - start])
+                if here is None
+                else here[start:stop]
+                for n, here, own, view in zip(have, kept, lengths, inputs, strict=True)
             ]
-            for n, here, own, view in zip(have, kept, lengths, views, strict=True):
-                if here is None:
-                    self._read(members[n], row, own, start, view)
             out = [buffer[start:stop] for buffer in made]
             codec.decode(have, views, want, out)
             for hasher, size, view in zip(hashers, sizes, out, strict=True):
@@ -222,10 +260,17 @@ class Decoder:
             )
         return right
 
-    def _read(self, fragment: int, row: int, length: int, start: int, view: memoryview) -> None:
+    def _kept(self, fragment: int, row: int, length: int) -> memoryview | None:
+        view = self.parity.get(fragment, row) or self.data.get(fragment, row)
+        return view if view is not None and len(view) == length else None
+
+    def _read(
+        self, fragment: int, row: int, length: int, start: int, view: memoryview
+    ) -> memoryview:
         """Fill ``view`` with a strip of a piece in place, and zeros behind its end."""
         count = max(0, min(length - start, len(view)))
         if count:
             offset = self._layout.offset(fragment, row) + start
             self._destination.read(offset, view[:count])
         view[count:] = bytes(len(view) - count)
+        return view

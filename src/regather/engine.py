@@ -49,6 +49,10 @@ from regather.transport import TICK, Connection, Failure, RequestFailed, object_
 Brought = Callable[[int, int, bytes], None]
 """Told a source, the running number of a piece that it sent, and the hash of what it sent."""
 _TURNS = 16
+_LOOK_SECONDS = 0.1
+"""How long a row may wait for workers to compute it, who may all be waiting for bytes."""
+_LEFT = 2
+"""Rows to compute that a worker behind the others leaves to them."""
 _JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
 
@@ -98,6 +102,8 @@ class _Worker:
         self.following: _Job | None = None
         """The job after this one, where it is known before this one ends."""
         self.connection: Connection | None = None
+        self.at = 0
+        """The piece that it is at, counted within its fragment."""
         self.buffer = memoryview(b"")
         """Takes the piece that is coming in, while a job runs."""
 
@@ -149,7 +155,7 @@ class Engine:
         self.tallies = [SourceTally() for _ in sources]
         self.decoded = 0
         """Rows of erasure sets that were computed."""
-        self._decoder = Decoder(layout, destination, self._row_ended, self._fail)
+        self._decoder = Decoder(layout, destination, self._row_ended, self._fail, planner.is_done)
         self._changed = threading.Condition()
         self._jobs: dict[int, tuple[_Job, _Worker]] = {}
         self._idle: list[list[_Worker]] = [[] for _ in sources]
@@ -188,8 +194,11 @@ class Engine:
                     pause = None if wake is None else max(0.0, wake - time.monotonic())
                     if watch is not None:
                         pause = watch_seconds if pause is None else min(pause, watch_seconds)
+                    if self._decoder.waiting:
+                        pause = _LOOK_SECONDS if pause is None else min(pause, _LOOK_SECONDS)
                     self._changed.wait(pause)
                     due = wake is not None and time.monotonic() >= wake
+                self._decoder.look_after(_LOOK_SECONDS)
                 if due:
                     self._post(Tick())
                 if watch is not None:
@@ -269,11 +278,12 @@ class Engine:
             taker.jobs.put(new)
         for victim, job in aborts:
             victim.abort(job)
-        # After these a worker is between two pieces.
-        by_caller = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
+        # After these a worker is between two pieces; but where few work, computing is for others.
+        by_callers = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
+        by_callers = by_callers and len(self._jobs) > self._decoder.most_threads
         for order in decodes:
             self._decoder.submit(
-                order.set, order.row, order.make, order.parity, by_caller=by_caller
+                order.set, order.row, order.make, order.parity, by_callers=by_callers
             )
         return mine
 
@@ -332,21 +342,24 @@ class Engine:
                 worker.connection.abort()
         connection = worker.connection
         event: Event
+        broken = False
         worker.buffer = self._take_buffer()
         try:
             event = self._transfer(worker, connection, job)
         except RequestFailed as error:
             event = self._failure(source, job, error)
+            # Where an object is not there the connection is as good as before.
+            broken = error.failure is not Failure.MISSING
         finally:
             # Before the planner hears of the end, for it may begin another request at once.
             self._buffers.append(worker.buffer)
             with worker.lock:
                 worker.job = None
-        if job.cancelled or isinstance(event, Failed | PieceCorrupt | Cancelled):
+        if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):
             connection.close()
             worker.connection = None
         following = self._post(event, worker) if not self._stopping else None
-        self._decoder.catch_up()
+        self._decoder.catch_up(most=1, last=following is None)
         return following
 
     def _take_buffer(self) -> memoryview:
@@ -420,32 +433,45 @@ class Engine:
                 offset = self._layout.offset(start.fragment, piece)
                 if expected is None:
                     self._place_first(start.source, number, offset, view, digest)
-                elif not self._kept_as_parity(worker, start.fragment, piece, length):
+                elif not self._waits_as_parity(worker, start.fragment, piece, length):
                     self._destination.place(number, offset, view, digest)
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
                         tally.useful += length
+                    computed = self._planner.likely_computed(start.fragment, piece)
+                if computed:
+                    self._waits_as_data(worker, start.fragment, piece, length)
             done = PieceDone(start.request, piece)
             piece += 1
             with self._changed:
                 # One step, so that a Trim cannot come in between and be missed.
                 last = piece >= job.end
+                worker.at = piece
                 if not last:
                     self._post(done)
+                    behind = self._is_behind(worker)
             if last:
                 connection.finish()
                 return done
-            self._decoder.catch_up()
+            self._decoder.catch_up(most=1, leave=_LEFT if behind else 0)
 
-    def _kept_as_parity(self, worker: _Worker, fragment: int, row: int, length: int) -> bool:
+    def _is_behind(self, worker: _Worker) -> bool:
+        """Whether a worker has not come as far in its fragment as most of the others in theirs."""
+        places = [other.at for _, other in self._jobs.values()]
+        return 2 * sum(at > worker.at for at in places) >= len(places)
+
+    def _waits_as_parity(self, worker: _Worker, fragment: int, row: int, length: int) -> bool:
         """Whether the piece in the worker's buffer waits in memory; the buffer is then another."""
         if self._layout.is_data(fragment):
             return False
-        other = self._decoder.keep(fragment, row, worker.buffer, length)
-        if other is None:
-            return False
-        worker.buffer = other
-        return True
+        other = self._decoder.parity.keep(fragment, row, worker.buffer, length)
+        worker.buffer = other or worker.buffer
+        return other is not None
+
+    def _waits_as_data(self, worker: _Worker, fragment: int, row: int, length: int) -> None:
+        """Keep a data piece that is in place, as far as there is room."""
+        other = self._decoder.data.keep(fragment, row, worker.buffer, length)
+        worker.buffer = other or worker.buffer
 
     def _place_first(
         self, source: int, number: int, offset: int, view: memoryview, digest: bytes
@@ -483,5 +509,6 @@ class Engine:
             if now - looked >= TICK * 0.9 and have < len(view):
                 looked = now
                 self._post(Progress(job.start.request, have))
+                self._decoder.catch_up(most=1)
                 self._tell_ahead(worker, connection)
         return not job.cancelled

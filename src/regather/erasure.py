@@ -24,9 +24,10 @@ import zfec
 
 from regather.model import MAX_SET
 
-_ROW_STRIPS = 4 << 20
-"""Bytes of the strips of one row together: they should stay in the cache."""
-_MOST_STRIP = 256 << 10
+_ROW_STRIPS = 8 << 20
+"""Bytes of the strips of one row together: they should stay in a cache."""
+_MOST_STRIP = 1 << 20
+"""Smaller ones stay in nearer caches, and cost more turns of the interpreter than that saves."""
 _LEAST_STRIP = 16 << 10
 
 Buffers = Sequence[memoryview]

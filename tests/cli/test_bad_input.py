@@ -53,6 +53,22 @@ def test_malformed_sizes(tmp_path: Path, size: str) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("size", ["100KB", "1KiB", "32KiB", "128MiB", "0"])
+def test_piece_sizes_that_no_file_may_have(made: Path, size: str) -> None:
+    told = fails(
+        2, "split", made / "file.bin", "--out", made / "o", "--piece-size", size, says="piece size"
+    )
+    assert "64 KiB to 64 MiB" in told
+    assert not (made / "o").exists()
+
+
+def test_more_pieces_than_a_manifest_should_hold(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 37)
+    arguments = (tmp_path / "sparse", "--out", tmp_path / "o", "--piece-size", "64KiB")
+    fails(2, "split", *arguments, says="use a larger --piece-size")
+
+
 def test_no_such_file(tmp_path: Path) -> None:
     fails(2, "split", tmp_path / "none", "--out", tmp_path / "out", says="no such file")
     fails(2, "get", tmp_path / "none.regather.json", says="no such file", cwd=tmp_path)

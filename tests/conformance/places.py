@@ -5,7 +5,6 @@ To add one, write a function like those below, decorate it, and that is all.
 
 from __future__ import annotations
 
-import base64
 import itertools
 import os
 import time
@@ -30,14 +29,13 @@ from regather.transport.hosts import HostOptions, Hosts
 from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies, parse_proxy
 from tests.conformance.line import Fault, FtpLine, Line
-from tests.support import azurite
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import HOST, free_port
 from tests.support.nginx import Nginx, find_nginx
 from tests.support.proxies import SocksProxy
 from tests.support.sftp import SftpServer, make_key
-from tests.support.swift import Swift
+from tests.support.stores import ObjectStorage
 
 TIMEOUT = 30.0
 """Seconds: nothing that answers comes near it, however busy the machine is."""
@@ -228,57 +226,40 @@ def sftp(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
 @networked
 def s3(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
     """A store that speaks S3."""
+    yield from _in_store(request.getfixturevalue("swift"))
+
+
+@networked
+def gs(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """Google's."""
+    yield from _in_store(request.getfixturevalue("gcs"))
+
+
+@networked
+def az(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """Azure's."""
+    yield from _in_store(request.getfixturevalue("azurite"))
+
+
+def _in_store(store: ObjectStorage) -> Iterator[Place]:
     import obstore
 
-    store: Swift = request.getfixturevalue("swift")
     bucket = store.bucket()
     client = store.client(bucket)
 
     def put(name: str, data: bytes) -> None:
         obstore.put(client, f"a folder/{name}", data)
 
-    def options(**other: str) -> TransportOptions:
-        return TransportOptions(timeout=TIMEOUT, stores=StoreOptions({**store.options, **other}))
+    def options(given: dict[str, str]) -> TransportOptions:
+        return TransportOptions(timeout=TIMEOUT, stores=StoreOptions(given))
 
     def moved(place: Place, port: int) -> Place:
-        return replace(place, options=options(endpoint=f"http://{HOST}:{port}"))
+        return replace(place, options=options({**store.options, **store.at(port)}))
 
-    place = Place(f"s3://{bucket}/a%20folder/", put, options())
+    place = Place(f"{store.scheme}://{bucket}/a%20folder/", put, options(store.options))
 
     @contextmanager
     def closed() -> Iterator[Place]:
-        yield replace(place, options=options(secret_access_key="wrong"))
+        yield replace(place, options=options(store.refused))
 
     yield replace(with_line(place, store.port, moved), closed=closed)
-
-
-def az(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
-    """Azure's emulator."""
-    import obstore
-
-    container = azurite.container()
-    client = azurite.client(container)
-
-    def put(name: str, data: bytes) -> None:
-        obstore.put(client, f"a folder/{name}", data)
-
-    def options(port: int | None = None, **other: str) -> TransportOptions:
-        stores = StoreOptions({**azurite.options(port), **other})
-        return TransportOptions(timeout=TIMEOUT, stores=stores)
-
-    def moved(place: Place, port: int) -> Place:
-        return replace(place, options=options(port))
-
-    place = Place(f"az://{container}/a%20folder/", put, options())
-
-    @contextmanager
-    def closed() -> Iterator[Place]:
-        wrong = base64.b64encode(b"wrong").decode()
-        yield replace(place, options=options(account_key=wrong))
-
-    port = urlsplit(azurite.AZURITE).port or 0
-    yield replace(with_line(place, port, moved), closed=closed)
-
-
-if azurite.AZURITE:
-    networked(az)

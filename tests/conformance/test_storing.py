@@ -1,4 +1,4 @@
-"""What every store must do: our server (plain and TLS), an object store, a local folder."""
+"""What every store must do: our server (plain and TLS), object stores, a local folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from blake3 import blake3
@@ -21,14 +20,10 @@ from regather.server.writing import Limits
 from regather.transport import Credentials, Failure, RequestFailed, TransportOptions
 from regather.transport.objects.options import StoreOptions
 from regather.transport.upload import ReadInto, Stat, Store, open_store
-from tests.support import azurite
 from tests.support.hosting import Hosting
 from tests.support.net import wait_until
-from tests.support.swift import Swift
+from tests.support.stores import NAMES, ObjectStorage
 from tests.support.tls import TlsFiles, issue
-
-if TYPE_CHECKING:
-    from obstore.store import AzureStore, S3Store
 
 MIB = 1 << 20
 DATA = random.Random(7).randbytes(5 * MIB + 3)
@@ -89,18 +84,11 @@ def on_server(folder: Path, hosting: Hosting, tls: TlsFiles | None) -> Place:
     return in_folder(server.url, folder, options)
 
 
-def in_swift(swift: Swift) -> Place:
-    bucket = swift.bucket()
-    return in_bucket(f"s3://{bucket}", swift.client(bucket), swift.options)
-
-
-def in_azurite() -> Place:
-    name = azurite.container()
-    return in_bucket(f"az://{name}", azurite.client(name), azurite.options())
-
-
-def in_bucket(url: str, client: S3Store | AzureStore, given: dict[str, str]) -> Place:
+def in_bucket(store: ObjectStorage) -> Place:
     import obstore
+
+    bucket = store.bucket()
+    client = store.client(bucket)
 
     def names() -> list[str]:
         found = [one["path"] for batch in obstore.list(client) for one in batch]
@@ -109,8 +97,8 @@ def in_bucket(url: str, client: S3Store | AzureStore, given: dict[str, str]) -> 
     def content(name: str) -> bytes:
         return bytes(obstore.get(client, f"a folder/{name}").bytes())
 
-    options = TransportOptions(timeout=5.0, stores=StoreOptions(given))
-    url += "/a%20folder"
+    options = TransportOptions(timeout=5.0, stores=StoreOptions(store.options))
+    url = f"{store.scheme}://{bucket}/a%20folder"
     return Place(url, options, open_store(url, options), names, content, None)
 
 
@@ -119,10 +107,8 @@ def made(request: pytest.FixtureRequest, tmp_path: Path, hosting: Hosting) -> It
     match request.param:
         case "local":
             place = in_folder(str(folder), folder, options_for())
-        case "s3":
-            place = in_swift(request.getfixturevalue("swift"))
-        case "az":
-            place = in_azurite()
+        case "swift" | "gcs" | "azurite":
+            place = in_bucket(request.getfixturevalue(request.param))
         case _:
             tls = issue(tmp_path / "tls") if request.param == "https" else None
             place = on_server(folder, hosting, tls)
@@ -130,7 +116,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path, hosting: Hosting) -> It
     place.store.close()
 
 
-@pytest.fixture(params=["http", "https", "local", "s3", *(["az"] if azurite.AZURITE else [])])
+@pytest.fixture(params=["http", "https", "local", *NAMES])
 def place(request: pytest.FixtureRequest, tmp_path: Path, hosting: Hosting) -> Iterator[Place]:
     yield from made(request, tmp_path, hosting)
 

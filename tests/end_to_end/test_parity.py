@@ -113,10 +113,10 @@ def test_two_killed_in_the_middle_and_one_that_lies(
     submit = Decoder.submit
 
     def count(
-        self: Decoder, number: int, row: int, *rest: tuple[int, ...], by_caller: bool
+        self: Decoder, number: int, row: int, *rest: tuple[int, ...], by_callers: bool
     ) -> None:
         ordered[number, row] += 1
-        submit(self, number, row, *rest, by_caller=by_caller)
+        submit(self, number, row, *rest, by_callers=by_callers)
 
     monkeypatch.setattr(Decoder, "submit", count)
     with Cluster(server_folders(fine.folder), arguments=arguments) as cluster:

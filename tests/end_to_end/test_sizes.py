@@ -55,6 +55,12 @@ def test_numbers_of_fragments(root: Path, server: Server, fragments: int) -> Non
     round_trip(root, server, f"n-{fragments}", content, fragments=fragments)
 
 
+@pytest.mark.parametrize("piece_size", [64 << 10, 256 << 10, 2 * MIB, 64 * MIB])
+def test_piece_sizes(root: Path, server: Server, piece_size: int) -> None:
+    content = random_file(root / f"piece-{piece_size}.bin", 3 * PIECE + 7)
+    round_trip(root, server, f"piece-{piece_size}", content, piece_size=piece_size)
+
+
 @pytest.mark.parametrize("chunk_size", [1, 3, PIECE - 1, PIECE, PIECE + 1, 100 * PIECE])
 def test_chunk_sizes(root: Path, server: Server, chunk_size: int) -> None:
     size = 50 if chunk_size < 10 else 4 * PIECE + 5

@@ -56,7 +56,7 @@ def once(at: float, act: Callable[[], None]) -> Callable[[int, int], None]:
 def test_what_publish_prints_gets_the_file(swift: Swift, original: Path, tmp_path: Path) -> None:
     """Also the options of the store: only credentials come from elsewhere."""
     bucket = swift.bucket()
-    environment = {k: v for k, v in swift.environment.items() if k != "AWS_ENDPOINT_URL"}
+    environment = {k: v for k, v in swift.environment().items() if k != "AWS_ENDPOINT_URL"}
     options = ("--store-option", f"endpoint={swift.endpoint}", "--store-option", "region=us-east-1")
     to = [word for target in targets_in(bucket) for word in ("--to", target)]
     told = command("publish", original, *to, "--parity", "1", *options, environment=environment)
@@ -180,7 +180,7 @@ def test_checked_repaired_shown_and_read_in_place(swift: Swift, original: Path) 
     report = regather.repair(where, settings=settings)
     assert [item.fragment for item in report.restored] == ["file_fragment_1.dat"]
     assert regather.check(where, read_data=1.0, settings=settings).status == "healthy"
-    shown = command("info", where, "--json", environment=swift.environment)
+    shown = command("info", where, "--json", environment=swift.environment())
     assert json.loads(shown.stdout)["size"] == SIZE
     data = original.read_bytes()
     with regather.open(where, settings=settings) as file:
@@ -211,7 +211,7 @@ def test_what_is_set_wrong(
     says: str,
 ) -> None:
     """One line, of get and of publish, and of sources beside a local manifest."""
-    environment = {**swift.environment, **changes}
+    environment = {**swift.environment(), **changes}
     regather.split(original, tmp_path / "h", fragments=2)
     manifest = tmp_path / "h" / "file.bin.regather.json"
     calls: list[tuple[list[str | Path], int]] = [
@@ -228,7 +228,7 @@ def test_what_is_set_wrong(
 
 def test_a_bucket_that_does_not_exist(swift: Swift, original: Path) -> None:
     """Told before the file is read."""
-    told = command("publish", original, "--to", "s3://nobody/x", environment=swift.environment)
+    told = command("publish", original, "--to", "s3://nobody/x", environment=swift.environment())
     assert told.returncode == 1
     assert "nothing was sent" in told.stderr
     assert "make it first" in told.stderr
@@ -249,7 +249,7 @@ def test_sources_that_cannot_be_used_do_not_harm_the_others(
     code = "import sys; sys.modules['obstore'] = None; import regather.cli as c; sys.exit(c.main())"
     told = command(
         *("get", f"{server.url}file.bin.regather.json", "-o", tmp_path / "out", "-q"),
-        environment={**swift.environment, "AWS_PROFILE": "none"},
+        environment={**swift.environment(), "AWS_PROFILE": "none"},
         program=[sys.executable, "-c", code],
     )
     assert told.returncode == 0, told.stderr

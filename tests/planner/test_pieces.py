@@ -17,18 +17,46 @@ def test_runs_are_a_set(operations: list[tuple[bool, int, int]]) -> None:
     runs = Runs()
     numbers: set[int] = set()
     for adds, start, end in operations:
+        these = set(range(start, end))
         if adds:
-            runs.add(start, end)
-            numbers |= set(range(start, end))
+            assert runs.add(start, end) == len(these - numbers)
+            numbers |= these
         else:
-            runs.remove(start, end)
-            numbers -= set(range(start, end))
+            assert runs.remove(start, end) == len(these & numbers)
+            numbers -= these
         flat = [n for a, b in runs for n in range(a, b)]
         assert flat == sorted(numbers)
         assert runs.count == len(numbers)
         assert bool(runs) == bool(numbers)
         bounds = list(runs)
         assert all(x[1] < y[0] for x, y in pairwise(bounds))
+
+
+@given(OPERATIONS, OPERATIONS, st.integers(0, 40))
+def test_what_two_sets_share(
+    one: list[tuple[bool, int, int]], other: list[tuple[bool, int, int]], begin: int
+) -> None:
+    sets = []
+    for operations in one, other:
+        runs = Runs()
+        for adds, start, end in operations:
+            (runs.add if adds else runs.remove)(start, end)
+        sets.append((runs, {n for a, b in runs for n in range(a, b)}))
+    (first, these), (second, those) = sets
+    both: list[int] = []
+    while run := first.first_shared(second, both[-1] + 1 if both else begin):
+        assert run == second.first_shared(first, both[-1] + 1 if both else begin)
+        both += range(*run)
+    assert both == sorted(n for n in these & those if n >= begin)
+
+
+@given(OPERATIONS, st.integers(0, 40))
+def test_since_when_there_is_none(operations: list[tuple[bool, int, int]], number: int) -> None:
+    runs = Runs()
+    for adds, start, end in operations:
+        (runs.add if adds else runs.remove)(start, end)
+    smaller = [n for a, b in runs for n in range(a, b) if n < number]
+    assert runs.none_since(number) == (smaller[-1] + 1 if smaller else 0)
 
 
 def test_repr_reads_well() -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from tests.support.net import HOST, free_port, is_listening, wait_until
+from tests.support.stores import without_stores
 from tests.support.swift_server import KINDS
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ use = egg:swift#{kind}
 class Swift:
     """Runs while the ``with`` body does, below ``folder``."""
 
+    scheme = "s3"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.port = 0
@@ -98,10 +101,17 @@ class Swift:
         return {"endpoint": self.endpoint, "access_key_id": KEY, "secret_access_key": SECRET}
 
     @property
-    def environment(self) -> dict[str, str]:
-        """The same for commands."""
-        return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+    def refused(self) -> dict[str, str]:
+        """The same with credentials that it does not take."""
+        return {**self.options, "secret_access_key": "wrong"}
+
+    def at(self, port: int) -> dict[str, str]:
+        """How it is reached at another port."""
+        return {"endpoint": f"http://{HOST}:{port}"}
+
+    def environment(self, folder: Path | None = None) -> dict[str, str]:
+        """How commands reach it."""
+        return without_stores() | {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,

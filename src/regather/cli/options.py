@@ -104,6 +104,13 @@ def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
         metavar="K",
         help="make the parity of every K data fragments in a row (default: of all)",
     )
+    parser.add_argument(
+        "--piece-size",
+        type=size,
+        metavar="SIZE",
+        help="what is verified, and read from the middle of the file, at a time: a power of two "
+        "from 64KiB to 64MiB (default: 1MiB, more for files beyond 256 GiB)",
+    )
 
 
 def add_checksums(parser: argparse.ArgumentParser) -> None:

@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
             chunk_size=args.chunk_size,
             parity=args.parity,
             set_size=args.set_size,
+            piece_size=args.piece_size,
             replicas=args.replicas,
             survive=args.survive,
             force=args.force,

@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
             chunk_size=args.chunk_size,
             parity=args.parity,
             set_size=args.set_size,
+            piece_size=args.piece_size,
             servers=args.servers,
             replicas=args.replicas,
             at=args.at,

@@ -23,16 +23,22 @@ class Arrivals:
         asked, number = request.via, state.layout.set_of[request.via]
         if number < 0:
             self._done(asked, piece, size, actions, request)
-        elif not state.layout.is_data(asked):
+        elif asked != request.fragment:  # it is parity
             state.done[asked][piece] = 1
             rows.parity_arrived(state, number, piece, request.fragment)
-            self.decode(number, piece, actions)
-        else:
-            settled = bool(state.settled[asked][piece])
-            self._done(asked, piece, size, actions, request)
-            if piece in state.parity_rows[number]:
-                rows.data_arrived(state, number, piece, settled)
+            if state.parity_rows[number][piece] >= state.lacking[number][piece]:
                 self.decode(number, piece, actions)
+        else:
+            settled = state.settled[asked][piece]
+            self._done(asked, piece, size, actions, request)
+            there = state.parity_rows[number].get(piece)
+            if there:
+                if settled:
+                    rows.unneeded(state, number, piece)
+                if there >= state.lacking[number][piece]:
+                    self.decode(number, piece, actions)
+            elif not state.lacking[number][piece]:
+                rows.forget(state, number, piece)
 
     def decode(self, number: int, row: int, actions: list[Action]) -> None:
         """Order a row of a set to be computed, if enough of it is in place."""
@@ -44,12 +50,13 @@ class Arrivals:
         """A row was computed, or turned out to be no good."""
         state = self._state
         number, row = event.set, event.row
-        state.decoding.discard((number, row))
-        make = rows.missing(state, state.layout.sets[number], row)
+        make = state.decoding.pop((number, row), ())
         rows.forget(state, number, row)
         for fragment in make:
+            if state.done[fragment][row]:
+                continue  # it came while it was computed
             if isinstance(event, Decoded):
-                self._done(fragment, row, state.layout.length(fragment, row), actions)
+                self._done(fragment, row, state.length(fragment, row), actions)
             else:
                 state.settled[fragment][row] = 0
                 state.release(fragment, row, row + 1)
@@ -64,12 +71,12 @@ class Arrivals:
     ) -> None:
         """A piece of the file is done: nobody else needs to bring it."""
         state = self._state
-        state.done[fragment][piece] = state.settled[fragment][piece] = 1
-        state.left -= 1
+        state.now_done(fragment, piece)
         self.done_bytes += size
         if state.suspects:
             state.suspects.pop((fragment, piece), None)
-        if not state.working[fragment]:
+        alone = by is not None and not state.hedged and not state.overlapping[fragment]
+        if alone or not state.working[fragment]:
             return
         others = state.rivals(fragment, piece) if by else state.bringing(fragment, piece)
         for other in others:

@@ -60,7 +60,8 @@ class Climb:
 
     def over(self, now: float, latency: float) -> bool:
         """Whether enough was measured to judge."""
-        return now - self.since >= max(_WINDOW, _WINDOW_LATENCIES * latency)
+        seconds = now - self.since
+        return seconds >= _WINDOW and seconds >= _WINDOW_LATENCIES * latency
 
     def judge(
         self, now: float, latency: float, limit: int, piece_seconds: float, *, more: bool

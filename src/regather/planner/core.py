@@ -42,9 +42,6 @@ from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.state import Request, State
 
-_FELT_LATENCY = 0.002
-"""Seconds to the first byte above which requests are sent while the one before is still coming."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -115,16 +112,20 @@ class Planner:
         """Whether a piece is done. May be read while another thread plans."""
         return bool(self._state.done[fragment][piece])
 
+    def likely_computed(self, fragment: int, piece: int) -> bool:
+        """Whether a data fragment's piece is likely to serve to compute others of its row."""
+        return rows.likely_computed(self._state, fragment, piece)
+
     def already_done(self, pieces: Iterable[tuple[int, int]]) -> None:
         """Before Begin: the (fragment, piece) pairs that a resumed download has already."""
         state = self._state
         for fragment, piece in pieces:
             if not state.done[fragment][piece]:
-                state.done[fragment][piece] = state.settled[fragment][piece] = 1
                 state.take(fragment, piece, piece + 1)
                 if state.layout.is_data(fragment):
-                    state.left -= 1
+                    state.now_done(fragment, piece)
                 else:
+                    state.done[fragment][piece] = 1
                     rows.parity_arrived(state, state.layout.set_of[fragment], piece, None)
 
     # -- events ---------------------------------------------------------------------------
@@ -179,11 +180,10 @@ class Planner:
         health = state.sources[request.source]
         room = health.climb.connections
         failing = health.failures
-        layout = state.layout
-        size = layout.length(asked, piece)
+        size = state.length(asked, piece)
         fresh = not state.done[asked][piece]
         # A short last piece says more of the latency than of the rate.
-        telling = size * 2 >= layout.piece_size
+        telling = size * 2 >= state.piece_size
         health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
         if health.failures != failing:
             state.groups.forget(request.source)
@@ -210,11 +210,7 @@ class Planner:
 
     def _look_ahead(self, request: Request, now: float, actions: list[Action]) -> None:
         """Queue the next request on a connection, where the wait for its answer would be felt."""
-        health = self._state.sources[request.source]
-        if health.latency < _FELT_LATENCY or self._over:
-            return
-        work = look_ahead(self._state, request, now)
-        if work is not None:
+        if not self._over and (work := look_ahead(self._state, request, now)) is not None:
             self._requests.begin(request.source, work, now, actions, request)
 
     def _row_ended(self, event: Decoded | DecodeFailed, now: float, actions: list[Action]) -> None:

@@ -8,6 +8,7 @@ a thousand sources that are busy cost nothing.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -140,9 +141,10 @@ class Dispatch:
 
     def wake_at(self, now: float) -> float | None:
         """When there may be something to give, if nothing happens before."""
-        times = [self._timers[0][0]] if self._timers else []
+        at = self._timers[0][0] if self._timers else math.inf
+        soon = now + _LOOK_AGAIN
         if self._state.requests:
-            times.append(max(self._listen_at, now + _LOOK_AGAIN))
+            at = min(at, max(soon, self._listen_at))
         if self._idle and (self._state.requests or self._state.unclaimed):
-            times.append(self._look_at if self._look_at > now else now + _LOOK_AGAIN)
-        return min(times, default=None)
+            at = min(at, self._look_at if self._look_at > now else soon)
+        return None if at == math.inf else at

@@ -6,9 +6,10 @@ come back. Requests are named by numbers that are never used again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
+
+from regather.planner.values import Value
 
 
 class Blame(Enum):
@@ -22,51 +23,44 @@ class Blame(Enum):
 # -- events: from the engine ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Value, frozen=True):
     """Start planning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Value, frozen=True):
     """The source began to answer: the body follows."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class RangeIgnored:
+class RangeIgnored(Value, frozen=True):
     """The source sends the whole fragment instead of the range; the body follows from byte 0."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Value, frozen=True):
     """``received`` bytes of the request's current piece are here."""
 
     request: int
     received: int
 
 
-@dataclass(frozen=True, slots=True)
-class PieceDone:
+class PieceDone(Value, frozen=True):
     """A piece of the request is verified and in place; it ends with the last one."""
 
     request: int
     piece: int
 
 
-@dataclass(frozen=True, slots=True)
-class PieceCorrupt:
+class PieceCorrupt(Value, frozen=True):
     """A piece of the request had the wrong hash: ends the request."""
 
     request: int
     piece: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Value, frozen=True):
     """The request ended early. ``retry_after`` is how many seconds the source asks to wait."""
 
     request: int
@@ -74,28 +68,24 @@ class Failed:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Value, frozen=True):
     """A request that the planner cancelled has ended."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Value, frozen=True):
     """Time passed: ``Planner.wake_at`` was reached."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Value, frozen=True):
     """The missing pieces of a row were computed, verified and are in place."""
 
     set: int
     row: int
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeFailed:
+class DecodeFailed(Value, frozen=True):
     """What was computed for a row is not what it must be: its parity is no good."""
 
     set: int
@@ -119,8 +109,7 @@ Event: TypeAlias = (
 # -- actions: to the engine -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Value, frozen=True):
     """Ask ``source`` for the pieces ``start`` up to ``end`` of a fragment, in order."""
 
     request: int
@@ -135,31 +124,27 @@ class Start:
     ask for it before that. -1: on a connection that has nothing to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(Value, frozen=True):
     """The request now is the whole fragment from piece 0 up to ``end``, on the open answer."""
 
     request: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trim:
+class Trim(Value, frozen=True):
     """The request ends before piece ``end``: others take the rest."""
 
     request: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Value, frozen=True):
     """Stop the request at once; nothing of it is wanted any more."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decode:
+class Decode(Value, frozen=True):
     """Compute pieces of a row of an erasure set (a position in the layout's ``sets``).
 
     ``make`` are the fragments whose piece is missing, ``parity`` as many parity fragments whose
@@ -172,13 +157,11 @@ class Decode:
     parity: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Value, frozen=True):
     """Every wanted piece is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Value, frozen=True):
     """What is left can be had from no source. ``fragments`` are positions in the layout."""
 
     fragments: tuple[int, ...]

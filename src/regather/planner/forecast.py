@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from regather.planner.health import FAST_CONNECTION
 from regather.planner.pace import request_rate
-from regather.planner.state import Forecast, Request, State
+from regather.planner.state import Forecast, State
 
 _CLEARLY = 1.01
 """So much later than the set could come is clearly later."""
@@ -14,6 +16,9 @@ _GAIN_SECONDS = 0.5
 """To gain less is no reason to begin with it."""
 _KEEP_SECONDS = 0.1
 """How long a forecast stands."""
+
+Share: TypeAlias = tuple[float, int, float]
+"""What is to come of a fragment: (seconds, pieces, bytes a second)."""
 
 
 def late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
@@ -25,63 +30,73 @@ def late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
 
 
 def _late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
-    least = _CLEARLY * _set_seconds(state, number, now)
+    members = state.layout.sets[number]
+    data: list[Share] = []
+    candidates: list[tuple[float, int]] = []
+    for fragment in members.data:
+        share, early = _outlook(state, fragment, now)
+        if share is not None:
+            data.append(share)
+            if not early:
+                candidates.append((-share[0], fragment))
+    least = _CLEARLY * _set_seconds(state, members.parity, data)
     if not state.parity_rows[number]:
         least += _GAIN_SECONDS
-    late = [
-        (-seconds, f)
-        for f in state.layout.sets[number].data
-        if (seconds := _seconds_to_come(state, f, now)) > least and not _too_early(state, f, now)
-    ]
-    return tuple(f for _, f in sorted(late))
+    return tuple([fragment for seconds, fragment in sorted(candidates) if -seconds > least])
 
 
-def _too_early(state: State, fragment: int, now: float) -> bool:
-    """Whether nothing can be told yet of how fast a fragment comes."""
-    return all(
-        now - r.began < _WORTH_SECONDS and not state.sources[r.source].rate
-        for r in state.working[fragment].values()
-        if _direct(r, fragment)
-    )
+def _outlook(state: State, fragment: int, now: float) -> tuple[Share | None, bool]:
+    """How a data fragment will come without any parity; None where nothing of it is to come.
+
+    Its speed is what its requests bring, or would bring if its holders turned to it. And whether it
+    is too early to tell anything of that.
+    """
+    sources = state.sources
+    backlog = state.free[fragment].count
+    speed = 0.0
+    coming, early = False, True
+    for request in state.working[fragment].values():
+        if request.via != fragment or request.cancelled:
+            continue
+        backlog += request.end - request.pos
+        rate = sources[request.source].rate
+        if rate or now - request.began >= _WORTH_SECONDS:
+            early = False
+        if request.behind is None:
+            coming = True
+            # A short silence is no reason to compute anything.
+            quiet = now - request.moved > _WORTH_SECONDS
+            speed += request_rate(state, request, now) if quiet else rate
+    if not backlog:
+        return None, early
+    if not coming:
+        speed = _capacity(state, fragment) / 2  # they are at something else meanwhile
+    return _share(state, backlog, speed), early
 
 
-def _seconds_to_come(state: State, fragment: int, now: float) -> float:
-    """How long a data fragment will still take without any parity."""
-    return _seconds(state, _backlog(state, fragment), _speed(state, fragment, now))
-
-
-def _set_seconds(state: State, number: int, now: float) -> float:
+def _set_seconds(state: State, parity: tuple[int, ...], data: list[Share]) -> float:
     """How long the rest of an erasure set takes if its parity is used wherever it helps.
 
     The least T for which the sources bring as many pieces as data is missing, each fragment's no
     more of it than it has: the sum over data of min(speed * T, backlog), and speed * T of parity.
+    ``data`` has the share of each data fragment that is to come.
     """
-    members = state.layout.sets[number]
-    data: list[tuple[float, int, float]] = []
-    for fragment in members.data:
-        if backlog := _backlog(state, fragment):
-            speed = _speed(state, fragment, now)
-            data.append((_seconds(state, backlog, speed), backlog, speed))
     data.sort(reverse=True)
-    helpers: list[tuple[float, int, float]] = []
+    helpers: list[Share] = []
     if data and data[len(data) // 2][2] < FAST_CONNECTION:
-        for fragment in members.parity:
-            speed = _spare_speed(state, fragment)
-            if speed and (count := state.free[fragment].count):
-                helpers.append((_seconds(state, count, speed), count, speed))
-    return _balance(data, sorted(helpers), state.layout.piece_size)
+        for fragment in parity:
+            count = state.free[fragment].count
+            if count and (speed := _spare_speed(state, fragment)):
+                helpers.append(_share(state, count, speed))
+    helpers.sort()
+    return _balance(data, helpers, state.piece_size)
 
 
-def _balance(
-    data: list[tuple[float, int, float]], helpers: list[tuple[float, int, float]], piece: int
-) -> float:
-    """The least T by which data, from the latest on, and what helps, first exhausted first, end.
-
-    Each is (seconds, pieces, bytes a second).
-    """
+def _balance(data: list[Share], helpers: list[Share], piece: int) -> float:
+    """The least T by which data, from the latest on, and what helps, first exhausted first, end."""
     seconds = 0.0
     exhausted = 0
-    missing, speed = 0.0, sum(own for _, _, own in helpers)
+    missing, speed = 0.0, sum([own for _, _, own in helpers])
     for at, (_, backlog, own) in enumerate(data):
         missing += backlog * piece
         speed += own
@@ -96,39 +111,23 @@ def _balance(
     return seconds
 
 
-def _backlog(state: State, fragment: int) -> int:
-    """Pieces of a data fragment that it itself must bring."""
-    direct = (r for r in state.working[fragment].values() if _direct(r, fragment))
-    return state.free[fragment].count + sum(r.end - r.pos for r in direct)
-
-
-def _direct(request: Request, fragment: int) -> bool:
-    return request.via == fragment and not request.cancelled
-
-
-def _seconds(state: State, pieces: int, speed: float) -> float:
-    return pieces * state.layout.piece_size / max(speed, 1e-9)
-
-
-def _speed(state: State, fragment: int, now: float) -> float:
-    """Bytes a second at which a data fragment comes, or would if its holders turned to it."""
-    coming = [
-        r for r in state.working[fragment].values() if _direct(r, fragment) and r.behind is None
-    ]
-    if coming:
-        return sum(_steady_rate(state, r, now) for r in coming)
-    return _capacity(state, fragment) / 2  # they are at something else meanwhile
+def _share(state: State, pieces: int, speed: float) -> Share:
+    return pieces * state.piece_size / max(speed, 1e-9), pieces, speed
 
 
 def _spare_speed(state: State, parity: int) -> float:
     """Bytes a second that holders of parity can bring who have no data to bring."""
-    return sum(
-        _source_speed(state, s)
-        for s in state.groups.of[parity].holders
-        if not state.sources[s].failures
-        and not state.sources[s].distrusted
-        and not any(group.free for group in state.groups.of_source[s])
-    )
+    total = 0.0
+    for source in state.groups.of[parity].holders:
+        health = state.sources[source]
+        if health.failures or health.distrusted:
+            continue
+        for group in state.groups.of_source[source]:
+            if group.free:
+                break
+        else:
+            total += _source_speed(state, source)
+    return total
 
 
 def _capacity(state: State, fragment: int) -> float:
@@ -142,9 +141,3 @@ def _capacity(state: State, fragment: int) -> float:
 def _source_speed(state: State, source: int) -> float:
     health = state.sources[source]
     return (health.rate or state.mean_rate()) * max(health.active, 1)
-
-
-def _steady_rate(state: State, request: Request, now: float) -> float:
-    """The rate of a request, not disturbed by a short silence: those are no reason to compute."""
-    known = state.sources[request.source].rate
-    return request_rate(state, request, now) if now - request.moved > _WORTH_SECONDS else known

@@ -117,10 +117,14 @@ class Groups:
         self._by_holders: dict[tuple[frozenset[int], bool], Group] = {}
         self.of_source: list[list[Group]] = [[] for _ in holdings]
         """By source: the groups of data that it holds."""
+        self.parity_of_source: list[list[Group]] = [[] for _ in holdings]
+        """By source: the groups of parity that it holds."""
         self.of: list[Group] = []
         """By fragment: its group."""
         self.judgements = 0
         """Counted up when a source failed, fell silent, recovered or lied."""
+        self.moves = 0
+        """Counted up when a fragment came into another group."""
         for fragment in range(fragments):
             own = holders.get(fragment)
             self.of.append(self._with(everywhere.union(own) if own else everywhere, fragment))
@@ -130,8 +134,9 @@ class Groups:
         group = self._by_holders.get((holders, data))
         if group is None:
             group = self._by_holders[holders, data] = Group(holders)
-            for source in holders if data else ():
-                self.of_source[source].append(group)
+            by_source = self.of_source if data else self.parity_of_source
+            for source in holders:
+                by_source[source].append(group)
         return group
 
     def drop_holder(self, fragment: int, source: int, free: int, flying: int) -> None:
@@ -140,6 +145,7 @@ class Groups:
         if source not in old.holders:
             return
         new = self.of[fragment] = self._with(old.holders - {source}, fragment)
+        self.moves += 1
         old.free -= free
         old.flying -= flying
         new.free += free

@@ -40,6 +40,8 @@ class Health:
     active: int = 0
     rate: float = 0.0
     """Moving average of what all connections brought, by their number; 0: nothing is known."""
+    counted: float = 0.0
+    """The rate as it is part of the sum over all sources."""
     latency: float = 0.0
     """Seconds to the first byte on a connection that is there, about."""
     failures: int = 0
@@ -131,7 +133,7 @@ class Health:
         self._bytes += count
         seconds = now - self._since
         if seconds >= _WINDOW:
-            rate = self._bytes / seconds / max(self.active, 1)
+            rate = self._bytes / seconds / (self.active or 1)
             self.rate = rate if self._first else self.rate + 2 * _SMOOTHING * (rate - self.rate)
             self._first = False
             self._bytes, self._since = 0, now

@@ -9,30 +9,32 @@ STUCK_SECONDS = 1.0
 
 _OLD_SECONDS = 0.5
 """After so long a request is known by what it brought, before by its source."""
+_AN_INSTANT = 1e-6
 
 
 def request_rate(state: State, request: Request, now: float) -> float:
     """Bytes a second that a request can be expected to bring; falls while nothing comes."""
-    piece = state.layout.piece_size
+    piece = state.piece_size
     known = request.pace or state.sources[request.source].rate
     if request.behind is not None:
         return known or state.mean_rate()
-    seconds = max(now - (request.answered if request.answered >= 0 else request.began), 1e-6)
-    if not known or seconds > _OLD_SECONDS:
+    seconds = now - (request.answered if request.answered >= 0 else request.began)
+    if not known:
+        known = (bytes_brought(state, request) or piece) / max(seconds, _AN_INSTANT)
+    elif seconds > _OLD_SECONDS:
         # What it brought itself: the connections of a source are not equally fast.
-        brought = bytes_brought(state, request)
-        known = max(brought, 1) / seconds if brought or known else piece / seconds
+        known = ((request.pos - request.first) * piece + request.partial or 1) / seconds
     quiet = now - request.moved
     return piece / quiet if known * quiet > piece else known
 
 
 def bytes_brought(state: State, request: Request) -> int:
     """Bytes that came since the request was answered."""
-    return (request.pos - request.first) * state.layout.piece_size + request.partial
+    return (request.pos - request.first) * state.piece_size + request.partial
 
 
 def seconds_left(state: State, request: Request, now: float) -> float:
     """How long a request will still take, its wait for the one before it included."""
     wait = 0.0 if request.behind is None else seconds_left(state, request.behind, now)
-    size = (request.end - request.pos) * state.layout.piece_size - request.partial
+    size = (request.end - request.pos) * state.piece_size - request.partial
     return wait + size / request_rate(state, request, now)

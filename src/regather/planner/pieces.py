@@ -37,10 +37,32 @@ class Runs:
         """The first run; there must be one."""
         return self._runs[0]
 
-    def add(self, start: int, end: int) -> None:
-        """Put numbers in; those that are there already stay once."""
+    def none_since(self, number: int) -> int:
+        """From where on, at most up to a number, nothing below that number is in the set."""
+        at = bisect_left(self._runs, (number, number))
+        return min(self._runs[at - 1][1], number) if at else 0
+
+    def first_shared(self, other: Runs, begin: int = 0) -> Run | None:
+        """The first run from ``begin`` on that is in both sets."""
+        ones, others = self._runs, other._runs
+        i = _at_or_after(ones, begin) if begin else 0
+        while i < len(ones):
+            a, b = ones[i]
+            start = max(a, begin)
+            j = _at_or_after(others, start)
+            if j == len(others):
+                return None
+            c, d = others[j]
+            if c < b:
+                return max(start, c), min(b, d)
+            i = _at_or_after(ones, c)
+        return None
+
+    def add(self, start: int, end: int) -> int:
+        """Put numbers in; return how many of them were not there."""
         if start >= end:
-            return
+            return 0
+        before = self.count
         at = bisect_left(self._runs, (start, start))
         if at and self._runs[at - 1][1] >= start:
             at -= 1
@@ -52,30 +74,48 @@ class Runs:
             last += 1
         self._runs[at:last] = [(start, end)]
         self.count += end - start
+        return self.count - before
 
-    def remove(self, start: int, end: int) -> None:
-        """Take numbers out; those that are not there do not matter."""
-        if start >= end or not self._runs:
-            return
-        at = bisect_left(self._runs, (start, start))
-        if at and self._runs[at - 1][1] > start:
-            at -= 1
-        elif at < len(self._runs) and self._runs[at][0] == start and end < self._runs[at][1]:
-            # By far the most frequent: the first ones of a run.
-            self._runs[at] = (end, self._runs[at][1])
+    def remove(self, start: int, end: int) -> int:
+        """Take numbers out; return how many of them were there."""
+        runs = self._runs
+        if start >= end or not runs:
+            return 0
+        first, stop = runs[0]
+        if start == first and end < stop:
+            # By far the most frequent: the very first ones.
+            runs[0] = (end, stop)
             self.count -= end - start
-            return
+            return end - start
+        if end <= first:
+            return 0
+        before = self.count
+        at = bisect_left(runs, (start, start))
+        if at and runs[at - 1][1] > start:
+            at -= 1
         rest: list[Run] = []
         last = at
-        while last < len(self._runs) and self._runs[last][0] < end:
-            a, b = self._runs[last]
+        while last < len(runs) and (run := runs[last])[0] < end:
+            a, b = run
             self.count -= b - a
-            rest += [run for run in ((a, min(b, start)), (max(a, end), b)) if run[0] < run[1]]
+            if a < start:
+                rest.append((a, start))
+                self.count += start - a
+            if end < b:
+                rest.append((end, b))
+                self.count += b - end
             last += 1
-        self._runs[at:last] = rest
-        self.count += sum(b - a for a, b in rest)
+        if last > at:
+            runs[at:last] = rest
+        return before - self.count
 
     def clear(self) -> None:
         """Take everything out."""
         self._runs.clear()
         self.count = 0
+
+
+def _at_or_after(runs: list[Run], number: int) -> int:
+    """Where the first run stands that ends after a number."""
+    at = bisect_right(runs, (number, sys.maxsize))
+    return at - 1 if at and runs[at - 1][1] > number else at

@@ -38,12 +38,9 @@ def parity_arrived(state: State, number: int, row: int, stands_for: int | None) 
         state.settled[stands_for][row] = 1
 
 
-def data_arrived(state: State, number: int, row: int, settled_before: bool) -> None:
-    """Note that a data piece is done; the parity that stood in for it becomes spare."""
-    lacking = state.lacking[number]
-    if row in lacking:
-        lacking[row] -= 1
-    if settled_before and row in state.parity_rows[number] and not _bound(state, number, row):
+def unneeded(state: State, number: int, row: int) -> None:
+    """Note that a data piece is done that parity in place stood in for: that becomes spare."""
+    if not _bound(state, number, row):
         _spare(state, number, row)
 
 
@@ -66,33 +63,44 @@ def _spare(state: State, number: int, row: int) -> None:
 def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     """The order to compute a row, where enough of it is in place; settles what it will make."""
     there = state.parity_rows[number].get(row, 0)
-    if not there or (number, row) in state.decoding:
+    lacking = state.lacking[number][row]
+    if not there or there < lacking or (number, row) in state.decoding:
         return None
-    erasure_set = state.layout.sets[number]
-    lacking = state.lacking[number].get(row, -1)
-    if lacking < 0:
-        lacking = state.lacking[number][row] = len(missing(state, erasure_set, row))
     if not lacking:
         forget(state, number, row)
         return None
-    if there < lacking:
-        return None
+    erasure_set = state.layout.sets[number]
     make = missing(state, erasure_set, row)
     parity = tuple([f for f in erasure_set.parity if state.done[f][row]])
-    state.decoding.add((number, row))
+    state.decoding[number, row] = make
     for fragment in make:
-        state.settled[fragment][row] = 1
-        state.take(fragment, row, row + 1)
+        if not state.settled[fragment][row]:
+            state.settled[fragment][row] = 1
+            state.take(fragment, row, row + 1)
     return Decode(number, row, make, parity[: len(make)])
+
+
+def likely_computed(state: State, fragment: int, row: int) -> bool:
+    """Whether a data piece probably serves to compute another one of its row.
+
+    So it is where parity stands in for one already, or where no good source has one.
+    """
+    number = state.layout.set_of[fragment]
+    if number < 0 or not state.layout.is_data(fragment):
+        return False
+    return any(
+        f != fragment and (state.settled[f][row] or not state.trusted(f))
+        for f in missing(state, state.layout.sets[number], row)
+    )
 
 
 def forget(state: State, number: int, row: int) -> None:
     """A row is whole, or beyond computing: no more to remember of it."""
     state.parity_rows[number].pop(row, None)
     state.spare[number].pop(row, None)
-    state.lacking[number].pop(row, None)
     for fragment in state.layout.sets[number].parity:
-        state.take(fragment, row, row + 1)
+        if not state.done[fragment][row]:
+            state.take(fragment, row, row + 1)
 
 
 def spans(state: State, number: int, lost: Sequence[int], usable: Sequence[int]) -> Iterator[Span]:

@@ -19,11 +19,13 @@ from heapq import heappop
 from regather.planner import standin
 from regather.planner.careful import careful_work
 from regather.planner.groups import Group
-from regather.planner.health import Health
+from regather.planner.health import MAX_STRIKES, Health
 from regather.planner.pace import request_rate
 from regather.planner.state import Request, State
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
+_FELT_LATENCY = 0.002
+"""Seconds to the first byte above which requests are sent while the one before is still coming."""
 _AHEAD_LATENCIES = 1.25
 """A request goes out so many round trips before the one before it ends."""
 _LOOK_SECONDS = 0.25
@@ -47,22 +49,23 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     """What a source should be asked for behind a request that soon ends; None: not yet, or nothing.
 
     The head of the next request is on its way while the body of this one still comes, so that a
-    long path is as full as a short one.
+    long path is as full as a short one: only where the wait for its answer would be felt.
     """
     health = state.sources[request.source]
     if (
-        request.follower is not None
+        health.latency < _FELT_LATENCY
+        or request.follower is not None
         or request.behind is not None
         or request.whole
         or request.cancelled
         or not state.unclaimed
         or health.failures
         or health.strikes
-        or health.active > health.allowance
+        or health.active > health.climb.connections
         or now < health.retry_at
     ):
         return None
-    piece = state.layout.piece_size
+    piece = state.piece_size
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * health.latency + _LOOK_SECONDS
     left = (request.end - request.pos) * piece
@@ -131,12 +134,17 @@ def _standing_in(state: State, source: int, now: float, pace: float) -> Work | N
         return None
     if state.sources[source].ignores_ranges:
         return Work(found.fragment, 0, state.layout.pieces_of(found.parity), via=found.parity)
-    most = min(run_length(state, source, pace), _fair_share(state, found.eligible))
+    most = run_length(state, source, pace)
+    if most > 1:
+        most = min(most, _fair_share(state, found.eligible))
     end = min(found.end, found.start + most)
     return Work(found.fragment, found.start, end, via=found.parity)
 
 
 def _fair_share(state: State, pieces: int) -> int:
     """At most half of what would be this connection's share of the rest, in parity."""
-    slots = sum(h.allowance for h in state.sources if not h.failures and not h.distrusted)
+    slots = 0
+    for health in state.sources:
+        if not health.failures and health.strikes < MAX_STRIKES:
+            slots += health.climb.connections
     return max(1, pieces // (2 * max(slots, 1)))

@@ -7,17 +7,17 @@ where a fragment would come later than the whole set could, were its parity used
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable
 
 from regather.planner.forecast import late_ones
-from regather.planner.pieces import Run
+from regather.planner.groups import Group
 from regather.planner.rows import spans
 from regather.planner.state import Request, State
+from regather.planner.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Value, frozen=True):
     """Rows of ``parity`` that may stand in for the same pieces of ``fragment``."""
 
     fragment: int
@@ -34,32 +34,44 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
     What nobody can send comes first. Of what would come late, it is the first row: parity is of use
     only in rows that the data has not filled, so no source of parity may pass over any.
     """
+    for group in state.groups.parity_of_source[source]:
+        if group.free:
+            break
+    else:
+        return None
+    of = state.groups.of
     for number, members in enumerate(state.layout.sets):
-        mine = [f for f in members.parity if state.free[f] and state.can_serve(source, f)]
+        mine = [
+            f
+            for f in members.parity
+            if source in of[f].holders and state.free[f].count and state.can_serve(source, f)
+        ]
         if not mine:
             continue
-        free = [f for f in members.data if state.free[f]]
-        dead = [f for f in free if not state.trusted(f) or _sent_wrong(state, f)]
+        dead = _dead(state, number)
         usable: list[int] = []
         if dead:
             usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
-            found = _instead_of_dead(state, source, number, mine, dead, usable)
-            if found is not None:
-                return found
-        late = [f for f in late_ones(state, number, now) if state.free[f] and f not in dead]
-        best: Rows | None = None
-        for fragment in late:
-            found = _instead_of_late(state, source, number, mine, dead, usable, fragment)
-            if found is not None and (best is None or found.start < best.start):
-                best = found
-        if best is not None:
-            return best
+        found = (
+            _instead_of_dead(state, source, number, mine, dead, usable) if dead else None
+        ) or _instead_of_late(state, source, number, mine, dead, usable, now)
+        if found is not None:
+            return found
     return None
+
+
+def _dead(state: State, number: int) -> list[int]:
+    """The data fragments of a set whose free pieces nobody can send now."""
+    doubtful = state.doubtful(number)
+    if state.suspects:
+        data = state.layout.sets[number].data
+        return [f for f in data if state.free[f] and (f in doubtful or _sent_wrong(state, f))]
+    return [f for f in doubtful if state.free[f]] if doubtful else []
 
 
 def _sent_wrong(state: State, fragment: int) -> bool:
     """Whether all that is free of a fragment was sent wrong by everyone who could send it."""
-    return bool(state.suspects) and all(
+    return all(
         (who := state.suspects.get((fragment, piece))) and not state.others_can(fragment, who)
         for start, end in state.free[fragment]
         for piece in range(start, end)
@@ -88,43 +100,52 @@ def _instead_of_late(
     mine: list[int],
     dead: list[int],
     usable: list[int],
-    fragment: int,
+    now: float,
 ) -> Rows | None:
-    """Parity for a fragment that comes in any case; what the dead need of it is left."""
+    """The first row for a fragment that comes in any case; what the dead need of it is left."""
     spare = state.spare[number]
-    for parity in mine:
-        for start, end in _both(state.free[fragment], state.free[parity]):
-            at = start
-            while at < end and (
-                (at in spare and spare[at] >= _free_in_row(state, number, at))
-                or state.suspect(source, parity, at)
-            ):
-                at += 1
-            if at == end:
-                continue
-            until = end
-            if dead:
-                lacking = spans(state, number, [*dead, fragment], usable)
-                span = next((s for s in lacking if s[0] <= at < s[1]), None)
-                if span is None or span[2] > span[3]:
-                    continue
-                until = min(end, span[1])
-            return Rows(fragment, parity, at, until, until - at)
-    return None
+    doubts = bool(spare or state.suspects)
+    best: tuple[int, int, int, int] | None = None
+    before = sought = sys.maxsize
+    for fragment in late_ones(state, number, now):
+        free = state.free[fragment]
+        if not free.count or free.first()[0] >= sought or (dead and fragment in dead):
+            continue
+        for parity in mine:
+            end = 0
+            while (run := free.first_shared(state.free[parity], end)) and run[0] < before:
+                at, end = run
+                if doubts:
+                    at = _first_wanted(state, source, number, parity, at, end)
+                    if at >= end or at >= before:
+                        continue
+                until = end
+                if dead:
+                    lacking = spans(state, number, [*dead, fragment], usable)
+                    span = next((s for s in lacking if s[0] <= at < s[1]), None)
+                    if span is None or span[2] > span[3]:
+                        continue
+                    until = min(end, span[1])
+                best, before = (fragment, parity, at, until), at
+                # A fragment without free pieces before this has no row before the one found.
+                sought = max([state.free[p].none_since(at) for p in mine])
+                break
+    if best is None:
+        return None
+    fragment, parity, at, until = best
+    return Rows(fragment, parity, at, until, until - at)
 
 
-def _both(one: Iterable[Run], other: Iterable[Run]) -> Iterator[Run]:
-    """The runs that are in two sets of runs."""
-    ones, others = iter(one), iter(other)
-    a, b = next(ones, None), next(others, None)
-    while a is not None and b is not None:
-        start, end = max(a[0], b[0]), min(a[1], b[1])
-        if start < end:
-            yield start, end
-        if a[1] <= b[1]:
-            a = next(ones, None)
-        else:
-            b = next(others, None)
+def _first_wanted(state: State, source: int, number: int, parity: int, start: int, end: int) -> int:
+    """The first of some rows in which a source can send parity and not enough is there to spare."""
+    spare = state.spare[number]
+    at = start
+    while at < end and (
+        (at in spare and _enough(state, number, at, spare[at]))
+        or (state.suspects and state.suspect(source, parity, at))
+    ):
+        at += 1
+    return at
 
 
 def _first(
@@ -141,27 +162,52 @@ def _first(
     return None
 
 
-def _free_in_row(state: State, number: int, row: int) -> int:
-    """How many data pieces of a row nobody brings."""
-    return sum(_covers(state, f, row) for f in state.layout.sets[number].data)
+def _enough(state: State, number: int, row: int, spare: int) -> bool:
+    """Whether spare parity is as much as the data pieces of a row that nobody brings."""
+    for fragment in state.layout.sets[number].data:
+        if row in state.free[fragment]:
+            if not spare:
+                return False
+            spare -= 1
+    return True
 
 
 def _covers(state: State, fragment: int, row: int) -> bool:
     return row in state.free[fragment]
 
 
-def stand_ins(state: State, request: Request, now: float) -> list[int]:
-    """The parity fragments that may bring the end of a request instead."""
+def helpers(state: State, sources: Iterable[int]) -> set[Group]:
+    """The groups of parity that some of these sources hold."""
+    held = state.groups.parity_of_source
+    return {group for source in sources for group in held[source]}
+
+
+def may_stand_in(state: State, request: Request, among: set[Group]) -> bool:
+    """Whether parity in some groups may bring the end of a request, were it late."""
+    of = state.groups.of
+    if request.via != request.fragment:  # another holder of the same parity
+        return of[request.via] in among
     number = state.layout.set_of[request.fragment]
-    if request.via != request.fragment:
-        return [request.via]  # another holder of the same parity
-    if (
-        number < 0
-        or request.end <= request.pos
-        or request.fragment not in late_ones(state, number, now)
-    ):
+    if number >= 0:
+        last, free = request.end - 1, state.free
+        for fragment in state.layout.sets[number].parity:
+            if of[fragment] in among and last in free[fragment]:
+                return True
+    return False
+
+
+def stand_ins(state: State, request: Request, among: set[Group], now: float) -> list[int]:
+    """The parity fragments, in some groups, that may bring the end of a request instead."""
+    if request.end <= request.pos or not may_stand_in(state, request, among):
         return []
-    return [f for f in state.layout.sets[number].parity if _covers(state, f, request.end - 1)]
+    if request.via != request.fragment:
+        return [request.via]
+    number = state.layout.set_of[request.fragment]
+    if request.fragment not in late_ones(state, number, now):
+        return []
+    of, last = state.groups.of, request.end - 1
+    parity = state.layout.sets[number].parity
+    return [f for f in parity if of[f] in among and _covers(state, f, last)]
 
 
 def instead_of(state: State, request: Request, source: int, among: list[int]) -> int:

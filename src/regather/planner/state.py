@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush
 
-from regather.model import Layout
+from regather.model import ErasureSet, Layout
 from regather.planner.groups import Groups
 from regather.planner.health import Health
 from regather.planner.pieces import Run, Runs
+from regather.planner.values import Value
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +51,7 @@ class Request:
     """The request that waits behind this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Value, frozen=True):
     """What was foreseen at a time of an erasure set."""
 
     at: float
@@ -68,9 +69,10 @@ class State:
     sources: list[Health]
     retries: int
     """Failures, or lies, in a row that are borne from a source."""
+    piece_size: int = field(init=False)
     free: list[Runs] = field(init=False)
-    """By fragment: the pieces that are neither settled nor in flight. Changed by ``give`` and
-    ``take`` alone, which keep the groups true."""
+    """By fragment: the pieces that are neither settled nor in flight, nor parity of a row that is
+    whole. Changed by ``give`` and ``take`` alone, which keep the groups true."""
     groups: Groups = field(init=False)
     unclaimed: int = 0
     """How many pieces are free in all."""
@@ -86,8 +88,6 @@ class State:
     overlapping: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
-    _counted: list[float] = field(init=False)
-    """By source: its rate as it is part of ``rates``."""
     stuck: set[int] = field(default_factory=set)
     """The sources with requests that are stuck, when that was last looked at."""
     queued: int = 0
@@ -104,15 +104,18 @@ class State:
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
     forecasts: dict[int, Forecast] = field(default_factory=dict)
     """By erasure set, for ``standin``."""
-    lacking: list[dict[int, int]] = field(init=False)
-    """By erasure set, of such rows: how many data pieces are not done, where it was counted."""
+    lacking: list[array[int]] = field(init=False)
+    """By erasure set and row: how many data pieces are not done."""
     spare: list[dict[int, int]] = field(init=False)
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
-    decoding: set[tuple[int, int]] = field(default_factory=set)
-    """Rows (set, row) that are being computed."""
+    _doubtful: list[tuple[int, tuple[int, ...]]] = field(init=False)
+    """By erasure set: what ``doubtful`` found, and at which count of judgements."""
+    decoding: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+    """Rows (set, row) that are being computed, and the fragments whose pieces are made."""
 
     def __post_init__(self) -> None:
         count = len(self.layout.fragments)
+        self.piece_size = self.layout.piece_size
         self.free = [Runs() for _ in range(count)]
         self.working = [{} for _ in range(count)]
         self.overlapping = [{} for _ in range(count)]
@@ -122,40 +125,59 @@ class State:
             bytearray(d) if in_set[f] >= 0 and data(f) else d for f, d in enumerate(self.done)
         ]
         self.parity_rows = [{} for _ in self.layout.sets]
-        self.lacking = [{} for _ in self.layout.sets]
+        self.lacking = [self._data_in_rows(members) for members in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
+        self._doubtful = [(-1, ())] * len(self.layout.sets)
         self.left = self.layout.data_pieces
-        self._counted = [0.0] * len(self.sources)
         self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
             self.give(f, 0, self.layout.pieces_of(f))
+
+    def _data_in_rows(self, members: ErasureSet) -> array[int]:
+        """How many data pieces each row of an erasure set has."""
+        counts = array("H")
+        lengths = sorted(map(self.layout.pieces_of, members.data))
+        for shorter, length in enumerate(lengths):
+            counts.extend(array("H", [len(lengths) - shorter]) * (length - len(counts)))
+        return counts
+
+    def length(self, fragment: int, piece: int) -> int:
+        """How many bytes a piece has."""
+        if piece + 1 < len(self.done[fragment]):
+            return self.piece_size
+        return self.layout.length(fragment, piece)
+
+    def now_done(self, fragment: int, piece: int) -> None:
+        """A data piece is in place."""
+        self.done[fragment][piece] = self.settled[fragment][piece] = 1
+        self.left -= 1
+        number = self.layout.set_of[fragment]
+        if number >= 0:
+            self.lacking[number][piece] -= 1
 
     # -- free pieces ----------------------------------------------------------------------
 
     def give(self, fragment: int, start: int, end: int) -> None:
         """Pieces are free to be chosen."""
         free = self.free[fragment]
-        before = free.count
-        free.add(start, end)
-        if free.count == before:
+        new = free.add(start, end)
+        if not new:
             return
         group = self.groups.of[fragment]
-        group.free += free.count - before
-        self.unclaimed += free.count - before
+        group.free += new
+        self.unclaimed += new
         self.given = True
-        if not before:
+        if free.count == new:
             heappush(group.open, fragment)
             if not self.working[fragment]:
                 heappush(group.fresh, fragment)
 
     def take(self, fragment: int, start: int, end: int) -> None:
         """Pieces are not free any more."""
-        free = self.free[fragment]
-        before = free.count
-        free.remove(start, end)
-        if free.count != before:
-            self.groups.of[fragment].free -= before - free.count
-            self.unclaimed -= before - free.count
+        taken = self.free[fragment].remove(start, end)
+        if taken:
+            self.groups.of[fragment].free -= taken
+            self.unclaimed -= taken
 
     def absent(self, source: int, fragment: int) -> None:
         """A source turned out not to have a fragment."""
@@ -216,15 +238,23 @@ class State:
         """Whether a source may bring anything, unless pieces are given back or another fails."""
         if self.sources[source].distrusted:
             return any(self.can_serve(source, f) for f in range(len(self.done)))
-        return any(group.free or group.flying for group in self.groups.of_source[source]) or any(
-            self.free[f] and self._may_have(source, f)
-            for members in self.layout.sets
-            for f in members.parity
+        groups = self.groups
+        return any(group.free or group.flying for group in groups.of_source[source]) or any(
+            group.free for group in groups.parity_of_source[source]
         )
 
     def trusted(self, fragment: int) -> bool:
         """Whether some source that neither lied nor fails can serve a fragment."""
         return self.groups.trusted(fragment, self)
+
+    def doubtful(self, number: int) -> tuple[int, ...]:
+        """The data fragments of a set that no source which neither lied nor fails can serve."""
+        groups = self.groups
+        judged, found = self._doubtful[number]
+        if judged != groups.judgements + groups.moves:
+            found = tuple([f for f in self.layout.sets[number].data if not self.trusted(f)])
+            self._doubtful[number] = groups.judgements + groups.moves, found
+        return found
 
     def others_can(self, fragment: int, but: set[int]) -> bool:
         """Whether a source that does not fail, and is not one of these, can serve a fragment."""
@@ -244,7 +274,7 @@ class State:
 
     def hopeful(self, fragment: int) -> bool:
         """Whether some source that is worth waiting for can serve a fragment."""
-        return any(
+        return self.trusted(fragment) or any(
             self.sources[s].failures <= self.retries and self.can_serve(s, fragment)
             for s in self.groups.of[fragment].holders
         )
@@ -296,12 +326,11 @@ class State:
     def heard(self, source: int, count: int, now: float) -> None:
         """A source brought so many bytes more."""
         health = self.sources[source]
-        before = self._counted[source]
         health.received(count, now)
-        if health.rate != before:
-            self.rates += health.rate - before
-            self.rated += not before
-            self._counted[source] = health.rate
+        if health.rate != health.counted:
+            self.rates += health.rate - health.counted
+            self.rated += not health.counted
+            health.counted = health.rate
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one, in bytes a second; 1 where none has."""

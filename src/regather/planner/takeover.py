@@ -41,8 +41,16 @@ def take_over(
         if state.sources[s].has_slot(now) and not state.sources[s].ignores_ranges
     )
     who = {source for _, source in thieves}
+    helpers = standin.helpers(state, who) if state.layout.sets else set()
+    of = state.groups.of
     latest = [
-        (-seconds_left(state, r, now), r.id, r) for r in state.requests.values() if not r.cancelled
+        (-seconds_left(state, r, now), r.id, r)
+        for r in state.requests.values()
+        if not r.cancelled
+        and (
+            not who.isdisjoint(of[r.fragment].holders)
+            or (helpers and standin.may_stand_in(state, r, helpers))
+        )
     ]
     heapq.heapify(latest)
     tries = 0
@@ -53,8 +61,8 @@ def take_over(
         factor = _gain_asked(state, victim, now)
         if not factor:
             continue
-        parity = standin.stand_ins(state, victim, now) if state.layout.sets else []
-        if not parity and who.isdisjoint(state.groups.of[victim.fragment].holders):
+        parity = standin.stand_ins(state, victim, helpers, now) if helpers else []
+        if not parity and who.isdisjoint(of[victim.fragment].holders):
             continue
         for at, (own, source) in enumerate(thieves):
             tries += 1

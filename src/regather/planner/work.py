@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from regather.planner.groups import Group
 from regather.planner.health import PATIENT_LATENCY
 from regather.planner.state import Request, State
+from regather.planner.values import Value
 
 MAX_RUN_BYTES = 16 << 20
 """Longest request: long enough that its head costs nothing."""
@@ -16,8 +15,7 @@ RUN_SECONDS = 1.0
 """A request should take about this long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Value, frozen=True):
     """What a source should be asked for; with ``victim``, taken over from that request.
 
     ``fragment`` is what is wanted, ``via`` what is asked for: the same, or parity of its set.
@@ -51,7 +49,7 @@ def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group,
             if seconds == highest and (group.flying, group.open[0]) >= (best.flying, best.open[0]):
                 continue
             best, highest = group, seconds
-    return best, load * state.layout.piece_size
+    return best, load * state.piece_size
 
 
 def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
@@ -78,10 +76,12 @@ def run_length(state: State, source: int, pace: float = 0.0) -> int:
     if not health.rate:
         # On a long path it takes a while until the rate is known: no more than that is at stake.
         short = health.latency > PATIENT_LATENCY
-        return 1 if short else max(1, FIRST_RUN_BYTES // state.layout.piece_size)
+        return 1 if short else max(1, FIRST_RUN_BYTES // state.piece_size)
     rate = pace or health.rate
-    longest = min(MAX_RUN_BYTES, rate * RUN_SECONDS) / state.layout.piece_size
-    # In the beginning nobody knows what is needed where: no more than it has brought, or than
-    # fills a long path.
-    begun = max(health.pieces, 4 * health.latency * rate / state.layout.piece_size)
-    return max(1, int(min(longest, begun)))
+    longest = min(MAX_RUN_BYTES, rate * RUN_SECONDS) / state.piece_size
+    if health.pieces < longest:
+        # In the beginning nobody knows what is needed where: no more than it has brought, or than
+        # fills a long path.
+        begun = max(health.pieces, 4 * health.latency * rate / state.piece_size)
+        longest = min(longest, begun)
+    return int(longest) or 1

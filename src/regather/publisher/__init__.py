@@ -58,6 +58,7 @@ def publish(
     chunk_size: int | None = None,
     parity: int = 0,
     set_size: int = 0,
+    piece_size: int | None = None,
     replicas: int = 1,
     survive: int | None = None,
     force: bool = False,
@@ -68,8 +69,8 @@ def publish(
     """Store the fragments of ``path`` at the targets ``to``, then the manifest at each of them.
 
     Targets are URLs, HOST:PORT (of servers that take files) or folders. ``fragments``,
-    ``chunk_size`` (bytes), ``parity`` and ``set_size`` are those of ``split``; without the first
-    two there are as many fragments as targets, parity included. Every fragment goes to
+    ``chunk_size``, ``parity``, ``set_size`` and ``piece_size`` are those of ``split``; without the
+    first two there are as many fragments as targets, parity included. Every fragment goes to
     ``replicas`` targets. ``survive`` is how many targets, whichever they are, may be lost
     afterwards (default: ``parity`` or ``replicas - 1``, whichever is more): what cannot bear that
     is refused before anything is sent, unless ``force``. ``force`` also replaces other files that
@@ -95,7 +96,7 @@ def publish(
             wanted = len(targets) - parity if len(targets) > parity else DEFAULT_FRAGMENTS
             fragments = min(wanted, max(source.size, 1))
         sizes = fragment_sizes(source.size, fragments, chunk_size)
-        layout = layout_of(source.size, sizes, parity, set_size)
+        layout = layout_of(source.size, sizes, parity, set_size, piece_size)
         plan = Plan(layout, len(targets), replicas, survive, force=force)
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         for target in targets:

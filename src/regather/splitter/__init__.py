@@ -38,6 +38,7 @@ def split(
     chunk_size: int | None = None,
     parity: int = 0,
     set_size: int = 0,
+    piece_size: int | None = None,
     servers: int | None = None,
     replicas: int = 1,
     at: Sequence[str] = (),
@@ -50,7 +51,8 @@ def split(
 
     Either ``fragments`` (as equal as can be, default 3) or ``chunk_size`` (bytes of each, the
     last one shorter). ``parity`` adds so many parity fragments to every ``set_size`` data
-    fragments in a row (0: all of them): any that many lost ones can then be computed. With
+    fragments in a row (0: all of them): any that many lost ones can then be computed. Pieces, which
+    are verified one by one, have ``piece_size`` bytes: a power of two from 64 KiB to 64 MiB. With
     ``servers``, ``out`` gets a folder a server, and every fragment stands in ``replicas`` of
     them. ``at`` names, once a server in order, the URL where its folder will be hosted.
     ``sha256`` adds that hash of the whole file. ``on_progress`` is called with bytes done and in
@@ -67,7 +69,7 @@ def split(
     with original_of(path, follow_links=follow_links) as source:
         source.check_outside(out)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
-        layout = layout_of(source.size, sizes, parity, set_size)
+        layout = layout_of(source.size, sizes, parity, set_size, piece_size)
         placement = Placement.plan(out, layout, servers, replicas)
         if at and len(at) != len(placement.folders):
             raise UsageError(

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regather.errors import UsageError
-from regather.model import MAX_SET, Fragment, Layout, piece_size_for
+from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, Layout, piece_size_for
+from regather.units import format_size
 
 MAX_FRAGMENTS = 100_000
 DEFAULT_FRAGMENTS = 3
+LEAST_PIECE_SIZE = 64 << 10
+"""That may be asked for: below it, requests and hashes cost more than their bytes."""
+MOST_PIECES = 1 << 20
+"""That may be asked for: their hashes take 45 of the 64 MiB that a manifest may have."""
 
 
 def fragment_sizes(size: int, count: int | None, chunk_size: int | None) -> list[int]:
@@ -40,11 +45,17 @@ def _check_count(count: int, help: str) -> None:
         raise UsageError(f"{count} fragments are more than {MAX_FRAGMENTS}", help=help)
 
 
-def layout_of(size: int, sizes: Sequence[int], parity: int = 0, set_size: int = 0) -> Layout:
+def layout_of(
+    size: int,
+    sizes: Sequence[int],
+    parity: int = 0,
+    set_size: int = 0,
+    piece_size: int | None = None,
+) -> Layout:
     """The layout of a file cut into fragments of ``sizes`` bytes, not hashed yet.
 
     With ``parity``, every ``set_size`` consecutive ones (0: all) are an erasure set and get so many
-    parity fragments. Raises UsageError.
+    parity fragments. ``piece_size`` in bytes, else what suits the size. Raises UsageError.
     """
     if parity < 0 or set_size < 0:
         raise UsageError("parity and set size must not be negative")
@@ -73,4 +84,22 @@ def layout_of(size: int, sizes: Sequence[int], parity: int = 0, set_size: int = 
             coded.append(Fragment(index, name, end, longest, kind="parity", set=number))
             end += longest
     # Parity has hashes in the manifest as well, so it counts where the piece size bounds them.
-    return Layout(size, piece_size_for(end), (*data, *coded))
+    return Layout(size, _piece_size(end, piece_size), (*data, *coded))
+
+
+def _piece_size(size: int, asked: int | None) -> int:
+    if asked is None:
+        return piece_size_for(size)
+    if asked & (asked - 1) or not LEAST_PIECE_SIZE <= asked <= MAX_PIECE_SIZE:
+        raise UsageError(
+            f"a piece size of {asked} bytes is not a power of two from "
+            f"{LEAST_PIECE_SIZE >> 10} KiB to {MAX_PIECE_SIZE >> 20} MiB",
+            help="use --piece-size 256KiB, for example",
+        )
+    if size > asked * MOST_PIECES:
+        raise UsageError(
+            f"{format_size(size)} in pieces of {format_size(asked)} would be more than "
+            f"{MOST_PIECES} pieces, which no manifest should hold",
+            help="use a larger --piece-size, or none",
+        )
+    return asked

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
-from regather.transport.head import Head, Request, check_range, check_status, split_url
+from regather.transport.head import Head, Request, check_range, check_status, failure_of, split_url
 from regather.transport.options import TransportOptions, default_tls
 from regather.transport.wire import Body
 from regather.units import MAX_SIZE
@@ -58,6 +58,10 @@ class HttpConnection:
     ) -> bool:
         """See Connection.request."""
         head, url = self._ask("GET", target, _range_headers(start, stop, validator))
+        if failure_of(head.status) is Failure.MISSING:
+            # Whoever holds some of the objects is asked for others: past the page it goes on.
+            self._channel.left = head.length
+            self.finish()
         self._check(head, target, url)
         try:
             ranged, length = check_range(head, url, start, stop, size, validator)

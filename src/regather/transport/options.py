@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
     import ssl
 
 
-@functools.cache
+_making = threading.Lock()
+
+
 def default_tls() -> ssl.SSLContext:
     """The context for https, trusting what the system trusts; made when it is first needed."""
+    # Reading the system's authorities takes 24 ms: not once for each of the threads that connect.
+    with _making:
+        return _default_tls()
+
+
+@functools.cache
+def _default_tls() -> ssl.SSLContext:
     import ssl
 
     return ssl.create_default_context()

@@ -1,0 +1,94 @@
+"""An object that is not there costs no connection."""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+import regather
+from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
+from tests.support.hosting import Hosting
+from tests.support.rogue import Answer, Rogue
+
+SIZE = 50_000
+DATA = random.Random(5).randbytes(SIZE)
+PAGE = b"HTTP/1.1 404 Not Found\r\n"
+LONG = 1 << 20
+
+
+def keeps_alive(objects: dict[bytes, bytes], missing: bytes) -> Answer:
+    """Serves ranges of the objects on connections that stay open; the rest is answered so."""
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        while head:
+            path = head.split(b" ", 2)[1]
+            asked = re.search(rb"bytes=(\d+)-(\d+)", head)
+            if path in objects and asked is not None:
+                whole = objects[path]
+                first, last = int(asked[1]), int(asked[2])
+                connection.sendall(
+                    b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\n"
+                    b"Content-Length: %d\r\n\r\n"
+                    % (first, last, len(whole), last + 1 - first)
+                    + whole[first : last + 1]
+                )
+            else:
+                connection.sendall(missing)
+                if b"Length" not in missing and b"chunked" not in missing:
+                    return
+            head = connection.recv(65536)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("missing", "connections"),
+    [
+        (PAGE + b"Content-Length: 0\r\n\r\n", 1),
+        (PAGE + b"Content-Length: 9\r\n\r\nnot here!", 1),
+        (PAGE.replace(b"404", b"410") + b"Content-Length: 9\r\n\r\nnot here!", 1),
+        (PAGE + b"Content-Length: %d\r\n\r\n" % LONG + bytes(LONG), 2),
+        (PAGE + b"Content-Length: 9\r\nConnection: close\r\n\r\nnot here!", 2),
+        (PAGE + b"Transfer-Encoding: chunked\r\n\r\n1\r\n.\r\n0\r\n\r\n", 2),
+        (PAGE + b"\r\nuntil the end", 2),
+    ],
+    ids=["empty", "page", "gone", "long", "closing", "chunked", "until the end"],
+)
+def test_the_connection_goes_on(missing: bytes, connections: int) -> None:
+    with Rogue(keeps_alive({b"/there": DATA}, missing)) as rogue:
+        connection = HttpConnection(TransportOptions(timeout=5))
+        with pytest.raises(RequestFailed, match="HTTP 4") as caught:
+            connection.request(rogue.url + "none", 0, SIZE, SIZE)
+        assert caught.value.failure is Failure.MISSING
+        assert connection.request(rogue.url + "there", 10, SIZE, SIZE)
+        buffer = memoryview(bytearray(SIZE - 10))
+        have = 0
+        while have < len(buffer):
+            have += connection.receive(buffer[have:])
+        connection.close()
+        assert buffer == DATA[10:]
+        assert len(rogue.requests) == connections  # it notes the first of each
+
+
+def test_in_a_download(tmp_path: Path, hosting: Hosting) -> None:
+    """A server that holds one of eight fragments is asked for all on one connection."""
+    (tmp_path / "file.bin").write_bytes(DATA)
+    manifest = regather.split(tmp_path / "file.bin", tmp_path / "out", fragments=8)
+    held = manifest.fragments[5].name
+    content = (tmp_path / "out" / held).read_bytes()
+    (tmp_path / "out" / "file.bin.regather.json").rename(tmp_path / "manifest.json")
+    rest = hosting.serve(tmp_path / "out", faults=["slow:100kB"])
+    missing = PAGE + b"Content-Length: 9\r\n\r\nnot here!"
+    with Rogue(keeps_alive({b"/" + held.encode(): content}, missing)) as rogue:
+        regather.download(
+            tmp_path / "manifest.json",
+            tmp_path / "copy",
+            servers=[rogue.url, rest.url],
+            settings=regather.Settings(connections=1),
+        )
+        assert len(rogue.requests) == 1
+    assert (tmp_path / "copy").read_bytes() == DATA
