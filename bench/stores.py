@@ -55,7 +55,7 @@ def stores(bench: Bench) -> list[Section]:
 def _reachable(swift: Swift) -> Iterator[None]:
     """Commands that are started meanwhile find the store by their environment."""
     before = dict(os.environ)
-    os.environ |= swift.environment
+    os.environ |= swift.environment()
     try:
         yield
     finally:

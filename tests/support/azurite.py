@@ -1,4 +1,4 @@
-"""Azure's emulator on loopback: Azurite, which ``make stores`` installs, with its blobs in memory."""
+"""Azure's emulator on loopback: Azurite, which ``make stores`` installs. It keeps all in memory."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ from tests.support.stores import without_stores
 if TYPE_CHECKING:
     from obstore.store import AzureStore
 
-MAIN = (
-    Path(__file__).parents[2]
-    / ".venv-stores/azurite/node_modules/azurite/dist/src/blob/main.js"
-)
+MAIN = Path(__file__).parents[2] / ".venv-stores/azurite/node_modules/azurite/dist/src/blob/main.js"
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Published with the emulator, the same everywhere."""
@@ -32,6 +29,7 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 class Azurite(Daemon):
     """Runs while the ``with`` body does."""
 
+    # Where npm is missing `make stores` leaves it out.
     program = "node"
     package = "nodejs"
     scheme = "az"

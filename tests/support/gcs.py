@@ -16,24 +16,19 @@ import itertools
 import json
 import re
 import secrets
-import socket
 import threading
 import time
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-
+from tests.support.google_accounts import Account
 from tests.support.net import HOST
 from tests.support.stores import without_stores
 
@@ -45,52 +40,6 @@ LEAST_PART = 5 << 20
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 _KNOWN_HEADERS = frozenset(("x-goog-if-generation-match",))
-
-
-class Account:
-    """A service account with a key of its own."""
-
-    def __init__(self, email: str) -> None:
-        self.email = email
-        self._key = rsa.generate_private_key(65537, 2048)
-
-    @property
-    def document(self) -> str:
-        """What Google gives as the file of its key."""
-        pem = self._key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        return json.dumps(
-            {
-                "type": "service_account",
-                "client_email": self.email,
-                "private_key_id": "1",
-                "private_key": pem.decode(),
-            }
-        )
-
-    def signed(self, token: str) -> bool:
-        """Whether a token is of this account, signed with its key, for storage, and of now."""
-        try:
-            message, _, signature = token.rpartition(".")
-            head, claims = (json.loads(_decoded(part)) for part in message.split("."))
-            self._key.public_key().verify(
-                _decoded(signature), message.encode(), padding.PKCS1v15(), hashes.SHA256()
-            )
-        except (ValueError, InvalidSignature):
-            return False
-        return bool(
-            head["alg"] == "RS256"
-            and claims["iss"] == self.email
-            and "cloud-platform" in claims["scope"]
-            and claims["iat"] - 60 <= time.time() < claims["exp"] <= claims["iat"] + 3600
-        )
-
-
-def _decoded(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 @dataclass(frozen=True)
@@ -236,7 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             if parts.path == _TOKEN_PATH:
-                return self._metadata()
+                self._metadata()
+                return
             bucket, _, name = parts.path.removeprefix("/").partition("/")
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
             with self.store.lock:
@@ -260,9 +210,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _metadata(self) -> None:
         """A token of the instance's, for who says that he knows whom he asks."""
         if self.headers.get("Metadata-Flavor") != "Google":
-            return self._send(403, {}, b"")
+            self._send(403, {}, b"")
+            return
         token = {"access_token": self.store.metadata_token, "expires_in": 3600}
-        return self._send(200, {"Content-Type": "application/json"}, json.dumps(token).encode())
+        self._send(200, {"Content-Type": "application/json"}, json.dumps(token).encode())
 
     def _allowed(self, name: str) -> Bucket:
         kind, _, token = self.headers.get("Authorization", "").partition(" ")
@@ -283,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> tuple[int, dict[str, str], bytes]:
         special = {key.lower() for key in self.headers if key.lower().startswith("x-goog-")}
         if special - _KNOWN_HEADERS:
-            _unknown()
+            raise _unknown()
         match self.command, sorted(query), name:
             case "GET", _, "":
                 return 200, {}, _listed(bucket, query)
@@ -316,20 +267,21 @@ class _Handler(BaseHTTPRequestHandler):
                 _parts(bucket, name, query)
                 del bucket.uploads[query["uploadId"]]
                 return 204, {}, b""
-        _unknown()
+            case _:
+                raise _unknown()
 
     def _read(self, thing: Thing) -> tuple[int, dict[str, str], bytes]:
         wanted = self.headers.get("If-Match")
         if wanted is not None and wanted != thing.tag:
             raise _Refused(412, "PreconditionFailed")
         if self.headers.get("If-None-Match") or self.headers.get("If-Range"):
-            _unknown()
+            raise _unknown()
         headers, size = thing.headers, len(thing.data)
         text = self.headers.get("Range")
         if text is None:
             return 200, headers, thing.data
         if (match := _RANGE.fullmatch(text)) is None:
-            _unknown()
+            raise _unknown()
         start, last = int(match[1]), min(int(match[2] or size), size - 1)
         if start > last:
             raise _Refused(416, "InvalidRange")
@@ -345,8 +297,8 @@ class _Handler(BaseHTTPRequestHandler):
         return thing
 
 
-def _unknown() -> NoReturn:
-    raise _Refused(501, "NotImplemented")
+def _unknown() -> _Refused:
+    return _Refused(501, "NotImplemented")
 
 
 def _md5(data: bytes) -> str:
@@ -385,7 +337,7 @@ def _joined(parts: Mapping[int, bytes], body: bytes) -> bytes:
 
 def _listed(bucket: Bucket, query: Mapping[str, str]) -> bytes:
     if query.keys() - {"list-type", "prefix"} or query.get("list-type") != "2":
-        _unknown()
+        raise _unknown()
     contents = "".join(
         f"<Contents><Key>{escape(name)}</Key><ETag>{escape(thing.tag)}</ETag>"
         f"<Size>{len(thing.data)}</Size><LastModified>"

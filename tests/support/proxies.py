@@ -1,4 +1,4 @@
-"""Debian's tinyproxy and microsocks on free ports of loopback."""
+"""Debian's tinyproxy, microsocks and ssh on free ports of loopback."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.support.daemon import Daemon
 from tests.support.net import HOST
+from tests.support.sftp import SftpServer
 from tests.support.tls import TlsFiles
 
 _CONFIGURATION = """\
@@ -87,6 +88,37 @@ class SocksProxy(Daemon):
     def asked(self) -> list[str]:
         """Where it connected to."""
         return [line for line in self.log.splitlines() if "connected to" in line]
+
+
+class SshProxy(Daemon):
+    """What ``ssh -D`` opens: a proxy of SOCKS4, 4a and 5, whose other end is an SSH server."""
+
+    program = "ssh"
+    package = "openssh-client"
+
+    def __init__(self, server: SftpServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def command(self, program: str) -> list[str]:
+        """See Daemon.command."""
+        settings = ("ExitOnForwardFailure=yes", "IdentitiesOnly=yes", "BatchMode=yes")
+        files = (f"UserKnownHostsFile={self._server.known_hosts}",)
+        return [
+            *(program, "-F", "none", "-vv", "-N", "-D", f"{self.host}:{self.port}"),
+            *(word for setting in settings + files for word in ("-o", setting)),
+            *("-i", str(self._server.key), "-p", str(self._server.port), self._server.host),
+        ]
+
+    def address(self, scheme: str) -> str:
+        """What to give as --proxy."""
+        return f"{scheme}://{self.host}:{self.port}"
+
+    @property
+    def asked(self) -> list[str]:
+        """What it was asked for, beginning with the protocol."""
+        marked = (line.partition("dynamic request: ") for line in self.log.splitlines())
+        return [request for _, mark, request in marked if mark]
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tests.support.files import random_file
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
-from tests.support.proxies import HttpProxy, SocksProxy, in_tls
+from tests.support.proxies import HttpProxy, SocksProxy, SshProxy, in_tls
 from tests.support.rogue import Rogue, sends
 from tests.support.sftp import SftpServer
 from tests.support.tls import issue
@@ -237,6 +237,29 @@ def test_socks(
             assert error.failure is Failure.UNREACHABLE
         error = fails(f"http://127.0.0.1:{free_port()}/", through(proxy.address()))
         assert error.failure is Failure.UNREACHABLE
+
+
+@pytest.mark.parametrize(("scheme", "looks_up"), [("socks4", False), ("socks4a", True)])
+def test_socks4(
+    scheme: str, looks_up: bool, folder: Path, tmp_path: Path, hosting: Hosting
+) -> None:
+    """Names are looked up here, or there."""
+    content = (folder / "f.dat").read_bytes()
+    files = issue(tmp_path / "tls")
+    plain, secure = hosting.serve(folder), hosting.serve(folder, tls=files)
+    with SftpServer(folder) as server, SshProxy(server) as proxy:
+        options = replace(through(proxy.address(scheme)), cacert=str(files.authority))
+        assert options.beyond_us == f"a proxy of {scheme}://"
+        for url in (plain.url, secure.url, f"http://localhost:{plain.port}/"):
+            assert fetched(url + "f.dat", options) == content
+        error = fails(plain.url + "none", options)
+        assert (error.failure, error.status) == (Failure.MISSING, 404)
+        error = fails(f"http://127.0.0.1:{free_port()}/", options)
+        assert error.failure in (Failure.UNREACHABLE, Failure.RESET, Failure.TRUNCATED)
+        # ssh calls both so, and tells them apart by a name that comes along.
+        assert all(line.startswith("socks4 ") for line in proxy.asked), proxy.asked
+        asked_by_name = any("localhost" in line for line in proxy.asked)
+        assert asked_by_name == looks_up
 
 
 def test_an_https_proxy(folder: Path, tmp_path: Path, hosting: Hosting) -> None:

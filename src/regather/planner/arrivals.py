@@ -38,7 +38,7 @@ class Arrivals:
                 if there >= state.lacking[number][piece]:
                     self.decode(number, piece, actions)
             elif not state.lacking[number][piece]:
-                rows.forget(state, number, piece)
+                rows.came_whole(state, number, piece)
 
     def decode(self, number: int, row: int, actions: list[Action]) -> None:
         """Order a row of a set to be computed, if enough of it is in place."""
@@ -75,8 +75,9 @@ class Arrivals:
         self.done_bytes += size
         if state.suspects:
             state.suspects.pop((fragment, piece), None)
-        alone = by is not None and not state.hedged and not state.overlapping[fragment]
-        if alone or not state.working[fragment]:
+        if by is not None and not state.hedged and not state.overlapping[fragment]:
+            return  # by far the most frequent: nobody else was to bring it
+        if not state.working[fragment]:
             return
         others = state.rivals(fragment, piece) if by else state.bringing(fragment, piece)
         for other in others:

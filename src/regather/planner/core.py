@@ -160,7 +160,8 @@ class Planner:
             health.answered(now, now - request.began)
             if health.allowance > before:
                 self._room(request.source, now, actions)
-        self._look_ahead(request, now, actions)
+        if request.follower is None:
+            self._look_ahead(request, now, actions)
 
     def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
         request = self._state.requests.get(event.request)
@@ -169,7 +170,8 @@ class Planner:
             request.partial, request.moved = event.received, now
             if self._state.sources[request.source].stuck:
                 self._dispatch.listen(now)
-            self._look_ahead(request, now, actions)
+            if request.follower is None:
+                self._look_ahead(request, now, actions)
 
     def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> None:
         state = self._state
@@ -186,7 +188,7 @@ class Planner:
         telling = size * 2 >= state.piece_size
         health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
         if health.failures != failing:
-            state.groups.forget(request.source)
+            state.forget(request.source)
         state.heard(request.source, size - request.partial, now)
         request.pos, request.partial = piece + 1, 0
         request.moved = request.moved_piece = now
@@ -194,12 +196,18 @@ class Planner:
             state.groups.of[request.fragment].flying -= 1
         if fresh:
             self._arrivals.arrived(request, piece, size, actions)
+        following: Request | None = request
         if request.pos >= request.end:
             self._requests.end(request, now)
+            following = request.follower
+        if (
+            following is None
+            or health.climb.connections != room
+            or health.failures != failing
+            or state.left == 0
+            or (following is not request and health.has_slot(now))
+        ):
             self._room(request.source, now, actions)
-        elif health.climb.connections != room or health.failures != failing or state.left == 0:
-            self._room(request.source, now, actions)
-        following = request if request.pos < request.end else request.follower
         if following is not None and following.follower is None:
             self._look_ahead(following, now, actions)
 
@@ -250,7 +258,7 @@ class Planner:
             health.lied(now)
             if request.follower is not None:
                 self._requests.cancel(request.follower, actions)
-            state.groups.forget(source)
+            state.forget(source)
             if health.retry_at > now:
                 self._dispatch.wants_later(source)
             state.suspects.setdefault((request.via, event.piece), set()).add(source)
@@ -278,7 +286,7 @@ class Planner:
                     health.failed(now, request.began, event.retry_after, self._rng)
                 if request.follower is not None:
                     self._requests.cancel(request.follower, actions)
-                self._state.groups.forget(source)
+                state.forget(source)
                 self._dispatch.wants_later(source)
         self._room(source, now, actions)
 

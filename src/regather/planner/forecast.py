@@ -85,7 +85,9 @@ def _set_seconds(state: State, parity: tuple[int, ...], data: list[Share]) -> fl
     helpers: list[Share] = []
     if data and data[len(data) // 2][2] < FAST_CONNECTION:
         for fragment in parity:
-            count = state.free[fragment].count
+            # What was not needed so far counts as well: the few pieces that are left in the end
+            # would seem to be no help, and stuck data would be waited for.
+            count = state.free[fragment].count + state.unneeded[fragment]
             if count and (speed := _spare_speed(state, fragment)):
                 helpers.append(_share(state, count, speed))
     helpers.sort()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,6 +25,7 @@ class Pool(Protocol):
     """The sources, and what is known of all of them."""
 
     sources: list[Health]
+    worth: list[float]
     rated: int
 
     def mean_rate(self) -> float:
@@ -63,14 +64,11 @@ class Group:
         self.known_until = now + self._keep
         # As long as more and more rates become known, the sum is of another kind.
         self.known_rated = pool.rated + pool.rated // 8
-        mean = pool.mean_rate()
-        total = 0.0
-        sources = pool.sources
-        for source in self.holders:
-            health = sources[source]
-            if not health.failures and not health.silent:
-                total += (health.rate or mean) * (health.active or 1)
-        self.known_supply = total or mean
+        worth: Iterable[float] = map(pool.worth.__getitem__, self.holders)
+        if pool.rated < len(pool.sources):
+            mean = pool.mean_rate()
+            worth = [own if own >= 0 else -own * mean for own in worth]
+        self.known_supply = sum(worth) or pool.mean_rate()
         return self.known_supply
 
     @property

@@ -33,6 +33,17 @@ def bytes_brought(state: State, request: Request) -> int:
     return (request.pos - request.first) * state.piece_size + request.partial
 
 
+def all_left(state: State, now: float) -> list[tuple[float, Request]]:
+    """``seconds_left`` of all requests; each is looked at once, for who waits came later."""
+    piece = state.piece_size
+    left: dict[int, float] = {}
+    for request in state.requests.values():
+        wait = 0.0 if request.behind is None else left[request.behind.id]
+        size = (request.end - request.pos) * piece - request.partial
+        left[request.id] = wait + size / request_rate(state, request, now)
+    return list(zip(left.values(), state.requests.values(), strict=True))
+
+
 def seconds_left(state: State, request: Request, now: float) -> float:
     """How long a request will still take, its wait for the one before it included."""
     wait = 0.0 if request.behind is None else seconds_left(state, request.behind, now)

@@ -59,6 +59,7 @@ class Requests:
         state.groups.of[work.fragment].flying += work.end - work.start
         if behind is None:
             health.active += 1
+            state.weigh(source)
         else:
             behind.follower, request.behind = request, behind
             request.ahead = True
@@ -89,6 +90,7 @@ class Requests:
             state.queued -= 1
         else:
             state.sources[request.source].active -= 1
+            state.weigh(request.source)
         if request.pos < request.end and not request.cancelled:
             self._release(request)
 

@@ -103,6 +103,12 @@ def forget(state: State, number: int, row: int) -> None:
             state.take(fragment, row, row + 1)
 
 
+def came_whole(state: State, number: int, row: int) -> None:
+    """Note that all data of a row came by itself: nobody wants its parity any more."""
+    for fragment in state.layout.sets[number].parity:
+        state.unneeded[fragment] += state.take(fragment, row, row + 1)
+
+
 def spans(state: State, number: int, lost: Sequence[int], usable: Sequence[int]) -> Iterator[Span]:
     """The rows in which ``lost`` data fragments have free pieces, by what parity can be had.
 

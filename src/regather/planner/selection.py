@@ -51,42 +51,42 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     The head of the next request is on its way while the body of this one still comes, so that a
     long path is as full as a short one: only where the wait for its answer would be felt.
     """
+    if request.follower is not None or request.behind is not None or not state.unclaimed:
+        return None
     health = state.sources[request.source]
-    if (
-        health.latency < _FELT_LATENCY
-        or request.follower is not None
-        or request.behind is not None
-        or request.whole
-        or request.cancelled
-        or not state.unclaimed
-        or health.failures
-        or health.strikes
-        or health.active > health.climb.connections
-        or now < health.retry_at
-    ):
+    latency, rate = health.latency, health.rate
+    if latency < _FELT_LATENCY:
         return None
     piece = state.piece_size
     # The next chance to look is after a piece, or when progress is told.
-    seconds = _AHEAD_LATENCIES * health.latency + _LOOK_SECONDS
+    seconds = _AHEAD_LATENCIES * latency + _LOOK_SECONDS
     left = (request.end - request.pos) * piece
     # By far not yet; where nothing is known, only behind a last piece.
-    if left > (_UNEVEN * health.rate * seconds if health.rate else piece):
+    if left > (_UNEVEN * rate * seconds if rate else piece):
+        return None
+    if (
+        request.whole
+        or request.cancelled
+        or health.failures
+        or health.strikes
+        or now < health.retry_at
+        or health.active > health.climb.connections
+    ):
         return None
     pace = request_rate(state, request, now)
-    if health.rate and left - request.partial > seconds * pace:
+    if rate and left - request.partial > seconds * pace:
         return None
     return choose(state, request.source, now, pace)
 
 
 def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
     health = state.sources[source]
-    groups = [g for g in state.groups.of_source[source] if g.free]
-    if not groups:
-        return None
+    groups = state.groups.of_source[source]
     if health.ignores_ranges or health.strikes:
+        groups = [g for g in groups if g.free]
         return careful_work(state, source, groups, now, pace, once_more=False)
     group, load = most_pressing(state, groups, now)
-    if _better_left(state, health, group, load, now):
+    if group is None or _better_left(state, health, group, load, now):
         return None
     fragment = _first_fragment(state, group)
     start, end = state.free[fragment].first()
@@ -121,7 +121,7 @@ def _better_left(state: State, health: Health, group: Group, load: float, now: f
     """
     if not health.rate or not state.requests:
         return False
-    own = state.layout.piece_size / health.rate + health.latency
+    own = state.piece_size / health.rate + health.latency
     if load > own:
         return False  # by far the most frequent: there is enough for all
     faster = group.faster(state, 2 * health.rate, now)

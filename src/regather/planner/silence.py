@@ -33,7 +33,7 @@ def listen(state: State, now: float) -> list[int]:
         silent = bool(count) and count >= health.active
         if (count, silent) != (health.stuck, health.silent):
             health.stuck, health.silent = count, silent
-            state.groups.forget(source)
+            state.forget(source)
             changed.append(source)
     state.stuck = set(stuck)
     return changed

@@ -70,6 +70,8 @@ class State:
     retries: int
     """Failures, or lies, in a row that are borne from a source."""
     piece_size: int = field(init=False)
+    unneeded: list[int] = field(init=False)
+    """By fragment of parity: pieces that were free when all data of their row had come."""
     free: list[Runs] = field(init=False)
     """By fragment: the pieces that are neither settled nor in flight, nor parity of a row that is
     whole. Changed by ``give`` and ``take`` alone, which keep the groups true."""
@@ -88,6 +90,9 @@ class State:
     overlapping: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
+    worth: list[float] = field(init=False)
+    """By source: bytes a second that its connections bring together, 0 while it fails or is silent;
+    below 0 where its rate is not known, and then how many connections it has. Kept by ``weigh``."""
     stuck: set[int] = field(default_factory=set)
     """The sources with requests that are stuck, when that was last looked at."""
     queued: int = 0
@@ -116,6 +121,7 @@ class State:
     def __post_init__(self) -> None:
         count = len(self.layout.fragments)
         self.piece_size = self.layout.piece_size
+        self.unneeded = [0] * count
         self.free = [Runs() for _ in range(count)]
         self.working = [{} for _ in range(count)]
         self.overlapping = [{} for _ in range(count)]
@@ -129,6 +135,9 @@ class State:
         self.spare = [{} for _ in self.layout.sets]
         self._doubtful = [(-1, ())] * len(self.layout.sets)
         self.left = self.layout.data_pieces
+        self.worth = [0.0] * len(self.sources)
+        for source in range(len(self.sources)):
+            self.weigh(source)
         self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
             self.give(f, 0, self.layout.pieces_of(f))
@@ -172,12 +181,13 @@ class State:
             if not self.working[fragment]:
                 heappush(group.fresh, fragment)
 
-    def take(self, fragment: int, start: int, end: int) -> None:
-        """Pieces are not free any more."""
+    def take(self, fragment: int, start: int, end: int) -> int:
+        """Pieces are not free any more; return how many of them were."""
         taken = self.free[fragment].remove(start, end)
         if taken:
             self.groups.of[fragment].free -= taken
             self.unclaimed -= taken
+        return taken
 
     def absent(self, source: int, fragment: int) -> None:
         """A source turned out not to have a fragment."""
@@ -208,7 +218,8 @@ class State:
 
     def forget_rival(self, request: Request) -> None:
         """A request has ended."""
-        self.overlapping[request.fragment].pop(request.id, None)
+        if many := self.overlapping[request.fragment]:
+            many.pop(request.id, None)
         if self.hedged:
             at = request.fragment, request.end - 1
             racing = self.hedged.get(at)
@@ -331,6 +342,21 @@ class State:
             self.rates += health.rate - health.counted
             self.rated += not health.counted
             health.counted = health.rate
+            self.weigh(source)
+
+    def weigh(self, source: int) -> None:
+        """The rate of a source, or its number of connections, has changed."""
+        health = self.sources[source]
+        if health.failures or health.silent:
+            self.worth[source] = 0.0
+        else:
+            connections = health.active or 1
+            self.worth[source] = health.rate * connections if health.rate else -connections
+
+    def forget(self, source: int) -> None:
+        """A source came or went: sum anew what it has a part in."""
+        self.weigh(source)
+        self.groups.forget(source)
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one, in bytes a second; 1 where none has."""

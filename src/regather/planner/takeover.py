@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable, Iterable
 
 from regather.planner import standin
-from regather.planner.pace import STUCK_SECONDS, request_rate, seconds_left
+from regather.planner.pace import STUCK_SECONDS, all_left, request_rate, seconds_left
 from regather.planner.state import Request, State
 from regather.planner.work import Work, run_length
 
@@ -40,12 +40,14 @@ def take_over(
         for s in idle
         if state.sources[s].has_slot(now) and not state.sources[s].ignores_ranges
     )
+    if not thieves:
+        return
     who = {source for _, source in thieves}
     helpers = standin.helpers(state, who) if state.layout.sets else set()
     of = state.groups.of
     latest = [
-        (-seconds_left(state, r, now), r.id, r)
-        for r in state.requests.values()
+        (-left, r.id, r)
+        for left, r in all_left(state, now)
         if not r.cancelled
         and (
             not who.isdisjoint(of[r.fragment].holders)
@@ -91,7 +93,7 @@ def take_over(
 def own_time(state: State, source: int) -> float:
     """Seconds in which a source brings one piece."""
     health = state.sources[source]
-    return state.layout.piece_size / (health.rate or state.mean_rate()) + health.latency
+    return state.piece_size / (health.rate or state.mean_rate()) + health.latency
 
 
 def _taken(
@@ -107,7 +109,7 @@ def _taken(
     rate = health.rate or state.mean_rate()
     theirs = request_rate(state, victim, now)
     both_end = (left - health.latency) * theirs * rate / (theirs + rate)
-    count = max(1, round(both_end / state.layout.piece_size))
+    count = max(1, round(both_end / state.piece_size))
     start = victim.end - min(count, remaining - 1, run_length(state, source))
     if parity >= 0 and parity != victim.via:
         start = max(start, standin.free_since(state, parity, victim.end))

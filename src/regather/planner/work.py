@@ -34,21 +34,24 @@ class Work(Value, frozen=True):
         return self.fragment if self.via < 0 else self.via
 
 
-def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group, float]:
-    """The group that would be finished last, and how long all of them take their holders."""
-    best = groups[0]
+def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group | None, float]:
+    """The group with free pieces that would be finished last, and how long all such take."""
+    best: Group | None = None
     load = highest = 0.0
     rated = state.rated
     for group in groups:
+        if not (free := group.free):
+            continue
         # As Group.supply, without the call: a source may hold hundreds of groups.
-        stands = now < group.known_until and rated <= group.known_rated
-        supply = group.known_supply if stands else group.supply(state, now)
-        seconds = (group.free + group.flying) / supply
+        if now < group.known_until and rated <= group.known_rated:
+            seconds = (free + group.flying) / group.known_supply
+        else:
+            seconds = (free + group.flying) / group.supply(state, now)
         load += seconds
-        if seconds >= highest:
-            if seconds == highest and (group.flying, group.open[0]) >= (best.flying, best.open[0]):
-                continue
+        if best is None or seconds > highest:
             best, highest = group, seconds
+        elif seconds == highest and (group.flying, group.open[0]) < (best.flying, best.open[0]):
+            best = group
     return best, load * state.piece_size
 
 

@@ -136,6 +136,43 @@ def test_what_cannot_be_used(
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("by", ["option", "environment", "default"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "sso_session = here",
+        "sso_start_url = https://here.example",
+        "role_arn = arn:aws:iam::1:role/r\nsource_profile = work",
+        "credential_process = /bin/keys",
+        "login_session = arn:aws:iam::1:user/u",
+    ],
+)
+def test_ways_that_only_awss_own_tools_know(home: dict[str, str], way: str, by: str) -> None:
+    """One line, with the command that gets keys from them."""
+    folder = Path(home["HOME"], ".aws")
+    name = "default" if by == "default" else "other"
+    (folder / "credentials").write_text("")
+    (folder / "config").write_text(f"[{'profile ' * (by != 'default')}{name}]\n{way}\n")
+    key = way.partition(" ")[0]
+    given = {"profile": name} if by == "option" else {}
+    environment = home | ({"AWS_PROFILE": name} if by == "environment" else {})
+    with pytest.raises(UsageError, match=f"profile {name} has no keys, but {key}") as e:
+        complete(given, environment)
+    assert e.value.help == (
+        f'eval "$(aws configure export-credentials --profile {name} --format env)"'
+    )
+    assert complete({}, environment | {"AWS_ACCESS_KEY_ID": "x"}) == {}  # what that sets
+
+
+def test_what_is_set_up_for_this_process_comes_before_the_default_profile(
+    home: dict[str, str],
+) -> None:
+    folder = Path(home["HOME"], ".aws")
+    (folder / "credentials").write_text("")
+    (folder / "config").write_text("[default]\nsso_session = here\n")
+    assert complete({}, {**home, "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}) == {}
+
+
 def test_a_file_that_is_none(home: dict[str, str]) -> None:
     Path(home["HOME"], ".aws", "credentials").write_text("s3cret without a section\n")
     with pytest.raises(UsageError, match="not understood") as caught:

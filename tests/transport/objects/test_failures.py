@@ -61,6 +61,10 @@ def body(status: bytes, code: str = "") -> bytes:
     [
         (body(b"404 Not Found", "NoSuchKey"), Failure.MISSING),
         (body(b"404 Not Found", "NoSuchBucket"), Failure.FORBIDDEN),
+        (body(b"404 Not Found", "ContainerNotFound"), Failure.FORBIDDEN),
+        (body(b"400 Bad", "InvalidResourceName"), Failure.FORBIDDEN),
+        (body(b"400 Bad", "Md5Mismatch"), Failure.DAMAGED),
+        (body(b"409 Conflict", "ContainerBeingDeleted"), Failure.BUSY),
         (body(b"403 Forbidden", "SignatureDoesNotMatch"), Failure.FORBIDDEN),
         (body(b"401 Unauthorized"), Failure.FORBIDDEN),
         (body(b"400 Bad", "ExpiredToken"), Failure.FORBIDDEN),

@@ -17,6 +17,7 @@ from regather.transport.upload import Store, open_store
 from tests.conformance.line import Fault, Line
 from tests.conformance.test_storing import reader
 from tests.support.net import HOST, wait_until
+from tests.support.stores import NAMES, ObjectStorage
 from tests.support.swift import Swift
 
 MIB = 1 << 20
@@ -24,38 +25,48 @@ DATA = random.Random(11).randbytes(17 * MIB + 1)
 DIGEST = blake3(DATA).digest()
 
 
+PART = {"swift": "partNumber=", "gcs": "partNumber=", "azurite": "comp=block&"}
+"""What tells the request for a part."""
+
+
 @dataclass
 class Bucket:
-    swift: Swift
+    kind: str
+    storage: ObjectStorage
     name: str
     line: Line
     store: Store
 
     def names(self) -> list[str]:
-        client = self.swift.client(self.name)
+        client = self.storage.client(self.name)
         return [one["path"] for batch in obstore.list(client) for one in batch]
+
+    def cleared_away(self) -> bool:
+        """Azure forgets by itself, after a week, what nothing was made of."""
+        return self.kind == "azurite" or self.count("DELETE", "uploadId=") == 1
 
     def count(self, method: str, part: str) -> int:
         return sum(line.startswith(method) and part in line for line in self.line.asked)
 
 
-@pytest.fixture
-def bucket(swift: Swift) -> Iterator[Bucket]:
-    name = swift.bucket()
-    with Line(swift.port, Fault()) as line:
-        given = {**swift.options, "endpoint": f"http://{HOST}:{line.port}"}
+@pytest.fixture(params=NAMES)
+def bucket(request: pytest.FixtureRequest) -> Iterator[Bucket]:
+    storage: ObjectStorage = request.getfixturevalue(request.param)
+    name = storage.bucket()
+    with Line(storage.port, Fault()) as line:
+        given = {**storage.options, **storage.at(line.port)}
         options = TransportOptions(timeout=5.0, stores=StoreOptions(given))
-        store = open_store(f"s3://{name}/", options)
-        yield Bucket(swift, name, line, store)
+        store = open_store(f"{storage.scheme}://{name}/", options)
+        yield Bucket(request.param, storage, name, line, store)
         store.close()
 
 
 def test_parts(bucket: Bucket) -> None:
     bucket.store.put("x", len(DATA), reader(DATA), DIGEST, replace=False)
-    assert obstore.get(bucket.swift.client(bucket.name), "x").bytes() == DATA
-    assert bucket.count("PUT", "partNumber=") == 3
-    # Its entity tag is what it should be: nothing was read back.
-    assert bucket.count("GET", "/x") == 0
+    assert obstore.get(bucket.storage.client(bucket.name), "x").bytes() == DATA
+    assert bucket.count("PUT", PART[bucket.kind]) == 3
+    # Where its entity tag is what it should be, nothing is read back.
+    assert bucket.count("GET", "/x") == (bucket.kind != "swift")
     with pytest.raises(RequestFailed) as caught:
         bucket.store.put("x", len(DATA), reader(DATA), DIGEST, replace=False)
     assert caught.value.failure is Failure.EXISTS
@@ -66,7 +77,7 @@ def test_other_bytes_than_declared(bucket: Bucket) -> None:
         bucket.store.put("x", len(DATA), reader(DATA), bytes(32))
     assert caught.value.failure is Failure.DAMAGED
     assert bucket.names() == []
-    wait_until(lambda: bucket.count("DELETE", "uploadId=") == 1, what="the parts' removal")
+    wait_until(bucket.cleared_away, what="the parts' removal")
 
 
 def test_a_reader_that_fails(bucket: Bucket) -> None:
@@ -78,7 +89,7 @@ def test_a_reader_that_fails(bucket: Bucket) -> None:
     with pytest.raises(ValueError, match="no more"):
         bucket.store.put("x", len(DATA), read, DIGEST)
     assert bucket.names() == []
-    wait_until(lambda: bucket.count("DELETE", "uploadId=") == 1, what="the parts' removal")
+    wait_until(bucket.cleared_away, what="the parts' removal")
 
 
 def test_aborted(bucket: Bucket) -> None:
@@ -93,7 +104,7 @@ def test_aborted(bucket: Bucket) -> None:
         bucket.store.put("x", len(DATA), read, DIGEST)
     assert caught.value.failure is Failure.ABORTED
     assert bucket.names() == []
-    wait_until(lambda: bucket.count("DELETE", "uploadId=") == 1, what="the parts' removal")
+    wait_until(bucket.cleared_away, what="the parts' removal")
 
 
 def test_aborted_while_the_store_says_nothing(swift: Swift) -> None:
@@ -114,7 +125,7 @@ def test_aborted_while_the_store_says_nothing(swift: Swift) -> None:
 def test_what_landed_is_read_back_where_its_tag_says_nothing(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with Google, Azure, and some encryption."""
+    """As with Google, Azure, and some encryption of S3."""
     monkeypatch.setattr("regather.transport.objects.upload._Upload._result", _with_another_tag)
     bucket.store.put("x", len(DATA), reader(DATA), DIGEST)
     assert bucket.count("GET", "/x") == 1

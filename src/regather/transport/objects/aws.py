@@ -21,6 +21,12 @@ _CREDENTIALS = {
 }
 _ELSEWHERE = ("sso_session", "sso_start_url", "role_arn", "credential_process", "login_session")
 """Ways to credentials that only AWS's own tools know."""
+_BEFORE_DEFAULT = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+"""Ways that obstore knows, and that somebody has set up for this very process."""
 
 
 def complete(
@@ -56,10 +62,12 @@ def complete(
         return options  # as AWS's own tools: the environment comes before a profile of it
     if "access_key_id" in found and "secret_access_key" in found:
         return options | {k: found[k] for k in _CREDENTIALS.values() if k in found}
-    if profile and (ways := [way for way in _ELSEWHERE if way in settings]):
+    ways = [way for way in _ELSEWHERE if way in settings]
+    if ways and (profile or not any(environment.get(name) for name in _BEFORE_DEFAULT)):
+        name = profile or "default"
         raise UsageError(
-            f"the profile {profile} has no keys, but {ways[0]}, which only AWS's own tools know",
-            help=f'eval "$(aws configure export-credentials --profile {profile} --format env)"',
+            f"the profile {name} has no keys, but {ways[0]}, which only AWS's own tools know",
+            help=f'eval "$(aws configure export-credentials --profile {name} --format env)"',
         )
     if named:
         raise UsageError(

@@ -14,8 +14,11 @@ from regather.transport.head import failure_of
 
 __all__ = ["failed", "knows_no_ranges", "lost_before_an_answer"]
 
-_STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3}),")
+_STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3}),|\(code: (\d{3})\)")
+"""The last: of a removal at Azure, which obstore always asks for as one of several."""
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,60})</Code>")
+_NO_CONTAINER = "The specified container does not exist"
+"""All that a removal at Azure says of it."""
 _KIND = re.compile(r"\bkind: (Connect|Timeout|Request|Interrupted|Decode|Unknown)\b")
 _CODES = {
     "SlowDown": Failure.BUSY,
@@ -31,6 +34,10 @@ _CODES = {
     "ExpiredToken": Failure.FORBIDDEN,
     "InvalidBucketName": Failure.FORBIDDEN,
     "NoSuchBucket": Failure.FORBIDDEN,
+    "ContainerNotFound": Failure.FORBIDDEN,
+    "InvalidResourceName": Failure.FORBIDDEN,
+    "Md5Mismatch": Failure.DAMAGED,
+    "ContainerBeingDeleted": Failure.BUSY,
     "AuthorizationHeaderMalformed": Failure.FORBIDDEN,
 }
 _STATUSES = {
@@ -51,7 +58,9 @@ _KINDS = {
 _LOST = ("IncompleteMessage", "ConnectionReset", "BrokenPipe", "Canceled")
 _ADVICE = {
     "NoSuchBucket": "; there is no such bucket: make it first, or check its name",
+    "ContainerNotFound": "; there is no such container: make it first, or check its name",
     "InvalidBucketName": "; no bucket can have that name",
+    "InvalidResourceName": "; no container, or no object, can have that name",
     "RequestTimeTooSkewed": "; set the clock of this machine right",
     "ExpiredToken": "; the credentials have expired",
     "AuthorizationHeaderMalformed": "; set the region: --store-option region=NAME",
@@ -62,7 +71,10 @@ _NO_CREDENTIALS = (
     ": no credentials were found: set them as its own tools have them (environment, profile), or "
     "--store-option skip_signature=true for what everybody may read"
 )
-_METADATA = re.compile(r"169\.254\.|metadata\.google\.internal|metadata/identity|fd00:ec2")
+_METADATA = re.compile(
+    r"169\.254\.|metadata\.google\.internal|metadata/identity|fd00:ec2"
+    r"|https?://[^/\s]+/computeMetadata/"  # where GCE_METADATA_HOST says
+)
 
 
 def knows_no_ranges(error: Exception) -> bool:
@@ -86,8 +98,10 @@ def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFail
     text = str(error)
     name = type(error).__name__
     match = _STATUS.search(text)
-    status = int(match[1] or match[2]) if match else None
+    status = int(match[match.lastindex or 0]) if match else None
     code = found[1] if (found := _CODE.search(text)) else ""
+    if not code and _NO_CONTAINER in text:
+        code = "ContainerNotFound"
     if _METADATA.search(text.partition("\n")[0]):
         return RequestFailed(Failure.FORBIDDEN, f"{what}{_NO_CREDENTIALS}")
     if name == "UnauthenticatedError" and status is None:
