@@ -139,6 +139,7 @@ def run_get(*arguments: str) -> subprocess.CompletedProcess[str]:
 # -- the client is killed ---------------------------------------------------------------------
 
 
+@pytest.mark.timeout(600)
 def test_client_killed_twenty_times(made: Split, hosting: Hosting, tmp_path: Path) -> None:
     """What is fetched again is at most one piece a connection and kill, as the servers count."""
     servers = [hosting.serve(made.single / f"server{n + 1}", faults=["slow:1MB"]) for n in range(3)]

@@ -78,11 +78,13 @@ def test_two_of_five_servers_die_in_the_middle(tmp_path: Path, hosting: Hosting)
     report = hosts.publish(parity=2)
     assert (report.survives, report.warnings) == (2, ())
     assert report.manifests == tuple(url + NAME for url in hosts.urls)
-    hosts.slow("20MB")
+    hosts.slow("5MB")
     left = [3, 1]
+    data = hosts.urls[1]
+    (held,) = (tmp_path / "host1").glob("*.dat")
 
     def watch(progress: regather.Progress) -> None:
-        if left and progress.done >= progress.size * (3 - len(left)) / 4:
+        if left and progress.done >= progress.size * (3 - len(left)) / 8:
             hosting.kill(hosts.servers.pop(left.pop(0)))
 
     got = regather.download(
@@ -93,7 +95,9 @@ def test_two_of_five_servers_die_in_the_middle(tmp_path: Path, hosting: Hosting)
         on_progress=watch,
     )
     assert left == []
-    assert got.decoded
+    # On a busy machine it may have sent all that it had before it was killed.
+    (sent,) = (source.received for source in got.sources if source.url == data)
+    assert got.decoded or sent >= held.stat().st_size
     assert told(tmp_path / "dest") == told(hosts.tree)
 
 

@@ -97,6 +97,7 @@ def test_names(root: Path, server: Server, name: str, tmp_path: Path) -> None:
     assert (folder / manifest.name).read_bytes() == content.read_bytes()
 
 
+@pytest.mark.timeout(600)
 def test_one_gibibyte_over_three_servers(tmp_path: Path) -> None:
     original = tmp_path / "large.txt"
     regather.generate(original, 1 << 30)

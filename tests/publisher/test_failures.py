@@ -307,6 +307,7 @@ def nothing_half(cloud: Cloud, whole: dict[str, bytes]) -> None:
                     assert manifest.fragments[index - 1].name in held
 
 
+@pytest.mark.timeout(600)
 def test_killed_again_and_again(tmp_path: Path, hosting: Hosting, token: str) -> None:
     cloud = make_cloud(tmp_path, hosting, 5, 6_000_000)
     regather.split(cloud.file, tmp_path / "out", fragments=4, parity=2, set_size=4)

@@ -205,6 +205,7 @@ def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
         assert server.wait() == 128 + signal.SIGTERM
 
 
+@pytest.mark.timeout(600)
 def test_two_thousand_idle_connections(folder: Path, content: bytes) -> None:
     count = 2000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -175,6 +175,7 @@ def test_what_waits_to_be_sent_is_counted_to_its_end(tls: TlsFiles, encrypted: b
             await reader.readexactly(size)
             assert unsent(transport) == 0
             client.close()
+            await client.wait_closed()  # else its socket is found open when all is over
 
     asyncio.run(asyncio.wait_for(talk(), TIMEOUT))
 

@@ -11,6 +11,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from regather.incoming import PREFIX
 from regather.server.tokens import Tokens
 from regather.upkeep import check
@@ -40,6 +42,7 @@ def begin(*arguments: str | Path) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.timeout(600)
 def test_kill_at_any_moment(tmp_path: Path) -> None:
     coded: Small = small([1500 * PIECE] * 4, parity=2)
     hosted, temp = tmp_path / "hosted", tmp_path / "temp"
