@@ -427,7 +427,7 @@ class Engine:
                     with self._changed:
                         tally.corrupt += 1
                         tally.errors += 1
-                        tally.last_error = f"wrong bytes in {fragment.name}, piece {piece + 1}"
+                        tally.last_error = f"wrong bytes in {fragment.name}, piece {piece}"
                     return PieceCorrupt(start.request, piece)
                 number = self._layout.number(start.fragment, piece)
                 offset = self._layout.offset(start.fragment, piece)

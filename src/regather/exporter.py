@@ -193,7 +193,7 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
                 while have < len(view) and (count := file.readinto(view[have:])):
                     have += count
                 if have < len(view) or piece_hash(view) != layout.hash_of(fragment, piece):
-                    raise differs(f"piece {piece + 1} of {layout.fragments[fragment].name}")
+                    raise differs(f"piece {piece} of {layout.fragments[fragment].name}")
                 yield fragment, view
     except OSError as error:
         raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
@@ -256,6 +256,6 @@ def _verified(
             have, at = have + count, at + count
             if have == length:
                 if piece_hash(buffer[:length]) != layout.hash_of(fragment, piece):
-                    raise VerificationError(f"{target}: wrong bytes in piece {piece + 1}")
+                    raise VerificationError(f"{target}: wrong bytes in piece {piece}")
                 yield buffer[:length]
                 piece, have = piece + 1, 0

@@ -164,3 +164,32 @@ def test_from_https_to_http_in_one_line(made: Path, hosting: Hosting, pki: TlsFi
             says="redirects from https to http: refused", cwd=made,
         )  # fmt: skip
     assert not (made / "file.bin.regather-part").exists()
+
+
+def test_a_folder_that_is_named_with_a_slash_is_made(made: Path) -> None:
+    manifest = made / "out" / "file.bin.regather.json"
+    told = run("get", manifest, "--server", made / "out", "-o", "new/", cwd=made)
+    assert told.returncode == 0, told.stderr
+    assert (made / "new" / "file.bin").read_bytes() == (made / "file.bin").read_bytes()
+    fails(2, "get", manifest, "-o", "no/such/", says="cannot make this folder", cwd=made)
+
+
+def test_standard_output_is_no_destination(made: Path) -> None:
+    manifest = made / "out" / "file.bin.regather.json"
+    fails(2, "get", manifest, "-o", "-", says="cannot go to standard output", cwd=made)
+    assert not (made / "-").exists()
+
+
+def test_a_rate_of_nothing(made: Path) -> None:
+    manifest = made / "out" / "file.bin.regather.json"
+    told = run("get", manifest, "--limit-rate", "0", cwd=made)
+    assert told.returncode == 2
+    assert "argument --limit-rate: must be more than 0: 0" in told.stderr
+
+
+def test_the_digest_of_what_is_no_manifest(made: Path, hosting: Hosting) -> None:
+    with (made / "large.bin").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    url = hosting.serve(made).url + "large.bin"
+    told = fails(1, "get", url, "--digest", "0" * 64, says="cannot get the manifest", cwd=made)
+    assert "--sha256" in told

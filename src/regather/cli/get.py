@@ -142,6 +142,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _destination(output: str | None) -> Path | None:
+    """What ``-o`` names: with a slash at its end a folder, made if need be. Raises UsageError."""
+    from regather.errors import UsageError
+
+    if output is None:
+        return None
+    if output == "-":
+        raise UsageError(
+            "a download cannot go to standard output: its pieces come in any order",
+            help="name a file with -o, and ./- for one of that name",
+        )
+    path = Path(output)
+    if output.endswith("/") and not path.exists():
+        _make_folder(path)
+    return path
+
+
+def _make_folder(path: Path) -> None:
+    from regather.errors import UsageError
+
+    try:
+        path.mkdir()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"{path}: cannot make this folder: {reason}") from None
+
+
 def _job_of(args: argparse.Namespace) -> Job:
     """What the command line names. Raises UsageError."""
     from regather.client.jobs import Job
@@ -154,7 +181,7 @@ def _job_of(args: argparse.Namespace) -> Job:
         )
     return Job(
         tuple(args.source),
-        None if args.output is None else Path(args.output),
+        _destination(args.output),
         tuple(args.fragment),
         tuple(args.server),
         args.digest,
@@ -174,7 +201,7 @@ def _jobs_in_list(args: argparse.Namespace) -> list[Job]:
             "a list and sources, servers, digests or checksums on the command line",
             help="name them in the list, or leave the list out",
         )
-    folder = None if args.output is None else Path(args.output)
+    folder = _destination(args.output)
     try:
         if args.input == "-":
             text, where = sys.stdin.read(), "standard input"
@@ -193,10 +220,12 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
     from regather.errors import UsageError
 
     if args.output is not None and not Path(args.output).is_dir():
-        raise UsageError(
-            f"{args.output}: not a folder, and there are several files",
-            help="name a folder with -o",
-        )
+        if Path(args.output).exists():
+            raise UsageError(
+                f"{args.output}: not a folder, and there are several files",
+                help="name a folder with -o",
+            )
+        _make_folder(Path(args.output))
 
     def tell(outcome: Outcome) -> None:
         if outcome.report is not None:

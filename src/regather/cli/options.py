@@ -26,6 +26,14 @@ def size(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def rate(text: str) -> int:
+    """An argument type for rates, as sizes a second: more than 0."""
+    value = size(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be more than 0: {text}")
+    return value
+
+
 def number(low: float, kind: Callable[[str], float] = float) -> Callable[[str], float]:
     """An argument type for numbers of at least ``low``."""
 
@@ -156,7 +164,7 @@ def add_pace(tuning: argparse._ArgumentGroup, who: str, connections: int, limit:
         help=f"most to one {who} ({connections}){limit}",
     )
     tuning.add_argument(
-        "--limit-rate", type=size, metavar="SIZE", help=f"most bytes a second, over all {who}s"
+        "--limit-rate", type=rate, metavar="SIZE", help=f"most bytes a second, over all {who}s"
     )
 
 

@@ -100,9 +100,10 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
         except RequestFailed as error:
             if error.status is not None and error.failure.lasting and is_base(source):
                 raise server_not_manifest(source) from None
-            raise TransportError(
-                f"cannot get the manifest: {error.what}", help="check the URL and the server"
-            ) from None
+            help = "check the URL and the server"
+            if error.what.endswith(f"larger than {MAX_MANIFEST_BYTES} bytes"):
+                help = "--digest is that of a manifest: --sha256 or --checksum is a file's own"
+            raise TransportError(f"cannot get the manifest: {error.what}", help=help) from None
         check_looks(source, data)
         return Manifest.from_bytes(data, source), where.rpartition("/")[0] + "/"
     path = Path(source)

@@ -164,7 +164,7 @@ class Fetcher:
                 why = tally.refused.get(fragment) or tally.last_error or "was not asked"
                 places.append(f"{source.url} ({why})")
         details = (f"{name}: expected at {', '.join(places) or 'no source'}",)
-        what = f"piece {piece + 1} of {name} cannot be had"
+        what = f"piece {piece} of {name} cannot be had"
         if (fragment, piece) in self._plan.holders.liars:
             return VerificationError(
                 f"wrong bytes from a source, and no other has them: {what}",
@@ -291,7 +291,7 @@ class Fetcher:
                 tally = self.tallies[worker.source]
                 tally.corrupt += 1
                 tally.errors += 1
-                tally.last_error = f"wrong bytes in {name}, piece {wrong.piece + 1}"
+                tally.last_error = f"wrong bytes in {name}, piece {wrong.piece}"
                 plan.piece_corrupt(request, wrong.piece, time.monotonic())
         except RequestFailed as error:
             with self._changed:
