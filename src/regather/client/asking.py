@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from regather.client.report import Progress, SourceProgress, State
 from regather.errors import InterruptedDownload
+from regather.schemes import STORES, scheme_of
 from regather.transport import (
     Askable,
     Failure,
@@ -23,7 +24,6 @@ from regather.transport import (
     TransportOptions,
     open_askable,
 )
-from regather.transport.objects.clients import check
 
 _MOST_AT_ONCE = 16
 _LOOK_SECONDS = 0.1
@@ -73,7 +73,10 @@ class Asking:
 
     def check(self, url: str) -> None:
         """Raise UsageError where a source that the user named is set up wrongly."""
-        check(url, self._options)
+        if scheme_of(url) in STORES:
+            from regather.transport.objects.clients import check
+
+            check(url, self._options)
 
     def one(self, url: str, ask: Callable[[Askable, str], Answer]) -> Answer:
         """Ask one URL; it is not asked again later than the time-out after the first time.

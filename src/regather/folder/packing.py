@@ -6,7 +6,6 @@ files means that ``cat`` and ``tar`` can put a folder together where there is no
 
 from __future__ import annotations
 
-import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
@@ -17,13 +16,15 @@ from regather.folder.values import Entry, Folder
 _BLOCK = 512
 END = bytes(2 * _BLOCK)
 """What a tar ends with."""
-_TYPES = {"file": tarfile.REGTYPE, "folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
 
 
 def header(name: str, entry: Entry) -> bytes:
     """What stands before the bytes of an entry of the folder called ``name``."""
+    import tarfile  # downloads of single files begin without
+
+    types = {"file": tarfile.REGTYPE, "folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
     info = tarfile.TarInfo(f"{name}/{entry.path}")
-    info.type = _TYPES[entry.kind]
+    info.type = types[entry.kind]
     info.mode = 0o777 if entry.kind == "link" else entry.bits
     info.size = entry.size
     info.mtime = entry.mtime or 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import local as ThreadLocal
 
@@ -137,6 +136,8 @@ class FolderDestination:
         DestinationExistsError where a file is another one than ours, unless forced.
         """
         try:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
                 self._present.hash(pool, on_piece)
                 needless, absent = self._needless()
