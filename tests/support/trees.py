@@ -25,7 +25,7 @@ def told(root: Path) -> dict[str, Told]:
             elif path.is_dir():
                 found[key] = ("folder", bits, 0, "")
             else:
-                found[key] = ("file", bits, int(status.st_mtime), path.read_bytes())
+                found[key] = ("file", bits, status.st_mtime_ns // 10**9, path.read_bytes())
     return found
 
 

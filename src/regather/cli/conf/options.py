@@ -14,7 +14,7 @@ from typing import Any
 
 from regather.cli.conf.file import Config, Key, kind
 from regather.cli.kinds import Kind, kind_of, value_name
-from regather.cli.options import share, size
+from regather.cli.options import rate, share, size
 
 __all__ = ["VARIABLES", "Default", "defaults_for", "name_of", "one_of_each", "settable"]
 
@@ -141,7 +141,7 @@ def _one(config: Config, key: Key, action: argparse.Action, given: object) -> ob
     if action.type in (None, Path):
         if not text:
             config.wrong(key, f"has to be text in quotes, not {kind(given)}")
-    elif action.type in (size, share):
+    elif action.type in (size, rate, share):
         if not (text or number):
             config.wrong(key, f'has to be a number or text like "10MB", not {kind(given)}')
     elif not number:
