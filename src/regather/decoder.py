@@ -195,7 +195,8 @@ class Decoder:
         finally:
             with self._turn:
                 self._computing -= 1
-                self._turn.notify()
+                # All of them: whoever finds nothing left to compute has to go on receiving.
+                self._turn.notify_all()
         return True
 
     def _carry_out(
