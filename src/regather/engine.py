@@ -45,6 +45,7 @@ from regather.planner import (
 )
 from regather.store import AnyDestination
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
+from regather.waiting import Waiting
 
 Brought = Callable[[int, int, bytes], None]
 """Told a source, the running number of a piece that it sent, and the hash of what it sent."""
@@ -405,6 +406,7 @@ class Engine:
         """Receive, hash and place the pieces of one request; return the event that ends it."""
         start = job.start
         fragment = self._layout.fragments[start.fragment]
+        is_data = self._layout.is_data(start.fragment)
         tally = self.tallies[start.source]
         target, first, last, validator = self._asked(start)
         ranged = connection.request(target, first, last, fragment.size, validator)
@@ -433,14 +435,16 @@ class Engine:
                 offset = self._layout.offset(start.fragment, piece)
                 if expected is None:
                     self._place_first(start.source, number, offset, view, digest)
-                elif not self._waits_as_parity(worker, start.fragment, piece, length):
+                elif is_data or not self._kept(
+                    worker, self._decoder.parity, start.fragment, piece, length
+                ):
                     self._destination.place(number, offset, view, digest)
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
                         tally.useful += length
                     computed = self._planner.likely_computed(start.fragment, piece)
-                if computed:
-                    self._waits_as_data(worker, start.fragment, piece, length)
+                if computed:  # in place, but need then not be read back
+                    self._kept(worker, self._decoder.data, start.fragment, piece, length)
             done = PieceDone(start.request, piece)
             piece += 1
             with self._changed:
@@ -460,18 +464,13 @@ class Engine:
         places = [other.at for _, other in self._jobs.values()]
         return 2 * sum(at > worker.at for at in places) >= len(places)
 
-    def _waits_as_parity(self, worker: _Worker, fragment: int, row: int, length: int) -> bool:
+    def _kept(
+        self, worker: _Worker, waiting: Waiting, fragment: int, row: int, length: int
+    ) -> bool:
         """Whether the piece in the worker's buffer waits in memory; the buffer is then another."""
-        if self._layout.is_data(fragment):
-            return False
-        other = self._decoder.parity.keep(fragment, row, worker.buffer, length)
+        other = waiting.keep(fragment, row, worker.buffer, length)
         worker.buffer = other or worker.buffer
         return other is not None
-
-    def _waits_as_data(self, worker: _Worker, fragment: int, row: int, length: int) -> None:
-        """Keep a data piece that is in place, as far as there is room."""
-        other = self._decoder.data.keep(fragment, row, worker.buffer, length)
-        worker.buffer = other or worker.buffer
 
     def _place_first(
         self, source: int, number: int, offset: int, view: memoryview, digest: bytes

@@ -88,8 +88,9 @@ def likely_computed(state: State, fragment: int, row: int) -> bool:
     number = state.layout.set_of[fragment]
     if number < 0 or not state.layout.is_data(fragment):
         return False
+    doubtful = state.doubtful(number)
     return any(
-        f != fragment and (state.settled[f][row] or not state.trusted(f))
+        f != fragment and (state.settled[f][row] or f in doubtful)
         for f in missing(state, state.layout.sets[number], row)
     )
 

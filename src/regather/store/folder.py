@@ -135,9 +135,9 @@ class FolderDestination:
         ``on_piece`` is called in this thread with the bytes of what was looked at. Raises
         DestinationExistsError where a file is another one than ours, unless forced.
         """
-        try:
-            from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import ThreadPoolExecutor  # single files begin without
 
+        try:
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
                 self._present.hash(pool, on_piece)
                 needless, absent = self._needless()
