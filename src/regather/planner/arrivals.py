@@ -20,9 +20,15 @@ class Arrivals:
     def arrived(self, request: Request, piece: int, size: int, actions: list[Action]) -> None:
         """A piece of ``size`` bytes, data or parity, is in place that was not before."""
         state = self._state
-        asked, number = request.via, state.layout.set_of[request.via]
+        asked = request.via
+        number = state.layout.set_of[asked]
         if number < 0:
-            self._done(asked, piece, size, actions, request)
+            # As _done, without the calls: by far the most frequent.
+            state.done[asked][piece] = 1
+            state.left -= 1
+            self.done_bytes += size
+            if state.suspects or state.hedged or state.overlapping[asked]:
+                self._no_more(asked, piece, actions, request)
         elif asked != request.fragment:  # it is parity
             state.done[asked][piece] = 1
             rows.parity_arrived(state, number, piece, request.fragment)
@@ -73,10 +79,15 @@ class Arrivals:
         state = self._state
         state.now_done(fragment, piece)
         self.done_bytes += size
-        if state.suspects:
-            state.suspects.pop((fragment, piece), None)
-        if by is not None and not state.hedged and not state.overlapping[fragment]:
-            return  # by far the most frequent: nobody else was to bring it
+        if state.suspects or state.hedged or state.overlapping[fragment] or by is None:
+            self._no_more(fragment, piece, actions, by)
+
+    def _no_more(
+        self, fragment: int, piece: int, actions: list[Action], by: Request | None
+    ) -> None:
+        """Whoever else was to bring a piece need not any more."""
+        state = self._state
+        state.suspects.pop((fragment, piece), None)
         if not state.working[fragment]:
             return
         others = state.rivals(fragment, piece) if by else state.bringing(fragment, piece)

@@ -164,11 +164,17 @@ class Planner:
             self._look_ahead(request, now, actions)
 
     def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
-        request = self._state.requests.get(event.request)
-        if request is not None and event.received > request.partial:
-            self._state.heard(request.source, event.received - request.partial, now)
-            request.partial, request.moved = event.received, now
-            if self._state.sources[request.source].stuck:
+        state = self._state
+        request = state.requests.get(event.request)
+        received = event.received
+        if request is not None and received > request.partial:
+            source = request.source
+            health = state.sources[source]
+            health.received(received - request.partial, now)
+            if health.rate != health.counted:
+                state.count_rate(source)
+            request.partial, request.moved = received, now
+            if health.stuck:
                 self._dispatch.listen(now)
             if request.follower is None:
                 self._look_ahead(request, now, actions)
@@ -178,26 +184,33 @@ class Planner:
         request = state.requests.get(event.request)
         if request is None:
             return
-        piece, asked = event.piece, request.via
-        health = state.sources[request.source]
-        room = health.climb.connections
-        failing = health.failures
-        size = state.length(asked, piece)
-        fresh = not state.done[asked][piece]
+        piece, asked, source = event.piece, request.via, request.source
+        health = state.sources[source]
+        room, failing = health.climb.connections, health.failures
+        done = state.done[asked]
+        fresh = not done[piece]
+        # As State.length, without the call: this is what every piece goes through.
+        size = state.piece_size
+        if piece + 1 == len(done):
+            size = state.layout.length(asked, piece)
+        seconds = now - request.moved_piece
         # A short last piece says more of the latency than of the rate.
-        telling = size * 2 >= state.piece_size
-        health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
+        if health.guessing and size * 2 >= state.piece_size:
+            health.guess(size / max(seconds, 1e-6))
+        health.delivered(size - request.partial, seconds, now, fresh)
         if health.failures != failing:
-            state.forget(request.source)
-        state.heard(request.source, size - request.partial, now)
-        request.pos, request.partial = piece + 1, 0
+            state.forget(source)
+        if health.rate != health.counted:
+            state.count_rate(source)
+        end = request.pos = piece + 1
+        request.partial = 0
         request.moved = request.moved_piece = now
         if not request.cancelled:
             state.groups.of[request.fragment].flying -= 1
         if fresh:
             self._arrivals.arrived(request, piece, size, actions)
         following: Request | None = request
-        if request.pos >= request.end:
+        if end >= request.end:
             self._requests.end(request, now)
             following = request.follower
         if (
@@ -207,9 +220,11 @@ class Planner:
             or state.left == 0
             or (following is not request and health.has_slot(now))
         ):
-            self._room(request.source, now, actions)
-        if following is not None and following.follower is None:
-            self._look_ahead(following, now, actions)
+            self._room(source, now, actions)
+        if following is not None and following.follower is None and not self._over:
+            work = look_ahead(state, following, now)
+            if work is not None:
+                self._requests.begin(source, work, now, actions, following)
 
     def _room(self, source: int, now: float, actions: list[Action]) -> None:
         """A source may have room for one more request."""

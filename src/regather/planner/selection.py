@@ -86,11 +86,19 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
         groups = [g for g in groups if g.free]
         return careful_work(state, source, groups, now, pace, once_more=False)
     group, load = most_pressing(state, groups, now)
-    if group is None or _better_left(state, health, group, load, now):
+    if group is None:
         return None
+    rate = health.rate
+    if rate and state.requests:
+        own = state.piece_size / rate + health.latency
+        # By far the most frequent: there is enough for all.
+        if load <= own and _better_left(state, health, group, load, own, now):
+            return None
     fragment = _first_fragment(state, group)
     start, end = state.free[fragment].first()
-    return Work(fragment, start, min(end, start + length_of(state, source, group, now, pace)))
+    # Its supply was summed, where that was due, to find out how pressing it is.
+    until = start + length_of(state, health, group, group.known_supply, pace)
+    return Work(fragment, start, min(end, until))
 
 
 def _once_more(state: State, source: int, now: float) -> Work | None:
@@ -106,24 +114,22 @@ def _first_fragment(state: State, group: Group) -> int:
     fresh, of = group.fresh, state.groups.of
     while fresh:
         fragment = fresh[0]
-        if state.free[fragment] and not state.working[fragment] and of[fragment] is group:
+        if state.free[fragment].count and not state.working[fragment] and of[fragment] is group:
             return fragment
         heappop(fresh)
-    while not (state.free[fragment := group.open[0]] and of[fragment] is group):
+    while not (state.free[fragment := group.open[0]].count and of[fragment] is group):
         heappop(group.open)
     return fragment
 
 
-def _better_left(state: State, health: Health, group: Group, load: float, now: float) -> bool:
+def _better_left(
+    state: State, health: Health, group: Group, load: float, own: float, now: float
+) -> bool:
     """Whether faster holders bring all the rest before this source could bring one piece.
 
-    ``load`` is how long what is left takes, in seconds, as far as this source has a part in it.
+    ``load`` is how long what is left takes, in seconds, as far as this source has a part in it,
+    ``own`` how long its own piece would.
     """
-    if not health.rate or not state.requests:
-        return False
-    own = state.piece_size / health.rate + health.latency
-    if load > own:
-        return False  # by far the most frequent: there is enough for all
     faster = group.faster(state, 2 * health.rate, now)
     return load * group.supply(state, now) < own * faster
 
@@ -134,7 +140,7 @@ def _standing_in(state: State, source: int, now: float, pace: float) -> Work | N
         return None
     if state.sources[source].ignores_ranges:
         return Work(found.fragment, 0, state.layout.pieces_of(found.parity), via=found.parity)
-    most = run_length(state, source, pace)
+    most = run_length(state, state.sources[source], pace)
     if most > 1:
         most = min(most, _fair_share(state, found.eligible))
     end = min(found.end, found.start + most)

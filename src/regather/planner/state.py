@@ -334,15 +334,13 @@ class State:
                 self.take(fragment, request.pos, request.end)
         self.given = given or self.free[fragment].count > before
 
-    def heard(self, source: int, count: int, now: float) -> None:
-        """A source brought so many bytes more."""
+    def count_rate(self, source: int) -> None:
+        """The rate of a source is another one than what was counted."""
         health = self.sources[source]
-        health.received(count, now)
-        if health.rate != health.counted:
-            self.rates += health.rate - health.counted
-            self.rated += not health.counted
-            health.counted = health.rate
-            self.weigh(source)
+        self.rates += health.rate - health.counted
+        self.rated += not health.counted
+        health.counted = health.rate
+        self.weigh(source)
 
     def weigh(self, source: int) -> None:
         """The rate of a source, or its number of connections, has changed."""

@@ -110,7 +110,7 @@ def _taken(
     theirs = request_rate(state, victim, now)
     both_end = (left - health.latency) * theirs * rate / (theirs + rate)
     count = max(1, round(both_end / state.piece_size))
-    start = victim.end - min(count, remaining - 1, run_length(state, source))
+    start = victim.end - min(count, remaining - 1, run_length(state, health))
     if parity >= 0 and parity != victim.via:
         start = max(start, standin.free_since(state, parity, victim.end))
     # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,
