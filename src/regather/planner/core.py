@@ -186,7 +186,7 @@ class Planner:
             return
         piece, asked, source = event.piece, request.via, request.source
         health = state.sources[source]
-        room, failing = health.climb.connections, health.failures
+        failing = health.failures
         done = state.done[asked]
         fresh = not done[piece]
         # As State.length, without the call: this is what every piece goes through.
@@ -197,8 +197,9 @@ class Planner:
         # A short last piece says more of the latency than of the rate.
         if health.guessing and size * 2 >= state.piece_size:
             health.guess(size / max(seconds, 1e-6))
-        health.delivered(size - request.partial, seconds, now, fresh)
-        if health.failures != failing:
+        changed = health.delivered(size - request.partial, seconds, now, fresh)
+        if failing and fresh:  # it fails no more
+            changed = True
             state.forget(source)
         if health.rate != health.counted:
             state.count_rate(source)
@@ -215,9 +216,8 @@ class Planner:
             following = request.follower
         if (
             following is None
-            or health.climb.connections != room
-            or health.failures != failing
-            or state.left == 0
+            or changed
+            or not state.left
             or (following is not request and health.has_slot(now))
         ):
             self._room(source, now, actions)

@@ -142,28 +142,30 @@ class Health:
         """A piece came at so many bytes a second, before a rate could be measured."""
         self.rate = rate if self.rate == 0 else self.rate + _SMOOTHING * (rate - self.rate)
 
-    def delivered(self, count: int, seconds: float, now: float, fresh: bool) -> None:
+    def delivered(self, count: int, seconds: float, now: float, fresh: bool) -> bool:
         """One piece took ``seconds`` on one connection; so many bytes of it are news.
 
         Only a ``fresh`` piece, one that was missing, shows that asking it is worth while: a source
-        that ignores ranges sends the old ones again each time.
+        that ignores ranges sends the old ones again each time. Returns whether more requests, or
+        fewer, at a time are worth while now.
         """
         self.pieces += 1
-        if fresh:
-            self.failures = self.lies = 0
-            if self.strikes:
-                self._forgive()
+        if fresh and (self.failures or self.lies or self.strikes):
+            self._forgive()
         climb = self.climb
-        if self.active < climb.connections:
+        connections = climb.connections
+        if self.active < connections:
             climb.restart(now)
         elif now - climb.since >= WINDOW and climb.over(now, self.latency):
             more = self.rate < FAST_CONNECTION
             climb.judge(now, self.latency, self.limit, seconds, more=more)
         self.received(count, now)
+        return climb.connections != connections
 
     def _forgive(self) -> None:
-        """A good piece came after corrupt ones."""
-        if self.strikes < MAX_STRIKES:
+        """A good piece came after failures or corrupt ones."""
+        self.failures = self.lies = 0
+        if 0 < self.strikes < MAX_STRIKES:
             self.good += 1
             if self.good >= _FORGIVEN:
                 self.strikes -= 1

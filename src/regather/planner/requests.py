@@ -41,10 +41,14 @@ class Requests:
             state.note_rivals(request, work.victim)
         elif whole:
             state.note_rivals(request, None)
-        state.take(fragment, start, end)
+        # As State.take, without the call: this is what every request goes through.
+        taken = state.free[fragment].remove(start, end)
+        state.unclaimed -= taken
+        group = state.groups.of[fragment]
+        group.free -= taken
+        group.flying += end - start
         if via >= 0:
             state.take(via, start, end)
-        state.groups.of[fragment].flying += end - start
         after = -1
         if behind is None:
             health.active += 1
@@ -84,9 +88,9 @@ class Requests:
         elif follower is not None:
             follower.behind = None
             follower.began = follower.moved = follower.moved_piece = now
-            seconds = now - request.answered
-            if request.answered >= 0 and seconds > 0:
-                follower.pace = bytes_brought(state, request) / seconds
+            answered = request.answered
+            if answered >= 0 and now > answered:
+                follower.pace = bytes_brought(state, request) / (now - answered)
             state.queued -= 1
         else:
             state.sources[request.source].active -= 1

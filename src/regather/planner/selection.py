@@ -51,18 +51,21 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     The head of the next request is on its way while the body of this one still comes, so that a
     long path is as full as a short one: only where the wait for its answer would be felt.
     """
-    if request.follower is not None or request.behind is not None or not state.unclaimed:
+    if request.behind is not None or request.follower is not None or not state.unclaimed:
         return None
-    health = state.sources[request.source]
+    source = request.source
+    health = state.sources[source]
     latency, rate = health.latency, health.rate
     if latency < _FELT_LATENCY:
         return None
-    piece = state.piece_size
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * latency + _LOOK_SECONDS
-    left = (request.end - request.pos) * piece
+    left = (request.end - request.pos) * state.piece_size
     # By far not yet; where nothing is known, only behind a last piece.
-    if left > (_UNEVEN * rate * seconds if rate else piece):
+    if left > (_UNEVEN * rate * seconds if rate else state.piece_size):
+        return None
+    pace = request_rate(state, request, now)
+    if rate and left - request.partial > seconds * pace:
         return None
     if (
         request.whole
@@ -73,10 +76,7 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         or health.active > health.climb.connections
     ):
         return None
-    pace = request_rate(state, request, now)
-    if rate and left - request.partial > seconds * pace:
-        return None
-    return choose(state, request.source, now, pace)
+    return choose(state, source, now, pace)
 
 
 def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
