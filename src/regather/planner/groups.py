@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol
 
 from regather.planner.health import Health
@@ -19,6 +20,16 @@ _KEEP_SECONDS = 0.1
 _KEEP_LONG_SECONDS = 0.25
 """How long what was summed over few or many holders stands: rates do not change faster."""
 _MANY = 32
+
+
+Pick = Callable[[Sequence[float]], tuple[float, ...]]
+
+
+def picker(positions: Collection[int]) -> Pick:
+    """What takes the items at some positions out of a list, in a third of the time of a loop."""
+    if len(positions) > 1:
+        return itemgetter(*positions)
+    return lambda values: tuple([values[at] for at in positions])
 
 
 class Pool(Protocol):
@@ -53,6 +64,8 @@ class Group:
     """Bytes a second that the holders bring together; stands until then, or so many have a rate."""
     known_until: float = float("-inf")
     known_rated: int = -1
+    _pick: Pick | None = None
+    """Takes out of a list what belongs to the holders."""
     _rates: list[float] = field(default_factory=list)
     _faster: list[float] = field(default_factory=list)
     _ranked_until: float = float("-inf")
@@ -64,10 +77,12 @@ class Group:
         self.known_until = now + self._keep
         # As long as more and more rates become known, the sum is of another kind.
         self.known_rated = pool.rated + pool.rated // 8
-        worth: Iterable[float] = map(pool.worth.__getitem__, self.holders)
+        if self._pick is None:
+            self._pick = picker(self.holders)
+        worth = self._pick(pool.worth)
         if pool.rated < len(pool.sources):
             mean = pool.mean_rate()
-            worth = [own if own >= 0 else -own * mean for own in worth]
+            worth = tuple([own if own >= 0 else -own * mean for own in worth])
         self.known_supply = sum(worth) or pool.mean_rate()
         return self.known_supply
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from regather.planner.events import Action, Cancel, Start, Trim
-from regather.planner.pace import bytes_brought
 from regather.planner.state import Request, State
 from regather.planner.work import Work
 
@@ -90,7 +89,8 @@ class Requests:
             follower.began = follower.moved = follower.moved_piece = now
             answered = request.answered
             if answered >= 0 and now > answered:
-                follower.pace = bytes_brought(state, request) / (now - answered)
+                brought = (request.pos - request.first) * state.piece_size + request.partial
+                follower.pace = brought / (now - answered)
             state.queued -= 1
         else:
             state.sources[request.source].active -= 1

@@ -38,31 +38,29 @@ def choose(state: State, source: int, now: float, pace: float = 0.0) -> Work | N
 
     ``pace`` is what the connection brings, in bytes a second; 0: as much as others of the source.
     """
-    return (
-        _free_work(state, source, now, pace)
-        or (_standing_in(state, source, now, pace) if state.layout.sets else None)
-        or (_once_more(state, source, now) if state.suspects else None)
-    )
+    return _free_work(state, source, now, pace) or _other_work(state, source, now, pace)
 
 
 def look_ahead(state: State, request: Request, now: float) -> Work | None:
     """What a source should be asked for behind a request that soon ends; None: not yet, or nothing.
 
     The head of the next request is on its way while the body of this one still comes, so that a
-    long path is as full as a short one: only where the wait for its answer would be felt.
+    long path is as full as a short one: only where the wait for its answer would be felt. Nothing
+    may wait behind the request yet.
     """
-    if request.behind is not None or request.follower is not None or not state.unclaimed:
+    if request.behind is not None or not state.unclaimed:
         return None
     source = request.source
     health = state.sources[source]
     latency, rate = health.latency, health.rate
     if latency < _FELT_LATENCY:
         return None
+    piece = state.piece_size
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * latency + _LOOK_SECONDS
-    left = (request.end - request.pos) * state.piece_size
+    left = (request.end - request.pos) * piece
     # By far not yet; where nothing is known, only behind a last piece.
-    if left > (_UNEVEN * rate * seconds if rate else state.piece_size):
+    if left > (_UNEVEN * rate * seconds if rate else piece):
         return None
     pace = request_rate(state, request, now)
     if rate and left - request.partial > seconds * pace:
@@ -76,7 +74,7 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         or health.active > health.climb.connections
     ):
         return None
-    return choose(state, source, now, pace)
+    return _free_work(state, source, now, pace) or _other_work(state, source, now, pace)
 
 
 def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
@@ -94,11 +92,21 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
         # By far the most frequent: there is enough for all.
         if load <= own and _better_left(state, health, group, load, own, now):
             return None
-    fragment = _first_fragment(state, group)
-    start, end = state.free[fragment].first()
+    fragment = group.open[0]
+    free = state.free[fragment]
+    if group.fresh or not free.count or state.groups.of[fragment] is not group:
+        fragment = _first_fragment(state, group)
+        free = state.free[fragment]
+    start, end = free.runs[0]
     # Its supply was summed, where that was due, to find out how pressing it is.
-    until = start + length_of(state, health, group, group.known_supply, pace)
-    return Work(fragment, start, min(end, until))
+    length = length_of(state, health, group, group.known_supply, pace)
+    return Work(fragment, start, start + length if length < end - start else end)
+
+
+def _other_work(state: State, source: int, now: float, pace: float) -> Work | None:
+    """What a source may do where it can bring nothing that is free, or should not."""
+    work = _standing_in(state, source, now, pace) if state.layout.sets else None
+    return work or (_once_more(state, source, now) if state.suspects else None)
 
 
 def _once_more(state: State, source: int, now: float) -> Work | None:

@@ -109,7 +109,7 @@ def _instead_of_late(
     before = sought = sys.maxsize
     for fragment in late_ones(state, number, now):
         free = state.free[fragment]
-        if not free.count or free.first()[0] >= sought or (dead and fragment in dead):
+        if not free.count or free.runs[0][0] >= sought or (dead and fragment in dead):
             continue
         for parity in mine:
             end = 0

@@ -337,9 +337,10 @@ class State:
     def count_rate(self, source: int) -> None:
         """The rate of a source is another one than what was counted."""
         health = self.sources[source]
-        self.rates += health.rate - health.counted
+        rate = health.rate
+        self.rates += rate - health.counted
         self.rated += not health.counted
-        health.counted = health.rate
+        health.counted = rate
         self.weigh(source)
 
     def weigh(self, source: int) -> None:
