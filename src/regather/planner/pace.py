@@ -7,7 +7,7 @@ from regather.planner.state import Request, State
 STUCK_SECONDS = 1.0
 """A request that brought no byte for so long is stuck: even its own source may be asked again."""
 
-_OLD_SECONDS = 0.5
+OLD_SECONDS = 0.5
 """After so long a request is known by what it brought, before by its source."""
 _AN_INSTANT = 1e-6
 
@@ -21,7 +21,7 @@ def request_rate(state: State, request: Request, now: float) -> float:
     seconds = now - (request.answered if request.answered >= 0 else request.began)
     if not known:
         known = (bytes_brought(state, request) or piece) / max(seconds, _AN_INSTANT)
-    elif seconds > _OLD_SECONDS:
+    elif seconds > OLD_SECONDS:
         # What it brought itself: the connections of a source are not equally fast.
         known = ((request.pos - request.first) * piece + request.partial or 1) / seconds
     quiet = now - request.moved

@@ -20,7 +20,7 @@ from regather.planner import standin
 from regather.planner.careful import careful_work
 from regather.planner.groups import Group
 from regather.planner.health import MAX_STRIKES, Health
-from regather.planner.pace import request_rate
+from regather.planner.pace import OLD_SECONDS, request_rate
 from regather.planner.state import Request, State
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
@@ -59,12 +59,25 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * latency + _LOOK_SECONDS
     left = (request.end - request.pos) * piece
-    # By far not yet; where nothing is known, only behind a last piece.
-    if left > (_UNEVEN * rate * seconds if rate else piece):
-        return None
-    pace = request_rate(state, request, now)
-    if rate and left - request.partial > seconds * pace:
-        return None
+    if rate:
+        if left > _UNEVEN * rate * seconds:
+            return None  # by far not yet
+        # As request_rate, without the call.
+        partial = request.partial
+        began = request.answered if request.answered >= 0 else request.began
+        if now - began > OLD_SECONDS:
+            pace = ((request.pos - request.first) * piece + partial or 1) / (now - began)
+        else:
+            pace = request.pace or rate
+        quiet = now - request.moved
+        if pace * quiet > piece:
+            pace = piece / quiet
+        if left - partial > seconds * pace:
+            return None
+    elif left > piece:
+        return None  # where nothing is known, only behind a last piece
+    else:
+        pace = request_rate(state, request, now)
     if (
         request.whole
         or request.cancelled

@@ -42,13 +42,16 @@ def take_over(
     )
     if not thieves:
         return
+    # Who would be done before the fastest of them could help is not worth a further look.
+    least = thieves[0][0] * _STEAL_FACTOR + _WORTH_SECONDS
     who = {source for _, source in thieves}
     helpers = standin.helpers(state, who) if state.layout.sets else set()
     of = state.groups.of
     latest = [
         (-left, r.id, r)
         for left, r in all_left(state, now)
-        if not r.cancelled
+        if left > least
+        and not r.cancelled
         and (
             not who.isdisjoint(of[r.fragment].holders)
             or (helpers and standin.may_stand_in(state, r, helpers))
