@@ -84,9 +84,14 @@ class Arrivals:
         state = self._state
         if state.suspects:
             state.suspects.pop((fragment, piece), None)
-        if not state.working[fragment]:
+        working = state.working[fragment]
+        if not working:
             return
-        others = state.rivals(fragment, piece) if by else state.bringing(fragment, piece)
+        others = (
+            state.rivals(fragment, piece)
+            if by
+            else [r for r in working.values() if r.pos <= piece < r.end and not r.cancelled]
+        )
         for other in others:
             if other is by:
                 continue

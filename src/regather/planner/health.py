@@ -131,12 +131,15 @@ class Health:
         if now >= self.climb.since:
             self.climb.received += count
         self._bytes += count
-        seconds = now - self._since
-        if seconds >= _WINDOW:
-            rate = self._bytes / seconds / (self.active or 1)
-            self.rate = rate if self.guessing else self.rate + 2 * _SMOOTHING * (rate - self.rate)
-            self.guessing = False
-            self._bytes, self._since = 0, now
+        if now - self._since >= _WINDOW:
+            self._measure(now)
+
+    def _measure(self, now: float) -> None:
+        """Take in what came since it was last measured."""
+        rate = self._bytes / (now - self._since) / (self.active or 1)
+        self.rate = rate if self.guessing else self.rate + 2 * _SMOOTHING * (rate - self.rate)
+        self.guessing = False
+        self._bytes, self._since = 0, now
 
     def guess(self, rate: float) -> None:
         """A piece came at so many bytes a second, before a rate could be measured."""
@@ -159,7 +162,12 @@ class Health:
         elif now - climb.since >= WINDOW and climb.over(now, self.latency):
             more = self.rate < FAST_CONNECTION
             climb.judge(now, self.latency, self.limit, seconds, more=more)
-        self.received(count, now)
+        # As received, without the call: this is what every piece goes through.
+        if now >= climb.since:
+            climb.received += count
+        self._bytes += count
+        if now - self._since >= _WINDOW:
+            self._measure(now)
         return climb.connections != connections
 
     def _forgive(self) -> None:

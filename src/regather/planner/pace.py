@@ -35,12 +35,15 @@ def bytes_brought(state: State, request: Request) -> int:
 
 def all_left(state: State, now: float) -> list[tuple[float, Request]]:
     """``seconds_left`` of all requests; each is looked at once, for who waits came later."""
-    piece = state.piece_size
+    piece, sources, mean = state.piece_size, state.sources, state.mean_rate()
     left: dict[int, float] = {}
     for request in state.requests.values():
-        wait = 0.0 if request.behind is None else left[request.behind.id]
         size = (request.end - request.pos) * piece - request.partial
-        left[request.id] = wait + size / request_rate(state, request, now)
+        if (ahead := request.behind) is None:
+            left[request.id] = size / request_rate(state, request, now)
+        else:  # as request_rate, without the call
+            rate = request.pace or sources[request.source].rate or mean
+            left[request.id] = left[ahead.id] + size / rate
     return list(zip(left.values(), state.requests.values(), strict=True))
 
 

@@ -203,11 +203,6 @@ class State:
             return [r for r in few if not r.cancelled] if few else []
         return [r for r in (*few, *many.values()) if not r.cancelled and r.pos <= piece < r.end]
 
-    def bringing(self, fragment: int, piece: int) -> list[Request]:
-        """All requests that may bring a piece: it was computed while they did."""
-        of_it = self.working[fragment].values()
-        return [r for r in of_it if not r.cancelled and r.pos <= piece < r.end]
-
     def note_rivals(self, new: Request, victim: Request | None) -> None:
         """Note that a new request works on what others, or this one, may bring as well."""
         if victim is not None and victim.end - victim.pos == 1:
