@@ -195,8 +195,8 @@ class Planner:
         failing = health.failures
         done = state.done[asked]
         fresh = not done[piece]
-        size = state.piece_size
-        if piece + 1 == len(done):
+        end, size = piece + 1, state.piece_size
+        if end == len(done):
             size = state.layout.length(asked, piece)
         seconds = now - request.moved_piece
         # A short last piece says more of the latency than of the rate.
@@ -208,8 +208,7 @@ class Planner:
             state.forget(source)
         if health.rate != health.counted:
             state.count_rate(source)
-        end = request.pos = piece + 1
-        request.partial = 0
+        request.pos, request.partial = end, 0
         request.moved = request.moved_piece = now
         if not request.cancelled:
             state.groups.of[request.fragment].flying -= 1

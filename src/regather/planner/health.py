@@ -155,20 +155,21 @@ class Health:
         self.pieces += 1
         if fresh and (self.failures or self.lies or self.strikes):
             self._forgive()
-        climb = self.climb
+        climb, changed = self.climb, False
         connections = climb.connections
         if self.active < connections:
             climb.restart(now)
         elif now - climb.since >= WINDOW and climb.over(now, self.latency):
             more = self.rate < FAST_CONNECTION
             climb.judge(now, self.latency, self.limit, seconds, more=more)
+            changed = climb.connections != connections
         # As received, without the call: this is what every piece goes through.
         if now >= climb.since:
             climb.received += count
         self._bytes += count
         if now - self._since >= _WINDOW:
             self._measure(now)
-        return climb.connections != connections
+        return changed
 
     def _forgive(self) -> None:
         """A good piece came after failures or corrupt ones."""

@@ -33,18 +33,26 @@ def bytes_brought(state: State, request: Request) -> int:
     return (request.pos - request.first) * state.piece_size + request.partial
 
 
-def all_left(state: State, now: float) -> list[tuple[float, Request]]:
-    """``seconds_left`` of all requests; each is looked at once, for who waits came later."""
+def later_than(state: State, least: float, now: float) -> list[tuple[float, Request]]:
+    """The requests that still take more than so many seconds, with ``seconds_left`` of each.
+
+    All are looked at, each once, for who waits came later than what it waits for.
+    """
     piece, sources, mean = state.piece_size, state.sources, state.mean_rate()
-    left: dict[int, float] = {}
+    waits: dict[int, float] = {}
+    late: list[tuple[float, Request]] = []
     for request in state.requests.values():
-        size = (request.end - request.pos) * piece - request.partial
+        left = (request.end - request.pos) * piece - request.partial
         if (ahead := request.behind) is None:
-            left[request.id] = size / request_rate(state, request, now)
+            seconds = left / request_rate(state, request, now)
         else:  # as request_rate, without the call
             rate = request.pace or sources[request.source].rate or mean
-            left[request.id] = left[ahead.id] + size / rate
-    return list(zip(left.values(), state.requests.values(), strict=True))
+            seconds = waits[ahead.id] + left / rate
+        if request.follower is not None:
+            waits[request.id] = seconds
+        if seconds > least:
+            late.append((seconds, request))
+    return late
 
 
 def seconds_left(state: State, request: Request, now: float) -> float:

@@ -170,8 +170,11 @@ def _standing_in(state: State, source: int, now: float, pace: float) -> Work | N
 
 def _fair_share(state: State, pieces: int) -> int:
     """At most half of what would be this connection's share of the rest, in parity."""
-    slots = 0
-    for health in state.sources:
-        if not health.failures and health.strikes < MAX_STRIKES:
-            slots += health.climb.connections
+    slots = sum(
+        [
+            health.climb.connections
+            for health in state.sources
+            if not health.failures and health.strikes < MAX_STRIKES
+        ]
+    )
     return max(1, pieces // (2 * max(slots, 1)))

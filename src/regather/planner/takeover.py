@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable, Iterable
 
 from regather.planner import standin
-from regather.planner.pace import STUCK_SECONDS, all_left, request_rate, seconds_left
+from regather.planner.pace import STUCK_SECONDS, later_than, request_rate, seconds_left
 from regather.planner.state import Request, State
 from regather.planner.work import Work, run_length
 
@@ -49,9 +49,8 @@ def take_over(
     of = state.groups.of
     latest = [
         (-left, r.id, r)
-        for left, r in all_left(state, now)
-        if left > least
-        and not r.cancelled
+        for left, r in later_than(state, least, now)
+        if not r.cancelled
         and (
             not who.isdisjoint(of[r.fragment].holders)
             or (helpers and standin.may_stand_in(state, r, helpers))
