@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from regather.planner.health import Health
+from regather.planner.health import MAX_STRIKES, Health
 
 _KEEP_SECONDS = 0.1
 _KEEP_LONG_SECONDS = 0.25
@@ -22,14 +22,7 @@ _KEEP_LONG_SECONDS = 0.25
 _MANY = 32
 
 
-Pick = Callable[[Sequence[float]], tuple[float, ...]]
-
-
-def picker(positions: Collection[int]) -> Pick:
-    """What takes the items at some positions out of a list, in a third of the time of a loop."""
-    if len(positions) > 1:
-        return itemgetter(*positions)
-    return lambda values: tuple([values[at] for at in positions])
+T = TypeVar("T")
 
 
 class Pool(Protocol):
@@ -64,8 +57,7 @@ class Group:
     """Bytes a second that the holders bring together; stands until then, or so many have a rate."""
     known_until: float = float("-inf")
     known_rated: int = -1
-    _pick: Pick | None = None
-    """Takes out of a list what belongs to the holders."""
+    _pick: Callable[[Sequence[Any]], tuple[Any, ...]] | None = None
     _rates: list[float] = field(default_factory=list)
     _faster: list[float] = field(default_factory=list)
     _ranked_until: float = float("-inf")
@@ -77,12 +69,10 @@ class Group:
         self.known_until = now + self._keep
         # As long as more and more rates become known, the sum is of another kind.
         self.known_rated = pool.rated + pool.rated // 8
-        if self._pick is None:
-            self._pick = picker(self.holders)
-        worth = self._pick(pool.worth)
+        worth: Sequence[float] = self._of_holders(pool.worth)
         if pool.rated < len(pool.sources):
             mean = pool.mean_rate()
-            worth = tuple([own if own >= 0 else -own * mean for own in worth])
+            worth = [own if own >= 0 else -own * mean for own in worth]
         self.known_supply = sum(worth) or pool.mean_rate()
         return self.known_supply
 
@@ -90,15 +80,24 @@ class Group:
     def _keep(self) -> float:
         return _KEEP_SECONDS if len(self.holders) <= _MANY else _KEEP_LONG_SECONDS
 
+    def _of_holders(self, by_source: Sequence[T]) -> Sequence[T]:
+        """What belongs to the holders, taken out of a list in a third of the time of a loop."""
+        if self._pick is None:
+            if len(self.holders) < 2:
+                return [by_source[source] for source in self.holders]
+            self._pick = itemgetter(*self.holders)
+        return self._pick(by_source)
+
     def faster(self, pool: Pool, rate: float, now: float) -> float:
         """Bytes a second of the holders whose connections bring more than ``rate``."""
         if now >= self._ranked_until:
             self._ranked_until = now + self._keep
-            holders = (pool.sources[s] for s in self.holders)
             rated = sorted(
-                (h.rate, h.rate * max(h.active, 1))
-                for h in holders
-                if h.rate and not h.unheard and not h.distrusted
+                [
+                    (h.rate, h.rate * (h.active or 1))
+                    for h in self._of_holders(pool.sources)
+                    if h.rate and not h.failures and not h.silent and h.strikes < MAX_STRIKES
+                ]
             )
             self._rates = [rate for rate, _ in rated]
             self._faster = [0.0] * (len(rated) + 1)
