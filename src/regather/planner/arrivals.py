@@ -62,10 +62,11 @@ class Arrivals:
         number, row = event.set, event.row
         make = state.decoding.pop((number, row), ())
         rows.forget(state, number, row)
+        right = isinstance(event, Decoded)
         for fragment in make:
             if state.done[fragment][row]:
                 continue  # it came while it was computed
-            if isinstance(event, Decoded):
+            if right:
                 self._done(fragment, row, state.length(fragment, row), actions)
             else:
                 state.settled[fragment][row] = 0
