@@ -29,6 +29,8 @@ _FELT_LATENCY = 0.002
 _AHEAD_LATENCIES = 1.25
 """A request goes out so many round trips before the one before it ends."""
 _LOOK_SECONDS = 0.25
+_YOUNG_LATENCIES = 10
+"""For so many round trips a connection may still become faster by far."""
 _UNEVEN = 4.0
 """So many times the usual is the most that one connection of a source brings."""
 
@@ -72,7 +74,10 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         quiet = now - request.moved
         if pace * quiet > piece:
             pace = piece / quiet
-        if left - partial > seconds * pace:
+        if left - partial > seconds * pace and (
+            # What starts slowly ends its last piece sooner than its pace tells.
+            left > piece or request.answered < 0 or now - began >= _YOUNG_LATENCIES * latency
+        ):
             return None
     elif left > piece:
         return None  # where nothing is known, only behind a last piece
