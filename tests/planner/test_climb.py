@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from regather.planner import Finished
 from regather.planner.climb import Climb
+from tests.simulation.world import Model, World, layout_of
 
 
 def settled(most: float, each: float, limit: int = 16, start: int = 8) -> int:
@@ -33,3 +35,12 @@ def test_as_many_as_are_allowed_where_all_of_them_pay() -> None:
 
 def test_no_more_than_fill_the_path() -> None:
     assert settled(64e6, 8e6) == 8
+
+
+def test_nothing_is_tried_when_the_last_pieces_come() -> None:
+    for mib in (119, 120, 121, 122, 123):
+        # About 10.4 s, and the first trial is due after 10 s.
+        world = World(layout_of([mib << 20]), [Model(bandwidth=12e6, latency=0.05)])
+        assert world.run() == Finished()
+        assert 10.0 < world.now < 11.0
+        assert world.planner.sources[0].allowance == 2

@@ -204,7 +204,8 @@ class Planner:
         # A short last piece says more of the latency than of the rate.
         if health.guessing and size * 2 >= state.piece_size:
             health.guess(size / max(seconds, 1e-6))
-        changed = health.delivered(size - request.partial, seconds, now, fresh)
+        rest = state.unclaimed * state.piece_size / (state.rates or 1.0)
+        changed = health.delivered(size - request.partial, seconds, now, fresh, rest)
         if failing and fresh:  # it fails no more
             changed = True
             state.forget(source)

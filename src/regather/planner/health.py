@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -23,6 +24,9 @@ _LONG_LATENCY = 0.3
 """from so many seconds to the first answer on, which includes the set-up of the connection."""
 FAST_CONNECTION = 100e6
 """Bytes a second at which a connection is limited by the machine: more of them gain nothing."""
+_WORTH_A_TRIAL = 5.0
+"""Seconds that a new connection needs to bring more than it costs: it starts slowly, and late in a
+download the last pieces would wait for it."""
 MAX_STRIKES = 2
 """A source that sent this many corrupt pieces is asked only for what nobody else can send."""
 _FORGIVEN = 50
@@ -145,8 +149,12 @@ class Health:
         """A piece came at so many bytes a second, before a rate could be measured."""
         self.rate = rate if self.rate == 0 else self.rate + _SMOOTHING * (rate - self.rate)
 
-    def delivered(self, count: int, seconds: float, now: float, fresh: bool) -> bool:
+    def delivered(
+        self, count: int, seconds: float, now: float, fresh: bool, rest: float = math.inf
+    ) -> bool:
         """One piece took ``seconds`` on one connection; so many bytes of it are news.
+
+        ``rest`` is for how many seconds there is still work to be given, at the least.
 
         Only a ``fresh`` piece, one that was missing, shows that asking it is worth while: a source
         that ignores ranges sends the old ones again each time. Returns whether more requests, or
@@ -160,7 +168,7 @@ class Health:
         if self.active < connections:
             climb.restart(now)
         elif now - climb.since >= WINDOW and climb.over(now, self.latency):
-            more = self.rate < FAST_CONNECTION
+            more = self.rate < FAST_CONNECTION and rest >= _WORTH_A_TRIAL
             climb.judge(now, self.latency, self.limit, seconds, more=more)
             changed = climb.connections != connections
         # As received, without the call: this is what every piece goes through.
