@@ -106,17 +106,16 @@ class Run:
         return planner
 
     def _drive(self) -> Engine:
-        engine = Engine(
+        return Engine(
             self._planner,
             self._target.layout,
             self._target.sources,
             self._destination,
             lambda url: open_connection(url, self._options),
+            self._telling.tallies,
             limiter=self._limiter,
             brought=self._ledger.note if self._ledger is not None else None,
         )
-        engine.tallies = self._telling.tallies
-        return engine
 
     @property
     def _done(self) -> int:
@@ -272,10 +271,8 @@ class Run:
         assert self._ledger is not None
         for source, count in self._ledger.differing(right).items():
             self._telling.liars.add(source)
-            tally = self._telling.tallies[source]
-            tally.corrupt += count
-            tally.errors += count
-            tally.last_error = f"has another file, {count} wrong pieces came from it"
+            what = f"has another file, {count} wrong pieces came from it"
+            self._telling.tallies[source].note_wrong(what, count)
             self._note(
                 f"{self._target.sources[source].url} has another file; pieces of it that were "
                 f"replaced: {count}"
