@@ -14,26 +14,16 @@ ones waited for, until too many requests for it have failed.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterable, Sequence
 
 from regather.model import Layout
-from regather.planner.pace import STUCK_SECONDS
 from regather.reading.cache import Cache
 from regather.reading.holders import Holders
+from regather.reading.lateness import Lateness, patience
 from regather.reading.rows import Rows
 from regather.reading.wants import Action, Cancel, Request, Start, Want
 
-_PATIENT_LATENCIES = 4
-"""A source is silent after ``STUCK_SECONDS`` and so many of its latencies."""
-_OVERTAKEN = 2.0
-_MARGIN = 0.5
-"""Late: another source would take less than the time left, less these seconds, by this factor."""
-_GUESS = 3.0
-"""A source of unknown rate is taken to be this many times faster than one that crawls."""
-_JUDGED_AFTER = 0.25
-"""Seconds from the answer before the rate of a request tells something."""
 _MOST_BYTES = 16 << 20
 """Bytes of a request."""
 
@@ -67,6 +57,7 @@ class Plan:
         self._requests: dict[int, Request] = {}
         self._next_id = 0
         self._rows = Rows(layout, cache, self.holders, self.failed, self.want, self.release)
+        self._lateness = Lateness(layout, self.holders, self._rows)
 
     @property
     def idle(self) -> bool:
@@ -265,8 +256,8 @@ class Plan:
         if not tired:
             source, reach = self.holders.choose(fragment, piece, size, now)
         if reach == "now":
-            patience = (self.holders.seconds(source, size) - _MARGIN) / _OVERTAKEN
-            if patience > 0 and not soon and self._rows.begin(fragment, piece, now, patience):
+            spare = patience(self.holders.seconds(source, size))
+            if spare > 0 and not soon and self._rows.begin(fragment, piece, now, spare):
                 actions += self._rows.ready(now)
                 return 0
             if not room:
@@ -335,8 +326,7 @@ class Plan:
     def _judge(self, request: Request, now: float, actions: list[Action]) -> None:
         """Find out whether a request is late, or not needed any more."""
         wanted = [w for n in self._numbers(request) if (w := self._wants.get(n)) is not None]
-        limit = STUCK_SECONDS + _PATIENT_LATENCIES * self.holders.health[request.source].latency
-        silent = now - request.moved > limit
+        silent = self._lateness.silent(request, now)
         if not wanted and (silent or request.late):
             request.cancelled = True
             actions.append(Cancel(request.id))
@@ -345,31 +335,9 @@ class Plan:
             elif request.received:
                 seconds = now - request.answered
                 self.holders.paced(request.source, request.received, seconds)
-        elif wanted and not request.late and (silent or self._overtaken(request, now)):
+        elif wanted and not request.late and (silent or self._lateness.overtaken(request, now)):
             request.late = True
             self.holders.late[request.source] += 1
             for want in wanted:
                 want.flying.discard(request.id)
                 want.late.add(request.id)
-
-    def _overtaken(self, request: Request, now: float) -> bool:
-        """Whether others would bring clearly earlier what is left of a request."""
-        seconds = now - request.answered
-        if request.answered < 0 or seconds < _JUDGED_AFTER or not request.received:
-            return False
-        layout = self._layout
-        first, last = layout.span(request.fragment, request.pos, request.end)
-        size = last - first - request.partial
-        left = size * seconds / request.received
-        if left < _MARGIN:
-            return False
-
-        def guess(source: int) -> float:
-            known = self.holders.rates[source]
-            return self.holders.seconds(source, size) if known else left / _GUESS
-
-        others = self.holders.sound(request.fragment, request.pos, now)
-        least = min((guess(s) for s in others if s != request.source), default=math.inf)
-        if least == math.inf:
-            least = self._rows.without(request, now, guess)
-        return left > _OVERTAKEN * least + _MARGIN
