@@ -71,9 +71,9 @@ def test_what_cannot_be_mapped_is_left_to_the_caller() -> None:
         os.close(writing)
 
 
-@pytest.mark.parametrize("where", ["", "/nowhere/python"])
+@pytest.mark.parametrize("where", ["", "/nowhere/python", "/bin/sh", None])
 def test_without_a_python_to_start_it_is_left_to_the_caller(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str | None
 ) -> None:
     monkeypatch.setattr(sys, "executable", where)
     assert _hashed(_file(tmp_path, 10_000), 10_000) is None

@@ -36,14 +36,18 @@ print(whole.hexdigest())
 """
 
 
+def _is_python(program: str | None) -> bool:
+    """Whether this is Python, and not a program that it is a part of: we would start that again."""
+    return not getattr(sys, "frozen", False) and "python" in Path(program or "").name.lower()
+
+
 def hash_apart(descriptor: int, size: int, stop: Callable[[], bool]) -> bytes | None:
     """BLAKE3 of the first ``size`` bytes of an open file, or None: then read it yourself.
 
     None where that would not pay, another process cannot be had or the file cannot be mapped, and
     where it has become shorter; also soon after ``stop``, asked ten times a second, says so.
     """
-    frozen = getattr(sys, "frozen", False)  # then what we would start is not Python
-    if size < _LEAST or frozen or not sys.executable:
+    if size < _LEAST or not _is_python(sys.executable):
         return None
     where = str(Path(blake3.__file__).parent.parent)
     command = [sys.executable, "-I", "-S", "-c", _PROGRAM, where, str(size), str(os.getpid())]
