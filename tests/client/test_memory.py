@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.client.rounds import _max_requests
+from regather.client.planning import max_requests
 from regather.digest import file_identity, piece_hash
 from regather.model import Fragment, Layout
 from tests.support.files import MIB, random_file
@@ -41,7 +41,7 @@ def test_a_buffer_is_no_larger_than_any_piece() -> None:
     [(1 << 40, 64 * MIB, 4), (1 << 40, MIB, 32), (5000, 64 * MIB, 32), (0, MIB, 32)],
 )
 def test_requests_in_flight_fit_into_memory(size: int, piece_size: int, most: int) -> None:
-    assert _max_requests(one_fragment(size, piece_size)) == most
+    assert max_requests(one_fragment(size, piece_size)) == most
 
 
 def test_a_claimed_piece_size_costs_no_memory(tmp_path: Path, hosting: Hosting) -> None:

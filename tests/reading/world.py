@@ -367,7 +367,7 @@ class World:
         plan = self.plan
         assert not plan._requests
         assert not self.cache._pins, "pins are left"
-        assert set(plan._wants) <= set(plan._ahead)
+        assert set(plan._wanted.wants) <= set(plan._wanted.ahead)
         assert not plan._rows._members
         assert not plan.failed
         assert all(health.active == 0 for health in plan.holders.health)

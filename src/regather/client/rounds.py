@@ -6,13 +6,12 @@ first ones do not do, and where mirrors turn out to have different files (see ``
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Collection
 
 from regather.client.asking import GOES_ON
 from regather.client.front import Front
-from regather.client.lean import without_parity
+from regather.client.planning import planner_of
 from regather.client.report import DownloadReport
 from regather.client.resolve import Target
 from regather.client.settings import Settings
@@ -21,24 +20,14 @@ from regather.client.telling import OnProgress, Telling
 from regather.engine import Engine
 from regather.errors import InterruptedDownload, VerificationError
 from regather.limiter import RateLimiter
-from regather.model import Layout
-from regather.planner import Options, Planner
+from regather.planner import Planner
 from regather.store import AnyDestination
 from regather.transport import TransportOptions, open_connection
 from regather.units import format_size
 
-_MAX_BUFFERS = 256 << 20
-"""Bytes of memory for pieces in flight, whatever piece size a manifest asks for."""
-
 
 class WrongFile(VerificationError):
     """The file is whole and has another hash than it must have; nothing is kept of it."""
-
-
-def _max_requests(layout: Layout) -> int:
-    """How many requests may be in flight: each has a buffer of one piece. At least 2."""
-    fitting = _MAX_BUFFERS // max(layout.largest_piece, 1)
-    return max(2, min(Options().max_requests, fitting))
 
 
 class Run:
@@ -86,37 +75,19 @@ class Run:
         self._engine = self._drive()
 
     def _plan(self, sources: Collection[int], good: Collection[int]) -> Planner:
-        layout, settings = self._target.layout, self._settings
-        held = [
-            s.fragments if i in sources else frozenset() for i, s in enumerate(self._target.sources)
-        ]
-        if self._absent:
-            layout, held = without_parity(layout, held)
-        planner = Planner(
-            layout,
-            held,
-            Options(
-                connections=settings.connections,
-                max_requests=_max_requests(layout),
-                retries=settings.retries,
-            ),
-            random.Random(),
-        )
-        planner.already_done(layout.locate(number) for number in good)
-        return planner
+        return planner_of(self._target, self._settings, sources, good, bare=bool(self._absent))
 
     def _drive(self) -> Engine:
-        engine = Engine(
+        return Engine(
             self._planner,
             self._target.layout,
             self._target.sources,
             self._destination,
             lambda url: open_connection(url, self._options),
+            self._telling.tallies,
             limiter=self._limiter,
             brought=self._ledger.note if self._ledger is not None else None,
         )
-        engine.tallies = self._telling.tallies
-        return engine
 
     @property
     def _done(self) -> int:
@@ -272,10 +243,8 @@ class Run:
         assert self._ledger is not None
         for source, count in self._ledger.differing(right).items():
             self._telling.liars.add(source)
-            tally = self._telling.tallies[source]
-            tally.corrupt += count
-            tally.errors += count
-            tally.last_error = f"has another file, {count} wrong pieces came from it"
+            what = f"has another file, {count} wrong pieces came from it"
+            self._telling.tallies[source].note_wrong(what, count)
             self._note(
                 f"{self._target.sources[source].url} has another file; pieces of it that were "
                 f"replaced: {count}"

@@ -8,7 +8,6 @@ hashing happens outside.
 from __future__ import annotations
 
 import atexit
-import queue
 import threading
 import time
 import weakref
@@ -24,6 +23,7 @@ from regather.reading.decoding import compute
 from regather.reading.plan import Plan
 from regather.reading.transfer import Job, RangesIgnored, WrongBytes, transfer
 from regather.reading.wants import Cancel, Decode, Start
+from regather.reading.workers import Worker, Workers
 from regather.transport import Connection, Failure, RequestFailed
 
 _LOOK_SECONDS = 0.1
@@ -48,17 +48,6 @@ def _close_all() -> None:
     for fetcher in list(_open):
         fetcher.close()
         fetcher.ended.wait(_JOIN_SECONDS)
-
-
-class _Worker:
-    """A thread with one connection to one source, kept for the next request."""
-
-    def __init__(self, source: int) -> None:
-        self.source = source
-        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self.job: Job | None = None
-        self.connection: Connection | None = None
-        self.thread: threading.Thread | None = None
 
 
 class Fetcher:
@@ -97,9 +86,7 @@ class Fetcher:
         self._window = max(1, min(_WINDOW_PIECES, window // largest))
         # Reentrant: a reader that is collected as garbage closes itself in whatever thread.
         self._changed = threading.Condition(threading.RLock())
-        self._running: dict[int, tuple[Job, _Worker]] = {}
-        self._idle: list[list[_Worker]] = [[] for _ in sources]
-        self._workers: list[_Worker] = []
+        self._workers = Workers(len(sources), lambda worker: self._guarded(self._work, worker))
         self._pool: ThreadPoolExecutor | None = None
         self._error: BaseException | None = None
         self._closed = False
@@ -184,17 +171,9 @@ class Fetcher:
             if self._closed:
                 return
             self._closed = True
-            for job, worker in self._running.values():
-                job.cancelled = True
-                if worker.job is job and worker.connection is not None:
-                    worker.connection.abort()
-            for worker in self._workers:
-                worker.jobs.put(None)
+            self._workers.stop()
             self._changed.notify_all()
-        until = time.monotonic() + _JOIN_SECONDS
-        for worker in self._workers:
-            if worker.thread is not None and worker.thread is not threading.current_thread():
-                worker.thread.join(max(0.0, until - time.monotonic()))
+        self._workers.join(_JOIN_SECONDS)
         if self._pool is not None:
             self._pool.shutdown()
         with self._changed:
@@ -210,32 +189,13 @@ class Fetcher:
         for action in self._plan.decide(time.monotonic()):
             match action:
                 case Start():
-                    job = Job(action)
-                    worker = self._free_worker(action.source)
-                    self._running[action.request] = (job, worker)
-                    worker.jobs.put(job)
+                    self._workers.begin(Job(action))
                 case Cancel():
-                    if running := self._running.get(action.request):
-                        job, worker = running
-                        job.cancelled = True
-                        if worker.job is job and worker.connection is not None:
-                            worker.connection.abort()
+                    self._workers.cancel(action.request)
                 case Decode():
                     if self._pool is None:
                         self._pool = ThreadPoolExecutor(2, "regather-read-decode")
                     self._pool.submit(self._guarded, self._decode, action)
-
-    def _free_worker(self, source: int) -> _Worker:
-        if self._idle[source]:
-            return self._idle[source].pop()
-        worker = _Worker(source)
-        self._workers.append(worker)
-        name = f"regather-read-{source}-{len(self._workers)}"
-        worker.thread = threading.Thread(
-            target=self._guarded, args=(self._work, worker), name=name, daemon=True
-        )
-        worker.thread.start()
-        return worker
 
     # -- workers --------------------------------------------------------------------------
 
@@ -248,13 +208,12 @@ class Fetcher:
                 self._error = self._error or error
                 self._changed.notify_all()
 
-    def _work(self, worker: _Worker) -> None:
+    def _work(self, worker: Worker) -> None:
         try:
             while (job := worker.jobs.get()) is not None:
                 self._serve(worker, job)
                 with self._changed:
-                    del self._running[job.start.request]
-                    self._idle[worker.source].append(worker)
+                    self._workers.ended(worker, job)
                     self._carry_out()
                     self._changed.notify_all()
         finally:
@@ -263,16 +222,11 @@ class Fetcher:
             if connection is not None:
                 connection.close()
 
-    def _serve(self, worker: _Worker, job: Job) -> None:
+    def _serve(self, worker: Worker, job: Job) -> None:
         """Carry out one request, and tell the plan how it ended."""
         with self._changed:
-            connection = worker.connection
-            if connection is None:
-                connection = worker.connection = self._connect(self._sources[worker.source].url)
-            worker.job = job
-            if job.cancelled:
-                # Cancelled before we got here: nobody could break off what had not begun.
-                connection.abort()
+            url = self._sources[worker.source].url
+            connection = worker.turn_to(job, lambda: self._connect(url))
         request, plan = job.start.request, self._plan
         whole = False
         try:
@@ -288,10 +242,8 @@ class Fetcher:
         except WrongBytes as wrong:
             name = self._layout.fragments[job.start.fragment].name
             with self._changed:
-                tally = self.tallies[worker.source]
-                tally.corrupt += 1
-                tally.errors += 1
-                tally.last_error = f"wrong bytes in {name}, piece {wrong.piece}"
+                what = f"wrong bytes in {name}, piece {wrong.piece}"
+                self.tallies[worker.source].note_wrong(what)
                 plan.piece_corrupt(request, wrong.piece, time.monotonic())
         except RequestFailed as error:
             with self._changed:

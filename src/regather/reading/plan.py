@@ -14,28 +14,16 @@ ones waited for, until too many requests for it have failed.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterable, Sequence
 
 from regather.model import Layout
-from regather.planner.pace import STUCK_SECONDS
 from regather.reading.cache import Cache
 from regather.reading.holders import Holders
+from regather.reading.lateness import Lateness, patience
 from regather.reading.rows import Rows
+from regather.reading.wanted import Wanted
 from regather.reading.wants import Action, Cancel, Request, Start, Want
-
-_PATIENT_LATENCIES = 4
-"""A source is silent after ``STUCK_SECONDS`` and so many of its latencies."""
-_OVERTAKEN = 2.0
-_MARGIN = 0.5
-"""Late: another source would take less than the time left, less these seconds, by this factor."""
-_GUESS = 3.0
-"""A source of unknown rate is taken to be this many times faster than one that crawls."""
-_JUDGED_AFTER = 0.25
-"""Seconds from the answer before the rate of a request tells something."""
-_MOST_BYTES = 16 << 20
-"""Bytes of a request."""
 
 
 class Plan:
@@ -57,21 +45,20 @@ class Plan:
     ) -> None:
         """``holdings`` has, by source, the positions of the fragments it holds (None: ask it)."""
         self.holders = Holders(holdings, connections, retries, rng or random.Random())
-        self.failed: set[int] = set()
+        self._wanted = Wanted(layout, cache)
+        self.failed = self._wanted.failed
         """Wanted pieces that are not to be had: tell the reader. Cleared by release()."""
         self._layout = layout
-        self._cache = cache
         self._max_requests = max_requests
-        self._wants: dict[int, Want] = {}
-        self._ahead: dict[int, None] = {}
         self._requests: dict[int, Request] = {}
         self._next_id = 0
         self._rows = Rows(layout, cache, self.holders, self.failed, self.want, self.release)
+        self._lateness = Lateness(layout, self.holders, self._rows)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is wanted: then time changes nothing."""
-        return not self._wants and not self._requests
+        return not self._wanted.wants and not self._requests
 
     # -- what is wanted -------------------------------------------------------------------
 
@@ -80,26 +67,11 @@ class Plan:
 
         Returns whether it is not here yet.
         """
-        self._cache.pin(number)
-        if number in self._cache:
-            return False
-        if number not in self._wants:
-            self._add(number)
-        return True
-
-    def _add(self, number: int) -> None:
-        want = self._wants[number] = Want()
-        for request in self._requests.values():  # one may bring it that was begun for another want
-            if number in self._numbers(request) and not request.cancelled:
-                (want.late if request.late else want.flying).add(request.id)
+        return self._wanted.add(number, self._requests.values())
 
     def release(self, number: int) -> None:
         """A reader that wanted a piece is through with it, or does not need it any more."""
-        self._cache.unpin(number)
-        if not self._cache.pinned(number):
-            self.failed.discard(number)
-            if number not in self._ahead:
-                self._wants.pop(number, None)
+        if self._wanted.release(number):
             self._rows.released(number)
 
     def ahead(self, numbers: Iterable[int]) -> bool:
@@ -107,16 +79,7 @@ class Plan:
 
         What is already asked for is not called back, but is not begun any more.
         """
-        old, self._ahead = self._ahead, dict.fromkeys(n for n in numbers if n not in self._cache)
-        for number in old:
-            if number not in self._ahead and not self._cache.pinned(number):
-                self._wants.pop(number, None)
-        new = False
-        for number in self._ahead:
-            if number not in self._wants:
-                self._add(number)
-                new = True
-        return new
+        return self._wanted.look_ahead(numbers, self._requests.values())
 
     # -- what happened --------------------------------------------------------------------
 
@@ -140,17 +103,17 @@ class Plan:
         request.pos, request.partial, request.moved = piece + 1, 0, now
         self.holders.delivered(request.source)
         self.holders.paced(request.source, request.received, now - request.answered)
-        self._arrived(number)
+        self._wanted.arrived(number)
         return (
             not request.cancelled
             and request.pos < request.end
-            and self._layout.number(request.fragment, request.pos) in self._wants
+            and self._layout.number(request.fragment, request.pos) in self._wanted.wants
         )
 
     def ended(self, request_id: int) -> None:
         """A request is over, whole or broken off."""
         request = self._requests.pop(request_id)
-        self._unbind(request)
+        self._wanted.unbind(request)
         self.holders.health[request.source].active -= 1
         if request.late:
             self.holders.late[request.source] -= 1
@@ -192,19 +155,14 @@ class Plan:
     def _failed_at(self, request: Request) -> None:
         """A request failed: it counts for the piece that it was at."""
         number = self._layout.number(request.fragment, request.pos)
-        if request.pos < request.end and (want := self._wants.get(number)):
+        if request.pos < request.end and (want := self._wanted.wants.get(number)):
             want.failures += 1
 
     def decoded(self, number: int, row: int, right: bool) -> None:
         """A row was computed, and is in the cache if it came out right."""
         for position in self._rows.ended(number, row, right):
             if right:
-                self._arrived(self._layout.number(position, row))
-
-    def _arrived(self, number: int) -> None:
-        self._ahead.pop(number, None)
-        self._wants.pop(number, None)
-        self.failed.discard(number)
+                self._wanted.arrived(self._layout.number(position, row))
 
     # -- deciding -------------------------------------------------------------------------
 
@@ -222,32 +180,18 @@ class Plan:
     def _look(self, now: float, actions: list[Action]) -> bool:
         """Do something for every piece that nobody brings; whether rows were begun."""
         rows = self._rows.begun
-        urgent = [n for n in self._wants if self._cache.pinned(n) and n not in self.failed]
-        rest = [n for n in self._ahead if not self._cache.pinned(n)]
-        order = sorted(urgent) + rest
+        urgent, rest = self._wanted.in_order()
+        order = urgent + rest
         at = 0
         while at < len(order):
             number = order[at]
-            want = self._wants.get(number)
+            want = self._wanted.wants.get(number)
             took = 0
             if want is not None and not want.flying and not self._rows.busy(number):
-                run = self._run(order, at)
+                run = self._wanted.run(order, at)
                 took = self._serve(number, run, want, now, actions, soon=at >= len(urgent))
             at += max(1, took)
         return self._rows.begun > rows
-
-    def _run(self, order: list[int], at: int) -> int:
-        """How many pieces from ``order[at]`` on can be asked for in one request."""
-        end = self._layout.first_pieces[self._layout.locate(order[at])[0] + 1]
-        most = max(1, _MOST_BYTES // self._layout.piece_size)
-        count = 1
-        while count < min(most, len(order) - at, end - order[at]):
-            number = order[at + count]
-            want = self._wants.get(number)
-            if number != order[at] + count or want is None or want.flying or want.late:
-                break
-            count += 1
-        return count
 
     def _serve(
         self, number: int, run: int, want: Want, now: float, actions: list[Action], *, soon: bool
@@ -265,8 +209,8 @@ class Plan:
         if not tired:
             source, reach = self.holders.choose(fragment, piece, size, now)
         if reach == "now":
-            patience = (self.holders.seconds(source, size) - _MARGIN) / _OVERTAKEN
-            if patience > 0 and not soon and self._rows.begin(fragment, piece, now, patience):
+            spare = patience(self.holders.seconds(source, size))
+            if spare > 0 and not soon and self._rows.begin(fragment, piece, now, spare):
                 actions += self._rows.ready(now)
                 return 0
             if not room:
@@ -299,7 +243,7 @@ class Plan:
         """Give a piece up, and one of two tries at what was to be computed from it."""
         self.failed.add(number)
         for other in self._rows.needing(number):
-            if want := self._wants.get(other):
+            if want := self._wanted.wants.get(other):
                 want.failures += bound + 1
 
     def _start(
@@ -317,26 +261,14 @@ class Plan:
         self._next_id += 1
         self._requests[request.id] = request
         self.holders.health[source].active += 1
-        for number in self._numbers(request):
-            self._wants[number].flying.add(request.id)
+        self._wanted.bind(request)
         actions.append(Start(request.id, source, fragment, piece, piece + count, drain))
         return count
 
-    def _numbers(self, request: Request) -> range:
-        first = self._layout.number(request.fragment, 0)
-        return range(first + request.pos, first + request.end)
-
-    def _unbind(self, request: Request) -> None:
-        for number in self._numbers(request):
-            if want := self._wants.get(number):
-                want.flying.discard(request.id)
-                want.late.discard(request.id)
-
     def _judge(self, request: Request, now: float, actions: list[Action]) -> None:
         """Find out whether a request is late, or not needed any more."""
-        wanted = [w for n in self._numbers(request) if (w := self._wants.get(n)) is not None]
-        limit = STUCK_SECONDS + _PATIENT_LATENCIES * self.holders.health[request.source].latency
-        silent = now - request.moved > limit
+        wanted = self._wanted.brought_by(request)
+        silent = self._lateness.silent(request, now)
         if not wanted and (silent or request.late):
             request.cancelled = True
             actions.append(Cancel(request.id))
@@ -345,31 +277,9 @@ class Plan:
             elif request.received:
                 seconds = now - request.answered
                 self.holders.paced(request.source, request.received, seconds)
-        elif wanted and not request.late and (silent or self._overtaken(request, now)):
+        elif wanted and not request.late and (silent or self._lateness.overtaken(request, now)):
             request.late = True
             self.holders.late[request.source] += 1
             for want in wanted:
                 want.flying.discard(request.id)
                 want.late.add(request.id)
-
-    def _overtaken(self, request: Request, now: float) -> bool:
-        """Whether others would bring clearly earlier what is left of a request."""
-        seconds = now - request.answered
-        if request.answered < 0 or seconds < _JUDGED_AFTER or not request.received:
-            return False
-        layout = self._layout
-        first, last = layout.span(request.fragment, request.pos, request.end)
-        size = last - first - request.partial
-        left = size * seconds / request.received
-        if left < _MARGIN:
-            return False
-
-        def guess(source: int) -> float:
-            known = self.holders.rates[source]
-            return self.holders.seconds(source, size) if known else left / _GUESS
-
-        others = self.holders.sound(request.fragment, request.pos, now)
-        least = min((guess(s) for s in others if s != request.source), default=math.inf)
-        if least == math.inf:
-            least = self._rows.without(request, now, guess)
-        return left > _OVERTAKEN * least + _MARGIN

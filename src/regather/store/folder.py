@@ -23,6 +23,7 @@ from regather.store.platform import read_all, write_all
 from regather.store.present import Present
 from regather.store.spans import Spans
 from regather.store.staging import Staging
+from regather.store.unneeded import unneeded
 from regather.units import format_size
 
 _HELP = "choose another folder with -o"
@@ -140,7 +141,9 @@ class FolderDestination:
         try:
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
                 self._present.hash(pool, on_piece)
-                needless, absent = self._needless()
+                needless, absent = unneeded(
+                    self._layout, self._folder, self._spans, self._wanted, self._present.right
+                )
                 good = sorted(needless)
                 claims = [n for n in self._claims if n not in needless]
                 if self._decodable and len(needless | absent) < self._layout.data_pieces:
@@ -159,29 +162,6 @@ class FolderDestination:
         self._claims = {}
         self.absent = absent.difference(good)
         return [*good, *sorted(self.absent)]
-
-    def _needless(self) -> tuple[set[int], frozenset[int]]:
-        """Pieces that need not come: of which every file is right, and that nobody wants.
-
-        Where all wanted files are right, there is none that needs to come.
-        """
-        layout, right, wanted = self._layout, self._present.right, self._wanted
-        numbers = range(layout.data_pieces)
-        if right.issuperset(wanted.intersection(self._spans.files)):
-            if len(wanted) == len(self._folder.entries):
-                return set(numbers), frozenset()
-            return set(), frozenset(numbers)
-        found: set[int] = set()
-        absent: set[int] = set()
-        for number in numbers:
-            fragment, piece = layout.locate(number)
-            offset = layout.offset(fragment, piece)
-            files = self._spans.touched(offset, offset + layout.length(fragment, piece))
-            if files and right.issuperset(files):
-                found.add(number)
-            elif right.issuperset(wanted.intersection(files)):
-                absent.add(number)
-        return found, frozenset(absent) if len(wanted) < len(self._folder.entries) else frozenset()
 
     def _is_right(self, number: int) -> bool:
         """Whether a piece is there as the journal claims."""

@@ -1,0 +1,268 @@
+"""The engine: tells the planner what happened, and has carried out what it answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from regather.decoder import Decoder
+from regather.engine.tally import SourceTally
+from regather.engine.transfer import Transfers
+from regather.engine.unverified import Brought
+from regather.engine.workers import Job, Worker, Workers
+from regather.limiter import RateLimiter
+from regather.model import Layout, Source
+from regather.planner import (
+    Answered,
+    Begin,
+    Cancel,
+    Cancelled,
+    Decode,
+    Decoded,
+    DecodeFailed,
+    Event,
+    Finished,
+    GiveUp,
+    PieceCorrupt,
+    Planner,
+    Progress,
+    RangeIgnored,
+    Restart,
+    Start,
+    Tick,
+    Trim,
+)
+from regather.store import AnyDestination
+from regather.transport import Connection, Failure, RequestFailed
+
+_LOOK_SECONDS = 0.1
+"""How long a row may wait for workers to compute it, who may all be waiting for bytes."""
+_JOIN_SECONDS = 2.0
+"""How long to wait for workers at the end; one may hang in a name look-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: whole, or given up with the fragments (positions) that are missing."""
+
+    missing: tuple[int, ...] = ()
+    corrupt: bool = False
+
+
+class Engine:
+    """Runs one download to its end."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        layout: Layout,
+        sources: Sequence[Source],
+        destination: AnyDestination,
+        connect: Callable[[str], Connection],
+        tallies: Sequence[SourceTally],
+        *,
+        limiter: RateLimiter | None = None,
+        brought: Brought | None = None,
+    ) -> None:
+        """``connect`` makes a connection for a source's URL; ``tallies`` has, by source, its tally.
+
+        ``brought`` is called in the workers' threads, where there is no hash to verify with.
+        """
+        self._planner = planner
+        self._layout = layout
+        self._sources = sources
+        self._connect = connect
+        self.decoded = 0
+        """Rows of erasure sets that were computed."""
+        self._decoder = Decoder(layout, destination, self._row_ended, self._fail, planner.is_done)
+        self._changed = threading.Condition()
+        self._workers = Workers(len(sources), self._work)
+        self._transfers = Transfers(
+            planner,
+            layout,
+            sources,
+            destination,
+            tallies,
+            decoder=self._decoder,
+            workers=self._workers,
+            lock=self._changed,
+            tell=self._post,
+            limiter=limiter,
+            brought=brought,
+        )
+        # One for each request in flight, not for each worker: idle workers need none.
+        self._buffers: list[memoryview] = []
+        self._ending: Ending | None = None
+        self._error: BaseException | None = None
+        self._stopping = False
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes of the file, verified and in place by this run."""
+        return self._planner.done_bytes
+
+    # -- the caller's thread --------------------------------------------------------------
+
+    def run(self, watch: Callable[[], None] | None = None, watch_seconds: float = 0.1) -> Ending:
+        """Download until all is there or nothing more can be had.
+
+        ``watch`` is called every ``watch_seconds`` in this thread; what it raises ends the run.
+        Raises StorageError where the disk fails. Whatever happens, no worker is left running.
+        """
+        try:
+            self._post(Begin())
+            while True:
+                with self._changed:
+                    if self._ending or self._error:
+                        break
+                    wake = self._planner.wake_at
+                    pause = None if wake is None else max(0.0, wake - time.monotonic())
+                    if watch is not None:
+                        pause = watch_seconds if pause is None else min(pause, watch_seconds)
+                    if self._decoder.waiting:
+                        pause = _LOOK_SECONDS if pause is None else min(pause, _LOOK_SECONDS)
+                    self._changed.wait(pause)
+                    due = wake is not None and time.monotonic() >= wake
+                self._decoder.look_after(_LOOK_SECONDS)
+                if due:
+                    self._post(Tick())
+                if watch is not None:
+                    watch()
+        finally:
+            self._stop()
+        if self._error is not None:
+            raise self._error
+        assert self._ending is not None
+        return self._ending
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+        self._workers.stop()
+        self._decoder.stop()
+        self._workers.join(_JOIN_SECONDS)
+        self._decoder.join(_JOIN_SECONDS)
+
+    # -- deciding -------------------------------------------------------------------------
+
+    def _post(self, event: Event, worker: Worker | None = None) -> Job | None:
+        """Tell the planner, carry out what it answers; return a next job for ``worker``.
+
+        ``worker`` is given where it has nothing to do after this event: it gets the first new
+        request for its source, or is listed as idle.
+        """
+        mine: Job | None = None
+        if worker is not None:
+            mine, worker.following = worker.following, None
+        orders: list[tuple[Worker, Job]] = []
+        aborts: list[tuple[Worker, Job]] = []
+        decodes: list[Decode] = []
+        with self._changed:
+            if self._stopping:
+                return None
+            actions = self._planner.handle(event, time.monotonic())
+            if worker is not None:
+                self._workers.jobs.pop(getattr(event, "request", -1), None)
+            for action in actions:
+                match action:
+                    case Start():
+                        job = Job(action, action.end)
+                        if action.behind >= 0:
+                            taker = self._workers.jobs[action.behind][1]
+                            taker.following = job
+                        elif worker is not None and mine is None and worker.source == action.source:
+                            mine, taker = job, worker
+                        else:
+                            taker = self._workers.free(action.source)
+                            orders.append((taker, job))
+                        self._workers.jobs[action.request] = (job, taker)
+                    case Cancel():
+                        self._cancel(action, aborts)
+                    case Trim() | Restart():
+                        if entry := self._workers.jobs.get(action.request):
+                            entry[0].end = action.end
+                    case Decode():
+                        decodes.append(action)
+                    case Finished():
+                        self._ending = Ending()
+                    case GiveUp():
+                        self._ending = Ending(action.fragments, action.corrupt)
+            if worker is not None and mine is None:
+                self._workers.rest(worker)
+            if actions or isinstance(event, Begin):
+                self._changed.notify_all()
+        for taker, new in orders:
+            taker.jobs.put(new)
+        for victim, job in aborts:
+            victim.abort(job)
+        # After these a worker is between two pieces; but where few work, computing is for others.
+        by_callers = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
+        by_callers = by_callers and len(self._workers.jobs) > self._decoder.most_threads
+        for order in decodes:
+            self._decoder.submit(
+                order.set, order.row, order.make, order.parity, by_callers=by_callers
+            )
+        return mine
+
+    def _row_ended(self, number: int, row: int, right: bool) -> None:
+        with self._changed:
+            self.decoded += right
+        self._post(Decoded(number, row) if right else DecodeFailed(number, row))
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def _cancel(self, action: Cancel, aborts: list[tuple[Worker, Job]]) -> None:
+        entry = self._workers.jobs.get(action.request)
+        if entry is not None:
+            job, worker = entry
+            job.cancelled = True
+            aborts.append((worker, job))
+
+    # -- carrying out ---------------------------------------------------------------------
+
+    def _work(self, worker: Worker) -> None:
+        try:
+            while (job := worker.jobs.get()) is not None:
+                following: Job | None = job
+                while following is not None:
+                    following = self._serve(worker, following)
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            worker.close()
+
+    def _serve(self, worker: Worker, job: Job) -> Job | None:
+        """Carry out one request; return the next one for this worker."""
+        url = self._sources[worker.source].url
+        connection = worker.begin(job, lambda: self._connect(url))
+        event: Event
+        broken = False
+        worker.buffer = self._take_buffer()
+        try:
+            event = self._transfers.carry_out(worker, connection, job)
+        except RequestFailed as error:
+            event = self._transfers.failed(job, error)
+            # Where an object is not there the connection is as good as before.
+            broken = error.failure is not Failure.MISSING
+        finally:
+            # Before the planner hears of the end, for it may begin another request at once.
+            self._buffers.append(worker.buffer)
+            worker.end()
+        if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):
+            connection.close()
+            worker.connection = None
+        following = self._post(event, worker) if not self._stopping else None
+        self._decoder.catch_up(most=1, last=following is None)
+        return following
+
+    def _take_buffer(self) -> memoryview:
+        """The buffer that was used last, which is in the cache, or a new one."""
+        try:
+            return self._buffers.pop()
+        except IndexError:
+            return memoryview(bytearray(self._layout.largest_piece))

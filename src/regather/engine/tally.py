@@ -1,0 +1,36 @@
+"""What each source brought and cost, for reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from regather.transport import RequestFailed
+
+
+@dataclass(slots=True)
+class SourceTally:
+    """What a source brought and cost. Bytes are bodies as received, wanted or not."""
+
+    received: int = 0
+    useful: int = 0
+    """Bytes of pieces that this source was the first to bring."""
+    errors: int = 0
+    corrupt: int = 0
+    last_error: str = ""
+    kinds: dict[str, int] = field(default_factory=dict)
+    """Errors by kind."""
+    refused: dict[int, str] = field(default_factory=dict)
+    """Fragments (positions) that it turned out not to have, or not as they must be, and why."""
+
+    def note(self, error: RequestFailed) -> None:
+        """Count a failure."""
+        self.errors += 1
+        self.last_error = error.what
+        kind = error.failure.value
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+    def note_wrong(self, what: str, pieces: int = 1) -> None:
+        """Count pieces that came wrong; ``what`` tells of them."""
+        self.corrupt += pieces
+        self.errors += pieces
+        self.last_error = what

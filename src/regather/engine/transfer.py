@@ -1,0 +1,197 @@
+"""Requests carried out, by the threads of the workers: receive, hash, place, piece by piece."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from regather.decoder import Decoder
+from regather.digest import piece_hasher
+from regather.engine.tally import SourceTally
+from regather.engine.unverified import Brought, FirstComes
+from regather.engine.workers import Job, Worker, Workers
+from regather.limiter import RateLimiter
+from regather.model import Layout, Source
+from regather.planner import (
+    Answered,
+    Blame,
+    Cancelled,
+    Event,
+    Failed,
+    PieceCorrupt,
+    PieceDone,
+    Planner,
+    Progress,
+    RangeIgnored,
+    Start,
+)
+from regather.store import AnyDestination
+from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
+from regather.waiting import Waiting
+
+_LEFT = 2
+"""Rows to compute that a worker behind the others leaves to them."""
+
+
+class Transfers:
+    """What all requests of a download have in common, and how one is carried out."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        layout: Layout,
+        sources: Sequence[Source],
+        destination: AnyDestination,
+        tallies: Sequence[SourceTally],
+        *,
+        decoder: Decoder,
+        workers: Workers,
+        lock: threading.Condition,
+        tell: Callable[[Event], object],
+        limiter: RateLimiter | None,
+        brought: Brought | None,
+    ) -> None:
+        """``lock`` is the engine's, under which all is decided; ``tell`` tells the planner."""
+        self._planner = planner
+        self._layout = layout
+        self._sources = sources
+        self._destination = destination
+        self._tallies = tallies
+        self._decoder = decoder
+        self._workers = workers
+        self._changed = lock
+        self._tell = tell
+        self._limiter = limiter
+        self._hash = piece_hasher(layout.hash_algorithm)
+        self._first = FirstComes(destination, brought)
+        # A rate limit works on what was received: receive little enough to be even.
+        self._gulp = layout.piece_size
+        if limiter is not None:
+            self._gulp = limiter.gulp(self._gulp)
+
+    def carry_out(self, worker: Worker, connection: Connection, job: Job) -> Event:
+        """Receive, hash and place the pieces of one request; return the event that ends it.
+
+        Raises RequestFailed, and StorageError where the disk fails.
+        """
+        start = job.start
+        fragment = self._layout.fragments[start.fragment]
+        is_data = self._layout.is_data(start.fragment)
+        tally = self._tallies[start.source]
+        target, first, last, validator = self._asked(start)
+        ranged = connection.request(target, first, last, fragment.size, validator)
+        piece = start.start
+        if ranged or (start.start == 0 and start.whole):
+            self._tell(Answered(start.request))
+        else:
+            self._tell(RangeIgnored(start.request))
+            piece = 0
+        while True:
+            self._tell_ahead(worker, connection)
+            length = self._layout.length(start.fragment, piece)
+            view = worker.buffer[:length]
+            if not self._receive(worker, connection, view, job, tally):
+                return Cancelled(start.request)
+            if not self._planner.is_done(start.fragment, piece):
+                digest = self._hash(view)
+                expected = self._layout.hash_of(start.fragment, piece)
+                if expected is not None and digest != expected:
+                    with self._changed:
+                        tally.note_wrong(f"wrong bytes in {fragment.name}, piece {piece}")
+                    return PieceCorrupt(start.request, piece)
+                number = self._layout.number(start.fragment, piece)
+                offset = self._layout.offset(start.fragment, piece)
+                if expected is None:
+                    self._first.place(start.source, number, offset, view, digest)
+                elif is_data or not self._kept(
+                    worker, self._decoder.parity, start.fragment, piece, length
+                ):
+                    self._destination.place(number, offset, view, digest)
+                with self._changed:
+                    if not self._planner.is_done(start.fragment, piece):
+                        tally.useful += length
+                    computed = self._planner.likely_computed(start.fragment, piece)
+                if computed:  # in place, but need then not be read back
+                    self._kept(worker, self._decoder.data, start.fragment, piece, length)
+            done = PieceDone(start.request, piece)
+            piece += 1
+            with self._changed:
+                # One step, so that a Trim cannot come in between and be missed.
+                last = piece >= job.end
+                worker.at = piece
+                if not last:
+                    self._tell(done)
+                    behind = self._workers.is_behind(worker)
+            if last:
+                connection.finish()
+                return done
+            self._decoder.catch_up(most=1, leave=_LEFT if behind else 0)
+
+    def failed(self, job: Job, error: RequestFailed) -> Event:
+        """Note why a request failed; return the event that ends it."""
+        request = job.start.request
+        if job.cancelled or error.failure is Failure.ABORTED:
+            return Cancelled(request)
+        tally = self._tallies[job.start.source]
+        asked = self._sources[job.start.source].fragments is None
+        with self._changed:
+            if not (asked and error.failure is Failure.MISSING):
+                # A source that was only asked whether it has a fragment may say no.
+                tally.note(error)
+            if error.failure.lasting:
+                tally.refused[job.start.fragment] = error.what
+        if error.failure.lasting:
+            return Failed(request, Blame.FRAGMENT)
+        blame = Blame.BUSY if error.failure is Failure.BUSY else Blame.SOURCE
+        return Failed(request, blame, error.retry_after)
+
+    def _kept(self, worker: Worker, waiting: Waiting, fragment: int, row: int, length: int) -> bool:
+        """Whether the piece in the worker's buffer waits in memory; the buffer is then another."""
+        other = waiting.keep(fragment, row, worker.buffer, length)
+        worker.buffer = other or worker.buffer
+        return other is not None
+
+    def _receive(
+        self,
+        worker: Worker,
+        connection: Connection,
+        view: memoryview,
+        job: Job,
+        tally: SourceTally,
+    ) -> bool:
+        """Fill ``view``; returns False, at once, where the request is cancelled."""
+        limiter = self._limiter
+        have = 0
+        looked = time.monotonic()
+        while have < len(view) and not job.cancelled:
+            into = view[have : have + self._gulp]
+            count = (
+                connection.receive(into)
+                if limiter is None
+                else limiter.receive(connection.receive, into, lambda: job.cancelled)
+            )
+            have += count
+            tally.received += count
+            now = time.monotonic()
+            if now - looked >= TICK * 0.9 and have < len(view):
+                looked = now
+                self._tell(Progress(job.start.request, have))
+                self._decoder.catch_up(most=1)
+                self._tell_ahead(worker, connection)
+        return not job.cancelled
+
+    def _asked(self, start: Start) -> tuple[str, int, int, str]:
+        """What to ask the source for: URL or path, first byte and end, validator."""
+        fragment = self._layout.fragments[start.fragment]
+        source = self._sources[start.source]
+        target = object_of(source, fragment)
+        first, last = self._layout.span(start.fragment, start.start, start.end)
+        return target, first, last, source.validators.get(fragment.index, "")
+
+    def _tell_ahead(self, worker: Worker, connection: Connection) -> None:
+        """Tell the source of the next request, where it is known."""
+        job = worker.following
+        if job is not None and not job.told and not job.cancelled:
+            job.told = True
+            connection.ahead(*self._asked(job.start))

@@ -1,0 +1,118 @@
+"""The workers: a thread a connection, who is at which request, and who is idle."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from regather.planner import Start
+from regather.transport import Connection
+
+
+@dataclass(slots=True)
+class Job:
+    """A request as its worker sees it; ``end`` and ``cancelled`` change while it runs."""
+
+    start: Start
+    end: int
+    cancelled: bool = False
+    told: bool = False
+    """The source knows already, before its turn."""
+
+
+class Worker:
+    """A thread with one connection to one source, kept for the next request."""
+
+    def __init__(self, source: int) -> None:
+        self.source = source
+        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.lock = threading.Lock()
+        self.job: Job | None = None
+        self.following: Job | None = None
+        """The job after this one, where it is known before this one ends."""
+        self.connection: Connection | None = None
+        self.at = 0
+        """The piece that it is at, counted within its fragment."""
+        self.buffer = memoryview(b"")
+        """Takes the piece that is coming in, while a job runs."""
+
+    def abort(self, job: Job) -> None:
+        """Break off ``job`` if that is what the worker is at."""
+        with self.lock:
+            if self.job is job and self.connection is not None:
+                self.connection.abort()
+
+    def begin(self, job: Job, connect: Callable[[], Connection]) -> Connection:
+        """Turn to ``job``, on the connection that is there or a new one; may be aborted now."""
+        with self.lock:
+            if self.connection is None:
+                self.connection = connect()
+            self.job = job
+            if job.cancelled:
+                # Cancelled before we got here: nobody could break off what had not begun.
+                self.connection.abort()
+            return self.connection
+
+    def end(self) -> None:
+        """Turn from the job: nobody can abort it any more."""
+        with self.lock:
+            self.job = None
+
+    def close(self) -> None:
+        """Close the connection, at the end of the thread."""
+        with self.lock:
+            if self.connection is not None:
+                self.connection.close()
+
+
+class Workers:
+    """All workers, and the jobs in flight. To be called under the engine's lock, save the end."""
+
+    def __init__(self, sources: int, work: Callable[[Worker], None]) -> None:
+        """``work`` is what the thread of a worker does, until it gets None for a job."""
+        self._work = work
+        self._idle: list[list[Worker]] = [[] for _ in range(sources)]
+        self._all: list[Worker] = []
+        self._threads: list[threading.Thread] = []
+        self.jobs: dict[int, tuple[Job, Worker]] = {}
+        """By request: what is to be carried out, or is being so, and who does it."""
+
+    def free(self, source: int) -> Worker:
+        """An idle worker for a source, or a new one."""
+        if self._idle[source]:
+            return self._idle[source].pop()
+        worker = Worker(source)
+        self._all.append(worker)
+        name = f"regather-{source}-{len(self._all)}"
+        thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        return worker
+
+    def rest(self, worker: Worker) -> None:
+        """``worker`` has nothing to do: ``free`` may give it."""
+        self._idle[worker.source].append(worker)
+
+    def is_behind(self, worker: Worker) -> bool:
+        """Whether a worker has not come as far in its fragment as most of the others in theirs."""
+        places = [other.at for _, other in self.jobs.values()]
+        return 2 * sum(at > worker.at for at in places) >= len(places)
+
+    # -- the end, when nothing is added any more ------------------------------------------
+
+    def stop(self) -> None:
+        """Break off every job, and let every worker end."""
+        for job, worker in list(self.jobs.values()):
+            job.cancelled = True
+            worker.abort(job)
+        for worker in self._all:
+            worker.jobs.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the threads, together so long at most: one may hang in a name look-up."""
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
