@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -285,9 +286,23 @@ def test_json(tmp_path: Path, hosting: Hosting, token: str) -> None:
     found = json.loads(result.stdout)
     assert found["survives"] == 1
     assert found["manifests"][0] == cloud.urls[0] + NAME
-    assert found["command"].startswith(f"regather get {cloud.urls[0]}{NAME} --token ")
+    assert found["command"] == f"regather get {cloud.urls[0]}{NAME}"
     quiet = run(*command(cloud, token, "--quiet", "--replicas", "2"))
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_readers_are_not_told_to_use_the_token_that_wrote(
+    tmp_path: Path, hosting: Hosting, token: str
+) -> None:
+    cloud = make_cloud(tmp_path, hosting, 2)
+    result = run(*command(cloud, token, "--replicas", "2"))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert token.partition("=")[2] not in result.stdout
+    assert "add --token HOST=FILE with one that may\nonly read" in result.stdout
+    words = shlex.split(result.stdout.partition("Get it with:\n")[2].splitlines()[0])
+    got = run(*words[1:], "-o", tmp_path / "copy.bin")
+    assert (got.returncode, got.stderr) == (0, "")
+    assert (tmp_path / "copy.bin").read_bytes() == cloud.file.read_bytes()
 
 
 def nothing_half(cloud: Cloud, whole: dict[str, bytes]) -> None:

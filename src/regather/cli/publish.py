@@ -104,8 +104,9 @@ def run(args: argparse.Namespace) -> int:
     if schemes & STORES:
         words += [word for option in args.store_option for word in ("--store-option", option)]
     if scheme_of(report.manifests[0]):
-        words += [word for token in args.token for word in ("--token", token)]
         words += ["--cacert", args.cacert] if args.cacert else []
+    # No --token: the tokens of this command may write, and their files are on this machine. Who
+    # reads needs none, or one that may only read.
     if args.json:
         print(json.dumps({**asdict(report), "command": shlex.join(words)}))
         return 0
@@ -131,4 +132,9 @@ def run(args: argparse.Namespace) -> int:
         f"Digest:   {report.digest}\n"
         f"Get it with:\n  {shlex.join(words)}"
     )
+    if args.token and any(map(scheme_of, report.manifests)):
+        print(
+            "Where a server wants a token of those who read, they add --token HOST=FILE with one "
+            "that may\nonly read; never give away the one that wrote."
+        )
     return 0
