@@ -53,7 +53,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sha256", action="store_true", help="note the SHA-256 of the whole file as well"
     )
-    parser.add_argument("--force", action="store_true", help="replace an earlier split in DIR")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace an earlier split in DIR, also in folders of servers that are not used now",
+    )
     add_output(parser)
 
 

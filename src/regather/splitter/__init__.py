@@ -4,6 +4,7 @@ original, tree        what is read: a file, or a folder packed into one
 geometry, placement   how the file is cut, where the fragments go
 plain, coded          the pass: read, hash, write; with parity row by row
 writer                temporary names, published together at the end
+earlier               what an earlier split left there
 
 Memory: one piece a worker, or the strips of one row, whatever the size of the file.
 """
@@ -61,6 +62,9 @@ def split(
     ``path`` may be a folder: it is split as the one file, a tar, that all in it is packed into, and
     put together again by ``download``. With ``follow_links`` what its links point to stands for
     them.
+
+    ``force`` replaces an earlier split in ``out``, also in folders of servers that are not used
+    now.
 
     Raises UsageError, DestinationExistsError (unless ``force``) or StorageError; then no fragment
     and no manifest is left that was not there before.
