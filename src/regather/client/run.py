@@ -17,7 +17,7 @@ from regather.client.resolve import Target
 from regather.client.rounds import Run, WrongFile
 from regather.client.settings import Settings, transport_options
 from regather.client.telling import OnProgress
-from regather.errors import InterruptedDownload, UsageError
+from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
 from regather.folder import Folder, chosen
 from regather.limiter import RateLimiter
 from regather.names import texts
@@ -187,13 +187,21 @@ class Session:
         """Carry out one job; raises what ``download`` does."""
         targets = targets_of(job, self._asking_for(job))
         notes: tuple[str, ...] = ()
+        wrong: dict[str, str] = {}
         for target in targets[:-1]:
             try:
                 return self._download(job, replace(target, notes=(*notes, *target.notes)))
             except WrongFile as error:
+                wrong |= {url: why for url, why in error.found.items() if url not in wrong}
                 notes = (*notes, f"{error.what}; {', '.join(error.details)}; others are tried")
         target = targets[-1]
-        return self._download(job, replace(target, notes=(*notes, *target.notes)))
+        try:
+            return self._download(job, replace(target, notes=(*notes, *target.notes)))
+        except WrongFile as error:
+            raise WrongFile(error.what, {**error.found, **wrong}) from None
+        except NotEnoughSourcesError as error:
+            error.details += tuple(f"{url}: {why}" for url, why in wrong.items())
+            raise
 
     def _download(self, job: Job, target: Target) -> DownloadReport:
         destination: AnyDestination | None = None
