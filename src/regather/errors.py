@@ -47,7 +47,7 @@ class RegatherError(Exception):
 
     exit_code = 1
     missing: tuple[str, ...] = ()
-    """Names of the fragments that are missing, where that is what is wrong."""
+    """What is missing, where that is what is wrong: names of fragments, or addresses."""
 
     @property
     def kind(self) -> str:
@@ -102,7 +102,7 @@ class VerificationError(RegatherError):
 
 
 class NotEnoughSourcesError(RegatherError):
-    """Some fragments could be had from no source. What was verified so far is kept."""
+    """Some data, or what describes it, can be had from no source. What was verified is kept."""
 
     exit_code = 4
 
@@ -149,5 +149,8 @@ class NotPlacedError(RegatherError):
         super().__init__(what, help=help, details=details)
 
 
-class TransportError(RegatherError):
-    """A source could not be reached or did not keep to the protocol."""
+class TransportError(NotEnoughSourcesError):
+    """A source could not be reached or did not keep to the protocol, and there is no other.
+
+    So it is with a manifest or a metalink, which is at one address.
+    """

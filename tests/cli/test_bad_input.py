@@ -459,11 +459,42 @@ def test_unknown_host_and_nobody_listening(made: Path) -> None:
         nobody = f"127.0.0.1:{unused.getsockname()[1]}"
         fails(4, "get", manifest, "--server", nobody, *quick, says="refused", lines=4)
         fails(4, "get", "--fragment", f"{nobody}/f", *quick, says="refused", lines=4)
-        fails(1, "get", f"http://{nobody}/x.regather.json", *quick, says="cannot get the manifest")
+        fails(4, "get", f"http://{nobody}/x.regather.json", *quick, says="cannot get the manifest")
         assert leftovers(made) == []
     host = "http://no-such-host.invalid/"
     fails(4, "get", manifest, "--server", host, *quick, says="unknown host", lines=4)
-    fails(1, "get", host + "x.regather.json", *quick, says="unknown host")
+    fails(4, "get", host + "x.regather.json", *quick, says="unknown host")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "get http://HOST/x.regather.json",
+        "get http://HOST/x.meta4",
+        "get http://HOST/x",
+        "get http://HOST/x http://HOST/y",
+        "get --fragment http://HOST/x",
+        "get HOST/x.regather.json",
+        "info http://HOST/x.regather.json",
+        "check http://HOST/x.regather.json",
+        "repair http://HOST/x.regather.json",
+        "metalink http://HOST/x.regather.json",
+    ],
+)
+def test_the_only_source_is_away(tmp_path: Path, words: str) -> None:
+    """The same, whatever kind of address it is that cannot be had."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        named = words.replace("HOST", f"127.0.0.1:{unused.getsockname()[1]}").split()
+        quick = [] if named[0] in ("info", "metalink") else ["--retries", "0"]
+        told = fails(4, *named, *quick, says="refused", cwd=tmp_path, lines=1 + words.count("/y"))
+        assert "then run it again" in told
+        result = run(*named, *quick, *([] if named[0] == "metalink" else ["--json"]), cwd=tmp_path)
+        assert result.returncode == 4
+        if result.stdout:
+            found = json.loads(result.stdout)
+            assert found["exit_code"] == 4
+            assert len(found["missing"]) == 1 + words.count("/y")
 
 
 @pytest.mark.parametrize(

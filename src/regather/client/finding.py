@@ -81,7 +81,9 @@ def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
             data, _ = asking.one(source, lambda c, url: c.fetch(url, MAX_METALINK_BYTES))
         except RequestFailed as error:
             raise TransportError(
-                f"cannot get the metalink: {error.what}", help="check the URL and the server"
+                f"cannot get the metalink: {error.what}",
+                help="check the URL and the server, then run it again",
+                missing=(source,),
             ) from None
         return _jobs_of(job, read_metalink(data, source), select)
     return _no_metalink(replace(job, seen=tuple(seen)), select)

@@ -23,6 +23,7 @@ from regather.client.naming import (
 )
 from regather.digest import piece_hash
 from regather.errors import (
+    ManifestError,
     NotEnoughSourcesError,
     RegatherError,
     TransportError,
@@ -100,10 +101,15 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
         except RequestFailed as error:
             if error.status is not None and error.failure.lasting and is_base(source):
                 raise server_not_manifest(source) from None
-            help = "check the URL and the server"
+            what = f"cannot get the manifest: {error.what}"
             if error.what.endswith(f"larger than {MAX_MANIFEST_BYTES} bytes"):
-                help = "--digest is that of a manifest: --sha256 or --checksum is a file's own"
-            raise TransportError(f"cannot get the manifest: {error.what}", help=help) from None
+                raise ManifestError(
+                    what,
+                    help="--digest is that of a manifest: --sha256 or --checksum is a file's own",
+                ) from None
+            raise TransportError(
+                what, help="check the URL and the server, then run it again", missing=(source,)
+            ) from None
         check_looks(source, data)
         return Manifest.from_bytes(data, source), where.rpartition("/")[0] + "/"
     path = Path(source)
