@@ -15,7 +15,7 @@ from regather.errors import StorageError, VerificationError
 from regather.generator import generate
 from regather.names import MANIFEST_SUFFIX
 from regather.splitter import split
-from regather.units import format_exact, format_size
+from regather.units import counted, format_exact, format_size
 
 NAME = "large_file.txt"
 DATA = 3
@@ -97,7 +97,7 @@ class Demo:
                 )
             for victim, moment in zip(doomed, moments, strict=True):
                 self.say(f"4. get: server {victim + 1} was killed at {moment:.0%}")
-            self.say(f"   {report.decoded} rows were computed from parity")
+            self.say(f"   {counted(report.decoded, 'row')} computed from parity")
         self.say("5. compare with the original")
         self._verify(original, Path(report.path))
         return report

@@ -32,6 +32,7 @@ from regather.transport import (
     open_connection,
 )
 from regather.transport.reading import read_range
+from regather.units import counted
 
 __all__ = ["export_metalink"]
 
@@ -185,7 +186,7 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             if size != layout.size:
-                raise differs(f"it has {size} bytes, not {layout.size}")
+                raise differs(f"it has {counted(size, 'byte')}, not {layout.size}")
             for number in range(layout.data_pieces):
                 fragment, piece = layout.locate(number)
                 view = buffer[: layout.length(fragment, piece)]

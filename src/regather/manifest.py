@@ -21,7 +21,7 @@ from regather.folder.values import Folder
 from regather.jsontext import Reader
 from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, Layout, Source
 from regather.names import flaw_of, split_url, suffixed
-from regather.units import MAX_SIZE
+from regather.units import MAX_SIZE, counted
 
 VERSION = 1
 MAX_MANIFEST_BYTES = 64 << 20
@@ -262,8 +262,8 @@ def _fragment(raw: _Fragment, path: str, piece_size: int) -> Fragment:
     pieces = -(-raw.size // piece_size)
     if len(hashes) != pieces * HASH_SIZE:
         raise _Flaw(
-            f"{path}.hashes holds {len(hashes)} bytes, {raw.size} bytes of fragment need "
-            f"{pieces * HASH_SIZE}"
+            f"{path}.hashes holds {counted(len(hashes), 'byte')}, not the {pieces * HASH_SIZE} of "
+            f"a fragment of {counted(raw.size, 'byte')}"
         )
     return Fragment(raw.index, raw.name, raw.offset, raw.size, hashes, raw.kind, raw.set)
 
@@ -289,7 +289,7 @@ def _check_coverage(document: _Document, fragments: tuple[Fragment, ...]) -> Non
             )
         end += fragment.size
     if end != document.size:
-        raise _Flaw(f"size is {document.size}, but the fragments make up {end} bytes")
+        raise _Flaw(f"size is {document.size}, but the fragments make up {counted(end, 'byte')}")
 
 
 def _check_sets(document: _Document, fragments: tuple[Fragment, ...]) -> None:

@@ -55,7 +55,7 @@ def test_a_server_that_is_down_from_the_start(tmp_path: Path, hosting: Hosting) 
         regather.publish(cloud.file, cloud.urls, parity=2, settings=SETTINGS)
     assert caught.value.missing == ("file_fragment_3.dat",)
     assert caught.value.exit_code == 1
-    assert "1 of 6 fragments are not placed" in str(caught.value)
+    assert "1 of 6 fragments could not be placed" in str(caught.value)
     assert "the same command goes on" in str(caught.value)
     assert any(cloud.urls[2] in line for line in caught.value.details)
     assert manifests(cloud) == []
@@ -109,7 +109,7 @@ def test_a_limit_on_one_file(tmp_path: Path, hosting: Hosting) -> None:
     with pytest.raises(NotPlacedError) as caught:
         regather.publish(cloud.file, cloud.urls, replicas=2, settings=SETTINGS)
     assert "413" in "".join(caught.value.details)
-    assert "1 more times (stands 1x)" in "".join(caught.value.details)
+    assert "1 more time (stands 1x)" in "".join(caught.value.details)
 
 
 def test_wrong_tokens(tmp_path: Path, hosting: Hosting) -> None:
@@ -417,5 +417,5 @@ def test_nobody_is_there(tmp_path: Path) -> None:
     url = f"127.0.0.1:{free_port()}"
     result = run("publish", file, "--to", url, "--fragments", "2", "--retries", "0")
     assert result.returncode == 1
-    assert result.stderr.startswith("regather: 2 of 2 fragments are not placed")
+    assert result.stderr.startswith("regather: 2 of 2 fragments could not be placed")
     assert url in result.stderr

@@ -18,12 +18,11 @@ from regather.cli.options import (
     add_reach,
     add_servers,
     checksums_of,
-    counted,
     settings_of,
     whole,
 )
 from regather.cli.progress import download_view
-from regather.units import format_duration, format_exact, format_rate, format_size
+from regather.units import counted, format_duration, format_exact, format_rate, format_size
 
 if TYPE_CHECKING:
     from regather.cli.progress import View
@@ -266,9 +265,9 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
         )
     elif not args.quiet:
         unsure = sum(not report.verified for report in done)
-        line = f"{len(done)} of {len(outcomes)} files, {format_exact(size)}"
+        line = f"{len(done)} of {counted(len(outcomes), 'file')}, {format_exact(size)}"
         line += f", {unsure} of them NOT verified" if unsure else ""
-        print(line + (f"; {kept} were there already" if kept else ""))
+        print(line + (f"; {kept} {'was' if kept == 1 else 'were'} there already" if kept else ""))
     return code
 
 
@@ -302,7 +301,7 @@ def describe(report: DownloadReport) -> str:
     if report.resumed:
         fetched = format_size(report.size - report.resumed)
         took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
-    held = "" if report.files is None else f"{counted(report.files)}, "
+    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
     lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
     for source in report.sources:
         line = (
@@ -310,8 +309,7 @@ def describe(report: DownloadReport) -> str:
             f"{format_rate(source.rate)}"
         )
         if source.errors:
-            word = "error" if source.errors == 1 else "errors"
-            line += f", {source.errors} {word}, last: {source.last_error}"
+            line += f", {counted(source.errors, 'error')}, last: {source.last_error}"
         if source.state not in ("idle", "active"):
             line += f" [{source.state}]"
         lines.append(line)

@@ -7,9 +7,9 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_store_options, counted
+from regather.cli.options import add_store_options
 from regather.errors import printable
-from regather.units import format_exact, format_size
+from regather.units import counted, format_exact, format_size
 
 if TYPE_CHECKING:
     from regather.folder import Entry, Folder
@@ -92,21 +92,22 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"name    {printable(manifest.name)}\nsize    {format_exact(manifest.size)}")
     if manifest.folder is not None:
-        told = _folder(manifest.folder, full=False)
+        kinds = Counter(entry.kind for entry in manifest.folder.entries)
         print(
-            f"folder  {counted(manifest.folder.files)}, {format_exact(manifest.folder.size)}; "
-            f"{told['folders']} folders, {told['links']} links"
+            f"folder  {counted(kinds['file'], 'file')}, {format_exact(manifest.folder.size)}; "
+            f"{counted(kinds['folder'], 'folder')}, {counted(kinds['link'], 'link')}"
         )
     print(f"pieces  {layout.piece_count} of {format_size(manifest.piece_size)}")
     print(f"digest  {manifest.digest}\nblake3  {manifest.blake3 or 'not noted'}")
     print(f"created {printable(manifest.created) or 'not noted'}")
     for number, members in coded.items():
         k, m = len(members.data), len(members.parity)
-        print(f"set {number}   {CODE}, {k} + {m}: any {k} of {k + m} fragments are enough")
+        are = "is" if k == 1 else "are"
+        print(f"set {number}   {CODE}, {k} + {m}: any {k} of {k + m} fragments {are} enough")
     for fragment in fragments:
         place = f" at {fragment.offset}" if fragment.kind == "data" else ""
         kind = f", {fragment.kind} of set {fragment.set}" if fragment.set else ""
-        print(f"  {printable(fragment.name)}  {fragment.size} bytes{place}{kind}")
+        print(f"  {printable(fragment.name)}  {counted(fragment.size, 'byte')}{place}{kind}")
     for source in manifest.sources:
         held = ", ".join(map(str, sorted(source.fragments or ()))) or "unknown"
         print(f"  {source.url}  fragments {held}")

@@ -71,11 +71,6 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no report")
 
 
-def counted(files: int) -> str:
-    """How many files, for people."""
-    return f"{files} file{'' if files == 1 else 's'}"
-
-
 def add_follow_links(parser: argparse.ArgumentParser) -> None:
     """Add the option for links in folders."""
     parser.add_argument(

@@ -15,14 +15,13 @@ from regather.cli.options import (
     add_output,
     add_pace,
     add_reach,
-    counted,
     settings_of,
     warn,
     whole,
 )
 from regather.cli.progress import bytes_progress
 from regather.schemes import STORES, scheme_of
-from regather.units import format_duration, format_rate, format_size
+from regather.units import counted, format_duration, format_rate, format_size
 
 SUMMARY = (
     "Store the fragments of a file or folder at several servers or folders, and the manifest last."
@@ -114,17 +113,16 @@ def run(args: argparse.Namespace) -> int:
         warn(line)
     if args.quiet:
         return 0
-    held = "" if report.files is None else f"{counted(report.files)}, "
+    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
     there = f" ({format_size(report.present)} stood there already)" if report.present else ""
     print(
         f"Published {args.file}: {held}{format_size(report.uploaded)} to "
-        f"{len(report.targets)} targets, {format_duration(report.seconds)}, "
+        f"{counted(len(report.targets), 'target')}, {format_duration(report.seconds)}, "
         f"{format_rate(report.uploaded / max(report.seconds, 1e-9))}{there}"
     )
     for target in report.targets:
         state = "" if target.state == "complete" else f" [{target.state}]"
-        count = len(target.fragments)
-        print(f"  {target.url}  {count} fragment{'' if count == 1 else 's'}{state}")
+        print(f"  {target.url}  {counted(len(target.fragments), 'fragment')}{state}")
     word = "any" if report.exact else "at least any"
     print(
         f"Survives: the loss of {word} {report.survives} of them\n"

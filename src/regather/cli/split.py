@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regather.cli.options import add_follow_links, add_geometry, add_output, whole
 from regather.cli.progress import bytes_progress
-from regather.units import format_exact, format_rate
+from regather.units import counted, format_exact, format_rate
 
 SUMMARY = "Split a file or folder into fragments and describe it in a manifest."
 EXAMPLES = (
@@ -103,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found))
     elif not args.quiet:
         parity = sum(f.kind == "parity" for f in manifest.fragments)
-        count = f"{len(manifest.fragments) - parity} fragments"
+        count = counted(len(manifest.fragments) - parity, "fragment")
         count += f" and {parity} of parity" if parity else ""
-        where = f" in {args.servers} server folders" if args.servers else ""
+        where = f" in {counted(args.servers, 'server folder')}" if args.servers else ""
         print(
             f"Split {args.file}: {format_exact(manifest.size)} into {count}"
             f"{where}, {seconds:.2f} s, {format_rate(manifest.size / seconds)}\n"

@@ -35,7 +35,7 @@ from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
 from regather.names import MANIFEST_SUFFIX
 from regather.transport import RequestFailed, is_url
-from regather.units import MAX_SIZE
+from regather.units import MAX_SIZE, counted
 
 DEFAULT_NAME = "recombined_large_file.dat"
 """What a list of plain fragments is recombined to."""
@@ -249,7 +249,7 @@ def resolve_fragments(fragments: Sequence[str], asking: Asking) -> Target:
     failed = [a.what for a in answers if isinstance(a, RegatherError)]
     if failed:
         raise NotEnoughSourcesError(
-            f"{len(failed)} of {len(urls)} fragments cannot be had: {failed[0]}",
+            f"{len(failed)} of {counted(len(urls), 'fragment')} cannot be had: {failed[0]}",
             details=tuple(failed[1:]),
             missing=tuple(
                 u for u, a in zip(urls, answers, strict=True) if isinstance(a, RegatherError)

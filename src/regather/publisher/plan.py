@@ -27,7 +27,7 @@ class Plan:
             raise UsageError(f"replicas must be 1 or more, not {replicas}")
         if replicas > targets:
             raise UsageError(
-                f"{replicas} replicas need as many targets, and there are {targets}",
+                f"{replicas} replicas need as many targets, not {targets}",
                 help=f"add targets with --to, or use --replicas {targets} or fewer",
             )
         if survive is not None and survive < 0:

@@ -13,6 +13,7 @@ from regather.errors import UsageError
 from regather.folder import Folder
 from regather.transport import TransportOptions, is_url, locate
 from regather.transport.upload import open_store
+from regather.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def warnings_of_folder(folder: Folder | None) -> list[str]:
         return []
     return [
         f"{clashes[0][0]!r} and {clashes[0][1]!r}"
-        + (f", and {len(clashes) - 1} more pairs," if len(clashes) > 1 else "")
+        + (f", and {counted(len(clashes) - 1, 'more pair')}," if len(clashes) > 1 else "")
         + " are the same name to systems that ignore case: the folder cannot be put together there"
     ]
 

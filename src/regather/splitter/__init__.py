@@ -25,6 +25,7 @@ from regather.splitter.original import original_of
 from regather.splitter.placement import Placement
 from regather.splitter.plain import copy
 from regather.splitter.writer import Writer, trouble
+from regather.units import counted
 
 __all__ = ["manifest_of", "split"]
 
@@ -77,7 +78,7 @@ def split(
         placement = Placement.plan(out, layout, servers, replicas)
         if at and len(at) != len(placement.folders):
             raise UsageError(
-                f"{len(at)} URLs for {len(placement.folders)} servers",
+                f"{counted(len(at), 'URL')} for {counted(len(placement.folders), 'server')}",
                 help="give --at once for each server, in order",
             )
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)

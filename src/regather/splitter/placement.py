@@ -7,6 +7,7 @@ from pathlib import Path
 
 from regather.errors import UsageError
 from regather.model import Layout
+from regather.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Placement:
             raise UsageError("servers and replicas must be 1 or more")
         if replicas > servers:
             raise UsageError(
-                f"{replicas} replicas cannot stand on {servers} servers without sharing one",
+                f"{replicas} replicas cannot stand on {counted(servers, 'server')} without sharing "
+                "one",
                 help=f"use --servers {replicas} or more, or --replicas {servers} or fewer",
             )
         folders = tuple(out / f"server{n + 1}" for n in range(servers))
