@@ -29,7 +29,7 @@ _MOST_NUMBERS = 8
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
     add_servers(parser, used="looked at")
     parser.add_argument(
         "--read-data",
@@ -38,7 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const=1.0,
         default=0.0,
         metavar="SHARE",
-        help="read and hash every byte, or a random share of the pieces (0.1 or 10%%)",
+        help="read and hash every byte, or a random share of the pieces, 0.1 or 10%% (default: "
+        "look at sizes alone)",
     )
     parser.add_argument(
         "--seed", type=whole(0), metavar="N", help="choose the same pieces as an earlier check"

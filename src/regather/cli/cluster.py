@@ -18,14 +18,22 @@ EXAMPLES = ("regather cluster hosted", "regather cluster hosted --first-port 900
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="what split --out was given")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument(
-        "--first-port", type=whole(0), default=0, metavar="P", help="use P, P+1, ... (free ones)"
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--first-port",
+        type=whole(0),
+        default=0,
+        metavar="P",
+        help="use P, P+1, ... (default: any free ones)",
     )
     parser.add_argument(
         "--fault", action="append", default=[], metavar="SPEC", help="as in serve, for all of them"
     )
-    parser.add_argument("--fault-seed", metavar="N", help="makes the faults repeatable")
+    parser.add_argument(
+        "--fault-seed", metavar="N", help="makes the faults repeatable, as in serve"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 
 

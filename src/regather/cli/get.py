@@ -35,7 +35,7 @@ EXAMPLES = (
     "regather get hosted/large_file.txt.regather.json \\",
     "    --server 127.0.0.1:9001 --server 127.0.0.1:9002 --server 127.0.0.1:9003 -o copy.txt",
     "regather get --fragment 127.0.0.1:9001/file_fragment_1.dat \\",
-    "    --fragment 127.0.0.1:9002/file_fragment_2.dat (plain, unverified)",
+    "    --fragment 127.0.0.1:9002/file_fragment_2.dat    # plain, unverified",
     "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
     "regather get https://download.example/disk.img.meta4",
     "regather get ftp://ftp.example/disk.img sftp://ann@b.example/srv/disk.img --sha256 HEX",
@@ -75,8 +75,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="DEST",
-        help="file or folder to write to (default: the file's own name; for plain fragments "
-        "recombined_large_file.dat); of a published folder: what it becomes",
+        help="file to write; with a / at its end, or where a folder is, the folder that the file "
+        "goes into by its own name (default: that name here; for plain fragments "
+        "recombined_large_file.dat). Of a published folder: what it becomes",
     )
     parser.add_argument(
         "--force",
@@ -84,7 +85,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="replace an existing file, or those of a folder that differ",
     )
     parser.add_argument(
-        "--digest", default="", metavar="HEX", help="the identity that the file must have"
+        "--digest",
+        default="",
+        metavar="HEX",
+        help="the identity that the file must have, as split, publish and info print it",
     )
     add_checksums(parser)
     parser.add_argument(
@@ -110,7 +114,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=2,
         metavar="N",
-        help="with several files: so many at the same time (2)",
+        help="with several files: so many at the same time (default: 2)",
     )
     tuning.add_argument(
         "--no-sync", action="store_true", help="do not wait for the disk before the file is named"

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_store_options
+from regather.cli.options import add_reach, settings_of
 from regather.errors import printable
 from regather.units import counted, format_exact, format_size
 
@@ -23,28 +23,23 @@ EXAMPLES = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
     parser.add_argument(
         "--files", action="store_true", help="of a folder: show everything that is in it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
-    add_store_options(parser)
+    add_reach(parser.add_argument_group("tuning"), "server", 3)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
-    from regather.client.settings import Settings, transport_options
+    from regather.client.settings import transport_options
     from regather.manifest import CODE
-    from regather.transport.objects.options import parse_options
 
-    settings = Settings(
-        store_options=parse_options(args.store_option),
-        fallback_tokens=args.config_tokens,
-        hosts=args.config_hosts,
-    )
-    asking = Asking(transport_options(settings))
+    settings = settings_of(args)
+    asking = Asking(transport_options(settings), retries=settings.retries)
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

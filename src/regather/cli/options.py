@@ -98,7 +98,7 @@ def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
         type=whole(0),
         default=0,
         metavar="M",
-        help="add M parity fragments: any M lost fragments can then be computed",
+        help="add M parity fragments: any M lost fragments can then be computed (default: 0)",
     )
     parser.add_argument(
         "--set-size",
@@ -156,33 +156,44 @@ def add_pace(tuning: argparse._ArgumentGroup, who: str, connections: int, limit:
         type=whole(1),
         default=connections,
         metavar="N",
-        help=f"most to one {who} ({connections}){limit}",
+        help=f"most connections to one {who} (default: {connections}{limit})",
     )
     tuning.add_argument(
-        "--limit-rate", type=rate, metavar="SIZE", help=f"most bytes a second, over all {who}s"
+        "--limit-rate",
+        type=rate,
+        metavar="SIZE",
+        help=f"most bytes a second, over all {who}s (default: no limit)",
     )
 
 
 def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
     """How to reach a ``who``: time-outs, retries, trust, tokens."""
     tuning.add_argument(
-        "--timeout", type=number(0.1), default=15.0, metavar="SECONDS", help="without a byte (15)"
+        "--timeout",
+        type=number(0.1),
+        default=15.0,
+        metavar="SECONDS",
+        help=f"a {who} that sends nothing for so long has failed (default: 15)",
     )
     tuning.add_argument(
         "--connect-timeout",
         type=number(0.1),
         default=5.0,
         metavar="SECONDS",
-        help="to connect within (5)",
+        help=f"a {who} that takes longer to be connected to has failed (default: 5)",
     )
     tuning.add_argument(
         "--retries",
         type=whole(0),
         default=retries,
         metavar="N",
-        help=f"failures in a row to bear from a {who} ({retries})",
+        help=f"how many failures in a row to bear from a {who} (default: {retries})",
     )
-    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
+    tuning.add_argument(
+        "--cacert",
+        metavar="FILE",
+        help="trust these certificate authorities (PEM; default: those of the system)",
+    )
     add_tokens(tuning)
     add_hosts(tuning)
     add_ways(tuning)
@@ -213,7 +224,11 @@ def settings_of(args: argparse.Namespace) -> Settings:
 def add_config(parser: argparse._ActionsContainer, **how: Any) -> None:
     """The options on the configuration file: --config and --no-config."""
     parser.add_argument(
-        "--config", metavar="FILE", help="the configuration file (see regather help config)", **how
+        "--config",
+        metavar="FILE",
+        help="the configuration file (default: ~/.config/regather/config.toml; see regather help "
+        "config)",
+        **how,
     )
     parser.add_argument(
         "--no-config", action="store_true", help="read no configuration file", **how

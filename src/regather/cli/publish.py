@@ -28,7 +28,8 @@ SUMMARY = (
 )
 EXAMPLES = (
     "regather publish disk.img --to https://a.example/d --to https://b.example/d \\",
-    "    --to https://c.example/d --parity 1 --token a.example=a.token ...",
+    "    --to https://c.example/d --parity 1 --token a.example=a.token \\",
+    "    --token b.example=b.token --token c.example=c.token",
     "regather publish disk.img --to a.example:8001 --to b.example:8001 --replicas 2",
     "regather publish disk.img --to s3://one/d --to s3://two/d --to s3://three/d --parity 1",
     "regather publish dataset --to a.example:8001 --to b.example:8001 --replicas 2",
@@ -54,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=1,
         metavar="R",
-        help="targets that each fragment stands at (default 1)",
+        help="targets that each fragment stands at (default: 1)",
     )
     parser.add_argument(
         "--survive",
@@ -69,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="publish although fewer losses are survived, and replace other files in the way",
     )
     tuning = parser.add_argument_group("tuning")
-    add_pace(tuning, "target", 2, ", 4 at most")
+    add_pace(tuning, "target", 2, "; 4 at most")
     add_reach(tuning, "target", 5)
     add_output(parser)
 

@@ -32,7 +32,7 @@ _EXIT = {"healthy": 0, "incomplete": 1, "lost": 4}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
     add_servers(parser, used="looked at")
     parser.add_argument(
         "--to",

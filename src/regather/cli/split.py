@@ -34,14 +34,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--servers",
         type=whole(1),
         metavar="N",
-        help="one folder a server, DIR/server1/ to DIR/serverN/, ready to be hosted",
+        help="one folder a server, DIR/server1/ to DIR/serverN/, ready to be hosted (default: all "
+        "in DIR)",
     )
     parser.add_argument(
         "--replicas",
         type=whole(1),
         default=1,
         metavar="R",
-        help="servers that each fragment stands on (default 1)",
+        help="servers that each fragment stands on (default: 1)",
     )
     parser.add_argument(
         "--at",
