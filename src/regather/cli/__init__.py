@@ -201,4 +201,4 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
             flush=True,
         )
     start = f"{error.prog}: error" if isinstance(error, _CommandLineError) else "regather"
-    print(f"{start}: {error}", *error.details, sep="\n  ", file=sys.stderr)
+    print(f"{start}: {error.line}", *error.details, sep="\n  ", file=sys.stderr)

@@ -247,7 +247,8 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             if args.json:
                 document = {"event": "file_error", "what": outcome.what, **error.as_dict()}
                 print(json.dumps(document), flush=True)
-            print(f"regather: {outcome.what}: {error}", *error.details, sep="\n  ", file=sys.stderr)
+            told = f"regather: {outcome.what}: {error.line}"
+            print(told, *error.details, sep="\n  ", file=sys.stderr)
 
     outcomes = download_all(jobs, at_once=int(args.jobs), settings=settings, on_outcome=tell)
     code = worst(outcomes)

@@ -23,7 +23,7 @@ def size(text: str) -> int:
     try:
         return parse_size(text)
     except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(error.line) from None
 
 
 def rate(text: str) -> int:
