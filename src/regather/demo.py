@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regather.client import DownloadReport, Progress, Settings, download
 from regather.cluster import Cluster, server_folders
-from regather.errors import StorageError, VerificationError
+from regather.errors import StorageError, UsageError, VerificationError
 from regather.generator import generate
 from regather.names import MANIFEST_SUFFIX
 from regather.splitter import split
@@ -46,6 +46,11 @@ class Demo:
 
         Raises StorageError where there is too little space, and whatever a step raises.
         """
+        if self.size < DATA:
+            raise UsageError(
+                f"{format_size(self.size)} cannot be split into {DATA} fragments",
+                help="use a larger --size",
+            )
         needed = self.size * (2 * DATA + SERVERS) // DATA
         if shutil.disk_usage(self.folder).free < needed * 1.02:
             raise StorageError(

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--fault", action="append", default=[], metavar="SPEC", help="as in serve, for all of them"
     )
     parser.add_argument(
-        "--fault-seed", metavar="N", help="makes the faults repeatable, as in serve"
+        "--fault-seed", type=int, metavar="N", help="makes the faults repeatable, as in serve"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 
@@ -40,11 +40,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the servers until interrupted."""
     from regather.cluster import Cluster, server_folders
+    from regather.server.faults import parse_fault
 
+    for fault in args.fault:
+        parse_fault(fault)  # here, that it is told once
     folders = server_folders(args.folder)
     extra = [word for fault in args.fault for word in ("--fault", fault)]
     if args.fault_seed is not None:
-        extra += ["--fault-seed", args.fault_seed]
+        extra += ["--fault-seed", str(args.fault_seed)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Cluster(
         folders, host=args.host, first_port=args.first_port, arguments=[extra] * len(folders)

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from regather.cli.options import add_output, size, whole
+from regather.cli.options import add_output, rate, size, whole
 from regather.cli.progress import bytes_progress, download_view
 from regather.errors import InterruptedDownload
 
@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate",
-        type=size,
+        type=rate,
         default=size("150MB"),
         metavar="SIZE",
         help="bytes a second that each server is held to, to be seen at work (default: 150MB)",

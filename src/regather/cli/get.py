@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -157,7 +158,7 @@ def _destination(output: str | None) -> Path | None:
             help="name a file with -o, and ./- for one of that name",
         )
     path = Path(output)
-    if output.endswith("/") and not path.exists():
+    if output.endswith("/") and not os.path.exists(path):
         _make_folder(path)
     return path
 
@@ -222,8 +223,8 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
     from regather.client.batch import Outcome, download_all, worst
     from regather.errors import UsageError
 
-    if args.output is not None and not Path(args.output).is_dir():
-        if Path(args.output).exists():
+    if args.output is not None and not os.path.isdir(args.output):
+        if os.path.exists(args.output):
             raise UsageError(
                 f"{args.output}: not a folder, and there are several files",
                 help="name a folder with -o",
@@ -247,7 +248,8 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             if args.json:
                 document = {"event": "file_error", "what": outcome.what, **error.as_dict()}
                 print(json.dumps(document), flush=True)
-            told = f"regather: {outcome.what}: {error.line}"
+            what = "" if error.line.startswith(outcome.what) else f"{outcome.what}: "
+            told = f"regather: {what}{error.line}"
             print(told, *error.details, sep="\n  ", file=sys.stderr)
 
     outcomes = download_all(jobs, at_once=int(args.jobs), settings=settings, on_outcome=tell)

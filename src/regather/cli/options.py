@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from regather.client import Settings
 
 
+_TOO_MANY = 10**9
+"""No number of anything, sizes aside, is as large."""
+
+
 def size(text: str) -> int:
     """An argument type for sizes; argparse shows what is wrong."""
     try:
@@ -42,8 +46,10 @@ def number(low: float, kind: Callable[[str], float] = float) -> Callable[[str], 
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
-        if not low <= value < 1e9:
+        if not value >= low:
             raise argparse.ArgumentTypeError(f"must be {low:g} or more: {text}")
+        if value >= _TOO_MANY:
+            raise argparse.ArgumentTypeError(f"too large: {text}")
         return value
 
     return read

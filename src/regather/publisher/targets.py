@@ -42,6 +42,11 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
     for text in map(str, given):
         if not text:
             raise UsageError("an empty --to", help="give a URL, HOST:PORT or a folder")
+        if text.isdecimal() and not os.path.exists(text):
+            raise UsageError(
+                f"{text}: a port without a host, or a folder that is not there",
+                help=f"write HOST:PORT, like 127.0.0.1:{text}, or ./{text}",
+            )
         url = with_scheme(text)
         open_store(url, options).close()  # says what is wrong with the address; opens nothing
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):

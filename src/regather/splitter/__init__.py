@@ -19,7 +19,7 @@ from pathlib import Path
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
-from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.names import MANIFEST_SUFFIX, split_url, suffixed
 from regather.splitter.geometry import fragment_sizes, layout_of
 from regather.splitter.original import original_of
 from regather.splitter.placement import Placement
@@ -81,6 +81,11 @@ def split(
                 f"{counted(len(at), 'URL')} for {counted(len(placement.folders), 'server')}",
                 help="give --at once for each server, in order",
             )
+        for url in at:
+            try:
+                split_url(url)
+            except ValueError as error:
+                raise UsageError(str(error), help="give --at the URL of a folder") from None
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         writer = Writer(path, out, layout, placement, manifest_name, force=force)
         try:

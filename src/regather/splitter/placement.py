@@ -9,6 +9,9 @@ from regather.errors import UsageError
 from regather.model import Layout
 from regather.units import counted
 
+_MOST_SERVERS = 10_000
+"""Each gets a folder, whether or not there is a fragment for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -30,6 +33,8 @@ class Placement:
             return cls((out,), ((0,),) * count)
         if servers < 1 or replicas < 1:
             raise UsageError("servers and replicas must be 1 or more")
+        if servers > _MOST_SERVERS:
+            raise UsageError(f"{servers} servers are more than {_MOST_SERVERS}")
         if replicas > servers:
             raise UsageError(
                 f"{replicas} replicas cannot stand on {counted(servers, 'server')} without sharing "

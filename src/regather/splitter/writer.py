@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Protocol
 
-from regather.errors import StorageError, UsageError, is_disk_full
+from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
 from regather.model import Layout
 from regather.names import suffixed
 from regather.splitter.earlier import Earlier
 from regather.splitter.placement import Placement
+
+_UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""What no second attempt mends: the folder is not one to write to."""
 
 
 class Sink(Protocol):
@@ -125,13 +129,17 @@ class Writer:
             part.unlink(missing_ok=True)
 
 
-def trouble(out: Path, error: OSError) -> StorageError:
+def trouble(out: Path, error: OSError) -> RegatherError:
     """The error to raise where writing below ``out`` failed."""
+    name = re.sub(r"\.regather-part-\d+$", "", str(error.filename or out))
+    if error.errno in _UNFIT:
+        return UsageError(
+            f"{name}: {(error.strerror or str(error)).lower()}", help="choose another --out"
+        )
     help = ""
     if is_disk_full(error):
         help = "free some space or choose another --out"
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         # With parity, all fragments of an erasure set are written at the same time.
         help = "raise the limit of open files (ulimit -n) or use a smaller --set-size"
-    what = f"{error.filename or out}: {(error.strerror or str(error)).lower()}"
-    return StorageError(what, help=help)
+    return StorageError(f"{name}: {(error.strerror or str(error)).lower()}", help=help)
