@@ -486,7 +486,7 @@ def test_the_only_source_is_away(tmp_path: Path, words: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         named = words.replace("HOST", f"127.0.0.1:{unused.getsockname()[1]}").split()
-        quick = [] if named[0] in ("info", "metalink") else ["--retries", "0"]
+        quick = ("--retries", "0")
         told = fails(4, *named, *quick, says="refused", cwd=tmp_path, lines=1 + words.count("/y"))
         assert "then run it again" in told
         result = run(*named, *quick, *([] if named[0] == "metalink" else ["--json"]), cwd=tmp_path)

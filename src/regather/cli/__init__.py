@@ -182,7 +182,6 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """What the command line says, by the configuration where that says more. Raises UsageError."""
     parser = parser_of(_called(arguments))
-    _check_filled(arguments)
 
     def parsed() -> argparse.Namespace:
         args, rest = parser.parse_known_args(arguments)
@@ -193,6 +192,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     args = parsed()
     if args.command in UNCONFIGURED:
         return args
+    _check_filled(arguments)
     from regather.cli.conf import configured
 
     return configured(args, commands_of(parser)[args.command], parsed)
