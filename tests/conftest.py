@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.azurite import Azurite
 from tests.support.gcs import Gcs
@@ -21,6 +22,10 @@ for _name in ("http", "https", "ftp", "ftps", "sftp", "all", "no"):
 
 # A configuration of whoever runs the tests is none of their business.
 os.environ["REGATHER_CONFIG"] = ""
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("any load", deadline=None)
+settings.load_profile("any load")
 
 # A command that dies of a signal says where.
 os.environ["PYTHONFAULTHANDLER"] = "1"

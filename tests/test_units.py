@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from regather.errors import UsageError, is_disk_full, printable
 from regather.names import flaw_of, split_url, suffixed
-from regather.units import format_duration, format_exact, format_rate, format_size, parse_size
+from regather.units import (
+    counted,
+    format_duration,
+    format_exact,
+    format_rate,
+    format_size,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,11 @@ def test_for_people() -> None:
     assert format_duration(0.4231) == "0.42 s"
     assert format_duration(65) == "1:05"
     assert format_duration(7384) == "2:03:04"
+
+
+def test_how_many() -> None:
+    assert [counted(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
+    assert [counted(n, "copy", "copies") for n in (1, 2)] == ["1 copy", "2 copies"]
 
 
 @given(st.text(min_size=1), st.sampled_from([".regather-part", ".regather.json"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import signal
 import socket
@@ -40,8 +41,9 @@ def server_folders(folder: Path) -> list[Path]:
 
     Raises UsageError where there is nothing to serve.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder", help="name a folder that split has written")
+    if not os.path.isdir(folder):
+        flaw = "is a file, not a folder" if os.path.lexists(folder) else "no such folder"
+        raise UsageError(f"{folder}: {flaw}", help="name a folder that split has written")
     numbered = [
         (int(match[1]), path)
         for path in folder.iterdir()

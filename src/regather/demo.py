@@ -11,11 +11,11 @@ from pathlib import Path
 
 from regather.client import DownloadReport, Progress, Settings, download
 from regather.cluster import Cluster, server_folders
-from regather.errors import StorageError, VerificationError
+from regather.errors import StorageError, UsageError, VerificationError
 from regather.generator import generate
 from regather.names import MANIFEST_SUFFIX
 from regather.splitter import split
-from regather.units import format_exact, format_size
+from regather.units import counted, format_exact, format_size
 
 NAME = "large_file.txt"
 DATA = 3
@@ -46,6 +46,11 @@ class Demo:
 
         Raises StorageError where there is too little space, and whatever a step raises.
         """
+        if self.size < DATA:
+            raise UsageError(
+                f"{format_size(self.size)} cannot be split into {DATA} fragments",
+                help="use a larger --size",
+            )
         needed = self.size * (2 * DATA + SERVERS) // DATA
         if shutil.disk_usage(self.folder).free < needed * 1.02:
             raise StorageError(
@@ -97,7 +102,7 @@ class Demo:
                 )
             for victim, moment in zip(doomed, moments, strict=True):
                 self.say(f"4. get: server {victim + 1} was killed at {moment:.0%}")
-            self.say(f"   {report.decoded} rows were computed from parity")
+            self.say(f"   {counted(report.decoded, 'row')} computed from parity")
         self.say("5. compare with the original")
         self._verify(original, Path(report.path))
         return report

@@ -8,6 +8,7 @@ stated once, here. This module imports nothing of the package.
 from __future__ import annotations
 
 import errno
+import re
 
 __all__ = [
     "DestinationExistsError",
@@ -22,6 +23,34 @@ __all__ = [
     "UsageError",
     "VerificationError",
 ]
+
+
+IN_PYTHON = {
+    **dict.fromkeys(("--sha256", "--blake3", "--checksum"), "checksum"),
+    **{
+        f"--{name.replace('_', '-')}": name
+        for name in (
+            *("at", "chunk_size", "digest", "file", "follow_links", "force", "fragments", "out"),
+            *("parity", "piece_size", "replicas", "select", "servers", "set_size", "survive"),
+            *("temp", "to"),
+        )
+    },
+    "--fragment": "fragments",
+    "--mirror": "mirrors",
+    "--server": "servers",
+    **{
+        f"--{name.replace('_', '-')}": f"Settings.{name}"
+        for name in ("cacert", "cookies", "known_hosts", "no_proxy", "proxy")
+    },
+    "--store-option": "Settings.store_options",
+    "--token": "Settings.tokens",
+    "--cert": "HostOptions.cert",
+    "--key-file": "HostOptions.key",
+    "--ftp-tls": "HostOptions.ftp_tls",
+    "--ssh-key": "HostOptions.ssh_key",
+}
+"""What the options that errors speak of are called in Python: the parameters of our functions."""
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 
 
 def is_disk_full(error: OSError) -> bool:
@@ -43,11 +72,14 @@ class RegatherError(Exception):
     ``what`` says what happened and where, in one line; ``help`` what to do next, or is empty;
     ``details`` are further lines, one for each thing concerned, or none.
     ``exit_code`` is what the command ends with.
+
+    They speak of the options of the command line; as a text the error adds what these are called
+    in Python.
     """
 
     exit_code = 1
     missing: tuple[str, ...] = ()
-    """Names of the fragments that are missing, where that is what is wrong."""
+    """What is missing, where that is what is wrong: names of fragments, or addresses."""
 
     @property
     def kind(self) -> str:
@@ -69,7 +101,17 @@ class RegatherError(Exception):
         self.what = printable(what)
         self.help = printable(help)
         self.details = tuple(map(printable, details))
-        super().__init__(f"{self.what}; {self.help}" if help else self.what)
+        super().__init__(self.line)
+
+    @property
+    def line(self) -> str:
+        """What happened and what helps, for the command line."""
+        return f"{self.what}; {self.help}" if self.help else self.what
+
+    def __str__(self) -> str:
+        options = _OPTION.findall(self.line)
+        names = dict.fromkeys(IN_PYTHON[option] for option in options if option in IN_PYTHON)
+        return f"{self.line} (in Python: {', '.join(names)})" if names else self.line
 
 
 class UsageError(RegatherError):
@@ -102,7 +144,7 @@ class VerificationError(RegatherError):
 
 
 class NotEnoughSourcesError(RegatherError):
-    """Some fragments could be had from no source. What was verified so far is kept."""
+    """Some data, or what describes it, can be had from no source. What was verified is kept."""
 
     exit_code = 4
 
@@ -149,5 +191,8 @@ class NotPlacedError(RegatherError):
         super().__init__(what, help=help, details=details)
 
 
-class TransportError(RegatherError):
-    """A source could not be reached or did not keep to the protocol."""
+class TransportError(NotEnoughSourcesError):
+    """A source could not be reached or did not keep to the protocol, and there is no other.
+
+    So it is with a manifest or a metalink, which is at one address.
+    """

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from regather.checksum import Checksum
-from regather.client.asking import Asking
+from regather.client.asking import FEW_RETRIES, Asking
 from regather.client.naming import base_url, check_scheme, checked_url, is_base, with_scheme
 from regather.client.resolve import load_manifest, sources_of
 from regather.client.settings import Settings, transport_options
@@ -32,6 +32,7 @@ from regather.transport import (
     open_connection,
 )
 from regather.transport.reading import read_range
+from regather.units import counted
 
 __all__ = ["export_metalink"]
 
@@ -62,10 +63,12 @@ def export_metalink(
     Raises UsageError where nothing could be downloaded with it, VerificationError where ``file``
     is another, NotEnoughSourcesError, ManifestError, TransportError or InterruptedDownload.
     """
-    options = transport_options(settings or Settings())
+    settings = settings or Settings()
+    options = transport_options(settings)
     bases = [base_url(server) for server in texts(servers)]
     source = with_scheme(str(manifest))
-    read, folder = load_manifest(source, Asking(options))
+    asking = Asking(options, retries=min(settings.retries, FEW_RETRIES))
+    read, folder = load_manifest(source, asking)
     layout = read.layout
     sources = sources_of(source, read, folder, bases)
     urls = _whole_urls(read, mirrors, sources)
@@ -185,7 +188,7 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             if size != layout.size:
-                raise differs(f"it has {size} bytes, not {layout.size}")
+                raise differs(f"it has {counted(size, 'byte')}, not {layout.size}")
             for number in range(layout.data_pieces):
                 fragment, piece = layout.locate(number)
                 view = buffer[: layout.length(fragment, piece)]

@@ -42,6 +42,11 @@ def parse_size(text: str) -> int:
     return scaled
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """How many of something, for people: ``1 file``, ``3 files``; ``plural`` where it is no "s"."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def format_size(count: float) -> str:
     """Write bytes for people, in binary units: ``1.5 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):

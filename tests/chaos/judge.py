@@ -110,7 +110,7 @@ def allowed_codes(schedule: Schedule, truth: Truth, seen: Seen) -> Set[int]:
         if any(_lies(schedule.servers[n], attempt) for n in seen.up):
             codes.add(UNVERIFIED)
         if schedule.manifest_at is not None and schedule.manifest_at not in steady(schedule, seen):
-            codes |= {FAILED, UNVERIFIED}  # the manifest itself cannot be had, or is not right
+            codes.add(UNVERIFIED)  # the manifest itself is not right
     return codes
 
 
@@ -143,7 +143,8 @@ def flaws(
         excused = "no space" in outcome.told or schedule.manifest_at is not None
         if not excused:
             yield "a full disk is not called one"
-    if outcome.code == TOO_FEW and not seen.interrupted:
+    no_manifest = schedule.manifest_at is not None and "cannot get the manifest" in outcome.told
+    if outcome.code == TOO_FEW and not seen.interrupted and not no_manifest:
         yield from _missing(schedule, truth, seen)
     gave_up = outcome.code in (TOO_FEW, UNVERIFIED) and not seen.interrupted
     if gave_up and schedule.manifest_at is None:

@@ -172,6 +172,13 @@ def test_giving_up_too_early() -> None:
     assert "gave up before it had fetched [(0, 1), (0, 2)] from server 0" in found(schedule, seen)
 
 
+def test_a_manifest_that_cannot_be_had() -> None:
+    away = Outcome(4, "TransportError: cannot get the manifest: no", missing=("http://a/m",))
+    schedule = replace(schedule_of(replace(SOUND, faults=("refuse",))), manifest_at=0)
+    assert not found(schedule, seen_of(schedule, away))
+    assert "exit code 1" in found(schedule, seen_of(schedule, replace(away, code=1)))
+
+
 def test_interruptions_and_full_disks() -> None:
     kill = AttemptPlan("cli", "kill")
     schedule = schedule_of(SOUND, attempt=kill)

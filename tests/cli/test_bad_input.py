@@ -459,11 +459,42 @@ def test_unknown_host_and_nobody_listening(made: Path) -> None:
         nobody = f"127.0.0.1:{unused.getsockname()[1]}"
         fails(4, "get", manifest, "--server", nobody, *quick, says="refused", lines=4)
         fails(4, "get", "--fragment", f"{nobody}/f", *quick, says="refused", lines=4)
-        fails(1, "get", f"http://{nobody}/x.regather.json", *quick, says="cannot get the manifest")
+        fails(4, "get", f"http://{nobody}/x.regather.json", *quick, says="cannot get the manifest")
         assert leftovers(made) == []
     host = "http://no-such-host.invalid/"
     fails(4, "get", manifest, "--server", host, *quick, says="unknown host", lines=4)
-    fails(1, "get", host + "x.regather.json", *quick, says="unknown host")
+    fails(4, "get", host + "x.regather.json", *quick, says="unknown host")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "get http://HOST/x.regather.json",
+        "get http://HOST/x.meta4",
+        "get http://HOST/x",
+        "get http://HOST/x http://HOST/y",
+        "get --fragment http://HOST/x",
+        "get HOST/x.regather.json",
+        "info http://HOST/x.regather.json",
+        "check http://HOST/x.regather.json",
+        "repair http://HOST/x.regather.json",
+        "metalink http://HOST/x.regather.json",
+    ],
+)
+def test_the_only_source_is_away(tmp_path: Path, words: str) -> None:
+    """The same, whatever kind of address it is that cannot be had."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        named = words.replace("HOST", f"127.0.0.1:{unused.getsockname()[1]}").split()
+        quick = ("--retries", "0")
+        told = fails(4, *named, *quick, says="refused", cwd=tmp_path, lines=1 + words.count("/y"))
+        assert "then run it again" in told
+        result = run(*named, *quick, *([] if named[0] == "metalink" else ["--json"]), cwd=tmp_path)
+        assert result.returncode == 4
+        if result.stdout:
+            found = json.loads(result.stdout)
+            assert found["exit_code"] == 4
+            assert len(found["missing"]) == 1 + words.count("/y")
 
 
 @pytest.mark.parametrize(
@@ -476,3 +507,92 @@ def test_urls_that_are_none(made: Path, url: str) -> None:
     assert len(result.stderr.splitlines()) == 1
     assert run("get", "--fragment", url, "-o", made / "got").returncode in (2, 4)
     assert not (made / "got").exists()
+
+
+# -- what new users stumbled over -------------------------------------------------------------
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["get", "out/file.bin.regather.json", "-o", LONG], 2, "longer than 255 bytes"),
+        (["get", "out/file.bin.regather.json", "-o", f"{LONG}/x"], 2, "longer than 255 bytes"),
+        (["get", "-i", "list", "-o", LONG], 2, "too long"),
+        (["get", "out/file.bin.regather.json", "-o", "file.bin/x"], 2, "'file.bin' is a file"),
+        (
+            ["get", "-i", "list", "--retries", "0", "-o", "here"],
+            4,
+            "regather: http://127.0.0.1:1/a",
+        ),
+        (["cluster", LONG], 2, "no such folder"),
+        (["cluster", "file.bin"], 2, "is a file, not a folder"),
+        (["cluster", "out", "--fault", "nonsense"], 2, "bad fault 'nonsense'"),
+        (["cluster", "out", "--fault-seed", "x"], 2, "--fault-seed"),
+        (["demo", "--size", "2"], 2, "use a larger --size"),
+        (["demo", "--rate", "0"], 2, "must be more than 0"),
+        (["publish", "file.bin", "--to", "8000"], 2, "127.0.0.1:8000"),
+        (["split", "file.bin", "--out", "o", "--servers", "100000"], 2, "more than 10000"),
+        (["split", "file.bin", "--out", "o", "--servers", "1" * 12], 2, "too large"),
+        (["split", "file.bin", "--out", "o", "--at", "ftp:/x"], 2, "--at"),
+        (["split", "file.bin", "--out", "file.bin/o"], 2, "not a directory"),
+        (["split", "file.bin", "--out", LONG], 2, "too long"),
+        (["split", LONG, "--out", "o"], 2, "too long"),
+        (["publish", LONG, "--to", "o"], 2, "too long"),
+        (["get", "out/file.bin.regather.json", "-o", f"{LONG}/"], 2, "too long"),
+    ],
+)
+def test_what_cannot_be_meant(made: Path, words: list[str], code: int, says: str) -> None:
+    (made / "list").write_text("http://127.0.0.1:1/a\n")
+    before = {path for path in made.rglob("*") if path.is_file()}
+    result = run(*words, cwd=made)
+    assert (result.returncode, result.stderr.count("\n")) == (code, 1), result.stderr
+    assert says in result.stderr
+    assert result.stderr.count("http://127.0.0.1:1/a") <= 1
+    assert {path for path in made.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["split", "", "--out", "o"],
+        ["split", "file.bin", "--out", ""],
+        ["publish", "", "--to", "o"],
+        ["publish", "file.bin", "--to="],
+        ["serve", ""],
+        ["cluster", ""],
+        ["get", ""],
+        ["get", "out/file.bin.regather.json", "-o", ""],
+        ["get", "out/file.bin.regather.json", "-o", "x", "--digest", ""],
+        ["get", "out/file.bin.regather.json", "-o", "x", "--sha256="],
+        ["repair", "out/file.bin.regather.json", "--to", ""],
+    ],
+)
+def test_an_empty_argument_is_a_mistake(made: Path, words: list[str]) -> None:
+    """As where a script's variable is not set: nothing is done that nobody meant."""
+    before = sorted(made.rglob("*"))
+    told = fails(2, *words, says="name what is meant, or leave it out", cwd=made)
+    empty = next(n for n, word in enumerate(words) if not word or word.endswith("="))
+    option = words[empty].rstrip("=") or words[empty - 1]
+    assert (option if option.startswith("-") else "an empty argument") in told
+    assert sorted(made.rglob("*")) == before
+
+
+def test_no_proxy_at_all_is_an_empty_argument(made: Path) -> None:
+    words = ("get", "out/file.bin.regather.json", "-o", "x", "--proxy", "", "--no-proxy=")
+    assert run(*words, cwd=made).returncode == 0
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_are_closed(made: Path, closed: str) -> None:
+    """What is opened later must not take their place: the file would get what is printed."""
+    command = f'"{sys.executable}" -m regather get out/file.bin.regather.json -o got'
+    result = subprocess.run(
+        ["bash", "-c", f"{command} {closed}"], cwd=made, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (made / "got").read_bytes() == (made / "file.bin").read_bytes()
+    again = subprocess.run(["bash", "-c", f"{command} {closed}"], cwd=made, check=False)
+    assert again.returncode == 2, "it exists"

@@ -316,3 +316,28 @@ def test_a_signal_at_the_very_end_changes_nothing(number: signal.Signals) -> Non
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_of_anything_is_told_as_one(tmp_path: Path) -> None:
+    """No plural where there is one: of fragments, targets, servers, errors, bytes and copies."""
+    file, out = tmp_path / "f", tmp_path / "o"
+    file.write_bytes(b"x")
+    manifest = out / "f.regather.json"
+    told = [run("split", file, "--out", out, "--servers", "1")]
+    told += [run("info", manifest), run("check", manifest, "--read-data")]
+    (out / "server1" / "file_fragment_1.dat").write_bytes(b"yy")
+    told += [run("check", manifest, "--read-data"), run("get", manifest, "-o", tmp_path / "x")]
+    told += [run("publish", file, "--to", tmp_path / "p")]
+    (tmp_path / "p" / "file_fragment_1.dat").unlink()
+    told += [run("repair", tmp_path / "p" / "f.regather.json", "--server", tmp_path / "p")]
+    told += [run("publish", file, "--to", tmp_path / "two", "--replicas", "2")]
+    told += [run("split", file, "--out", tmp_path / "3", "--servers", "1", "--replicas", "2")]
+    told += [run("get", "--fragment", tmp_path / "none", "-o", tmp_path / "x")]
+    text = "\n".join(one.stdout + one.stderr for one in told)
+    assert "into 1 fragment in 1 server folder," in text
+    assert "  1 byte at 0" in text
+    assert "of 1 fragment " in text
+    assert "to 1 target," in text
+    assert "1 of 1 fragment cannot be had" in text
+    nouns = "fragment|target|server|error|byte|cop(?:y|ie)|lost source|piece|file|folder"
+    assert not re.findall(rf"\b1 (?:more |lost )*(?:{nouns})s\b.*", text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
 import pty
 import re
@@ -122,3 +124,36 @@ def test_a_pager_on_a_terminal(tmp_path: Path) -> None:
     shown = (tmp_path / "shown").read_text()
     assert shown.startswith("s\bsi\bi")
     assert re.sub(".\b", "", shown) == plain(text_of("sizes"))
+
+
+def examples() -> list[str]:
+    """Every example of a command, on one line."""
+    lines = [
+        line
+        for name in COMMANDS
+        for line in importlib.import_module(f"regather.cli.{name}").EXAMPLES
+    ]
+    return "\n".join(lines).replace("\\\n", "").splitlines()
+
+
+@pytest.mark.parametrize("line", examples())
+def test_examples_are_what_a_shell_and_the_command_understand(line: str) -> None:
+    assert subprocess.run(["bash", "-n", "-c", line], check=False).returncode == 0
+    if inner := re.fullmatch(r'eval "\$\((.*)\)".*', line):
+        line = inner[1]
+    program, command, *arguments = shlex.split(line.partition(" > ")[0], comments=True)
+    assert program == "regather"
+    parser_of(command).parse_args([command, *arguments])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_default_is_told(name: str) -> None:
+    for action in commands_of(parser_of(name))[name]._actions:
+        shown = action.option_strings and action.nargs != 0 and not action.required
+        if shown and action.default not in (None, "", [], argparse.SUPPRESS):
+            assert "default: " in (action.help or ""), action.option_strings
+
+
+def test_where_a_file_goes_is_told() -> None:
+    told = " ".join(run("get", "--help").stdout.split())
+    assert "with a / at its end, or where a folder is, the folder that the file goes into" in told

@@ -28,8 +28,11 @@ def test_a_download_with_a_token(made: Path, hosting: Hosting) -> None:
     server = hosting.serve(made / "out", tokens=Tokens(read=SECRET))
     url = server.url + "file.bin.regather.json"
     without = run("get", url, "-o", made / "copy")
-    assert without.returncode == 1
+    assert without.returncode == 4
     assert "--token 127.0.0.1=FILE" in without.stderr
+    shown = run("info", url, "--token", f"127.0.0.1={made / 'token'}")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "file.bin" in shown.stdout
     for host in ("127.0.0.1", f"127.0.0.1:{server.port}"):
         result = run(
             "get", url, "-o", made / "copy", "--force", "--token", f"{host}={made / 'token'}"

@@ -127,8 +127,8 @@ def test_no_notice_before_an_error(made: Path) -> None:
 
 def test_https_to_a_port_for_http(made: Path, hosting: Hosting) -> None:
     url = hosting.serve(made / "out").url.replace("http:", "https:")
-    fails(1, "get", url + "file.bin.regather.json", says="speaks no TLS: use http://", cwd=made)
-    fails(1, "get", url, says="speaks no TLS: use http://", cwd=made)
+    fails(4, "get", url + "file.bin.regather.json", says="speaks no TLS: use http://", cwd=made)
+    fails(4, "get", url, says="speaks no TLS: use http://", cwd=made)
     manifest = made / "out" / "file.bin.regather.json"
     says, got = "speaks no TLS", ("-o", made / "got")
     fails(4, "get", manifest, "--server", url, *got, says=says, lines=4)
@@ -139,13 +139,13 @@ def test_https_to_a_port_for_http(made: Path, hosting: Hosting) -> None:
 def test_http_to_a_port_for_https(made: Path, pki: TlsFiles) -> None:
     with Nginx(made / "out", tls=pki) as server:
         url = server.url.replace("https:", "http:")
-        fails(1, "get", url + "file.bin.regather.json", says="a port for https", cwd=made)
+        fails(4, "get", url + "file.bin.regather.json", says="a port for https", cwd=made)
 
 
 def test_http_to_a_port_that_answers_with_a_tls_alert(made: Path) -> None:
     with Rogue(sends(b"\x15\x03\x01\x00\x02\x02\x46")) as rogue:
         url = rogue.url + "file.bin.regather.json"
-        fails(1, "get", url, says="speaks TLS: use https://", cwd=made)
+        fails(4, "get", url, says="speaks TLS: use https://", cwd=made)
 
 
 def test_from_https_to_http_in_one_line(made: Path, hosting: Hosting, pki: TlsFiles) -> None:
@@ -160,7 +160,7 @@ def test_from_https_to_http_in_one_line(made: Path, hosting: Hosting, pki: TlsFi
     with Rogue(answer, tls=context) as rogue:
         assert rogue.url.startswith("https://")
         fails(
-            1, "get", rogue.url + "file.bin.regather.json", "--cacert", pki.authority,
+            4, "get", rogue.url + "file.bin.regather.json", "--cacert", pki.authority,
             says="redirects from https to http: refused", cwd=made,
         )  # fmt: skip
     assert not (made / "file.bin.regather-part").exists()
@@ -191,5 +191,5 @@ def test_the_digest_of_what_is_no_manifest(made: Path, hosting: Hosting) -> None
     with (made / "large.bin").open("wb") as file:
         file.truncate((64 << 20) + 1)
     url = hosting.serve(made).url + "large.bin"
-    told = fails(1, "get", url, "--digest", "0" * 64, says="cannot get the manifest", cwd=made)
+    told = fails(3, "get", url, "--digest", "0" * 64, says="cannot get the manifest", cwd=made)
     assert "--sha256" in told

@@ -154,6 +154,24 @@ def test_nobody_has_what_was_asked_for(
     assert list(tmp_path.iterdir()) == [], "a wrong file is not kept, nor gone on from"
 
 
+@pytest.mark.parametrize("differing", [True, False])
+def test_all_that_have_a_wrong_file_are_named(
+    mirrors: list[Mirror], content: bytes, tmp_path: Path, differing: bool
+) -> None:
+    if differing:  # from the first byte on, so that it shows before the download
+        mirrors[2].content = other(content, 0)
+    named = [*urls(mirrors), f"http://127.0.0.1:{free_port()}/file.bin"]
+    with pytest.raises(regather.VerificationError, match="no source has the file") as raised:
+        get(named, tmp_path / "got", checksum=sha256(b"else"))
+    told = dict(line.split(": ", 1) for line in raised.value.details)
+    assert sorted(told) == sorted(named)
+    assert hashlib.sha256(content).hexdigest() in told[named[0]] + told[named[1]]
+    if differing:
+        assert hashlib.sha256(mirrors[2].content).hexdigest() in told[named[2]]
+    assert "refused" in told[named[3]]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_that_disagree_and_nothing_that_decides(
     mirrors: list[Mirror], content: bytes, tmp_path: Path
 ) -> None:

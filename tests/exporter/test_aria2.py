@@ -120,7 +120,7 @@ def test_what_cannot_be_described(made: Path) -> None:
         regather.export_metalink(manifest)
     random_file(made / "other.bin", SIZE, seed=2)
     (made / "short.bin").write_bytes(b"x")
-    for name, how in (("other.bin", "piece 0 of"), ("short.bin", "has 1 bytes")):
+    for name, how in (("other.bin", "piece 0 of"), ("short.bin", "has 1 byte,")):
         with pytest.raises(regather.VerificationError, match=how):
             regather.export_metalink(manifest, mirrors=["http://a/f"], file=made / name)
     with pytest.raises(regather.UsageError, match="not a URL"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def test_a_server_that_is_down_from_the_start(tmp_path: Path, hosting: Hosting) 
         regather.publish(cloud.file, cloud.urls, parity=2, settings=SETTINGS)
     assert caught.value.missing == ("file_fragment_3.dat",)
     assert caught.value.exit_code == 1
-    assert "1 of 6 fragments are not placed" in str(caught.value)
+    assert "1 of 6 fragments could not be placed" in str(caught.value)
     assert "the same command goes on" in str(caught.value)
     assert any(cloud.urls[2] in line for line in caught.value.details)
     assert manifests(cloud) == []
@@ -108,7 +109,7 @@ def test_a_limit_on_one_file(tmp_path: Path, hosting: Hosting) -> None:
     with pytest.raises(NotPlacedError) as caught:
         regather.publish(cloud.file, cloud.urls, replicas=2, settings=SETTINGS)
     assert "413" in "".join(caught.value.details)
-    assert "1 more times (stands 1x)" in "".join(caught.value.details)
+    assert "1 more time (stands 1x)" in "".join(caught.value.details)
 
 
 def test_wrong_tokens(tmp_path: Path, hosting: Hosting) -> None:
@@ -285,9 +286,23 @@ def test_json(tmp_path: Path, hosting: Hosting, token: str) -> None:
     found = json.loads(result.stdout)
     assert found["survives"] == 1
     assert found["manifests"][0] == cloud.urls[0] + NAME
-    assert found["command"].startswith(f"regather get {cloud.urls[0]}{NAME} --token ")
+    assert found["command"] == f"regather get {cloud.urls[0]}{NAME}"
     quiet = run(*command(cloud, token, "--quiet", "--replicas", "2"))
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_readers_are_not_told_to_use_the_token_that_wrote(
+    tmp_path: Path, hosting: Hosting, token: str
+) -> None:
+    cloud = make_cloud(tmp_path, hosting, 2)
+    result = run(*command(cloud, token, "--replicas", "2"))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert token.partition("=")[2] not in result.stdout
+    assert "add --token HOST=FILE with one that may\nonly read" in result.stdout
+    words = shlex.split(result.stdout.partition("Get it with:\n")[2].splitlines()[0])
+    got = run(*words[1:], "-o", tmp_path / "copy.bin")
+    assert (got.returncode, got.stderr) == (0, "")
+    assert (tmp_path / "copy.bin").read_bytes() == cloud.file.read_bytes()
 
 
 def nothing_half(cloud: Cloud, whole: dict[str, bytes]) -> None:
@@ -402,5 +417,5 @@ def test_nobody_is_there(tmp_path: Path) -> None:
     url = f"127.0.0.1:{free_port()}"
     result = run("publish", file, "--to", url, "--fragments", "2", "--retries", "0")
     assert result.returncode == 1
-    assert result.stderr.startswith("regather: 2 of 2 fragments are not placed")
+    assert result.stderr.startswith("regather: 2 of 2 fragments could not be placed")
     assert url in result.stderr

@@ -99,6 +99,67 @@ def test_stale_parity_is_in_the_way_and_goes_with_force(tmp_path: Path) -> None:
     assert sorted(out.glob("file_parity_*")) == sorted(mine)
 
 
+def test_folders_of_servers_that_a_new_split_does_not_use(tmp_path: Path) -> None:
+    path, out = random_file(tmp_path / "f", 50_000), tmp_path / "o"
+    regather.split(path, out, servers=5, fragments=3)  # the last one gets a manifest alone
+    assert [p.name for p in (out / "server5").iterdir()] == ["f.regather.json"]
+    (out / "server9").mkdir()
+    regather.split(path, out, servers=5, fragments=8, parity=2, force=True)
+    regather.split(path, out, servers=6, fragments=5, force=True)
+    (out / "server3" / "mine").write_bytes(b"mine")
+    with pytest.raises(DestinationExistsError, match="holds fragments"):
+        regather.split(path, out, servers=2)
+    assert (out / "server4" / "f.regather.json").exists()
+    regather.split(path, out, servers=2, fragments=2, force=True)
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*")) == [
+        "f.regather.json",
+        *("server1", "server1/f.regather.json", "server1/file_fragment_1.dat"),
+        *("server2", "server2/f.regather.json", "server2/file_fragment_2.dat"),
+        *("server3", "server3/mine", "server9"),
+    ]
+    report = regather.download(out / "f.regather.json", tmp_path / "copy")
+    assert not any(source.corrupt for source in report.sources)
+    (out / "server3" / "mine").unlink()
+    regather.split(path, out, force=True)
+    assert sorted(p.name for p in out.iterdir()) == [
+        "f.regather.json",
+        *(f"file_fragment_{n}.dat" for n in (1, 2, 3)),
+        *("server3", "server9"),
+    ]
+
+
+def test_another_file_in_place_of_the_first(tmp_path: Path) -> None:
+    path, out = random_file(tmp_path / "f", 50_000), tmp_path / "o"
+    regather.split(path, out, servers=3)
+    strange = regather.split(random_file(tmp_path / "strange", 7), tmp_path / "s", fragments=2)
+    (out / "strange.regather.json").write_bytes(strange.to_bytes())
+    regather.split(random_file(tmp_path / "g", 60_000), out, servers=2, force=True)
+    assert sorted(p.name for p in out.rglob("*.json")) == [
+        *("g.regather.json",) * 3,
+        "strange.regather.json",
+    ], "what describes fragments that are gone promises nothing any more"
+    assert not (out / "server3").exists()
+
+
+@pytest.mark.parametrize("flaw", ["gone", "damaged", "of another"])
+def test_what_nobody_knows_in_a_folder_that_is_not_used(tmp_path: Path, flaw: str) -> None:
+    path, out = random_file(tmp_path / "f", 50_000), tmp_path / "o"
+    regather.split(path, out, servers=3)
+    manifest = out / "server3" / "f.regather.json"
+    if flaw == "gone":
+        manifest.unlink()
+    elif flaw == "damaged":
+        manifest.write_bytes(manifest.read_bytes()[:-100])
+    else:
+        (out / "server3" / "file_fragment_3.dat").write_bytes(b"mine")
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    for force in (False, True):
+        with pytest.raises(UsageError) as caught:
+            regather.split(path, out, servers=2, force=force)
+    assert "no manifest beside it" in str(caught.value)
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
 def test_the_input_may_be_called_like_parity(tmp_path: Path) -> None:
     source = random_file(tmp_path / "file_parity_1_1.dat", 5000)
     content = source.read_bytes()

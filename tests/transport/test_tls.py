@@ -45,7 +45,7 @@ def test_an_authority_that_is_not_trusted(made: Path, hosting: Hosting) -> None:
     other = issue(made / "other")
     for arguments in ((), ("--cacert", other.authority)):
         result = run("get", url, "-o", made / "copy", *arguments)
-        assert result.returncode == 1
+        assert result.returncode == 4
         assert "certificate refused" in result.stderr
         assert "--cacert" in result.stderr
         assert result.stderr.count("\n") == 1

@@ -26,6 +26,7 @@ COMMANDS = (
 )
 UNCONFIGURED = ("config", "completion", "help")
 """Commands that no configuration file says anything of."""
+_MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   5 degraded (check only)
@@ -102,12 +103,26 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 def run() -> NoReturn:
     """Run the command line of this process, and end it with the exit code that it came to."""
+    _open_what_is_closed()
     code = main()
     # What happened is told. A signal that comes while the interpreter ends would change the exit
     # code, or add a traceback.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Let standard input and outputs that the caller has closed lead nowhere.
+
+    Else Python has none, and the next file that is opened gets their number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -177,9 +192,28 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     args = parsed()
     if args.command in UNCONFIGURED:
         return args
+    _check_filled(arguments)
     from regather.cli.conf import configured
 
     return configured(args, commands_of(parser)[args.command], parsed)
+
+
+def _check_filled(arguments: Sequence[str]) -> None:
+    """Raise UsageError for an argument that is empty, like a variable of a script that is not set.
+
+    As the name of a file it would mean the current folder; as a digest, that nobody asks for one.
+    """
+    for before, word in zip(("", *arguments), arguments, strict=False):
+        option, equals, value = word.partition("=")
+        if not word:
+            option = before if before.startswith("-") else ""
+        elif not option.startswith("--") or not equals or value:
+            continue
+        if option not in _MAY_BE_EMPTY:
+            raise UsageError(
+                f"{option}: nothing is given" if option else "an empty argument",
+                help="name what is meant, or leave it out",
+            )
 
 
 def _called(arguments: Sequence[str]) -> str | None:
@@ -201,4 +235,4 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
             flush=True,
         )
     start = f"{error.prog}: error" if isinstance(error, _CommandLineError) else "regather"
-    print(f"{start}: {error}", *error.details, sep="\n  ", file=sys.stderr)
+    print(f"{start}: {error.line}", *error.details, sep="\n  ", file=sys.stderr)

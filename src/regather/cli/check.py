@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from regather.cli.options import add_output, add_reach, add_servers, settings_of, share, whole
 from regather.cli.progress import bytes_progress
 from regather.errors import printable
-from regather.units import format_duration, format_size
+from regather.units import counted, format_duration, format_size
 
 if TYPE_CHECKING:
     from regather.upkeep import CheckReport, Finding, Lost, SetHealth
@@ -29,7 +29,7 @@ _MOST_NUMBERS = 8
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
     add_servers(parser, used="looked at")
     parser.add_argument(
         "--read-data",
@@ -38,7 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const=1.0,
         default=0.0,
         metavar="SHARE",
-        help="read and hash every byte, or a random share of the pieces (0.1 or 10%%)",
+        help="read and hash every byte, or a random share of the pieces, 0.1 or 10%% (default: "
+        "look at sizes alone)",
     )
     parser.add_argument(
         "--seed", type=whole(0), metavar="N", help="choose the same pieces as an earlier check"
@@ -77,7 +78,7 @@ def describe(report: CheckReport) -> str:
     wide = [max((len(row[i]) for row in rows), default=0) for i in range(2)]
     lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}" for a, b, c in rows]
     if fine := len(report.findings) - len(findings):
-        lines.append(f"and {fine} more that are ok")
+        lines.append(f"and {fine} more that {'is' if fine == 1 else 'are'} ok")
     lines += [f"{name}: no source has a good copy" for name in report.nowhere]
     lines += [_set(health) for health in report.sets]
     lines += lost_lines(report.lost)
@@ -105,19 +106,24 @@ def _set(health: SetHealth) -> str:
     if health.number:
         who = f"set {health.number}: {health.complete} of {health.data} + {health.parity} fragments"
     else:
-        who = f"without parity: {health.complete} of {health.data} fragments"
+        who = f"without parity: {health.complete} of {counted(health.data, 'fragment')}"
     if not health.recoverable:
         return f"{who} good; NOT recoverable"
     least = "" if health.exact else "at least "
     return (
-        f"{who} good; survives {least}{health.survives_fragments} more lost copies, "
-        f"{least}{health.survives_sources} more lost sources"
+        f"{who} good; survives {least}"
+        f"{counted(health.survives_fragments, 'more lost copy', 'more lost copies')}, "
+        f"{least}{counted(health.survives_sources, 'more lost source')}"
     )
 
 
 def lost_lines(lost: tuple[Lost, ...]) -> list[str]:
     """A line for each fragment with pieces that are lost."""
-    return [f"{item.fragment}: LOST, rows {numbers(item.rows, most=10**9)}" for item in lost]
+    return [
+        f"{item.fragment}: LOST, {'row' if len(item.rows) == 1 else 'rows'} "
+        f"{numbers(item.rows, most=10**9)}"
+        for item in lost
+    ]
 
 
 def numbers(values: tuple[int, ...], *, most: int = _MOST_NUMBERS) -> str:

@@ -18,25 +18,36 @@ EXAMPLES = ("regather cluster hosted", "regather cluster hosted --first-port 900
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="what split --out was given")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument(
-        "--first-port", type=whole(0), default=0, metavar="P", help="use P, P+1, ... (free ones)"
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--first-port",
+        type=whole(0),
+        default=0,
+        metavar="P",
+        help="use P, P+1, ... (default: any free ones)",
     )
     parser.add_argument(
         "--fault", action="append", default=[], metavar="SPEC", help="as in serve, for all of them"
     )
-    parser.add_argument("--fault-seed", metavar="N", help="makes the faults repeatable")
+    parser.add_argument(
+        "--fault-seed", type=int, metavar="N", help="makes the faults repeatable, as in serve"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the servers until interrupted."""
     from regather.cluster import Cluster, server_folders
+    from regather.server.faults import parse_fault
 
+    for fault in args.fault:
+        parse_fault(fault)  # here, that it is told once
     folders = server_folders(args.folder)
     extra = [word for fault in args.fault for word in ("--fault", fault)]
     if args.fault_seed is not None:
-        extra += ["--fault-seed", args.fault_seed]
+        extra += ["--fault-seed", str(args.fault_seed)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Cluster(
         folders, host=args.host, first_port=args.first_port, arguments=[extra] * len(folders)

@@ -15,8 +15,8 @@ from regather.cli.kinds import Kind, kind_of, value_name
 
 SUMMARY = "Print a script with which bash, zsh or fish completes commands, options and names."
 EXAMPLES = (
-    'eval "$(regather completion bash)"     (in ~/.bashrc)',
-    'eval "$(regather completion zsh)"      (in ~/.zshrc, below compinit)',
+    'eval "$(regather completion bash)"    # in ~/.bashrc',
+    'eval "$(regather completion zsh)"     # in ~/.zshrc, below compinit',
     "regather completion fish > ~/.config/fish/completions/regather.fish",
 )
 SHELLS = ("bash", "zsh", "fish")

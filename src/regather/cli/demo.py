@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from regather.cli.options import add_output, size, whole
+from regather.cli.options import add_output, rate, size, whole
 from regather.cli.progress import bytes_progress, download_view
 from regather.errors import InterruptedDownload
 
@@ -23,19 +23,30 @@ EXAMPLES = ("regather demo", "regather demo --size 200MB --seed 7")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--size", type=size, default=size("1GiB"), help="of the file (1GiB)")
-    parser.add_argument("--seed", type=whole(0), help="repeat the failures of an earlier run")
+    parser.add_argument(
+        "--size",
+        type=size,
+        default=size("1GiB"),
+        metavar="SIZE",
+        help="of the file (default: 1GiB)",
+    )
+    parser.add_argument(
+        "--seed", type=whole(0), metavar="N", help="repeat the failures of an earlier run"
+    )
     parser.add_argument(
         "--rate",
-        type=size,
+        type=rate,
         default=size("150MB"),
         metavar="SIZE",
-        help="bytes a second that each server is held to, to be seen at work (150MB)",
+        help="bytes a second that each server is held to, to be seen at work (default: 150MB)",
     )
     parser.add_argument(
-        "--dir", type=Path, default=None, help="where to work (a temporary folder; is cleaned up)"
+        "--dir",
+        type=Path,
+        metavar="DIR",
+        help="where to work (default: a temporary folder); what is made there is removed",
     )
-    parser.add_argument("--keep", action="store_true", help="leave the files there")
+    parser.add_argument("--keep", action="store_true", help="do not remove what was made")
     add_output(parser)
 
 

@@ -25,9 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=size,
         default=size("100MB"),
-        help="how large: 500KB, 100MB (10^6), 1GiB (2^30); default 100MB",
+        help="how large: 500KB, 100MB (10^6), 1GiB (2^30) (default: 100MB)",
     )
-    parser.add_argument("--seed", type=whole(0), default=0, help="choose another text")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="N", help="choose another text (default: 0)"
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     add_output(parser)
 

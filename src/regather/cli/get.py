@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,12 +19,11 @@ from regather.cli.options import (
     add_reach,
     add_servers,
     checksums_of,
-    counted,
     settings_of,
     whole,
 )
 from regather.cli.progress import download_view
-from regather.units import format_duration, format_exact, format_rate, format_size
+from regather.units import counted, format_duration, format_exact, format_rate, format_size
 
 if TYPE_CHECKING:
     from regather.cli.progress import View
@@ -36,7 +36,7 @@ EXAMPLES = (
     "regather get hosted/large_file.txt.regather.json \\",
     "    --server 127.0.0.1:9001 --server 127.0.0.1:9002 --server 127.0.0.1:9003 -o copy.txt",
     "regather get --fragment 127.0.0.1:9001/file_fragment_1.dat \\",
-    "    --fragment 127.0.0.1:9002/file_fragment_2.dat (plain, unverified)",
+    "    --fragment 127.0.0.1:9002/file_fragment_2.dat    # plain, unverified",
     "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
     "regather get https://download.example/disk.img.meta4",
     "regather get ftp://ftp.example/disk.img sftp://ann@b.example/srv/disk.img --sha256 HEX",
@@ -76,8 +76,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="DEST",
-        help="file or folder to write to (default: the file's own name; for plain fragments "
-        "recombined_large_file.dat); of a published folder: what it becomes",
+        help="file to write; with a / at its end, or where a folder is, the folder that the file "
+        "goes into by its own name (default: that name here; for plain fragments "
+        "recombined_large_file.dat). Of a published folder: what it becomes",
     )
     parser.add_argument(
         "--force",
@@ -85,7 +86,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="replace an existing file, or those of a folder that differ",
     )
     parser.add_argument(
-        "--digest", default="", metavar="HEX", help="the identity that the file must have"
+        "--digest",
+        default="",
+        metavar="HEX",
+        help="the identity that the file must have, as split, publish and info print it",
     )
     add_checksums(parser)
     parser.add_argument(
@@ -111,7 +115,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=2,
         metavar="N",
-        help="with several files: so many at the same time (2)",
+        help="with several files: so many at the same time (default: 2)",
     )
     tuning.add_argument(
         "--no-sync", action="store_true", help="do not wait for the disk before the file is named"
@@ -154,7 +158,7 @@ def _destination(output: str | None) -> Path | None:
             help="name a file with -o, and ./- for one of that name",
         )
     path = Path(output)
-    if output.endswith("/") and not path.exists():
+    if output.endswith("/") and not os.path.exists(path):
         _make_folder(path)
     return path
 
@@ -219,8 +223,8 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
     from regather.client.batch import Outcome, download_all, worst
     from regather.errors import UsageError
 
-    if args.output is not None and not Path(args.output).is_dir():
-        if Path(args.output).exists():
+    if args.output is not None and not os.path.isdir(args.output):
+        if os.path.exists(args.output):
             raise UsageError(
                 f"{args.output}: not a folder, and there are several files",
                 help="name a folder with -o",
@@ -244,7 +248,9 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             if args.json:
                 document = {"event": "file_error", "what": outcome.what, **error.as_dict()}
                 print(json.dumps(document), flush=True)
-            print(f"regather: {outcome.what}: {error}", *error.details, sep="\n  ", file=sys.stderr)
+            what = "" if error.line.startswith(outcome.what) else f"{outcome.what}: "
+            told = f"regather: {what}{error.line}"
+            print(told, *error.details, sep="\n  ", file=sys.stderr)
 
     outcomes = download_all(jobs, at_once=int(args.jobs), settings=settings, on_outcome=tell)
     code = worst(outcomes)
@@ -266,9 +272,9 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
         )
     elif not args.quiet:
         unsure = sum(not report.verified for report in done)
-        line = f"{len(done)} of {len(outcomes)} files, {format_exact(size)}"
+        line = f"{len(done)} of {counted(len(outcomes), 'file')}, {format_exact(size)}"
         line += f", {unsure} of them NOT verified" if unsure else ""
-        print(line + (f"; {kept} were there already" if kept else ""))
+        print(line + (f"; {kept} {'was' if kept == 1 else 'were'} there already" if kept else ""))
     return code
 
 
@@ -302,7 +308,7 @@ def describe(report: DownloadReport) -> str:
     if report.resumed:
         fetched = format_size(report.size - report.resumed)
         took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
-    held = "" if report.files is None else f"{counted(report.files)}, "
+    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
     lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
     for source in report.sources:
         line = (
@@ -310,8 +316,7 @@ def describe(report: DownloadReport) -> str:
             f"{format_rate(source.rate)}"
         )
         if source.errors:
-            word = "error" if source.errors == 1 else "errors"
-            line += f", {source.errors} {word}, last: {source.last_error}"
+            line += f", {counted(source.errors, 'error')}, last: {source.last_error}"
         if source.state not in ("idle", "active"):
             line += f" [{source.state}]"
         lines.append(line)

@@ -43,7 +43,7 @@ def add_hosts(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--known-hosts",
         metavar="FILE",
-        help="the host keys of SFTP servers (~/.ssh/known_hosts); others are refused",
+        help="the host keys of SFTP servers (default: ~/.ssh/known_hosts); others are refused",
     )
 
 

@@ -7,9 +7,9 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_store_options, counted
+from regather.cli.options import add_reach, settings_of
 from regather.errors import printable
-from regather.units import format_exact, format_size
+from regather.units import counted, format_exact, format_size
 
 if TYPE_CHECKING:
     from regather.folder import Entry, Folder
@@ -23,28 +23,23 @@ EXAMPLES = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
     parser.add_argument(
         "--files", action="store_true", help="of a folder: show everything that is in it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
-    add_store_options(parser)
+    add_reach(parser.add_argument_group("tuning"), "server", 3)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.client.asking import Asking
     from regather.client.resolve import load_manifest
-    from regather.client.settings import Settings, transport_options
+    from regather.client.settings import transport_options
     from regather.manifest import CODE
-    from regather.transport.objects.options import parse_options
 
-    settings = Settings(
-        store_options=parse_options(args.store_option),
-        fallback_tokens=args.config_tokens,
-        hosts=args.config_hosts,
-    )
-    asking = Asking(transport_options(settings))
+    settings = settings_of(args)
+    asking = Asking(transport_options(settings), retries=settings.retries)
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments
@@ -92,21 +87,22 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"name    {printable(manifest.name)}\nsize    {format_exact(manifest.size)}")
     if manifest.folder is not None:
-        told = _folder(manifest.folder, full=False)
+        kinds = Counter(entry.kind for entry in manifest.folder.entries)
         print(
-            f"folder  {counted(manifest.folder.files)}, {format_exact(manifest.folder.size)}; "
-            f"{told['folders']} folders, {told['links']} links"
+            f"folder  {counted(kinds['file'], 'file')}, {format_exact(manifest.folder.size)}; "
+            f"{counted(kinds['folder'], 'folder')}, {counted(kinds['link'], 'link')}"
         )
     print(f"pieces  {layout.piece_count} of {format_size(manifest.piece_size)}")
     print(f"digest  {manifest.digest}\nblake3  {manifest.blake3 or 'not noted'}")
     print(f"created {printable(manifest.created) or 'not noted'}")
     for number, members in coded.items():
         k, m = len(members.data), len(members.parity)
-        print(f"set {number}   {CODE}, {k} + {m}: any {k} of {k + m} fragments are enough")
+        are = "is" if k == 1 else "are"
+        print(f"set {number}   {CODE}, {k} + {m}: any {k} of {k + m} fragments {are} enough")
     for fragment in fragments:
         place = f" at {fragment.offset}" if fragment.kind == "data" else ""
         kind = f", {fragment.kind} of set {fragment.set}" if fragment.set else ""
-        print(f"  {printable(fragment.name)}  {fragment.size} bytes{place}{kind}")
+        print(f"  {printable(fragment.name)}  {counted(fragment.size, 'byte')}{place}{kind}")
     for source in manifest.sources:
         held = ", ".join(map(str, sorted(source.fragments or ()))) or "unknown"
         print(f"  {source.url}  fragments {held}")

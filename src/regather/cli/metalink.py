@@ -19,7 +19,7 @@ EXAMPLES = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
     parser.add_argument(
         "--mirror",
         action="append",

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from regather.client import Settings
 
 
+_TOO_MANY = 10**9
+"""No number of anything, sizes aside, is as large."""
+
+
 def size(text: str) -> int:
     """An argument type for sizes; argparse shows what is wrong."""
     try:
         return parse_size(text)
     except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(error.line) from None
 
 
 def rate(text: str) -> int:
@@ -42,8 +46,10 @@ def number(low: float, kind: Callable[[str], float] = float) -> Callable[[str], 
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
-        if not low <= value < 1e9:
+        if not value >= low:
             raise argparse.ArgumentTypeError(f"must be {low:g} or more: {text}")
+        if value >= _TOO_MANY:
+            raise argparse.ArgumentTypeError(f"too large: {text}")
         return value
 
     return read
@@ -69,11 +75,6 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     """The options on what is told: --json and --quiet."""
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no report")
-
-
-def counted(files: int) -> str:
-    """How many files, for people."""
-    return f"{files} file{'' if files == 1 else 's'}"
 
 
 def add_follow_links(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +104,7 @@ def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
         type=whole(0),
         default=0,
         metavar="M",
-        help="add M parity fragments: any M lost fragments can then be computed",
+        help="add M parity fragments: any M lost fragments can then be computed (default: 0)",
     )
     parser.add_argument(
         "--set-size",
@@ -161,33 +162,44 @@ def add_pace(tuning: argparse._ArgumentGroup, who: str, connections: int, limit:
         type=whole(1),
         default=connections,
         metavar="N",
-        help=f"most to one {who} ({connections}){limit}",
+        help=f"most connections to one {who} (default: {connections}{limit})",
     )
     tuning.add_argument(
-        "--limit-rate", type=rate, metavar="SIZE", help=f"most bytes a second, over all {who}s"
+        "--limit-rate",
+        type=rate,
+        metavar="SIZE",
+        help=f"most bytes a second, over all {who}s (default: no limit)",
     )
 
 
 def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
     """How to reach a ``who``: time-outs, retries, trust, tokens."""
     tuning.add_argument(
-        "--timeout", type=number(0.1), default=15.0, metavar="SECONDS", help="without a byte (15)"
+        "--timeout",
+        type=number(0.1),
+        default=15.0,
+        metavar="SECONDS",
+        help=f"a {who} that sends nothing for so long has failed (default: 15)",
     )
     tuning.add_argument(
         "--connect-timeout",
         type=number(0.1),
         default=5.0,
         metavar="SECONDS",
-        help="to connect within (5)",
+        help=f"a {who} that takes longer to be connected to has failed (default: 5)",
     )
     tuning.add_argument(
         "--retries",
         type=whole(0),
         default=retries,
         metavar="N",
-        help=f"failures in a row to bear from a {who} ({retries})",
+        help=f"how many failures in a row to bear from a {who} (default: {retries})",
     )
-    tuning.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities")
+    tuning.add_argument(
+        "--cacert",
+        metavar="FILE",
+        help="trust these certificate authorities (PEM; default: those of the system)",
+    )
     add_tokens(tuning)
     add_hosts(tuning)
     add_ways(tuning)
@@ -218,7 +230,11 @@ def settings_of(args: argparse.Namespace) -> Settings:
 def add_config(parser: argparse._ActionsContainer, **how: Any) -> None:
     """The options on the configuration file: --config and --no-config."""
     parser.add_argument(
-        "--config", metavar="FILE", help="the configuration file (see regather help config)", **how
+        "--config",
+        metavar="FILE",
+        help="the configuration file (default: ~/.config/regather/config.toml; see regather help "
+        "config)",
+        **how,
     )
     parser.add_argument(
         "--no-config", action="store_true", help="read no configuration file", **how

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from regather.units import format_duration, format_rate, format_size
+from regather.units import counted, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -134,7 +134,7 @@ class _Lines:
         sources = ", ".join(
             f"{s.url} {s.state}"
             + (f" {format_rate(s.rate)}" if s.state == "active" else "")
-            + (f" ({s.errors} errors)" if s.errors else "")
+            + (f" ({counted(s.errors, 'error')})" if s.errors else "")
             for s in progress.sources[:_SHOWN]
         )
         print(

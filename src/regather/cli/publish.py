@@ -15,21 +15,21 @@ from regather.cli.options import (
     add_output,
     add_pace,
     add_reach,
-    counted,
     settings_of,
     warn,
     whole,
 )
 from regather.cli.progress import bytes_progress
 from regather.schemes import STORES, scheme_of
-from regather.units import format_duration, format_rate, format_size
+from regather.units import counted, format_duration, format_rate, format_size
 
 SUMMARY = (
     "Store the fragments of a file or folder at several servers or folders, and the manifest last."
 )
 EXAMPLES = (
     "regather publish disk.img --to https://a.example/d --to https://b.example/d \\",
-    "    --to https://c.example/d --parity 1 --token a.example=a.token ...",
+    "    --to https://c.example/d --parity 1 --token a.example=a.token \\",
+    "    --token b.example=b.token --token c.example=c.token",
     "regather publish disk.img --to a.example:8001 --to b.example:8001 --replicas 2",
     "regather publish disk.img --to s3://one/d --to s3://two/d --to s3://three/d --parity 1",
     "regather publish dataset --to a.example:8001 --to b.example:8001 --replicas 2",
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=1,
         metavar="R",
-        help="targets that each fragment stands at (default 1)",
+        help="targets that each fragment stands at (default: 1)",
     )
     parser.add_argument(
         "--survive",
@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="publish although fewer losses are survived, and replace other files in the way",
     )
     tuning = parser.add_argument_group("tuning")
-    add_pace(tuning, "target", 2, ", 4 at most")
+    add_pace(tuning, "target", 2, "; 4 at most")
     add_reach(tuning, "target", 5)
     add_output(parser)
 
@@ -104,8 +104,9 @@ def run(args: argparse.Namespace) -> int:
     if schemes & STORES:
         words += [word for option in args.store_option for word in ("--store-option", option)]
     if scheme_of(report.manifests[0]):
-        words += [word for token in args.token for word in ("--token", token)]
         words += ["--cacert", args.cacert] if args.cacert else []
+    # No --token: the tokens of this command may write, and their files are on this machine. Who
+    # reads needs none, or one that may only read.
     if args.json:
         print(json.dumps({**asdict(report), "command": shlex.join(words)}))
         return 0
@@ -113,17 +114,16 @@ def run(args: argparse.Namespace) -> int:
         warn(line)
     if args.quiet:
         return 0
-    held = "" if report.files is None else f"{counted(report.files)}, "
+    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
     there = f" ({format_size(report.present)} stood there already)" if report.present else ""
     print(
         f"Published {args.file}: {held}{format_size(report.uploaded)} to "
-        f"{len(report.targets)} targets, {format_duration(report.seconds)}, "
+        f"{counted(len(report.targets), 'target')}, {format_duration(report.seconds)}, "
         f"{format_rate(report.uploaded / max(report.seconds, 1e-9))}{there}"
     )
     for target in report.targets:
         state = "" if target.state == "complete" else f" [{target.state}]"
-        count = len(target.fragments)
-        print(f"  {target.url}  {count} fragment{'' if count == 1 else 's'}{state}")
+        print(f"  {target.url}  {counted(len(target.fragments), 'fragment')}{state}")
     word = "any" if report.exact else "at least any"
     print(
         f"Survives: the loss of {word} {report.survives} of them\n"
@@ -131,4 +131,9 @@ def run(args: argparse.Namespace) -> int:
         f"Digest:   {report.digest}\n"
         f"Get it with:\n  {shlex.join(words)}"
     )
+    if args.token and any(map(scheme_of, report.manifests)):
+        print(
+            "Where a server wants a token of those who read, they add --token HOST=FILE with one "
+            "that may\nonly read; never give away the one that wrote."
+        )
     return 0

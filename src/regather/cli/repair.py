@@ -15,7 +15,7 @@ from regather.cli.check import lost_lines
 from regather.cli.options import add_output, add_reach, add_servers, settings_of
 from regather.cli.progress import OnBytes, bytes_progress
 from regather.errors import printable
-from regather.units import format_duration, format_size
+from regather.units import counted, format_duration, format_size
 
 if TYPE_CHECKING:
     from regather.upkeep import RepairReport
@@ -32,7 +32,7 @@ _EXIT = {"healthy": 0, "incomplete": 1, "lost": 4}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="path or URL")
+    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
     add_servers(parser, used="looked at")
     parser.add_argument(
         "--to",
@@ -112,9 +112,9 @@ def describe(report: RepairReport) -> str:
         lines.append(f"{gap.name or 'anything'} at {gap.source}: NOT repaired ({gap.detail})")
     lines += lost_lines(report.lost)
     size = sum(item.size for item in report.restored)
-    done = f"{len(report.restored)} fragments restored, {format_size(size)}"
+    done = f"{counted(len(report.restored), 'fragment')} restored, {format_size(size)}"
     if report.decoded:
-        done += f", {report.decoded} pieces decoded"
+        done += f", {counted(report.decoded, 'piece')} decoded"
     more = "; the same command goes on" if report.status == "incomplete" else ""
     took = format_duration(report.seconds)
     lines.append(f"{report.before.name}: {report.status}; {done}, {took}{more}")

@@ -30,9 +30,16 @@ EXAMPLES = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("path", metavar="PATH", help="folder or file to serve")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument(
-        "--port", type=int, default=8000, help="port to listen on, 0 for any free one (%(default)s)"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s; :: and 0.0.0.0 are all)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8000,
+        help="port to listen on, 0 for any free one (default: %(default)s)",
     )
     parser.add_argument(
         "--fault",
@@ -47,25 +54,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--fault-seed",
         type=int,
         metavar="N",
-        help="the same requests in the same order meet the same faults",
+        help="the same requests in the same order meet the same faults (default: others each time)",
     )
     writing = parser.add_argument_group(
         "tokens, uploads and TLS (see docs/server.md)",
         "Tokens come from files, or from REGATHER_READ_TOKEN and REGATHER_WRITE_TOKEN.",
     )
     writing.add_argument(
-        "--read-token", metavar="FILE", help="demand the token in FILE of all who read"
+        "--read-token",
+        metavar="FILE",
+        help="demand the token in FILE of all who read (default: everyone may)",
     )
     writing.add_argument(
         "--write-token",
         metavar="FILE",
-        help="take files (PUT) and remove them (DELETE) for those who show the token in FILE",
+        help="take files (PUT) and remove them (DELETE) for those who show the token in FILE "
+        "(default: nobody may)",
     )
     writing.add_argument(
-        "--max-upload", type=size, metavar="SIZE", help="the largest file that is taken"
+        "--max-upload",
+        type=size,
+        metavar="SIZE",
+        help="the largest file that is taken (default: no limit)",
     )
     writing.add_argument(
-        "--max-total", type=size, metavar="SIZE", help="most that all files of the folder may take"
+        "--max-total",
+        type=size,
+        metavar="SIZE",
+        help="most that all files of the folder may take (default: no limit)",
     )
     writing.add_argument("--tls-cert", metavar="FILE", help="serve https with this certificate")
     writing.add_argument("--tls-key", metavar="FILE", help="the private key of --tls-cert")
@@ -76,7 +92,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="write the address as one JSON line when listening"
     )
     parser.add_argument(
-        "--quiet", action="store_true", help="write no line (but --json's) when listening"
+        "-q", "--quiet", action="store_true", help="write no line (but --json's) when listening"
     )
 
 

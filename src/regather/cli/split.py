@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regather.cli.options import add_follow_links, add_geometry, add_output, whole
 from regather.cli.progress import bytes_progress
-from regather.units import format_exact, format_rate
+from regather.units import counted, format_exact, format_rate
 
 SUMMARY = "Split a file or folder into fragments and describe it in a manifest."
 EXAMPLES = (
@@ -34,14 +34,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--servers",
         type=whole(1),
         metavar="N",
-        help="one folder a server, DIR/server1/ to DIR/serverN/, ready to be hosted",
+        help="one folder a server, DIR/server1/ to DIR/serverN/, ready to be hosted (default: all "
+        "in DIR)",
     )
     parser.add_argument(
         "--replicas",
         type=whole(1),
         default=1,
         metavar="R",
-        help="servers that each fragment stands on (default 1)",
+        help="servers that each fragment stands on (default: 1)",
     )
     parser.add_argument(
         "--at",
@@ -53,7 +54,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sha256", action="store_true", help="note the SHA-256 of the whole file as well"
     )
-    parser.add_argument("--force", action="store_true", help="replace an earlier split in DIR")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace an earlier split in DIR, also in folders of servers that are not used now",
+    )
     add_output(parser)
 
 
@@ -99,9 +104,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found))
     elif not args.quiet:
         parity = sum(f.kind == "parity" for f in manifest.fragments)
-        count = f"{len(manifest.fragments) - parity} fragments"
+        count = counted(len(manifest.fragments) - parity, "fragment")
         count += f" and {parity} of parity" if parity else ""
-        where = f" in {args.servers} server folders" if args.servers else ""
+        where = f" in {counted(args.servers, 'server folder')}" if args.servers else ""
         print(
             f"Split {args.file}: {format_exact(manifest.size)} into {count}"
             f"{where}, {seconds:.2f} s, {format_rate(manifest.size / seconds)}\n"

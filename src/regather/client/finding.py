@@ -5,6 +5,7 @@ The content decides, not the name: the start of what is there is looked at once.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -81,7 +82,9 @@ def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
             data, _ = asking.one(source, lambda c, url: c.fetch(url, MAX_METALINK_BYTES))
         except RequestFailed as error:
             raise TransportError(
-                f"cannot get the metalink: {error.what}", help="check the URL and the server"
+                f"cannot get the metalink: {error.what}",
+                help="check the URL and the server, then run it again",
+                missing=(source,),
             ) from None
         return _jobs_of(job, read_metalink(data, source), select)
     return _no_metalink(replace(job, seen=tuple(seen)), select)
@@ -118,7 +121,7 @@ def _jobs_of(job: Job, metalink: Metalink, select: Sequence[str]) -> list[Job]:
                 help=f"it has {', '.join(list(by_name)[:10])}",
             )
         files = tuple(by_name[name] for name in dict.fromkeys(select))
-    if len(files) > 1 and job.dest is not None and not job.dest.is_dir():
+    if len(files) > 1 and job.dest is not None and not os.path.isdir(job.dest):
         raise UsageError(
             f"{job.dest}: not a folder, and the metalink has {len(files)} files",
             help="name a folder, or choose one file of it with --select NAME",

@@ -21,6 +21,7 @@ from regather.errors import NotEnoughSourcesError, VerificationError
 from regather.metalink import offered_name
 from regather.names import flaw_of
 from regather.transport import Failure, RequestFailed, is_url
+from regather.units import counted
 
 _NAMELESS = "download"
 
@@ -83,7 +84,7 @@ def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> 
 
 def _wrong_size(seen: Seen, size: int) -> RequestFailed:
     return RequestFailed(
-        Failure.BAD_RESPONSE, f"{seen.url}: has {seen.look.size} bytes, must have {size}"
+        Failure.BAD_RESPONSE, f"{seen.url}: has {counted(seen.look.size, 'byte')}, must have {size}"
     )
 
 

@@ -23,6 +23,7 @@ from regather.client.naming import (
 )
 from regather.digest import piece_hash
 from regather.errors import (
+    ManifestError,
     NotEnoughSourcesError,
     RegatherError,
     TransportError,
@@ -34,7 +35,7 @@ from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
 from regather.names import MANIFEST_SUFFIX
 from regather.transport import RequestFailed, is_url
-from regather.units import MAX_SIZE
+from regather.units import MAX_SIZE, counted
 
 DEFAULT_NAME = "recombined_large_file.dat"
 """What a list of plain fragments is recombined to."""
@@ -100,10 +101,15 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
         except RequestFailed as error:
             if error.status is not None and error.failure.lasting and is_base(source):
                 raise server_not_manifest(source) from None
-            help = "check the URL and the server"
+            what = f"cannot get the manifest: {error.what}"
             if error.what.endswith(f"larger than {MAX_MANIFEST_BYTES} bytes"):
-                help = "--digest is that of a manifest: --sha256 or --checksum is a file's own"
-            raise TransportError(f"cannot get the manifest: {error.what}", help=help) from None
+                raise ManifestError(
+                    what,
+                    help="--digest is that of a manifest: --sha256 or --checksum is a file's own",
+                ) from None
+            raise TransportError(
+                what, help="check the URL and the server, then run it again", missing=(source,)
+            ) from None
         check_looks(source, data)
         return Manifest.from_bytes(data, source), where.rpartition("/")[0] + "/"
     path = Path(source)
@@ -243,7 +249,7 @@ def resolve_fragments(fragments: Sequence[str], asking: Asking) -> Target:
     failed = [a.what for a in answers if isinstance(a, RegatherError)]
     if failed:
         raise NotEnoughSourcesError(
-            f"{len(failed)} of {len(urls)} fragments cannot be had: {failed[0]}",
+            f"{len(failed)} of {counted(len(urls), 'fragment')} cannot be had: {failed[0]}",
             details=tuple(failed[1:]),
             missing=tuple(
                 u for u, a in zip(urls, answers, strict=True) if isinstance(a, RegatherError)

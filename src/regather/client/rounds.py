@@ -7,7 +7,7 @@ first ones do not do, and where mirrors turn out to have different files (see ``
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from regather.client.asking import GOES_ON
 from regather.client.front import Front
@@ -28,6 +28,15 @@ from regather.units import format_size
 
 class WrongFile(VerificationError):
     """The file is whole and has another hash than it must have; nothing is kept of it."""
+
+    def __init__(self, what: str, found: Mapping[str, str]) -> None:
+        """``found`` says what is wrong with each source, by URL."""
+        self.found = found
+        super().__init__(
+            what,
+            help="check the checksum, and whether the sources have the version that it is of",
+            details=tuple(f"{url}: {wrong}" for url, wrong in found.items()),
+        )
 
 
 class Run:
@@ -195,12 +204,12 @@ class Run:
         if not wrong:
             return
         if self._ledger is None:
-            raise self._refuse(f"its pieces are right, but {wrong}: its description is wrong", [])
+            raise self._refuse(f"its pieces are right, but {wrong}: its description is wrong")
         others = len(self._target.sources) > 1
         if others:
             self._note(f"{wrong}; looking for a mirror that has the right file")
         tried: list[int] = []
-        found = []
+        found = {}
         for source in self._ledger.order():
             own = self._ledger.own(source, self._destination)
             if len(own) < self._target.layout.data_pieces:
@@ -209,14 +218,23 @@ class Run:
                     continue  # it cannot be had from there
                 wrong = alone
             tried.append(source)
-            url = self._target.sources[source].url
             if not wrong:
                 self._blame(source)
                 return
-            found.append(f"{url}: {wrong}")
+            found[source] = wrong
             if self._ledger.agreed(tried):
                 break
-        raise self._refuse("no source has the file that was asked for", found or [wrong])
+        detail = "" if found else f" ({wrong})"
+        raise self._refuse(f"no source has the file that was asked for{detail}", found)
+
+    def _untried(self, source: int) -> str:
+        """What is known of a source whose file was not looked at alone."""
+        assert self._ledger is not None
+        if error := self._telling.tallies[source].last_error:
+            return f"cannot be had: {error}"
+        if self._ledger.sent(source):
+            return "the same, as far as was asked of it"
+        return "was not asked"
 
     def _wrong(self) -> str:
         """What is wrong with the hash of the file that is now in place; empty: nothing."""
@@ -250,13 +268,16 @@ class Run:
                 f"replaced: {count}"
             )
 
-    def _refuse(self, what: str, details: list[str]) -> WrongFile:
+    def _refuse(self, what: str, wrong: Mapping[int, str] | None = None) -> WrongFile:
         """The error for a file that is whole and wrong; a next run must not begin with it."""
         self._destination.discard()
         return WrongFile(
             f"{self._destination.path.name}: {what}; nothing is kept",
-            help="check the checksum, and whether the sources have the version that it is of",
-            details=tuple(details),
+            {
+                source.url: wrong.get(number) or self._untried(number)
+                for number, source in enumerate(self._target.sources)
+                if wrong is not None
+            },
         )
 
     def _note(self, line: str) -> None:

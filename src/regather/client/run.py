@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from regather.client.resolve import Target
 from regather.client.rounds import Run, WrongFile
 from regather.client.settings import Settings, transport_options
 from regather.client.telling import OnProgress
-from regather.errors import InterruptedDownload, UsageError
+from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
 from regather.folder import Folder, chosen
 from regather.limiter import RateLimiter
 from regather.names import texts
@@ -179,7 +180,7 @@ class Session:
 
     def expand(self, job: Job, select: Sequence[str] = ()) -> list[Job]:
         """The jobs that a job means: see finding.expanded; ``select`` chooses by name."""
-        if job.dest is not None and not job.dest.is_dir():
+        if job.dest is not None and not os.path.isdir(job.dest):
             check_destination(job.dest, force=job.force)
         return expanded(job, self._asking_for(job), select)
 
@@ -187,13 +188,21 @@ class Session:
         """Carry out one job; raises what ``download`` does."""
         targets = targets_of(job, self._asking_for(job))
         notes: tuple[str, ...] = ()
+        wrong: dict[str, str] = {}
         for target in targets[:-1]:
             try:
                 return self._download(job, replace(target, notes=(*notes, *target.notes)))
             except WrongFile as error:
+                wrong |= {url: why for url, why in error.found.items() if url not in wrong}
                 notes = (*notes, f"{error.what}; {', '.join(error.details)}; others are tried")
         target = targets[-1]
-        return self._download(job, replace(target, notes=(*notes, *target.notes)))
+        try:
+            return self._download(job, replace(target, notes=(*notes, *target.notes)))
+        except WrongFile as error:
+            raise WrongFile(error.what, {**error.found, **wrong}) from None
+        except NotEnoughSourcesError as error:
+            error.details += tuple(f"{url}: {why}" for url, why in wrong.items())
+            raise
 
     def _download(self, job: Job, target: Target) -> DownloadReport:
         destination: AnyDestination | None = None
@@ -252,7 +261,7 @@ def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
 
 def _path_for(job: Job, name: str) -> Path:
     """Where the file goes. Makes the folders that its name in a metalink names."""
-    if job.dest is not None and not job.dest.is_dir():
+    if job.dest is not None and not os.path.isdir(job.dest):
         return job.dest
     folder = job.dest or Path()
     *parts, last = name.split("/")

@@ -29,6 +29,10 @@ class Ledger:
         with self._lock:
             self._sent[source][number] = digest
 
+    def sent(self, source: int) -> bool:
+        """Whether a source sent anything."""
+        return bool(self._sent[source])
+
     def order(self) -> list[int]:
         """Sources, the one that sent most first: it costs the least to ask it for the rest."""
         return sorted(range(len(self._sent)), key=lambda s: (-len(self._sent[s]), s))

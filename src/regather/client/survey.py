@@ -20,6 +20,7 @@ from regather.names import split_url
 from regather.schemes import HTTP
 from regather.transport import Askable, LocalConnection, Look, RequestFailed, is_url
 from regather.transport.reading import read_range
+from regather.units import counted
 
 _SAMPLE = 16 << 10
 """Bytes that are compared at each of three places."""
@@ -51,7 +52,7 @@ class Seen:
     def differs_from(self, other: Seen) -> str:
         """How its file differs from that of another mirror; empty: as far as was seen, not."""
         if self.look.size != other.look.size:
-            return f"has {self.look.size} bytes, not {other.look.size}"
+            return f"has {counted(self.look.size, 'byte')}, not {other.look.size}"
         if self.look.start != other.look.start:
             return "begins with other bytes"
         if self.samples and other.samples and self.samples != other.samples:

@@ -18,6 +18,7 @@ from regather.engine import Ending, SourceTally
 from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
 from regather.planner import Planner
 from regather.transport import is_url
+from regather.units import counted
 
 OnProgress = Callable[[Progress], None]
 _SHOWN_MISSING = 20
@@ -161,7 +162,9 @@ class Telling:
         if self._target.whole:
             what, more = f"the file could not be had in full; {kept}", "another mirror"
         else:
-            what = f"{len(fragments)} of {count} fragments could not be had in full; {kept}"
+            what = (
+                f"{len(fragments)} of {counted(count, 'fragment')} could not be had in full; {kept}"
+            )
             more = "another with --server"
         if ending.corrupt:
             return VerificationError(

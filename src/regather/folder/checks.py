@@ -90,7 +90,7 @@ def check(folder: Folder, size: int) -> None:
                 raise Flaw(at, f"overlaps the file before: its offset must be {end} or more")
             end = entry.end
             if end > size:
-                raise Flaw(at, f"ends at {end}, behind the {size} bytes that there are")
+                raise Flaw(at, f"ends at {end}, behind the end at {size}")
 
 
 def _flaw_of(entry: Entry) -> str:

@@ -12,6 +12,7 @@ from regather.digest import HASH_SIZE
 from regather.manifest.document import Document, Flaw, FragmentText, SourceText
 from regather.model import MAX_SET, Fragment, Source
 from regather.names import flaw_of, split_url
+from regather.units import counted
 
 MAX_METADATA_BYTES = 64 << 10
 CODE = "reed-solomon-gf256-11d-vandermonde"
@@ -60,8 +61,8 @@ def _fragment(raw: FragmentText, path: str, piece_size: int) -> Fragment:
     pieces = -(-raw.size // piece_size)
     if len(hashes) != pieces * HASH_SIZE:
         raise Flaw(
-            f"{path}.hashes holds {len(hashes)} bytes, {raw.size} bytes of fragment need "
-            f"{pieces * HASH_SIZE}"
+            f"{path}.hashes holds {counted(len(hashes), 'byte')}, not the {pieces * HASH_SIZE} of "
+            f"a fragment of {counted(raw.size, 'byte')}"
         )
     return Fragment(raw.index, raw.name, raw.offset, raw.size, hashes, raw.kind, raw.set)
 
@@ -87,7 +88,7 @@ def _check_coverage(document: Document, fragments: tuple[Fragment, ...]) -> None
             )
         end += fragment.size
     if end != document.size:
-        raise Flaw(f"size is {document.size}, but the fragments make up {end} bytes")
+        raise Flaw(f"size is {document.size}, but the fragments make up {counted(end, 'byte')}")
 
 
 def _check_sets(document: Document, fragments: tuple[Fragment, ...]) -> None:

@@ -152,7 +152,8 @@ def publish(
             check_placed(plan, targets, manifest, uploads.tallies)
             if crowded := plan.crowded():
                 warnings.append(
-                    f"{crowded} of {len(targets)} targets hold more than one fragment of a set: "
+                    f"{crowded} of {len(targets)} targets "
+                    f"{'holds' if crowded == 1 else 'hold'} more than one fragment of a set: "
                     "more targets would survive more losses"
                 )
             manifests = write_manifests(

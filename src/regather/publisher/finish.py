@@ -17,6 +17,7 @@ from regather.publisher.survey import Finding
 from regather.publisher.targets import Target
 from regather.publisher.upload import Tally
 from regather.transport import RequestFailed, TransportOptions
+from regather.units import counted
 
 _SHOWN = 20
 _HELP = "the same command goes on from there; with more targets (--to) they need not all be there"
@@ -37,13 +38,16 @@ def check_placed(
     for position in sorted(copies)[:_SHOWN]:
         there = len(plan.holders[position])
         line = f"{manifest.fragments[position].name}: not placed"
-        details.append(line + (f" {copies[position]} more times (stands {there}x)" * bool(there)))
+        details.append(
+            line + (f" {counted(copies[position], 'more time')} (stands {there}x)" * bool(there))
+        )
     if len(copies) > _SHOWN:
         details.append(f"and {len(copies) - _SHOWN} more")
     demanded = plan.demanded
     raise NotPlacedError(
-        f"{len(copies)} of {len(manifest.fragments)} fragments are not placed, so no manifest was "
-        f"written: other targets cannot take them and survive the loss of {demanded}",
+        f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be placed, so "
+        "no manifest was written: other targets cannot take them and survive the loss of "
+        f"{demanded}",
         help=_HELP,
         details=tuple(details),
         missing=missing,
@@ -102,8 +106,9 @@ def write_manifests(
         raise errors[0]
     if len(written) <= plan.demanded:
         raise NotPlacedError(
-            f"all fragments are placed, but the manifest stands at {len(written)} targets only: "
-            f"too few to survive the loss of {plan.demanded}",
+            "all fragments are placed, but the manifest stands at "
+            f"{counted(len(written), 'target')} only: too few to survive the loss of "
+            f"{plan.demanded}",
             help=_HELP,
             details=tuple(_troubles(targets, tallies)),
         )

@@ -11,6 +11,7 @@ from regather.errors import UsageError
 from regather.model import Layout
 from regather.splitter.placement import spread
 from regather.survival import Survival, set_survival, shared, survival
+from regather.units import counted
 
 _MOST_TRIED = 64
 """Further targets that a message may ask for."""
@@ -27,7 +28,7 @@ class Plan:
             raise UsageError(f"replicas must be 1 or more, not {replicas}")
         if replicas > targets:
             raise UsageError(
-                f"{replicas} replicas need as many targets, and there are {targets}",
+                f"{replicas} replicas need as many targets, not {targets}",
                 help=f"add targets with --to, or use --replicas {targets} or fewer",
             )
         if survive is not None and survive < 0:
@@ -135,8 +136,8 @@ def _refusal(
 ) -> UsageError:
     word = "exactly" if planned.exact else "at least"
     what = (
-        f"this placement survives the loss of {word} {planned.failures} of {targets} targets, "
-        f"not of {asked}"
+        f"this placement survives the loss of {word} {planned.failures} of "
+        f"{counted(targets, 'target')}, not of {asked}"
     )
     rest = f"or --survive {planned.failures}, or --force"
     parity = max((len(s.parity) for s in layout.sets), default=0)

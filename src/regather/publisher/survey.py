@@ -14,6 +14,7 @@ from regather.publisher.plan import Plan
 from regather.publisher.targets import Target
 from regather.schemes import STORES, scheme_of
 from regather.transport import RequestFailed, TransportOptions
+from regather.units import counted
 
 _SHOWN = 20
 
@@ -111,7 +112,8 @@ def check_permission(
     )
     if refused:
         raise NotPlacedError(
-            f"{len(refused)} of {len(targets)} targets let us store nothing, so nothing was sent",
+            f"{len(refused)} of {counted(len(targets), 'target')} let us store nothing, so nothing "
+            "was sent",
             help=f"show the right {_secrets(targets[n] for n in refused)}, or leave them out",
             details=tuple(refused[n] for n in sorted(refused)),
         )

@@ -13,6 +13,7 @@ from regather.errors import UsageError
 from regather.folder import Folder
 from regather.transport import TransportOptions, is_url, locate
 from regather.transport.upload import open_store
+from regather.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
     for text in map(str, given):
         if not text:
             raise UsageError("an empty --to", help="give a URL, HOST:PORT or a folder")
+        if text.isdecimal() and not os.path.exists(text):
+            raise UsageError(
+                f"{text}: a port without a host, or a folder that is not there",
+                help=f"write HOST:PORT, like 127.0.0.1:{text}, or ./{text}",
+            )
         url = with_scheme(text)
         open_store(url, options).close()  # says what is wrong with the address; opens nothing
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
@@ -86,7 +92,7 @@ def warnings_of_folder(folder: Folder | None) -> list[str]:
         return []
     return [
         f"{clashes[0][0]!r} and {clashes[0][1]!r}"
-        + (f", and {len(clashes) - 1} more pairs," if len(clashes) > 1 else "")
+        + (f", and {counted(len(clashes) - 1, 'more pair')}," if len(clashes) > 1 else "")
         + " are the same name to systems that ignore case: the folder cannot be put together there"
     ]
 

@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from regather.digest import HASH_SIZE, Hasher, new_hasher
 from regather.incoming import Incoming
+from regather.units import counted
 
 __all__ = ["HASH_HEADER", "Refused", "declared_hash", "go_on", "in_thread", "receive"]
 
@@ -81,7 +82,7 @@ async def receive(request: web.Request, incoming: Incoming, size: int) -> None:
         except (ConnectionError, ClientPayloadError, HttpProcessingError, web.PayloadAccessError):
             data = b""
         if not data:
-            raise Refused(400, f"the body ended {left} bytes early")
+            raise Refused(400, f"the body ended {counted(left, 'byte')} early")
         left -= len(data)
         batch += data
         if len(batch) >= _BATCH or not left:

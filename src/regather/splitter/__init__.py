@@ -4,6 +4,7 @@ original, tree        what is read: a file, or a folder packed into one
 geometry, placement   how the file is cut, where the fragments go
 plain, coded, apart   the pass: read, hash, write; with parity row by row, the whole hashed apart
 writer                temporary names, published together at the end
+earlier               what an earlier split left there
 
 Memory: one piece a worker, or the strips of one row, whatever the size of the file.
 """
@@ -18,12 +19,13 @@ from pathlib import Path
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
-from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.names import MANIFEST_SUFFIX, split_url, suffixed
 from regather.splitter.geometry import fragment_sizes, layout_of
 from regather.splitter.original import original_of
 from regather.splitter.placement import Placement
 from regather.splitter.plain import copy
 from regather.splitter.writer import Writer, trouble
+from regather.units import counted
 
 __all__ = ["manifest_of", "split"]
 
@@ -62,6 +64,9 @@ def split(
     put together again by ``download``. With ``follow_links`` what its links point to stands for
     them.
 
+    ``force`` replaces an earlier split in ``out``, also in folders of servers that are not used
+    now.
+
     Raises UsageError, DestinationExistsError (unless ``force``) or StorageError; then no fragment
     and no manifest is left that was not there before.
     """
@@ -73,9 +78,14 @@ def split(
         placement = Placement.plan(out, layout, servers, replicas)
         if at and len(at) != len(placement.folders):
             raise UsageError(
-                f"{len(at)} URLs for {len(placement.folders)} servers",
+                f"{counted(len(at), 'URL')} for {counted(len(placement.folders), 'server')}",
                 help="give --at once for each server, in order",
             )
+        for url in at:
+            try:
+                split_url(url)
+            except ValueError as error:
+                raise UsageError(str(error), help="give --at the URL of a folder") from None
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         writer = Writer(path, out, layout, placement, manifest_name, force=force)
         try:

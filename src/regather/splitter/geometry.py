@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from regather.errors import UsageError
 from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, Layout, piece_size_for
-from regather.units import format_size
+from regather.units import counted, format_size
 
 MAX_FRAGMENTS = 100_000
 DEFAULT_FRAGMENTS = 3
@@ -33,7 +33,7 @@ def fragment_sizes(size: int, count: int | None, chunk_size: int | None) -> list
     _check_count(count, "use fewer --fragments")
     if count > max(size, 1):
         raise UsageError(
-            f"{count} fragments of a file of {size} bytes: some would be empty",
+            f"{count} fragments of a file of {counted(size, 'byte')}: some would be empty",
             help=f"use --fragments {max(size, 1)} or fewer",
         )
     each, extra = divmod(size, count)

@@ -62,7 +62,7 @@ def original_of(path: Path, *, follow_links: bool = False) -> Original:
 
     Raises UsageError.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         from regather.splitter.tree import Tree
 
         return Tree(path, follow_links=follow_links)

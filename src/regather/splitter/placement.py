@@ -7,6 +7,10 @@ from pathlib import Path
 
 from regather.errors import UsageError
 from regather.model import Layout
+from regather.units import counted
+
+_MOST_SERVERS = 10_000
+"""Each gets a folder, whether or not there is a fragment for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,12 @@ class Placement:
             return cls((out,), ((0,),) * count)
         if servers < 1 or replicas < 1:
             raise UsageError("servers and replicas must be 1 or more")
+        if servers > _MOST_SERVERS:
+            raise UsageError(f"{servers} servers are more than {_MOST_SERVERS}")
         if replicas > servers:
             raise UsageError(
-                f"{replicas} replicas cannot stand on {servers} servers without sharing one",
+                f"{replicas} replicas cannot stand on {counted(servers, 'server')} without sharing "
+                "one",
                 help=f"use --servers {replicas} or more, or --replicas {servers} or fewer",
             )
         folders = tuple(out / f"server{n + 1}" for n in range(servers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -9,14 +10,14 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-from regather.errors import DestinationExistsError, StorageError, UsageError, is_disk_full
+from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
 from regather.model import Layout
 from regather.names import suffixed
+from regather.splitter.earlier import Earlier
 from regather.splitter.placement import Placement
 
-FRAGMENT_NAME = re.compile(
-    r"file_fragment_[1-9][0-9]*\.dat|file_parity_[1-9][0-9]*_[1-9][0-9]*\.dat"
-)
+_UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""What no second attempt mends: the folder is not one to write to."""
 
 
 class Sink(Protocol):
@@ -50,11 +51,16 @@ class Writer:
         self._manifests = [
             folder / manifest_name for folder in dict.fromkeys((out, *placement.folders))
         ]
-        self._force = force
         try:
             for folder in (out, *placement.folders):
                 folder.mkdir(parents=True, exist_ok=True)
-            self._stale = self._in_the_way(out, source)
+            self._earlier = Earlier(out, placement.folders, self._manifests, force=force)
+            for path in self._earlier.stale:
+                if not path.is_file() or path.samefile(source):
+                    flaw = "is the file to split" if path.is_file() else "is not a regular file"
+                    raise UsageError(
+                        f"{path}: is in the way and {flaw}", help="choose another --out"
+                    )
             for f, fragment in enumerate(layout.fragments):
                 if fragment.size == 0:
                     self._descriptors(f)
@@ -63,26 +69,6 @@ class Writer:
             raise UsageError(f"{error.filename}: is a file, not a folder") from None
         except OSError as error:
             raise trouble(out, error) from error
-
-    def _in_the_way(self, out: Path, source: Path) -> list[Path]:
-        """Fragments of an earlier split that would mix with ours."""
-        found = [
-            path
-            for folder in dict.fromkeys((out, *self._placement.folders))
-            for path in folder.iterdir()
-            if FRAGMENT_NAME.fullmatch(path.name)
-        ]
-        found += [path for path in self._manifests if path.exists()]
-        for path in found:
-            if not path.is_file() or path.samefile(source):
-                flaw = "is the file to split" if path.is_file() else "is not a regular file"
-                raise UsageError(f"{path}: is in the way and {flaw}", help="choose another --out")
-        if found and not self._force:
-            raise DestinationExistsError(
-                f"{out}: holds fragments or a manifest already, like {found[0].name}",
-                help="choose another --out, or use --force to replace them",
-            )
-        return found
 
     def _targets(self, fragment: int) -> list[Path]:
         name = self._layout.fragments[fragment].name
@@ -117,13 +103,16 @@ class Writer:
     def publish(self, manifest: bytes) -> None:
         """Give everything its name; the manifest last, for it says that all is there."""
         wanted = {t for f in range(len(self._layout.fragments)) for t in self._targets(f)}
-        for path in self._manifests:
+        for path in self._earlier.manifests:
             path.unlink(missing_ok=True)
         for part in self._made:
             part.rename(part.with_name(part.name.removesuffix(self._suffix)))
-        for path in self._stale:
+        for path in self._earlier.stale:
             if path not in wanted:
                 path.unlink(missing_ok=True)
+        for folder in self._earlier.emptied:
+            with contextlib.suppress(OSError):  # it holds other things
+                folder.rmdir()
         for path in self._manifests:
             part = path.with_name(suffixed(path.name, self._suffix))
             self._made.append(part)
@@ -140,13 +129,17 @@ class Writer:
             part.unlink(missing_ok=True)
 
 
-def trouble(out: Path, error: OSError) -> StorageError:
+def trouble(out: Path, error: OSError) -> RegatherError:
     """The error to raise where writing below ``out`` failed."""
+    name = re.sub(r"\.regather-part-\d+$", "", str(error.filename or out))
+    if error.errno in _UNFIT:
+        return UsageError(
+            f"{name}: {(error.strerror or str(error)).lower()}", help="choose another --out"
+        )
     help = ""
     if is_disk_full(error):
         help = "free some space or choose another --out"
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         # With parity, all fragments of an erasure set are written at the same time.
         help = "raise the limit of open files (ulimit -n) or use a smaller --set-size"
-    what = f"{error.filename or out}: {(error.strerror or str(error)).lower()}"
-    return StorageError(what, help=help)
+    return StorageError(f"{name}: {(error.strerror or str(error)).lower()}", help=help)

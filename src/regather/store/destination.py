@@ -246,10 +246,11 @@ def check_destination(path: Path, *, force: bool) -> None:
     flaw = ""
     if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.parts):
         flaw = "the name is longer than 255 bytes"
-    elif path.is_dir():
+    elif os.path.isdir(path):
         flaw = "is a folder, not a file"
-    elif not path.parent.is_dir():
-        flaw = f"the folder {str(path.parent)!r} does not exist"
+    elif not os.path.isdir(path.parent):
+        there = "is a file" if os.path.lexists(path.parent) else "does not exist"
+        flaw = f"the folder {str(path.parent)!r} {there}"
     elif not os.access(path.parent, os.W_OK | os.X_OK):
         flaw = f"the folder {str(path.parent)!r} may not be written to"
     if flaw:

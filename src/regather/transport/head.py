@@ -16,6 +16,7 @@ from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.credentials import Origin, origin_of
 from regather.transport.proxies import Proxy
+from regather.units import counted
 
 MAX_HEAD_BYTES = 64 << 10
 """Larger response heads are refused (Apache and nginx send 8 KiB at most)."""
@@ -213,17 +214,17 @@ def check_range(
         raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server meanwhile")
     if head.status == 200:
         if size is not None and head.length is not None and head.length != size:
-            raise bad(f"has {head.length} bytes, must have {size}")
+            raise bad(f"has {counted(head.length, 'byte')}, must have {size}")
         return False, head.length if head.length is not None else size
     match = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
     if match is None:
         raise bad("answers 206 without a valid Content-Range")
     if match[3] != "*" and size is not None and int(match[3]) != size:
-        raise bad(f"has {match[3]} bytes, must have {size}")
+        raise bad(f"has {counted(int(match[3]), 'byte')}, must have {size}")
     if (int(match[1]), int(match[2]) + 1) != (start, stop):
         raise bad(f"asked for bytes {start}-{stop - 1}, got {match[1]}-{match[2]}")
     if head.length is not None and head.length != stop - start:
-        raise bad(f"promises {head.length} bytes for a range of {stop - start}")
+        raise bad(f"promises {counted(head.length, 'byte')} for a range of {stop - start}")
     return True, stop - start
 
 

@@ -8,6 +8,7 @@ import os
 import stat
 
 from regather.transport.base import Failure, Look, RequestFailed
+from regather.units import counted
 
 _MISSING = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG))
 
@@ -40,7 +41,7 @@ class LocalConnection:
             self.close()
             wanted = stop if size is None else size
             raise RequestFailed(
-                Failure.BAD_RESPONSE, f"{target}: has {actual} bytes, must have {wanted}"
+                Failure.BAD_RESPONSE, f"{target}: has {counted(actual, 'byte')}, must have {wanted}"
             )
         self._at, self._stop = start, stop
         return True

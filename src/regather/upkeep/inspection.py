@@ -18,6 +18,7 @@ from regather.errors import UsageError
 from regather.model import Layout, Source
 from regather.names import texts
 from regather.transport import Failure, RequestFailed, TransportOptions
+from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
 from regather.upkeep.judge import judge
 from regather.upkeep.report import CheckReport, Finding, State
@@ -167,7 +168,7 @@ def _sized(layout: Layout, finding: Finding, size: int | None) -> Finding:
         state=State.WRONG_SIZE,
         size=size,
         bad=tuple(range(layout.pieces_of(finding.position))),
-        detail=f"has {size} bytes, must have {wanted}",
+        detail=f"has {counted(size, 'byte')}, must have {wanted}",
     )
 
 

@@ -17,6 +17,7 @@ from regather.client.settings import transport_options
 from regather.digest import new_hasher
 from regather.names import texts
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
+from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience
 from regather.upkeep.announcing import Announcement, announce
 from regather.upkeep.inspection import examine
@@ -261,7 +262,7 @@ class _Repair:
         """Look at what a source has now. A folder of ours was verified while it was written."""
         found = self._desk(url).stat(name)
         if found is None or found.size != size:
-            has = "nothing" if found is None else f"{found.size} bytes"
+            has = "nothing" if found is None else counted(found.size, "byte")
             raise RequestFailed(Failure.BAD_RESPONSE, f"{url}{name}: took it, but has {has} of it")
         if not is_url(url):
             return

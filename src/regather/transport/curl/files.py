@@ -13,7 +13,7 @@ from regather.transport.curl.address import split_target
 from regather.transport.curl.retrieval import NoRanges, Retrieval, Told
 from regather.transport.options import TransportOptions
 from regather.transport.reading import STEP
-from regather.units import MAX_SIZE
+from regather.units import MAX_SIZE, counted
 
 _CHEAP_TO_DRAIN = 256 << 10
 _Result = TypeVar("_Result")
@@ -178,7 +178,9 @@ class FileConnection:
         actual = told.size
         if actual is not None and ((size is not None and actual != size) or actual < stop):
             wanted = stop if size is None else size
-            raise self._fail(Failure.BAD_RESPONSE, f"has {actual} bytes, must have {wanted}")
+            raise self._fail(
+                Failure.BAD_RESPONSE, f"has {counted(actual, 'byte')}, must have {wanted}"
+            )
 
     def _asked(self, ask: Callable[[Retrieval], _Result]) -> _Result:
         """What ``ask`` returns; where it fails all is closed, and the error says where."""

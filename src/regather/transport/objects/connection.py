@@ -25,6 +25,7 @@ from regather.transport.objects.failures import (
 from regather.transport.objects.loop import submit
 from regather.transport.objects.pump import Body
 from regather.transport.options import TransportOptions
+from regather.units import counted
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
@@ -142,9 +143,9 @@ class ObjectConnection:
             self._drop_body()
             raise RequestFailed(Failure.CHANGED, f"{self._what}: changed in the store meanwhile")
         if size is not None and meta["size"] != size:
-            flaw = f"has {meta['size']} bytes, must have {size}"
+            flaw = f"has {counted(meta['size'], 'byte')}, must have {size}"
         elif meta["size"] < stop:
-            flaw = f"has {meta['size']} bytes, must have {stop}"
+            flaw = f"has {counted(meta['size'], 'byte')}, must have {stop}"
         elif ranged and tuple(head.range) != (start, stop):
             flaw = f"asked for bytes {start}-{stop - 1}, got others"
         if flaw:

@@ -1,0 +1,66 @@
+"""Errors make sense to those who use the command line, and to those who use Python."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import regather
+from regather.errors import IN_PYTHON
+from tests.support.files import random_file
+from tests.support.files import regather as run
+
+SOURCES = Path(regather.__file__).parent
+OF_COMMANDS_ALONE = {"--files", "--profile", "--format", "--fault", "--fault-seed"}
+"""Options of commands that have no function, and of commands that are not ours."""
+
+
+def spoken_of() -> set[str]:
+    """The options in texts of the library; the command line and the servers are not in it."""
+    found: set[str] = set()
+    for path in SOURCES.rglob("*.py"):
+        if path.relative_to(SOURCES).parts[0] in ("cli", "server", "cluster.py", "demo.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found |= set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", node.value))
+    return found - OF_COMMANDS_ALONE
+
+
+def test_every_option_has_a_name_in_python() -> None:
+    assert spoken_of() - set(IN_PYTHON) == set()
+
+
+def test_the_names_are_those_of_parameters() -> None:
+    known = {
+        name
+        for function in (
+            *(regather.download, regather.split, regather.publish, regather.check),
+            *(regather.repair, regather.export_metalink, regather.generate),
+        )
+        for name in inspect.signature(function).parameters
+    }
+    for kind in (regather.Settings, regather.HostOptions):
+        known |= {f"{kind.__name__}.{field.name}" for field in fields(kind)}
+    assert set(IN_PYTHON.values()) <= known
+
+
+def test_an_error_of_the_library_names_both(tmp_path: Path) -> None:
+    file = random_file(tmp_path / "f", 1000)
+    regather.split(file, tmp_path / "o")
+    with pytest.raises(regather.DestinationExistsError) as caught:
+        regather.split(file, tmp_path / "o")
+    assert str(caught.value).endswith("use --force to replace them (in Python: out, force)")
+    told = run("split", file, "--out", tmp_path / "o")
+    assert told.stderr.endswith("use --force to replace them\n")
+    with pytest.raises(regather.UsageError) as refused:
+        regather.split(file, tmp_path / "x", replicas=2)
+    assert str(refused.value) == "replicas need servers; add --servers N (in Python: servers)"
+    with pytest.raises(regather.UsageError) as plain:
+        regather.split(tmp_path / "none", tmp_path / "x")
+    assert "in Python" not in str(plain.value)
