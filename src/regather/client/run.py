@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -179,7 +180,7 @@ class Session:
 
     def expand(self, job: Job, select: Sequence[str] = ()) -> list[Job]:
         """The jobs that a job means: see finding.expanded; ``select`` chooses by name."""
-        if job.dest is not None and not job.dest.is_dir():
+        if job.dest is not None and not os.path.isdir(job.dest):
             check_destination(job.dest, force=job.force)
         return expanded(job, self._asking_for(job), select)
 
@@ -252,7 +253,7 @@ def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
 
 def _path_for(job: Job, name: str) -> Path:
     """Where the file goes. Makes the folders that its name in a metalink names."""
-    if job.dest is not None and not job.dest.is_dir():
+    if job.dest is not None and not os.path.isdir(job.dest):
         return job.dest
     folder = job.dest or Path()
     *parts, last = name.split("/")

@@ -18,7 +18,7 @@ from pathlib import Path
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
-from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.names import MANIFEST_SUFFIX, split_url, suffixed
 from regather.splitter.geometry import fragment_sizes, layout_of
 from regather.splitter.original import original_of
 from regather.splitter.placement import Placement
@@ -76,6 +76,7 @@ def split(
                 f"{len(at)} URLs for {len(placement.folders)} servers",
                 help="give --at once for each server, in order",
             )
+        sources = _sources(at, placement)
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         writer = Writer(path, out, layout, placement, manifest_name, force=force)
         try:
@@ -84,7 +85,7 @@ def split(
             manifest = replace(
                 manifest_of(source.name, layout, hashes),
                 folder=source.folder(),
-                sources=_sources(at, placement),
+                sources=sources,
                 blake3=blake3,
                 sha256=digest,
             )
@@ -114,11 +115,27 @@ def manifest_of(name: str, layout: Layout, hashes: Sequence[bytes]) -> Manifest:
 
 
 def _sources(at: Sequence[str], placement: Placement) -> tuple[Source, ...]:
+    """What will be hosted where. Raises UsageError: before the pass, not when all is written."""
     held: list[set[int]] = [set() for _ in placement.folders]
     for position, folders in enumerate(placement.copies):
         for folder in folders:
             held[folder].add(position + 1)
-    return tuple(
-        Source(url if url.endswith("/") else url + "/", frozenset(held[i]))
-        for i, url in enumerate(at)
-    )
+    urls = [url if url.endswith("/") else url + "/" for url in map(_checked, at)]
+    if twice := next((url for url in urls if urls.count(url) > 1), None):
+        raise UsageError(
+            f"{twice}: is named twice", help="give every server's folder a URL of its own"
+        )
+    return tuple(Source(url, frozenset(held[i])) for i, url in enumerate(urls))
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = split_url(url)
+    except ValueError as error:
+        raise UsageError(f"--at: {error}", help="name the URL of the folder to come") from None
+    if "@" in parts.netloc or parts.query or parts.fragment or not url.isprintable():
+        raise UsageError(  # it may hold a secret, so it is not shown
+            f"--at: no plain base URL at {parts.hostname}",
+            help="leave user names, passwords, queries and # out",
+        )
+    return url

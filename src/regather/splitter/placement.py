@@ -7,6 +7,7 @@ from pathlib import Path
 
 from regather.errors import UsageError
 from regather.model import Layout
+from regather.splitter.geometry import MAX_FRAGMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Placement:
             return cls((out,), ((0,),) * count)
         if servers < 1 or replicas < 1:
             raise UsageError("servers and replicas must be 1 or more")
+        if servers > MAX_FRAGMENTS:
+            raise UsageError(f"{servers} servers are more than {MAX_FRAGMENTS}")
         if replicas > servers:
             raise UsageError(
                 f"{replicas} replicas cannot stand on {servers} servers without sharing one",
