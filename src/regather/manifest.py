@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -224,7 +225,7 @@ def _checked(document: _Document) -> Manifest:
         size=document.size,
         piece_size=document.piece_size,
         fragments=fragments,
-        sources=tuple(
+        sources=_merged(
             _source(raw, f"sources[{i}]", known) for i, raw in enumerate(document.sources)
         ),
         blake3=document.blake3 or "",
@@ -335,3 +336,15 @@ def _source(raw: _Source, path: str, known: set[int]) -> Source:
         raise _Flaw(f"{path}.fragments names fragment {min(unknown)}, which does not exist")
     base = raw.url if raw.url.endswith("/") else raw.url + "/"
     return Source(base, None if raw.fragments is None else frozenset(raw.fragments))
+
+
+def _merged(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """Sources that stand twice have what they hold according to both."""
+    held: dict[str, Source] = {}
+    for source in sources:
+        before = held.setdefault(source.url, source)
+        if before.fragments is None or source.fragments is None:
+            held[source.url] = Source(source.url)
+        else:
+            held[source.url] = replace(source, fragments=before.fragments | source.fragments)
+    return tuple(held.values())
