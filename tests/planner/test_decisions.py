@@ -235,3 +235,14 @@ def test_a_source_is_asked_for_no_more_at_a_time_than_it_has_brought() -> None:
             actions = plan.handle(PieceDone(start.request, piece), now)
         brought += start.end - start.start
         (start,) = starts(actions)
+
+
+def test_behind_the_last_piece_of_a_young_connection_the_next_is_asked_for_at_once() -> None:
+    plan = planner([8 * MIB], [None])
+    (start,) = starts(plan.handle(Begin(), 0.0))
+    assert (start.start, start.end) == (0, 2)
+    plan.handle(Answered(start.request), 0.2)  # a round trip of 100 ms
+    plan.handle(Progress(start.request, MIB // 4), 0.5)
+    # At that pace the last piece takes half a second; a connection that starts slowly is faster.
+    (ahead,) = starts(plan.handle(PieceDone(start.request, 0), 0.7))
+    assert ahead.behind == start.request

@@ -73,7 +73,9 @@ class Planner:
         self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
         self._requests = Requests(self._state)
         self._arrivals = Arrivals(self._state, self._requests)
-        self._dispatch = Dispatch(self._state, self._options.max_requests, self._requests.begin)
+        self._dispatch = Dispatch(
+            self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
+        )
         self._handlers: dict[type, Callable[..., None]] = {
             Begin: self._begin,
             Tick: self._tick,

@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from regather.planner.crowd import crowding
 from regather.planner.events import Action
 from regather.planner.selection import choose
 from regather.planner.silence import listen
@@ -33,11 +34,18 @@ _MANY = 12_000
 class Dispatch:
     """Gives work to sources that have room."""
 
-    def __init__(self, state: State, most: int, start: Callable[..., Request]) -> None:
+    def __init__(
+        self,
+        state: State,
+        most: int,
+        start: Callable[..., Request],
+        cancel: Callable[[Request, list[Action]], None],
+    ) -> None:
         """``most`` requests at a time; ``start(source, work, now, actions)`` begins one."""
         self._state = state
         self._most = most
         self._start = start
+        self._cancel = cancel
         self._ready: deque[int] = deque()
         self._is_ready = bytearray(len(state.sources))
         self._idle: dict[int, None] = {}
@@ -69,6 +77,7 @@ class Dispatch:
             self.wants(heapq.heappop(timers)[1])
         if now >= self._listen_at:
             self.listen(now)
+            self._thin_out(now, actions)
             self._listen_at = now + _LISTEN_SECONDS * max(1.0, len(state.requests) / _MANY)
         if self._idle and (state.given or (state.unclaimed and now >= self._look_at)):
             # What is worth while changes with time as well: a source turns out to be slow.
@@ -106,6 +115,16 @@ class Dispatch:
         """Find out who is stuck, and who is not any more."""
         for source in listen(self._state, now):
             self.wants(source)
+
+    def _thin_out(self, now: float, actions: list[Action]) -> None:
+        """Give up what only stands in the way of other requests to the same source."""
+        for request in crowding(self._state, now):
+            climb = self._state.sources[request.source].climb
+            climb.connections = max(1, climb.connections - 1)
+            climb.restart(now)
+            if request.follower is not None:
+                self._cancel(request.follower, actions)
+            self._cancel(request, actions)
 
     def _others_bring(self) -> bool:
         """Whether a source that is not given up is asked; only then are the others tried still."""

@@ -29,6 +29,8 @@ _FELT_LATENCY = 0.002
 _AHEAD_LATENCIES = 1.25
 """A request goes out so many round trips before the one before it ends."""
 _LOOK_SECONDS = 0.25
+_YOUNG_LATENCIES = 10
+"""For so many round trips a connection may still become faster by far."""
 _UNEVEN = 4.0
 """So many times the usual is the most that one connection of a source brings."""
 
@@ -75,7 +77,10 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         return None
     pace = request_rate(state, request, now)
     if rate and left - request.partial > seconds * pace:
-        return None
+        # What starts slowly ends its last piece sooner than its pace tells.
+        young = request.answered >= 0 and now - request.answered < _YOUNG_LATENCIES * latency
+        if left > piece or not young:
+            return None
     return choose(state, request.source, now, pace)
 
 

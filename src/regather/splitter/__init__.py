@@ -2,7 +2,7 @@
 
 original, tree        what is read: a file, or a folder packed into one
 geometry, placement   how the file is cut, where the fragments go
-plain, coded          the pass: read, hash, write; with parity row by row
+plain, coded, apart   the pass: read, hash, write; with parity row by row, the whole hashed apart
 writer                temporary names, published together at the end
 
 Memory: one piece a worker, or the strips of one row, whatever the size of the file.

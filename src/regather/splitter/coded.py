@@ -3,8 +3,8 @@
 read a strip of each data piece - hash - write - encode - hash and write the parity strips
 
 A row takes its pieces from ``k`` places of the file at once, so the bytes do not come in the order
-of the file: the hash of the whole is computed by one more thread that reads ahead in order, mostly
-from what the system has just cached.
+of the file: the hash of the whole is computed beside it by one more process or thread that reads
+in order, mostly from what the system has just cached.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from regather.digest import HASH_SIZE, Hasher, new_hasher
 from regather.erasure import Codec, make_codec, strip_size
 from regather.errors import RegatherError
 from regather.model import ErasureSet, Layout
+from regather.splitter.apart import hash_apart
 from regather.splitter.original import Original
 from regather.splitter.workers import Turns, run_workers
 from regather.splitter.writer import Sink
@@ -64,7 +65,15 @@ def copy_coded(
                 if on_progress:
                     on_progress(done, layout.size)
 
+    digests: list[bytes] = []
+
     def hash_whole() -> None:
+        descriptor = source.descriptor() if len(whole) == 1 else None
+        if descriptor is not None:
+            found = hash_apart(descriptor, layout.size, lambda: turns.failed is not None)
+            if found is not None:
+                digests.append(found)
+                return
         buffer = memoryview(bytearray(_READ))
         offset = 0
         while offset < layout.size and turns.failed is None:
@@ -74,10 +83,10 @@ def copy_coded(
             for hasher in whole:
                 hasher.update(buffer[:count])
             offset += count
+        digests.extend(h.digest() for h in whole)
 
     run_workers(work, turns, sum(s.rows for s in layout.sets), hash_whole)
-    digests = [h.digest().hex() for h in whole]
-    return [bytes(h) for h in hashes], digests[0], digests[1] if sha256 else ""
+    return [bytes(h) for h in hashes], digests[0].hex(), digests[1].hex() if sha256 else ""
 
 
 class _Row:

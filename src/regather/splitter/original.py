@@ -40,6 +40,10 @@ class Original(Protocol):
         """What wants to see all bytes in order, once, while they are in memory."""
         ...
 
+    def descriptor(self) -> int | None:
+        """An open file whose first ``size`` bytes these are, or None where there is no such."""
+        ...
+
     def folder(self) -> Folder | None:
         """What it holds, where it is a packed folder; call it when all hashers have seen all."""
         ...
@@ -99,6 +103,10 @@ class Input:
     def hashers(self) -> list[Hasher]:
         """None: the hash of the whole is all there is."""
         return []
+
+    def descriptor(self) -> int | None:
+        """See Original."""
+        return self._descriptor
 
     def folder(self) -> Folder | None:
         """It is none."""

@@ -178,6 +178,10 @@ class Tree:
         self._hashes = _FileHashes(self._packing.folder)
         return [self._hashes]
 
+    def descriptor(self) -> int | None:
+        """None: it is put together as it is read."""
+        return None
+
     def folder(self) -> Folder | None:
         """See Original."""
         assert self._hashes is not None
