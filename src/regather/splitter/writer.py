@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -13,10 +14,15 @@ from regather.errors import DestinationExistsError, StorageError, UsageError, is
 from regather.model import Layout
 from regather.names import suffixed
 from regather.splitter.placement import Placement
+from regather.store.platform import open_new
 
 FRAGMENT_NAME = re.compile(
     r"file_fragment_[1-9][0-9]*\.dat|file_parity_[1-9][0-9]*_[1-9][0-9]*\.dat"
 )
+
+
+_MARK = ".regather-part-"
+"""Between a file's name, while it is written, and the number of the process that writes it."""
 
 
 class Sink(Protocol):
@@ -46,7 +52,7 @@ class Writer:
         self._open: dict[int, list[int]] = {}
         self._left = [max(f.size, 1) for f in layout.fragments]
         self._made: list[Path] = []
-        self._suffix = f".regather-part-{os.getpid()}"
+        self._suffix = f"{_MARK}{os.getpid()}"
         self._manifests = [
             folder / manifest_name for folder in dict.fromkeys((out, *placement.folders))
         ]
@@ -55,6 +61,7 @@ class Writer:
             for folder in (out, *placement.folders):
                 folder.mkdir(parents=True, exist_ok=True)
             self._stale = self._in_the_way(out, source)
+            self._remove_leftovers(manifest_name)
             for f, fragment in enumerate(layout.fragments):
                 if fragment.size == 0:
                     self._descriptors(f)
@@ -84,6 +91,16 @@ class Writer:
             )
         return found
 
+    def _remove_leftovers(self, manifest_name: str) -> None:
+        """Remove what killed processes left under their temporary names: nobody else would."""
+        for folder in {path.parent for path in self._manifests}:
+            for path in folder.iterdir():
+                name, mark, number = path.name.rpartition(_MARK)
+                known = FRAGMENT_NAME.fullmatch(name) or name == manifest_name
+                if mark and known and number.isdecimal() and not _lives(int(number)):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
     def _targets(self, fragment: int) -> list[Path]:
         name = self._layout.fragments[fragment].name
         return [self._placement.folders[i] / name for i in self._placement.copies[fragment]]
@@ -95,8 +112,7 @@ class Writer:
                 for target in self._targets(fragment):
                     part = target.with_name(target.name + self._suffix)
                     self._made.append(part)
-                    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                    opened.append(os.open(part, flags, 0o644))
+                    opened.append(open_new(part))
             return self._open[fragment]
 
     def write(self, fragment: int, offset: int, data: memoryview) -> None:
@@ -127,7 +143,8 @@ class Writer:
         for path in self._manifests:
             part = path.with_name(suffixed(path.name, self._suffix))
             self._made.append(part)
-            part.write_bytes(manifest)
+            with os.fdopen(open_new(part), "wb") as file:
+                file.write(manifest)
             part.rename(path)
 
     def discard(self) -> None:
@@ -138,6 +155,16 @@ class Writer:
         self._open.clear()
         for part in self._made:
             part.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # there, and somebody else's
+        pass
+    return True
 
 
 def trouble(out: Path, error: OSError) -> StorageError:
