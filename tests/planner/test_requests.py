@@ -33,7 +33,8 @@ def test_what_a_source_brings_counts_its_connections_while_it_is_heard() -> None
     state = State(layout_of([6 * MIB]), [None, None], [Health(4), Health(4)], 5)
     requests = Requests(state)
     group = state.groups.of[0]
-    state.heard(0, MIB, 1.0)
+    state.sources[0].received(MIB, 1.0)
+    state.count_rate(0)
     first = requests.begin(0, Work(0, 0, 1), 1.0, [])
     requests.begin(0, Work(0, 1, 2), 1.0, [])
     assert group.supply(state, 1.0) == 3 * MIB, "two connections, and one of a source not yet known"

@@ -14,31 +14,41 @@ class Arrivals:
     def __init__(self, state: State, requests: Requests) -> None:
         self._state = state
         self._requests = requests
+        self._set_of = state.layout.set_of
         self.done_bytes = 0
         """Bytes of the file that this run brought or computed."""
 
     def arrived(self, request: Request, piece: int, size: int, actions: list[Action]) -> None:
         """A piece of ``size`` bytes, data or parity, is in place that was not before."""
         state = self._state
-        asked, number = request.via, state.layout.set_of[request.via]
-        if number < 0:
-            self._done(asked, piece, size, actions, request)
-        elif asked != request.fragment:  # it is parity
-            state.done[asked][piece] = 1
+        asked = request.via
+        number = self._set_of[asked]
+        state.done[asked][piece] = 1
+        if asked != request.fragment:  # it is parity
             rows.parity_arrived(state, number, piece, request.fragment)
             if state.parity_rows[number][piece] >= state.lacking[number][piece]:
                 self.decode(number, piece, actions)
-        else:
-            settled = state.settled[asked][piece]
-            self._done(asked, piece, size, actions, request)
-            there = state.parity_rows[number].get(piece)
-            if there:
-                if settled:
-                    rows.unneeded(state, number, piece)
-                if there >= state.lacking[number][piece]:
-                    self.decode(number, piece, actions)
-            elif not state.lacking[number][piece]:
-                rows.came_whole(state, number, piece)
+            return
+        # As _done, without the calls: this is what every piece goes through.
+        state.left -= 1
+        self.done_bytes += size
+        if number < 0:
+            if state.hedged or state.overlapping[asked] or state.suspects:
+                self._no_more(asked, piece, actions, request)
+            return
+        lacking, settled = state.lacking[number], state.settled[asked]
+        lacking[piece] = left = lacking[piece] - 1
+        stood_in, settled[piece] = settled[piece], 1
+        if state.hedged or state.overlapping[asked] or state.suspects:
+            self._no_more(asked, piece, actions, request)
+        there = state.parity_rows[number].get(piece)
+        if there:
+            if stood_in:
+                rows.unneeded(state, number, piece)
+            if there >= left:
+                self.decode(number, piece, actions)
+        elif not left:
+            rows.came_whole(state, number, piece)
 
     def decode(self, number: int, row: int, actions: list[Action]) -> None:
         """Order a row of a set to be computed, if enough of it is in place."""
@@ -52,34 +62,37 @@ class Arrivals:
         number, row = event.set, event.row
         make = state.decoding.pop((number, row), ())
         rows.forget(state, number, row)
+        right = isinstance(event, Decoded)
         for fragment in make:
             if state.done[fragment][row]:
                 continue  # it came while it was computed
-            if isinstance(event, Decoded):
+            if right:
                 self._done(fragment, row, state.length(fragment, row), actions)
             else:
                 state.settled[fragment][row] = 0
                 state.release(fragment, row, row + 1)
 
-    def _done(
-        self,
-        fragment: int,
-        piece: int,
-        size: int,
-        actions: list[Action],
-        by: Request | None = None,
-    ) -> None:
-        """A piece of the file is done: nobody else needs to bring it."""
-        state = self._state
-        state.now_done(fragment, piece)
+    def _done(self, fragment: int, piece: int, size: int, actions: list[Action]) -> None:
+        """A piece of the file was computed: nobody needs to bring it."""
+        self._state.now_done(fragment, piece)
         self.done_bytes += size
+        self._no_more(fragment, piece, actions, None)
+
+    def _no_more(
+        self, fragment: int, piece: int, actions: list[Action], by: Request | None
+    ) -> None:
+        """A piece that came, or was computed, needs to be brought by nobody else."""
+        state = self._state
         if state.suspects:
             state.suspects.pop((fragment, piece), None)
-        if by is not None and not state.hedged and not state.overlapping[fragment]:
-            return  # by far the most frequent: nobody else was to bring it
-        if not state.working[fragment]:
+        working = state.working[fragment]
+        if not working:
             return
-        others = state.rivals(fragment, piece) if by else state.bringing(fragment, piece)
+        others = (
+            state.rivals(fragment, piece)
+            if by
+            else [r for r in working.values() if r.pos <= piece < r.end and not r.cancelled]
+        )
         for other in others:
             if other is by:
                 continue

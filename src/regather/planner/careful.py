@@ -33,7 +33,7 @@ def careful_work(
     _, group, fragment, run = best
     if health.ignores_ranges:
         return Work(fragment, 0, state.layout.pieces_of(fragment))
-    length = length_of(state, source, group, now, pace)
+    length = length_of(state, health, group, group.supply(state, now), pace)
     return Work(fragment, run[0], min(run[1], run[0] + length))
 
 

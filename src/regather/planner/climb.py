@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_WINDOW = 0.5
+WINDOW = 0.5
 """Seconds for which is measured, at least; longer on long paths, where connections start slowly."""
 _WINDOW_LATENCIES = 3
 _STEP = 4
@@ -61,7 +61,7 @@ class Climb:
     def over(self, now: float, latency: float) -> bool:
         """Whether enough was measured to judge."""
         seconds = now - self.since
-        return seconds >= _WINDOW and seconds >= _WINDOW_LATENCIES * latency
+        return seconds >= WINDOW and seconds >= _WINDOW_LATENCIES * latency
 
     def judge(
         self, now: float, latency: float, limit: int, piece_seconds: float, *, more: bool

@@ -76,7 +76,8 @@ class Planner:
         self._dispatch = Dispatch(
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
         )
-        self._handlers: dict[type, Callable[..., None]] = {
+        # Each returns the request, if any, that goes on and behind which the next may be queued.
+        self._handlers: dict[type, Callable[..., Request | None]] = {
             Begin: self._begin,
             Tick: self._tick,
             Answered: self._answered,
@@ -135,7 +136,12 @@ class Planner:
     def handle(self, event: Event, now: float) -> list[Action]:
         """Take in one event at time ``now`` (seconds, never going back); return what to do."""
         actions: list[Action] = []
-        self._handlers[type(event)](event, now, actions)
+        going = self._handlers[type(event)](event, now, actions)
+        if going is not None and going.follower is None and not self._over:
+            # Queue the next request on its connection, if the wait for an answer would be felt.
+            work = look_ahead(self._state, going, now)
+            if work is not None:
+                self._requests.begin(going.source, work, now, actions, going)
         return actions
 
     def _begin(self, event: Begin, now: float, actions: list[Action]) -> None:
@@ -149,10 +155,10 @@ class Planner:
     def _tick(self, event: Tick, now: float, actions: list[Action]) -> None:
         self._plan(now, actions)
 
-    def _answered(self, event: Answered, now: float, actions: list[Action]) -> None:
+    def _answered(self, event: Answered, now: float, actions: list[Action]) -> Request | None:
         request = self._state.requests.get(event.request)
         if request is None:  # it ended before the engine heard of it
-            return
+            return None
         request.moved = request.moved_piece = request.answered = now
         health = self._state.sources[request.source]
         if health.stuck:
@@ -162,66 +168,74 @@ class Planner:
             health.answered(now, now - request.began)
             if health.allowance > before:
                 self._room(request.source, now, actions)
-        if request.follower is None:
-            self._look_ahead(request, now, actions)
+        return request
 
-    def _progress(self, event: Progress, now: float, actions: list[Action]) -> None:
-        request = self._state.requests.get(event.request)
-        if request is not None and event.received > request.partial:
-            self._state.heard(request.source, event.received - request.partial, now)
-            request.partial, request.moved = event.received, now
-            if self._state.sources[request.source].stuck:
-                self._dispatch.listen(now)
-            if request.follower is None:
-                self._look_ahead(request, now, actions)
+    def _progress(self, event: Progress, now: float, actions: list[Action]) -> Request | None:
+        state = self._state
+        request = state.requests.get(event.request)
+        received = event.received
+        if request is None or received <= request.partial:
+            return None
+        source = request.source
+        health = state.sources[source]
+        health.received(received - request.partial, now)
+        if health.rate != health.counted:
+            state.count_rate(source)
+        request.partial, request.moved = received, now
+        if health.stuck:
+            self._dispatch.listen(now)
+        return request
 
-    def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> None:
+    def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> Request | None:
+        # What every piece goes through: few steps, and few calls.
         state = self._state
         request = state.requests.get(event.request)
         if request is None:
-            return
-        piece, asked = event.piece, request.via
-        health = state.sources[request.source]
-        room = health.climb.connections
+            return None
+        piece, asked, source = event.piece, request.via, request.source
+        health = state.sources[source]
         failing = health.failures
-        size = state.length(asked, piece)
-        fresh = not state.done[asked][piece]
+        done = state.done[asked]
+        fresh = not done[piece]
+        end, size = piece + 1, state.piece_size
+        if end == len(done):
+            size = state.layout.length(asked, piece)
+        seconds = now - request.moved_piece
         # A short last piece says more of the latency than of the rate.
-        telling = size * 2 >= state.piece_size
-        health.delivered(size if telling else 0, now - request.moved_piece, now, fresh=fresh)
-        if health.failures != failing:
-            state.forget(request.source)
-        state.heard(request.source, size - request.partial, now)
-        request.pos, request.partial = piece + 1, 0
+        if health.guessing and size * 2 >= state.piece_size:
+            health.guess(size / max(seconds, 1e-6))
+        changed = health.delivered(size - request.partial, seconds, now, fresh)
+        if failing and fresh:  # it fails no more
+            changed = True
+            state.forget(source)
+        if health.rate != health.counted:
+            state.count_rate(source)
+        request.pos, request.partial = end, 0
         request.moved = request.moved_piece = now
         if not request.cancelled:
             state.groups.of[request.fragment].flying -= 1
         if fresh:
             self._arrivals.arrived(request, piece, size, actions)
-        following: Request | None = request
-        if request.pos >= request.end:
-            self._requests.end(request, now)
-            following = request.follower
+        if end < request.end:
+            if changed or not state.left:
+                self._room(source, now, actions)
+            return request
+        self._requests.end(request, now)
+        following = request.follower
         if (
             following is None
-            or health.climb.connections != room
-            or health.failures != failing
-            or state.left == 0
-            or (following is not request and health.has_slot(now))
+            or changed
+            or not state.left
+            # As has_slot, without the call where the one that follows has the only place.
+            or ((health.stuck or health.active < health.climb.connections) and health.has_slot(now))
         ):
-            self._room(request.source, now, actions)
-        if following is not None and following.follower is None:
-            self._look_ahead(following, now, actions)
+            self._room(source, now, actions)
+        return following
 
     def _room(self, source: int, now: float, actions: list[Action]) -> None:
         """A source may have room for one more request."""
         self._dispatch.wants(source)
         self._plan(now, actions)
-
-    def _look_ahead(self, request: Request, now: float, actions: list[Action]) -> None:
-        """Queue the next request on a connection, where the wait for its answer would be felt."""
-        if not self._over and (work := look_ahead(self._state, request, now)) is not None:
-            self._requests.begin(request.source, work, now, actions, request)
 
     def _row_ended(self, event: Decoded | DecodeFailed, now: float, actions: list[Action]) -> None:
         self._arrivals.row_ended(event, actions)

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from operator import itemgetter
+from typing import Any, Protocol, TypeVar
 
-from regather.planner.health import Health
+from regather.planner.health import MAX_STRIKES, Health
 
 _KEEP_SECONDS = 0.1
 _KEEP_LONG_SECONDS = 0.25
 """How long what was summed over few or many holders stands: rates do not change faster."""
 _MANY = 32
+
+
+T = TypeVar("T")
 
 
 class Pool(Protocol):
@@ -53,6 +57,7 @@ class Group:
     """Bytes a second that the holders bring together; stands until then, or so many have a rate."""
     known_until: float = float("-inf")
     known_rated: int = -1
+    _pick: Callable[[Sequence[Any]], tuple[Any, ...]] | None = None
     _rates: list[float] = field(default_factory=list)
     _faster: list[float] = field(default_factory=list)
     _ranked_until: float = float("-inf")
@@ -64,7 +69,7 @@ class Group:
         self.known_until = now + self._keep
         # As long as more and more rates become known, the sum is of another kind.
         self.known_rated = pool.rated + pool.rated // 8
-        worth: Iterable[float] = map(pool.worth.__getitem__, self.holders)
+        worth: Sequence[float] = self._of_holders(pool.worth)
         if pool.rated < len(pool.sources):
             mean = pool.mean_rate()
             worth = [own if own >= 0 else -own * mean for own in worth]
@@ -75,15 +80,24 @@ class Group:
     def _keep(self) -> float:
         return _KEEP_SECONDS if len(self.holders) <= _MANY else _KEEP_LONG_SECONDS
 
+    def _of_holders(self, by_source: Sequence[T]) -> Sequence[T]:
+        """What belongs to the holders, taken out of a list in a third of the time of a loop."""
+        if self._pick is None:
+            if len(self.holders) < 2:
+                return [by_source[source] for source in self.holders]
+            self._pick = itemgetter(*self.holders)
+        return self._pick(by_source)
+
     def faster(self, pool: Pool, rate: float, now: float) -> float:
         """Bytes a second of the holders whose connections bring more than ``rate``."""
         if now >= self._ranked_until:
             self._ranked_until = now + self._keep
-            holders = (pool.sources[s] for s in self.holders)
             rated = sorted(
-                (h.rate, h.rate * max(h.active, 1))
-                for h in holders
-                if h.rate and not h.unheard and not h.distrusted
+                [
+                    (h.rate, h.rate * (h.active or 1))
+                    for h in self._of_holders(pool.sources)
+                    if h.rate and not h.failures and not h.silent and h.strikes < MAX_STRIKES
+                ]
             )
             self._rates = [rate for rate, _ in rated]
             self._faster = [0.0] * (len(rated) + 1)

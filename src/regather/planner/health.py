@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from regather.planner.climb import Climb
+from regather.planner.climb import WINDOW, Climb
 
 _BACKOFF_BASE = 0.25
 _BACKOFF_CAP = 10.0
@@ -70,7 +70,7 @@ class Health:
     _bytes: int = 0
     """Received since ``_since``."""
     _since: float = 0.0
-    _first: bool = True
+    guessing: bool = True
     """Whether the rate is no more than a first guess."""
 
     @property
@@ -131,35 +131,54 @@ class Health:
         if now >= self.climb.since:
             self.climb.received += count
         self._bytes += count
-        seconds = now - self._since
-        if seconds >= _WINDOW:
-            rate = self._bytes / seconds / (self.active or 1)
-            self.rate = rate if self._first else self.rate + 2 * _SMOOTHING * (rate - self.rate)
-            self._first = False
-            self._bytes, self._since = 0, now
+        if now - self._since >= _WINDOW:
+            self._measure(now)
 
-    def delivered(self, size: int, seconds: float, now: float, *, fresh: bool) -> None:
-        """One piece of ``size`` bytes took ``seconds`` on one connection; 0: not measured.
+    def _measure(self, now: float) -> None:
+        """Take in what came since it was last measured."""
+        rate = self._bytes / (now - self._since) / (self.active or 1)
+        self.rate = rate if self.guessing else self.rate + 2 * _SMOOTHING * (rate - self.rate)
+        self.guessing = False
+        self._bytes, self._since = 0, now
+
+    def guess(self, rate: float) -> None:
+        """A piece came at so many bytes a second, before a rate could be measured."""
+        self.rate = rate if self.rate == 0 else self.rate + _SMOOTHING * (rate - self.rate)
+
+    def delivered(self, count: int, seconds: float, now: float, fresh: bool) -> bool:
+        """One piece took ``seconds`` on one connection; so many bytes of it are news.
 
         Only a ``fresh`` piece, one that was missing, shows that asking it is worth while: a source
-        that ignores ranges sends the old ones again each time.
+        that ignores ranges sends the old ones again each time. Returns whether more requests, or
+        fewer, at a time are worth while now.
         """
-        if size and self._first:
-            self.rate = self._smooth(self.rate, size / max(seconds, 1e-6))
         self.pieces += 1
-        if fresh:
-            self.failures = self.lies = 0
-            if 0 < self.strikes < MAX_STRIKES:
-                self.good += 1
-                if self.good >= _FORGIVEN:
-                    self.strikes -= 1
-                    self.good = 0
-        climb = self.climb
-        if self.active < climb.connections:
+        if fresh and (self.failures or self.lies or self.strikes):
+            self._forgive()
+        climb, changed = self.climb, False
+        connections = climb.connections
+        if self.active < connections:
             climb.restart(now)
-        elif climb.over(now, self.latency):
+        elif now - climb.since >= WINDOW and climb.over(now, self.latency):
             more = self.rate < FAST_CONNECTION
             climb.judge(now, self.latency, self.limit, seconds, more=more)
+            changed = climb.connections != connections
+        # As received, without the call: this is what every piece goes through.
+        if now >= climb.since:
+            climb.received += count
+        self._bytes += count
+        if now - self._since >= _WINDOW:
+            self._measure(now)
+        return changed
+
+    def _forgive(self) -> None:
+        """A good piece came after failures or corrupt ones."""
+        self.failures = self.lies = 0
+        if 0 < self.strikes < MAX_STRIKES:
+            self.good += 1
+            if self.good >= _FORGIVEN:
+                self.strikes -= 1
+                self.good = 0
 
     def lied(self, now: float) -> None:
         """It sent a corrupt piece; lies in a row are asked for ever more slowly."""
@@ -190,7 +209,3 @@ class Health:
         self.full_at = max(1, self.active)
         self.full_until = now + max(_BUSY_SECONDS, retry_after or 0.0)
         self.retry_at = max(self.retry_at, now + (retry_after or 0.0))
-
-    @staticmethod
-    def _smooth(old: float, new: float) -> float:
-        return new if old == 0 else old + _SMOOTHING * (new - old)

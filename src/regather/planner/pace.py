@@ -7,7 +7,7 @@ from regather.planner.state import Request, State
 STUCK_SECONDS = 1.0
 """A request that brought no byte for so long is stuck: even its own source may be asked again."""
 
-_OLD_SECONDS = 0.5
+OLD_SECONDS = 0.5
 """After so long a request is known by what it brought, before by its source."""
 _AN_INSTANT = 1e-6
 
@@ -21,7 +21,7 @@ def request_rate(state: State, request: Request, now: float) -> float:
     seconds = now - (request.answered if request.answered >= 0 else request.began)
     if not known:
         known = (bytes_brought(state, request) or piece) / max(seconds, _AN_INSTANT)
-    elif seconds > _OLD_SECONDS:
+    elif seconds > OLD_SECONDS:
         # What it brought itself: the connections of a source are not equally fast.
         known = ((request.pos - request.first) * piece + request.partial or 1) / seconds
     quiet = now - request.moved
@@ -33,15 +33,26 @@ def bytes_brought(state: State, request: Request) -> int:
     return (request.pos - request.first) * state.piece_size + request.partial
 
 
-def all_left(state: State, now: float) -> list[tuple[float, Request]]:
-    """``seconds_left`` of all requests; each is looked at once, for who waits came later."""
-    piece = state.piece_size
-    left: dict[int, float] = {}
+def later_than(state: State, least: float, now: float) -> list[tuple[float, Request]]:
+    """The requests that still take more than so many seconds, with ``seconds_left`` of each.
+
+    All are looked at, each once, for who waits came later than what it waits for.
+    """
+    piece, sources, mean = state.piece_size, state.sources, state.mean_rate()
+    waits: dict[int, float] = {}
+    late: list[tuple[float, Request]] = []
     for request in state.requests.values():
-        wait = 0.0 if request.behind is None else left[request.behind.id]
-        size = (request.end - request.pos) * piece - request.partial
-        left[request.id] = wait + size / request_rate(state, request, now)
-    return list(zip(left.values(), state.requests.values(), strict=True))
+        left = (request.end - request.pos) * piece - request.partial
+        if (ahead := request.behind) is None:
+            seconds = left / request_rate(state, request, now)
+        else:  # as request_rate, without the call
+            rate = request.pace or sources[request.source].rate or mean
+            seconds = waits[ahead.id] + left / rate
+        if request.follower is not None:
+            waits[request.id] = seconds
+        if seconds > least:
+            late.append((seconds, request))
+    return late
 
 
 def seconds_left(state: State, request: Request, now: float) -> float:

@@ -13,38 +13,35 @@ Run = tuple[int, int]
 class Runs:
     """A set of whole numbers, kept as sorted runs that neither touch nor overlap."""
 
-    __slots__ = ("_runs", "count")
+    __slots__ = ("count", "runs")
 
     def __init__(self) -> None:
-        self._runs: list[Run] = []
+        self.runs: list[Run] = []
+        """To be read only."""
         self.count = 0
         """How many numbers are in the set."""
 
     def __bool__(self) -> bool:
-        return bool(self._runs)
+        return bool(self.runs)
 
     def __contains__(self, number: int) -> bool:
-        at = bisect_right(self._runs, (number, sys.maxsize)) - 1
-        return at >= 0 and number < self._runs[at][1]
+        at = bisect_right(self.runs, (number, sys.maxsize)) - 1
+        return at >= 0 and number < self.runs[at][1]
 
     def __iter__(self) -> Iterator[Run]:
-        return iter(self._runs)
+        return iter(self.runs)
 
     def __repr__(self) -> str:
-        return "Runs(" + ", ".join(f"{a}-{b - 1}" for a, b in self._runs) + ")"
-
-    def first(self) -> Run:
-        """The first run; there must be one."""
-        return self._runs[0]
+        return "Runs(" + ", ".join(f"{a}-{b - 1}" for a, b in self.runs) + ")"
 
     def none_since(self, number: int) -> int:
         """From where on, at most up to a number, nothing below that number is in the set."""
-        at = bisect_left(self._runs, (number, number))
-        return min(self._runs[at - 1][1], number) if at else 0
+        at = bisect_left(self.runs, (number, number))
+        return min(self.runs[at - 1][1], number) if at else 0
 
     def first_shared(self, other: Runs, begin: int = 0) -> Run | None:
         """The first run from ``begin`` on that is in both sets."""
-        ones, others = self._runs, other._runs
+        ones, others = self.runs, other.runs
         i = _at_or_after(ones, begin) if begin else 0
         while i < len(ones):
             a, b = ones[i]
@@ -63,22 +60,22 @@ class Runs:
         if start >= end:
             return 0
         before = self.count
-        at = bisect_left(self._runs, (start, start))
-        if at and self._runs[at - 1][1] >= start:
+        at = bisect_left(self.runs, (start, start))
+        if at and self.runs[at - 1][1] >= start:
             at -= 1
         last = at
-        while last < len(self._runs) and self._runs[last][0] <= end:
-            a, b = self._runs[last]
+        while last < len(self.runs) and self.runs[last][0] <= end:
+            a, b = self.runs[last]
             start, end = min(start, a), max(end, b)
             self.count -= b - a
             last += 1
-        self._runs[at:last] = [(start, end)]
+        self.runs[at:last] = [(start, end)]
         self.count += end - start
         return self.count - before
 
     def remove(self, start: int, end: int) -> int:
         """Take numbers out; return how many of them were there."""
-        runs = self._runs
+        runs = self.runs
         if start >= end or not runs:
             return 0
         first, stop = runs[0]
@@ -111,7 +108,7 @@ class Runs:
 
     def clear(self) -> None:
         """Take everything out."""
-        self._runs.clear()
+        self.runs.clear()
         self.count = 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from regather.planner.events import Action, Cancel, Start, Trim
-from regather.planner.pace import bytes_brought
 from regather.planner.state import Request, State
 from regather.planner.work import Work
 
@@ -26,37 +25,30 @@ class Requests:
         """Begin what was chosen; with ``behind`` on the connection of that request, after it."""
         state = self._state
         health = state.sources[source]
+        fragment, start, end, via = work.fragment, work.start, work.end, work.via
         if work.victim is not None and not work.hedge:
-            victim, end = work.victim, work.victim.end
-            victim.end = work.start
-            state.groups.of[victim.fragment].flying -= end - work.start
-            if victim.via != victim.fragment:
-                state.release_parity(victim.via, work.start, end)
-            actions.append(Trim(victim.id, work.start))
+            self._cut(work.victim, start, actions)
         whole = health.ignores_ranges
+        asked = fragment if via < 0 else via
+        number = self._next_id
+        self._next_id = number + 1
         request = Request(
-            self._next_id,
-            source,
-            work.fragment,
-            work.asked,
-            work.start,
-            work.end,
-            now,
-            now,
-            now,
-            whole,
-            first=work.start,
+            number, source, fragment, asked, start, end, now, now, now, whole, -1.0, start
         )
-        self._next_id += 1
-        state.requests[request.id] = state.working[work.fragment][request.id] = request
+        state.requests[number] = state.working[fragment][number] = request
         if work.hedge:
             state.note_rivals(request, work.victim)
         elif whole:
             state.note_rivals(request, None)
-        state.take(work.fragment, work.start, work.end)
-        if work.via >= 0:
-            state.take(work.via, work.start, work.end)
-        state.groups.of[work.fragment].flying += work.end - work.start
+        # As State.take, without the call: this is what every request goes through.
+        taken = state.free[fragment].remove(start, end)
+        state.unclaimed -= taken
+        group = state.groups.of[fragment]
+        group.free -= taken
+        group.flying += end - start
+        if via >= 0:
+            state.take(via, start, end)
+        after = -1
         if behind is None:
             health.active += 1
             state.weigh(source)
@@ -64,9 +56,18 @@ class Requests:
             behind.follower, request.behind = request, behind
             request.ahead = True
             state.queued += 1
-        after = -1 if behind is None else behind.id
-        actions.append(Start(request.id, source, work.asked, work.start, work.end, whole, after))
+            after = behind.id
+        actions.append(Start(number, source, asked, start, end, whole, after))
         return request
+
+    def _cut(self, victim: Request, start: int, actions: list[Action]) -> None:
+        """Another request takes over the end of one, from the piece ``start`` on."""
+        state, end = self._state, victim.end
+        victim.end = start
+        state.groups.of[victim.fragment].flying -= end - start
+        if victim.via != victim.fragment:
+            state.release_parity(victim.via, start, end)
+        actions.append(Trim(victim.id, start))
 
     def end(self, request: Request, now: float) -> None:
         """Forget a request that has ended and give back what it did not bring.
@@ -74,9 +75,11 @@ class Requests:
         The one that waited behind it takes its place.
         """
         state = self._state
-        del state.requests[request.id]
-        del state.working[request.fragment][request.id]
-        state.forget_rival(request)
+        fragment, number = request.fragment, request.id
+        del state.requests[number]
+        del state.working[fragment][number]
+        if state.hedged or state.overlapping[fragment]:
+            state.forget_rival(request)
         follower = request.follower
         if request.behind is not None:  # it ended before its turn
             request.behind.follower = None
@@ -84,9 +87,10 @@ class Requests:
         elif follower is not None:
             follower.behind = None
             follower.began = follower.moved = follower.moved_piece = now
-            seconds = now - request.answered
-            if request.answered >= 0 and seconds > 0:
-                follower.pace = bytes_brought(state, request) / seconds
+            answered = request.answered
+            if answered >= 0 and now > answered:
+                brought = (request.pos - request.first) * state.piece_size + request.partial
+                follower.pace = brought / (now - answered)
             state.queued -= 1
         else:
             state.sources[request.source].active -= 1

@@ -20,7 +20,7 @@ from regather.planner import standin
 from regather.planner.careful import careful_work
 from regather.planner.groups import Group
 from regather.planner.health import MAX_STRIKES, Health
-from regather.planner.pace import request_rate
+from regather.planner.pace import OLD_SECONDS, request_rate
 from regather.planner.state import Request, State
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
@@ -40,22 +40,20 @@ def choose(state: State, source: int, now: float, pace: float = 0.0) -> Work | N
 
     ``pace`` is what the connection brings, in bytes a second; 0: as much as others of the source.
     """
-    return (
-        _free_work(state, source, now, pace)
-        or (_standing_in(state, source, now, pace) if state.layout.sets else None)
-        or (_once_more(state, source, now) if state.suspects else None)
-    )
+    return _free_work(state, source, now, pace) or _other_work(state, source, now, pace)
 
 
 def look_ahead(state: State, request: Request, now: float) -> Work | None:
     """What a source should be asked for behind a request that soon ends; None: not yet, or nothing.
 
     The head of the next request is on its way while the body of this one still comes, so that a
-    long path is as full as a short one: only where the wait for its answer would be felt.
+    long path is as full as a short one: only where the wait for its answer would be felt. Nothing
+    may wait behind the request yet.
     """
-    if request.follower is not None or request.behind is not None or not state.unclaimed:
+    if request.behind is not None or not state.unclaimed:
         return None
-    health = state.sources[request.source]
+    source = request.source
+    health = state.sources[source]
     latency, rate = health.latency, health.rate
     if latency < _FELT_LATENCY:
         return None
@@ -63,9 +61,28 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     # The next chance to look is after a piece, or when progress is told.
     seconds = _AHEAD_LATENCIES * latency + _LOOK_SECONDS
     left = (request.end - request.pos) * piece
-    # By far not yet; where nothing is known, only behind a last piece.
-    if left > (_UNEVEN * rate * seconds if rate else piece):
-        return None
+    if rate:
+        if left > _UNEVEN * rate * seconds:
+            return None  # by far not yet
+        # As request_rate, without the call.
+        partial = request.partial
+        began = request.answered if request.answered >= 0 else request.began
+        if now - began > OLD_SECONDS:
+            pace = ((request.pos - request.first) * piece + partial or 1) / (now - began)
+        else:
+            pace = request.pace or rate
+        quiet = now - request.moved
+        if pace * quiet > piece:
+            pace = piece / quiet
+        if left - partial > seconds * pace and (
+            # What starts slowly ends its last piece sooner than its pace tells.
+            left > piece or request.answered < 0 or now - began >= _YOUNG_LATENCIES * latency
+        ):
+            return None
+    elif left > piece:
+        return None  # where nothing is known, only behind a last piece
+    else:
+        pace = request_rate(state, request, now)
     if (
         request.whole
         or request.cancelled
@@ -75,13 +92,7 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         or health.active > health.climb.connections
     ):
         return None
-    pace = request_rate(state, request, now)
-    if rate and left - request.partial > seconds * pace:
-        # What starts slowly ends its last piece sooner than its pace tells.
-        young = request.answered >= 0 and now - request.answered < _YOUNG_LATENCIES * latency
-        if left > piece or not young:
-            return None
-    return choose(state, request.source, now, pace)
+    return _free_work(state, source, now, pace) or _other_work(state, source, now, pace)
 
 
 def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
@@ -91,11 +102,29 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
         groups = [g for g in groups if g.free]
         return careful_work(state, source, groups, now, pace, once_more=False)
     group, load = most_pressing(state, groups, now)
-    if group is None or _better_left(state, health, group, load, now):
+    if group is None:
         return None
-    fragment = _first_fragment(state, group)
-    start, end = state.free[fragment].first()
-    return Work(fragment, start, min(end, start + length_of(state, source, group, now, pace)))
+    rate = health.rate
+    if rate and state.requests:
+        own = state.piece_size / rate + health.latency
+        # By far the most frequent: there is enough for all.
+        if load <= own and _better_left(state, health, group, load, own, now):
+            return None
+    fragment = group.open[0]
+    free = state.free[fragment]
+    if group.fresh or not free.count or state.groups.of[fragment] is not group:
+        fragment = _first_fragment(state, group)
+        free = state.free[fragment]
+    start, end = free.runs[0]
+    # Its supply was summed, where that was due, to find out how pressing it is.
+    length = length_of(state, health, group, group.known_supply, pace)
+    return Work(fragment, start, start + length if length < end - start else end)
+
+
+def _other_work(state: State, source: int, now: float, pace: float) -> Work | None:
+    """What a source may do where it can bring nothing that is free, or should not."""
+    work = _standing_in(state, source, now, pace) if state.layout.sets else None
+    return work or (_once_more(state, source, now) if state.suspects else None)
 
 
 def _once_more(state: State, source: int, now: float) -> Work | None:
@@ -111,24 +140,22 @@ def _first_fragment(state: State, group: Group) -> int:
     fresh, of = group.fresh, state.groups.of
     while fresh:
         fragment = fresh[0]
-        if state.free[fragment] and not state.working[fragment] and of[fragment] is group:
+        if state.free[fragment].count and not state.working[fragment] and of[fragment] is group:
             return fragment
         heappop(fresh)
-    while not (state.free[fragment := group.open[0]] and of[fragment] is group):
+    while not (state.free[fragment := group.open[0]].count and of[fragment] is group):
         heappop(group.open)
     return fragment
 
 
-def _better_left(state: State, health: Health, group: Group, load: float, now: float) -> bool:
+def _better_left(
+    state: State, health: Health, group: Group, load: float, own: float, now: float
+) -> bool:
     """Whether faster holders bring all the rest before this source could bring one piece.
 
-    ``load`` is how long what is left takes, in seconds, as far as this source has a part in it.
+    ``load`` is how long what is left takes, in seconds, as far as this source has a part in it,
+    ``own`` how long its own piece would.
     """
-    if not health.rate or not state.requests:
-        return False
-    own = state.piece_size / health.rate + health.latency
-    if load > own:
-        return False  # by far the most frequent: there is enough for all
     faster = group.faster(state, 2 * health.rate, now)
     return load * group.supply(state, now) < own * faster
 
@@ -139,7 +166,7 @@ def _standing_in(state: State, source: int, now: float, pace: float) -> Work | N
         return None
     if state.sources[source].ignores_ranges:
         return Work(found.fragment, 0, state.layout.pieces_of(found.parity), via=found.parity)
-    most = run_length(state, source, pace)
+    most = run_length(state, state.sources[source], pace)
     if most > 1:
         most = min(most, _fair_share(state, found.eligible))
     end = min(found.end, found.start + most)
@@ -148,8 +175,11 @@ def _standing_in(state: State, source: int, now: float, pace: float) -> Work | N
 
 def _fair_share(state: State, pieces: int) -> int:
     """At most half of what would be this connection's share of the rest, in parity."""
-    slots = 0
-    for health in state.sources:
-        if not health.failures and health.strikes < MAX_STRIKES:
-            slots += health.climb.connections
+    slots = sum(
+        [
+            health.climb.connections
+            for health in state.sources
+            if not health.failures and health.strikes < MAX_STRIKES
+        ]
+    )
     return max(1, pieces // (2 * max(slots, 1)))

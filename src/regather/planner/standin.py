@@ -51,7 +51,7 @@ def free_rows(state: State, source: int, now: float) -> Rows | None:
         dead = _dead(state, number)
         usable: list[int] = []
         if dead:
-            usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
+            usable = [f for f in members.parity if state.free[f].count and state.hopeful(f)]
         found = (
             _instead_of_dead(state, source, number, mine, dead, usable) if dead else None
         ) or _instead_of_late(state, source, number, mine, dead, usable, now)
@@ -65,8 +65,8 @@ def _dead(state: State, number: int) -> list[int]:
     doubtful = state.doubtful(number)
     if state.suspects:
         data = state.layout.sets[number].data
-        return [f for f in data if state.free[f] and (f in doubtful or _sent_wrong(state, f))]
-    return [f for f in doubtful if state.free[f]] if doubtful else []
+        return [f for f in data if state.free[f].count and (f in doubtful or _sent_wrong(state, f))]
+    return [f for f in doubtful if state.free[f].count] if doubtful else []
 
 
 def _sent_wrong(state: State, fragment: int) -> bool:
@@ -109,7 +109,7 @@ def _instead_of_late(
     before = sought = sys.maxsize
     for fragment in late_ones(state, number, now):
         free = state.free[fragment]
-        if not free.count or free.first()[0] >= sought or (dead and fragment in dead):
+        if not free.count or free.runs[0][0] >= sought or (dead and fragment in dead):
             continue
         for parity in mine:
             end = 0

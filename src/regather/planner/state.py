@@ -203,11 +203,6 @@ class State:
             return [r for r in few if not r.cancelled] if few else []
         return [r for r in (*few, *many.values()) if not r.cancelled and r.pos <= piece < r.end]
 
-    def bringing(self, fragment: int, piece: int) -> list[Request]:
-        """All requests that may bring a piece: it was computed while they did."""
-        of_it = self.working[fragment].values()
-        return [r for r in of_it if not r.cancelled and r.pos <= piece < r.end]
-
     def note_rivals(self, new: Request, victim: Request | None) -> None:
         """Note that a new request works on what others, or this one, may bring as well."""
         if victim is not None and victim.end - victim.pos == 1:
@@ -334,15 +329,14 @@ class State:
                 self.take(fragment, request.pos, request.end)
         self.given = given or self.free[fragment].count > before
 
-    def heard(self, source: int, count: int, now: float) -> None:
-        """A source brought so many bytes more."""
+    def count_rate(self, source: int) -> None:
+        """The rate of a source is another one than what was counted."""
         health = self.sources[source]
-        health.received(count, now)
-        if health.rate != health.counted:
-            self.rates += health.rate - health.counted
-            self.rated += not health.counted
-            health.counted = health.rate
-            self.weigh(source)
+        rate = health.rate
+        self.rates += rate - health.counted
+        self.rated += not health.counted
+        health.counted = rate
+        self.weigh(source)
 
     def weigh(self, source: int) -> None:
         """The rate of a source, or its number of connections, has changed."""

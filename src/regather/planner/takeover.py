@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable, Iterable
 
 from regather.planner import standin
-from regather.planner.pace import STUCK_SECONDS, all_left, request_rate, seconds_left
+from regather.planner.pace import STUCK_SECONDS, later_than, request_rate, seconds_left
 from regather.planner.state import Request, State
 from regather.planner.work import Work, run_length
 
@@ -42,12 +42,14 @@ def take_over(
     )
     if not thieves:
         return
+    # Who would be done before the fastest of them could help is not worth a further look.
+    least = thieves[0][0] * _STEAL_FACTOR + _WORTH_SECONDS
     who = {source for _, source in thieves}
     helpers = standin.helpers(state, who) if state.layout.sets else set()
     of = state.groups.of
     latest = [
         (-left, r.id, r)
-        for left, r in all_left(state, now)
+        for left, r in later_than(state, least, now)
         if not r.cancelled
         and (
             not who.isdisjoint(of[r.fragment].holders)
@@ -110,7 +112,7 @@ def _taken(
     theirs = request_rate(state, victim, now)
     both_end = (left - health.latency) * theirs * rate / (theirs + rate)
     count = max(1, round(both_end / state.piece_size))
-    start = victim.end - min(count, remaining - 1, run_length(state, source))
+    start = victim.end - min(count, remaining - 1, run_length(state, health))
     if parity >= 0 and parity != victim.via:
         start = max(start, standin.free_since(state, parity, victim.end))
     # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regather.planner.groups import Group
-from regather.planner.health import PATIENT_LATENCY
+from regather.planner.health import PATIENT_LATENCY, Health
 from regather.planner.state import Request, State
 from regather.planner.values import Value
 
@@ -36,9 +36,14 @@ class Work(Value, frozen=True):
 
 def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group | None, float]:
     """The group with free pieces that would be finished last, and how long all such take."""
+    rated = state.rated
+    if len(groups) == 1:
+        group = groups[0]
+        if not group.free:
+            return None, 0.0
+        return group, (group.free + group.flying) / group.supply(state, now) * state.piece_size
     best: Group | None = None
     load = highest = 0.0
-    rated = state.rated
     for group in groups:
         if not (free := group.free):
             continue
@@ -61,30 +66,36 @@ def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
     return (-backlog / group.supply(state, now), group.flying, group.open[0])
 
 
-def length_of(state: State, source: int, group: Group, now: float, pace: float) -> int:
-    """How many pieces to ask for: half of what would be this connection's share of the rest."""
-    longest = run_length(state, source, pace)
+def length_of(state: State, health: Health, group: Group, supply: float, pace: float) -> int:
+    """How many pieces to ask for: half of what would be this connection's share of the rest.
+
+    ``supply`` is what all holders of the group bring together, in bytes a second.
+    """
+    longest = run_length(state, health, pace)
     if longest == 1 or group.free == 1:
         return 1
-    rate = pace or state.sources[source].rate or state.mean_rate()
-    share = group.free * rate / (2 * group.supply(state, now))
-    return max(1, min(longest, int(share)))
+    rate = pace or health.rate or state.mean_rate()
+    share = int(group.free * rate / (2 * supply))
+    if share < longest:
+        return max(1, share)
+    return longest
 
 
-def run_length(state: State, source: int, pace: float = 0.0) -> int:
+def run_length(state: State, health: Health, pace: float = 0.0) -> int:
     """Longest sensible request in pieces, by the rate of the connection, or of the source."""
-    health = state.sources[source]
     if health.strikes:
         return 1  # no more is at stake than one piece
-    if not health.rate:
+    own, piece = health.rate, state.piece_size
+    if not own:
         # On a long path it takes a while until the rate is known: no more than that is at stake.
         short = health.latency > PATIENT_LATENCY
-        return 1 if short else max(1, FIRST_RUN_BYTES // state.piece_size)
-    rate = pace or health.rate
-    longest = min(MAX_RUN_BYTES, rate * RUN_SECONDS) / state.piece_size
+        return 1 if short else max(1, FIRST_RUN_BYTES // piece)
+    rate = pace or own
+    most = rate * RUN_SECONDS
+    longest = (min(MAX_RUN_BYTES, most)) / piece
     if health.pieces < longest:
         # In the beginning nobody knows what is needed where: no more than it has brought, or than
         # fills a long path.
-        begun = max(health.pieces, 4 * health.latency * rate / state.piece_size)
+        begun = max(health.pieces, 4 * health.latency * rate / piece)
         longest = min(longest, begun)
     return int(longest) or 1
