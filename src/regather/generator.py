@@ -10,7 +10,7 @@ from pathlib import Path
 from regather.errors import StorageError, is_disk_full
 from regather.names import suffixed
 from regather.store import check_destination
-from regather.store.platform import preallocate, publish
+from regather.store.platform import open_new, preallocate, publish
 from regather.units import format_size
 
 _PERIOD = 1_000_003
@@ -70,7 +70,7 @@ def generate(
     part = path.with_name(suffixed(path.name, f".regather-part-{os.getpid()}"))
     text = memoryview(english_text(seed) * _REPEATS)
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = open_new(part)
         try:
             preallocate(descriptor, size)
             done = 0

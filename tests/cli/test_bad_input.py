@@ -596,3 +596,96 @@ def test_standard_streams_that_are_closed(made: Path, closed: str) -> None:
     assert (made / "got").read_bytes() == (made / "file.bin").read_bytes()
     again = subprocess.run(["bash", "-c", f"{command} {closed}"], cwd=made, check=False)
     assert again.returncode == 2, "it exists"
+
+
+# -- streams, and paths that lead to them -----------------------------------------------------
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_without_a_standard_stream_all_else_goes_on(made: Path, closed: str) -> None:
+    """As started by some daemons. No file may get the number of a stream, and our output."""
+    manifest, copy = made / "out/file.bin.regather.json", made / "copy"
+    for arguments in (("get", manifest, "-o", copy), ("check", manifest)):
+        words = " ".join(f"'{word}'" for word in (sys.executable, "-m", "regather", *arguments))
+        result = subprocess.run(
+            ["sh", "-c", f"{words} {closed}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        assert "Traceback" not in result.stderr
+    assert copy.read_bytes() == (made / "file.bin").read_bytes()
+
+
+def test_an_output_that_is_for_reading_only(made: Path) -> None:
+    manifest = made / "out/file.bin.regather.json"
+    with open(os.devnull, "rb") as out:
+        result = subprocess.run(
+            [sys.executable, "-m", "regather", "info", str(manifest)],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith("regather: cannot write to standard output")
+    assert result.stderr.count("\n") == 1
+
+
+def test_errors_that_cannot_be_told_keep_their_exit_code(tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "regather", "check", str(tmp_path / "none")],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_download_to_a_stream_by_its_path(made: Path, path: str) -> None:
+    """Where it leads to a file, --force would replace the link itself."""
+    manifest = made / "out/file.bin.regather.json"
+    fails(2, "get", manifest, "-o", path, "--force", says="standard output")
+
+
+def test_an_empty_destination(made: Path) -> None:
+    fails(2, "get", made / "out/file.bin.regather.json", "-o", "", says="-o: nothing is given")
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a/" * 3000])
+@pytest.mark.parametrize("command", ["get MANIFEST -o", "check", "publish", "get -i"])
+def test_paths_that_are_too_long(made: Path, command: str, path: str) -> None:
+    words = command.replace("MANIFEST", str(made / "out/file.bin.regather.json")).split()
+    more = ["--to", str(made / "to")] if command == "publish" else []
+    fails(2, *words, path, *more, says="long")
+
+
+# -- what split is told about servers ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "http://ann:SECRET@a.example/", "http://a.example/?key=SECRET"]
+)
+def test_addresses_that_no_manifest_may_name(made: Path, url: str) -> None:
+    arguments = (made / "file.bin", "--out", made / "o", "--servers", "1", "--at", url)
+    told = fails(2, "split", *arguments, says="--at")
+    assert "SECRET" not in told
+    assert not (made / "o").exists()
+
+
+def test_one_address_for_two_servers(made: Path) -> None:
+    at = ("--at", "http://a.example/d", "--at", "http://a.example/d/")
+    fails(2, "split", made / "file.bin", "--out", made / "o", "--servers", "2", *at, says="twice")
+    assert not (made / "o").exists()
+
+
+def test_more_servers_than_anybody_has(made: Path) -> None:
+    arguments = (made / "file.bin", "--out", made / "o", "--servers", "10000000")
+    fails(2, "split", *arguments, says="more than 10000")
+    assert not (made / "o").exists()

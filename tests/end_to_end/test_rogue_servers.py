@@ -332,3 +332,56 @@ def test_a_plain_fragment_that_changes_is_noticed(tmp_path: Path) -> None:
         regather.download(fragments=[rogue.url + "f.dat"], dest=tmp_path / "got", settings=QUICK)
     assert "changed" in "\n".join(caught.value.details)
     assert not (tmp_path / "got").exists()
+
+
+# -- drops of a body --------------------------------------------------------------------------
+
+
+def drips(data: bytes, *, status: str = "") -> Answer:
+    """Sends a byte now and then, for as long as anybody waits: never silent for long."""
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        reply = ranged(data, head) if head[:4] in (b"GET ", b"HEAD") else b""
+        if status:
+            reply = f"HTTP/1.1 {status}\r\nContent-Length: 200000\r\n\r\n".encode() + bytes(200000)
+        at = reply.index(b"\r\n\r\n") + 4
+        connection.sendall(reply[:at])
+        for byte in reply[at:]:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.02)
+
+    return answer
+
+
+def test_a_body_in_drops_is_not_waited_for(content: Path, manifest: str, tmp_path: Path) -> None:
+    with (
+        Rogue(drips(content.read_bytes())) as rogue,
+        pytest.raises(regather.NotEnoughSourcesError),
+    ):
+        regather.download(manifest, tmp_path / "copy", servers=[rogue.url], settings=QUICK)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_check_and_repair_do_not_wait_for_drops(
+    content: Path, manifest: str, tmp_path: Path
+) -> None:
+    """Others have what the one with the drops is asked for first."""
+    good = Path(manifest).parent
+    with Rogue(drips(content.read_bytes())) as rogue:
+        servers: list[str | Path] = [rogue.url, good]
+        report = regather.check(manifest, servers=servers, read_data=1, settings=QUICK)
+        assert report.status == "degraded"
+        other = tmp_path / "other"
+        other.mkdir()
+        result = regather.repair(
+            manifest, servers=[*servers, other], quick=True, settings=replace(QUICK, retries=0)
+        )
+    assert not result.lost
+
+
+def test_publishing_does_not_wait_for_the_text_of_a_refusal(content: Path, tmp_path: Path) -> None:
+    with Rogue(drips(b"", status="404 Not Found")) as rogue:
+        report = regather.publish(
+            content, [rogue.url, tmp_path / "store"], fragments=2, survive=0, settings=QUICK
+        )
+    assert report.manifests == (str(tmp_path / "store/file.bin.regather.json"),)

@@ -34,6 +34,23 @@ def example(sizes: list[int], sources: tuple[Source, ...] = ()) -> Manifest:
     return Manifest("näme", offset, MIN_PIECE_SIZE, tuple(fragments), sources, "a" * 64)
 
 
+def test_a_source_that_stands_twice_holds_what_both_say() -> None:
+    def read(*sources: tuple[str, list[int] | None]) -> tuple[Source, ...]:
+        document = json.loads(example([1, 1, 1]).to_bytes())
+        document["sources"] = [
+            {"url": url} | ({} if held is None else {"fragments": held}) for url, held in sources
+        ]
+        return Manifest.from_bytes(json.dumps(document).encode()).sources
+
+    one, other = "http://a.example/d/", "http://b.example/"
+    assert read((one, [1]), (other, [2]), (one[:-1], [3])) == (
+        Source(one, frozenset({1, 3})),
+        Source(other, frozenset({2})),
+    )
+    assert read((one, [1]), (one, None)) == (Source(one),)
+    assert read((one, None), (one, [1])) == (Source(one),)
+
+
 @given(st.lists(st.integers(0, 5 * MIN_PIECE_SIZE), min_size=1, max_size=8))
 def test_round_trip(sizes: list[int]) -> None:
     sources = (Source("http://a.example/d/", frozenset({1})), Source("https://[::1]:8/"))

@@ -27,6 +27,7 @@ from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 from tests.support.net import free_port, wait_until
+from tests.support.tls import issue
 
 NAME = "file.bin.regather.json"
 
@@ -419,3 +420,26 @@ def test_nobody_is_there(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("regather: 2 of 2 fragments could not be placed")
     assert url in result.stderr
+
+
+@pytest.mark.parametrize("name", [".hidden", "x.regather-part"])
+def test_a_name_that_no_server_of_ours_takes(tmp_path: Path, hosting: Hosting, name: str) -> None:
+    """Told before anything is sent, not when all but the manifest is there."""
+    cloud = Cloud(tmp_path, hosting, [])
+    for _ in range(2):
+        cloud.add()
+    file = random_file(tmp_path / name, 1000)
+    with pytest.raises(UsageError, match=r"names that begin with a dot .* another name"):
+        regather.publish(file, cloud.urls, parity=1, fragments=1, settings=SETTINGS)
+    assert cloud.names(0) == cloud.names(1) == []
+
+
+def test_a_certificate_that_is_not_trusted(tmp_path: Path, hosting: Hosting) -> None:
+    """It is no token that is wanting."""
+    (tmp_path / "store").mkdir()
+    server = hosting.serve(
+        tmp_path / "store", tokens=Tokens(write=SECRET), tls=issue(tmp_path / "tls")
+    )
+    with pytest.raises(NotPlacedError, match="--cacert") as raised:
+        regather.publish(random_file(tmp_path / "f", 1000), server.url, settings=SETTINGS)
+    assert "--token" not in str(raised.value)

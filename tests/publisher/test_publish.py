@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -108,6 +110,18 @@ def test_sub_folders_of_one_server(tmp_path: Path, hosting: Hosting) -> None:
     report = regather.publish(cloud.file, targets, replicas=2, settings=SETTINGS)
     assert any("are lost together" in line for line in report.warnings)
     cloud.check(report)
+
+
+def test_two_names_of_one_server(tmp_path: Path, hosting: Hosting) -> None:
+    """What it survives would be told wrong, and nobody would know."""
+    cloud = make_cloud(tmp_path, hosting, 1, 1000)
+    (cloud.folder(0) / "sub").mkdir()
+    named = cloud.urls[0].replace("127.0.0.1", "localhost") + "sub/"
+    settings = replace(SETTINGS, tokens={"127.0.0.1": SECRET, "localhost": SECRET})
+    report = regather.publish(cloud.file, [cloud.urls[0], named], parity=1, settings=settings)
+    assert [line for line in report.warnings if "lost together" in line] == [
+        f"2 targets are on {urlsplit(cloud.urls[0]).netloc}: they are lost together"
+    ]
 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 1 << 20, (1 << 20) + 1])

@@ -253,3 +253,19 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing(folder: Path) -> None:
         finally:
             process.terminate()
             assert process.wait(TIMEOUT) == 0
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="no way to limit another process")
+def test_more_connections_than_may_be_open(folder: Path) -> None:
+    """The others wait; one line says so, and not one for each that asyncio tries to accept."""
+    with Serve(folder) as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        with ExitStack() as stack:
+            for _ in range(100):
+                stack.enter_context(socket.create_connection((HOST, server.port), TIMEOUT))
+            wait_until(lambda: bool(server.errors))
+        assert server.get("/page.html").status == 200
+        told = server.errors
+        server.terminate()
+        assert server.wait() == 0
+    assert told == "too many open files: new connections wait until others end\n"

@@ -86,3 +86,21 @@ def test_a_link_that_appears_after_the_check_is_not_followed(
     monkeypatch.setattr(os.path, "realpath", lambda path: path)  # what a lost race looks like
     with pytest.raises(OSError, match="symbolic links"):
         root.open("/out.dat")
+
+
+def test_a_folder_that_becomes_a_link_after_the_check_is_not_followed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may rename folders in there must not be able to show what lies elsewhere."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "deep" / "er" / "link").symlink_to(outside)
+    root = Root(folder)
+    monkeypatch.setattr(os.path, "realpath", lambda path: path)
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(3):
+        with pytest.raises(NotADirectoryError):
+            root.open("/deep/er/link/secret")
+    assert len(os.listdir("/dev/fd")) == before

@@ -279,3 +279,66 @@ def test_memory_is_bounded(tmp_path: Path, fragments: int, parity: int) -> None:
         tracemalloc.stop()
     # A thread a core and one more, each with strips of 4 MiB.
     assert peak < ((os.cpu_count() or 1) + 1) * 5 * MIB + 8 * MIB
+
+
+# -- temporary names --------------------------------------------------------------------------
+
+
+def dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+@pytest.mark.parametrize("parity", [0, 1])
+def test_what_a_killed_split_left_goes_with_the_next(tmp_path: Path, parity: int) -> None:
+    path = random_file(tmp_path / "f", 5000)
+    dead, alive = dead_process(), os.getppid()
+    out = tmp_path / "o"
+    folders = (out, out / "server1", out / "server2")
+    for folder in folders:
+        folder.mkdir()
+        for name in ("file_fragment_9.dat", "file_parity_1_1.dat", "f.regather.json", "mine"):
+            (folder / f"{name}.regather-part-{dead}").touch()
+        (folder / f"file_fragment_1.dat.regather-part-{alive}").touch()
+    regather.split(path, out, fragments=2, parity=parity, servers=2)
+    for folder in folders:
+        assert sorted(n for n in os.listdir(folder) if "-part" in n) == [
+            f"file_fragment_1.dat.regather-part-{alive}",
+            f"mine.regather-part-{dead}",
+        ]
+
+
+def test_links_in_the_place_of_temporary_names_are_not_followed(tmp_path: Path) -> None:
+    """Anyone who may write to the folder can foresee them."""
+    path, out = random_file(tmp_path / "f", 5000), tmp_path / "o"
+    out.mkdir()
+    (tmp_path / "precious").write_bytes(b"precious")
+    for name in ("file_fragment_1.dat", "file_parity_1_1.dat", "f.regather.json", "g"):
+        (out / f"{name}.regather-part-{os.getpid()}").symlink_to(tmp_path / "precious")
+    regather.split(path, out, fragments=2, parity=1)
+    regather.generate(out / "g", 1000)
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+    assert not any(p.is_symlink() for p in out.iterdir())
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_polite_kill_leaves_nothing(tmp_path: Path, number: str) -> None:
+    path, out = random_file(tmp_path / "f", 5 * MIB), tmp_path / "o"
+    program = f"""if True:
+        import os, signal, sys
+        import regather.splitter
+        from regather.cli import main
+
+        def split(*arguments, split=regather.splitter.split, **options):
+            options["on_progress"] = lambda done, size: os.kill(os.getpid(), signal.{number})
+            return split(*arguments, **options)
+
+        regather.splitter.split = split
+        sys.exit(main(["split", {str(path)!r}, "--out", {str(out)!r}, "--parity", "1"]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "regather: interrupted\n")
+    assert os.listdir(out) == []

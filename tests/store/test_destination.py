@@ -174,3 +174,50 @@ def test_an_empty_file(tmp_path: Path) -> None:
     empty = Layout(0, PIECE, (Fragment(1, "f", 0, 0),))
     Destination(tmp_path / "x", empty, IDENTITY).finish()
     assert (tmp_path / "x").read_bytes() == b""
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_took_the_place_of_the_partial_gets_no_name(tmp_path: Path, force: bool) -> None:
+    """Nobody has verified it. What was written cannot be named any more, which is told."""
+    destination = Destination(tmp_path / "x", layout(), IDENTITY, force=force)
+    for number in range(3):
+        place(destination, number)
+    destination.part.rename(tmp_path / "elsewhere")
+    destination.part.write_bytes(b"not verified")
+    with pytest.raises(StorageError, match="moved, removed or replaced"):
+        destination.finish()
+    assert not (tmp_path / "x").exists()
+    again = Destination(tmp_path / "x", layout(), IDENTITY)
+    assert again.recover() == []
+    for number in range(3):
+        place(again, number)
+    again.finish()
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_partial_that_is_gone_in_the_end(tmp_path: Path) -> None:
+    destination = Destination(tmp_path / "x", layout(), IDENTITY)
+    destination.part.unlink()
+    with pytest.raises(StorageError, match="moved, removed or replaced"):
+        destination.finish()
+
+
+def test_a_journal_that_is_a_file_of_others_too(tmp_path: Path) -> None:
+    """Like a hard link that somebody put there, or that a copy of the folder was made with."""
+    (tmp_path / "theirs").write_bytes(b"precious")
+    os.link(tmp_path / "theirs", tmp_path / "x.regather-part-journal")
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    place(first, 1)
+    assert (tmp_path / "theirs").read_bytes() == b"precious"
+    with pytest.raises(StorageError, match="another process"):
+        Destination(tmp_path / "x", layout(), IDENTITY)
+    first.close()
+    second = Destination(tmp_path / "x", layout(), IDENTITY)
+    assert second.recover() == [1]
+    second.close()
+
+
+def test_a_path_that_is_too_long(tmp_path: Path) -> None:
+    for path in (tmp_path / ("x" * 300), tmp_path / ("a/" * 3000)):
+        with pytest.raises(UsageError):
+            Destination(path, layout(), IDENTITY)

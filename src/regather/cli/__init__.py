@@ -8,6 +8,7 @@ line on standard error and an exit code here, nowhere else.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -27,6 +28,9 @@ COMMANDS = (
 UNCONFIGURED = ("config", "completion", "help")
 """Commands that no configuration file says anything of."""
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
+_UNWRITABLE = (errno.EBADF, errno.EIO)
+"""Of an output that is open for reading only, or a terminal that is gone."""
+_SHOWN = 60
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   5 degraded (check only)
@@ -103,7 +107,7 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 def run() -> NoReturn:
     """Run the command line of this process, and end it with the exit code that it came to."""
-    _open_what_is_closed()
+    _open_standard_streams()
     code = main()
     # What happened is told. A signal that comes while the interpreter ends would change the exit
     # code, or add a traceback.
@@ -112,17 +116,20 @@ def run() -> NoReturn:
     sys.exit(code)
 
 
-def _open_what_is_closed() -> None:
-    """Let standard input and outputs that the caller has closed lead nowhere.
+def _open_standard_streams() -> None:
+    """Where we were started without a standard stream (``>&-``), what goes there is dropped.
 
-    Else Python has none, and the next file that is opened gets their number.
+    Else its number would go to the next file that is opened, and our output into that file.
     """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+            # The lowest number that is free: this one, since those below are open by now.
+            null = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(null, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,11 +147,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         # Commands make errors of ours of those that befall them; this one befell our output.
-        if not is_disk_full(error):
+        if not is_disk_full(error) and error.errno not in _UNWRITABLE:
             raise
         _drop_output()
-        why = (error.strerror or "").lower()
-        print(f"regather: cannot write to standard output: {why}", file=sys.stderr)
+        _complain(f"regather: cannot write to standard output: {(error.strerror or '').lower()}")
         return 1
     return code
 
@@ -171,6 +177,11 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
         code: int = args.run(args)
     except RegatherError as error:
         return error.exit_code, error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG or not isinstance(error.filename, str):
+            raise
+        shown = error.filename[:_SHOWN] + "..."
+        return 2, UsageError(f"{shown}: no file may have so long a name", help="check the path")
     except (MemoryError, RuntimeError) as error:  # out of memory, or of threads
         detail = f" ({error})" if str(error) else ""
         return 1, RegatherError(f"out of resources: {type(error).__name__}{detail}")
@@ -235,4 +246,12 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
             flush=True,
         )
     start = f"{error.prog}: error" if isinstance(error, _CommandLineError) else "regather"
-    print(f"{start}: {error.line}", *error.details, sep="\n  ", file=sys.stderr)
+    _complain(f"{start}: {error.line}", *error.details)
+
+
+def _complain(*lines: str) -> None:
+    """Say it on standard error; where that takes nothing, the exit code has to do."""
+    try:
+        print(*lines, sep="\n  ", file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     """Generate the file."""
     from regather.generator import generate
 
+    # A polite kill leaves as little behind as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
     with bytes_progress(f"writing {args.path.name}", quiet=args.quiet or args.json) as progress:
         generate(args.path, args.size, seed=args.seed, force=args.force, on_progress=progress)

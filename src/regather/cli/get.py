@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from regather.client import DownloadReport, Progress, Settings
     from regather.client.jobs import Job
 
+_STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 SUMMARY = "Download a file or folder from all its sources at once and recombine it, verified."
 EXAMPLES = (
     "regather get https://a.example/d/disk.img.regather.json",
@@ -152,7 +153,8 @@ def _destination(output: str | None) -> Path | None:
 
     if output is None:
         return None
-    if output == "-":
+    if output in _STREAMS or output.startswith(("/dev/fd/", "/proc/")):
+        # Where those lead to files, --force would put a file in the place of the link itself.
         raise UsageError(
             "a download cannot go to standard output: its pieces come in any order",
             help="name a file with -o, and ./- for one of that name",

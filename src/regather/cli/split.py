@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
     from regather.names import MANIFEST_SUFFIX, suffixed
     from regather.splitter import split
 
+    # A polite kill leaves as little behind as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
     with bytes_progress(
         f"splitting {args.file.name or args.file}", quiet=args.quiet or args.json

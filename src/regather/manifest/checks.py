@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -35,9 +36,20 @@ def fragments_of(document: Document) -> tuple[Fragment, ...]:
 
 
 def sources_of(document: Document) -> tuple[Source, ...]:
-    """The sources, of fragments that exist; raises Flaw."""
+    """The sources, of fragments that exist; raises Flaw.
+
+    One that stands twice has what it holds according to both.
+    """
     known = {f.index for f in document.fragments}
-    return tuple(_source(raw, f"sources[{i}]", known) for i, raw in enumerate(document.sources))
+    held: dict[str, Source] = {}
+    for number, raw in enumerate(document.sources):
+        source = _source(raw, f"sources[{number}]", known)
+        before = held.setdefault(source.url, source)
+        if before.fragments is None or source.fragments is None:
+            held[source.url] = Source(source.url)
+        else:
+            held[source.url] = replace(source, fragments=before.fragments | source.fragments)
+    return tuple(held.values())
 
 
 def metadata_of(raw: msgspec.Raw) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def publish(
         origin = Origin(path, source, layout)
         run_threads = _Threads(stopping)
         try:
-            check_permission(targets, options, stopping, run_threads)
+            check_permission(targets, manifest_name, options, stopping, run_threads)
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress))
             origin.check_unchanged()
             manifest = replace(

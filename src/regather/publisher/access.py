@@ -12,6 +12,7 @@ from typing import TypeVar
 from regather.digest import HASH_SIZE, new_hasher
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.model import Fragment
+from regather.names import suffixed
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.upload import Store, open_store
 
@@ -19,6 +20,7 @@ _FIRST_PAUSE = 0.5
 _LAST_PAUSE = 10.0
 _MOST_WAIT = 60.0
 """Seconds that a server may ask us to wait."""
+_BAD_REQUEST = 400
 _T = TypeVar("_T")
 
 
@@ -88,16 +90,29 @@ def persist(call: Callable[[], _T], retries: int, stopping: Stopping) -> _T:
             attempt += 1
 
 
-def may_write(store: Store) -> None:
-    """Raise RequestFailed (FORBIDDEN) where we may not write; changes nothing.
+def may_write(store: Store, like: str) -> None:
+    """Raise RequestFailed where we may not write (FORBIDDEN), or not under such a name as ``like``.
 
-    Removing what is not there is how to ask: it is refused to those who may not, and 404 to others.
+    Changes nothing: removing what is not there is how to ask. It is refused to those who may not,
+    and 404 to others; a name that is never taken is answered with 400.
     """
+    mark = f"-regather-probe-{secrets.token_hex(8)}"
     try:
-        store.delete(f"regather-probe-{secrets.token_hex(8)}")
+        store.delete(suffixed(like, mark))
     except RequestFailed as error:
-        if error.failure is Failure.FORBIDDEN:
+        if error.failure is Failure.FORBIDDEN or (
+            error.status == _BAD_REQUEST and not _refused(store, f"name{mark}")
+        ):
             raise
+
+
+def _refused(store: Store, name: str) -> bool:
+    """Whether a name, even a plain one, is answered with 400: then that says nothing."""
+    try:
+        store.delete(name)
+    except RequestFailed as error:
+        return error.status == _BAD_REQUEST
+    return False
 
 
 def look(store: Store, fragment: Fragment, piece_size: int) -> Found:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from regather.errors import DestinationExistsError, ManifestError, NotPlacedError
+from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
 from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
 from regather.publisher.plan import Plan
 from regather.publisher.targets import Target
 from regather.schemes import STORES, scheme_of
-from regather.transport import RequestFailed, TransportOptions
+from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.units import counted
 
 _SHOWN = 20
@@ -85,22 +85,23 @@ def survey(
 
 def check_permission(
     targets: Sequence[Target],
+    manifest_name: str,
     options: TransportOptions,
     stopping: Stopping,
     run: Callable[[Sequence[threading.Thread]], None],
 ) -> None:
     """Raise NotPlacedError where a target takes nothing from us: before a long file is read.
 
-    One that does not answer now may do so later.
+    UsageError where one takes nothing of that name. One that does not answer now may do so later.
     """
-    refused: dict[int, str] = {}
+    refused: dict[int, RequestFailed] = {}
 
     def work(number: int) -> None:
         store = stopping.open(targets[number].url, options)
         try:
-            may_write(store)
+            may_write(store, manifest_name)
         except RequestFailed as error:
-            refused[number] = error.what
+            refused[number] = error
         finally:
             stopping.close(store)
 
@@ -110,20 +111,33 @@ def check_permission(
             for n in range(len(targets))
         ]
     )
+    for number in sorted(refused):
+        if refused[number].failure is not Failure.FORBIDDEN:
+            raise UsageError(
+                f"{targets[number].locate(manifest_name)}: {refused[number].what}",
+                help="publish it under another name",
+            )
     if refused:
         raise NotPlacedError(
             f"{len(refused)} of {counted(len(targets), 'target')} let us store nothing, so nothing "
             "was sent",
-            help=f"show the right {_secrets(targets[n] for n in refused)}, or leave them out",
-            details=tuple(refused[n] for n in sorted(refused)),
+            help=f"{_remedy(targets, refused)}, or leave them out",
+            details=tuple(refused[n].what for n in sorted(refused)),
         )
 
 
-def _secrets(targets: Iterable[Target]) -> str:
-    """What opens these targets."""
-    stores = {scheme_of(target.url) in STORES for target in targets}
-    kinds = {False: "token with --token HOST=FILE", True: "credentials of the store"}
-    return " and ".join(kinds[store] for store in sorted(stores))
+def _remedy(targets: Sequence[Target], refused: Mapping[int, RequestFailed]) -> str:
+    """What opens the targets that refuse us."""
+    words = []
+    for number, error in sorted(refused.items()):
+        scheme = scheme_of(targets[number].url)
+        if scheme in STORES:
+            words.append("show the right credentials of the store")
+        elif scheme == "https" and error.status is None:
+            words.append("trust the certificate's authority with --cacert FILE")
+        else:
+            words.append("show the right token with --token HOST=FILE")
+    return " and ".join(dict.fromkeys(words))
 
 
 def _compare(finding: Finding, raw: bytes, manifest: Manifest) -> None:

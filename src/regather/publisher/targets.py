@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 from regather.client.naming import with_scheme
 from regather.errors import UsageError
 from regather.folder import Folder
+from regather.schemes import HTTP, PORTS
 from regather.transport import TransportOptions, is_url, locate
 from regather.transport.upload import open_store
 from regather.units import counted
@@ -66,15 +69,19 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
 def warnings_of(targets: Sequence[Target]) -> list[str]:
     """What is odd about the targets together, a line each."""
     lines = []
-    servers: dict[str, int] = {}
+    servers: list[_Server] = []
     for target in targets:
         if target.remote:
-            server = urlsplit(target.url).netloc.lower()
-            servers[server] = servers.get(server, 0) + 1
+            server = _server_of(target.url)
+            known = next((s for s in servers if server.is_one_with(s)), None)
+            if known is None:
+                servers.append(server)
+            else:
+                known.count += 1
     lines += [
-        f"{count} targets are on {server}: they are lost together"
-        for server, count in servers.items()
-        if count > 1
+        f"{server.count} targets are on {server.name}: they are lost together"
+        for server in servers
+        if server.count > 1
     ]
     folders = sum(not t.remote for t in targets)
     if 0 < folders < len(targets):
@@ -83,6 +90,31 @@ def warnings_of(targets: Sequence[Target]) -> list[str]:
             "what stands in them"
         )
     return lines
+
+
+@dataclass(slots=True)
+class _Server:
+    """What a target is on."""
+
+    name: str
+    addresses: frozenset[tuple[str, int]]
+    """As far as its name says: two names may be of one server."""
+    count: int = 1
+    """How many targets are on it."""
+
+    def is_one_with(self, other: _Server) -> bool:
+        return self.name == other.name or bool(self.addresses & other.addresses)
+
+
+def _server_of(url: str) -> _Server:
+    parts = urlsplit(url)
+    found: frozenset[tuple[str, int]] = frozenset()
+    if parts.scheme in HTTP and parts.hostname:
+        port = parts.port or PORTS[parts.scheme]
+        with contextlib.suppress(OSError, UnicodeError):  # only a proxy may know the name
+            infos = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+            found = frozenset((str(address[0]), port) for *_, address in infos)
+    return _Server(parts.netloc.lower(), found)
 
 
 def warnings_of_folder(folder: Folder | None) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -138,7 +139,13 @@ class Root:
         real = os.path.realpath(os.path.join(self._real, *names))
         if not real.startswith(self._inside):
             raise FileNotFoundError
-        return _open(real, names[-1])
+        *folders, name = real[len(self._inside) :].split(os.sep)
+        if not folders:
+            return _open(real, names[-1])
+        # A path without links was checked. It is walked name by name, through none that has become
+        # a link since: else whoever may rename folders in here could lead us anywhere.
+        with _walked(self._real, folders) as folder:
+            return _open(name, names[-1], folder)
 
     def place(self, target: str, *, make: bool) -> Place:
         """Find where the file that a request's path names may be written or removed.
@@ -238,11 +245,26 @@ def _withheld(name: str) -> bool:
     return name.startswith(".") or _PARTIAL in name
 
 
-def _open(real: str, name: str) -> OpenFile:
-    # A path without links was checked: O_NOFOLLOW refuses one that has become a link since.
+@contextlib.contextmanager
+def _walked(root: str, names: Sequence[str]) -> Iterator[int]:
+    """A descriptor of a folder below ``root``; raises OSError where there is a link on the way."""
+    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    folder = os.open(root, flags)
+    try:
+        for name in names:
+            inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _open(real: str, name: str, folder: int | None = None) -> OpenFile:
+    # O_NOFOLLOW refuses what has become a link since it was looked at.
     # O_NONBLOCK: opening a pipe must not wait for its writer.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(real, flags)
+    descriptor = os.open(real, flags, dir_fd=folder)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from aiohttp.log import access_logger
@@ -31,6 +32,11 @@ from regather.server.writing import Limits
 __all__ = ["Server", "serve"]
 
 _BACKLOG = 4096
+_ACCEPTED = 16
+"""Connections accepted in one go; where there are no files left to open, tries, and errors too."""
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_COMPLAIN = 60.0
+"""Seconds between lines that tell that no connection can be accepted."""
 _KEEP_ALIVE = 75.0
 """Seconds that a connection may be idle."""
 _GRACE = 5.0
@@ -92,6 +98,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._accepted = 0
+        self._complained = -_COMPLAIN
 
     @property
     def url(self) -> str:
@@ -119,12 +126,15 @@ class Server:
             self._listener = await loop.create_server(
                 self._protocol,
                 sock=self._socket,
-                backlog=_BACKLOG,
+                backlog=_ACCEPTED,
                 ssl=self._tls,
                 ssl_handshake_timeout=_HANDSHAKE if self._tls is not None else None,
             )
+            # asyncio takes one number for both: so many may wait, whatever is accepted in one go.
+            self._socket.listen(_BACKLOG)
         except OSError as error:  # another took the port between bind and listen
             raise _cannot_listen(self._host, self.port, error) from error
+        loop.set_exception_handler(self._on_trouble)
 
     def _protocol(self) -> asyncio.Protocol:
         number = self._accepted
@@ -133,6 +143,19 @@ class Server:
             return _Refusal()
         assert self._runner.server is not None
         return self._runner.server()
+
+    def _on_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Tell what asyncio has no other place for: out of files to open in one line a minute."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
+            loop.default_exception_handler(context)
+            return
+        now = loop.time()
+        if now - self._complained >= _COMPLAIN:
+            self._complained = now
+            error_logger.warning(
+                "%s: new connections wait until others end", (error.strerror or "").lower()
+            )
 
     def _refuse_all(self) -> None:
         """From now on refuse all connections; those that are open stay."""

@@ -81,11 +81,7 @@ def split(
                 f"{counted(len(at), 'URL')} for {counted(len(placement.folders), 'server')}",
                 help="give --at once for each server, in order",
             )
-        for url in at:
-            try:
-                split_url(url)
-            except ValueError as error:
-                raise UsageError(str(error), help="give --at the URL of a folder") from None
+        sources = _sources(at, placement)
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         writer = Writer(path, out, layout, placement, manifest_name, force=force)
         try:
@@ -94,7 +90,7 @@ def split(
             manifest = replace(
                 manifest_of(source.name, layout, hashes),
                 folder=source.folder(),
-                sources=_sources(at, placement),
+                sources=sources,
                 blake3=blake3,
                 sha256=digest,
             )
@@ -124,11 +120,27 @@ def manifest_of(name: str, layout: Layout, hashes: Sequence[bytes]) -> Manifest:
 
 
 def _sources(at: Sequence[str], placement: Placement) -> tuple[Source, ...]:
+    """What will be hosted where. Raises UsageError: before the pass, not when all is written."""
     held: list[set[int]] = [set() for _ in placement.folders]
     for position, folders in enumerate(placement.copies):
         for folder in folders:
             held[folder].add(position + 1)
-    return tuple(
-        Source(url if url.endswith("/") else url + "/", frozenset(held[i]))
-        for i, url in enumerate(at)
-    )
+    urls = [url if url.endswith("/") else url + "/" for url in map(_checked, at)]
+    if twice := next((url for url in urls if urls.count(url) > 1), None):
+        raise UsageError(
+            f"{twice}: is named twice", help="give every server's folder a URL of its own"
+        )
+    return tuple(Source(url, frozenset(held[i])) for i, url in enumerate(urls))
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = split_url(url)
+    except ValueError as error:
+        raise UsageError(f"--at: {error}", help="name the URL of the folder to come") from None
+    if "@" in parts.netloc or parts.query or parts.fragment or not url.isprintable():
+        raise UsageError(  # it may hold a secret, so it is not shown
+            f"--at: no plain base URL at {parts.hostname}",
+            help="leave user names, passwords, queries and # out",
+        )
+    return url

@@ -13,11 +13,16 @@ from typing import Protocol
 from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
 from regather.model import Layout
 from regather.names import suffixed
-from regather.splitter.earlier import Earlier
+from regather.splitter.earlier import FRAGMENT_NAME, Earlier
 from regather.splitter.placement import Placement
+from regather.store.platform import open_new
 
 _UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """What no second attempt mends: the folder is not one to write to."""
+
+
+_MARK = ".regather-part-"
+"""Between a file's name, while it is written, and the number of the process that writes it."""
 
 
 class Sink(Protocol):
@@ -47,7 +52,7 @@ class Writer:
         self._open: dict[int, list[int]] = {}
         self._left = [max(f.size, 1) for f in layout.fragments]
         self._made: list[Path] = []
-        self._suffix = f".regather-part-{os.getpid()}"
+        self._suffix = f"{_MARK}{os.getpid()}"
         self._manifests = [
             folder / manifest_name for folder in dict.fromkeys((out, *placement.folders))
         ]
@@ -61,6 +66,7 @@ class Writer:
                     raise UsageError(
                         f"{path}: is in the way and {flaw}", help="choose another --out"
                     )
+            self._remove_leftovers(manifest_name)
             for f, fragment in enumerate(layout.fragments):
                 if fragment.size == 0:
                     self._descriptors(f)
@@ -69,6 +75,16 @@ class Writer:
             raise UsageError(f"{error.filename}: is a file, not a folder") from None
         except OSError as error:
             raise trouble(out, error) from error
+
+    def _remove_leftovers(self, manifest_name: str) -> None:
+        """Remove what killed processes left under their temporary names: nobody else would."""
+        for folder in {path.parent for path in self._manifests}:
+            for path in folder.iterdir():
+                name, mark, number = path.name.rpartition(_MARK)
+                known = FRAGMENT_NAME.fullmatch(name) or name == manifest_name
+                if mark and known and number.isdecimal() and not _lives(int(number)):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
 
     def _targets(self, fragment: int) -> list[Path]:
         name = self._layout.fragments[fragment].name
@@ -81,8 +97,7 @@ class Writer:
                 for target in self._targets(fragment):
                     part = target.with_name(target.name + self._suffix)
                     self._made.append(part)
-                    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                    opened.append(os.open(part, flags, 0o644))
+                    opened.append(open_new(part))
             return self._open[fragment]
 
     def write(self, fragment: int, offset: int, data: memoryview) -> None:
@@ -116,7 +131,8 @@ class Writer:
         for path in self._manifests:
             part = path.with_name(suffixed(path.name, self._suffix))
             self._made.append(part)
-            part.write_bytes(manifest)
+            with os.fdopen(open_new(part), "wb") as file:
+                file.write(manifest)
             part.rename(path)
 
     def discard(self) -> None:
@@ -127,6 +143,16 @@ class Writer:
         self._open.clear()
         for part in self._made:
             part.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # there, and somebody else's
+        pass
+    return True
 
 
 def trouble(out: Path, error: OSError) -> RegatherError:

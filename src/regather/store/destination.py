@@ -199,13 +199,15 @@ class Destination:
     def finish(self, *, sync: bool = True) -> None:
         """Sync, give the file its final name, remove the journal.
 
-        Raises DestinationExistsError where something appeared under that name meanwhile.
+        Raises DestinationExistsError where something appeared under that name meanwhile, and
+        StorageError.
         """
         try:
             if self._layout.data_count < len(self._layout.fragments):
                 os.ftruncate(self._descriptor, self._layout.size)
             if sync:
                 os.fsync(self._descriptor)
+            self._check_part()
             publish(str(self.part), str(self.path), replace=self._force)
             with contextlib.suppress(OSError):
                 os.unlink(self._journal_path)
@@ -217,6 +219,18 @@ class Destination:
             raise self._trouble(error) from error
         finally:
             self.close()
+
+    def _check_part(self) -> None:
+        """What gets the final name must be what was written to, not what has its name by now."""
+        try:
+            same = os.path.samestat(os.lstat(self.part), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise StorageError(
+                f"{self.part}: was moved, removed or replaced while it was filled",
+                help="leave it alone, then run the same command again",
+            )
 
     def discard(self) -> None:
         """Close, and remove the partial and its journal: there is nothing in them."""

@@ -48,13 +48,18 @@ class Journal:
         header = _HEADER.pack(_MAGIC, size, piece_size, pieces, identity)
         header += struct.pack("<I", zlib.crc32(header))
         self._header = header.ljust(_RECORDS, b"\0")
-        self._descriptor = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644, dir_fd=folder
-        )
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        self._descriptor = os.open(path, flags, 0o644, dir_fd=folder)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(self._descriptor).st_nlink > 1:
+                # Others have a name for this file too: what it holds is theirs.
+                os.unlink(path, dir_fd=folder)
+                os.close(self._descriptor)
+                self._descriptor = os.open(path, flags | os.O_EXCL, 0o644, dir_fd=folder)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(self._descriptor)
+            self.close()
             raise
 
     def claims(self) -> dict[int, bytes] | None:

@@ -39,6 +39,18 @@ def preallocate(descriptor: int, size: int) -> None:
             raise
 
 
+def open_new(path: str | os.PathLike[str]) -> int:
+    """Make a file to write to that nobody else has, under a temporary name of ours.
+
+    What a killed process left under that name goes, and a link that somebody put there. Raises
+    OSError.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o644)
+
+
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of ``data`` at ``offset``, in bytes: one call may write a part only.
 

@@ -21,6 +21,10 @@ from regather.transport.wire import Body, early_answer, fill, send
 
 _CHEAP_TO_DRAIN = 256 << 10
 """A rest of a body this small is read to its end rather than paid for with a new connection."""
+_DRAIN_SECONDS = 1.0
+"""And that long it may take at most."""
+_LEAST = 1 << 10
+"""Bytes that must come within a time-out: whoever sends a drop now and then sends nothing."""
 _CONTINUE_WAIT = 3.0
 """Seconds to wait to be asked for a body; servers that do not know how get it then."""
 
@@ -45,6 +49,8 @@ class Channel:
         self._coded: ChunkedBody | None = None
         self._keep = False
         self._heard = time.monotonic()
+        self._trickled = 0  # bytes that came since there were _LEAST,
+        self._waited = 0.0  # and seconds that were spent waiting for them
 
     # -- asking ---------------------------------------------------------------------------
 
@@ -238,6 +244,7 @@ class Channel:
     def _fill(self, into: memoryview, first: bool) -> int:
         if self._socket is None:
             raise RequestFailed(Failure.RESET, "connection closed")
+        began = time.monotonic()
         try:
             count = fill(self._socket, into)
         except (BlockingIOError, TimeoutError):
@@ -245,6 +252,7 @@ class Channel:
                 raise self._fail(
                     Failure.TIMEOUT, f"no byte for {self._options.timeout:g} s"
                 ) from None
+            self._count(0, began)
             return 0
         except OSError as error:
             raise self._failed(error) from error
@@ -252,8 +260,22 @@ class Channel:
             if first:
                 raise self._ended()
             return 0
-        self._heard = time.monotonic()
+        self._heard = self._count(count, began)
         return count
+
+    def _count(self, count: int, began: float) -> float:
+        """Note what came, waited for since ``began``; returns the time, or raises RequestFailed."""
+        now = time.monotonic()
+        self._trickled += count
+        self._waited += now - began
+        if self._trickled >= _LEAST:
+            self._trickled, self._waited = 0, 0.0
+        elif self._waited > self._options.timeout:
+            raise self._fail(
+                Failure.TIMEOUT,
+                f"{self._trickled} bytes in {self._waited:.0f} s are too few to wait for",
+            )
+        return now
 
     def _receive_coded(self, into: memoryview) -> int:
         assert self._coded is not None
@@ -275,6 +297,7 @@ class Channel:
         """
         while True:
             assert self._socket is not None
+            began = time.monotonic()
             try:
                 data = self._socket.recv(size)
             except (BlockingIOError, TimeoutError):
@@ -289,7 +312,8 @@ class Channel:
                 raise self._failed(error) from error
             if not data:
                 raise self._ended()
-            self._heard = time.monotonic()
+            # A head has a time of its own.
+            self._heard = self._count(len(data), began) if until is None else time.monotonic()
             return data
 
     # -- ending ---------------------------------------------------------------------------
@@ -299,8 +323,9 @@ class Channel:
         left = self._left
         if self._keep and self._coded is None and left is not None and left <= _CHEAP_TO_DRAIN:
             scratch = memoryview(bytearray(left))
+            until = time.monotonic() + _DRAIN_SECONDS
             try:
-                while self._left:
+                while self._left and time.monotonic() < until:
                     if not self.receive(scratch):
                         break
             except RequestFailed:

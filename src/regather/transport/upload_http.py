@@ -80,6 +80,7 @@ class HttpStore:
             _FAILURES.get(head.status) or failure_of(head.status),
             detail + self._connection.advice(head, target, target),
             retry_after=head.retry_after,
+            status=head.status,
         )
 
     def _target(self, name: str) -> str:

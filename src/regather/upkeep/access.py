@@ -16,6 +16,8 @@ __all__ = ["CopyReader", "Desk", "Patience", "crew", "state_of"]
 _FIRST_PAUSE = 0.2
 _MOST_PAUSE = 5.0
 _STEP = 1 << 18
+_ALIVE = 4 << 10
+"""Bytes after which the failures before are forgiven."""
 _MOST_THREADS = 32
 _TICK = 0.1
 _END_SECONDS = 5.0
@@ -134,7 +136,7 @@ class CopyReader:
         if offset + len(into) > self._size:
             raise RequestFailed(Failure.MISSING, f"{self._target}: ends before")
         attempt = 0
-        done = 0
+        done = failed_at = 0
         while done < len(into):
             self._patience.look()
             at = offset + done
@@ -144,11 +146,12 @@ class CopyReader:
                 count = self._connection.receive(into[done : done + _STEP])
             except RequestFailed as failed:
                 self._drop()
+                # Bytes in between show that it is alive, a few drops do not.
+                attempt = 0 if done - failed_at >= _ALIVE else attempt
+                failed_at = done
                 self._patience.bear(failed, attempt)
                 attempt += 1
                 continue
-            if count:
-                attempt = 0
             done += count
             self._at += count
         if self._at == self._stop:
