@@ -161,7 +161,7 @@ def test_google_without_a_file_of_credentials(gcs: Gcs, original: Path, tmp_path
     assert got.returncode == 0, got.stderr
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == original.read_bytes()
     for words, code in (
-        (("get", manifest, "-o", tmp_path / "c"), 1),
+        (("get", manifest, "-o", tmp_path / "c"), 4),
         (("publish", original, "--to", f"gs://{name}/y"), 1),
         (("publish", original, "--to", f"gs://{name}/y", *unsigned), 1),
     ):
