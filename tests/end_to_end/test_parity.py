@@ -65,7 +65,8 @@ def test_every_choice_of_two_lost_servers(
         report = regather.download(made.manifest, tmp_path / "out", servers=urls, settings=QUICK)
     assert (tmp_path / "out").read_bytes() == made.content
     assert not leftovers(tmp_path)
-    assert report.received <= 1.1 * SIZE + MIB
+    # A server that a busy machine makes look slow may be asked for a piece that comes otherwise.
+    assert report.received <= 1.1 * SIZE + len(urls) * MIB
     if any(n < 4 for n in lost):  # else only where a busy machine makes a server look slow
         assert report.decoded
     assert report.decoded <= -(-SIZE // 4 // MIB) + 1, "a row was computed twice"
