@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from regather.errors import StorageError, is_disk_full
-from regather.names import suffixed
+from regather.names import suffixed, temporary_suffix
 from regather.store import check_destination
 from regather.store.platform import open_new, preallocate, publish
 from regather.units import format_size
@@ -67,7 +67,7 @@ def generate(
     """
     path = Path(path)
     check_destination(path, force=force)
-    part = path.with_name(suffixed(path.name, f".regather-part-{os.getpid()}"))
+    part = path.with_name(suffixed(path.name, temporary_suffix()))
     text = memoryview(english_text(seed) * _REPEATS)
     try:
         descriptor = open_new(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -11,6 +12,8 @@ from regather.schemes import REMOTE, STORES, listed
 
 MAX_NAME_BYTES = 255
 MANIFEST_SUFFIX = ".regather.json"
+TEMPORARY = ".regather-part-"
+"""Between a file's name, while it is written, and the number of the process that writes it."""
 _SHOWN = 100
 
 
@@ -40,6 +43,11 @@ def suffixed(name: str, suffix: str) -> str:
         return name + suffix
     mark = "~" + hashlib.blake2s(encoded, digest_size=4).hexdigest()
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
+
+
+def temporary_suffix() -> str:
+    """What this process appends to the name of a file that it is still writing."""
+    return f"{TEMPORARY}{os.getpid()}"
 
 
 def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         or health.active > health.climb.connections
     ):
         return None
-    return _free_work(state, source, now, pace) or _other_work(state, source, now, pace)
+    return choose(state, source, now, pace)
 
 
 def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:

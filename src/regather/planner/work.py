@@ -91,8 +91,7 @@ def run_length(state: State, health: Health, pace: float = 0.0) -> int:
         short = health.latency > PATIENT_LATENCY
         return 1 if short else max(1, FIRST_RUN_BYTES // piece)
     rate = pace or own
-    most = rate * RUN_SECONDS
-    longest = (min(MAX_RUN_BYTES, most)) / piece
+    longest = min(MAX_RUN_BYTES, rate * RUN_SECONDS) / piece
     if health.pieces < longest:
         # In the beginning nobody knows what is needed where: no more than it has brought, or than
         # fills a long path.

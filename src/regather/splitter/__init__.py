@@ -126,7 +126,8 @@ def _sources(at: Sequence[str], placement: Placement) -> tuple[Source, ...]:
         for folder in folders:
             held[folder].add(position + 1)
     urls = [url if url.endswith("/") else url + "/" for url in map(_checked, at)]
-    if twice := next((url for url in urls if urls.count(url) > 1), None):
+    if len(set(urls)) < len(urls):
+        twice = next(url for url in urls if urls.count(url) > 1)
         raise UsageError(
             f"{twice}: is named twice", help="give every server's folder a URL of its own"
         )

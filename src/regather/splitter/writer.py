@@ -12,17 +12,13 @@ from typing import Protocol
 
 from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
 from regather.model import Layout
-from regather.names import suffixed
+from regather.names import TEMPORARY, suffixed, temporary_suffix
 from regather.splitter.earlier import FRAGMENT_NAME, Earlier
 from regather.splitter.placement import Placement
 from regather.store.platform import open_new
 
 _UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """What no second attempt mends: the folder is not one to write to."""
-
-
-_MARK = ".regather-part-"
-"""Between a file's name, while it is written, and the number of the process that writes it."""
 
 
 class Sink(Protocol):
@@ -52,7 +48,7 @@ class Writer:
         self._open: dict[int, list[int]] = {}
         self._left = [max(f.size, 1) for f in layout.fragments]
         self._made: list[Path] = []
-        self._suffix = f"{_MARK}{os.getpid()}"
+        self._suffix = temporary_suffix()
         self._manifests = [
             folder / manifest_name for folder in dict.fromkeys((out, *placement.folders))
         ]
@@ -80,7 +76,7 @@ class Writer:
         """Remove what killed processes left under their temporary names: nobody else would."""
         for folder in {path.parent for path in self._manifests}:
             for path in folder.iterdir():
-                name, mark, number = path.name.rpartition(_MARK)
+                name, mark, number = path.name.rpartition(TEMPORARY)
                 known = FRAGMENT_NAME.fullmatch(name) or name == manifest_name
                 if mark and known and number.isdecimal() and not _lives(int(number)):
                     with contextlib.suppress(OSError):
@@ -157,7 +153,7 @@ def _lives(process: int) -> bool:
 
 def trouble(out: Path, error: OSError) -> RegatherError:
     """The error to raise where writing below ``out`` failed."""
-    name = re.sub(r"\.regather-part-\d+$", "", str(error.filename or out))
+    name = re.sub(re.escape(TEMPORARY) + r"\d+$", "", str(error.filename or out))
     if error.errno in _UNFIT:
         return UsageError(
             f"{name}: {(error.strerror or str(error)).lower()}", help="choose another --out"
