@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from regather.crew import Crew
 from regather.planner import Start
 from regather.transport import Connection
 
@@ -68,51 +68,24 @@ class Worker:
                 self.connection.close()
 
 
-class Workers:
+class Workers(Crew[Worker]):
     """All workers, and the jobs in flight. To be called under the engine's lock, save the end."""
 
     def __init__(self, sources: int, work: Callable[[Worker], None]) -> None:
         """``work`` is what the thread of a worker does, until it gets None for a job."""
-        self._work = work
-        self._idle: list[list[Worker]] = [[] for _ in range(sources)]
-        self._all: list[Worker] = []
-        self._threads: list[threading.Thread] = []
+        super().__init__(sources, "regather", Worker, work)
         self.jobs: dict[int, tuple[Job, Worker]] = {}
         """By request: what is to be carried out, or is being so, and who does it."""
-
-    def free(self, source: int) -> Worker:
-        """An idle worker for a source, or a new one."""
-        if self._idle[source]:
-            return self._idle[source].pop()
-        worker = Worker(source)
-        self._all.append(worker)
-        name = f"regather-{source}-{len(self._all)}"
-        thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
-        return worker
-
-    def rest(self, worker: Worker) -> None:
-        """``worker`` has nothing to do: ``free`` may give it."""
-        self._idle[worker.source].append(worker)
 
     def is_behind(self, worker: Worker) -> bool:
         """Whether a worker has not come as far in its fragment as most of the others in theirs."""
         places = [other.at for _, other in self.jobs.values()]
         return 2 * sum(at > worker.at for at in places) >= len(places)
 
-    # -- the end, when nothing is added any more ------------------------------------------
-
     def stop(self) -> None:
-        """Break off every job, and let every worker end."""
+        """Break off every job, and let every worker end. When nothing is added any more."""
         for job, worker in list(self.jobs.values()):
             job.cancelled = True
             worker.abort(job)
-        for worker in self._all:
+        for worker in self.members:
             worker.jobs.put(None)
-
-    def join(self, seconds: float) -> None:
-        """Wait for the threads, together so long at most: one may hang in a name look-up."""
-        until = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
