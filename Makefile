@@ -1,19 +1,21 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make; nothing else. Without npm az:// is
-# left out of the tests.
+# left out of the tests; without a C compiler the planner stays plain Python.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 STAMP := $(VENV)/.ready
 # The object store that the tests run against has packages of its own.
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv stores demo test chaos lint format bench requirements clean help
+.PHONY: venv plain stores demo test chaos lint format bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo          generate, split, serve, kill servers, download, verify'
 	@echo 'make test          lint, types, layers and the whole test suite'
+	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
 	@echo 'make stores        what the tests against object stores need (OpenStack Swift, Azurite; by npm)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter'
@@ -26,18 +28,40 @@ venv: $(STAMP)
 
 # Bytecode, as pip makes it of what it installs, though not of what is editable: without it, and where
 # PYTHONDONTWRITEBYTECODE is set, each start takes a tenth of a second more.
-COMPILED = $(BIN)/python -m compileall -q src
+BYTECODE = $(BIN)/python -m compileall -q src
 
-$(STAMP): requirements/dev.txt pyproject.toml src/regather/_version.py
+$(INSTALLED): requirements/dev.txt pyproject.toml src/regather/_version.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regather needs Python 3.11 or newer; call make PYTHON=python3.x")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(COMPILED)
 	touch $@
 
+HEADERS = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+
+# By the build hook in pyproject.toml, beside the source: Python takes what is compiled.
+$(STAMP): $(INSTALLED) $(wildcard src/regather/planner/*.py)
+	$(REMOVE_COMPILED)
+	if command -v cc >/dev/null && test -f "$(HEADERS)"; then \
+		HATCH_BUILD_HOOKS_ENABLE=1 $(INSTALL) || { \
+			echo 'the planner could not be compiled: it stays plain Python'; \
+			$(REMOVE_COMPILED); $(INSTALL); \
+		}; \
+	else \
+		echo 'no C compiler, or no headers of Python, here: the planner stays plain Python'; \
+		$(INSTALL); \
+	fi
+	$(BYTECODE)
+	touch $@
+
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+REMOVE_COMPILED = find src -name '*.so' -delete
+
+plain:
+	$(REMOVE_COMPILED)
+	rm -f $(STAMP)
+
 demo: $(STAMP)
-	$(COMPILED)
+	$(BYTECODE)
 	$(BIN)/regather demo
 
 stores: $(STORES_STAMP)
@@ -65,7 +89,7 @@ $(STORES)/azurite:
 JOBS ?= 3
 
 test: $(STAMP) $(STORES_STAMP) lint
-	$(COMPILED)
+	$(BYTECODE)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 N ?= 1000
@@ -98,4 +122,5 @@ requirements:
 		--ignore-scripts --no-audit --no-fund
 
 clean:
+	$(REMOVE_COMPILED)
 	rm -rf $(VENV) $(STORES) .mypy_cache .ruff_cache .pytest_cache .hypothesis

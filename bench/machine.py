@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bench import compiled
 from bench.model import GIB
 from bench.process import ROOT
 from bench.scratch import Scratch, filesystem
@@ -63,6 +64,7 @@ def describe(scratch: Scratch, tools: Mapping[str, Tool]) -> list[tuple[str, str
         ("load average at the start", load),
         ("scratch", f"{filesystem(scratch.memory)}; disk: {filesystem(scratch.disk)}"),
         ("Python", f"{platform.python_version()} ({platform.python_implementation()})"),
+        ("planner", compiled.how()),
         ("libraries", ", ".join(_library(name) for name in _LIBRARIES)),
     ]
     pairs += [

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from bench import compiled
 from tests.support.azurite import Azurite
 from tests.support.gcs import Gcs
 from tests.support.hosting import Hosting
@@ -29,6 +30,14 @@ settings.load_profile("any load")
 
 # A command that dies of a signal says where.
 os.environ["PYTHONFAULTHANDLER"] = "1"
+
+
+if _outdated := compiled.outdated():
+    pytest.exit(
+        f"the compiled planner is not of the present source ({', '.join(_outdated)}): "
+        "run `make venv`, or `make plain` while you work on it",
+        returncode=2,
+    )
 
 
 @pytest.hookimpl(wrapper=True)

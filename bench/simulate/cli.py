@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bench.simulate
+from bench import compiled
 from bench.simulate.runs import Result, run_all
 from bench.simulate.scenario import load
 from bench.simulate.table import as_json, as_text, cells
@@ -107,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("simulate: interrupted", file=sys.stderr)
         interrupted = True
+    print(f"planner: {compiled.how()}", file=sys.stderr)
     print(as_json(results) if args.json else as_text([cells(r) for r in results]), end="")
     if interrupted:
         return 130

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from bench.simulate.cli import SCENARIOS, main
 
+from bench import compiled
+
 GOOD = """
 title = "two sources"
 [file]
@@ -34,7 +36,7 @@ def test_a_table(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head, row = out.splitlines()
     assert head.startswith("scenario")
     assert row.split()[:2] == ["two", "3"]
-    assert err == "two: 3 runs\n"
+    assert err == f"two: 3 runs\nplanner: {compiled.how()}\n"
 
 
 def test_json(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
