@@ -262,6 +262,18 @@ def test_socks4(
         assert asked_by_name == looks_up
 
 
+def test_who_is_distrusted_is_the_server_and_not_the_proxy(
+    folder: Path, tmp_path: Path, hosting: Hosting
+) -> None:
+    secure, plain = hosting.serve(folder, tls=issue(tmp_path / "tls")), hosting.serve(folder)
+    with HttpProxy() as proxy:
+        error = fails(secure.url + "f.dat", through(f"http://127.0.0.1:{proxy.port}"))
+        assert error.failure is Failure.FORBIDDEN
+        assert error.what.startswith(f"127.0.0.1:{secure.port}: certificate refused")
+        error = fails(f"https://127.0.0.1:{plain.port}/f.dat", through(f"http://127.0.0.1:{proxy.port}"))
+        assert error.what == f"127.0.0.1:{plain.port}: speaks no TLS: use http://"
+
+
 def test_an_https_proxy(folder: Path, tmp_path: Path, hosting: Hosting) -> None:
     """Name and password go through TLS, and only to a proxy that is trusted."""
     content = (folder / "f.dat").read_bytes()

@@ -61,7 +61,8 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
             if made is not None:
                 made.close()
             wanted = on_made(None)
-            if failed := _distrusted(error, where):
+            # Never the proxy's: with that we speak no TLS, only through it.
+            if failed := _distrusted(error, f"{origin[1]}:{origin[2]}"):
                 raise failed from None
             last = error
         else:
