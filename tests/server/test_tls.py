@@ -199,4 +199,5 @@ def test_files_that_will_not_do(store: Path, tls: TlsFiles, tmp_path: Path) -> N
     assert "both" in fail("--tls-key", tls.key)
     assert "no such file" in fail("--tls-cert", tmp_path / "none", "--tls-key", tls.key)
     assert "mismatch" in fail("--tls-cert", tls.certificate, "--tls-key", other.key)
-    assert "cannot be used" in fail("--tls-cert", store / "x.dat", "--tls-key", tls.key)
+    told = fail("--tls-cert", store / "x.dat", "--tls-key", tls.key)
+    assert "cannot be used: not in PEM, not what belongs there, or encrypted; give" in told

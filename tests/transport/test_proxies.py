@@ -270,7 +270,9 @@ def test_who_is_distrusted_is_the_server_and_not_the_proxy(
         error = fails(secure.url + "f.dat", through(f"http://127.0.0.1:{proxy.port}"))
         assert error.failure is Failure.FORBIDDEN
         assert error.what.startswith(f"127.0.0.1:{secure.port}: certificate refused")
-        error = fails(f"https://127.0.0.1:{plain.port}/f.dat", through(f"http://127.0.0.1:{proxy.port}"))
+        error = fails(
+            f"https://127.0.0.1:{plain.port}/f.dat", through(f"http://127.0.0.1:{proxy.port}")
+        )
         assert error.what == f"127.0.0.1:{plain.port}: speaks no TLS: use http://"
 
 

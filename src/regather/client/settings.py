@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from regather.errors import UsageError
+from regather.errors import UsageError, pem_flaw
 from regather.transport import Credentials, HostOptions, TransportOptions
 from regather.transport.cookies import Cookies
 from regather.transport.curl import available, library
@@ -91,7 +91,10 @@ def transport_options(settings: Settings) -> TransportOptions:
         try:
             context = ssl.create_default_context(cafile=settings.cacert)
         except OSError as error:
-            raise UsageError(f"{settings.cacert}: not usable as --cacert ({error})") from None
+            raise UsageError(
+                f"{settings.cacert}: not usable as --cacert ({pem_flaw(error)})",
+                help="name a PEM file with the certificates of authorities",
+            ) from None
         options = replace(options, tls=lambda: context)
     for one in settings.hosts.values():
         if one.cert:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from regather.errors import UsageError
+from regather.errors import UsageError, pem_flaw
 
 __all__ = ["tls_context"]
 
@@ -28,10 +28,8 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
         # Without a password here OpenSSL would ask for one on the terminal.
         context.load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or str(error)
         raise UsageError(
-            f"--tls-cert {certificate} and --tls-key {key} cannot be used: "
-            f"{str(why).lower().replace('_', ' ')}",
+            f"--tls-cert {certificate} and --tls-key {key} cannot be used: {pem_flaw(error)}",
             help="give the certificate with its chain, and its own key without a password, as PEM",
         ) from None
     return context

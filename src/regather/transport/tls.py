@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from regather.errors import UsageError
+from regather.errors import UsageError, pem_flaw
 from regather.transport.options import TransportOptions
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ def context_with(cert: str, key: str, cacert: str) -> ssl.SSLContext:
     try:
         context.load_cert_chain(cert, key or None, password=_refuse)
     except ssl.SSLError as error:
-        why = (error.reason or str(error)).lower().replace("_", " ")
         raise UsageError(
-            f"{cert}: not usable as --cert ({why})",
+            f"{cert}: not usable as --cert ({pem_flaw(error)})",
             help="give a PEM file with the certificate, and its key in it or with --key-file",
         ) from None
     except OSError as error:
