@@ -306,6 +306,28 @@ def test_readers_are_not_told_to_use_the_token_that_wrote(
     assert (tmp_path / "copy.bin").read_bytes() == cloud.file.read_bytes()
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_authorities_are_named_to_readers_who_need_them(
+    tmp_path: Path, hosting: Hosting, token: str, secure: bool
+) -> None:
+    files = issue(tmp_path / "tls")
+    (tmp_path / "store").mkdir()
+    server = hosting.serve(
+        tmp_path / "store", tokens=Tokens(write=SECRET), tls=files if secure else None
+    )
+    file = random_file(tmp_path / "f", 1000)
+    result = run(
+        *("publish", file, "--to", server.url, "--token", token),
+        *("--cacert", files.authority, "--store-option", "profile=mine"),
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    line = result.stdout.partition("Get it with:\n")[2].splitlines()[0]
+    assert ("--cacert" in line) == secure
+    assert "--store-option" not in line
+    got = run(*shlex.split(line)[1:], "-o", tmp_path / "copy")
+    assert (got.returncode, got.stderr) == (0, "")
+
+
 def nothing_half(cloud: Cloud, whole: dict[str, bytes]) -> None:
     """Whatever is visible is whole, and a manifest stands only where all that it names does."""
     for number in range(len(cloud.servers)):

@@ -78,6 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Publish the file."""
     from regather.publisher import publish
+    from regather.transport.objects.options import for_readers
 
     # A polite kill leaves the same resumable state as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -100,11 +101,11 @@ def run(args: argparse.Namespace) -> int:
             on_progress=progress,
         )
     words = list(report.command)
-    schemes = {scheme_of(target.url) for target in report.targets}
-    if schemes & STORES:
-        words += [word for option in args.store_option for word in ("--store-option", option)]
-    if scheme_of(report.manifests[0]):
-        words += ["--cacert", args.cacert] if args.cacert else []
+    urls = [target.url for target in report.targets]
+    for option in for_readers(args.store_option, urls):
+        words += ["--store-option", option]
+    if args.cacert and any(scheme_of(url) in STORES | {"https"} for url in urls):
+        words += ["--cacert", args.cacert]
     # No --token: the tokens of this command may write, and their files are on this machine. Who
     # reads needs none, or one that may only read.
     if args.json:

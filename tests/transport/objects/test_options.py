@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from regather.errors import UsageError
-from regather.transport.objects.options import StoreOptions, parse_options
+from regather.transport.objects.options import StoreOptions, for_readers, parse_options
 
 
 def test_the_nearest_scope_counts() -> None:
@@ -80,3 +80,14 @@ def test_values_that_are_none(name: str, value: str) -> None:
     with pytest.raises(UsageError) as caught:
         StoreOptions({name: value})
     assert "s3cret" not in str(caught.value)
+
+
+def test_readers_need_to_know_where_and_not_who() -> None:
+    given = [
+        *("endpoint=http://h:1", "profile=mine", "s3:region=eu", "gs:skip_signature=true"),
+        *("s3://b:request_payer=true", "s3://other:region=us", "sse_kms_key_id=k", "account=a"),
+    ]
+    here = ["endpoint=http://h:1", "s3:region=eu", "s3://b:request_payer=true"]
+    assert for_readers(given, ["s3://b/d/", "https://h/"]) == here
+    assert for_readers(given, ["az://c/"]) == ["endpoint=http://h:1", "account=a"]
+    assert for_readers(given, ["http://h/", "/srv/s3"]) == []

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from regather.errors import UsageError
 from regather.schemes import STORES
 
-__all__ = ["StoreOptions", "checked_endpoint", "parse_options"]
+__all__ = ["StoreOptions", "checked_endpoint", "for_readers", "parse_options"]
 
 _OPTION = re.compile(
     r"(?:(?P<scheme>[a-z0-9]+)(?:://(?P<bucket>[^/:=]+)/?)?:)?(?P<key>[A-Za-z0-9_]+)"
@@ -55,6 +55,13 @@ _SECRET = frozenset(
         *("bearer_token", "account_key", "client_secret", "sas_key", "token"),
     )
 )
+_FOR_READERS = frozenset(
+    (
+        *("endpoint", "region", "virtual_hosted_style_request", "s3_express", "request_payer"),
+        *("skip_signature", "account_name", "use_emulator"),
+    )
+)
+"""Where something is, and not who asks or how it is written."""
 _ALIASES = {
     "endpoint_url": "endpoint",
     "endpoint_url_s3": "endpoint",
@@ -116,6 +123,18 @@ def parse_options(texts: Sequence[str]) -> dict[str, str]:
             )
         options[name] = value
     return options
+
+
+def for_readers(texts: Sequence[str], urls: Sequence[str]) -> list[str]:
+    """Those of ``texts``, as parse_options takes them, that others need to read at ``urls``."""
+    at = [(parts.scheme, parts.netloc) for parts in map(urlsplit, urls) if parts.scheme in STORES]
+    useful = []
+    for text in texts:
+        (scheme, bucket), key = _read(text.partition("=")[0])
+        meant = [(s, b) for s, b in at if scheme in ("", s) and bucket in ("", b)]
+        if key in _FOR_READERS and any(key in _KNOWN[s] for s, _ in meant):
+            useful.append(text)
+    return useful
 
 
 def checked_endpoint(url: str, where: str) -> str:
