@@ -276,6 +276,12 @@ def test_who_is_distrusted_is_the_server_and_not_the_proxy(
         assert error.what == f"127.0.0.1:{plain.port}: speaks no TLS: use http://"
 
 
+def test_literal_addresses_stand_in_brackets_in_errors() -> None:
+    port = free_port("::1")
+    error = fails(f"http://[::1]:{port}/f.dat", QUICK)
+    assert error.what == f"[::1]:{port}: Connection refused"
+
+
 def test_an_https_proxy(folder: Path, tmp_path: Path, hosting: Hosting) -> None:
     """Name and password go through TLS, and only to a proxy that is trusted."""
     content = (folder / "f.dat").read_bytes()

@@ -32,7 +32,7 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
     RequestFailed.
     """
     host, port = origin[1:]
-    where = f"{host}:{port}"
+    where = server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     proxy = options.proxies.of(origin)
     if proxy is not None:
         host, port, where = proxy.host, proxy.port, f"{proxy.where} (the proxy)"
@@ -62,7 +62,7 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
                 made.close()
             wanted = on_made(None)
             # Never the proxy's: with that we speak no TLS, only through it.
-            if failed := _distrusted(error, f"{origin[1]}:{origin[2]}"):
+            if failed := _distrusted(error, server):
                 raise failed from None
             last = error
         else:
