@@ -676,3 +676,16 @@ def test_more_servers_than_anybody_has(made: Path) -> None:
     arguments = (made / "file.bin", "--out", made / "o", "--servers", "10000000")
     fails(2, "split", *arguments, says="more than 10000")
     assert not (made / "o").exists()
+
+
+@pytest.mark.parametrize("words", [("--foo",), ("-x",), ("--json", "--foo")])
+def test_an_unknown_option_is_named_even_without_a_command(words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"regather: error: not understood: {' '.join(words)}; see `regather --help`\n"
+    )
+
+
+def test_a_command_is_asked_for() -> None:
+    fails(2, says="regather: error: the following arguments are required: COMMAND; see")

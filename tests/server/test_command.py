@@ -47,6 +47,15 @@ def test_no_such_path(tmp_path: Path) -> None:
     assert str(tmp_path / "nothing") in line
 
 
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 3000])
+def test_a_path_that_is_too_long(path: str) -> None:
+    code, line = fail(path, "--port", "0")
+    assert code == 2
+    assert line.startswith("regather: cannot serve a")
+    assert line.endswith("...: no file may have so long a name; check the path")
+    assert len(line) < 200
+
+
 def test_a_port_in_use(folder: Path, server: Serve) -> None:
     code, line = fail(str(folder), "--port", str(server.port))
     assert code == 1

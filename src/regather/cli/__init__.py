@@ -78,7 +78,7 @@ def parser_of(called: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"regather {__version__}")
     add_config(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in [called] if called in COMMANDS else COMMANDS:
         module = importlib.import_module(f"regather.cli.{name}")
         examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
@@ -196,8 +196,12 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
     def parsed() -> argparse.Namespace:
         args, rest = parser.parse_known_args(arguments)
+        prog = f"regather {args.command or ''}".rstrip()
         if rest:
-            raise _CommandLineError(f"regather {args.command}", f"not understood: {' '.join(rest)}")
+            raise _CommandLineError(prog, f"not understood: {' '.join(rest)}")
+        # Asked for here and not by argparse, which would rather miss it than name what is unknown.
+        if args.command is None:
+            raise _CommandLineError(prog, "the following arguments are required: COMMAND")
         return args
 
     args = parsed()

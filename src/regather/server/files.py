@@ -7,6 +7,7 @@ path is served only if, with all links followed, it still lies in the folder.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,8 @@ _MAX_LISTED = 1000
 _MAX_DEPTH = 16
 """Folders, one in the other, that are made for a file."""
 _PARTIAL = ".regather-part"
+_SHOWN = 60
+"""Letters of a path that is told although it is too long."""
 
 
 class UnfitName(Exception):
@@ -116,6 +119,12 @@ class Root:
                 f"cannot serve {path}: no such file or folder", help="check the path"
             ) from None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                shown = os.fspath(path)[:_SHOWN]
+                raise UsageError(
+                    f"cannot serve {shown}...: no file may have so long a name",
+                    help="check the path",
+                ) from None
             raise RegatherError(
                 f"cannot serve {path}: {error.strerror}", help="check its permissions"
             ) from error
