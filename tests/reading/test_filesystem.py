@@ -111,6 +111,16 @@ def test_options(made: Made, served: list[str]) -> None:
         assert file._fetcher._cache.size == PIECE
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("proxy", "no such://"), ("known_hosts", "missing"), ("cookies", "missing")],
+)
+def test_every_field_of_settings_is_heeded(made: Made, option: str, value: str) -> None:
+    """None is passed over in silence: a proxy that is not used gives away who reads."""
+    with pytest.raises(regather.UsageError):
+        fsspec.filesystem("regather", **{option: value}).cat_file(str(made.manifest), 0, 1)
+
+
 def test_a_manifest_is_remembered_until_told(made: Made, tmp_path: Path) -> None:
     path = tmp_path / "a.regather.json"
     path.write_bytes(Path(made.manifest).read_bytes())

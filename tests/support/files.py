@@ -12,7 +12,9 @@ from pathlib import Path
 
 MIB = 1 << 20
 _PROGRESS = re.compile(
-    r"^(?:asking \S+ .*|waiting for .*, retry \d+ of \d+|.+: \d+ % of .*)\n", re.MULTILINE
+    r"^(?:asking \S+ .*|waiting (?:[\d:.]+ (?:s )?)?for .*\)(?:, retry \d+ of \d+)?"
+    r"|.+: \d+ % of .*)\n",
+    re.MULTILINE,
 )
 
 

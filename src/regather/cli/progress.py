@@ -22,6 +22,8 @@ OnBytes = Callable[[int, int], None]
 _LINE_SECONDS = 5.0
 _JSON_SECONDS = 1.0
 _FRAMES = 10
+_LONG_PAUSE = 20.0
+"""Seconds; what we wait without being asked to is shorter."""
 _SHOWN = 8
 """Most sources that a plain line names."""
 
@@ -109,8 +111,20 @@ def _host(source: SourceProgress) -> str:
     return urlsplit(source.url).netloc.rpartition("@")[2] or source.url
 
 
+def _waiting(source: SourceProgress) -> str:
+    """Its state, with the time that is left where that is longer than our own pauses.
+
+    Then the server asked for it, and who is not told takes the download for stuck.
+    """
+    if source.state != "waiting" or source.pause < _LONG_PAUSE:
+        return source.state
+    return f"waiting {format_duration(source.pause)}"
+
+
 def _retry(source: SourceProgress, progress: Progress) -> str:
-    return f"retry {min(source.failures, progress.retries)} of {progress.retries}"
+    if not source.failures:
+        return ""
+    return f", retry {min(source.failures, progress.retries)} of {progress.retries}"
 
 
 class _Lines:
@@ -126,13 +140,13 @@ class _Lines:
             return
         self._due = now + _LINE_SECONDS
         if progress.phase == "asking":
-            waited = ", ".join(f"{s.url} {s.state}" for s in progress.sources[:_SHOWN])
+            waited = ", ".join(f"{s.url} {_waiting(s)}" for s in progress.sources[:_SHOWN])
             print(f"asking {waited}", file=sys.stderr)
             return
         percent = 100 * progress.done // max(progress.size, 1)
         eta = "" if progress.eta is None else f", {format_duration(progress.eta)} left"
         sources = ", ".join(
-            f"{s.url} {s.state}"
+            f"{s.url} {_waiting(s)}"
             + (f" {format_rate(s.rate)}" if s.state == "active" else "")
             + (f" ({counted(s.errors, 'error')})" if s.errors else "")
             for s in progress.sources[:_SHOWN]
@@ -156,7 +170,8 @@ class _Lines:
         self._told.update(news)
         for (host, _), source in list(news.items())[:_SHOWN]:
             print(
-                f"waiting for {host} ({_why(source)}), {_retry(source, progress)}", file=sys.stderr
+                f"{_waiting(source)} for {host} ({_why(source)}){_retry(source, progress)}",
+                file=sys.stderr,
             )
         return bool(news)
 
@@ -176,9 +191,9 @@ _STYLES = {"active": "green", "idle": "dim", "waiting": "yellow", "unused": "dim
 
 
 def _shown_state(source: SourceProgress, progress: Progress) -> str:
-    if source.state != "waiting" or not source.failures:
+    if source.state != "waiting" or not source.last_error:
         return source.state
-    return f"waiting ({_why(source)}), {_retry(source, progress)}"
+    return f"{_waiting(source)} ({_why(source)}){_retry(source, progress)}"
 
 
 def _table(progress: Progress) -> Group:

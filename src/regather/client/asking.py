@@ -49,6 +49,8 @@ class Asked:
     failures: int = 0
     """In a row."""
     last_error: str = ""
+    again_at: float = 0.0
+    """When it is asked again (monotonic), while it waits."""
 
 
 class Asking:
@@ -237,6 +239,7 @@ class _Round(Generic[Answer]):
             if error.failure.lasting or enough:
                 asked.state = "failed"
                 return error
+            asked.again_at = time.monotonic() + pause
             asked.state = "waiting"
             if self._ended.wait(pause):
                 return error
@@ -266,6 +269,7 @@ def asking_progress(asked: Sequence[Asked], retries: int, seconds: float) -> Pro
                 errors=one.failures,
                 failures=one.failures,
                 last_error=one.last_error,
+                pause=max(one.again_at - time.monotonic(), 0.0),
             )
             for one in asked
         ),

@@ -26,6 +26,8 @@ class SourceProgress:
     failures: int = 0
     """In a row; while it waits, the number of the next retry."""
     last_error: str = ""
+    pause: float = 0.0
+    """While it waits, how many seconds are left until it is asked again."""
 
 
 @dataclass(frozen=True, slots=True)

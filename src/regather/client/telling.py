@@ -55,7 +55,7 @@ class Telling:
         """Bytes that are wanted."""
         return self._target.layout.size - self.skipped
 
-    def _state(self, source: int) -> State:
+    def _state(self, source: int, now: float) -> State:
         health = self.planner.sources[source]
         layout = self._target.layout
         held = self._target.sources[source].fragments
@@ -65,7 +65,9 @@ class Telling:
             return "unused"
         if health.failures > self._retries:
             return "failed"
-        if health.failures and self.planner.pieces_left:
+        # One that was busy has not failed, but may have asked to be left alone for an hour.
+        paused = not health.active and health.retry_at > now
+        if (health.failures or paused) and self.planner.pieces_left:
             return "waiting"
         return "active" if health.active else "idle"
 
@@ -88,13 +90,14 @@ class Telling:
                 sources=tuple(
                     SourceProgress(
                         url=source.url,
-                        state=self._state(i),
+                        state=self._state(i, now),
                         received=tally.received,
                         rate=self._meters[i].read(now, tally.received),
                         connections=self.planner.sources[i].active,
                         errors=tally.errors,
                         failures=self.planner.sources[i].failures,
                         last_error=tally.last_error,
+                        pause=max(self.planner.sources[i].retry_at - now, 0.0),
                     )
                     for i, (source, tally) in enumerate(
                         zip(self._target.sources, self.tallies, strict=True)
@@ -135,7 +138,7 @@ class Telling:
                     corrupt=tally.corrupt,
                     kinds=dict(tally.kinds),
                     last_error=tally.last_error,
-                    state=self._state(i),
+                    state=self._state(i, time.monotonic()),
                 )
                 for i, (source, tally) in enumerate(zip(self._target.sources, tallies, strict=True))
             ),

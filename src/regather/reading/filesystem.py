@@ -9,7 +9,8 @@ Needs the extra ``regather[fsspec]``; fsspec itself finds this module by its ent
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -22,6 +23,8 @@ from regather.names import MANIFEST_SUFFIX
 from regather.reading.file import RemoteFile
 from regather.reading.opening import CACHE_SIZE, READ_AHEAD, open_target, resolve
 from regather.transport import Failure, RequestFailed, is_url
+
+_SETTINGS = tuple(field.name for field in fields(Settings))
 
 
 class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -39,30 +42,16 @@ class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         *,
         servers: Sequence[str] = (),
         digest: str = "",
-        connections: int = 8,
-        timeout: float = 15.0,
-        connect_timeout: float = 5.0,
-        retries: int = 5,
-        limit_rate: int | None = None,
-        cacert: str | None = None,
-        tokens: Mapping[str, str] | None = None,
         cache_size: int = CACHE_SIZE,
         read_ahead: int = READ_AHEAD,
         **others: Any,
     ) -> None:
         """The options are those of ``regather.open`` and of ``regather.Settings``."""
+        own = {n: value for n in _SETTINGS if (value := others.pop(n, None)) is not None}
         super().__init__(**others)
         self._servers = tuple(servers)
         self._digest = digest
-        self._settings = Settings(
-            connections=connections,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            retries=retries,
-            limit_rate=limit_rate,
-            cacert=cacert,
-            tokens=tokens or {},
-        )
+        self._settings = Settings(**own)
         self._cache_size = cache_size
         self._read_ahead = read_ahead
         self._targets: dict[str, tuple[Target, datetime]] = {}

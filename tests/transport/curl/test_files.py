@@ -311,7 +311,10 @@ def test_no_tls_where_it_is_wanted(folder: Path) -> None:
     """Nothing is sent in the clear instead."""
     with FtpServer(folder) as server:
         options = replace(QUICK, hosts=Hosts({"127.0.0.1": HostOptions(ftp_tls=True, user=USER)}))
-        assert refused(server.url + "f.dat", options).failure is Failure.FORBIDDEN
+        error = refused(server.url + "f.dat", options)
+    assert error.failure is Failure.FORBIDDEN
+    assert "it offers no TLS (the server says 'AUTH not understood')" in str(error)
+    assert "without --ftp-tls 127.0.0.1 it is asked in the clear" in str(error)
 
 
 # -- servers that fail ------------------------------------------------------------------------

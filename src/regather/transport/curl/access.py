@@ -131,6 +131,11 @@ class Access:
             return "; check the entry of ~/.netrc"
         return f"; put name and password into ~/.netrc: machine {host} login NAME password WORD"
 
+    def advice_on_tls(self) -> str:
+        """What to do where TLS is wanted and not to be had, as the rest of an error's line."""
+        _, host, _ = self._origin
+        return f"; it may be at ftps://{host}/; without --ftp-tls {host} it is asked in the clear"
+
 
 def _own_name() -> str:
     try:

@@ -21,6 +21,7 @@ class Trouble:
 
 
 NO_RANGES = 31
+NO_TLS = 64
 LOGIN_DENIED = 67
 PEER_REFUSED = 60
 
@@ -52,7 +53,7 @@ _FAILURES = {
     PEER_REFUSED: Failure.FORBIDDEN,
     61: Failure.BAD_RESPONSE,  # content coding
     63: Failure.BAD_RESPONSE,  # too large
-    64: Failure.FORBIDDEN,  # no TLS there
+    NO_TLS: Failure.FORBIDDEN,
     LOGIN_DENIED: Failure.FORBIDDEN,
     77: Failure.FORBIDDEN,  # certificate authorities
     78: Failure.MISSING,

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 from regather.transport.base import Failure
 from regather.transport.curl.access import Access
-from regather.transport.curl.failures import LOGIN_DENIED, NO_RANGES, PEER_REFUSED, Trouble
+from regather.transport.curl.failures import (
+    LOGIN_DENIED,
+    NO_RANGES,
+    NO_TLS,
+    PEER_REFUSED,
+    Trouble,
+)
 
 _ERROR = re.compile(rb"[45][0-9]{2} ")
 _CROWDED = re.compile(
@@ -34,6 +40,8 @@ def explained(trouble: Trouble, lines: Sequence[bytes], access: Access) -> tuple
     if trouble.code == LOGIN_DENIED:
         detail = f"login refused (the server says {words!r})" if words else "login refused"
         return failure, detail + access.advice()
+    if trouble.code == NO_TLS:
+        return failure, f"it offers no TLS (the server says {words!r}){access.advice_on_tls()}"
     if code == b"550" and _DENIED.search(said):
         return Failure.FORBIDDEN, f"the server says {words!r}{access.advice()}"
     if code and failure is not Failure.TRUNCATED:
