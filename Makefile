@@ -36,6 +36,8 @@ $(INSTALLED): requirements/dev.txt pyproject.toml src/regather/_version.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $@
 
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+REMOVE_COMPILED = find src -name '*.so' -delete
 HEADERS = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
 
 # By the build hook in pyproject.toml, beside the source: Python takes what is compiled.
@@ -52,9 +54,6 @@ $(STAMP): $(INSTALLED) $(wildcard src/regather/planner/*.py)
 	fi
 	$(BYTECODE)
 	touch $@
-
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-REMOVE_COMPILED = find src -name '*.so' -delete
 
 plain:
 	$(REMOVE_COMPILED)

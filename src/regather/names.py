@@ -50,6 +50,11 @@ def temporary_suffix() -> str:
     return f"{TEMPORARY}{os.getpid()}"
 
 
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL and before a port: IPv6 addresses in brackets (RFC 3986)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:
     """What the user names, one or several, URLs or paths, as texts."""
     if named is None:

@@ -17,22 +17,17 @@ from bench import compiled
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = ("death-50", "erasure-slow", "flaky", "silence")
-_ASK = "import sys, bench.compiled as c; print(c.how(), file=sys.stderr)"
 
 
 def simulated(where: Path) -> tuple[str, Any]:
     """Which planner ran from a folder, and all that it came to, save how long it took."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(where), str(ROOT)])}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *arguments]
-        return subprocess.run(
-            command, env=environment, cwd=where, capture_output=True, text=True, check=True
-        )
-
-    which = run("-c", _ASK).stderr.strip()
-    found = json.loads(run("-m", "bench.simulate", "--json", "--scenario", *SCENARIOS).stdout)
-    return which, without_times(found)
+    command = [sys.executable, "-m", "bench.simulate", "--json", "--scenario", *SCENARIOS]
+    ran = subprocess.run(
+        command, env=environment, cwd=where, capture_output=True, text=True, check=True
+    )
+    which = ran.stderr.splitlines()[-1].removeprefix("planner: ")
+    return which, without_times(json.loads(ran.stdout))
 
 
 def without_times(found: Any) -> Any:

@@ -9,6 +9,8 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
+from regather.names import bracketed
+
 __all__ = ["AccessLog", "BodyResponse", "error_logger", "log_request"]
 
 
@@ -43,7 +45,7 @@ def log_request(request: web.BaseRequest, response: web.StreamResponse, seconds:
     """Write client, method, path, range, status, body bytes really sent and seconds to stderr."""
     peer = request.transport.get_extra_info("peername") if request.transport else request.remote
     if isinstance(peer, tuple):
-        peer = f"[{peer[0]}]:{peer[1]}" if ":" in peer[0] else f"{peer[0]}:{peer[1]}"
+        peer = f"{bracketed(peer[0])}:{peer[1]}"
     words = (
         str(peer or "-"),
         request.method,

@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.log import access_logger
 
 from regather.errors import RegatherError, UsageError
+from regather.names import bracketed
 from regather.server.access import AccessLog, error_logger
 from regather.server.answers import EXIT_DIED
 from regather.server.app import build_app
@@ -103,8 +104,8 @@ class Server:
     @property
     def url(self) -> str:
         """The address of the folder or file; it ends in a slash."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'https' if self._tls is not None else 'http'}://{host}:{self.port}/"
+        scheme = "https" if self._tls is not None else "http"
+        return f"{scheme}://{bracketed(self._host)}:{self.port}/"
 
     async def start(self) -> None:
         """Listen. Raises UsageError or RegatherError where that cannot be had."""

@@ -10,6 +10,7 @@ import contextlib
 import socket
 import struct
 
+from regather.names import bracketed
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.credentials import Origin
 from regather.transport.dial import OnMade, dial, in_turn
@@ -32,7 +33,7 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
     RequestFailed.
     """
     host, port = origin[1:]
-    where = server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = server = f"{bracketed(host)}:{port}"
     proxy = options.proxies.of(origin)
     if proxy is not None:
         host, port, where = proxy.host, proxy.port, f"{proxy.where} (the proxy)"
@@ -112,7 +113,7 @@ def _prepare(
 def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: TransportOptions) -> None:
     """Have a proxy connect us through to an origin (CONNECT). Raises RequestFailed, OSError."""
     host = origin[1].encode("idna").decode()
-    target = f"[{host}]:{origin[2]}" if ":" in host else f"{host}:{origin[2]}"
+    target = f"{bracketed(host)}:{origin[2]}"
     made.settimeout(options.timeout)
     made.sendall(head_bytes("CONNECT", target, [("Host", target), *proxy.headers]))
     answer = b""

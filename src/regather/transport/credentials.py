@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from regather.errors import UsageError
+from regather.names import bracketed
 from regather.schemes import PORTS
 from regather.tokens import flaw_of_token, is_loopback
 
@@ -211,7 +212,7 @@ def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
     """What to do about a 401 or 403, as the rest of an error's line; else empty."""
     if status not in (401, 403):
         return ""
-    host = f"[{origin[1]}]" if ":" in origin[1] else origin[1]
+    host = bracketed(origin[1])
     if redirected:
         return (
             "; no token goes along with a redirect: if one is needed, name this address itself, "

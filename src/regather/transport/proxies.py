@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 from regather.errors import UsageError
+from regather.names import bracketed
 from regather.transport.credentials import Origin, ascii_host
 
 __all__ = ["Proxies", "Proxy", "parse_proxy"]
@@ -33,7 +34,7 @@ class Proxy:
     @property
     def where(self) -> str:
         """Host and port, as they stand in a URL."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     @property
     def plain(self) -> bool:
