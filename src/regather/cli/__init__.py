@@ -176,6 +176,10 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     """Run the command; returns its exit code, or the error that it ended with."""
     try:
         args = _parsed(arguments)
+        if getattr(args, "verbose", 0) or getattr(args, "log", None) is not None:
+            from regather.cli.logs import set_up
+
+            set_up(args)
         code: int = args.run(args)
     except RegatherError as error:
         return error.exit_code, error

@@ -43,7 +43,7 @@ class Telling:
         self._meters = [RateMeter() for _ in target.sources]
         self.planner = planner
         """That of the present round."""
-        self.tallies = [SourceTally() for _ in target.sources]
+        self.tallies = [SourceTally(source.url) for source in target.sources]
         self.notes = list(target.notes)
         self.skipped = 0
         """Bytes of the target that are not wanted."""
@@ -98,6 +98,7 @@ class Telling:
                         failures=self.planner.sources[i].failures,
                         last_error=tally.last_error,
                         pause=max(self.planner.sources[i].retry_at - now, 0.0),
+                        latency=self.planner.sources[i].latency,
                     )
                     for i, (source, tally) in enumerate(
                         zip(self._target.sources, self.tallies, strict=True)
