@@ -88,8 +88,15 @@ class Desk:
         return self._again(lambda: self._store.stat(name))
 
     def put(self, name: str, size: int, read: ReadInto, blake3: bytes) -> None:
-        """See Store.put; replaces what is there."""
-        self._again(lambda: self._store.put(name, size, read, blake3))
+        """See Store.put; replaces what is there.
+
+        In a thread of its own, so that an interruption ends it in order wherever it is.
+        """
+        run_all(
+            [lambda: self._again(lambda: self._store.put(name, size, read, blake3))],
+            name="store",
+            stop=self._patience.end,
+        )
 
     def read_whole(self, name: str, limit: int) -> bytes | None:
         """A small object; None where there is none, or one larger than ``limit`` bytes."""
