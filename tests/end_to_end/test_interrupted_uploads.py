@@ -73,8 +73,8 @@ def ended(words: Sequence[str | Path], line: Line, swift: Swift, number: signal.
 def test_publish(tmp_path: Path, swift: Swift, line: Line, number: signal.Signals) -> None:
     file = random_file(tmp_path / "file.bin", 25 * MIB)
     bucket = swift.bucket()
-    words = ["publish", file, "--fragments", "1", "--to", f"s3://{bucket}/x", *via(line, bucket)]
-    ended([*words, "--limit-rate", "16MiB", "-q"], line, swift, number)
+    words = ["publish", str(file), "--fragments", "1", "--to", f"s3://{bucket}/x"]
+    ended([*words, *via(line, bucket), "--limit-rate", "16MiB", "-q"], line, swift, number)
     assert not any(True for batch in obstore.list(swift.client(bucket)) for _ in batch)
 
 
