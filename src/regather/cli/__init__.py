@@ -112,7 +112,7 @@ def run() -> NoReturn:
     code = main()
     # What happened is told. A signal that comes while the interpreter ends would change the exit
     # code, or add a traceback.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 

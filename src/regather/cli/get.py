@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from regather.cli.options import (
     whole,
 )
 from regather.cli.progress import download_view, files_view
+from regather.cli.signals import end_politely
 from regather.units import (
     counted,
     format_duration,
@@ -135,7 +135,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Download."""
     # A polite kill leaves the same resumable state as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     settings = settings_of(args)
     if args.input is not None:
         return _get_all(_jobs_in_list(args), args, settings)
