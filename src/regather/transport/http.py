@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
+from regather.transport.fields import coding_of, decoded, is_binary
 from regather.transport.head import Head, Request, check_range, check_status, failure_of, split_url
 from regather.transport.options import TransportOptions, default_tls
+from regather.transport.redirects import Redirects, holds, shown
 from regather.transport.wire import Body
 from regather.units import MAX_SIZE
 
@@ -19,18 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpConnection", "TransportOptions", "default_tls"]
 
-_MAX_REDIRECTS = 5
-_REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TOTAL = re.compile(r"[0-9]{1,19}")
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
 _NO_BODY = frozenset((204, 304))
-_STALE = frozenset((Failure.UNREACHABLE, Failure.TIMEOUT, Failure.RESET, Failure.TRUNCATED))
-"""Failures after which a remembered redirect is asked for again."""
 _WANTED_DIGESTS = [
     ("Want-Repr-Digest", "sha-512=9, sha-256=10, sha=1"),
     ("Want-Digest", "SHA-256;q=1, SHA-512;q=0.9, SHA;q=0.1"),
 ]
+_PAGE_NAMES = (".html", ".htm", ".xhtml")
+_CODED = "the server sends it {}-coded although that was declined"
 _MAX_TEXT = 4 << 10
 """Bytes of an answer's text that are looked at."""
 
@@ -44,6 +44,7 @@ class HttpConnection:
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
         self._channel = _channel(options)
+        self._redirects = Redirects(self._channel, options)
         self.receive = self._channel.receive
         """See Connection.receive."""
         self.finish = self._channel.finish
@@ -57,14 +58,15 @@ class HttpConnection:
         self, target: str, start: int, stop: int, size: int | None, validator: str = ""
     ) -> bool:
         """See Connection.request."""
-        head, url = self._ask("GET", target, _range_headers(start, stop, validator))
+        head, url = self._redirects.ask("GET", target, _range_headers(start, stop, validator))
         if failure_of(head.status) is Failure.MISSING:
             # Whoever holds some of the objects is asked for others: past the page it goes on.
             self._channel.left = head.length
             self.finish()
         self._check(head, target, url)
         try:
-            ranged, length = check_range(head, url, start, stop, size, validator)
+            self._check_coding(head, target, url, size)
+            ranged, length = check_range(head, shown(target, url), start, stop, size, validator)
         except RequestFailed:
             self.close()  # its body still comes, and is no answer to anything else
             raise
@@ -74,22 +76,29 @@ class HttpConnection:
     def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
         """See Connection.ahead."""
         url = self._options.redirects.get(target, target)
-        headers = [*_range_headers(start, stop, validator), *self._own_headers(target, url)]
+        headers = [
+            *_range_headers(start, stop, validator),
+            *self._redirects.own_headers(target, url),
+        ]
         self._channel.send_ahead(Request("GET", split_url(url), tuple(headers)))
 
-    def probe(self, target: str) -> tuple[int, str]:
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
         """Ask how many bytes an object has and what tells its version (see Head.validator).
 
-        Raises RequestFailed where the object is not to be had or the server does not tell.
+        Without ``verified`` it must be a file by what the server says, too. Raises RequestFailed
+        where the object is not to be had or the server does not tell.
         """
-        head, url = self._ask("HEAD", target, [])
+        head, url = self._redirects.ask("HEAD", target, [])
         self._channel.left = 0
         self.finish()
         if head.status in _NO_HEAD:
-            head, url = self._ask("GET", target, [("Range", "bytes=0-0")])
+            head, url = self._redirects.ask("GET", target, [("Range", "bytes=0-0")])
             self.close()
         self._check(head, target, url)
-        return self._size_of(head, url), head.validator
+        size = self._size_of(head, target, url)
+        if not verified and (doubt := _doubt(head, target, url)):
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {doubt}")
+        return size, head.validator
 
     def look(self, target: str, count: int) -> Look:
         """Ask for the first ``count`` bytes of an object, and with them for all that is told of it.
@@ -98,18 +107,19 @@ class HttpConnection:
         """
         hops: list[tuple[str, Head]] = []
         wanted = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
-        head, url = self._ask("GET", target, wanted, hops)
+        head, url = self._redirects.ask("GET", target, wanted, hops)
         empty = head.status == 416 and head.headers.get("content-range", "") == "bytes */0"
-        size, start = 0, b""
+        size, start, doubt, where = 0, b"", "", shown(target, url)
         if not empty:
             self._check(head, target, url)
-            size = self._size_of(head, url)
-            ranged, self._channel.left = check_range(head, url, 0, min(count, size), size, "")
+            size = self._size_of(head, target, url)
+            ranged, self._channel.left = check_range(head, where, 0, min(count, size), size, "")
             start = self._read_all(count - 1)[:count] if size else b""
+            doubt = _doubt(head, target, url, start)
         else:
             ranged, self._channel.left = True, head.length
         if len(start) < min(count, size):
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: sends less than it promises")
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: sends less than it promises")
         self.finish()
         return Look(
             size,
@@ -117,21 +127,17 @@ class HttpConnection:
             start,
             ranged,
             head.headers.get("last-modified", ""),
-            tuple((where, hop.headers) for where, hop in hops),
+            tuple((at, hop.headers) for at, hop in hops),
+            doubt,
         )
 
     @staticmethod
-    def _size_of(head: Head, url: str) -> int:
-        """Bytes of the object that a head is of. Raises RequestFailed where it is no file."""
-        total = head.headers.get("content-range", "").rpartition("/")[2]
-        size = int(total) if head.status == 206 and _TOTAL.fullmatch(total) else head.length
+    def _size_of(head: Head, target: str, url: str) -> int:
+        """Bytes of the object that a head is of. Raises RequestFailed where it does not tell."""
+        size = _told_size(head)
         if size is None or size > MAX_SIZE:
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
-        page = head.headers.get("content-type", "").startswith("text/html")
-        if page and not urlsplit(url).path.lower().endswith((".html", ".htm")):
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: answers with a web page, not a file")
-        if head.headers.get("content-encoding", "identity") != "identity":
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server sends it coded")
+            where = shown(target, url)
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: the server does not tell its size")
         return size
 
     def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
@@ -139,18 +145,25 @@ class HttpConnection:
 
         Raises RequestFailed where it has more than ``limit`` bytes or cannot be had.
         """
-        head, url = self._ask("GET", target, [])
+        head, url = self._redirects.ask("GET", target, [])
         self._check(head, target, url)
-        coding = head.headers.get("content-encoding", "identity")
-        if head.status != 200 or coding != "identity":
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: not sent whole and plain")
+
+        def bad(detail: str) -> RequestFailed:
+            return RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {detail}")
+
+        if head.status != 200:
+            raise bad("not sent whole")
         self._channel.left = head.length
         if self._channel.left is not None and self._channel.left > limit:
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: larger than {limit} bytes")
+            raise bad(f"larger than {limit} bytes")
         body = self._read_all(limit)
         if len(body) > limit:
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: larger than {limit} bytes")
+            raise bad(f"larger than {limit} bytes")
         self.finish()
+        try:
+            body = decoded(body, head.headers.get("content-encoding", ""), limit)
+        except ValueError as error:
+            raise bad(str(error)) from None
         return body, url
 
     def submit(
@@ -161,7 +174,7 @@ class HttpConnection:
         The text is its first line, at most 4 KiB. Redirects are not followed. Raises
         RequestFailed where there is no answer, and whatever ``body.read`` raises.
         """
-        headers = [*headers, *self._own_headers(target, target)]
+        headers = [*headers, *self._redirects.own_headers(target, target)]
         headers.append(("Content-Length", str(body.size if body is not None else 0)))
         if body is not None and body.expect:
             headers.append(("Expect", "100-continue"))
@@ -186,12 +199,23 @@ class HttpConnection:
         return advice(
             head.status,
             origin,
-            sent=_holds(self._own_headers(target, url), "authorization"),
+            sent=holds(self._redirects.own_headers(target, url), "authorization"),
             redirected=origin != origin_of(split_url(target)),
         )
 
     def _check(self, head: Head, target: str, url: str) -> None:
-        check_status(head, url, self.advice(head, target, url))
+        check_status(head, shown(target, url), self.advice(head, target, url))
+
+    @staticmethod
+    def _check_coding(head: Head, target: str, url: str, size: int | None) -> None:
+        """Raise RequestFailed where a coded form of an object follows, and not the object.
+
+        A coded form would not have the object's size: where that is told, the coding is not true.
+        """
+        coding = coding_of(head.headers.get("content-encoding", ""), *_paths(target, url))
+        if coding and size is not None and size != _told_size(head):
+            where = shown(target, url)
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: {_CODED.format(coding)}")
 
     def _read_all(self, limit: int) -> bytes:
         """The rest of the body, to its end or a little more than ``limit`` bytes."""
@@ -208,74 +232,25 @@ class HttpConnection:
             body += buffer[:count]
         return bytes(body)
 
-    def _own_headers(self, target: str, url: str) -> list[tuple[str, str]]:
-        """Headers with what is the user's own.
 
-        Those that were set for a host, and credentials, only where ``url`` is at the server that
-        ``target`` names; a cookie says itself for whom it is.
-        """
-        origin = origin_of(split_url(url))
-        headers: list[tuple[str, str]] = []
-        if origin == origin_of(split_url(target)):
-            headers += self._options.hosts.headers(origin, self._options.credentials.warn)
-            if not _holds(headers, "authorization"):
-                value = self._options.credentials.header(origin)
-                if value is not None:
-                    headers.append(("Authorization", value))
-        if not _holds(headers, "cookie") and (cookie := self._options.cookies.header(url)):
-            headers.append(("Cookie", cookie))
-        return headers
-
-    def _ask(
-        self,
-        method: str,
-        target: str,
-        headers: list[tuple[str, str]],
-        hops: list[tuple[str, Head]] | None = None,
-    ) -> tuple[Head, str]:
-        """Ask, following redirects; returns the last head and its URL. ``hops`` gets all heads."""
-        url = self._options.redirects.get(target, target)
-        remembered = url != target
-        for _ in range(_MAX_REDIRECTS + 1):
-            parts = split_url(url)
-            request = Request(method, parts, (*headers, *self._own_headers(target, url)))
-            try:
-                head = self._channel.exchange(request)
-            except RequestFailed as error:
-                if remembered and error.failure in _STALE:
-                    # It may lead elsewhere by now: the next request asks.
-                    self._options.redirects.pop(target, None)
-                raise
-            if hops is not None:
-                hops.append((url, head))
-            location = head.headers.get("location")
-            if remembered and head.status >= 400:
-                # A redirect may hold for a while only, as to a signed URL: ask for a new one.
-                self._options.redirects.pop(target, None)
-                self.close()
-                url, remembered = target, False
-                continue
-            if head.status not in _REDIRECTS or not location:
-                if url != target:
-                    self._options.redirects[target] = url
-                return head, url
-            self.close()
-            try:
-                onward = urljoin(url, location)
-            except ValueError:
-                raise RequestFailed(
-                    Failure.BAD_RESPONSE, f"{url}: redirects to no URL: {location!r}"
-                ) from None
-            if split_url(onward).scheme == "http" and parts.scheme == "https":
-                raise RequestFailed(
-                    Failure.BAD_RESPONSE, f"{url}: redirects from https to http: refused"
-                )
-            url = onward
-        raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: more than {_MAX_REDIRECTS} redirects")
+def _paths(target: str, url: str) -> tuple[str, str]:
+    return urlsplit(target).path, urlsplit(url).path
 
 
-def _holds(headers: list[tuple[str, str]], name: str) -> bool:
-    return any(one.lower() == name for one, _ in headers)
+def _told_size(head: Head) -> int | None:
+    """Bytes of the object, by the head of an answer to a request for it or for a range of it."""
+    total = head.headers.get("content-range", "").rpartition("/")[2].strip()
+    return int(total) if head.status == 206 and _TOTAL.fullmatch(total) else head.length
+
+
+def _doubt(head: Head, target: str, url: str, start: bytes = b"") -> str:
+    """Why an answer may not be the file that was asked for, by its head and its first bytes."""
+    paths = _paths(target, url)
+    named = any(path.lower().endswith(_PAGE_NAMES) for path in paths)
+    if head.page and not named and not is_binary(start):
+        return "answers with a web page, not a file"
+    coding = coding_of(head.headers.get("content-encoding", ""), *paths)
+    return _CODED.format(coding) if coding else ""
 
 
 def _channel(options: TransportOptions) -> Channel | CurlChannel:
