@@ -13,7 +13,6 @@ Memory: what the pass of the splitter takes, then 1 MiB a connection.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,12 +40,12 @@ from regather.splitter import manifest_of
 from regather.splitter.geometry import DEFAULT_FRAGMENTS, fragment_sizes, layout_of
 from regather.splitter.original import original_of
 from regather.splitter.plain import copy
+from regather.tasks import Thread, run_together
 from regather.transport import Failure, RequestFailed, TransportOptions
 
 __all__ = ["PublishReport", "TargetReport", "publish"]
 
 OnBytes = Callable[[int, int], None]
-_FRAME = 0.1
 _MOST_CONNECTIONS = 4
 
 
@@ -188,23 +187,8 @@ class _Threads:
         self._stopping = stopping
         self.tell: Callable[[], None] | None = None
 
-    def __call__(self, threads: Sequence[threading.Thread]) -> None:
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(_FRAME)
-                    if self.tell is not None:
-                        self.tell()
-            if self.tell is not None:
-                self.tell()
-        except BaseException:
-            self._stopping.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
-            raise
+    def __call__(self, threads: Sequence[Thread]) -> None:
+        run_together(threads, lambda _: self._stopping.stop(), tick=self.tell or (lambda: None))
 
 
 def _first(on_progress: OnBytes | None) -> OnBytes | None:

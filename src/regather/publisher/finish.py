@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.survey import Finding
 from regather.publisher.targets import Target
 from regather.publisher.upload import Tally
+from regather.tasks import Thread
 from regather.transport import RequestFailed, TransportOptions
 from regather.units import counted
 
@@ -72,7 +72,7 @@ def write_manifests(
     options: TransportOptions,
     retries: int,
     stopping: Stopping,
-    run: Callable[[Sequence[threading.Thread]], None],
+    run: Callable[[Sequence[Thread]], None],
 ) -> list[str]:
     """Write the manifest to all targets that are there; returns where it stands.
 
@@ -97,7 +97,7 @@ def write_manifests(
 
     errors: list[BaseException] = []
     threads = [
-        threading.Thread(target=work, args=(n,), name=f"regather-manifest-{n}")
+        Thread(work, (n,), name=f"regather-manifest-{n}")
         for n, tally in enumerate(tallies)
         if not tally.failed
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +12,7 @@ from regather.publisher.access import Found, Stopping, look, may_write, persist,
 from regather.publisher.plan import Plan
 from regather.publisher.targets import Target
 from regather.schemes import STORES, scheme_of
+from regather.tasks import Thread
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.units import counted
 
@@ -42,7 +42,7 @@ def survey(
     options: TransportOptions,
     retries: int,
     stopping: Stopping,
-    run: Callable[[Sequence[threading.Thread]], None],
+    run: Callable[[Sequence[Thread]], None],
 ) -> list[Finding]:
     """Look at all targets, one thread each; ``run`` starts threads and waits for them.
 
@@ -73,10 +73,7 @@ def survey(
         finally:
             stopping.close(store)
 
-    threads = [
-        threading.Thread(target=work, args=(n,), name=f"regather-survey-{n}")
-        for n in range(len(targets))
-    ]
+    threads = [Thread(work, (n,), name=f"regather-survey-{n}") for n in range(len(targets))]
     run(threads)
     if errors:
         raise errors[0]
@@ -88,7 +85,7 @@ def check_permission(
     manifest_name: str,
     options: TransportOptions,
     stopping: Stopping,
-    run: Callable[[Sequence[threading.Thread]], None],
+    run: Callable[[Sequence[Thread]], None],
 ) -> None:
     """Raise NotPlacedError where a target takes nothing from us: before a long file is read.
 
@@ -105,12 +102,7 @@ def check_permission(
         finally:
             stopping.close(store)
 
-    run(
-        [
-            threading.Thread(target=work, args=(n,), name=f"regather-permission-{n}")
-            for n in range(len(targets))
-        ]
-    )
+    run([Thread(work, (n,), name=f"regather-permission-{n}") for n in range(len(targets))])
     for number in sorted(refused):
         if refused[number].failure is not Failure.FORBIDDEN:
             raise UsageError(

@@ -14,6 +14,7 @@ from regather.publisher.origin import Origin
 from regather.publisher.plan import Plan
 from regather.publisher.survey import Finding, occupied
 from regather.publisher.targets import Target
+from regather.tasks import Thread
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.upload import Store
 
@@ -73,7 +74,7 @@ class Uploads:
             if finding.failed is not None:
                 self._lose(number, finding.failed)
 
-    def run(self, run_threads: Callable[[Sequence[threading.Thread]], None]) -> None:
+    def run(self, run_threads: Callable[[Sequence[Thread]], None]) -> None:
         """Transfer all; ``run_threads`` starts threads and waits for them.
 
         Raises what ended it early.
@@ -84,9 +85,7 @@ class Uploads:
                 # One without work may get that of another.
                 count = min(self._connections, max(len(tally.queue), 1))
                 threads += [
-                    threading.Thread(
-                        target=self._work, args=(number,), name=f"regather-upload-{number}-{n}"
-                    )
+                    Thread(self._work, (number,), name=f"regather-upload-{number}-{n}")
                     for n in range(count)
                 ]
         run_threads(threads)

@@ -6,6 +6,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from regather.tasks import Thread, run_together
+
 
 class Turns:
     """Lets workers that finish out of order take their turns in order."""
@@ -49,16 +51,7 @@ def run_workers(
             turns.fail(error)
 
     count = min((os.cpu_count() or 1) + 1, max(most, 1))
-    threads = [threading.Thread(target=guarded, args=(j,)) for j in (*others, *[work] * count)]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            thread.join()
-    except BaseException as error:
-        turns.fail(error)
-        for thread in threads:
-            thread.join()
-        raise
+    threads = [Thread(guarded, (job,)) for job in (*others, *[work] * count)]
+    run_together(threads, turns.fail)
     if turns.failed is not None:
         raise turns.failed

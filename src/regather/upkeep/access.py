@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from regather.errors import RegatherError
+from regather.tasks import Thread, run_together
 from regather.transport import Failure, RequestFailed, TransportOptions, locate, open_connection
 from regather.transport.upload import ReadInto, Stat, Store, open_hosted
 from regather.upkeep.report import State
@@ -19,7 +20,6 @@ _STEP = 1 << 18
 _ALIVE = 4 << 10
 """Bytes after which the failures before are forgiven."""
 _MOST_THREADS = 32
-_TICK = 0.1
 _END_SECONDS = 5.0
 _T = TypeVar("_T")
 
@@ -205,21 +205,10 @@ def crew(
                 patience.end()
 
     threads = [
-        threading.Thread(target=go, name=f"regather-{name}-{n}", daemon=True)
+        Thread(go, name=f"regather-{name}-{n}", daemon=True)
         for n in range(min(jobs, _MOST_THREADS))
     ]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_TICK)
-                tick()
-    except BaseException:
-        patience.end()
-        for thread in threads:
-            thread.join(_END_SECONDS)
-        raise
+    run_together(threads, lambda _: patience.end(), tick=tick, patience=_END_SECONDS)
     if failures:
         first = failures[0]
         if isinstance(first, RequestFailed) and first.failure is Failure.ABORTED:
