@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 import regather
-from regather.tasks import Thread, interrupts_held, join_all, pool, run_apart, run_together
+from regather.tasks import Thread, interrupts_held, join_all, pool, run_all, run_apart
 from tests.support.files import MIB, random_file
 from tests.support.net import PATIENCE, wait_until
 
@@ -159,28 +160,104 @@ def test_other_threads_hold_nothing_back() -> None:
 # -- together ---------------------------------------------------------------------------------
 
 
-def test_all_end_where_one_is_interrupted() -> None:
+def test_every_job_is_done_and_no_more_at_once_than_allowed() -> None:
+    done: list[int] = []
+    lock, now, most = threading.Lock(), 0, 0
+
+    def job(number: int) -> None:
+        nonlocal now, most
+        with lock:
+            now, most = now + 1, max(most, now + 1)
+        done.append(number)
+        with lock:
+            now -= 1
+
+    ticks: list[int] = []
+    run_all(
+        [lambda n=n: job(n) for n in range(50)],  # type: ignore[misc]
+        name="t",
+        stop=lambda: None,
+        tick=lambda: ticks.append(len(done)),
+        at_once=3,
+    )
+    assert sorted(done) == list(range(50))
+    assert most <= 3
+    assert ticks[-1] == 50, "told once more when all is done"
+
+
+def test_no_jobs_at_all() -> None:
+    run_all([], name="t", stop=lambda: None)
+
+
+def test_interrupts_wait_for_what_the_jobs_still_do() -> None:
     stopped = threading.Event()
     ended: list[int] = []
 
-    def work(number: int) -> None:
-        stopped.wait(PATIENCE)
-        time.sleep(0.05)
+    def job(number: int) -> None:
+        assert stopped.wait(PATIENCE)
+        time.sleep(0.05)  # clearing away takes a moment
         ended.append(number)
 
-    def stop(error: BaseException) -> None:
-        assert isinstance(error, KeyboardInterrupt)
+    def stop() -> None:
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
         stopped.set()
 
     with pytest.raises(KeyboardInterrupt):
-        run_together(
-            [Thread(work, (n,)) for n in range(5)],
-            stop,
+        run_all(
+            [partial(job, n) for n in range(5)],
+            name="t",
+            stop=stop,
             tick=lambda: signal.raise_signal(signal.SIGINT),
         )
     assert sorted(ended) == list(range(5))
+
+
+def test_a_job_that_hangs_is_waited_for_no_longer_than_the_grace() -> None:
+    release = threading.Event()
+    with pytest.raises(KeyboardInterrupt):
+        run_all(
+            [lambda: release.wait(PATIENCE)],
+            name="t",
+            stop=lambda: None,
+            tick=lambda: signal.raise_signal(signal.SIGINT),
+            grace=0.1,
+        )
+    assert not release.is_set()
+    release.set()
+
+
+def test_an_error_stops_the_others_and_begins_no_more() -> None:
+    stopped, begun = threading.Event(), []
+
+    def fail() -> None:
+        begun.append("fail")
+        raise ValueError("first")
+
+    def wait() -> None:
+        begun.append("wait")
+        assert stopped.wait(PATIENCE)
+        raise ValueError("second")
+
+    jobs = [wait, fail, *[lambda: begun.append("more")] * 10]
+    with pytest.raises(ValueError, match="first"):
+        run_all(jobs, name="t", stop=stopped.set, at_once=2)
+    assert sorted(begun) == ["fail", "wait"]
+
+
+def test_an_error_of_the_tick_ends_all() -> None:
+    stopped, ended = threading.Event(), []
+
+    def job() -> None:
+        assert stopped.wait(PATIENCE)
+        ended.append(1)
+
+    def tick() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_all([job], name="t", stop=stopped.set, tick=tick)
+    assert ended
 
 
 def test_leaving_a_pool_waits_for_what_runs_and_drops_what_does_not() -> None:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from regather.errors import RegatherError
+
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -27,13 +29,14 @@ __all__ = [
     "interrupts_held",
     "join_all",
     "pool",
+    "run_all",
     "run_apart",
-    "run_together",
 ]
 
 LOOK_SECONDS = 0.1
 """How often who waits looks for an interrupt."""
 _SLICE_SECONDS = 1.0
+_GRACE_SECONDS = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _local = threading.local()
 _T = TypeVar("_T")
@@ -153,34 +156,70 @@ def interrupts_held() -> Iterator[Interrupts]:
         interrupts.check()
 
 
-def run_together(
-    threads: Sequence[Thread],
-    stop: Callable[[BaseException], object],
+def run_all(
+    jobs: Sequence[Callable[[], object]],
     *,
-    tick: Callable[[], object] = lambda: None,
-    patience: float | None = None,
+    name: str,
+    stop: Callable[[], object],
+    tick: Callable[[], object] | None = None,
+    at_once: int | None = None,
+    grace: float | None = _GRACE_SECONDS,
 ) -> None:
-    """Start ``threads`` and wait until all have ended.
+    """Run all jobs, each in a thread, at most ``at_once`` at a time; return when all have ended.
 
-    ``tick`` is called in this thread, several times a second and at the end. Where it raises, a
-    thread cannot be started, or an interrupt comes, ``stop`` is called with the error, which is
-    raised when all have ended, or after ``patience`` seconds: threads of the kind that may hang
-    must be daemons.
+    ``tick`` is called several times a second meanwhile, and once more at the end, in the caller's
+    thread. Where it or a job raises, or the caller is interrupted, ``stop`` is called, which must
+    make the other jobs end soon; jobs not yet begun never begin. The first error is raised when all
+    have ended, or after ``grace`` seconds: one may hang in a name look-up. Further interrupts
+    change nothing.
     """
+    waiting = iter(jobs)
+    lock = threading.Lock()
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while not errors:
+            with lock:
+                job = next(waiting, None)
+            if job is None:
+                return
+            try:
+                job()
+            except BaseException as error:
+                errors.append(error)
+                stop()
+
+    count = min(len(jobs), at_once or len(jobs))
+    threads = [Thread(work, name=f"regather-{name}-{n}", daemon=True) for n in range(count)]
     with interrupts_held() as interrupts:
         try:
             for thread in threads:
-                thread.start()
+                _start(thread)
             for thread in threads:
-                while thread.is_alive():
+                while thread.is_alive() and not errors:
                     thread.join(LOOK_SECONDS)
-                    tick()
+                    if tick is not None:
+                        tick()
                     interrupts.check()
-            tick()
+            if tick is not None:
+                tick()
+            if errors:
+                raise errors[0]
         except BaseException as error:
-            stop(error)
-            join_all(threads, patience)
+            errors.append(error)  # no job begins any more
+            stop()
+            join_all(threads, grace)
             raise
+
+
+def _start(thread: Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise RegatherError(
+            f"this machine allows no more threads ({error})",
+            help="use fewer --connections, or raise the limit (ulimit -u)",
+        ) from None
 
 
 def join_all(threads: Iterable[Thread], patience: float | None = None) -> None:

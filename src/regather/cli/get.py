@@ -22,8 +22,15 @@ from regather.cli.options import (
     settings_of,
     whole,
 )
-from regather.cli.progress import download_view
-from regather.units import counted, format_duration, format_exact, format_rate, format_size
+from regather.cli.progress import download_view, files_view
+from regather.units import (
+    counted,
+    format_duration,
+    format_exact,
+    format_rate,
+    format_size,
+    percentages,
+)
 
 if TYPE_CHECKING:
     from regather.cli.progress import View
@@ -254,7 +261,20 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             told = f"regather: {what}{error.line}"
             print(told, *error.details, sep="\n  ", file=sys.stderr)
 
-    outcomes = download_all(jobs, at_once=int(args.jobs), settings=settings, on_outcome=tell)
+    with files_view(len(jobs), quiet=args.quiet, as_json=args.json) as view:
+
+        def ended(outcome: Outcome) -> None:
+            tell(outcome)
+            if view is not None:
+                view.ended(failed=outcome.error is not None)
+
+        outcomes = download_all(
+            jobs,
+            at_once=int(args.jobs),
+            settings=settings,
+            on_outcome=ended,
+            on_progress=None if view is None else view.show,
+        )
     code = worst(outcomes)
     done = [o.report for o in outcomes if o.report is not None]
     kept = sum(bool(o.kept) for o in outcomes)
@@ -312,10 +332,10 @@ def describe(report: DownloadReport) -> str:
         took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
     held = "" if report.files is None else f"{counted(report.files, 'file')}, "
     lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
-    for source in report.sources:
+    shares = percentages([source.useful for source in report.sources])
+    for source, share in zip(report.sources, shares, strict=True):
         line = (
-            f"  {source.url}  {format_size(source.useful)}, {source.share:.0%}, "
-            f"{format_rate(source.rate)}"
+            f"  {source.url}  {format_size(source.useful)}, {share} %, {format_rate(source.rate)}"
         )
         if source.errors:
             line += f", {counted(source.errors, 'error')}, last: {source.last_error}"

@@ -40,7 +40,6 @@ from regather.splitter import manifest_of
 from regather.splitter.geometry import DEFAULT_FRAGMENTS, fragment_sizes, layout_of
 from regather.splitter.original import original_of
 from regather.splitter.plain import copy
-from regather.tasks import Thread, run_together
 from regather.transport import Failure, RequestFailed, TransportOptions
 
 __all__ = ["PublishReport", "TargetReport", "publish"]
@@ -104,9 +103,8 @@ def publish(
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
         stopping = Stopping()
         origin = Origin(path, source, layout)
-        run_threads = _Threads(stopping)
         try:
-            check_permission(targets, manifest_name, options, stopping, run_threads)
+            check_permission(targets, manifest_name, options, stopping)
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress))
             origin.check_unchanged()
             manifest = replace(
@@ -121,7 +119,6 @@ def publish(
                 options,
                 settings.retries,
                 stopping,
-                run_threads,
             )
             if not force:
                 refuse_to_replace(targets, findings, manifest, manifest_name)
@@ -145,8 +142,8 @@ def publish(
                 force=force,
             )
             if on_progress is not None:
-                run_threads.tell = _then(on_progress, layout.size, uploads)
-            uploads.run(run_threads)
+                stopping.tell = _then(on_progress, layout.size, uploads)
+            uploads.run()
             origin.check_unchanged()
             check_placed(plan, targets, manifest, uploads.tallies)
             if crowded := plan.crowded():
@@ -165,7 +162,6 @@ def publish(
                 options,
                 settings.retries,
                 stopping,
-                run_threads,
             )
         except KeyboardInterrupt:
             raise InterruptedPublish(
@@ -178,17 +174,6 @@ def publish(
     return report_of(
         plan, manifest, targets, uploads.tallies, manifests, warnings, time.monotonic() - began
     )
-
-
-class _Threads:
-    """Starts threads and waits for them, in the one that is interrupted; tells how far they are."""
-
-    def __init__(self, stopping: Stopping) -> None:
-        self._stopping = stopping
-        self.tell: Callable[[], None] | None = None
-
-    def __call__(self, threads: Sequence[Thread]) -> None:
-        run_together(threads, lambda _: self._stopping.stop(), tick=self.tell or (lambda: None))
 
 
 def _first(on_progress: OnBytes | None) -> OnBytes | None:

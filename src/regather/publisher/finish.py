@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from regather.errors import NotPlacedError
 from regather.manifest import Manifest
@@ -15,7 +16,6 @@ from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.survey import Finding
 from regather.publisher.targets import Target
 from regather.publisher.upload import Tally
-from regather.tasks import Thread
 from regather.transport import RequestFailed, TransportOptions
 from regather.units import counted
 
@@ -72,7 +72,6 @@ def write_manifests(
     options: TransportOptions,
     retries: int,
     stopping: Stopping,
-    run: Callable[[Sequence[Thread]], None],
 ) -> list[str]:
     """Write the manifest to all targets that are there; returns where it stands.
 
@@ -90,20 +89,12 @@ def write_manifests(
             written.add(number)
         except RequestFailed as error:
             tallies[number].error = tallies[number].error or f"the manifest: {error.what}"
-        except BaseException as error:
-            errors.append(error)
         finally:
             stopping.close(store)
 
-    errors: list[BaseException] = []
-    threads = [
-        Thread(work, (n,), name=f"regather-manifest-{n}")
-        for n, tally in enumerate(tallies)
-        if not tally.failed
-    ]
-    run(threads)
-    if errors:
-        raise errors[0]
+    stopping.run(
+        [partial(work, n) for n, tally in enumerate(tallies) if not tally.failed], "manifest"
+    )
     if len(written) <= plan.demanded:
         raise NotPlacedError(
             "all fragments are placed, but the manifest stands at "
