@@ -86,7 +86,7 @@ def test_threads_do_not_survive_a_fork() -> None:
 # -- held back --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_waits_for_a_check(number: signal.Signals) -> None:
     before = signal.signal(number, signal.default_int_handler)
     try:

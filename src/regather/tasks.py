@@ -37,7 +37,7 @@ LOOK_SECONDS = 0.1
 """How often who waits looks for an interrupt."""
 _SLICE_SECONDS = 1.0
 _GRACE_SECONDS = 10.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _local = threading.local()
 _T = TypeVar("_T")
 
