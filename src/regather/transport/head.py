@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from regather.transport.base import Failure, RequestFailed
 from regather.transport.credentials import Origin, origin_of
 from regather.transport.fields import cleaned, media_type
 from regather.transport.proxies import Proxy
-from regather.units import counted
 
 MAX_HEAD_BYTES = 64 << 10
 """Larger response heads are refused (Apache and nginx send 8 KiB at most)."""
@@ -25,10 +23,9 @@ MAX_RETRY_AFTER = 3600.0
 PROXY_ADVICE = "; the proxy wants a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _SINGLE = frozenset(
-    "content-disposition content-range content-type etag last-modified location retry-after".split()
+    "content-disposition content-type etag last-modified location retry-after".split()
 )
 """Headers that are no lists: where one stands twice, the first counts."""
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,36 +213,6 @@ _KINDS = {
     429: Failure.BUSY,
     503: Failure.BUSY,
 }
-
-
-def check_range(
-    head: Head, what: str, start: int, stop: int, size: int | None, validator: str
-) -> tuple[bool, int | None]:
-    """Check that a 200 or 206 answers what was asked for, to the byte.
-
-    Returns (whether exactly the range follows, body length where known). Raises RequestFailed
-    where the answer has another range, length, coding or version.
-    """
-
-    def bad(detail: str) -> RequestFailed:
-        return RequestFailed(Failure.BAD_RESPONSE, f"{what}: {detail}")
-
-    if validator and head.validator and head.validator != validator:
-        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server meanwhile")
-    if head.status == 200:
-        if size is not None and head.length is not None and head.length != size:
-            raise bad(f"has {counted(head.length, 'byte')}, must have {size}")
-        return False, head.length if head.length is not None else size
-    match = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
-    if match is None:
-        raise bad("answers 206 without a valid Content-Range")
-    if match[3] != "*" and size is not None and int(match[3]) != size:
-        raise bad(f"has {counted(int(match[3]), 'byte')}, must have {size}")
-    if (int(match[1]), int(match[2]) + 1) != (start, stop):
-        raise bad(f"asked for bytes {start}-{stop - 1}, got {match[1]}-{match[2]}")
-    if head.length is not None and head.length != stop - start:
-        raise bad(f"promises {counted(head.length, 'byte')} for a range of {stop - start}")
-    return True, stop - start
 
 
 def refused_by_proxy(status: int, target: str, proxy: Proxy) -> RequestFailed:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from regather.transport.answers import check_coding, doubt_of, look_of, size_of, sizeless
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
-from regather.transport.fields import coding_of, decoded, is_binary
-from regather.transport.head import Head, Request, check_range, check_status, failure_of, split_url
+from regather.transport.fields import decoded
+from regather.transport.head import Head, Request, check_status, split_url
 from regather.transport.options import TransportOptions, default_tls
+from regather.transport.ranges import (
+    MOST_SKIPPED,
+    Answer,
+    Manner,
+    UselessRange,
+    check_size,
+    judge_range,
+    judge_whole,
+    told_size,
+)
 from regather.transport.redirects import Redirects, holds, shown
 from regather.transport.wire import Body
-from regather.units import MAX_SIZE
 
 if TYPE_CHECKING:
     from regather.transport.curl.channel import CurlChannel
 
 __all__ = ["HttpConnection", "TransportOptions", "default_tls"]
 
-_TOTAL = re.compile(r"[0-9]{1,19}")
+_GOOD = frozenset((200, 206))
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
 _NO_BODY = frozenset((204, 304))
@@ -29,10 +38,22 @@ _WANTED_DIGESTS = [
     ("Want-Repr-Digest", "sha-512=9, sha-256=10, sha=1"),
     ("Want-Digest", "SHA-256;q=1, SHA-512;q=0.9, SHA;q=0.1"),
 ]
-_PAGE_NAMES = (".html", ".htm", ".xhtml")
-_CODED = "the server sends it {}-coded although that was declined"
 _MAX_TEXT = 4 << 10
 """Bytes of an answer's text that are looked at."""
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A range of which answers bring only parts."""
+
+    target: str
+    at: int
+    """How far it has been received."""
+    here: int
+    """Where what the present answer brings of it ends."""
+    stop: int
+    size: int | None
+    validator: str
 
 
 class HttpConnection:
@@ -45,6 +66,7 @@ class HttpConnection:
         self._options = options
         self._channel = _channel(options)
         self._redirects = Redirects(self._channel, options)
+        self._wanted: _Wanted | None = None
         self.receive = self._channel.receive
         """See Connection.receive."""
         self.finish = self._channel.finish
@@ -57,29 +79,111 @@ class HttpConnection:
     def request(
         self, target: str, start: int, stop: int, size: int | None, validator: str = ""
     ) -> bool:
-        """See Connection.request."""
-        head, url = self._redirects.ask("GET", target, _range_headers(start, stop, validator))
-        if failure_of(head.status) is Failure.MISSING:
-            # Whoever holds some of the objects is asked for others: past the page it goes on.
-            self._channel.left = head.length
-            self.finish()
+        """See Connection.request. Where less is sent than was asked for, the rest is asked for."""
+        self.receive = self._channel.receive
+        answer = self._ask_range(target, start, stop, size, validator)
+        if answer.ranged and answer.stop < stop:
+            self._wanted = _Wanted(target, start, answer.stop, stop, size, validator)
+            self.receive = self._receive_parts
+        return answer.ranged
+
+    def _ask_range(
+        self, target: str, start: int, stop: int, size: int | None, validator: str
+    ) -> Answer:
+        """Ask for a range, or the start of it, in the manner that the server likes."""
+        manner = self._manner(target)
+        useless: RequestFailed | None = None
+        while not manner.whole:
+            end = min(stop, start + manner.most)
+            head, url = self._redirects.ask("GET", target, _range_headers(start, end, validator))
+            if head.status not in _GOOD:
+                # Past the page it goes on: there may be other objects, or other ranges.
+                self._channel.left = head.length
+                self.finish()
+                if manner.shortens(head.status, end - start):
+                    continue
+                if (told := told_size(head)) is not None:
+                    check_size(shown(target, url), told, stop, size)
+                if manner.drops_range(head.status):
+                    break
+            self._check(head, target, url)
+            try:
+                check_coding(head, target, url, size)
+                answer = judge_range(head, shown(target, url), start, end, size, validator)
+            except UselessRange as error:
+                self.close()
+                useless = error
+                break
+            except RequestFailed:
+                self.close()  # its body still comes, and is no answer to anything else
+                raise
+            self._channel.left = answer.length
+            if answer.ranged:
+                manner.accepts(end - start)
+                self._skip(answer.skip)
+            return answer
+        return self._ask_whole(target, stop, size, validator, useless)
+
+    def _ask_whole(
+        self,
+        target: str,
+        stop: int,
+        size: int | None,
+        validator: str,
+        useless: RequestFailed | None,
+    ) -> Answer:
+        """Ask without a range; ``useless`` is what was wrong with the answer to one."""
+        manner = self._manner(target)
+        head, url = self._redirects.ask("GET", target, [])
+        if head.status not in _GOOD:
+            manner.refuses_all()
         self._check(head, target, url)
         try:
-            self._check_coding(head, target, url, size)
-            ranged, length = check_range(head, shown(target, url), start, stop, size, validator)
-        except RequestFailed:
-            self.close()  # its body still comes, and is no answer to anything else
-            raise
-        self._channel.left = length
-        return ranged
+            check_coding(head, target, url, size)
+            answer = judge_whole(head, shown(target, url), stop, size, validator)
+        except RequestFailed as error:
+            self.close()
+            raise (isinstance(error, UselessRange) and useless) or error from None
+        manner.whole = True
+        self._channel.left = answer.length
+        return answer
+
+    def _receive_parts(self, into: memoryview) -> int:
+        """See Connection.receive: of a range that comes in several answers."""
+        wanted = self._wanted
+        assert wanted is not None
+        if wanted.at == wanted.here:
+            self.finish()
+            answer = self._ask_range(
+                wanted.target, wanted.at, wanted.stop, wanted.size, wanted.validator
+            )
+            wanted.here = answer.stop if answer.ranged else wanted.stop
+            if not answer.ranged:
+                self._skip(wanted.at)
+        count = self._channel.receive(into[: wanted.here - wanted.at])
+        wanted.at += count
+        return count
+
+    def _skip(self, count: int) -> None:
+        """Read past bytes that were not asked for."""
+        if count > MOST_SKIPPED:
+            self.close()
+            raise RequestFailed(Failure.TRUNCATED, "ranges are ignored by now")
+        scratch = memoryview(bytearray(min(count, 64 << 10)))
+        while count:
+            count -= self._channel.receive(scratch[:count])
+
+    def _manner(self, target: str) -> Manner:
+        return self._options.manners.setdefault(origin_of(split_url(target)), Manner())
 
     def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
         """See Connection.ahead."""
+        manner = self._manner(target)
+        if manner.whole or self.receive == self._receive_parts:
+            return
         url = self._options.redirects.get(target, target)
-        headers = [
-            *_range_headers(start, stop, validator),
-            *self._redirects.own_headers(target, url),
-        ]
+        headers = _range_headers(start, min(stop, start + manner.most), validator)
+        headers += self._redirects.own_headers(target, url)
         self._channel.send_ahead(Request("GET", split_url(url), tuple(headers)))
 
     def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
@@ -91,14 +195,20 @@ class HttpConnection:
         head, url = self._redirects.ask("HEAD", target, [])
         self._channel.left = 0
         self.finish()
-        if head.status in _NO_HEAD:
-            head, url = self._redirects.ask("GET", target, [("Range", "bytes=0-0")])
+        # Some servers tell no length, or 0, in answer to HEAD.
+        if head.status in _NO_HEAD or (head.status == 200 and not head.length):
+            look = self.look(target, 1)
             self.close()
-        self._check(head, target, url)
-        size = self._size_of(head, target, url)
-        if not verified and (doubt := _doubt(head, target, url)):
+            size, validator, doubt = look.size, look.validator, look.doubt
+        else:
+            self._check(head, target, url)
+            size, validator = size_of(head, target, url), head.validator
+            doubt = doubt_of(head, target, url)
+        if size is None:
+            raise sizeless(shown(target, url))
+        if doubt and not verified:
             raise RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {doubt}")
-        return size, head.validator
+        return size, validator
 
     def look(self, target: str, count: int) -> Look:
         """Ask for the first ``count`` bytes of an object, and with them for all that is told of it.
@@ -106,39 +216,52 @@ class HttpConnection:
         Raises RequestFailed as probe() does.
         """
         hops: list[tuple[str, Head]] = []
-        wanted = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
-        head, url = self._redirects.ask("GET", target, wanted, hops)
-        empty = head.status == 416 and head.headers.get("content-range", "") == "bytes */0"
-        size, start, doubt, where = 0, b"", "", shown(target, url)
-        if not empty:
+        manner = self._manner(target)
+        first = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
+        head, url = self._redirects.ask("GET", target, first, hops)
+        if head.status == 416 and told_size(head) == 0:
+            self._channel.left = head.length
+            self.finish()
+            return look_of(head, hops, 0, b"", ranged=True)
+        try:
+            size, answer = self._first_answer(head, target, url, count)
+        except UselessRange:
+            answer = None
+        ranged = answer is not None and answer.ranged
+        if answer is None or (ranged and size is None):
+            # It does better, or tells the size, where it is asked for the whole.
+            self.close()
+            head, url = self._redirects.ask("GET", target, _WANTED_DIGESTS, hops)
+            if head.status not in _GOOD:
+                manner.refuses_all()
             self._check(head, target, url)
-            size = self._size_of(head, target, url)
-            ranged, self._channel.left = check_range(head, where, 0, min(count, size), size, "")
-            start = self._read_all(count - 1)[:count] if size else b""
-            doubt = _doubt(head, target, url, start)
-        else:
-            ranged, self._channel.left = True, head.length
-        if len(start) < min(count, size):
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: sends less than it promises")
-        self.finish()
-        return Look(
-            size,
-            head.validator,
-            start,
-            ranged,
-            head.headers.get("last-modified", ""),
-            tuple((at, hop.headers) for at, hop in hops),
-            doubt,
-        )
-
-    @staticmethod
-    def _size_of(head: Head, target: str, url: str) -> int:
-        """Bytes of the object that a head is of. Raises RequestFailed where it does not tell."""
-        size = _told_size(head)
-        if size is None or size > MAX_SIZE:
+            size = size_of(head, target, url)
+            answer = judge_whole(head, shown(target, url), 0, size, "")
+            ranged = ranged and size is not None
+            manner.whole = not ranged
+        self._channel.left = answer.length
+        self._skip(answer.skip)
+        wanted = count if size is None else min(count, size)
+        start = self._read_all(wanted - 1)[:wanted] if wanted else b""
+        if size is not None and len(start) < min(wanted, answer.stop or wanted):
             where = shown(target, url)
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: the server does not tell its size")
-        return size
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: sends less than it promises")
+        if ranged:
+            manner.accepts(len(start))
+        self.finish()
+        doubt = doubt_of(head, target, url, start)
+        return look_of(head, hops, size, start, ranged=ranged, doubt=doubt)
+
+    def _first_answer(
+        self, head: Head, target: str, url: str, count: int
+    ) -> tuple[int | None, Answer]:
+        if head.status not in _GOOD:
+            if self._manner(target).drops_range(head.status):
+                raise UselessRange(f"{shown(target, url)}: HTTP {head.status}")
+            self._check(head, target, url)
+        size = size_of(head, target, url)
+        wanted = count if size is None else min(count, size)
+        return size, judge_range(head, shown(target, url), 0, wanted, size, "")
 
     def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
         """Fetch a small object whole; returns (bytes, URL after redirects).
@@ -206,17 +329,6 @@ class HttpConnection:
     def _check(self, head: Head, target: str, url: str) -> None:
         check_status(head, shown(target, url), self.advice(head, target, url))
 
-    @staticmethod
-    def _check_coding(head: Head, target: str, url: str, size: int | None) -> None:
-        """Raise RequestFailed where a coded form of an object follows, and not the object.
-
-        A coded form would not have the object's size: where that is told, the coding is not true.
-        """
-        coding = coding_of(head.headers.get("content-encoding", ""), *_paths(target, url))
-        if coding and size is not None and size != _told_size(head):
-            where = shown(target, url)
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: {_CODED.format(coding)}")
-
     def _read_all(self, limit: int) -> bytes:
         """The rest of the body, to its end or a little more than ``limit`` bytes."""
         until_end = self._channel.left is None
@@ -231,26 +343,6 @@ class HttpConnection:
                 raise
             body += buffer[:count]
         return bytes(body)
-
-
-def _paths(target: str, url: str) -> tuple[str, str]:
-    return urlsplit(target).path, urlsplit(url).path
-
-
-def _told_size(head: Head) -> int | None:
-    """Bytes of the object, by the head of an answer to a request for it or for a range of it."""
-    total = head.headers.get("content-range", "").rpartition("/")[2].strip()
-    return int(total) if head.status == 206 and _TOTAL.fullmatch(total) else head.length
-
-
-def _doubt(head: Head, target: str, url: str, start: bytes = b"") -> str:
-    """Why an answer may not be the file that was asked for, by its head and its first bytes."""
-    paths = _paths(target, url)
-    named = any(path.lower().endswith(_PAGE_NAMES) for path in paths)
-    if head.page and not named and not is_binary(start):
-        return "answers with a web page, not a file"
-    coding = coding_of(head.headers.get("content-encoding", ""), *paths)
-    return _CODED.format(coding) if coding else ""
 
 
 def _channel(options: TransportOptions) -> Channel | CurlChannel:
