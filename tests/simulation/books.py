@@ -151,6 +151,6 @@ def _sources(planner: Planner, now: float) -> None:
         if now < health.retry_at:
             assert waits.get(source, 0.0) >= health.retry_at, f"{where} waits for ever"
         elif not active[source] and not planner._over:
-            assert any(places), f"{where} is forgotten"
+            assert any(places) or source in waits, f"{where} is forgotten"
     assert abs(state.rates - sum(h.rate for h in state.sources)) <= 1e-6 * (1 + state.rates)
     assert state.rated == sum(bool(h.rate) for h in state.sources)

@@ -2,7 +2,8 @@
 
 .venv/bin/python -m tests.simulation.hunt --count 10000 [--first-seed S] [--check-every N]
 
-Every world follows from its seed. Exit code 1: something was found. A seed alone repeats it, with ``--first-seed SEED --count 1``.
+Every world follows from its seed. Exit code 1: something was found. A seed alone
+repeats it, with ``--first-seed SEED --count 1``: the trace tells where.
 """
 
 from __future__ import annotations
