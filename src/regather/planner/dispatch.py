@@ -121,9 +121,7 @@ class Dispatch:
     def _thin_out(self, now: float, actions: list[Action]) -> None:
         """Give up what only stands in the way of other requests to the same source."""
         for request in crowding(self._state, now):
-            climb = self._state.sources[request.source].climb
-            climb.connections = max(1, climb.connections - 1)
-            climb.restart(now)
+            self._state.sources[request.source].climb.give_one_up(now)
             if request.follower is not None:
                 self._cancel(request.follower, actions)
             self._cancel(request, actions)
