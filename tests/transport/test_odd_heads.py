@@ -168,12 +168,12 @@ def test_a_type() -> None:
 @pytest.mark.parametrize(
     ("sent", "coding", "limit", "got"),
     [
-        (gzip.compress(b'{"a": 1}'), b"gzip", 100, b'{"a": 1}'),
-        (gzip.compress(b'{"a": 1}'), b"x-GZIP", 100, b'{"a": 1}'),
+        (gzip.compress(b'{"a": 1}', mtime=0), b"gzip", 100, b'{"a": 1}'),
+        (gzip.compress(b'{"a": 1}', mtime=0), b"x-GZIP", 100, b'{"a": 1}'),
         (b'{"a": 1}', b"gzip", 100, b'{"a": 1}'),
         (b" <metalink>", b"deflate", 100, b" <metalink>"),
         (b"[1]", b"utf-8", 100, b"[1]"),
-        (gzip.compress(bytes(5000)), b"gzip", 4999, None),
+        (gzip.compress(bytes(5000), mtime=0), b"gzip", 4999, None),
         (b"[1]", b"gzip", 100, None),
         (b"[1]", b"br", 100, None),
     ],
