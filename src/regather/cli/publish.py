@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="SOURCE",
         help="store at this target; repeat for more. A URL or HOST:PORT of a server that takes "
-        "files, s3://BUCKET/PREFIX, or a folder",
+        "files, s3://BUCKET/PREFIX, or a folder (./NAME where it looks like a host)",
     )
     add_geometry(parser, default="one a target, parity included")
     section(parser, "fragments and parity").add_argument(
