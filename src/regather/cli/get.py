@@ -323,6 +323,11 @@ def _with_notes(view: View | None) -> View:
 
 def describe(report: DownloadReport) -> str:
     """The report for people: a line on the file, one on each source."""
+    if report.kept:
+        return (
+            f"{report.path}: {format_exact(report.size)}, was there already and is right "
+            f"({report.verified_by or 'by the hash that its server tells'}); nothing was fetched"
+        )
     how = "verified" if report.verified else "NOT verified"
     if report.verified and report.verified_by != "manifest":
         how = f"verified ({report.verified_by})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,8 @@ class Target:
     """What the file holds, where it is a packed folder."""
     first: int = 0
     """So many sources are asked first, the others where those do not do; 0: all at once."""
+    lasting: bool = True
+    """Whether a later run can tell that the sources still have what this one began with."""
 
     @property
     def whole(self) -> bool:
@@ -145,8 +148,8 @@ def resolve_manifest(
 ) -> Target:
     """Find out what a manifest describes and where its fragments may be.
 
-    Sources are those of the manifest, ``servers``, and the manifest's own folder: always where it
-    came by URL, and where it is local only if nothing else is named.
+    Sources are those of the manifest, ``servers``, and the manifest's own folder; where that is local
+    and others are named, it is asked only for what those do not have.
     """
     source = with_scheme(source)
     bases = [base_url(server) for server in servers]
@@ -166,14 +169,23 @@ def resolve_manifest(
             f"{source}: names no server, and its folder holds no fragments",
             help="say where the fragments are: --server URL, once for each",
         )
+    last = () if is_url(source) else _beside(folder, layout, sources)
     return Target(
         manifest.name,
         layout,
-        sources,
+        (*sources, *last),
         bytes.fromhex(identity),
         identity,
         folder=manifest.folder,
+        first=len(sources) if last else 0,
     )
+
+
+def _beside(folder: str, layout: Layout, others: Sequence[Source]) -> list[Source]:
+    """The folder of a local manifest, as far as it is not among the ``others``."""
+    known = {os.path.realpath(other.url) for other in others if not is_url(other.url)}
+    paths = local_folders(folder, layout)
+    return [Source(path) for path in paths if os.path.realpath(path) not in known]
 
 
 def sources_of(
@@ -280,8 +292,10 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
         )
         offset += length
     layout = Layout(size, piece_size_for(size), tuple(layout_fragments))
-    # Another list of fragments, or another version of one, must not continue this partial.
-    seen = repr(list(zip(urls, probed, strict=True)))
+    # Another list of fragments, or another version of one, must not continue this partial; nor must
+    # one whose version nobody tells: it may be another.
+    lasting = all(validator for _, validator in probed)
+    seen = repr(list(zip(urls, probed, strict=True))) + ("" if lasting else secrets.token_hex(16))
     return Target(
         DEFAULT_NAME,
         layout,
@@ -289,6 +303,7 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
         piece_hash(b"plain fragments\0" + seen.encode()),
         "",
         notes=("plain fragments have no hashes: what is received is NOT verified",),
+        lasting=lasting,
     )
 
 
