@@ -48,9 +48,9 @@ def suffixed(name: str, suffix: str) -> str:
 
 
 def fitted(name: str) -> str:
-    """Shorten a name that no file may have, being too long; what it ends in stays, to tell its kind.
+    """Shorten a name that is too long for a file; what it ends in stays, to tell its kind.
 
-    The names of different files stay different, by a digest.
+    Different names stay different, by a digest.
     """
     if len(name.encode("utf-8", "surrogateescape")) <= MAX_NAME_BYTES:
         return name

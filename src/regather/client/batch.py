@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,12 +14,14 @@ from regather.client.run import Session
 from regather.client.settings import Settings, transport_options
 from regather.errors import DestinationExistsError, InterruptedDownload, RegatherError
 from regather.limiter import RateLimiter
+from regather.tasks import interrupts_held, pool
 
 __all__ = ["Outcome", "download_all", "worst"]
 
 _LOOK_SECONDS = 0.2
 _SEVERITY = (130, 3, 2, 6, 1, 4)
-"""Exit codes, the worst first: the user's stop, wrong content, what is in the way, then what a retry may mend."""
+"""Exit codes, the worst first: the user's stop, wrong content, what is in the way, then what a
+retry may mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Outcome:
     error: RegatherError | None = None
     kept: str = ""
     """The path where the file was already, of an earlier run; it is left as it is."""
+    sure: bool = True
+    """Whether a hash says that it is the file; else only its size does."""
 
 
 def worst(outcomes: Sequence[Outcome]) -> int:
@@ -51,9 +55,10 @@ def download_all(
     """Carry out all jobs, ``at_once`` of them at the same time; never raises for one of them.
 
     A file that is there already, of an earlier run, is kept and is no failure, if it has the
-    hashes that are known, or where there are none the size. ``on_outcome`` is called in this thread as each ends; ``on_progress``
-    in any thread, with the number of a job and its moment, or None when it has ended. Ctrl-C ends
-    all, resumably; those that were not begun end as interrupted too. A rate limit holds for all
+    hashes that are known, or where there are none the size. ``on_outcome`` is called in this thread
+    as each ends; ``on_progress`` in any thread, with the number of a job and its moment, or None
+    when it has ended. Ctrl-C ends all, resumably; those that were not begun end as interrupted too.
+    A rate limit holds for all
     together.
     """
     stop = threading.Event()
@@ -77,17 +82,19 @@ def download_all(
                 show(None)
 
     outcomes: list[Outcome] = []
-    with ThreadPoolExecutor(min(at_once, len(jobs)), "regather-job") as pool:
+    with (
+        interrupts_held() as interrupts,
+        pool(min(at_once, len(jobs)), "regather-job") as threads,
+    ):
         try:
             left: set[Future[list[Outcome]]] = {
-                pool.submit(carry_out, number, job) for number, job in enumerate(jobs)
+                threads.submit(carry_out, number, job) for number, job in enumerate(jobs)
             }
             while left:
-                try:
-                    ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
-                except KeyboardInterrupt:
+                ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
+                if interrupts.pending:
                     stop.set()
-                    continue
+                    interrupts.forget()  # the outcomes tell it
                 for future in ended:
                     outcomes += future.result()
                     if on_outcome is not None:
@@ -112,7 +119,7 @@ def _one(session: Session, job: Job, written: set[str]) -> Outcome:
 
 def _failed(job: Job, error: RegatherError, written: set[str]) -> Outcome:
     if isinstance(error, DestinationExistsError) and error.unsure and error.path not in written:
-        return Outcome(_name(job), kept=error.path)
+        return Outcome(_name(job), kept=error.path, sure=False)
     return Outcome(_name(job), error=error)
 
 

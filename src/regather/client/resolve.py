@@ -148,8 +148,8 @@ def resolve_manifest(
 ) -> Target:
     """Find out what a manifest describes and where its fragments may be.
 
-    Sources are those of the manifest, ``servers``, and the manifest's own folder; where that is local
-    and others are named, it is asked only for what those do not have.
+    Sources are those of the manifest, ``servers``, and the manifest's own folder: always where it
+    came by URL, and where it is local only if nothing else is named.
     """
     source = with_scheme(source)
     bases = [base_url(server) for server in servers]
@@ -169,23 +169,14 @@ def resolve_manifest(
             f"{source}: names no server, and its folder holds no fragments",
             help="say where the fragments are: --server URL, once for each",
         )
-    last = () if is_url(source) else _beside(folder, layout, sources)
     return Target(
         manifest.name,
         layout,
-        (*sources, *last),
+        sources,
         bytes.fromhex(identity),
         identity,
         folder=manifest.folder,
-        first=len(sources) if last else 0,
     )
-
-
-def _beside(folder: str, layout: Layout, others: Sequence[Source]) -> list[Source]:
-    """The folder of a local manifest, as far as it is not among the ``others``."""
-    known = {os.path.realpath(other.url) for other in others if not is_url(other.url)}
-    paths = local_folders(folder, layout)
-    return [Source(path) for path in paths if os.path.realpath(path) not in known]
 
 
 def sources_of(

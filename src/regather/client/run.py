@@ -228,7 +228,6 @@ class Session:
             if destination is not None:
                 destination.close()
 
-
     def _watching(self, target: Target, path: Path) -> Watch:
         """What tells of a file that is looked at, and ends the look on a stop."""
         meter, done = RateMeter(), 0

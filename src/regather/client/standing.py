@@ -75,9 +75,7 @@ def _check(target: Target, path: Path, descriptor: int, watch: Watch) -> None:
         target.checksums, _hashed(descriptor, target.checksums, watch), strict=True
     ):
         if must.digest != have:
-            raise _refusal(
-                path, f"is another file by its {must.algorithm}, and is left as it is"
-            )
+            raise _refusal(path, f"is another file by its {must.algorithm}, and is left as it is")
     if not target.hashed and not target.checksums:
         error = _refusal(
             path,

@@ -12,7 +12,13 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from regather.digest import HASH_SIZE
-from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
+from regather.errors import (
+    DestinationExistsError,
+    RegatherError,
+    StorageError,
+    UsageError,
+    is_disk_full,
+)
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
@@ -24,6 +30,7 @@ from regather.store.present import Present
 from regather.store.spans import Spans
 from regather.store.staging import Staging
 from regather.store.unneeded import unneeded
+from regather.tasks import pool
 from regather.units import format_size
 
 _HELP = "choose another folder with -o"
@@ -136,12 +143,10 @@ class FolderDestination:
         ``on_piece`` is called in this thread with the bytes of what was looked at. Raises
         DestinationExistsError where a file is another one than ours, unless forced.
         """
-        from concurrent.futures import ThreadPoolExecutor  # single files begin without
-
         layout = self._layout
         try:
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                self._present.hash(pool, on_piece)
+            with pool(os.cpu_count() or 1) as threads:
+                self._present.hash(threads, on_piece)
             needless, absent = unneeded(
                 layout, self._folder, self._spans, self._wanted, self._present.right
             )
@@ -273,7 +278,11 @@ def _make(path: Path) -> bool:
     except FileExistsError:
         if path.is_dir() and os.access(path, os.W_OK | os.X_OK):
             return False
-        flaw = "may not be written to" if path.is_dir() else "is a file, not a folder"
+        if not path.is_dir():
+            error = DestinationExistsError(f"{path}: is a file, not a folder", help=_HELP)
+            error.path = str(path)
+            raise error from None
+        flaw = "may not be written to"
     except FileNotFoundError:
         flaw = f"the folder {str(path.parent)!r} does not exist"
     raise UsageError(f"{path}: {flaw}", help=_HELP)

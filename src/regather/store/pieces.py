@@ -8,6 +8,7 @@ from threading import local as ThreadLocal
 
 from regather.digest import piece_hasher
 from regather.model import Layout
+from regather.tasks import pool
 
 Read = Callable[[int, memoryview], None]
 """Fills a view with what stands at an offset of the file, in bytes, or raises OSError."""
@@ -27,8 +28,6 @@ def matching(
     Those that have it are handed to ``place``, in the thread that read them, before their hash is
     told. A piece that cannot be read is none. Raises what ``place`` raises.
     """
-    from concurrent.futures import ThreadPoolExecutor  # fresh downloads begin without
-
     own = ThreadLocal()
     piece_hash = piece_hasher(layout.hash_algorithm)
 
@@ -49,8 +48,5 @@ def matching(
             place(number, offset, view, digest)
         return True
 
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    try:
-        yield from zip(numbers, pool.map(check, numbers), strict=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with pool(os.cpu_count() or 1) as threads:
+        yield from zip(numbers, threads.map(check, numbers), strict=True)
