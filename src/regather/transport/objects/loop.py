@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from regather.forking import free_after_fork
+
 __all__ = ["call_soon", "submit"]
 
 _QUIET = 0.03
@@ -28,7 +30,7 @@ class _Loop:
     """The loop of this process, made when it is first needed, ended before Python ends."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = free_after_fork(threading.Lock())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._owner = 0
