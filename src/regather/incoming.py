@@ -38,7 +38,7 @@ class Incoming:
         while True:
             self._temporary = PREFIX + secrets.token_hex(8)
             self.descriptor = os.open(
-                self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o644, dir_fd=folder
+                self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o666, dir_fd=folder
             )
             # The lock tells this file from those of dead processes, which remove_leftovers()
             # removes; it may have done so between the two calls: then another.

@@ -7,6 +7,7 @@ with the exact number of bytes where the size of a file is the news.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from regather.errors import UsageError
 
@@ -17,6 +18,8 @@ _FACTORS: dict[str, int] = {
     **{u + s: 1 << (10 * p) for p, u in enumerate("kmgtp", 1) for s in ("i", "ib")},
 }
 _SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+_LONGEST = 100 * 3600
+"""Seconds; longer estimates say nothing."""
 MAX_SIZE = 2**60
 """The largest size, in bytes, that is taken anywhere (1 EiB)."""
 
@@ -74,3 +77,31 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def format_left(seconds: float) -> str:
+    """Write an estimate of the time left for people: ``10 s``, ``1:05`` or ``2:03:04``."""
+    if seconds >= _LONGEST:
+        return "days"
+    return f"{round(seconds)} s" if round(seconds) < 60 else format_duration(seconds)
+
+
+def size_of(done: int, total: int) -> str:
+    """Write how much is done of how much, in the unit of the whole: ``1.2 of 3.8 GiB``."""
+    whole = format_size(total)
+    unit = whole.rpartition(" ")[2]
+    part = done / _FACTORS[unit.lower()]
+    return f"{part:.0f} of {whole}" if unit == "B" else f"{part:.1f} of {whole}"
+
+
+def percentages(parts: Sequence[float]) -> list[int]:
+    """Whole percentages of the parts, which sum to 100 (largest remainder); zeros without parts."""
+    total = sum(parts)
+    if total <= 0:
+        return [0] * len(parts)
+    exact = [100 * part / total for part in parts]
+    shares = [int(share) for share in exact]
+    order = sorted(range(len(parts)), key=lambda n: shares[n] - exact[n])
+    for n in order[: 100 - sum(shares)]:
+        shares[n] += 1
+    return shares

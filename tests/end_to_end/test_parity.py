@@ -183,3 +183,15 @@ def test_several_sets_and_unequal_fragments(tmp_path: Path) -> None:
             dest = tmp_path / f"copy{gone}"
             regather.download(str(out / "f.regather.json"), dest, servers=urls, settings=QUICK)
             assert dest.read_bytes() == original.read_bytes()
+
+
+def test_parity_that_waited_on_disk_is_not_part_of_the_file(
+    made: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not fit into memory waits behind the end of the partial."""
+    monkeypatch.setattr("regather.decoder._KEPT_BYTES", 0)
+    with Hosting() as hosting:
+        urls = [hosting.serve(made.servers[n]).url for n in (1, 2, 4, 5)]
+        report = regather.download(made.manifest, tmp_path / "x", servers=urls, settings=QUICK)
+    assert report.decoded
+    assert (tmp_path / "x").read_bytes() == made.content

@@ -34,12 +34,12 @@ def manifest(content: Path, tmp_path: Path) -> str:
 
 
 def ranged(data: bytes, head: bytes, *, shift: int = 0, total: str = "") -> bytes:
-    """A correct answer to a ranged GET, or one that is off in one way."""
+    """A correct answer to a ranged GET, or one that is off in one way; 206 also without a range."""
     if head.startswith(b"HEAD"):
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data)
     match = re.search(rb"range: bytes=(\d+)-(\d+)", head, re.IGNORECASE)
-    assert match is not None
-    start, stop = int(match[1]) + shift, int(match[2]) + 1 + shift
+    first, last = (int(match[1]), int(match[2])) if match else (0, len(data) - 1)
+    start, stop = first + shift, last + 1 + shift
     body = data[start:stop]
     return (
         f"HTTP/1.1 206 Partial Content\r\nContent-Length: {len(body)}\r\n"

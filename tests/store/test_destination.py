@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -221,3 +222,99 @@ def test_a_path_that_is_too_long(tmp_path: Path) -> None:
     for path in (tmp_path / ("x" * 300), tmp_path / ("a/" * 3000)):
         with pytest.raises(UsageError):
             Destination(path, layout(), IDENTITY)
+
+
+# -- what gets the final name is what was verified, and nothing else --------------------------
+
+
+def test_a_partial_that_is_too_long(tmp_path: Path) -> None:
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    place(first, 0)
+    first.close()
+    with first.part.open("ab") as file:
+        file.write(b"not verified")
+    second = Destination(tmp_path / "x", layout(), IDENTITY)
+    assert second.recover() == [0]
+    place(second, 1)
+    place(second, 2)
+    with second.part.open("ab") as file:
+        file.write(b"nor this")
+    second.finish()
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_partial_that_became_shorter(tmp_path: Path) -> None:
+    destination = Destination(tmp_path / "x", layout(), IDENTITY)
+    for number in range(3):
+        place(destination, number)
+    os.truncate(destination.part, 100)
+    with pytest.raises(StorageError, match="became shorter"):
+        destination.finish()
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_journal_that_lost_its_name_locks_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened before the other download ended, locked after: then it is nobody's any more."""
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    for number in range(3):
+        place(first, number)
+    flock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        if not (tmp_path / "x").exists():
+            first.finish()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    second = Destination(tmp_path / "x", layout(), b"j" * HASH_SIZE, force=True)
+    with pytest.raises(StorageError, match="another process"):
+        Destination(tmp_path / "x", layout(), b"k" * HASH_SIZE, force=True)
+    second.close()
+
+
+def test_nothing_is_removed_after_another_took_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Destination(tmp_path / "x", layout(), IDENTITY)
+    seen: list[bool] = []
+    close = first.close
+
+    def look() -> None:
+        seen.append(first.part.exists())
+        close()
+
+    monkeypatch.setattr(first, "close", look)
+    first.discard()
+    assert seen == [False]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files to others")
+@pytest.mark.parametrize("suffix", [".regather-part", ".regather-part-journal"])
+def test_what_others_put_there_is_not_taken_over(tmp_path: Path, suffix: str) -> None:
+    theirs = tmp_path / f"x{suffix}"
+    theirs.touch(0o666)
+    os.chown(theirs, 65534, 65534)
+    with theirs.open("r+b") as held:
+        destination = Destination(tmp_path / "x", layout(), IDENTITY)
+        held.write(b"not verified" * 99)
+        held.flush()
+        for number in range(3):
+            place(destination, number)
+        destination.finish()
+        assert (tmp_path / "x").read_bytes() == CONTENT
+    assert (tmp_path / "x").stat().st_uid == os.geteuid()
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077, 0])
+def test_the_mode_is_what_the_umask_leaves(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        destination = Destination(tmp_path / "x", layout(), IDENTITY)
+        for number in range(3):
+            place(destination, number)
+        destination.finish()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o666 & ~mask

@@ -323,6 +323,25 @@ def test_a_stopped_download_goes_on(made: Path, dest: Path) -> None:
     assert told(dest) == told(made.parent.parent / "tree")
 
 
+def test_what_stands_behind_the_end_of_a_file_gets_no_name(made: Path, dest: Path) -> None:
+    stopped(made, dest, 0.5)
+    for path in (dest / ".regather-part").iterdir():
+        if path.name.isdecimal():
+            with path.open("ab") as file:
+                file.write(b"not verified")
+    assert get(made, dest).resumed
+    assert told(dest) == told(made.parent.parent / "tree")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give folders to others")
+def test_a_folder_of_somebody_else_is_not_filled(made: Path, dest: Path) -> None:
+    (dest / ".regather-part").mkdir(parents=True)
+    os.chown(dest / ".regather-part", 65534, 65534)
+    with pytest.raises(StorageError, match="belongs to another user"):
+        get(made, dest)
+    assert os.listdir(dest) == [".regather-part"]
+
+
 def test_what_was_damaged_meanwhile_is_fetched_again(made: Path, dest: Path) -> None:
     stopped(made, dest, 0.5)
     for path in (dest / ".regather-part").iterdir():

@@ -4,28 +4,62 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
-from regather.units import counted, format_duration, format_rate, format_size
+from regather.cli.wording import by_url, host_of, retry_of, state_of, why
+from regather.units import counted, format_left, format_rate, format_size
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
 
     from regather.client import Progress, SourceProgress
 
 OnBytes = Callable[[int, int], None]
+Draw = Callable[[int, int], "list[Text]"]
+"""Lines for a terminal of so many columns and lines."""
 _LINE_SECONDS = 5.0
 _JSON_SECONDS = 1.0
 _FRAMES = 10
-_LONG_PAUSE = 20.0
-"""Seconds; what we wait without being asked to is shorter."""
 _SHOWN = 8
-"""Most sources that a plain line names."""
+"""Most sources or files that a plain line names."""
+
+
+def _is_live() -> bool:
+    """Whether standard error is a terminal on which lines can be drawn anew."""
+    if not sys.stderr.isatty():
+        return False
+    from rich.console import Console
+
+    return not Console(stderr=True).is_dumb_terminal
+
+
+@contextmanager
+def _drawn(draw: Draw) -> Iterator[Live]:
+    """Draw lines ten times a second; they are gone at the end, for the report follows."""
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    console = Console(stderr=True)
+
+    def now() -> Group:
+        # The last column stays free: some terminals begin a new line after it.
+        return Group(*draw(max(console.width - 1, 1), max(console.height - 1, 1)))
+
+    with Live(
+        console=console,
+        get_renderable=now,
+        transient=True,
+        refresh_per_second=_FRAMES,
+        redirect_stdout=sys.stdout.isatty(),  # what is printed meanwhile stands above
+        vertical_overflow="crop",
+    ) as live:
+        yield live
 
 
 @contextmanager
@@ -33,36 +67,24 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
     """Show how many bytes of one long step are done; yields what to call, or None when quiet."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            ProgressColumn,
-            Task,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as Bars
-        from rich.text import Text
+    elif _is_live():
+        from regather.cli.rendering import total_line
+        from regather.client.report import RateMeter
 
-        class RateColumn(ProgressColumn):
-            """The rate in the units of everything else; rich's own is decimal."""
+        meter = RateMeter()
+        done = total = 0
 
-            def render(self, task: Task) -> Text:
-                return Text("" if task.speed is None else format_rate(task.speed))
+        def draw(width: int, _height: int) -> list[Text]:
+            rate = meter.read(time.monotonic(), done)
+            left = (total - done) / rate if rate else None
+            return [total_line(label, done, total, rate, left, width)]
 
-        with Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            RateColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            refresh_per_second=_FRAMES,
-        ) as bars:
-            task = bars.add_task(label, total=None)
-            yield lambda done, total: bars.update(task, completed=done, total=total)
+        def note(new_done: int, new_total: int) -> None:
+            nonlocal done, total
+            done, total = new_done, new_total
+
+        with _drawn(draw):
+            yield note
     else:
         due = time.monotonic() + _LINE_SECONDS
 
@@ -91,43 +113,27 @@ def download_view(*, quiet: bool, as_json: bool) -> Iterator[View | None]:
         yield None if quiet else _JsonLines()
     elif quiet:
         yield None
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.live import Live
+    elif _is_live():
+        from regather.cli.rendering import download_lines
 
-        with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-            yield lambda progress: live.update(_table(progress), refresh=True)
+        latest: Progress | None = None
+
+        def draw(width: int, height: int) -> list[Text]:
+            return [] if latest is None else download_lines(latest, width, height)
+
+        def show(progress: Progress) -> None:
+            nonlocal latest
+            latest = progress
+
+        with _drawn(draw):
+            yield show
     else:
         yield _Lines()
 
 
-def _why(source: SourceProgress) -> str:
-    """What the last failure was, without the place, which is told beside it."""
-    last = source.last_error.rpartition(": ")[2]
-    return f"{last[:1].lower()}{last[1:]}" if last[1:2].islower() else last
-
-
-def _host(source: SourceProgress) -> str:
-    return urlsplit(source.url).netloc.rpartition("@")[2] or source.url
-
-
-def _waiting(source: SourceProgress) -> str:
-    """Its state, with the time that is left where that is longer than our own pauses.
-
-    Then the server asked for it, and who is not told takes the download for stuck.
-    """
-    if source.state != "waiting" or source.pause < _LONG_PAUSE:
-        return source.state
-    return f"waiting {format_duration(source.pause)}"
-
-
-def _retry(source: SourceProgress, progress: Progress) -> str:
-    if not source.failures:
-        return ""
-    return f", retry {min(source.failures, progress.retries)} of {progress.retries}"
-
-
 class _Lines:
+    """A line every few seconds, and one for each wait, for logs and pipes."""
+
     def __init__(self) -> None:
         self._due = time.monotonic() + 1.0
         self._told: set[tuple[str, int]] = set()
@@ -139,23 +145,14 @@ class _Lines:
         if now < self._due:
             return
         self._due = now + _LINE_SECONDS
+        sources = by_url(progress.sources)
+        named = [_source(s, progress.phase) for s in sources[:_SHOWN]]
+        if more := len(sources) - len(named):
+            named.append(f"{more} more")
         if progress.phase == "asking":
-            waited = ", ".join(f"{s.url} {_waiting(s)}" for s in progress.sources[:_SHOWN])
-            print(f"asking {waited}", file=sys.stderr)
+            print(f"asking {', '.join(named)}", file=sys.stderr)
             return
-        percent = 100 * progress.done // max(progress.size, 1)
-        eta = "" if progress.eta is None else f", {format_duration(progress.eta)} left"
-        sources = ", ".join(
-            f"{s.url} {_waiting(s)}"
-            + (f" {format_rate(s.rate)}" if s.state == "active" else "")
-            + (f" ({counted(s.errors, 'error')})" if s.errors else "")
-            for s in progress.sources[:_SHOWN]
-        )
-        print(
-            f"{progress.phase} {progress.name}: {percent} % of {format_size(progress.size)}, "
-            f"{format_rate(progress.rate)}{eta} [{sources}]",
-            file=sys.stderr,
-        )
+        print(f"{_total(progress)} [{', '.join(named)}]", file=sys.stderr)
 
     def _tell_waits(self, progress: Progress) -> bool:
         """While nothing comes from anyone, say of every new failure who is waited for, and why."""
@@ -163,17 +160,34 @@ class _Lines:
             return False
         # Plain fragments are sources of their own: one line is enough for those of one host.
         news = {
-            (_host(source), source.failures): source
+            (host_of(source), source.failures): source
             for source in progress.sources
-            if source.state == "waiting" and (_host(source), source.failures) not in self._told
+            if source.state == "waiting" and (host_of(source), source.failures) not in self._told
         }
         self._told.update(news)
         for (host, _), source in list(news.items())[:_SHOWN]:
             print(
-                f"{_waiting(source)} for {host} ({_why(source)}){_retry(source, progress)}",
+                f"{state_of(source)} for {host} ({why(source)}){retry_of(source, progress)}",
                 file=sys.stderr,
             )
         return bool(news)
+
+
+def _total(progress: Progress) -> str:
+    percent = 100 * progress.done // max(progress.size, 1)
+    left = "" if progress.eta is None else f", {format_left(progress.eta)} left"
+    return (
+        f"{progress.phase} {progress.name}: {percent} % of {format_size(progress.size)}, "
+        f"{format_rate(progress.rate)}{left}"
+    )
+
+
+def _source(source: SourceProgress, phase: str) -> str:
+    told = f"{source.url} {state_of(source)}"
+    if phase == "asking":
+        return told
+    rate = f" {format_rate(source.rate)}" if source.state == "active" else ""
+    return told + rate + (f" ({counted(source.errors, 'error')})" if source.errors else "")
 
 
 class _JsonLines:
@@ -187,42 +201,84 @@ class _JsonLines:
             print(json.dumps({"event": "progress", **asdict(progress)}), flush=True)
 
 
-_STYLES = {"active": "green", "idle": "dim", "waiting": "yellow", "unused": "dim"}
+class FilesView:
+    """Shows several downloads at once; what it is told may come from any thread."""
+
+    def __init__(self, count: int) -> None:
+        """``count`` is the number of files."""
+        self._count = count
+        self._ended = self._failed = 0
+        self._running: dict[int, Progress] = {}
+        self._lock = threading.Lock()
+
+    def show(self, number: int, progress: Progress | None) -> None:
+        """Take in the moment of one of them, by its number; None: it has ended."""
+        with self._lock:
+            if progress is None:
+                self._running.pop(number, None)
+            else:
+                self._running[number] = progress
+
+    def ended(self, *, failed: bool) -> None:
+        """Count one that has ended."""
+        with self._lock:
+            self._ended += 1
+            self._failed += failed
+            self._count = max(self._count, self._ended)
+
+    def moments(self) -> list[Progress]:
+        """Those that are under way and have a name, in order."""
+        with self._lock:
+            return [p for _, p in sorted(self._running.items()) if p.name]
+
+    def total(self) -> str:
+        """How many files have ended, and the rate of all."""
+        rate = sum(progress.rate for progress in self.moments())
+        failed = f", {self._failed} failed" if self._failed else ""
+        told = f", {format_rate(rate)}" if rate else ""
+        return f"{self._ended} of {counted(self._count, 'file')}{failed}{told}"
+
+    def draw(self, width: int, height: int) -> list[Text]:
+        """A line a file and the total, for a terminal."""
+        from rich.text import Text
+
+        from regather.cli.rendering import total_line
+
+        moments = self.moments()
+        shown = moments if len(moments) < height else moments[: max(height - 2, 0)]
+        lines = [total_line(p.name, p.done, p.size, p.rate, p.eta, width) for p in shown]
+        more = f"; {len(moments) - len(shown)} more under way" if len(shown) < len(moments) else ""
+        last = Text(self.total() + more, no_wrap=True)
+        last.truncate(width, overflow="ellipsis")
+        return [*lines, last]
 
 
-def _shown_state(source: SourceProgress, progress: Progress) -> str:
-    if source.state != "waiting" or not source.last_error:
-        return source.state
-    return f"{_waiting(source)} ({_why(source)}){_retry(source, progress)}"
+@contextmanager
+def files_view(count: int, *, quiet: bool, as_json: bool) -> Iterator[FilesView | None]:
+    """Choose how to show ``count`` downloads: as one is shown, JSON aside."""
+    if quiet or as_json:
+        yield None
+        return
+    view = FilesView(count)
+    if _is_live():
+        with _drawn(view.draw):
+            yield view
+        return
+    ended = threading.Event()
+    ticker = threading.Thread(target=_told_in_lines, args=(view, ended), daemon=True)
+    ticker.start()
+    try:
+        yield view
+    finally:
+        ended.set()
 
 
-def _table(progress: Progress) -> Group:
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    rows = Table(box=None, pad_edge=False, expand=False)
-    rows.add_column("source", overflow="fold")
-    rows.add_column("state")
-    for title in ("received", "rate", "connections", "errors"):
-        rows.add_column(title, justify="right")
-    for source in progress.sources:
-        rows.add_row(
-            Text(source.url),
-            Text(_shown_state(source, progress), style=_STYLES.get(source.state, "red")),
-            format_size(source.received),
-            format_rate(source.rate) if source.state == "active" else "",
-            str(source.connections),
-            str(source.errors or ""),
-        )
-    eta = "" if progress.eta is None else f"{format_duration(progress.eta)} left"
-    total = Table.grid(padding=(0, 1))
-    total.add_row(
-        Text(progress.name),
-        ProgressBar(total=max(progress.size, 1), completed=progress.done, width=30),
-        f"{format_size(progress.done)} of {format_size(progress.size)}",
-        format_rate(progress.rate),
-        eta if progress.phase == "downloading" else progress.phase,
-    )
-    return Group(rows, total)
+def _told_in_lines(view: FilesView, ended: threading.Event) -> None:
+    pause = 1.0
+    while not ended.wait(pause):
+        pause = _LINE_SECONDS
+        moments = view.moments()
+        named = [f"{p.name} {100 * p.done // max(p.size, 1)} %" for p in moments[:_SHOWN]]
+        if more := len(moments) - len(named):
+            named.append(f"{more} more")
+        print(f"downloading: {view.total()} [{', '.join(named)}]", file=sys.stderr, flush=True)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from regather.checksum import Checksum
 from regather.client.jobs import Job
-from regather.client.report import DownloadReport
+from regather.client.report import DownloadReport, Progress
 from regather.client.run import Session
 from regather.client.settings import Settings, transport_options
 from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, InterruptedDownload, RegatherError
 from regather.limiter import RateLimiter
+from regather.tasks import interrupts_held, pool
 
 __all__ = ["Outcome", "download_all", "worst"]
 
@@ -49,11 +51,13 @@ def download_all(
     at_once: int,
     settings: Settings,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_progress: Callable[[int, Progress | None], None] | None = None,
 ) -> list[Outcome]:
     """Carry out all jobs, ``at_once`` of them at the same time; never raises for one of them.
 
     A file that is there already, of an earlier run, is kept and is no failure, if it has the
-    checksums that are known. ``on_outcome`` is called in this thread as each ends. Ctrl-C ends
+    checksums that are known. ``on_outcome`` is called in this thread as each ends; ``on_progress``
+    in any thread, with the number of a job and its moment, or None when it has ended. Ctrl-C ends
     all, resumably; those that were not begun end as interrupted too. A rate limit holds for all
     together.
     """
@@ -64,25 +68,33 @@ def download_all(
     written: set[str] = set()
     """Paths of this very run: what stands there is not of an earlier one."""
 
-    def carry_out(job: Job) -> list[Outcome]:
+    def carry_out(number: int, job: Job) -> list[Outcome]:
         if stop.is_set():
             return [Outcome(_name(job), error=InterruptedDownload("interrupted before it began"))]
-        session = Session(settings, stop=stop, options=options, limiter=limiter)
+        show = None if on_progress is None else partial(on_progress, number)
+        session = Session(settings, on_progress=show, stop=stop, options=options, limiter=limiter)
         try:
             return [_one(session, each, written) for each in session.expand(job)]
         except RegatherError as error:
             return [_failed(job, error, written)]
+        finally:
+            if show is not None:
+                show(None)
 
     outcomes: list[Outcome] = []
-    with ThreadPoolExecutor(min(at_once, len(jobs)), "regather-job") as pool:
+    with (
+        interrupts_held() as interrupts,
+        pool(min(at_once, len(jobs)), "regather-job") as threads,
+    ):
         try:
-            left: set[Future[list[Outcome]]] = {pool.submit(carry_out, job) for job in jobs}
+            left: set[Future[list[Outcome]]] = {
+                threads.submit(carry_out, number, job) for number, job in enumerate(jobs)
+            }
             while left:
-                try:
-                    ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
-                except KeyboardInterrupt:
+                ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
+                if interrupts.pending:
                     stop.set()
-                    continue
+                    interrupts.forget()  # the outcomes tell it
                 for future in ended:
                     outcomes += future.result()
                     if on_outcome is not None:

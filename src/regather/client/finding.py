@@ -227,12 +227,12 @@ def _described(job: Job, seen: Sequence[Seen], asking: Asking) -> MetalinkFile |
                 for file in files:
                     if len(files) > 1 and file.name.rpartition("/")[2] != name:
                         continue
-                    size = one.look.size
+                    size = one.size
                     if file.size != size or usable_pieces(file.pieces, size) is None:
                         continue
                     if not agree(file.checksums, (*job.checksums, *one.claims)):
                         continue
-                    named = tuple(Mirror(s.url, 0) for s in seen if s.look.size == size)
+                    named = tuple(Mirror(s.url, 0) for s in seen if s.size == size)
                     return replace(file, name=name, mirrors=(*named, *file.mirrors))
     return None
 

@@ -45,8 +45,8 @@ def resolve_mirrors(
     """
     found, failed = seen or survey(urls, asking)
     if size is not None:
-        failed |= {s.url: _wrong_size(s, size) for s in found if s.look.size != size}
-        found = [s for s in found if s.look.size == size]
+        failed |= {s.url: _wrong_size(s, size) for s in found if s.size != size}
+        found = [s for s in found if s.size == size]
     if not found:
         raise _none(urls, failed)
     claimed = [c for one in found for c in one.claims if c.algorithm not in ("md5", "sha1")]
@@ -84,7 +84,7 @@ def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> 
 
 def _wrong_size(seen: Seen, size: int) -> RequestFailed:
     return RequestFailed(
-        Failure.BAD_RESPONSE, f"{seen.url}: has {counted(seen.look.size, 'byte')}, must have {size}"
+        Failure.BAD_RESPONSE, f"{seen.url}: has {counted(seen.size, 'byte')}, must have {size}"
     )
 
 
@@ -106,7 +106,7 @@ def _target(
     name: str,
     notes: Sequence[str],
 ) -> Target:
-    size = group[0].look.size
+    size = group[0].size
     notes = list(notes)
     if not checksums:
         told = strongest(c for one in group for c in one.claims)
@@ -138,7 +138,7 @@ def _identity(group: Sequence[Seen], checksums: Sequence[Checksum]) -> bytes:
     Without a checksum it is the date that most mirrors tell, which they usually keep alike, else
     the validator of the first.
     """
-    size = group[0].look.size
+    size = group[0].size
     known = strongest(checksums)
     if known is not None:
         version = str(known)

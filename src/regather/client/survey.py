@@ -18,7 +18,7 @@ from regather.errors import UsageError
 from regather.metalink import digests, links
 from regather.names import split_url
 from regather.schemes import HTTP
-from regather.transport import Askable, LocalConnection, Look, RequestFailed, is_url
+from regather.transport import Askable, Failure, LocalConnection, Look, RequestFailed, is_url
 from regather.transport.reading import read_range
 from regather.units import counted
 
@@ -40,6 +40,11 @@ class Seen:
     claims: tuple[Checksum, ...] = ()
     """What its server says that the file hashes to."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 where that is not told."""
+        return self.look.size or 0
+
     def denies(self, checksums: Sequence[Checksum]) -> bool:
         """Whether its server itself says that it has another file."""
         return not agree(self.claims, checksums)
@@ -51,8 +56,8 @@ class Seen:
 
     def differs_from(self, other: Seen) -> str:
         """How its file differs from that of another mirror; empty: as far as was seen, not."""
-        if self.look.size != other.look.size:
-            return f"has {counted(self.look.size, 'byte')}, not {other.look.size}"
+        if self.size != other.size:
+            return f"has {counted(self.size, 'byte')}, not {other.size}"
         if self.look.start != other.look.start:
             return "begins with other bytes"
         if self.samples and other.samples and self.samples != other.samples:
@@ -105,6 +110,8 @@ def survey(
 def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> Seen:
     look = connection.look(url, _SAMPLE)
     samples: tuple[bytes, ...] = ()
+    if look.size is None:
+        raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
     if many and look.ranged and look.size > _SAMPLE:
         places = (look.size // 2, max(0, look.size - _SAMPLE))
         samples = tuple(

@@ -13,7 +13,6 @@ Memory: what the pass of the splitter takes, then 1 MiB a connection.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -46,7 +45,6 @@ from regather.transport import Failure, RequestFailed, TransportOptions
 __all__ = ["PublishReport", "TargetReport", "publish"]
 
 OnBytes = Callable[[int, int], None]
-_FRAME = 0.1
 _MOST_CONNECTIONS = 4
 
 
@@ -105,9 +103,8 @@ def publish(
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
         stopping = Stopping()
         origin = Origin(path, source, layout)
-        run_threads = _Threads(stopping)
         try:
-            check_permission(targets, manifest_name, options, stopping, run_threads)
+            check_permission(targets, manifest_name, options, stopping)
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress))
             origin.check_unchanged()
             manifest = replace(
@@ -122,7 +119,6 @@ def publish(
                 options,
                 settings.retries,
                 stopping,
-                run_threads,
             )
             if not force:
                 refuse_to_replace(targets, findings, manifest, manifest_name)
@@ -146,8 +142,8 @@ def publish(
                 force=force,
             )
             if on_progress is not None:
-                run_threads.tell = _then(on_progress, layout.size, uploads)
-            uploads.run(run_threads)
+                stopping.tell = _then(on_progress, layout.size, uploads)
+            uploads.run()
             origin.check_unchanged()
             check_placed(plan, targets, manifest, uploads.tallies)
             if crowded := plan.crowded():
@@ -166,7 +162,6 @@ def publish(
                 options,
                 settings.retries,
                 stopping,
-                run_threads,
             )
         except KeyboardInterrupt:
             raise InterruptedPublish(
@@ -179,32 +174,6 @@ def publish(
     return report_of(
         plan, manifest, targets, uploads.tallies, manifests, warnings, time.monotonic() - began
     )
-
-
-class _Threads:
-    """Starts threads and waits for them, in the one that is interrupted; tells how far they are."""
-
-    def __init__(self, stopping: Stopping) -> None:
-        self._stopping = stopping
-        self.tell: Callable[[], None] | None = None
-
-    def __call__(self, threads: Sequence[threading.Thread]) -> None:
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(_FRAME)
-                    if self.tell is not None:
-                        self.tell()
-            if self.tell is not None:
-                self.tell()
-        except BaseException:
-            self._stopping.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
-            raise
 
 
 def _first(on_progress: OnBytes | None) -> OnBytes | None:

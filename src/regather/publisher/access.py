@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TypeVar
 
+from regather.backoff import STORES
 from regather.digest import HASH_SIZE, new_hasher
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.model import Fragment
 from regather.names import suffixed
+from regather.tasks import run_all
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.upload import Store, open_store
 
-_FIRST_PAUSE = 0.5
-_LAST_PAUSE = 10.0
-_MOST_WAIT = 60.0
-"""Seconds that a server may ask us to wait."""
 _BAD_REQUEST = 400
 _T = TypeVar("_T")
 
@@ -33,12 +30,18 @@ class Found(Enum):
 
 
 class Stopping:
-    """Ends all work at once: pending calls fail, pauses are over, new stores are refused."""
+    """Runs work in threads, and ends all of it at once: calls fail, pauses are over."""
 
     def __init__(self) -> None:
+        self.tell: Callable[[], None] | None = None
+        """Called several times a second while threads run, in the one that waits for them."""
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._stores: set[Store] = set()
+
+    def run(self, jobs: Sequence[Callable[[], object]], name: str) -> None:
+        """Run jobs, a thread each. Raises what one raises, or an interruption, when all ended."""
+        run_all(jobs, name=name, stop=self.stop, tick=self.tell)
 
     def open(self, url: str, options: TransportOptions) -> Store:
         """A store that ends with all others; give it back with close()."""
@@ -85,8 +88,10 @@ def persist(call: Callable[[], _T], retries: int, stopping: Stopping) -> _T:
         except RequestFailed as error:
             if error.failure.lasting or error.failure is Failure.ABORTED or attempt >= retries:
                 raise
-            pause = min(_FIRST_PAUSE * 2**attempt, _LAST_PAUSE) * random.uniform(0.5, 1.5)
-            stopping.pause(max(pause, min(error.retry_after or 0.0, _MOST_WAIT)))
+            pause = STORES.pause(attempt, error.retry_after)
+            if pause is None:
+                raise
+            stopping.pause(pause)
             attempt += 1
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from regather.errors import NotPlacedError
 from regather.manifest import Manifest
@@ -72,7 +72,6 @@ def write_manifests(
     options: TransportOptions,
     retries: int,
     stopping: Stopping,
-    run: Callable[[Sequence[threading.Thread]], None],
 ) -> list[str]:
     """Write the manifest to all targets that are there; returns where it stands.
 
@@ -90,20 +89,12 @@ def write_manifests(
             written.add(number)
         except RequestFailed as error:
             tallies[number].error = tallies[number].error or f"the manifest: {error.what}"
-        except BaseException as error:
-            errors.append(error)
         finally:
             stopping.close(store)
 
-    errors: list[BaseException] = []
-    threads = [
-        threading.Thread(target=work, args=(n,), name=f"regather-manifest-{n}")
-        for n, tally in enumerate(tallies)
-        if not tally.failed
-    ]
-    run(threads)
-    if errors:
-        raise errors[0]
+    stopping.run(
+        [partial(work, n) for n, tally in enumerate(tallies) if not tally.failed], "manifest"
+    )
     if len(written) <= plan.demanded:
         raise NotPlacedError(
             "all fragments are placed, but the manifest stands at "

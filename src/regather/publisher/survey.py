@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
@@ -42,14 +42,12 @@ def survey(
     options: TransportOptions,
     retries: int,
     stopping: Stopping,
-    run: Callable[[Sequence[threading.Thread]], None],
 ) -> list[Finding]:
-    """Look at all targets, one thread each; ``run`` starts threads and waits for them.
+    """Look at all targets, one thread each.
 
     A target that does not answer has ``failed`` set. Raises what is raised in a thread.
     """
     findings = [Finding() for _ in targets]
-    errors: list[BaseException] = []
 
     def work(number: int) -> None:
         finding, layout = findings[number], plan.layout
@@ -67,19 +65,10 @@ def survey(
                 )
         except RequestFailed as error:
             finding.failed = error
-        except BaseException as error:
-            errors.append(error)
-            stopping.stop()
         finally:
             stopping.close(store)
 
-    threads = [
-        threading.Thread(target=work, args=(n,), name=f"regather-survey-{n}")
-        for n in range(len(targets))
-    ]
-    run(threads)
-    if errors:
-        raise errors[0]
+    stopping.run([partial(work, n) for n in range(len(targets))], "survey")
     return findings
 
 
@@ -88,7 +77,6 @@ def check_permission(
     manifest_name: str,
     options: TransportOptions,
     stopping: Stopping,
-    run: Callable[[Sequence[threading.Thread]], None],
 ) -> None:
     """Raise NotPlacedError where a target takes nothing from us: before a long file is read.
 
@@ -105,12 +93,7 @@ def check_permission(
         finally:
             stopping.close(store)
 
-    run(
-        [
-            threading.Thread(target=work, args=(n,), name=f"regather-permission-{n}")
-            for n in range(len(targets))
-        ]
-    )
+    stopping.run([partial(work, n) for n in range(len(targets))], "permission")
     for number in sorted(refused):
         if refused[number].failure is not Failure.FORBIDDEN:
             raise UsageError(
@@ -132,7 +115,7 @@ def _remedy(targets: Sequence[Target], refused: Mapping[int, RequestFailed]) -> 
     for number, error in sorted(refused.items()):
         scheme = scheme_of(targets[number].url)
         if scheme in STORES:
-            words.append("show the right credentials of the store")
+            words.append("see what each store answered")
         elif scheme == "https" and error.status is None:
             words.append("trust the certificate's authority with --cacert FILE")
         else:

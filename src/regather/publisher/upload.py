@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from regather.limiter import RateLimiter
 from regather.manifest import Manifest
@@ -66,32 +67,21 @@ class Uploads:
         self._active = 0
         self._done = 0
         self._flying: dict[tuple[int, int], int] = {}
-        self._error: BaseException | None = None
         self._sizes = [f.size for f in manifest.fragments]
         self.tallies = [Tally(deque(plan.held_by(n))) for n in range(len(targets))]
         for number, finding in enumerate(findings):
             if finding.failed is not None:
                 self._lose(number, finding.failed)
 
-    def run(self, run_threads: Callable[[Sequence[threading.Thread]], None]) -> None:
-        """Transfer all; ``run_threads`` starts threads and waits for them.
-
-        Raises what ended it early.
-        """
-        threads = []
+    def run(self) -> None:
+        """Transfer all. Raises what ended it early."""
+        jobs: list[Callable[[], None]] = []
         for number, tally in enumerate(self.tallies):
             if not tally.failed:
                 # One without work may get that of another.
                 count = min(self._connections, max(len(tally.queue), 1))
-                threads += [
-                    threading.Thread(
-                        target=self._work, args=(number,), name=f"regather-upload-{number}-{n}"
-                    )
-                    for n in range(count)
-                ]
-        run_threads(threads)
-        if self._error is not None:
-            raise self._error
+                jobs += [partial(self._work, number)] * count
+        self._stopping.run(jobs, "upload")
 
     def progress(self) -> tuple[int, int]:
         """Bytes at the targets, those that stood there included, and in all."""
@@ -119,11 +109,6 @@ class Uploads:
                         self._flying.pop((number, fragment), None)
                         self._active -= 1
                         self._changed.notify_all()
-        except BaseException as error:
-            with self._changed:
-                self._error = self._error or error
-                self._changed.notify_all()
-            self._stopping.stop()
         finally:
             self._stopping.close(store)
 
@@ -131,7 +116,7 @@ class Uploads:
         """The next fragment for a target; None where nothing will come any more."""
         tally = self.tallies[number]
         with self._changed:
-            while not (self._error or self._stopping.stopped or tally.failed or tally.full):
+            while not (self._stopping.stopped or tally.failed or tally.full):
                 if tally.queue:
                     fragment = tally.queue.popleft()
                     self._active += 1

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from regather.engine import SourceTally
+from regather.engine.missing import missing_lines
 from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
 from regather.limiter import RateLimiter
 from regather.model import Layout, Source
@@ -25,6 +26,7 @@ from regather.reading.plan import Plan
 from regather.reading.transfer import Job, RangesIgnored, WrongBytes, transfer
 from regather.reading.wants import Cancel, Decode, Start
 from regather.reading.workers import Worker, Workers
+from regather.tasks import interrupts_held
 from regather.transport import Connection, Failure, RequestFailed
 
 _LOOK_SECONDS = 0.1
@@ -150,14 +152,12 @@ class Fetcher:
     def _missing(self, number: int) -> RegatherError:
         fragment, piece = self._layout.locate(number)
         name = self._layout.fragments[fragment].name
-        places = []
-        failures: set[Failure | None] = set()
-        for s, (source, tally) in enumerate(zip(self._sources, self.tallies, strict=True)):
-            if source.fragments is None or fragment in source.fragments:
-                failures.add(self._failures.get(s))
-                why = tally.refused.get(fragment) or tally.last_error or "was not asked"
-                places.append(f"{source.url} ({why})")
-        details = (f"{name}: expected at {', '.join(places) or 'no source'}",)
+        details = missing_lines(self._layout, self._sources, self.tallies, (fragment,))
+        failures = {
+            self._failures.get(s)
+            for s, source in enumerate(self._sources)
+            if source.fragments is None or fragment in source.fragments
+        }
         what = f"piece {piece} of {name} cannot be had"
         if (fragment, piece) in self._plan.holders.liars:
             return VerificationError(
@@ -181,9 +181,10 @@ class Fetcher:
             self._closed = True
             self._workers.stop()
             self._changed.notify_all()
-        self._workers.join(_JOIN_SECONDS)
-        if self._pool is not None:
-            self._pool.shutdown()
+        with interrupts_held():
+            self._workers.join(_JOIN_SECONDS)
+            if self._pool is not None:
+                self._pool.shutdown()
         with self._changed:
             self._cache.clear()
         self.ended.set()

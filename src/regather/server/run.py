@@ -269,7 +269,8 @@ async def _serve(make: Callable[[], Server], on_listening: Callable[[Server], No
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end, number)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as in a script's background job
+            loop.add_signal_handler(number, end, number)
     server = make()
     await server.start()
     try:

@@ -69,6 +69,11 @@ class Below:
         self._last = (path, current)
         return current
 
+    def anew(self, path: str) -> int:
+        """A descriptor of the folder that has this path now, which the caller closes."""
+        self._forget()
+        return os.dup(self.folder(path))
+
     def parent(self, path: str) -> tuple[int, str]:
         """A descriptor of the folder that ``path`` is in, as ``folder``, and the last name."""
         above, _, name = path.rpartition("/")

@@ -7,9 +7,7 @@ before every piece is there and synced.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from threading import local as ThreadLocal
@@ -27,12 +25,16 @@ from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
 from regather.store.platform import (
     check_space,
+    cut_to,
+    is_named,
+    open_own,
     preallocate,
     publish,
     read_all,
     sync_folder,
     write_all,
 )
+from regather.tasks import pool
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
@@ -85,7 +87,7 @@ class Destination:
         fresh = self._journal.empty
         self._descriptor = -1
         try:
-            self._descriptor = self._own_file()
+            self._descriptor = open_own(self.part)
             try:
                 self._claims = self._journal.claims()
                 # Parity that was fetched stands behind the end.
@@ -107,24 +109,6 @@ class Destination:
         except OSError as error:
             raise self._trouble(error) from error
 
-    def _own_file(self) -> int:
-        """Open or make the partial file; never through a link, and never what others also name.
-
-        A kill between linking the finished file to its name and removing the partial leaves one
-        file with two names: writing to it then would change the finished one.
-        """
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        descriptor = os.open(self.part, flags, 0o644)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            raise OSError(errno.EINVAL, f"{self.part.name} is in the way and not a regular file")
-        if status.st_nlink > 1:
-            os.close(descriptor)
-            os.unlink(self.part)
-            descriptor = os.open(self.part, flags | os.O_EXCL, 0o644)
-        return descriptor
-
     def _trouble(self, error: OSError) -> StorageError:
         if is_disk_full(error):
             return StorageError(
@@ -141,8 +125,6 @@ class Destination:
 
         ``on_piece`` is called in this thread with the bytes of each piece that was looked at.
         """
-        from concurrent.futures import ThreadPoolExecutor
-
         claims, self._claims = self._claims or {}, {}
         own = ThreadLocal()
         layout = self._layout
@@ -162,9 +144,9 @@ class Destination:
                 layout.hash_of(fragment, piece) or claims[number]
             )
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with pool(os.cpu_count() or 1) as threads:
             good: list[int] = []
-            for number, ok in zip(claims, pool.map(check, claims), strict=True):
+            for number, ok in zip(claims, threads.map(check, claims), strict=True):
                 if on_piece:
                     on_piece(layout.length(*layout.locate(number)))
                 if ok:
@@ -203,8 +185,7 @@ class Destination:
         StorageError.
         """
         try:
-            if self._layout.data_count < len(self._layout.fragments):
-                os.ftruncate(self._descriptor, self._layout.size)
+            cut_to(self._descriptor, self._layout.size)
             if sync:
                 os.fsync(self._descriptor)
             self._check_part()
@@ -222,11 +203,7 @@ class Destination:
 
     def _check_part(self) -> None:
         """What gets the final name must be what was written to, not what has its name by now."""
-        try:
-            same = os.path.samestat(os.lstat(self.part), os.fstat(self._descriptor))
-        except FileNotFoundError:
-            same = False
-        if not same:
+        if not is_named(self._descriptor, self.part):
             raise StorageError(
                 f"{self.part}: was moved, removed or replaced while it was filled",
                 help="leave it alone, then run the same command again",
@@ -234,10 +211,10 @@ class Destination:
 
     def discard(self) -> None:
         """Close, and remove the partial and its journal: there is nothing in them."""
-        self.close()
-        for path in (self.part, self._journal_path):
+        for path in (self.part, self._journal_path):  # while it is locked
             with contextlib.suppress(OSError):
                 os.unlink(path)
+        self.close()
 
     def close(self) -> None:
         """Close; the partial and its journal stay for the next run."""

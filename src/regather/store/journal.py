@@ -20,7 +20,7 @@ import struct
 import zlib
 
 from regather.model import HASH_SIZE
-from regather.store.platform import write_all
+from regather.store.platform import is_named, open_own, write_all
 
 _MAGIC = b"RGJRNL1\n"
 _HEADER = struct.Struct("<8sQQQ32s")
@@ -48,17 +48,21 @@ class Journal:
         header = _HEADER.pack(_MAGIC, size, piece_size, pieces, identity)
         header += struct.pack("<I", zlib.crc32(header))
         self._header = header.ljust(_RECORDS, b"\0")
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        self._descriptor = os.open(path, flags, 0o644, dir_fd=folder)
+        self._descriptor = -1
+        while not self._take(path, folder):
+            self.close()
+
+    def _take(self, path: str, folder: int | None) -> bool:
+        """Open and lock it; False where it lost its name before it was locked.
+
+        Whoever ends a download removes the journal and then lets go of it: a lock on that keeps
+        nobody out, for others find none and make a new one.
+        """
+        self._descriptor = open_own(path, folder=folder)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(self._descriptor).st_nlink > 1:
-                # Others have a name for this file too: what it holds is theirs.
-                os.unlink(path, dir_fd=folder)
-                os.close(self._descriptor)
-                self._descriptor = os.open(path, flags | os.O_EXCL, 0o644, dir_fd=folder)
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            return is_named(self._descriptor, path, folder=folder)
+        except BaseException:
             self.close()
             raise
 

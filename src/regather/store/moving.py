@@ -10,7 +10,7 @@ from collections.abc import Iterator, Set
 
 from regather.folder import Entry, Folder
 from regather.store.below import Below, NotAFolder
-from regather.store.platform import sync_system
+from regather.store.platform import cut_to, sync_system
 
 _LINK = "link"
 
@@ -87,6 +87,7 @@ def _put(below: Below, staging: int, number: int, entry: Entry, *, replace: bool
 def _dress(descriptor: int, entry: Entry) -> None:
     """Give an open file its mode and time, and close it."""
     try:
+        cut_to(descriptor, entry.size)
         os.fchmod(descriptor, entry.bits)
         if entry.mtime is not None:
             os.utime(descriptor, (entry.mtime, entry.mtime))
@@ -99,6 +100,8 @@ def _mend(below: Below, entry: Entry) -> None:
     status = below.look(entry.path)
     if status is None:
         raise OSError(errno.ENOENT, "was removed meanwhile", entry.path)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
+        raise OSError(errno.EBUSY, "was changed meanwhile", entry.path)
     time = status.st_mtime_ns // 10**9
     if stat.S_IMODE(status.st_mode) != entry.bits or entry.mtime not in (None, time):
         _dress(below.open(entry.path), entry)

@@ -6,8 +6,12 @@ import contextlib
 import ctypes
 import errno
 import os
+import secrets
+import stat
 import time
 
+MODE = 0o666
+"""Of files to be made: the user's umask takes from it what it takes."""
 _SAMPLE = 16 << 20
 _CHEAP_SECONDS = 0.002
 """A disk reserves the sample in about 0.1 ms; tmpfs needs 2 to 5 ms, 0.2 s a GiB."""
@@ -48,7 +52,78 @@ def open_new(path: str | os.PathLike[str]) -> int:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o644)
+    return os.open(path, flags, MODE)
+
+
+def open_own(path: str | os.PathLike[str], *, folder: int | None = None) -> int:
+    """Open a regular file to read and write, or make it: this user's, with no other name.
+
+    ``path`` is relative to ``folder``, an open one, if given. What has another name too is left
+    alone and given up for a new file, and so is what belongs to somebody else, who may still write
+    to it. Links are not followed. Raises OSError.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, MODE, dir_fd=folder)
+    except PermissionError:  # as of a file of others, in a folder like /tmp
+        descriptor = -1
+    if descriptor >= 0:
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "is in the way and not a regular file", str(path))
+            if status.st_nlink <= 1 and is_own(descriptor, os.path.dirname(path), folder=folder):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.unlink(path, dir_fd=folder)
+        except PermissionError:
+            raise PermissionError(
+                errno.EPERM, "belongs to another user, and may not be removed", str(path)
+            ) from None
+    return os.open(path, flags | os.O_EXCL, MODE, dir_fd=folder)
+
+
+def is_own(descriptor: int, above: str | os.PathLike[str], *, folder: int | None = None) -> bool:
+    """Whether what is open belongs to whoever owns what this process makes in the folder ``above``.
+
+    That is mostly its user, but not where a file system knows no owners, or another for root.
+    """
+    owner = os.fstat(descriptor).st_uid
+    if owner == os.geteuid():
+        return True
+    name = os.path.join(above, f".regather-owner-{secrets.token_hex(8)}")
+    probe = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        return os.fstat(probe).st_uid == owner
+    finally:
+        os.close(probe)
+        os.unlink(name, dir_fd=folder)
+
+
+def is_named(descriptor: int, path: str | os.PathLike[str], *, folder: int | None = None) -> bool:
+    """Whether ``path`` is the name of that open file, no link followed. Raises OSError."""
+    try:
+        there = os.stat(path, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
+
+
+def cut_to(descriptor: int, size: int) -> None:
+    """Cut off what stands behind the first ``size`` bytes. Raises OSError where there are fewer.
+
+    Whatever gets a final name goes through here: nobody has verified what is behind its end.
+    """
+    actual = os.fstat(descriptor).st_size
+    if actual < size:
+        raise OSError(errno.EIO, "became shorter while it was filled")
+    if actual > size:
+        os.ftruncate(descriptor, size)
 
 
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:

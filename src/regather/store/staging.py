@@ -17,7 +17,7 @@ from regather.folder import STAGING, Folder
 from regather.model import Layout
 from regather.store.below import Below
 from regather.store.journal import Journal
-from regather.store.platform import check_space, preallocate
+from regather.store.platform import check_space, is_own, preallocate
 
 _JOURNAL, _REST = "journal", "rest"
 _FILE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -40,25 +40,41 @@ class Staging:
         self._seen: set[int] = set()
         """Entries that have a file: where it vanishes, what had come is not to be zeros."""
         self.rest = -1
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(STAGING, 0o700, dir_fd=below.descriptor)
-        self.descriptor = os.dup(below.folder(STAGING))
-        try:
-            self.journal = Journal(
-                _JOURNAL,
-                size=layout.size,
-                piece_size=layout.piece_size,
-                pieces=layout.piece_count,
-                identity=identity,
-                folder=self.descriptor,
-            )
-        except OSError as error:
-            os.close(self.descriptor)
-            with contextlib.suppress(OSError):
-                os.rmdir(STAGING, dir_fd=below.descriptor)
-            raise OSError(error.errno, error.strerror, f"{STAGING}/{_JOURNAL}") from None
+        for last in (False, True):
+            self.descriptor = self._own_folder()
+            try:
+                self.journal = Journal(
+                    _JOURNAL,
+                    size=layout.size,
+                    piece_size=layout.piece_size,
+                    pieces=layout.piece_count,
+                    identity=identity,
+                    folder=self.descriptor,
+                )
+                break
+            except OSError as error:
+                os.close(self.descriptor)
+                if isinstance(error, FileNotFoundError) and not last:
+                    continue  # another process ended, and removed the folder just now
+                with contextlib.suppress(OSError):
+                    os.rmdir(STAGING, dir_fd=below.descriptor)
+                raise OSError(error.errno, error.strerror, f"{STAGING}/{_JOURNAL}") from None
         self._fresh = self.journal.empty
         self._size = rest
+
+    def _own_folder(self) -> int:
+        """Open or make the folder itself, this user's."""
+        below = self._below
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(STAGING, 0o700, dir_fd=below.descriptor)
+        descriptor = below.anew(STAGING)
+        try:
+            if not is_own(descriptor, "", folder=descriptor):
+                raise PermissionError(errno.EPERM, "belongs to another user", STAGING)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def begin(self, needed: int) -> dict[int, bytes]:
         """What the journal claims of this very download; clears the place if it is of another.

@@ -77,8 +77,8 @@ class RequestFailed(TransportError):
 class Look:
     """What a first look at an object tells."""
 
-    size: int
-    """Bytes."""
+    size: int | None
+    """Bytes; None where the server does not tell: it ends where it ends."""
     validator: str
     """What tells this version from others, as for Connection.request; may be empty."""
     start: bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,13 +15,11 @@ from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.credentials import Origin, origin_of
 from regather.transport.proxies import Proxy
-from regather.units import counted
 
 MAX_HEAD_BYTES = 64 << 10
 """Larger response heads are refused (Apache and nginx send 8 KiB at most)."""
 MAX_RETRY_AFTER = 3600.0
 PROXY_ADVICE = "; the proxy wants a login: --proxy http://USER:PASSWORD@HOST:PORT"
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,37 +192,14 @@ _KINDS = {
 }
 
 
-def check_range(
-    head: Head, what: str, start: int, stop: int, size: int | None, validator: str
-) -> tuple[bool, int | None]:
-    """Check that a 200 or 206 answers what was asked for, to the byte.
-
-    Returns (whether exactly the range follows, body length where known). Raises RequestFailed
-    where the answer has another range, length, coding or version.
-    """
-
-    def bad(detail: str) -> RequestFailed:
-        return RequestFailed(Failure.BAD_RESPONSE, f"{what}: {detail}")
-
+def check_coding(head: Head, what: str) -> None:
+    """Raise RequestFailed where a body comes coded: its offsets are not those of the object."""
     coding = head.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", ""):
-        raise bad(f"the server sends it {coding}-coded although that was declined")
-    if validator and head.validator and head.validator != validator:
-        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server meanwhile")
-    if head.status == 200:
-        if size is not None and head.length is not None and head.length != size:
-            raise bad(f"has {counted(head.length, 'byte')}, must have {size}")
-        return False, head.length if head.length is not None else size
-    match = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip())
-    if match is None:
-        raise bad("answers 206 without a valid Content-Range")
-    if match[3] != "*" and size is not None and int(match[3]) != size:
-        raise bad(f"has {counted(int(match[3]), 'byte')}, must have {size}")
-    if (int(match[1]), int(match[2]) + 1) != (start, stop):
-        raise bad(f"asked for bytes {start}-{stop - 1}, got {match[1]}-{match[2]}")
-    if head.length is not None and head.length != stop - start:
-        raise bad(f"promises {counted(head.length, 'byte')} for a range of {stop - start}")
-    return True, stop - start
+        raise RequestFailed(
+            Failure.BAD_RESPONSE,
+            f"{what}: the server sends it {coding}-coded although that was declined",
+        )
 
 
 def refused_by_proxy(status: int, target: str, proxy: Proxy) -> RequestFailed:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
-from regather.transport.head import Head, Request, check_range, check_status, failure_of, split_url
+from regather.transport.head import Head, Request, check_coding, check_status, split_url
 from regather.transport.options import TransportOptions, default_tls
+from regather.transport.ranges import (
+    MOST_SKIPPED,
+    Answer,
+    Manner,
+    UselessRange,
+    check_size,
+    judge_range,
+    judge_whole,
+    told_size,
+    total_of,
+)
 from regather.transport.wire import Body
 from regather.units import MAX_SIZE
 
@@ -21,7 +32,7 @@ __all__ = ["HttpConnection", "TransportOptions", "default_tls"]
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-_TOTAL = re.compile(r"[0-9]{1,19}")
+_GOOD = frozenset((200, 206))
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
 _NO_BODY = frozenset((204, 304))
@@ -35,6 +46,20 @@ _MAX_TEXT = 4 << 10
 """Bytes of an answer's text that are looked at."""
 
 
+@dataclass(slots=True)
+class _Wanted:
+    """A range of which answers bring only parts."""
+
+    target: str
+    at: int
+    """How far it has been received."""
+    here: int
+    """Where what the present answer brings of it ends."""
+    stop: int
+    size: int | None
+    validator: str
+
+
 class HttpConnection:
     """One keep-alive connection; follows redirects, never from https to http.
 
@@ -44,6 +69,7 @@ class HttpConnection:
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
         self._channel = _channel(options)
+        self._wanted: _Wanted | None = None
         self.receive = self._channel.receive
         """See Connection.receive."""
         self.finish = self._channel.finish
@@ -58,25 +84,111 @@ class HttpConnection:
     def request(
         self, target: str, start: int, stop: int, size: int | None, validator: str = ""
     ) -> bool:
-        """See Connection.request."""
-        head, url = self._ask("GET", target, _range_headers(start, stop, validator))
-        if failure_of(head.status) is Failure.MISSING:
-            # Whoever holds some of the objects is asked for others: past the page it goes on.
-            self._channel.left = head.length
-            self.finish()
+        """See Connection.request. Where less is sent than was asked for, the rest is asked for."""
+        self.receive = self._channel.receive
+        answer = self._ask_range(target, start, stop, size, validator)
+        if answer.ranged and answer.stop < stop:
+            self._wanted = _Wanted(target, start, answer.stop, stop, size, validator)
+            self.receive = self._receive_parts
+        return answer.ranged
+
+    def _ask_range(
+        self, target: str, start: int, stop: int, size: int | None, validator: str
+    ) -> Answer:
+        """Ask for a range, or the start of it, in the manner that the server likes."""
+        manner = self._manner(target)
+        useless: RequestFailed | None = None
+        while not manner.whole:
+            end = min(stop, start + manner.most)
+            head, url = self._ask("GET", target, _range_headers(start, end, validator))
+            if head.status not in _GOOD:
+                # Past the page it goes on: there may be other objects, or other ranges.
+                self._channel.left = head.length
+                self.finish()
+                if manner.shortens(head.status, end - start):
+                    continue
+                if (told := told_size(head)) is not None:
+                    check_size(url, told, stop, size)
+                if manner.drops_range(head.status):
+                    break
+            self._check(head, target, url)
+            try:
+                check_coding(head, url)
+                answer = judge_range(head, url, start, end, size, validator)
+            except UselessRange as error:
+                self.close()
+                useless = error
+                break
+            except RequestFailed:
+                self.close()  # its body still comes, and is no answer to anything else
+                raise
+            self._channel.left = answer.length
+            if answer.ranged:
+                manner.accepts(end - start)
+                self._skip(answer.skip)
+            return answer
+        return self._ask_whole(target, stop, size, validator, useless)
+
+    def _ask_whole(
+        self,
+        target: str,
+        stop: int,
+        size: int | None,
+        validator: str,
+        useless: RequestFailed | None,
+    ) -> Answer:
+        """Ask without a range; ``useless`` is what was wrong with the answer to one."""
+        manner = self._manner(target)
+        head, url = self._ask("GET", target, [])
+        if head.status not in _GOOD:
+            manner.refuses_all()
         self._check(head, target, url)
         try:
-            ranged, length = check_range(head, url, start, stop, size, validator)
-        except RequestFailed:
-            self.close()  # its body still comes, and is no answer to anything else
-            raise
-        self._channel.left = length
-        return ranged
+            check_coding(head, url)
+            answer = judge_whole(head, url, stop, size, validator)
+        except RequestFailed as error:
+            self.close()
+            raise (isinstance(error, UselessRange) and useless) or error from None
+        manner.whole = True
+        self._channel.left = answer.length
+        return answer
+
+    def _receive_parts(self, into: memoryview) -> int:
+        """See Connection.receive: of a range that comes in several answers."""
+        wanted = self._wanted
+        assert wanted is not None
+        if wanted.at == wanted.here:
+            self.finish()
+            answer = self._ask_range(
+                wanted.target, wanted.at, wanted.stop, wanted.size, wanted.validator
+            )
+            wanted.here = answer.stop if answer.ranged else wanted.stop
+            if not answer.ranged:
+                self._skip(wanted.at)
+        count = self._channel.receive(into[: wanted.here - wanted.at])
+        wanted.at += count
+        return count
+
+    def _skip(self, count: int) -> None:
+        """Read past bytes that were not asked for."""
+        if count > MOST_SKIPPED:
+            self.close()
+            raise RequestFailed(Failure.TRUNCATED, "ranges are ignored by now")
+        scratch = memoryview(bytearray(min(count, 64 << 10)))
+        while count:
+            count -= self._channel.receive(scratch[:count])
+
+    def _manner(self, target: str) -> Manner:
+        return self._options.manners.setdefault(origin_of(split_url(target)), Manner())
 
     def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
         """See Connection.ahead."""
+        manner = self._manner(target)
+        if manner.whole or self.receive == self._receive_parts:
+            return
         url = self._options.redirects.get(target, target)
-        headers = [*_range_headers(start, stop, validator), *self._own_headers(target, url)]
+        headers = _range_headers(start, min(stop, start + manner.most), validator)
+        headers += self._own_headers(target, url)
         self._channel.send_ahead(Request("GET", split_url(url), tuple(headers)))
 
     def probe(self, target: str) -> tuple[int, str]:
@@ -87,11 +199,18 @@ class HttpConnection:
         head, url = self._ask("HEAD", target, [])
         self._channel.left = 0
         self.finish()
-        if head.status in _NO_HEAD:
-            head, url = self._ask("GET", target, [("Range", "bytes=0-0")])
+        # Some servers tell no length, or 0, in answer to HEAD.
+        if head.status in _NO_HEAD or (head.status == 200 and not head.length):
+            look = self.look(target, 1)
             self.close()
+            if look.size is None:
+                raise _sizeless(target)
+            return look.size, look.validator
         self._check(head, target, url)
-        return self._size_of(head, url), head.validator
+        size = self._size_of(head, url)
+        if size is None:
+            raise _sizeless(url)
+        return size, head.validator
 
     def look(self, target: str, count: int) -> Look:
         """Ask for the first ``count`` bytes of an object, and with them for all that is told of it.
@@ -99,36 +218,61 @@ class HttpConnection:
         Raises RequestFailed as probe() does.
         """
         hops: list[tuple[str, Head]] = []
-        wanted = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
-        head, url = self._ask("GET", target, wanted, hops)
-        empty = head.status == 416 and head.headers.get("content-range", "") == "bytes */0"
-        size, start = 0, b""
-        if not empty:
+        manner = self._manner(target)
+        first = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
+        head, url = self._ask("GET", target, first, hops)
+        if head.status == 416 and told_size(head) == 0:
+            self._channel.left = head.length
+            self.finish()
+            return _look_of(head, hops, 0, b"", ranged=True)
+        try:
+            size, answer = self._first_answer(head, target, url, count)
+        except UselessRange:
+            answer = None
+        ranged = answer is not None and answer.ranged
+        if answer is None or (ranged and size is None):
+            # It does better, or tells the size, where it is asked for the whole.
+            self.close()
+            head, url = self._ask("GET", target, _WANTED_DIGESTS, hops)
+            if head.status not in _GOOD:
+                manner.refuses_all()
             self._check(head, target, url)
             size = self._size_of(head, url)
-            ranged, self._channel.left = check_range(head, url, 0, min(count, size), size, "")
-            start = self._read_all(count - 1)[:count] if size else b""
-        else:
-            ranged, self._channel.left = True, head.length
-        if len(start) < min(count, size):
+            answer = judge_whole(head, url, 0, size, "")
+            ranged = ranged and size is not None
+            manner.whole = not ranged
+        self._channel.left = answer.length
+        self._skip(answer.skip)
+        wanted = count if size is None else min(count, size)
+        start = self._read_all(wanted - 1)[:wanted] if wanted else b""
+        if size is not None and len(start) < min(wanted, answer.stop or wanted):
             raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: sends less than it promises")
+        if ranged:
+            manner.accepts(len(start))
         self.finish()
-        return Look(
-            size,
-            head.validator,
-            start,
-            ranged,
-            head.headers.get("last-modified", ""),
-            tuple((where, hop.headers) for where, hop in hops),
+        return _look_of(head, hops, size, start, ranged=ranged)
+
+    def _first_answer(
+        self, head: Head, target: str, url: str, count: int
+    ) -> tuple[int | None, Answer]:
+        if head.status not in _GOOD:
+            if self._manner(target).drops_range(head.status):
+                raise UselessRange(f"{url}: HTTP {head.status}")
+            self._check(head, target, url)
+        size = self._size_of(head, url)
+        return size, judge_range(
+            head, url, 0, count if size is None else min(count, size), size, ""
         )
 
     @staticmethod
-    def _size_of(head: Head, url: str) -> int:
-        """Bytes of the object that a head is of. Raises RequestFailed where it is no file."""
-        total = head.headers.get("content-range", "").rpartition("/")[2]
-        size = int(total) if head.status == 206 and _TOTAL.fullmatch(total) else head.length
-        if size is None or size > MAX_SIZE:
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
+    def _size_of(head: Head, url: str) -> int | None:
+        """Bytes of the object that a head is of, None: not told.
+
+        Raises RequestFailed where it is no file.
+        """
+        size = total_of(head)
+        if size is not None and size > MAX_SIZE:
+            raise _sizeless(url)
         page = head.headers.get("content-type", "").startswith("text/html")
         if page and not urlsplit(url).path.lower().endswith((".html", ".htm")):
             raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: answers with a web page, not a file")
@@ -274,6 +418,18 @@ class HttpConnection:
                 )
             url = onward
         raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: more than {_MAX_REDIRECTS} redirects")
+
+
+def _sizeless(url: str) -> RequestFailed:
+    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
+
+
+def _look_of(
+    head: Head, hops: list[tuple[str, Head]], size: int | None, start: bytes, *, ranged: bool
+) -> Look:
+    date = head.headers.get("last-modified", "")
+    heads = tuple((where, hop.headers) for where, hop in hops)
+    return Look(size, head.validator, start, ranged, date, heads)
 
 
 def _holds(headers: list[tuple[str, str]], name: str) -> bool:

@@ -14,6 +14,7 @@ from regather.transport.credentials import Credentials, Origin
 from regather.transport.hosts import Hosts
 from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies
+from regather.transport.ranges import Manner
 
 if TYPE_CHECKING:
     import ssl
@@ -48,6 +49,8 @@ class TransportOptions:
     """Where URLs were redirected to, shared by all connections of a download."""
     unpipelined: set[Origin] = field(default_factory=set)
     """Servers at which a request that was sent before its turn failed."""
+    manners: dict[Origin, Manner] = field(default_factory=dict)
+    """How servers answer ranges."""
     credentials: Credentials = field(default_factory=Credentials)
     """Which tokens to show to whom."""
     hosts: Hosts = field(default_factory=Hosts)

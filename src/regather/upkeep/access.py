@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
+from regather.backoff import STORES
 from regather.errors import RegatherError
+from regather.tasks import run_all
 from regather.transport import Failure, RequestFailed, TransportOptions, locate, open_connection
 from regather.transport.upload import ReadInto, Stat, Store, open_hosted
 from regather.upkeep.report import State
 
 __all__ = ["CopyReader", "Desk", "Patience", "crew", "state_of"]
 
-_FIRST_PAUSE = 0.2
-_MOST_PAUSE = 5.0
 _STEP = 1 << 18
 _ALIVE = 4 << 10
 """Bytes after which the failures before are forgiven."""
 _MOST_THREADS = 32
-_TICK = 0.1
-_END_SECONDS = 5.0
 _T = TypeVar("_T")
 
 
@@ -62,10 +61,10 @@ class Patience:
         self.look()
         if failed.failure.lasting or failed.failure is Failure.ABORTED or attempt >= self.retries:
             raise failed
-        pause = _FIRST_PAUSE * 2**attempt
-        if failed.failure is Failure.BUSY and failed.retry_after is not None:
-            pause = max(pause, failed.retry_after)
-        self._ended.wait(min(pause, _MOST_PAUSE))
+        pause = STORES.pause(attempt, failed.retry_after)
+        if pause is None:
+            raise failed
+        self._ended.wait(pause)
         self.look()
 
 
@@ -89,8 +88,21 @@ class Desk:
         return self._again(lambda: self._store.stat(name))
 
     def put(self, name: str, size: int, read: ReadInto, blake3: bytes) -> None:
-        """See Store.put; replaces what is there."""
-        self._again(lambda: self._store.put(name, size, read, blake3))
+        """See Store.put; replaces what is there.
+
+        In a thread of its own, so that an interruption ends it in order wherever it is.
+        """
+        failures: list[RequestFailed] = []
+
+        def work() -> None:
+            try:
+                self._again(lambda: self._store.put(name, size, read, blake3))
+            except RequestFailed as failed:
+                failures.append(failed)  # of this source alone: nothing else ends
+
+        run_all([work], name="store", stop=self._patience.end)
+        if failures:
+            raise failures[0]
 
     def read_whole(self, name: str, limit: int) -> bytes | None:
         """A small object; None where there is none, or one larger than ``limit`` bytes."""
@@ -188,40 +200,15 @@ def crew(
     ``tick`` is called in this thread, several times a second, meanwhile. Where it raises, or a
     job does, everything is ended, and that raised.
     """
-    failures: list[BaseException] = []
-    numbers = iter(range(jobs))
-    lock = threading.Lock()
-
-    def go() -> None:
-        while not failures:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                return
-            try:
-                work(number)
-            except BaseException as error:
-                failures.append(error)
-                patience.end()
-
-    threads = [
-        threading.Thread(target=go, name=f"regather-{name}-{n}", daemon=True)
-        for n in range(min(jobs, _MOST_THREADS))
-    ]
-    for thread in threads:
-        thread.start()
     try:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_TICK)
-                tick()
-    except BaseException:
-        patience.end()
-        for thread in threads:
-            thread.join(_END_SECONDS)
-        raise
-    if failures:
-        first = failures[0]
-        if isinstance(first, RequestFailed) and first.failure is Failure.ABORTED:
+        run_all(
+            [partial(work, number) for number in range(jobs)],
+            name=name,
+            stop=patience.end,
+            tick=tick,
+            at_once=_MOST_THREADS,
+        )
+    except RequestFailed as failed:
+        if failed.failure is Failure.ABORTED:
             raise RegatherError("stopped") from None
-        raise first
+        raise

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from regather.forking import free_after_fork
+from regather.tasks import Thread
 
 __all__ = ["call_soon", "submit"]
 
@@ -32,7 +33,7 @@ class _Loop:
     def __init__(self) -> None:
         self._lock = free_after_fork(threading.Lock())
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._owner = 0
 
     def get(self) -> asyncio.AbstractEventLoop:
@@ -41,9 +42,7 @@ class _Loop:
                 if self._loop is None:
                     atexit.register(self._end)
                 self._loop, self._owner = asyncio.new_event_loop(), os.getpid()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="obstore", daemon=True
-                )
+                self._thread = Thread(self._loop.run_forever, name="obstore", daemon=True)
                 self._thread.start()
             return self._loop
 

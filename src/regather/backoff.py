@@ -1,0 +1,39 @@
+"""How long to wait before the same is asked of the same place again. One policy for all stores."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+__all__ = ["STORES", "Backoff"]
+
+_STRETCH = 0.1
+"""How much longer than asked, at most: servers ask all clients to come back at one time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Growing pauses of random length, and what a server asks for. Seconds."""
+
+    first: float = 0.5
+    most: float = 10.0
+    """The longest pause of our own choice, before it is varied."""
+    most_told: float = 300.0
+    """The longest that a server may ask us to wait; for longer it is no use to us."""
+    spread: float = 0.5
+    """Pauses are varied by this share, both ways: else all clients come back at once."""
+
+    def pause(self, attempt: int, told: float | None = None) -> float | None:
+        """How long to wait after attempt number ``attempt``, the first being 0.
+
+        ``told`` is the server's Retry-After: never less than that. None: it asks for too much.
+        """
+        if told is not None and told > self.most_told:
+            return None
+        own = min(self.first * 2.0 ** min(attempt, 60), self.most)
+        own *= random.uniform(1 - self.spread, 1 + self.spread)
+        return max(own, (told or 0.0) * random.uniform(1, 1 + _STRETCH))
+
+
+STORES = Backoff()
+"""For publish, check and repair."""

@@ -1,0 +1,296 @@
+"""Answers to requests for ranges: what follows a head is known to the byte, or it is refused.
+
+The tables have what RFC 9110 (14.4, 15.3.7, 15.5.17), nginx's and Go's range tests let servers
+answer, and what servers were seen to write.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from typing import Any
+
+import pytest
+
+from regather.transport import Failure, RequestFailed
+from regather.transport.head import Head
+from regather.transport.ranges import (
+    Answer,
+    Manner,
+    Span,
+    UselessRange,
+    check_version,
+    content_range,
+    judge_range,
+    judge_whole,
+    told_size,
+)
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def head(status: int = 206, /, **headers: str) -> Head:
+    return Head(status, {name.replace("_", "-"): value for name, value in headers.items()}, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "span"),
+    [
+        ("bytes 42-1233/1234", Span(42, 1234, 1234)),  # the examples of RFC 9110, 14.4
+        ("bytes 42-1233/*", Span(42, 1234, None)),
+        ("bytes 0-0/1", Span(0, 1, 1)),
+        ("bytes=0-4/10", Span(0, 5, 10)),
+        ("bytes: 0-4/10", Span(0, 5, 10)),
+        ("Bytes 0-4/10", Span(0, 5, 10)),
+        ("BYTES\t0-4/10", Span(0, 5, 10)),
+        ("bytes  0 - 4 / 10", Span(0, 5, 10)),
+        ("0-4/10", Span(0, 5, 10)),
+        ("bytes 0-4", Span(0, 5, None)),
+        ("bytes 0-4/10, bytes 0-4/10", Span(0, 5, 10)),  # a header that stands twice
+        ("", None),
+        ("bytes */1234", None),  # of a 416
+        ("bytes 5-4/10", None),  # the last before the first
+        ("bytes 0-10/10", None),  # the last behind the end
+        ("bytes 0-4/10, bytes 5-9/10", None),
+        ("bytes 0-4/", None),
+        ("bytes 0-/10", None),
+        ("bytes -4/10", None),
+        ("bytes 0x0-0x4/10", None),
+        ("bytes 0-4/10 junk", None),
+        ("bytes ٠-٤/١٠", None),
+        ("bytes 00000000000000000000-4/10", None),
+        ("items 0-4/10", None),
+    ],
+)
+def test_content_range(value: str, span: Span | None) -> None:
+    assert content_range(head(content_range=value)) == span
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("bytes */1234", 1234),
+        ("bytes=*/1234", 1234),
+        ("Bytes * / 1234", 1234),
+        ("*/1234", 1234),
+        ("bytes 0-4/10", None),
+        ("", None),
+    ],
+)
+def test_the_size_that_a_416_tells(value: str, size: int | None) -> None:
+    assert told_size(head(416, content_range=value)) == size
+
+
+@pytest.mark.parametrize("filling", [" ", "\t", "bytes", "bytes ", "0", "9-", ", ", "= "])
+def test_a_long_content_range_takes_no_longer_than_it_is_long(filling: str) -> None:
+    """Counted in steps of the interpreter; what the expression does is bounded by its length."""
+
+    def steps(length: int) -> int:
+        count = 0
+
+        def step(*_: object) -> Any:
+            nonlocal count
+            count += 1
+            return step
+
+        told = head(content_range="bytes " + filling * (length // len(filling)) + "x")
+        before = sys.gettrace()
+        sys.settrace(step)
+        try:
+            assert content_range(told) is None
+            assert told_size(told) is None
+        finally:
+            sys.settrace(before)
+        return count
+
+    assert steps(64 * KIB) <= 2.2 * steps(64)
+
+
+@pytest.mark.parametrize(
+    ("told", "answer"),
+    [
+        # exactly what was asked for: bytes 100 up to 200 of 1000
+        (
+            {"content_range": "bytes 100-199/1000", "content_length": "100"},
+            Answer(True, 100, 0, 200),
+        ),
+        ({"content_range": "bytes 100-199/*", "content_length": "100"}, Answer(True, 100, 0, 200)),
+        ({"content_range": "bytes 100-199/1000"}, Answer(True, 100, 0, 200)),
+        # less
+        ({"content_range": "bytes 100-149/1000", "content_length": "50"}, Answer(True, 50, 0, 150)),
+        # more, with what was asked for in it
+        (
+            {"content_range": "bytes 64-255/1000", "content_length": "192"},
+            Answer(True, 192, 36, 200),
+        ),
+        ({"content_range": "bytes 64-149/1000", "content_length": "86"}, Answer(True, 86, 36, 150)),
+        # the whole
+        ({"content_range": "bytes 0-999/1000", "content_length": "1000"}, Answer(False, 1000)),
+        ({"content_range": "bytes 0-999/*", "content_length": "1000"}, Answer(False, 1000)),
+    ],
+)
+def test_answers_that_hold_what_was_asked_for(told: dict[str, str], answer: Answer) -> None:
+    assert judge_range(head(**told), "it", 100, 200, 1000, "") == answer
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"content_range": "bytes 101-200/1000", "content_length": "100"},
+        {"content_range": "bytes 0-99/1000", "content_length": "100"},
+        {"content_range": "bytes 200-299/1000", "content_length": "100"},
+        {"content_range": "bytes 100-199/1000", "content_length": "99"},
+        {"content_range": "bytes 100-199/1000", "content_length": "1000"},
+        {"content_type": "multipart/byteranges; boundary=B", "content_length": "150"},
+        {"content_type": "Multipart/ByteRanges; boundary=B", "content_range": "bytes 100-199/1000"},
+    ],
+)
+def test_answers_that_are_of_no_use(told: dict[str, str]) -> None:
+    with pytest.raises(UselessRange):
+        judge_range(head(**told), "it", 100, 200, 1000, "")
+
+
+@pytest.mark.parametrize("total", [999, 1001])
+def test_another_size_is_another_object(total: int) -> None:
+    told = head(content_range=f"bytes 100-199/{total}", content_length="100")
+    with pytest.raises(RequestFailed, match=f"has {total} bytes, must have 1000") as caught:
+        judge_range(told, "it", 100, 200, 1000, "")
+    assert not isinstance(caught.value, UselessRange)
+    with pytest.raises(RequestFailed, match=f"has {total} bytes, must have 1000"):
+        judge_whole(head(200, content_length=str(total)), "it", 200, 1000, "")
+
+
+def test_what_ends_before_what_was_asked_for() -> None:
+    told = head(content_range="bytes 100-149/150", content_length="50")
+    with pytest.raises(RequestFailed, match="has 150 bytes, must have 200"):
+        judge_range(told, "it", 100, 200, None, "")
+    with pytest.raises(RequestFailed, match="has 150 bytes, must have 200"):
+        judge_whole(head(200, content_length="150"), "it", 200, None, "")
+
+
+@pytest.mark.parametrize(
+    ("told", "length"),
+    [
+        (head(200, content_length="1000"), 1000),
+        (head(200), 1000),  # its size is known already
+        (head(200, content_range="bytes 0-999/1000", content_length="1000"), 1000),
+        (head(206, content_range="bytes 0-999/1000"), 1000),
+        (head(206, content_range="bytes 0-999/*", content_length="1000"), 1000),
+    ],
+)
+def test_the_whole(told: Head, length: int) -> None:
+    assert judge_whole(told, "it", 200, 1000, "") == Answer(False, length)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        head(206),
+        head(206, content_range="bytes 0-98/1000"),
+        head(206, content_range="bytes 1-999/1000"),
+        head(206, content_range="bytes 0-999/1000", content_length="999"),
+        head(200, content_range="bytes 0-99/1000", content_length="100"),
+    ],
+)
+def test_a_part_is_not_the_whole(told: Head) -> None:
+    with pytest.raises(UselessRange):
+        judge_whole(told, "it", 200, 1000, "")
+    if told.status == 200:  # and a 200 is of the whole, whatever its Content-Range says
+        with pytest.raises(UselessRange):
+            judge_range(told, "it", 0, 100, None, "")
+
+
+DATE, LATER = "Sat, 01 Jan 2022 00:00:00 GMT", "Sun, 02 Jan 2022 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("validator", "told", "same"),
+    [
+        # RFC 9110, 8.8.3.2: the table of weak comparison
+        ('W/"1"', {"etag": 'W/"1"'}, True),
+        ('W/"1"', {"etag": 'W/"2"'}, False),
+        ('W/"1"', {"etag": '"1"'}, True),
+        ('"1"', {"etag": '"1"'}, True),
+        ('"1"', {"etag": 'W/"1"'}, True),
+        ('"1"', {"etag": '"2"'}, False),
+        ('"1"', {}, True),  # nothing to compare
+        ('"1"', {"last_modified": DATE}, True),
+        ('"1"', {"etag": '"1"', "last_modified": LATER}, True),
+        (DATE, {"last_modified": DATE}, True),
+        (DATE, {"last_modified": LATER}, False),
+        (DATE, {"etag": '"1"', "last_modified": DATE}, True),
+        (DATE, {"etag": '"1"'}, True),
+        ("unquoted", {"etag": "unquoted"}, True),
+        ("unquoted", {"etag": "other"}, False),
+        ("", {"etag": '"1"'}, True),
+    ],
+)
+def test_versions_are_compared_like_with_like(
+    validator: str, told: dict[str, str], same: bool
+) -> None:
+    if same:
+        check_version(head(**told), "it", validator)
+        return
+    with pytest.raises(RequestFailed) as caught:
+        check_version(head(**told), "it", validator)
+    assert caught.value.failure is Failure.CHANGED
+
+
+def asked_of(manner: Manner, length: int, most: int) -> list[int]:
+    """The lengths that are asked for, for ``length`` bytes, of who serves up to ``most``."""
+    asked: list[int] = []
+    left = length
+    for _ in range(1000):
+        if not left:
+            return asked
+        now = min(left, manner.most)
+        asked.append(now)
+        if now <= most:
+            manner.accepts(now)
+            left -= now
+        elif not manner.shortens(403, now):
+            return asked
+    raise AssertionError(asked[:20])
+
+
+@pytest.mark.parametrize("seen", [0, 16 * KIB, 2 * MIB])
+def test_who_refuses_large_ranges_is_asked_for_smaller_ones(seen: int) -> None:
+    manner = Manner(served=seen)
+    asked = asked_of(manner, 64 * MIB, 4 * MIB)
+    assert sum(length for length in asked if length <= 4 * MIB) == 64 * MIB
+    assert sum(length > 4 * MIB for length in asked) <= 3
+    # And from then on without a refusal.
+    assert max(asked_of(manner, 64 * MIB, 4 * MIB)) <= 4 * MIB
+    assert manner.most >= MIB
+
+
+def test_who_refuses_all_is_asked_twice_more_and_then_no_more() -> None:
+    manner = Manner()
+    assert asked_of(manner, 16 * MIB, 0) == [16 * MIB, 64 * KIB]
+    assert manner.drops_range(403)
+    manner.refuses_all()
+    assert asked_of(manner, 16 * MIB, 0) == [16 * MIB]
+    assert not manner.drops_range(403)
+    manner.accepts(MIB)
+    assert manner.most > 16 * MIB
+
+
+def test_a_refusal_of_what_was_served_before_is_not_for_its_length() -> None:
+    manner = Manner(served=2 * MIB)
+    assert not manner.shortens(403, 2 * MIB)
+    assert not manner.drops_range(403)
+
+
+@pytest.mark.parametrize("status", [401, 404, 408, 410, 425, 429, 451, 502, 503, 504])
+def test_statuses_that_say_something_else(status: int) -> None:
+    manner = Manner()
+    assert not any(itertools.repeat(manner.shortens(status, MIB), 5))
+    assert not any(manner.drops_range(status) for _ in range(5))
+
+
+def test_an_error_now_and_then_is_no_reason_to_do_without_ranges() -> None:
+    manner = Manner()
+    assert [manner.drops_range(500) for _ in range(3)] == [False, False, True]
+    served = Manner(served=1)
+    assert not any(served.drops_range(500) for _ in range(5))
