@@ -238,7 +238,7 @@ class ObjectConnection:
 
     # -- what is asked before a download ------------------------------------------------------
 
-    def probe(self, target: str) -> tuple[int, str]:
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
         """Ask for an object's bytes and entity tag. Raises RequestFailed."""
         meta = self._meta(target)
         return meta["size"], validator_of(meta)
