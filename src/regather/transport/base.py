@@ -139,6 +139,10 @@ class Connection(Protocol):
         """Free everything."""
         ...
 
+    def forsake(self) -> None:
+        """In a child process after a fork: let go, unseen by the server and by the parent."""
+        ...
+
 
 class Askable(Connection, Protocol):
     """A connection over a network: it can also be asked what there is before a download.
