@@ -136,8 +136,11 @@ class UsageError(RegatherError):
 class DestinationExistsError(UsageError):
     """Something already stands under the name that was to be written; it is left as it is."""
 
+    exit_code = 6
     path = ""
     """That name, where it is known."""
+    unsure = False
+    """Whether it may be what was to be written: it has the size, and there is no hash to tell."""
 
 
 class StorageError(RegatherError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -15,6 +16,8 @@ MANIFEST_SUFFIX = ".regather.json"
 TEMPORARY = ".regather-part-"
 """Between a file's name, while it is written, and the number of the process that writes it."""
 _SHOWN = 100
+_MAX_KIND = 16
+"""The longest end of a name that is taken for the kind of the file, like ``.safetensors``."""
 
 
 def flaw_of(name: str) -> str:
@@ -45,6 +48,18 @@ def suffixed(name: str, suffix: str) -> str:
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
 
 
+def fitted(name: str) -> str:
+    """Shorten a name that is too long for a file; what it ends in stays, to tell its kind.
+
+    Different names stay different, by a digest.
+    """
+    if len(name.encode("utf-8", "surrogateescape")) <= MAX_NAME_BYTES:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    kind = dot + ending
+    return suffixed(stem, kind) if stem and len(kind) <= _MAX_KIND else suffixed(name, "")
+
+
 def temporary_suffix() -> str:
     """What this process appends to the name of a file that it is still writing."""
     return f"{TEMPORARY}{os.getpid()}"
@@ -53,6 +68,28 @@ def temporary_suffix() -> str:
 def bracketed(host: str) -> str:
     """A host as it stands in a URL and before a port: IPv6 addresses in brackets (RFC 3986)."""
     return f"[{host}]" if ":" in host else host
+
+
+def with_zone(host: str) -> str:
+    """A URL's host as it is looked up: ``fe80::1%25eth0`` means fe80::1 on eth0 (RFC 6874)."""
+    address, percent, zone = host.partition("%")
+    return f"{address}%{zone.removeprefix('25')}" if percent and ":" in address else host
+
+
+def without_zone(host: str) -> str:
+    """A host or authority without the zone, which means nothing to anybody else (RFC 6874, 3)."""
+    address, percent, zone = host.partition("%")
+    if not percent or ":" not in address:
+        return host
+    _, bracket, port = zone.partition("]")
+    return address + bracket + port
+
+
+def without_secrets(url: str) -> str:
+    """A URL as it may be shown: without login and query, which may let somebody in."""
+    start, slashes, rest = re.split(r"[?#]", url, maxsplit=1)[0].partition("//")
+    host, slash, path = rest.partition("/")
+    return start + slashes + host.rpartition("@")[2] + slash + path
 
 
 def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:
@@ -67,14 +104,17 @@ def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
 
     What raises nothing here can be connected to: host and port can be written on the wire.
     """
-    shown = repr(url if len(url) <= _SHOWN else url[:_SHOWN] + "...")
+    named = without_secrets(url)
+    shown = repr(named if len(named) <= _SHOWN else named[:_SHOWN] + "...")
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
         url.encode()
         ascii_ = host.encode("idna").decode() if host else ""
         if parts.scheme not in STORES and not all("!" <= c <= "~" for c in ascii_):
             raise ValueError("no host has such a name")
+        if port == 0:
+            raise ValueError("nobody can be reached at port 0")
     except ValueError as error:  # UnicodeError is one
         raise ValueError(f"not a URL: {shown} ({error})") from None
     if parts.scheme not in schemes:

@@ -171,9 +171,9 @@ def test_destination_exists(made: Path) -> None:
     good = made / "good.bin"
     good.write_bytes(b"precious")
     manifest = made / "out" / "file.bin.regather.json"
-    fails(2, "get", manifest, "-o", good, says="already exists")
-    fails(2, "generate", good, "--size", "5", says="already exists")
-    fails(2, "split", made / "file.bin", "--out", made / "out", says="--force")
+    fails(6, "get", manifest, "-o", good, says="is there already with 8 bytes")
+    fails(6, "generate", good, "--size", "5", says="already exists")
+    fails(6, "split", made / "file.bin", "--out", made / "out", says="--force")
     assert good.read_bytes() == b"precious"
     assert run("get", manifest, "-o", good, "--force").returncode == 0
     assert good.read_bytes() == (made / "file.bin").read_bytes()

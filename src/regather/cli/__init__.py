@@ -35,6 +35,7 @@ _SHOWN = 60
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   5 degraded (check only)
+  6 something else is there already and is kept (--force replaces it)
   130 interrupted, the same command resumes
 """
 

@@ -253,7 +253,8 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             if args.json:
                 print(json.dumps({"event": "kept", "what": outcome.what, "path": outcome.kept}))
             elif not args.quiet:
-                print(f"{outcome.kept}: was there already", flush=True)
+                unsure = "" if outcome.sure else " with as many bytes, NOT verified"
+                print(f"{outcome.kept}: was there already{unsure}", flush=True)
         elif outcome.error is not None:
             error = outcome.error
             if args.json:
@@ -325,6 +326,11 @@ def _with_notes(view: View | None) -> View:
 
 def describe(report: DownloadReport) -> str:
     """The report for people: a line on the file, one on each source."""
+    if report.kept:
+        return (
+            f"{report.path}: {format_exact(report.size)}, was there already and is right "
+            f"({report.verified_by or 'by the hash that its server tells'}); nothing was fetched"
+        )
     how = "verified" if report.verified else "NOT verified"
     if report.verified and report.verified_by != "manifest":
         how = f"verified ({report.verified_by})"
