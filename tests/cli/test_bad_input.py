@@ -222,7 +222,7 @@ def test_options_that_contradict(made: Path) -> None:
     fails(2, "get", says="nothing to get")
     fails(2, "get", "--fragment", "http://h/f", "--server", "http://h/", says="need a manifest")
     fails(2, "get", "m", "127.0.0.1:9001", says="goes with --server")
-    fails(2, "frobnicate", says="invalid choice")
+    fails(2, "frobnicate", says="not a command")
     fails(2, says="required")
     assert not out.exists() or not any(out.rglob("*.dat"))
 
@@ -688,4 +688,27 @@ def test_an_unknown_option_is_named_even_without_a_command(words: tuple[str, ...
 
 
 def test_a_command_is_asked_for() -> None:
-    fails(2, says="regather: error: the following arguments are required: COMMAND; see")
+    fails(2, "--no-config", says="regather: error: no command is given; see `regather --help`")
+
+
+def test_without_anything_there_is_help() -> None:
+    result = run()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == run("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("gte", "x"), "not a command: 'gte'; did you mean `regather get`?"),
+        (("Publish",), "did you mean `regather publish`?"),
+        (("download",), "there are generate, split, "),
+        (("https://a.example/x.iso",), "did you mean `regather get https://a.example/x.iso`?"),
+        (("get", "x", "--ouput", "y"), "not understood: --ouput y; did you mean --output?"),
+        (("get", "x", "--retrys=3"), "not understood: --retrys=3; did you mean --retries?"),
+        (("--verison",), "not understood: --verison; did you mean --version?"),
+        (("serve", "x", "--colour"), "not understood: --colour; see `regather serve --help`"),
+    ],
+)
+def test_slips_are_told_with_what_was_meant(words: tuple[str, ...], meant: str) -> None:
+    fails(2, *words, says=meant)

@@ -102,7 +102,7 @@ def test_gone_for_good_then_back(made: Split, hosting: Hosting, tmp_path: Path) 
     killer.join()
     assert first.returncode == 4, first.stderr
     assert "1 of 3 fragments" in first.stderr
-    assert "file_fragment_3.dat: expected at" in first.stderr
+    assert "(file_fragment_3.dat)" in first.stderr
     assert third.url in first.stderr
     assert "the same command goes on" in first.stderr
     assert not (tmp_path / "got").exists()

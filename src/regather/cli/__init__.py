@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from io import TextIOWrapper
 from typing import NoReturn
 
@@ -111,7 +112,7 @@ def run() -> NoReturn:
     code = main()
     # What happened is told. A signal that comes while the interpreter ends would change the exit
     # code, or add a traceback.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
@@ -159,6 +160,7 @@ def _main(arguments: Sequence[str]) -> int:
     if arguments == ["--version"]:
         print(f"regather {__version__}")
         return 0
+    arguments = arguments or ["--help"]
     code, error = _run(arguments)
     if error is not None:
         _tell(error, as_json="--json" in arguments)
@@ -174,6 +176,10 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     """Run the command; returns its exit code, or the error that it ended with."""
     try:
         args = _parsed(arguments)
+        if getattr(args, "verbose", 0) or getattr(args, "log", None) is not None:
+            from regather.cli.logs import set_up
+
+            set_up(args)
         code: int = args.run(args)
     except RegatherError as error:
         return error.exit_code, error
@@ -192,16 +198,25 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """What the command line says, by the configuration where that says more. Raises UsageError."""
-    parser = parser_of(_called(arguments))
+    called = _called(arguments)
+    parser = parser_of(called)
 
     def parsed() -> argparse.Namespace:
-        args, rest = parser.parse_known_args(arguments)
+        try:
+            args, rest = parser.parse_known_args(arguments)
+        except _CommandLineError:
+            if called is None or called in COMMANDS:
+                raise
+            raise unknown_command(called) from None
         prog = f"regather {args.command or ''}".rstrip()
         if rest:
-            raise _CommandLineError(prog, f"not understood: {' '.join(rest)}")
+            given = parser if args.command is None else commands_of(parser)[args.command]
+            raise _CommandLineError(
+                prog, f"not understood: {' '.join(rest)}{_near_options(rest, given)}"
+            )
         # Asked for here and not by argparse, which would rather miss it than name what is unknown.
         if args.command is None:
-            raise _CommandLineError(prog, "the following arguments are required: COMMAND")
+            raise _CommandLineError(prog, "no command is given")
         return args
 
     args = parsed()
@@ -211,6 +226,27 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     from regather.cli.conf import configured
 
     return configured(args, commands_of(parser)[args.command], parsed)
+
+
+def unknown_command(word: str) -> UsageError:
+    """The error for a word that is no command, with what was meant, as far as can be guessed."""
+    if "/" in word or word.endswith(".regather.json") or os.path.exists(word):
+        return UsageError(f"not a command: {word!r}", help=f"did you mean `regather get {word}`?")
+    near = get_close_matches(word.lower(), COMMANDS, 1)
+    if near:
+        help = f"did you mean `regather {near[0]}`?"
+    else:
+        help = f"there are {', '.join(COMMANDS[:-1])} and {COMMANDS[-1]}"
+    return UsageError(f"not a command: {word!r}", help=help)
+
+
+def _near_options(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """``; did you mean --output?`` for the first option that is nearly one of a command's."""
+    for word in words:
+        near = get_close_matches(word.partition("=")[0], parser._option_string_actions, 1, 0.7)
+        if word.startswith("--") and near:
+            return f"; did you mean {near[0]}?"
+    return ""
 
 
 def _check_filled(arguments: Sequence[str]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from regather.cli.options import add_output, add_reach, add_servers, settings_of, share, whole
 from regather.cli.progress import bytes_progress
+from regather.cli.signals import end_politely
 from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Check."""
     from regather.upkeep import check
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     with bytes_progress("checking", quiet=args.quiet or args.json) as progress:
         report = check(
             args.manifest,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import signal
 import time
 from pathlib import Path
 
 from regather.cli.options import whole
+from regather.cli.signals import end_politely
 
 SUMMARY = "Start a server for each folder that split made, to try things out."
 EXAMPLES = ("regather cluster hosted", "regather cluster hosted --first-port 9001")
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     extra = [word for fault in args.fault for word in ("--fault", fault)]
     if args.fault_seed is not None:
         extra += ["--fault-seed", str(args.fault_seed)]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     with Cluster(
         folders, host=args.host, first_port=args.first_port, arguments=[extra] * len(folders)
     ) as cluster:

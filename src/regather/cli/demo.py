@@ -6,7 +6,6 @@ import argparse
 import json
 import random
 import shutil
-import signal
 import tempfile
 import time
 from dataclasses import asdict, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from regather.cli.options import add_output, rate, size, whole
 from regather.cli.progress import bytes_progress, download_view
+from regather.cli.signals import end_politely
 from regather.errors import InterruptedDownload
 
 SUMMARY = "Show the main job: generate, split, serve, kill servers, download, compare."
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from regather.demo import Demo
 
     quiet = args.quiet or args.json
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers must not outlive us
+    end_politely()  # the servers must not outlive us
     seed = random.randrange(1000) if args.seed is None else args.seed
     if args.dir is not None:
         args.dir.mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import time
 from pathlib import Path
 
 from regather.cli.options import add_output, size, whole
 from regather.cli.progress import bytes_progress
+from regather.cli.signals import end_politely
 from regather.units import format_exact, format_rate
 
 SUMMARY = "Write a large file of repeating English text, exact to the byte."
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from regather.generator import generate
 
     # A polite kill leaves as little behind as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     began = time.monotonic()
     with bytes_progress(f"writing {args.path.name}", quiet=args.quiet or args.json) as progress:
         generate(args.path, args.size, seed=args.seed, force=args.force, on_progress=progress)

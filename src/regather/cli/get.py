@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regather.cli.logs import both, files_log, source_log
 from regather.cli.options import (
     add_checksums,
     add_output,
@@ -23,6 +23,7 @@ from regather.cli.options import (
     whole,
 )
 from regather.cli.progress import download_view, files_view
+from regather.cli.signals import end_politely
 from regather.units import (
     counted,
     format_duration,
@@ -134,15 +135,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Download."""
     # A polite kill leaves the same resumable state as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     settings = settings_of(args)
     if args.input is not None:
         return _get_all(_jobs_in_list(args), args, settings)
     from regather.client.run import Session
 
     job = _job_of(args)
-    with download_view(quiet=args.quiet, as_json=args.json) as shown:
-        session = Session(settings, on_progress=shown if args.quiet else _with_notes(shown))
+    with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
+        noted = shown if args.quiet else _with_notes(shown)
+        session = Session(settings, on_progress=both(noted, log))
         jobs = session.expand(job, args.select)
         report = session.run(jobs[0]) if len(jobs) == 1 else None
     if report is None:
@@ -261,7 +263,7 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             told = f"regather: {what}{error.line}"
             print(told, *error.details, sep="\n  ", file=sys.stderr)
 
-    with files_view(len(jobs), quiet=args.quiet, as_json=args.json) as view:
+    with files_view(len(jobs), quiet=args.quiet, as_json=args.json) as view, files_log() as log:
 
         def ended(outcome: Outcome) -> None:
             tell(outcome)
@@ -273,7 +275,7 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             at_once=int(args.jobs),
             settings=settings,
             on_outcome=ended,
-            on_progress=None if view is None else view.show,
+            on_progress=both(None if view is None else view.show, log),
         )
     code = worst(outcomes)
     done = [o.report for o in outcomes if o.report is not None]

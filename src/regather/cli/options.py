@@ -72,9 +72,20 @@ def share(text: str) -> float:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """The options on what is told: --json and --quiet."""
+    """The options on what is told: --json, --quiet, --verbose and --log."""
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no report")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="say on standard error what each source does: failures, pauses, rates, and in the end "
+        "what it spent its time with; -vv: each connection and request too",
+    )
+    parser.add_argument(
+        "--log", metavar="FILE", help="append all that -vv says to FILE, with the time of day"
+    )
 
 
 def add_follow_links(parser: argparse.ArgumentParser) -> None:

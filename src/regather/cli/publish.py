@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import signal
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from regather.cli.options import (
     whole,
 )
 from regather.cli.progress import bytes_progress
+from regather.cli.signals import end_politely
 from regather.schemes import STORES, scheme_of
 from regather.units import counted, format_duration, format_rate, format_size
 
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from regather.transport.objects.options import for_readers
 
     # A polite kill leaves the same resumable state as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     with bytes_progress(
         f"publishing {args.file.name or args.file}", quiet=args.quiet or args.json
     ) as progress:

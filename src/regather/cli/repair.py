@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from regather.cli.check import lost_lines
 from regather.cli.options import add_output, add_reach, add_servers, settings_of
 from regather.cli.progress import OnBytes, bytes_progress
+from regather.cli.signals import end_politely
 from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """Repair."""
     from regather.upkeep import repair
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     with _phases(quiet=args.quiet or args.json) as progress:
         report = repair(
             args.manifest,

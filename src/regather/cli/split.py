@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import time
 from pathlib import Path
 
 from regather.cli.options import add_follow_links, add_geometry, add_output, whole
 from regather.cli.progress import bytes_progress
+from regather.cli.signals import end_politely
 from regather.units import counted, format_exact, format_rate
 
 SUMMARY = "Split a file or folder into fragments and describe it in a manifest."
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from regather.splitter import split
 
     # A polite kill leaves as little behind as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_politely()
     began = time.monotonic()
     with bytes_progress(
         f"splitting {args.file.name or args.file}", quiet=args.quiet or args.json

@@ -28,6 +28,8 @@ class SourceProgress:
     last_error: str = ""
     pause: float = 0.0
     """While it waits, how many seconds are left until it is asked again."""
+    latency: float = 0.0
+    """Seconds from a request to its first byte, about; 0 while unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from regather.client.report import (
 )
 from regather.client.resolve import Target
 from regather.engine import Ending, SourceTally
+from regather.engine.missing import all_refused, missing_lines
 from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
 from regather.planner import Planner
 from regather.transport import is_url
 from regather.units import counted
 
 OnProgress = Callable[[Progress], None]
-_SHOWN_MISSING = 20
 
 
 class Telling:
@@ -43,7 +43,7 @@ class Telling:
         self._meters = [RateMeter() for _ in target.sources]
         self.planner = planner
         """That of the present round."""
-        self.tallies = [SourceTally() for _ in target.sources]
+        self.tallies = [SourceTally(source.url) for source in target.sources]
         self.notes = list(target.notes)
         self.skipped = 0
         """Bytes of the target that are not wanted."""
@@ -98,6 +98,7 @@ class Telling:
                         failures=self.planner.sources[i].failures,
                         last_error=tally.last_error,
                         pause=max(self.planner.sources[i].retry_at - now, 0.0),
+                        latency=self.planner.sources[i].latency,
                     )
                     for i, (source, tally) in enumerate(
                         zip(self._target.sources, self.tallies, strict=True)
@@ -148,19 +149,10 @@ class Telling:
 
     def not_whole(self, ending: Ending, kept: str) -> RegatherError:
         """The error for a download that could not be ended; ``kept`` says what is left of it."""
-        fragments = [self._target.layout.fragments[f] for f in ending.missing]
-        details = []
-        for position, fragment in zip(ending.missing[:_SHOWN_MISSING], fragments, strict=False):
-            places = []
-            for i, source in enumerate(self._target.sources):
-                if source.fragments is not None and position not in source.fragments:
-                    continue
-                tally = self.tallies[i]
-                why = tally.refused.get(position) or tally.last_error or "was not asked"
-                places.append(f"{source.url} ({why})")
-            details.append(f"{fragment.name}: expected at {', '.join(places) or 'no source'}")
-        if len(fragments) > _SHOWN_MISSING:
-            details.append(f"and {len(fragments) - _SHOWN_MISSING} more")
+        target = self._target
+        fragments = [target.layout.fragments[f] for f in ending.missing]
+        known = (target.sources, self.tallies, ending.missing)
+        details = missing_lines(target.layout, *known)
         count = len(self._target.layout.fragments)
         if self._target.whole:
             what, more = f"the file could not be had in full; {kept}", "another mirror"
@@ -173,14 +165,15 @@ class Telling:
             return VerificationError(
                 f"wrong bytes from a source, and no other has them: {what}",
                 help=f"repair that source or add {more}, then run it again",
-                details=tuple(details),
+                details=details,
             )
         remote = any(is_url(s.url) for s in self._target.sources)
+        if all_refused(*known):
+            help = f"the sources do not have it: check the addresses, or name {more}"
+        elif remote:
+            help = f"when the servers are back, or with {more}, the same command goes on"
+        else:
+            help = f"name {more}"
         return NotEnoughSourcesError(
-            what,
-            help=f"when the servers are back, or with {more}, the same command goes on"
-            if remote
-            else f"name {more}",
-            details=tuple(details),
-            missing=tuple(f.name for f in fragments),
+            what, help=help, details=details, missing=tuple(f.name for f in fragments)
         )

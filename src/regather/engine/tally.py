@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from regather.transport import RequestFailed
+
+_log = logging.getLogger("regather.engine")
 
 
 @dataclass(slots=True)
 class SourceTally:
     """What a source brought and cost. Bytes are bodies as received, wanted or not."""
 
+    url: str = ""
+    """Of the source."""
     received: int = 0
     useful: int = 0
     """Bytes of pieces that this source was the first to bring."""
@@ -24,6 +29,7 @@ class SourceTally:
 
     def note(self, error: RequestFailed) -> None:
         """Count a failure."""
+        _log.info("%s", error.what)
         self.errors += 1
         self.last_error = error.what
         kind = error.failure.value
@@ -31,6 +37,7 @@ class SourceTally:
 
     def note_wrong(self, what: str, pieces: int = 1) -> None:
         """Count pieces that came wrong; ``what`` tells of them."""
+        _log.info("%s: %s", self.url, what)
         self.corrupt += pieces
         self.errors += pieces
         self.last_error = what

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from regather.engine import SourceTally
+from regather.engine.missing import missing_lines
 from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
 from regather.limiter import RateLimiter
 from regather.model import Layout, Source
@@ -147,12 +148,7 @@ class Fetcher:
     def _missing(self, number: int) -> RegatherError:
         fragment, piece = self._layout.locate(number)
         name = self._layout.fragments[fragment].name
-        places = []
-        for source, tally in zip(self._sources, self.tallies, strict=True):
-            if source.fragments is None or fragment in source.fragments:
-                why = tally.refused.get(fragment) or tally.last_error or "was not asked"
-                places.append(f"{source.url} ({why})")
-        details = (f"{name}: expected at {', '.join(places) or 'no source'}",)
+        details = missing_lines(self._layout, self._sources, self.tallies, (fragment,))
         what = f"piece {piece} of {name} cannot be had"
         if (fragment, piece) in self._plan.holders.liars:
             return VerificationError(

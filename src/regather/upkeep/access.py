@@ -88,8 +88,21 @@ class Desk:
         return self._again(lambda: self._store.stat(name))
 
     def put(self, name: str, size: int, read: ReadInto, blake3: bytes) -> None:
-        """See Store.put; replaces what is there."""
-        self._again(lambda: self._store.put(name, size, read, blake3))
+        """See Store.put; replaces what is there.
+
+        In a thread of its own, so that an interruption ends it in order wherever it is.
+        """
+        failures: list[RequestFailed] = []
+
+        def work() -> None:
+            try:
+                self._again(lambda: self._store.put(name, size, read, blake3))
+            except RequestFailed as failed:
+                failures.append(failed)  # of this source alone: nothing else ends
+
+        run_all([work], name="store", stop=self._patience.end)
+        if failures:
+            raise failures[0]
 
     def read_whole(self, name: str, limit: int) -> bytes | None:
         """A small object; None where there is none, or one larger than ``limit`` bytes."""

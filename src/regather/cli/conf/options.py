@@ -27,7 +27,8 @@ VARIABLES = {
 """Variables of the environment in place of options, by command and argument."""
 _ONE_CALL = frozenset(
     (
-        *("help", "version", "config", "no_config", "json", "force", "seed", "token"),
+        *("help", "version", "config", "no_config", "json", "verbose", "force"),
+        *("seed", "token"),
         *("fragment", "input", "select", "server", "at", "mirror", "file", "to", "out"),
     )
 )

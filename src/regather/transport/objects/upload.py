@@ -40,8 +40,8 @@ _LARGEST = 5 << 40
 """Bytes of an object: as S3 has it."""
 _AT_ONCE = 3
 """Parts of one object under way."""
-_GRACE = 1.0
-"""Seconds for obstore to clear away the parts of an upload that is given up."""
+_GRACE = 5.0
+"""Seconds for obstore to clear away the parts of an upload that is given up, or to complete it."""
 _TICK = 0.25
 
 
@@ -148,7 +148,7 @@ class _Upload:
         self._part = _PART
         while self._part * _MOST_PARTS < size:
             self._part *= 2
-        self._parts: asyncio.Queue[bytearray | BaseException | None] = asyncio.Queue()
+        self._parts: asyncio.Queue[bytearray | _GivenUpError | None] = asyncio.Queue()
         self._room = threading.Semaphore(1)
         self._aborted = threading.Event()
         self.tag = ""
@@ -160,23 +160,31 @@ class _Upload:
             data = self._next(read, 0, self._size, hasher := new_hasher())
             self._check(hasher.digest())
             self.tag = f'"{_md5(data).hexdigest()}"'
-            return self._result(submit(self._send_whole(data, replace=replace)))
+            whole = submit(self._send_whole(data, replace=replace))
+            try:
+                return self._result(whole)
+            finally:
+                whole.cancel()
         sending = submit(self._send_parts())
         try:
             self._feed(read, sending)
-        except BaseException as error:
-            # Told through the iterator, obstore clears away what was sent.
-            self._hand_over(error)
-            try:
-                sending.result(_GRACE)
-            except BaseException:
-                sending.cancel()
+            return self._result(sending)
+        except BaseException:
+            self._give_up(sending)
             raise
-        return self._result(sending)
 
     def abort(self) -> None:
         """Make run() fail soon; from any thread."""
         self._aborted.set()
+
+    def _give_up(self, sending: Future[PutResult]) -> None:
+        """Have obstore clear away what was sent; where all of it was, have it completed."""
+        # Told through the iterator it does so; cancelled, it would leave all parts behind.
+        self._hand_over(_GivenUpError())
+        try:
+            sending.result(_GRACE)
+        except BaseException:
+            sending.cancel()
 
     def _feed(self, read: ReadInto, sending: Future[PutResult]) -> None:
         hasher, sums = new_hasher(), []
@@ -220,7 +228,6 @@ class _Upload:
                 if sending.done():
                     raise RequestFailed(Failure.TIMEOUT, f"{self._address}: timed out") from None
                 if self._aborted.is_set():
-                    sending.cancel()
                     raise _aborted() from None
             except Exception as error:
                 raise failed(error, str(self._address), storing=True) from None
@@ -231,7 +238,7 @@ class _Upload:
 
     # -- in the loop's thread -----------------------------------------------------------------
 
-    def _hand_over(self, part: bytearray | BaseException | None) -> None:
+    def _hand_over(self, part: bytearray | _GivenUpError | None) -> None:
         async def put() -> None:
             self._parts.put_nowait(part)
 
@@ -265,9 +272,13 @@ class _Upload:
     async def _handed(self) -> AsyncIterator[bytearray]:
         while (part := await self._parts.get()) is not None:
             self._room.release()
-            if isinstance(part, BaseException):
+            if isinstance(part, _GivenUpError):
                 raise part
             yield part
+
+
+class _GivenUpError(Exception):
+    """No more of an upload comes. Never an interruption itself: that would end the loop."""
 
 
 def _md5(data: bytes | bytearray) -> Any:

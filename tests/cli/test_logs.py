@@ -1,0 +1,66 @@
+"""What --verbose and --log say of a download."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import regather
+from tests.support.files import random_file
+from tests.support.files import regather as run
+from tests.support.hosting import Hosting
+from tests.support.net import free_port
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    random_file(tmp_path / "file.bin", 500_000)
+    regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2, replicas=2)
+    return tmp_path / "out/file.bin.regather.json"
+
+
+def test_verbose_tells_what_each_source_did(manifest: Path, hosting: Hosting) -> None:
+    good = hosting.serve(manifest.parent / "server1").url
+    dead = f"http://127.0.0.1:{free_port()}/"
+    servers = ("--server", good, "--server", dead)
+    told = run("get", manifest, *servers, "-o", manifest.parent / "got", "-v", "-q")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout == ""
+    lines = told.stderr.splitlines()
+    assert all(re.match(r" *\d+ ms  ", line) for line in lines), told.stderr
+    assert any(f"{dead}: paused for" in line and "Connection refused" in line for line in lines)
+    assert any(f"{dead}: in all 0 B, " in line for line in lines)
+    assert any(f"{good}: in all 488.3 KiB" in line for line in lines)
+
+
+def test_a_log_is_appended_to(manifest: Path, hosting: Hosting) -> None:
+    good = hosting.serve(manifest.parent / "server1").url
+    log = manifest.parent / "log"
+    log.write_text("before\n")
+    for name in ("a", "b"):
+        command = ("get", manifest, "--server", good, "-o", manifest.parent / name, "--log", log)
+        told = run(*command, "--json")
+        assert told.returncode == 0, told.stderr
+        assert told.stderr == ""
+    lines = log.read_text().splitlines()
+    assert lines[0] == "before"
+    assert sum(f"{good}: in all 488.3 KiB" in line for line in lines) == 2
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  ", line) for line in lines[1:])
+
+
+def test_a_list_is_logged_too(tmp_path: Path, hosting: Hosting) -> None:
+    random_file(tmp_path / "one", 5000)
+    url = hosting.serve(tmp_path / "one").url
+    (tmp_path / "list").write_text(f"{url}one\n")
+    told = run("get", "-i", tmp_path / "list", "-o", tmp_path / "o", "-v")
+    assert told.returncode == 0, told.stderr
+    assert "one: in all 4.9 KiB" in told.stderr
+
+
+def test_a_log_that_cannot_be_written(manifest: Path) -> None:
+    told = run("get", manifest, "-o", manifest.parent / "x", "--log", manifest.parent / "no/log")
+    assert told.returncode == 2
+    assert re.search(r"--log .*/no/log: no such file or directory; name a file", told.stderr)
+    assert not (manifest.parent / "x").exists()
