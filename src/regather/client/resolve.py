@@ -58,6 +58,8 @@ class Target:
     """What people ought to be told."""
     folder: Folder | None = None
     """What the file holds, where it is a packed folder."""
+    streamed: bool = False
+    """Its size is not known, nor can be: it comes in one go (see stream.py)."""
     first: int = 0
     """So many sources are asked first, the others where those do not do; 0: all at once."""
 

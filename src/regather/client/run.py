@@ -15,15 +15,22 @@ from regather.client.finding import expanded, targets_of
 from regather.client.jobs import Job
 from regather.client.report import DownloadReport, Progress
 from regather.client.resolve import Target
-from regather.client.rounds import Run, WrongFile
+from regather.client.rounds import Run
 from regather.client.settings import Settings, transport_options
+from regather.client.stream import Stream
 from regather.client.telling import OnProgress
+from regather.client.wrong import WrongFile
 from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
 from regather.folder import Folder, chosen
 from regather.limiter import RateLimiter
 from regather.names import texts
 from regather.store import AnyDestination, Destination, FolderDestination, check_destination
 from regather.transport import TransportOptions
+
+_UNSTABLE = (
+    "the file changed on its server while it was fetched, or its nodes tell different versions "
+    "of it: it was fetched anew, in one go"
+)
 
 
 def download(
@@ -205,10 +212,12 @@ class Session:
             raise
 
     def _download(self, job: Job, target: Target) -> DownloadReport:
+        if target.streamed:
+            return self._stream(job, target)
         destination: AnyDestination | None = None
         try:
             destination = _destination(job, target)
-            return Run(
+            run = Run(
                 target,
                 destination,
                 self._settings,
@@ -217,12 +226,32 @@ class Session:
                 stop=self._stop,
                 began=self._began,
                 limiter=self.limiter,
-            ).to_the_end()
+            )
+            try:
+                return run.to_the_end()
+            except NotEnoughSourcesError:
+                if not run.unstable:
+                    raise
+            destination.discard()
+            return self._stream(job, replace(target, notes=(*target.notes, _UNSTABLE)))
         except KeyboardInterrupt:  # at the edges of the download itself
             raise InterruptedDownload("interrupted", help=f"{GOES_ON} from there") from None
         finally:
             if destination is not None:
                 destination.close()
+
+    def _stream(self, job: Job, target: Target) -> DownloadReport:
+        return Stream(
+            target,
+            _path_for(job, target.name),
+            self._settings,
+            self.options,
+            force=job.force,
+            on_progress=self._on_progress,
+            stop=self._stop,
+            began=self._began,
+            limiter=self.limiter,
+        ).to_the_end()
 
 
 def _destination(job: Job, target: Target) -> AnyDestination:

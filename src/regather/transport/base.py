@@ -86,6 +86,13 @@ class RequestFailed(TransportError):
         return served or (serving and self.failure is Failure.FORBIDDEN)
 
 
+class OtherSize(RequestFailed):
+    """An object has another size than it must have."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Failure.BAD_RESPONSE, detail)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a first look at an object tells."""
