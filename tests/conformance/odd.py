@@ -13,6 +13,13 @@ SIZE = (5 << 19) + 100
 GROWN = SIZE - 100_000
 NAME = "file.bin"
 WAYS = ("manifest", "checksum", "bare")
+_GROWN = "a file that grows, with tags", "a file that grows, without tags"
+REFUSED = {
+    ("without a length, to the end of the connection", "bare"): "neither the size nor the end",
+    # It is another file than the one that is described.
+    **{(kind, way): "must have" for kind in _GROWN for way in ("manifest", "checksum")},
+}
+"""What is not to be had, by kind and way, and a part of what is told of it."""
 QUICK = regather.Settings(retries=3, sync=False)
 
 
