@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,10 @@ from tests.support.swift import PYTHON, Swift
 for _name in ("http", "https", "ftp", "ftps", "sftp", "all", "no"):
     os.environ.pop(f"{_name}_proxy", None)
     os.environ.pop(f"{_name}_proxy".upper(), None)
+
+# Background jobs of a script ignore SIGINT, and so would all processes that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A configuration of whoever runs the tests is none of their business.
 os.environ["REGATHER_CONFIG"] = ""

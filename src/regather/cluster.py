@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regather.errors import RegatherError, UsageError
+from regather.tasks import interrupts_held
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 8.0
@@ -133,10 +134,11 @@ class Cluster:
     def _spawn(self, folder: Path, port: int, extra: Sequence[str]) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "regather", "serve", str(folder), "--json", "--no-config"]
         command += ["--host", self._host, "--port", str(port), *extra]
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        )
-        self._processes.append(process)
+        with interrupts_held():  # or one that was started might not be known
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+            )
+            self._processes.append(process)
         return process
 
     def __exit__(self, *_: object) -> None:
@@ -144,17 +146,18 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop all servers, politely first."""
-        for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self._processes:
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+        with interrupts_held():
+            for process in self._processes:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            for process in self._processes:
+                try:
+                    process.wait(_STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
 
 
 def _listening(process: subprocess.Popen[str], folder: Path) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
+
+from regather.tasks import Thread, join_all
 
 
 class Member(Protocol):
@@ -28,7 +28,7 @@ class Crew(Generic[_M]):
         self._make = make
         self._work = work
         self._idle: list[list[_M]] = [[] for _ in range(sources)]
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Thread] = []
         self.members: list[_M] = []
 
     def free(self, source: int) -> _M:
@@ -38,7 +38,7 @@ class Crew(Generic[_M]):
         member = self._make(source)
         self.members.append(member)
         name = f"{self._name}-{source}-{len(self.members)}"
-        thread = threading.Thread(target=self._work, args=(member,), name=name, daemon=True)
+        thread = Thread(self._work, (member,), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
         return member
@@ -49,7 +49,4 @@ class Crew(Generic[_M]):
 
     def join(self, seconds: float) -> None:
         """Wait for the other threads, together so long at most: one may hang in a look-up."""
-        until = time.monotonic() + seconds
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, until - time.monotonic()))
+        join_all(self._threads, seconds)

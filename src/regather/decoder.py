@@ -18,6 +18,7 @@ from collections.abc import Callable
 from regather.digest import new_hasher
 from regather.model import Layout
 from regather.store import AnyDestination
+from regather.tasks import Thread, join_all
 from regather.waiting import Waiting
 
 _MOST_THREADS = 4
@@ -77,7 +78,7 @@ class Decoder:
         self._orders: deque[_Order] = deque()
         self._ordered: set[tuple[int, int]] = set()
         """Sets and rows that are being computed, or will be: their pieces stay."""
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Thread] = []
         self._lock = threading.Lock()
         self._turn = threading.Condition(self._lock)
         self._stopping = False
@@ -152,16 +153,15 @@ class Decoder:
             self._turn.notify_all()
 
     def join(self, timeout: float) -> None:
-        """Wait for the threads, ``timeout`` seconds each at most."""
-        for thread in self._threads:
-            thread.join(timeout)
+        """Wait for the threads, ``timeout`` seconds at most."""
+        join_all(self._threads, timeout)
 
     def _drain(self) -> None:
         """Compute all that waits, in threads of their own that end with it."""
         with self._lock:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if len(self._threads) < self.most_threads and not self._stopping:
-                thread = threading.Thread(target=self._work, name="regather-decode", daemon=True)
+                thread = Thread(self._work, name="regather-decode", daemon=True)
                 self._threads.append(thread)
                 thread.start()
 

@@ -11,6 +11,7 @@ from regather.errors import StorageError, is_disk_full
 from regather.names import suffixed, temporary_suffix
 from regather.store import check_destination
 from regather.store.platform import open_new, preallocate, publish
+from regather.tasks import interrupts_held
 from regather.units import format_size
 
 _PERIOD = 1_000_003
@@ -69,24 +70,26 @@ def generate(
     check_destination(path, force=force)
     part = path.with_name(suffixed(path.name, temporary_suffix()))
     text = memoryview(english_text(seed) * _REPEATS)
-    try:
-        descriptor = open_new(part)
+    with interrupts_held() as interrupts:
         try:
-            preallocate(descriptor, size)
-            done = 0
-            while done < size:
-                # A short write leaves the text at another place: go on from exactly there.
-                at = done % _PERIOD
-                done += os.write(descriptor, text[at : at + size - done])
-                if on_progress:
-                    on_progress(done, size)
+            descriptor = open_new(part)
+            try:
+                preallocate(descriptor, size)
+                done = 0
+                while done < size:
+                    # A short write leaves the text at another place: go on from exactly there.
+                    at = done % _PERIOD
+                    done += os.write(descriptor, text[at : at + size - done])
+                    if on_progress:
+                        on_progress(done, size)
+                    interrupts.check()
+            finally:
+                os.close(descriptor)
+            publish(str(part), str(path), replace=force)
+        except OSError as error:
+            raise StorageError(
+                f"{path}: {(error.strerror or str(error)).lower()}",
+                help=f"{format_size(size)} are needed" if is_disk_full(error) else "",
+            ) from None
         finally:
-            os.close(descriptor)
-        publish(str(part), str(path), replace=force)
-    except OSError as error:
-        raise StorageError(
-            f"{path}: {(error.strerror or str(error)).lower()}",
-            help=f"{format_size(size)} are needed" if is_disk_full(error) else "",
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)

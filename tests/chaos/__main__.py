@@ -22,7 +22,8 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first is ignored in background jobs
+        signal.signal(number, signal.default_int_handler)
     if args.seed is not None:
         result = run(args.seed)
         print(tell(result))

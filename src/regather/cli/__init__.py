@@ -109,7 +109,10 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 def run() -> NoReturn:
     """Run the command line of this process, and end it with the exit code that it came to."""
     _open_standard_streams()
-    code = main()
+    try:
+        code = main()
+    except KeyboardInterrupt:  # a second one, while the first was told
+        code = 130
     # What happened is told. A signal that comes while the interpreter ends would change the exit
     # code, or add a traceback.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -10,6 +10,7 @@ from pathlib import Path
 from regather.cli.options import add_follow_links, add_geometry, add_output, whole
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.tasks import interrupts_held
 from regather.units import counted, format_exact, format_rate
 
 SUMMARY = "Split a file or folder into fragments and describe it in a manifest."
@@ -71,9 +72,11 @@ def run(args: argparse.Namespace) -> int:
     # A polite kill leaves as little behind as Ctrl-C.
     end_politely()
     began = time.monotonic()
-    with bytes_progress(
-        f"splitting {args.file.name or args.file}", quiet=args.quiet or args.json
-    ) as progress:
+    quiet = args.quiet or args.json
+    with (
+        interrupts_held() as interrupts,
+        bytes_progress(f"splitting {args.file.name or args.file}", quiet=quiet) as progress,
+    ):
         manifest = split(
             args.file,
             args.out,
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
             follow_links=args.follow_links,
             on_progress=progress,
         )
+        interrupts.forget()  # all is there
     seconds = max(time.monotonic() - began, 1e-9)
     path = args.out / suffixed(manifest.name, MANIFEST_SUFFIX)
     if args.json:

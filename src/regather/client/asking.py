@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 from regather.client.report import Progress, SourceProgress, State
 from regather.errors import InterruptedDownload
 from regather.schemes import STORES, scheme_of
+from regather.tasks import Thread, interrupts_held
 from regather.transport import (
     Askable,
     Failure,
@@ -108,21 +109,27 @@ class Asking:
         """
         round_ = _Round(self._options, self._retries if again else 0, patience, urls, ask)
         try:
-            round_.start()
-            while round_.wait(_LOOK_SECONDS):
-                if self._stop is not None and self._stop.is_set():
-                    raise InterruptedDownload("stopped before the download began", help=GOES_ON)
-                if self._watch is not None:
-                    self._watch(round_.asked)
-                if grace is not None and round_.enough(grace):
-                    break
+            self._wait_for(round_, grace)
         except KeyboardInterrupt:
             raise InterruptedDownload(
                 "interrupted before the download began", help=GOES_ON
             ) from None
-        finally:
-            round_.call_off()
         return round_.answers()
+
+    def _wait_for(self, round_: _Round[Answer], grace: float | None) -> None:
+        with interrupts_held() as interrupts:
+            try:
+                round_.start()
+                while round_.wait(_LOOK_SECONDS):
+                    interrupts.check()
+                    if self._stop is not None and self._stop.is_set():
+                        raise InterruptedDownload("stopped before the download began", help=GOES_ON)
+                    if self._watch is not None:
+                        self._watch(round_.asked)
+                    if grace is not None and round_.enough(grace):
+                        break
+            finally:
+                round_.call_off()
 
 
 class _Round(Generic[Answer]):
@@ -150,7 +157,7 @@ class _Round(Generic[Answer]):
         """When the first good answer came."""
         self._error: BaseException | None = None
         self._threads = [
-            threading.Thread(target=self._work, name=f"regather-ask-{n}", daemon=True)
+            Thread(self._work, name=f"regather-ask-{n}", daemon=True)
             for n in range(min(_MOST_AT_ONCE, len(urls)))
         ]
 

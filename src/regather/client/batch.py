@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from regather.client.settings import Settings, transport_options
 from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, InterruptedDownload, RegatherError
 from regather.limiter import RateLimiter
+from regather.tasks import interrupts_held, pool
 
 __all__ = ["Outcome", "download_all", "worst"]
 
@@ -81,17 +82,19 @@ def download_all(
                 show(None)
 
     outcomes: list[Outcome] = []
-    with ThreadPoolExecutor(min(at_once, len(jobs)), "regather-job") as pool:
+    with (
+        interrupts_held() as interrupts,
+        pool(min(at_once, len(jobs)), "regather-job") as threads,
+    ):
         try:
             left: set[Future[list[Outcome]]] = {
-                pool.submit(carry_out, number, job) for number, job in enumerate(jobs)
+                threads.submit(carry_out, number, job) for number, job in enumerate(jobs)
             }
             while left:
-                try:
-                    ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
-                except KeyboardInterrupt:
+                ended, left = wait(left, _LOOK_SECONDS, FIRST_COMPLETED)
+                if interrupts.pending:
                     stop.set()
-                    continue
+                    interrupts.forget()  # the outcomes tell it
                 for future in ended:
                     outcomes += future.result()
                     if on_outcome is not None:

@@ -14,6 +14,7 @@ from regather.checksum import Checksum
 from regather.digest import new_hasher
 from regather.model import Layout
 from regather.store import AnyDestination
+from regather.tasks import Thread, join_all
 
 _STEP = 1 << 20
 _LOOK_SECONDS = 0.02
@@ -39,7 +40,7 @@ class Front:
         self._hashers = [new_hasher(c.algorithm) for c in checksums]
         self._ended = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="regather-front", daemon=True)
+        self._thread = Thread(self._work, name="regather-front", daemon=True)
         self._thread.start()
 
     def finish(self, watch: Callable[[], None]) -> list[Checksum]:
@@ -61,7 +62,7 @@ class Front:
     def stop(self) -> None:
         """End the thread."""
         self._ended.set()
-        self._thread.join(_JOIN_SECONDS)
+        join_all([self._thread], _JOIN_SECONDS)
 
     def _work(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
                 what, help="check the URL and the server, then run it again", missing=(source,)
             ) from None
         check_looks(source, data)
-        return Manifest.from_bytes(data, source), where.rpartition("/")[0] + "/"
+        return Manifest.from_bytes(data, source), _folder_of(where)
     path = Path(source)
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -127,6 +128,11 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
         ) from None
     check_looks(source, data)
     return Manifest.from_bytes(data, source), str(path.parent)
+
+
+def _folder_of(url: str) -> str:
+    """The base of the folder that a URL's file is in."""
+    return re.split("[?#]", url, maxsplit=1)[0].rpartition("/")[0] + "/"
 
 
 def _help_for(path: Path) -> str:

@@ -138,7 +138,7 @@ class Stream:
         self._received[number] = 0
         told = 0.0
         try:
-            certain = connection.whole(url)
+            certain = connection.whole(url, verified=bool(hashers))
             if not certain and not hashers:
                 raise RequestFailed(
                     Failure.BAD_RESPONSE,

@@ -35,10 +35,14 @@ from regather.planner import (
     Trim,
 )
 from regather.store import AnyDestination
+from regather.tasks import interrupts_held
 from regather.transport import Connection, Failure, RequestFailed
 
 _LOOK_SECONDS = 0.1
-"""How long a row may wait for workers to compute it, who may all be waiting for bytes."""
+"""How long a row may wait for workers to compute it, who may all be waiting for bytes.
+
+How long an interrupt may wait, too.
+"""
 _JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
 
@@ -111,31 +115,36 @@ class Engine:
         ``watch`` is called every ``watch_seconds`` in this thread; what it raises ends the run.
         Raises StorageError where the disk fails. Whatever happens, no worker is left running.
         """
-        try:
-            self._post(Begin())
-            while True:
-                with self._changed:
-                    if self._ending or self._error:
-                        break
-                    wake = self._planner.wake_at
-                    pause = None if wake is None else max(0.0, wake - time.monotonic())
+        with interrupts_held() as interrupts:
+            try:
+                self._post(Begin())
+                while self._wait(watch_seconds if watch else _LOOK_SECONDS):
                     if watch is not None:
-                        pause = watch_seconds if pause is None else min(pause, watch_seconds)
-                    if self._decoder.waiting:
-                        pause = _LOOK_SECONDS if pause is None else min(pause, _LOOK_SECONDS)
-                    self._changed.wait(pause)
-                    due = wake is not None and time.monotonic() >= wake
-                self._decoder.look_after(_LOOK_SECONDS)
-                if due:
-                    self._post(Tick())
-                if watch is not None:
-                    watch()
-        finally:
-            self._stop()
+                        watch()
+                    interrupts.check()
+            finally:
+                self._stop()
         if self._error is not None:
             raise self._error
         assert self._ending is not None
         return self._ending
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, and do what is due then; False where the download has ended."""
+        with self._changed:
+            if self._ending or self._error:
+                return False
+            wake = self._planner.wake_at
+            if wake is not None:
+                seconds = min(seconds, max(0.0, wake - time.monotonic()))
+            if self._decoder.waiting:
+                seconds = min(seconds, _LOOK_SECONDS)
+            self._changed.wait(seconds)
+            due = wake is not None and time.monotonic() >= wake
+        self._decoder.look_after(_LOOK_SECONDS)
+        if due:
+            self._post(Tick())
+        return True
 
     def _stop(self) -> None:
         with self._changed:

@@ -25,6 +25,8 @@ class Arrivals:
         number = self._set_of[asked]
         state.done[asked][piece] = 1
         if asked != request.fragment:  # it is parity
+            if state.suspects:
+                state.suspects.pop((asked, piece), None)
             rows.parity_arrived(state, number, piece, request.fragment)
             if state.parity_rows[number][piece] >= state.lacking[number][piece]:
                 self.decode(number, piece, actions)
@@ -98,5 +100,5 @@ class Arrivals:
                 continue
             if other.end - other.pos == 1:
                 self._requests.cancel(other, actions)
-            elif other.end - 1 == piece and not other.whole:
+            elif other.end - 1 == piece:
                 self._requests.trim(other, actions)

@@ -25,6 +25,7 @@ from regather.reading.plan import Plan
 from regather.reading.transfer import Job, RangesIgnored, WrongBytes, transfer
 from regather.reading.wants import Cancel, Decode, Start
 from regather.reading.workers import Worker, Workers
+from regather.tasks import interrupts_held
 from regather.transport import Connection, Failure, RequestFailed
 
 _LOOK_SECONDS = 0.1
@@ -171,9 +172,10 @@ class Fetcher:
             self._closed = True
             self._workers.stop()
             self._changed.notify_all()
-        self._workers.join(_JOIN_SECONDS)
-        if self._pool is not None:
-            self._pool.shutdown()
+        with interrupts_held():
+            self._workers.join(_JOIN_SECONDS)
+            if self._pool is not None:
+                self._pool.shutdown()
         with self._changed:
             self._cache.clear()
         self.ended.set()

@@ -25,6 +25,7 @@ from regather.splitter.original import original_of
 from regather.splitter.placement import Placement
 from regather.splitter.plain import copy
 from regather.splitter.writer import Writer, trouble
+from regather.tasks import interrupts_held
 from regather.units import counted
 
 __all__ = ["manifest_of", "split"]
@@ -68,10 +69,11 @@ def split(
     now.
 
     Raises UsageError, DestinationExistsError (unless ``force``) or StorageError; then no fragment
-    and no manifest is left that was not there before.
+    and no manifest is left that was not there before. After a KeyboardInterrupt either none is
+    left or all are there, and no thread goes on.
     """
     path, out = Path(path), Path(out)
-    with original_of(path, follow_links=follow_links) as source:
+    with interrupts_held(), original_of(path, follow_links=follow_links) as source:
         source.check_outside(out)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)

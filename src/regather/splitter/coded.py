@@ -45,7 +45,7 @@ def copy_coded(
     def work() -> None:
         nonlocal done
         buffers: list[memoryview] = []
-        while turns.failed is None:
+        while not turns.stopped:
             with lock:
                 item = next(rows, None)
             if item is None:
@@ -70,13 +70,13 @@ def copy_coded(
     def hash_whole() -> None:
         descriptor = source.descriptor() if len(whole) == 1 else None
         if descriptor is not None:
-            found = hash_apart(descriptor, layout.size, lambda: turns.failed is not None)
+            found = hash_apart(descriptor, layout.size, lambda: turns.stopped)
             if found is not None:
                 digests.append(found)
                 return
         buffer = memoryview(bytearray(_READ))
         offset = 0
-        while offset < layout.size and turns.failed is None:
+        while offset < layout.size and not turns.stopped:
             count = source.read(offset, buffer)
             if count == 0:
                 raise _shorter()

@@ -44,7 +44,7 @@ def copy(
     def work() -> None:
         nonlocal done
         buffer = memoryview(bytearray(layout.piece_size))
-        while turns.failed is None:
+        while not turns.stopped:
             with lock:
                 number = next(numbers, None)
             if number is None:

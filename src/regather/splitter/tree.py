@@ -22,6 +22,7 @@ from regather.folder.values import MAX_MTIME
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.names import flaw_of
 from regather.splitter.original import changed
+from regather.tasks import interrupts_held
 from regather.units import MAX_SIZE
 
 _ENTRY_BYTES = 190
@@ -64,7 +65,8 @@ class Tree:
         try:
             top = os.stat(self._root)
             self._top = _Seen(self._root, *_marks(top))
-            self._look_through("", {(top.st_dev, top.st_ino)})
+            with interrupts_held() as self._interrupts:
+                self._look_through("", {(top.st_dev, top.st_ino)})
         except OSError as error:
             raise UsageError(
                 f"{error.filename or path}: {(error.strerror or str(error)).lower()}"
@@ -91,6 +93,7 @@ class Tree:
         with os.scandir(folder) as found:
             names = sorted(entry.name for entry in found)
         for name in names:
+            self._interrupts.check()
             path = f"{below}{name}"
             full = os.path.join(self._root, path)
             if flaw := self._flaw_of_path(path):

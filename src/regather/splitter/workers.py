@@ -6,6 +6,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from regather.tasks import run_all
+
 
 class Turns:
     """Lets workers that finish out of order take their turns in order."""
@@ -13,13 +15,13 @@ class Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._next = 0
-        self.failed: BaseException | None = None
+        self.stopped = False
 
     def wait_for(self, number: int) -> bool:
-        """Wait for the turn of ``number``; False where another worker failed."""
+        """Wait for the turn of ``number``; False where all are to stop."""
         with self._changed:
-            self._changed.wait_for(lambda: self._next == number or self.failed is not None)
-            return self.failed is None
+            self._changed.wait_for(lambda: self._next == number or self.stopped)
+            return not self.stopped
 
     def over(self) -> None:
         """Pass the turn on."""
@@ -27,10 +29,10 @@ class Turns:
             self._next += 1
             self._changed.notify_all()
 
-    def fail(self, error: BaseException) -> None:
+    def stop(self) -> None:
         """Let all others stop."""
         with self._changed:
-            self.failed = self.failed or error
+            self.stopped = True
             self._changed.notify_all()
 
 
@@ -41,24 +43,6 @@ def run_workers(
 
     Raises what one of them raised, after all have ended.
     """
-
-    def guarded(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as error:
-            turns.fail(error)
-
     count = min((os.cpu_count() or 1) + 1, max(most, 1))
-    threads = [threading.Thread(target=guarded, args=(j,)) for j in (*others, *[work] * count)]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            thread.join()
-    except BaseException as error:
-        turns.fail(error)
-        for thread in threads:
-            thread.join()
-        raise
-    if turns.failed is not None:
-        raise turns.failed
+    # However long it takes: who went on would close files that others write to.
+    run_all([*others, *[work] * count], name="split", stop=turns.stop, grace=None)

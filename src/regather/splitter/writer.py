@@ -16,6 +16,7 @@ from regather.names import TEMPORARY, suffixed, temporary_suffix
 from regather.splitter.earlier import FRAGMENT_NAME, Earlier
 from regather.splitter.placement import Placement
 from regather.store.platform import open_new
+from regather.tasks import interrupts_held
 
 _UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """What no second attempt mends: the folder is not one to write to."""
@@ -113,6 +114,8 @@ class Writer:
 
     def publish(self, manifest: bytes) -> None:
         """Give everything its name; the manifest last, for it says that all is there."""
+        with interrupts_held() as interrupts:
+            interrupts.check()  # the last moment: from here on all is done
         wanted = {t for f in range(len(self._layout.fragments)) for t in self._targets(f)}
         for path in self._earlier.manifests:
             path.unlink(missing_ok=True)

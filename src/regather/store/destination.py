@@ -34,6 +34,7 @@ from regather.store.platform import (
     sync_folder,
     write_all,
 )
+from regather.tasks import pool
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
@@ -124,8 +125,6 @@ class Destination:
 
         ``on_piece`` is called in this thread with the bytes of each piece that was looked at.
         """
-        from concurrent.futures import ThreadPoolExecutor
-
         claims, self._claims = self._claims or {}, {}
         own = ThreadLocal()
         layout = self._layout
@@ -145,9 +144,9 @@ class Destination:
                 layout.hash_of(fragment, piece) or claims[number]
             )
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with pool(os.cpu_count() or 1) as threads:
             good: list[int] = []
-            for number, ok in zip(claims, pool.map(check, claims), strict=True):
+            for number, ok in zip(claims, threads.map(check, claims), strict=True):
                 if on_piece:
                     on_piece(layout.length(*layout.locate(number)))
                 if ok:

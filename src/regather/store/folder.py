@@ -24,6 +24,7 @@ from regather.store.present import Present
 from regather.store.spans import Spans
 from regather.store.staging import Staging
 from regather.store.unneeded import unneeded
+from regather.tasks import pool
 from regather.units import format_size
 
 _HELP = "choose another folder with -o"
@@ -136,11 +137,9 @@ class FolderDestination:
         ``on_piece`` is called in this thread with the bytes of what was looked at. Raises
         DestinationExistsError where a file is another one than ours, unless forced.
         """
-        from concurrent.futures import ThreadPoolExecutor  # single files begin without
-
         try:
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                self._present.hash(pool, on_piece)
+            with pool(os.cpu_count() or 1) as threads:
+                self._present.hash(threads, on_piece)
                 needless, absent = unneeded(
                     self._layout, self._folder, self._spans, self._wanted, self._present.right
                 )
@@ -150,7 +149,7 @@ class FolderDestination:
                     # Rows are decoded with them, so all that stands between files must be there.
                     self._fill_gaps(needless)
                     good, claims = [], [*claims, *good]
-                for number, right in zip(claims, pool.map(self._is_right, claims), strict=True):
+                for number, right in zip(claims, threads.map(self._is_right, claims), strict=True):
                     if on_piece:
                         on_piece(self._layout.length(*self._layout.locate(number)))
                     if right:

@@ -109,6 +109,8 @@ class Look:
     """Last-Modified, as it was sent, or empty: mirrors often keep it."""
     heads: tuple[tuple[str, Mapping[str, str]], ...] = ()
     """What was answered, redirects first: URLs and headers, names in lower case."""
+    doubt: str = ""
+    """Why it may be something else than the file, by what the server says; mostly empty."""
 
 
 class Connection(Protocol):
@@ -162,8 +164,12 @@ class Askable(Connection, Protocol):
     All of these raise RequestFailed, and UsageError where the user's own settings are wrong.
     """
 
-    def probe(self, target: str) -> tuple[int, str]:
-        """Bytes of an object, and its validator (as for ``request``; may be empty)."""
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
+        """Bytes of an object, and its validator (as for ``request``; may be empty).
+
+        Without ``verified``, which says that its bytes will be, an answer that is no file by what
+        the server says is refused.
+        """
         ...
 
     def look(self, target: str, count: int) -> Look:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 
 from regather.client import Settings
 from regather.client.settings import transport_options
 from regather.digest import new_hasher
 from regather.names import texts
+from regather.tasks import pool
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience
@@ -124,13 +125,13 @@ class _Repair:
     def restore(self) -> None:
         """Restore all that is wanted, and what turns out to be damaged on the way."""
         pending = self._wants.wants
-        with ThreadPoolExecutor(_READERS, "regather-repair") as pool:
+        with pool(_READERS, "regather-repair") as threads:
             try:
                 while pending:
                     for want in pending:
                         self._total += 2 * self._layout.fragments[want.position].size
                     for group in self._groups(pending):
-                        self._restore(group, pool)
+                        self._restore(group, threads)
                     found = self._copies.discovered()
                     pending = [self._wants.damaged(url, position) for url, position in found]
             except BaseException:
@@ -175,7 +176,7 @@ class _Repair:
             else:
                 yield from group.values()
 
-    def _restore(self, wants: Sequence[Want], pool: ThreadPoolExecutor) -> None:
+    def _restore(self, wants: Sequence[Want], pool: Executor) -> None:
         open_wants = [want for want in wants if not self._settled(want)]
         positions = sorted({want.position for want in open_wants})
         if not positions:
@@ -208,7 +209,7 @@ class _Repair:
             return True
         return False
 
-    def _rebuild(self, staged: dict[int, Staged], pool: ThreadPoolExecutor) -> None:
+    def _rebuild(self, staged: dict[int, Staged], pool: Executor) -> None:
         layout = self._layout
         number = layout.set_of[min(staged)]
         members = list(staged)

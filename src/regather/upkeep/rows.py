@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from regather.digest import piece_hash
@@ -113,9 +113,7 @@ class Copies:
 class RowMaker:
     """Makes the wanted pieces of one row after the other; ``number`` is -1 for no set."""
 
-    def __init__(
-        self, layout: Layout, copies: Copies, pool: ThreadPoolExecutor, number: int
-    ) -> None:
+    def __init__(self, layout: Layout, copies: Copies, pool: Executor, number: int) -> None:
         self._layout = layout
         self._copies = copies
         self._pool = pool

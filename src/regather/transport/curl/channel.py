@@ -131,7 +131,7 @@ class CurlChannel:
         import pycurl
 
         scheme = request.origin[0]
-        easy.setopt(pycurl.URL, f"{scheme}://{request.authority}{request.target}")
+        easy.setopt(pycurl.URL, f"{scheme}://{request.address}{request.target}")
         easy.setopt(pycurl.PATH_AS_IS, 1)
         easy.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         easy.setopt(pycurl.PROTOCOLS, getattr(pycurl, f"PROTO_{scheme.upper()}"))

@@ -106,7 +106,7 @@ class FileConnection:
 
     # -- small things ---------------------------------------------------------------------
 
-    def probe(self, target: str) -> tuple[int, str]:
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
         """Size in bytes and validator of an object. Raises RequestFailed."""
         told = self._look_at(target)
         return told.size or 0, told.validator

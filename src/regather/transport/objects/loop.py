@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from regather.tasks import Thread
+
 __all__ = ["call_soon", "submit"]
 
 _QUIET = 0.03
@@ -30,7 +32,7 @@ class _Loop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._owner = 0
 
     def get(self) -> asyncio.AbstractEventLoop:
@@ -39,9 +41,7 @@ class _Loop:
                 if self._loop is None:
                     atexit.register(self._end)
                 self._loop, self._owner = asyncio.new_event_loop(), os.getpid()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="obstore", daemon=True
-                )
+                self._thread = Thread(self._loop.run_forever, name="obstore", daemon=True)
                 self._thread.start()
             return self._loop
 
