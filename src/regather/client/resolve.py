@@ -160,23 +160,39 @@ def resolve_manifest(
     bases = [base_url(server) for server in servers]
     for url in (*bases, *fragments):
         asking.check(url)
+    manifest, folder = load_pinned(source, asking, digest)
+    return target_of(source, manifest, folder, bases, fragments)
+
+
+def load_pinned(source: str, asking: Asking, digest: str = "") -> tuple[Manifest, str]:
+    """The same as ``load_manifest``; VerificationError where its digest is not ``digest``."""
     manifest, folder = load_manifest(source, asking)
-    identity = manifest.digest
-    if digest and digest.lower() != identity:
+    if digest and digest.lower() != manifest.digest:
         raise VerificationError(
-            f"{source}: its digest is {identity}, not the one asked for",
+            f"{source}: its digest is {manifest.digest}, not the one asked for",
             help="do not use it, or ask its publisher for the right digest",
         )
-    layout = manifest.layout
+    return manifest, folder
+
+
+def target_of(
+    source: str,
+    manifest: Manifest,
+    folder: str,
+    bases: Sequence[str],
+    fragments: Sequence[str] = (),
+) -> Target:
+    """What a manifest describes, and where its fragments may be; see ``sources_of``."""
     sources = sources_of(source, manifest, folder, bases, fragments)
     if not sources:
         raise NotEnoughSourcesError(
             f"{source}: names no server, and its folder holds no fragments",
             help="say where the fragments are: --server URL, once for each",
         )
+    identity = manifest.digest
     return Target(
         manifest.name,
-        layout,
+        manifest.layout,
         sources,
         bytes.fromhex(identity),
         identity,
