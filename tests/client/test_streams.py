@@ -125,6 +125,15 @@ def test_what_is_there_already(tmp_path: Path, force: bool) -> None:
     assert (tmp_path / "f.bin").read_bytes() == (CONTENT if force else b"old")
 
 
+def test_what_is_there_and_right(tmp_path: Path) -> None:
+    (tmp_path / "f.bin").write_bytes(CONTENT)
+    with Rogue(sends(HEAD, chunk(CONTENT), END)) as server:
+        report = regather.download(
+            server.url + "f.bin", tmp_path / "f.bin", checksum=CHECKSUM, settings=QUICK
+        )
+    assert report.kept
+
+
 def endless(head: bytes, connection: socket.socket) -> None:
     """Sends, slowly, for as long as anybody listens."""
     connection.sendall(HEAD)
