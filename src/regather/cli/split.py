@@ -61,6 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="replace an earlier split in DIR, also in folders of servers that are not used now",
     )
+    parser.add_argument(
+        "--no-sync", action="store_true", help="do not wait for the disk before files are named"
+    )
     add_output(parser)
 
 
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
             at=args.at,
             sha256=args.sha256,
             force=args.force,
+            sync=not args.no_sync,
             follow_links=args.follow_links,
             on_progress=progress,
         )

@@ -47,6 +47,7 @@ def split(
     at: Sequence[str] = (),
     sha256: bool = False,
     force: bool = False,
+    sync: bool = True,
     follow_links: bool = False,
     on_progress: OnBytes | None = None,
 ) -> Manifest:
@@ -66,7 +67,7 @@ def split(
     them.
 
     ``force`` replaces an earlier split in ``out``, also in folders of servers that are not used
-    now.
+    now. Without ``sync`` nothing waits for the disk: a loss of power may take what was written.
 
     Raises UsageError, DestinationExistsError (unless ``force``) or StorageError; then no fragment
     and no manifest is left that was not there before. After a KeyboardInterrupt either none is
@@ -85,7 +86,7 @@ def split(
             )
         sources = _sources(at, placement)
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
-        writer = Writer(path, out, layout, placement, manifest_name, force=force)
+        writer = Writer(path, out, layout, placement, manifest_name, force=force, sync=sync)
         try:
             hashes, blake3, digest = copy(source, layout, writer, sha256, on_progress)
             source.check_unchanged("split")
