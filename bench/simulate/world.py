@@ -377,7 +377,7 @@ class World:
         if link.mode is Mode.FROZEN:
             flight.deferred = True
             return
-        if model.ranges or (start.whole and start.start == 0):
+        if self.keeps_to_ranges(link) or (start.whole and start.start == 0):
             self.tell(Answered(flight.request))
         else:
             self.tell(RangeIgnored(flight.request))
@@ -425,6 +425,10 @@ class World:
         self.tell(PieceDone(flight.request, piece))
         if not self.tail_began and self.planner.done_bytes >= self._tail:
             self.tail_began = self.now
+
+    def keeps_to_ranges(self, link: Link) -> bool:
+        """Whether a source answers with the range that it was asked for."""
+        return link.model.ranges
 
     def is_corrupt(self, link: Link, fragment: int, piece: int) -> bool:
         """Whether a piece came with wrong bytes."""

@@ -44,3 +44,18 @@ def test_nothing_is_tried_when_the_last_pieces_come() -> None:
         assert world.run() == Finished()
         assert 10.0 < world.now < 11.0
         assert world.planner.sources[0].allowance == 2
+
+
+def test_a_source_keeps_a_connection_where_one_is_given_up_while_another_is_tried() -> None:
+    climb = Climb()
+    climb.begin(0.0, 0.1, long_path=False)
+    now = 0.0
+    while climb.connections == 1 and now < 60:
+        now += 0.1
+        climb.received += 100_000
+        if climb.over(now, 0.1):
+            climb.judge(now, 0.1, 8, 0.1, more=True)
+    assert climb.connections == 2
+    climb.give_one_up(now)
+    climb.judge(now + 5.0, 0.1, 8, 0.1, more=True)
+    assert climb.connections == 1

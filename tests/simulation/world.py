@@ -6,19 +6,25 @@ The world keeps the invariants itself and breaks the run where one is violated.
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bench.simulate.links import Link
+from bench.simulate.links import Flight, Link
 from bench.simulate.setting import Setting, SourceModel, layout_of
-from bench.simulate.supply import Absence, supply_of
+from bench.simulate.supply import Absence, flapping, supply_of
 
 from bench.simulate import world as simulator
 from regather.model import Layout
 from regather.planner import (
     Action,
+    Answered,
+    Blame,
+    Cancel,
     Cancelled,
     Decode,
     Decoded,
+    DecodeFailed,
     Event,
     Finished,
     GiveUp,
@@ -26,9 +32,14 @@ from regather.planner import (
     PieceCorrupt,
     PieceDone,
     Planner,
+    RangeIgnored,
+    Restart,
     Start,
+    Tick,
     Trim,
 )
+from regather.planner.ending import is_hope
+from tests.simulation.books import Books
 
 __all__ = ["Model", "World", "layout_of"]
 
@@ -42,25 +53,41 @@ class Model:
     """One way."""
     holds: frozenset[int] | None = None
     really_holds: frozenset[int] | None = None
-    """What it has where ``holds`` is None: the planner must find out."""
+    """What it has in truth; None: what it is known to hold. The planner must find out."""
     dies_at: float = math.inf
     returns_at: float = math.inf
     freezes_at: float = math.inf
-    """From then on it accepts requests and never sends a byte."""
+    """From then on it accepts requests and sends nothing,"""
+    thaws_at: float = math.inf
+    """until then."""
+    flaps: float = 0.0
+    """It comes and goes for ever, every so many seconds in the mean; 0: never."""
     fail_rate: float = 0.0
     corrupt_rate: float = 0.0
     stall_rate: float = 0.0
     ignores_ranges: bool = False
+    odd_rate: float = 0.0
+    """How often the answer to a range is the whole fragment."""
+    break_rate: float = 0.0
+    """How often an answer breaks off, somewhere in its first pieces."""
+    late_rate: float = 0.0
+    """How often what was cancelled brings a piece more, or the news of its answer."""
+    max_connections: int = 1 << 30
+    retry_after: float | None = None
+    """What it says when it has too many connections."""
 
-    def source(self, layout: Layout) -> SourceModel:
-        """The same for the simulator."""
-        absences: list[Absence] = []
-        if self.dies_at < self.returns_at:
-            absences.append(Absence(self.dies_at, self.returns_at, silent=False))
-        elif self.freezes_at < math.inf:
-            absences.append(Absence(self.freezes_at, math.inf, silent=True))
+    def source(self, layout: Layout, seed: str) -> SourceModel:
+        """The same for the simulator; when it flaps follows from the ``seed``."""
+        absences: Iterable[Absence] = ()
+        if self.flaps:
+            silent = self.freezes_at < math.inf
+            absences = flapping(self.flaps, self.flaps, silent, random.Random(f"{seed}"))
+        elif self.dies_at < self.returns_at:
+            absences = [Absence(self.dies_at, self.returns_at, silent=False)]
+        elif self.freezes_at < self.thaws_at:
+            absences = [Absence(self.freezes_at, self.thaws_at, silent=True)]
         everything = frozenset(range(len(layout.fragments)))
-        held = self.really_holds if self.holds is None else self.holds
+        held = self.holds if self.really_holds is None else self.really_holds
         return SourceModel(
             supply_of(self.bandwidth, absences),
             everything if held is None else held,
@@ -70,6 +97,8 @@ class Model:
             refuse=self.fail_rate,
             stall=self.stall_rate,
             corrupt=self.corrupt_rate,
+            max_connections=self.max_connections,
+            retry_after=self.retry_after,
         )
 
 
@@ -85,7 +114,13 @@ class World:
     bad_rows: set[tuple[int, int]] = field(default_factory=set)
     """Rows whose parity is no good although its hashes fit."""
     done: set[tuple[int, int]] = field(default_factory=set)
+    resumed: set[tuple[int, int]] = field(default_factory=set)
+    """Pieces that an earlier run brought."""
     decodes: list[Decode] = field(default_factory=list)
+    deadline: float = 2e4
+    """Virtual seconds after which a run that has not ended is stuck."""
+    check_every: int = 1
+    """The books are checked after every so many events; 0: never."""
 
     def run(self) -> Finished | GiveUp:
         """Run to the end, and until all requests are."""
@@ -116,10 +151,21 @@ class _Checked(simulator.World):
     """Holds every action of the planner against its contract."""
 
     def __init__(self, world: World) -> None:
-        sources = [model.source(world.layout) for model in world.models]
+        sources = [
+            model.source(world.layout, f"{world.seed}/{number}")
+            for number, model in enumerate(world.models)
+        ]
         setting = Setting(world.layout, sources, world.options, seed=world.seed)
-        super().__init__(setting, deadline=2e4)
+        super().__init__(setting, deadline=world.deadline)
         self._world = world
+        told = [model.holds for model in world.models]
+        rng = random.Random(world.seed + 1)
+        self.planner = Planner(world.layout, told, world.options, rng)
+        self.planner.already_done(world.resumed)
+        world.done |= world.resumed
+        self._luck = random.Random(f"{world.seed}/odd")
+        self._books = Books(self.planner)
+        self._idle_ticks = 0
         self.corrupt_seen = [0] * len(sources)
         self.started: dict[int, Start] = {}
         self.ordered: dict[tuple[int, int], Decode] = {}
@@ -132,6 +178,49 @@ class _Checked(simulator.World):
     def is_corrupt(self, link: Link, fragment: int, piece: int) -> bool:
         wrong = (fragment, piece) in self._world.corrupt_pieces
         return wrong or super().is_corrupt(link, fragment, piece)
+
+    def keeps_to_ranges(self, link: Link) -> bool:
+        odd = self._world.models[link.number].odd_rate
+        return super().keeps_to_ranges(link) and not (odd and self._luck.random() < odd)
+
+    def _answer(self, flight: Flight, stamp: int) -> None:
+        super()._answer(flight, stamp)
+        rate = self._world.models[flight.link.number].break_rate
+        if rate and flight.active and self._luck.random() < rate:
+            pieces = self._luck.choice((0.01, 0.5, 1.5, 3.0))
+            seconds = pieces * self.layout.piece_size / flight.link.capacity
+            self._at(self.now + seconds, self._break, flight)
+
+    def _break(self, flight: Flight, _stamp: int) -> None:
+        if flight.request in self.flights and not (flight.cancelled or flight.doomed):
+            self._doom(flight, 0.0, Blame.SOURCE)
+
+    def on_cancel(self, cancel: Cancel) -> None:
+        flight = self.flights.get(cancel.request)
+        late = self._world.models[flight.link.number].late_rate if flight else 0.0
+        if flight and not (flight.waits or flight.doomed) and late and self._luck.random() < late:
+            self._at(self.now + 0.0002, self._late, flight, flight.active)
+        super().on_cancel(cancel)
+
+    def _late(self, flight: Flight, answered: int) -> None:
+        """What its worker had in hand already when it was cancelled."""
+        if flight.request not in self.flights or self.ending is not None:
+            return
+        if answered:
+            piece, last = flight.piece, flight.piece + 1 >= flight.end
+            wrong = self.is_corrupt(flight.link, flight.start.fragment, piece)
+            flight.piece += 1
+            if wrong or last:
+                self._end(flight)
+            self.tell((PieceCorrupt if wrong else PieceDone)(flight.request, piece))
+        elif self.keeps_to_ranges(flight.link) or flight.start.whole:
+            self.tell(Answered(flight.request))
+        else:
+            self.tell(RangeIgnored(flight.request))
+
+    def _cancelled(self, flight: Flight, _stamp: int) -> None:
+        if flight.request in self.flights:  # a late piece may have ended it
+            super()._cancelled(flight, _stamp)
 
     def is_decodable(self, decode: Decode) -> bool:
         return (decode.set, decode.row) not in self._world.bad_rows
@@ -147,7 +236,22 @@ class _Checked(simulator.World):
             case Decoded(row=row):
                 order = self.ordered[event.set, row]
                 self._world.done.update((f, row) for f in order.make)
+            case DecodeFailed():
+                self._books.row_failed(event.set, event.row)
         super().tell(event)
+        every = self._world.check_every
+        if every and self.events % every == 0:
+            self._books.check(self.now)
+        self._check_that_something_comes(event)
+
+    def _check_that_something_comes(self, event: Event) -> None:
+        """Without a request in flight or a row to compute, ticks are for sources that wait."""
+        if self.flights or self.planner._state.decoding or self.ending is not None:
+            self._idle_ticks = 0
+            return
+        assert self.planner.wake_at is not None, "nothing will ever happen again"
+        self._idle_ticks += isinstance(event, Tick)
+        assert self._idle_ticks <= 2 + 2 * len(self.links), "it wakes up for nothing"
 
     def carry_out(self, action: Action) -> None:
         match action:
@@ -158,8 +262,13 @@ class _Checked(simulator.World):
                 assert flight.piece < end < flight.end
             case Decode():
                 self._check_decode(action)
-            case Finished() | GiveUp():
+            case Cancel(request=request) | Restart(request=request):
+                assert request in self.flights, "an order to nobody"
+            case Finished():
                 assert self.ending is None, "ended twice"
+            case GiveUp():
+                assert self.ending is None, "ended twice"
+                assert not is_hope(self.planner._state), "given up too early"
         super().carry_out(action)
         if isinstance(action, Start):
             options = self._world.options

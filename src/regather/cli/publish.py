@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="SOURCE",
         help="a target: URL or HOST:PORT of a server that takes files, s3://BUCKET/PREFIX, or a "
-        "folder; repeat for more",
+        "folder (./NAME where it looks like a host); repeat for more",
     )
     add_geometry(parser, default="one a target, parity included")
     parser.add_argument(

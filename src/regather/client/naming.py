@@ -17,6 +17,11 @@ from regather.transport.curl import INSTALL
 _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_HOSTLIKE = re.compile(
+    r"(?:[^/@]+@)?(?:localhost|\[[^]/]+\]|\d{1,3}(?:\.\d{1,3}){3}|(?:[\w-]+\.)+[^\W\d_]{2,}\.?)(?:/.*)?"
+    r"|[^/:]+:.*",  # as ssh, rsync and rclone have it
+    re.IGNORECASE,
+)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
 _FORMS = "give a URL, HOST:PORT or a folder with fragments"
 MANIFEST_FORMS = f"name a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
@@ -50,6 +55,21 @@ def check_scheme(text: str) -> None:
     match = _SCHEME.fullmatch(text)
     if match and not is_url(text) and not os.path.exists(text):
         raise UsageError(f"{text}: {match[1][:20]}:// is not supported", help=f"use {listed()}")
+
+
+def scheme_forgotten(text: str) -> UsageError | None:
+    """What to say where ``text``, which is no URL, rather names a host than a folder to be made.
+
+    What is there is a folder, and so is all that begins with ``./``, ``../`` or ``/``.
+    """
+    first = text.partition("/")[0]
+    if "://" in text or not _HOSTLIKE.fullmatch(text) or os.path.lexists(first):
+        return None
+    host = first.rpartition("@")[2].partition(":")[0] if first[:1] != "[" else first
+    return UsageError(
+        f"{text}: no such folder, and it looks like a host without a scheme",
+        help=f"write https://{host}/..., or ./{text} where it is a folder",
+    )
 
 
 def checked_url(url: str) -> SplitResult:
@@ -92,7 +112,7 @@ def _no_source(server: str) -> UsageError:
             f"{server}: no such folder, and no port for a host of that name",
             help=f"write HOST:PORT, like {server}:8000, or a URL, or a folder with fragments",
         )
-    return UsageError(f"{server}: no such folder", help=_FORMS)
+    return scheme_forgotten(server) or UsageError(f"{server}: no such folder", help=_FORMS)
 
 
 def local_folders(folder: str, layout: Layout) -> list[str]:

@@ -25,6 +25,8 @@ class Arrivals:
         number = self._set_of[asked]
         state.done[asked][piece] = 1
         if asked != request.fragment:  # it is parity
+            if state.suspects:
+                state.suspects.pop((asked, piece), None)
             rows.parity_arrived(state, number, piece, request.fragment)
             if state.parity_rows[number][piece] >= state.lacking[number][piece]:
                 self.decode(number, piece, actions)

@@ -58,6 +58,12 @@ class Climb:
         self.received = 0
         self.since = now + 2 * latency
 
+    def give_one_up(self, now: float) -> None:
+        """One connection is too many for certain: no trial tells more."""
+        self.connections = max(1, self.connections - 1)
+        self._trying = 0
+        self.restart(now)
+
     def over(self, now: float, latency: float) -> bool:
         """Whether enough was measured to judge."""
         seconds = now - self.since

@@ -216,7 +216,12 @@ class Planner:
         if not request.cancelled:
             state.groups.of[request.fragment].flying -= 1
         if fresh:
+            if request.cancelled:  # it was given back already
+                state.take(asked, piece, end)
             self._arrivals.arrived(request, piece, size, actions)
+        elif asked != request.fragment:
+            # It passes over parity that is in place, which stands in for another piece.
+            state.release(request.fragment, piece, end)
         if end < request.end:
             if changed or not state.left:
                 self._room(source, now, actions)
@@ -249,6 +254,8 @@ class Planner:
             return
         health = state.sources[request.source]
         health.ignores_ranges = True
+        if request.cancelled:
+            return  # its answer was on the way: what it was to bring was given back
         request.moved = now
         working = state.working[request.fragment].values()
         if any(
@@ -278,7 +285,8 @@ class Planner:
             state.forget(source)
             if health.retry_at > now:
                 self._dispatch.wants_later(source)
-            state.suspects.setdefault((request.via, event.piece), set()).add(source)
+            if not state.done[request.via][event.piece]:
+                state.suspects.setdefault((request.via, event.piece), set()).add(source)
             if health.distrusted:
                 for other in list(state.requests.values()):
                     if other.source == source:
@@ -330,7 +338,7 @@ class Planner:
         self._dispatch.run(now, actions)
         if not state.decoding and nothing_comes(state, now):
             # Before waiting for those who fail, all that the others can do.
-            hope = bool(state.requests) or is_hope(state)
+            hope = bool(state.requests) or (self._dispatch.waits and is_hope(state))
             if rows.unbind(state, state.answered_for if hope else state.hopeful):
                 self._plan(now, actions)
                 return

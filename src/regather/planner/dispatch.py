@@ -75,17 +75,19 @@ class Dispatch:
         timers, ready = self._timers, self._ready
         while timers and timers[0][0] <= now:
             self.wants(heapq.heappop(timers)[1])
-        if now >= self._listen_at:
+        # With nothing in flight no time makes a difference: all look now, or never.
+        last = not state.requests
+        if now >= self._listen_at or (last and state.stuck):
             self.listen(now)
             self._thin_out(now, actions)
             self._listen_at = now + _LISTEN_SECONDS * max(1.0, len(state.requests) / _MANY)
-        if self._idle and (state.given or (state.unclaimed and now >= self._look_at)):
+        if self._idle and (state.given or last or (state.unclaimed and now >= self._look_at)):
             # What is worth while changes with time as well: a source turns out to be slow.
             if not state.given:
                 self._look_at = now + self._pause()
             for source in list(self._idle):
                 self.wants(source)
-        if self._barred and (state.given or self._judged != state.groups.judgements):
+        if self._barred and (state.given or last or self._judged != state.groups.judgements):
             for source in list(self._barred):
                 self.wants(source)
         self._judged = state.groups.judgements
@@ -119,9 +121,7 @@ class Dispatch:
     def _thin_out(self, now: float, actions: list[Action]) -> None:
         """Give up what only stands in the way of other requests to the same source."""
         for request in crowding(self._state, now):
-            climb = self._state.sources[request.source].climb
-            climb.connections = max(1, climb.connections - 1)
-            climb.restart(now)
+            self._state.sources[request.source].climb.give_one_up(now)
             if request.follower is not None:
                 self._cancel(request.follower, actions)
             self._cancel(request, actions)
@@ -164,6 +164,11 @@ class Dispatch:
         soon = now + _LOOK_AGAIN
         if self._state.requests:
             at = min(at, max(soon, self._listen_at))
-        if self._idle and (self._state.requests or self._state.unclaimed):
-            at = min(at, self._look_at if self._look_at > now else soon)
+            if self._idle:
+                at = min(at, self._look_at if self._look_at > now else soon)
         return None if at == math.inf else at
+
+    @property
+    def waits(self) -> bool:
+        """Whether a source may be asked again later."""
+        return bool(self._timers)

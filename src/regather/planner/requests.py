@@ -120,6 +120,7 @@ class Requests:
         """The whole fragment comes instead of a range of it."""
         state = self._state
         request.whole = True
+        state.forget_rival(request)
         state.note_rivals(request, None)
         group = state.groups.of[request.fragment]
         if not request.cancelled:

@@ -35,6 +35,7 @@ def parity_arrived(state: State, number: int, row: int, stands_for: int | None) 
         if stands_for is None or not _bound(state, number, row):
             _spare(state, number, row)
     else:
+        state.take(stands_for, row, row + 1)  # what brings it may be cancelled
         state.settled[stands_for][row] = 1
 
 

@@ -115,7 +115,7 @@ def _remedy(targets: Sequence[Target], refused: Mapping[int, RequestFailed]) -> 
     for number, error in sorted(refused.items()):
         scheme = scheme_of(targets[number].url)
         if scheme in STORES:
-            words.append("show the right credentials of the store")
+            words.append("see what each store answered")
         elif scheme == "https" and error.status is None:
             words.append("trust the certificate's authority with --cacert FILE")
         else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from regather.client.naming import with_scheme
+from regather.client.naming import scheme_forgotten, with_scheme
 from regather.errors import UsageError
 from regather.folder import Folder
 from regather.schemes import HTTP, PORTS
@@ -51,6 +51,8 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
                 help=f"write HOST:PORT, like 127.0.0.1:{text}, or ./{text}",
             )
         url = with_scheme(text)
+        if not is_url(url) and (forgotten := scheme_forgotten(url)):
+            raise forgotten
         open_store(url, options).close()  # says what is wrong with the address; opens nothing
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
             raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")

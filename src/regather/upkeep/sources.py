@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regather.client.asking import FEW_RETRIES, Asking
-from regather.client.naming import base_url, with_scheme
+from regather.client.naming import base_url, scheme_forgotten, with_scheme
 from regather.client.resolve import load_manifest, sources_of
 from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
@@ -76,6 +76,8 @@ def _target(text: str) -> str:
     url = with_scheme(text)
     if "://" in url or os.path.exists(url):
         return base_url(text)
+    if forgotten := scheme_forgotten(text):
+        raise forgotten
     return url if url.endswith("/") else url + "/"
 
 

@@ -174,6 +174,107 @@ def test_what_is_answered_to_who_stores(answer: bytes, expected: Failure) -> Non
     assert caught.value.failure is expected, caught.value.what
 
 
+# -- what a HEAD cannot tell --------------------------------------------------------------------
+
+
+def reasons(status: bytes, text: bytes) -> Callable[[bytes, socket.socket], None]:
+    """Answers all, as a store does: to a HEAD without the body that tells why."""
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        sent = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n" % (status, len(text))
+        connection.sendall(sent if head.startswith(b"HEAD") else sent + text)
+
+    return answer
+
+
+def probe(connection: ObjectConnection, target: str) -> None:
+    connection.probe(target)
+
+
+def look(connection: ObjectConnection, target: str) -> None:
+    connection.look(target, 10)
+
+
+def fetch(connection: ObjectConnection, target: str) -> None:
+    connection.fetch(target, 10)
+
+
+ACCOUNT = {"account_name": "me", "account_key": "c2VjcmV0LWtleQ=="}
+
+
+@pytest.mark.parametrize("ask", [probe, look, fetch])
+@pytest.mark.parametrize(
+    ("status", "code", "more", "said"),
+    [
+        (403, "RequestTimeTooSkewed", "", "clock"),
+        (400, "ExpiredToken", "", "expired"),
+        (400, "InvalidToken", "", "session token"),
+        (403, "InvalidAccessKeyId", "", "AWS_ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", "<StringToSign>s3cret</StringToSign>", "AWS_SECRET"),
+        (403, "AccessDenied", "", "do not permit"),
+        (403, "UserSuspended", "", "account"),
+        (400, "AuthorizationHeaderMalformed", "", "region"),
+        (400, "IllegalLocationConstraintException", "", "region"),
+        (403, "InvalidObjectState", "", "restore"),
+        (403, "AuthorizationPermissionMismatch", "", "role"),
+        (403, "AuthenticationFailed", "<D>The date header is too old</D>", "clock"),
+        (
+            403,
+            "AuthenticationFailed",
+            "<D>Signature not valid in the specified time frame: sig=s3cret</D>",
+            "expired",
+        ),
+        (403, "KeyBasedAuthenticationNotPermitted", "", "identity"),
+        (403, "Unheard", "", "check the credentials"),
+        (403, "", "", "check the credentials"),
+    ],
+)
+def test_the_reason_is_told_although_a_head_has_none(
+    status: int, code: str, more: str, said: str, ask: Callable[[ObjectConnection, str], None]
+) -> None:
+    text = f"<Error><Code>{code}</Code>{more}</Error>".encode()
+    with Rogue(reasons(b"%d No" % status, text)) as rogue:
+        connection = ObjectConnection(options_for(rogue.url))
+        with pytest.raises(RequestFailed) as caught:
+            ask(connection, "s3://bucket/x")
+        connection.close()
+        assert [request[:4] for request in rogue.requests] == [b"HEAD", b"GET "]
+    assert said in caught.value.what
+    assert caught.value.failure in (Failure.FORBIDDEN, Failure.BAD_RESPONSE)
+    assert "s3cret" not in caught.value.what
+    assert "127.0.0.1" not in caught.value.what
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_the_reason_is_told_by_google_and_azure_too(scheme: str) -> None:
+    text = b"<Error><Code>AccountIsDisabled</Code></Error>"
+    with Rogue(reasons(b"403 No", text)) as rogue:
+        given = {"gs": {"skip_signature": "true"}, "az": ACCOUNT}[scheme]
+        stores = StoreOptions({"endpoint": rogue.url, **given})
+        connection = ObjectConnection(TransportOptions(timeout=30.0, stores=stores))
+        with pytest.raises(RequestFailed, match="the account cannot be used"):
+            connection.probe(f"{scheme}://bucket/x")
+        connection.close()
+
+
+def test_a_bucket_in_another_region() -> None:
+    with Rogue(reasons(b"301 Moved", b"<Error><Code>PermanentRedirect</Code></Error>")) as rogue:
+        connection = ObjectConnection(options_for(rogue.url))
+        for ask in (probe, look, fetch):
+            with pytest.raises(RequestFailed, match="another region"):
+                ask(connection, "s3://bucket/x")
+        connection.close()
+
+
+def test_a_bucket_that_is_not_there_is_told_to_who_reads() -> None:
+    with Rogue(reasons(b"404 No", b"<Error><Code>NoSuchBucket</Code></Error>")) as rogue:
+        connection = ObjectConnection(options_for(rogue.url))
+        for ask in (look, fetch):
+            with pytest.raises(RequestFailed, match="no such bucket"):
+                ask(connection, "s3://bucket/x")
+        connection.close()
+
+
 # -- secrets stay where they belong -----------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from regather.transport.base import TICK, Failure, Look, RequestFailed
 from regather.transport.objects.address import Address, address_of
 from regather.transport.objects.clients import client_of
 from regather.transport.objects.failures import (
+    StoreFailed,
     failed,
     knows_no_ranges,
     lost_before_an_answer,
@@ -36,6 +37,8 @@ _LEAST, _MOST = 64 << 10, 1 << 20
 """Bytes that obstore collects before it hands them on."""
 _STEPS = 20
 """Of the bytes of a second, so many steps are made."""
+_UNEXPLAINED = frozenset((400, 401, 403))
+"""Statuses that may have many reasons. 404 may have two, but most often something is not there."""
 _T = TypeVar("_T")
 _Asked = tuple[str, int, int, str]
 
@@ -239,7 +242,7 @@ class ObjectConnection:
 
     def look(self, target: str, count: int) -> Look:
         """Size, entity tag, date and first ``count`` bytes. Raises RequestFailed."""
-        meta = self._meta(target)
+        meta = self._meta(target, _UNEXPLAINED | {404})
         size, validator = meta["size"], validator_of(meta)
         ranged, start = True, b""
         if size:
@@ -249,7 +252,7 @@ class ObjectConnection:
 
     def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
         """Fetch a small object whole; returns it and ``target``. Raises as look() does."""
-        meta = self._meta(target)
+        meta = self._meta(target, _UNEXPLAINED | {404})
         size = meta["size"]
         if size > limit:
             raise RequestFailed(Failure.BAD_RESPONSE, f"{self._what}: larger than {limit} bytes")
@@ -268,12 +271,34 @@ class ObjectConnection:
         self.finish()
         return ranged, bytes(buffer)
 
-    def _meta(self, target: str) -> ObjectMeta:
+    def _meta(self, target: str, unexplained: frozenset[int] = _UNEXPLAINED) -> ObjectMeta:
         address, client = self._client(target)
         import obstore  # which the client has found to be there
 
         self._what = str(address)
-        return self.run(lambda: obstore.head_async(client, address.key), self._what)
+        try:
+            return self.run(lambda: obstore.head_async(client, address.key), self._what)
+        except StoreFailed as failure:
+            if failure.status not in unexplained or failure.code:
+                raise
+            raise self._explained(failure, client, address.key) from None
+
+    def _explained(self, failure: StoreFailed, client: Client, key: str) -> RequestFailed:
+        """The same failure with the store's own word for it.
+
+        What is answered to a HEAD has no body, in which the code stands: so ask for a byte.
+        """
+        import obstore
+
+        try:
+            self.run(lambda: obstore.get_range_async(client, key, start=0, length=1), self._what)
+        except StoreFailed as told:
+            if told.status == failure.status and told.code:
+                return told
+        except RequestFailed as told:
+            if told.failure is Failure.ABORTED:
+                return told
+        return failure
 
     def run(self, work: Callable[[], Coroutine[Any, Any, _T]], what: str) -> _T:
         """Await something of obstore's that may be done twice, and be broken off by abort().

@@ -11,8 +11,9 @@ import re
 
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.head import failure_of
+from regather.transport.objects.codes import advice_of, failure_by_code
 
-__all__ = ["failed", "knows_no_ranges", "lost_before_an_answer"]
+__all__ = ["StoreFailed", "failed", "knows_no_ranges", "lost_before_an_answer"]
 
 _STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3}),|\(code: (\d{3})\)")
 """The last: of a removal at Azure, which obstore always asks for as one of several."""
@@ -20,26 +21,6 @@ _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,60})</Code>")
 _NO_CONTAINER = "The specified container does not exist"
 """All that a removal at Azure says of it."""
 _KIND = re.compile(r"\bkind: (Connect|Timeout|Request|Interrupted|Decode|Unknown)\b")
-_CODES = {
-    "SlowDown": Failure.BUSY,
-    "ServiceUnavailable": Failure.BUSY,
-    "ConditionalRequestConflict": Failure.BUSY,
-    "OperationAborted": Failure.BUSY,
-    "RequestTimeout": Failure.TIMEOUT,
-    "EntityTooLarge": Failure.NO_SPACE,
-    "QuotaExceeded": Failure.NO_SPACE,
-    "XMinioStorageFull": Failure.NO_SPACE,
-    "BadDigest": Failure.DAMAGED,
-    "XAmzContentSHA256Mismatch": Failure.DAMAGED,
-    "ExpiredToken": Failure.FORBIDDEN,
-    "InvalidBucketName": Failure.FORBIDDEN,
-    "NoSuchBucket": Failure.FORBIDDEN,
-    "ContainerNotFound": Failure.FORBIDDEN,
-    "InvalidResourceName": Failure.FORBIDDEN,
-    "Md5Mismatch": Failure.DAMAGED,
-    "ContainerBeingDeleted": Failure.BUSY,
-    "AuthorizationHeaderMalformed": Failure.FORBIDDEN,
-}
 _STATUSES = {
     409: Failure.EXISTS,
     412: Failure.CHANGED,
@@ -56,15 +37,6 @@ _KINDS = {
     "Unknown": Failure.RESET,
 }
 _LOST = ("IncompleteMessage", "ConnectionReset", "BrokenPipe", "Canceled")
-_ADVICE = {
-    "NoSuchBucket": "; there is no such bucket: make it first, or check its name",
-    "ContainerNotFound": "; there is no such container: make it first, or check its name",
-    "InvalidBucketName": "; no bucket can have that name",
-    "InvalidResourceName": "; no container, or no object, can have that name",
-    "RequestTimeTooSkewed": "; set the clock of this machine right",
-    "ExpiredToken": "; the credentials have expired",
-    "AuthorizationHeaderMalformed": "; set the region: --store-option region=NAME",
-}
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _ENDPOINT = re.compile(r"Error performing [A-Z]+ https?://([^/?\s]+)")
 _NO_CREDENTIALS = (
@@ -75,6 +47,13 @@ _METADATA = re.compile(
     r"169\.254\.|metadata\.google\.internal|metadata/identity|fd00:ec2"
     r"|https?://[^/\s]+/computeMetadata/"  # where GCE_METADATA_HOST says
 )
+
+
+class StoreFailed(RequestFailed):
+    """What a store answered."""
+
+    code = ""
+    """Its own word for it; empty where it told none, as it can tell none to a HEAD."""
 
 
 def knows_no_ranges(error: Exception) -> bool:
@@ -108,13 +87,15 @@ def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFail
         return RequestFailed(Failure.FORBIDDEN, f"{what}{_NO_CREDENTIALS}")
     if status is not None:
         shown = f"{what}: HTTP {status}" + (f" ({code})" if code else "")
-        failure = _CODES.get(code) or _STATUSES.get(status) or failure_of(status)
+        failure = failure_by_code(code) or _STATUSES.get(status) or failure_of(status)
         if failure is Failure.CHANGED and storing:
             failure = Failure.EXISTS
-        advice = _ADVICE.get(code, "")
+        advice = advice_of(code, text)
         if failure is Failure.FORBIDDEN and not advice:
-            advice = "; check the credentials, and what they permit"
-        return RequestFailed(failure, shown + advice, status=status)
+            advice = "check the credentials, and what they permit"
+        told = StoreFailed(failure, shown + (f"; {advice}" if advice else ""), status=status)
+        told.code = code
+        return told
     if isinstance(error, FileNotFoundError):
         return RequestFailed(Failure.MISSING, f"{what}: not there")
     if "BareRedirect" in text or "redirect without LOCATION" in text:

@@ -1,0 +1,128 @@
+"""What the codes mean that stores answer with, and what helps."""
+
+from __future__ import annotations
+
+from regather.transport.base import Failure
+
+__all__ = ["advice_of", "failure_by_code"]
+
+_CLOCK = "the clock of this machine differs from the store's: set it right"
+_EXPIRED = "the credentials have expired: get new ones"
+_REGION = "the bucket is in another region: set it with --store-option region=NAME"
+_ACCOUNT = "the account cannot be used: see its provider"
+_SLOWER = "the store is asked too often: use fewer --connections"
+_NO_ACCESS = "the credentials do not permit this, or the policy of the bucket does not"
+_ROLE = "the identity lacks the right to do this: give it a role like Storage Blob Data Contributor"
+_FIREWALL = "the store takes no requests from this network: see its firewall"
+
+_MEANINGS: dict[str, tuple[Failure, str]] = {
+    # S3, those who speak like it, and Google's XML.
+    "RequestTimeTooSkewed": (Failure.FORBIDDEN, _CLOCK),
+    "RequestExpired": (Failure.FORBIDDEN, _CLOCK),
+    "ExpiredToken": (Failure.FORBIDDEN, _EXPIRED),
+    "ExpiredTokenException": (Failure.FORBIDDEN, _EXPIRED),
+    "TokenRefreshRequired": (Failure.FORBIDDEN, _EXPIRED),
+    "InvalidToken": (
+        Failure.FORBIDDEN,
+        "the session token is not valid: get new credentials, or unset AWS_SESSION_TOKEN",
+    ),
+    "InvalidClientTokenId": (Failure.FORBIDDEN, "the store does not know this access key"),
+    "InvalidAccessKeyId": (
+        Failure.FORBIDDEN,
+        "the store does not know this access key: check AWS_ACCESS_KEY_ID or the profile, and "
+        "that they belong to this endpoint",
+    ),
+    "SignatureDoesNotMatch": (
+        Failure.FORBIDDEN,
+        "the secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY or the profile",
+    ),
+    "AccessDenied": (Failure.FORBIDDEN, _NO_ACCESS),
+    "AccessForbidden": (Failure.FORBIDDEN, _NO_ACCESS),
+    "AllAccessDisabled": (Failure.FORBIDDEN, _NO_ACCESS),
+    "AuthenticationRequired": (Failure.FORBIDDEN, "credentials are needed"),
+    "InvalidSecurity": (Failure.FORBIDDEN, "the credentials are not valid"),
+    "AccountProblem": (Failure.FORBIDDEN, _ACCOUNT),
+    "NotSignedUp": (Failure.FORBIDDEN, _ACCOUNT),
+    "UserSuspended": (Failure.FORBIDDEN, _ACCOUNT),
+    "UserProjectAccountProblem": (Failure.FORBIDDEN, _ACCOUNT),
+    "UserProjectMissing": (Failure.FORBIDDEN, "who reads this bucket pays: name a project"),
+    "InvalidObjectState": (Failure.FORBIDDEN, "the object is archived: restore it first"),
+    "NoSuchBucket": (
+        Failure.FORBIDDEN,
+        "there is no such bucket: make it first, or check its name",
+    ),
+    "InvalidBucketName": (Failure.FORBIDDEN, "no bucket can have that name"),
+    "AuthorizationHeaderMalformed": (Failure.FORBIDDEN, _REGION),
+    "AuthorizationQueryParametersError": (Failure.FORBIDDEN, _REGION),
+    "PermanentRedirect": (Failure.FORBIDDEN, _REGION),
+    "TemporaryRedirect": (Failure.FORBIDDEN, _REGION),
+    "IllegalLocationConstraintException": (Failure.FORBIDDEN, _REGION),
+    "IncorrectEndpoint": (Failure.FORBIDDEN, _REGION),
+    "SlowDown": (Failure.BUSY, _SLOWER),
+    "RequestLimitExceeded": (Failure.BUSY, _SLOWER),
+    "ThrottlingException": (Failure.BUSY, _SLOWER),
+    "TooManyRequests": (Failure.BUSY, _SLOWER),
+    "ServiceUnavailable": (Failure.BUSY, ""),
+    "ConditionalRequestConflict": (Failure.BUSY, ""),
+    "OperationAborted": (Failure.BUSY, ""),
+    "RequestTimeout": (Failure.TIMEOUT, ""),
+    "EntityTooLarge": (Failure.NO_SPACE, "the store takes no objects of this size"),
+    "QuotaExceeded": (Failure.NO_SPACE, "the quota is used up"),
+    "XMinioStorageFull": (Failure.NO_SPACE, ""),
+    "BadDigest": (Failure.DAMAGED, ""),
+    "XAmzContentSHA256Mismatch": (Failure.DAMAGED, ""),
+    # Azure.
+    "AuthenticationFailed": (
+        Failure.FORBIDDEN,
+        "check AZURE_STORAGE_ACCOUNT_KEY or the token, and the clock of this machine",
+    ),
+    "InvalidAuthenticationInfo": (
+        Failure.FORBIDDEN,
+        "the token is not valid, or has expired: get a new one",
+    ),
+    "NoAuthenticationInformation": (Failure.FORBIDDEN, "credentials are needed"),
+    "AuthorizationFailure": (Failure.FORBIDDEN, _FIREWALL),
+    "AuthorizationSourceIPMismatch": (Failure.FORBIDDEN, _FIREWALL),
+    "AuthorizationProtocolMismatch": (Failure.FORBIDDEN, "the token holds for https alone"),
+    "AuthorizationPermissionMismatch": (Failure.FORBIDDEN, _ROLE),
+    "AuthorizationResourceTypeMismatch": (Failure.FORBIDDEN, _ROLE),
+    "AuthorizationServiceMismatch": (Failure.FORBIDDEN, _ROLE),
+    "InsufficientAccountPermissions": (Failure.FORBIDDEN, _ROLE),
+    "KeyBasedAuthenticationNotPermitted": (
+        Failure.FORBIDDEN,
+        "the account takes no account keys: use an identity (AZURE_CLIENT_ID, managed identity)",
+    ),
+    "PublicAccessNotPermitted": (Failure.FORBIDDEN, "credentials are needed"),
+    "AccountIsDisabled": (Failure.FORBIDDEN, _ACCOUNT),
+    "ContainerDisabled": (Failure.FORBIDDEN, _ACCOUNT),
+    "ContainerNotFound": (
+        Failure.FORBIDDEN,
+        "there is no such container: make it first, or check its name",
+    ),
+    "InvalidResourceName": (Failure.FORBIDDEN, "no container, or no object, can have that name"),
+    "BlobArchived": (Failure.FORBIDDEN, "the object is archived: restore it first"),
+    "Md5Mismatch": (Failure.DAMAGED, ""),
+    "ContainerBeingDeleted": (Failure.BUSY, ""),
+    "ServerBusy": (Failure.BUSY, _SLOWER),
+    "OperationTimedOut": (Failure.TIMEOUT, ""),
+}
+_SKEWED = ("date header too old", "header is too old", "Request date")
+_OVER = ("Signature not valid in the specified time frame", "Lifetime validation failed")
+
+
+def failure_by_code(code: str) -> Failure | None:
+    """What kind of failure a code tells; None where it does not say more than the status."""
+    return _MEANINGS[code][0] if code in _MEANINGS else None
+
+
+def advice_of(code: str, text: str) -> str:
+    """What a code means in words, and what helps; empty where there is nothing to say.
+
+    ``text`` is what was answered: Azure has one code for many reasons.
+    """
+    if code == "AuthenticationFailed":
+        if any(sign in text for sign in _SKEWED):
+            return _CLOCK
+        if any(sign in text for sign in _OVER):
+            return _EXPIRED
+    return _MEANINGS[code][1] if code in _MEANINGS else ""

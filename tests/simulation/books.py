@@ -1,0 +1,157 @@
+"""The planner's books: what it counts must be what is there, after every event.
+
+Read from outside of the planner, and slowly: for tests only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from regather.planner import Planner
+from regather.planner.groups import Group
+from regather.planner.state import Request, State
+
+
+class Books:
+    """Checks one planner."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._bad_rows: set[tuple[int, int]] = set()
+
+    def row_failed(self, number: int, row: int) -> None:
+        """A row could not be computed: nobody wants its parity any more."""
+        self._bad_rows.add((number, row))
+
+    def check(self, now: float) -> None:
+        """Raise AssertionError where the books do not agree with each other."""
+        state = self._planner._state
+        for fragment in range(len(state.done)):
+            _pieces(state, fragment, self._bad_rows)
+        for number in range(len(state.layout.sets)):
+            _rows(state, number)
+        _groups(state)
+        _requests(state)
+        _sources(self._planner, now)
+        assert all(not state.done[f][p] for f, p in state.suspects), "suspects that came"
+
+
+def _pieces(state: State, fragment: int, bad_rows: set[tuple[int, int]]) -> None:
+    """Every piece that is not done is free, in flight, or settled by parity."""
+    done, settled = state.done[fragment], state.settled[fragment]
+    claimed = bytearray(len(done))
+    for request in state.requests.values():
+        if not request.cancelled and fragment in (request.fragment, request.via):
+            for piece in range(request.pos, min(request.end, len(done))):
+                claimed[piece] = 1
+    free = bytearray(len(done))
+    for start, end in state.free[fragment]:
+        free[start:end] = b"\1" * (end - start)
+    assert state.free[fragment].count == sum(free)
+    wanted = _wanted_rows(state, fragment, bad_rows)
+    for piece, is_done in enumerate(done):
+        where = f"fragment {fragment}, piece {piece}"
+        assert not (free[piece] and settled[piece]), f"{where} is free and settled"
+        assert not (free[piece] and claimed[piece]), f"{where} is free and in flight"
+        assert not is_done or settled[piece], f"{where} is done and not settled"
+        if not (is_done or settled[piece] or free[piece] or claimed[piece]):
+            assert piece not in wanted, f"{where} is lost"
+
+
+def _wanted_rows(state: State, fragment: int, bad_rows: set[tuple[int, int]]) -> set[int]:
+    """The pieces that may not be lost: all data, and parity of rows of which some data is free."""
+    if state.layout.is_data(fragment):
+        return set(range(len(state.done[fragment])))
+    number = state.layout.set_of[fragment]
+    free = [run for f in state.layout.sets[number].data for run in state.free[f]]
+    rows = {row for start, end in free for row in range(start, end)}
+    return {row for row in rows if (number, row) not in bad_rows}
+
+
+def _rows(state: State, number: int) -> None:
+    """What is settled in each row is as much as its parity that is in place."""
+    members = state.layout.sets[number]
+    for row in range(members.rows):
+        data = [f for f in members.data if row < len(state.done[f])]
+        lacking = sum(not state.done[f][row] for f in data)
+        assert state.lacking[number][row] == lacking, f"set {number}, row {row}: what lacks"
+        if (number, row) in state.decoding:
+            continue
+        there = state.parity_rows[number].get(row, 0)
+        bound = sum(state.settled[f][row] and not state.done[f][row] for f in data)
+        spare = state.spare[number].get(row, 0)
+        assert bound + spare == there, f"set {number}, row {row}: {there} is {bound} + {spare}"
+        assert not there or there < lacking or not lacking, f"set {number}, row {row} is ready"
+
+
+def _groups(state: State) -> None:
+    free: Counter[int] = Counter()
+    flying: Counter[int] = Counter()
+    for fragment, group in enumerate(state.groups.of):
+        free[id(group)] += state.free[fragment].count
+        working = state.working[fragment].values()
+        flying[id(group)] += sum(r.end - r.pos for r in working if not r.cancelled)
+        if state.free[fragment].count:
+            assert fragment in group.open, f"fragment {fragment} is in no heap"
+    for group in _all_groups(state):
+        assert group.free == free[id(group)], "free pieces of a group"
+        assert group.flying == flying[id(group)], "pieces in flight of a group"
+        _heap(group.open)
+        _heap(group.fresh)
+    assert state.unclaimed == sum(runs.count for runs in state.free)
+    data = range(state.layout.data_count)
+    assert state.left == sum(state.done[f].count(0) for f in data)
+
+
+def _all_groups(state: State) -> Iterable[Group]:
+    held = [*state.groups.of_source, *state.groups.parity_of_source, state.groups.of]
+    return {id(group): group for groups in held for group in groups}.values()
+
+
+def _heap(heap: Sequence[int]) -> None:
+    for at in range(1, len(heap)):
+        assert heap[(at - 1) // 2] <= heap[at], "a heap out of order"
+
+
+def _requests(state: State) -> None:
+    for request in state.requests.values():
+        _request(state, request)
+    by_fragment = {n for working in state.working for n in working}
+    assert by_fragment == set(state.requests), "requests by fragment"
+    assert state.queued == sum(r.behind is not None for r in state.requests.values())
+    for racing in state.hedged.values():
+        assert racing
+        assert all(r.id in state.requests for r in racing), "a race that is over"
+    for many in state.overlapping:
+        assert all(n in state.requests for n in many), "an overlap that is over"
+
+
+def _request(state: State, request: Request) -> None:
+    assert state.working[request.fragment][request.id] is request
+    assert 0 <= request.pos < request.end <= state.layout.pieces_of(request.via)
+    assert request.follower is None or request.follower.behind is request
+    if request.behind is not None:
+        assert request.behind.follower is request
+        assert request.behind.id in state.requests, "it waits for one that has ended"
+
+
+def _sources(planner: Planner, now: float) -> None:
+    state = planner._state
+    active = Counter(r.source for r in state.requests.values() if r.behind is None)
+    dispatch = planner._dispatch
+    waits = {source: at for at, source in sorted(dispatch._timers)}
+    for source, health in enumerate(state.sources):
+        where = f"source {source}"
+        assert health.active == active[source], f"{where}: requests"
+        assert health.allowance >= 1, f"{where} may never be asked again"
+        assert health.rate == health.counted, f"{where}: its rate"
+        places = [source in dispatch._idle, source in dispatch._barred, source in dispatch._ready]
+        assert sum(places) <= 1, f"{where} is in two places"
+        assert bool(dispatch._is_ready[source]) == places[2], f"{where} is ready"
+        if now < health.retry_at:
+            assert waits.get(source, 0.0) >= health.retry_at, f"{where} waits for ever"
+        elif not active[source] and not planner._over:
+            assert any(places) or source in waits, f"{where} is forgotten"
+    assert abs(state.rates - sum(h.rate for h in state.sources)) <= 1e-6 * (1 + state.rates)
+    assert state.rated == sum(bool(h.rate) for h in state.sources)

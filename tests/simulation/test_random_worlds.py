@@ -1,0 +1,50 @@
+"""Whatever sources do: every run ends, as it should, and the planner's books agree meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regather.planner import Finished, Options
+from tests.simulation import hunt
+from tests.simulation.random_worlds import judge, random_world
+from tests.simulation.world import Model, World, layout_of
+
+MIB = 1 << 20
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_every_run_ends_and_keeps_its_books(seed: int) -> None:
+    world = random_world(seed)
+    judge(world, world.run())
+
+
+def test_the_hunt_tells_which_world_does_not_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hunt.main(["--count", "2"]) == 0
+    assert "2 worlds from seed 0 on: 0 found" in capsys.readouterr().out
+
+    def forget(seed: int) -> World:
+        world = World(layout_of([MIB]), [Model(stall_rate=1.0)], seed=seed)
+        world.deadline = 1.0
+        return world
+
+    monkeypatch.setattr(hunt, "random_world", forget)
+    assert hunt.main(["--first-seed", "7", "--count", "2"]) == 1
+    assert "seed 7: Stuck: no end after" in capsys.readouterr().out
+
+
+def test_a_set_that_cannot_be_had_beside_whole_answers_of_parity_is_given_up() -> None:
+    """What passes over parity that is in place gives back the piece that it was to stand in for."""
+    layout = layout_of([1000, 1000, 7 * MIB // 2], parity=2, set_size=3)
+    for seed in range(10):
+        gone = Model(holds=frozenset(range(5)), dies_at=0.0)
+        fails = Model(really_holds=frozenset({1}), dies_at=0.0, returns_at=2.0, fail_rate=0.5)
+        whole = Model(20e6, 0.01, frozenset({1, 4}), dies_at=0.2, returns_at=2.0)
+        whole.ignores_ranges = True
+        models = [gone, fails, whole]
+        world = World(layout, models, Options(connections=2, retries=4), seed=seed)
+        assert world.run() != Finished()
