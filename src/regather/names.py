@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -55,6 +56,28 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def with_zone(host: str) -> str:
+    """A URL's host as it is looked up: ``fe80::1%25eth0`` means fe80::1 on eth0 (RFC 6874)."""
+    address, percent, zone = host.partition("%")
+    return f"{address}%{zone.removeprefix('25')}" if percent and ":" in address else host
+
+
+def without_zone(host: str) -> str:
+    """A host or authority without the zone, which means nothing to anybody else (RFC 6874, 3)."""
+    address, percent, zone = host.partition("%")
+    if not percent or ":" not in address:
+        return host
+    _, bracket, port = zone.partition("]")
+    return address + bracket + port
+
+
+def without_secrets(url: str) -> str:
+    """A URL as it may be shown: without login and query, which may let somebody in."""
+    start, slashes, rest = re.split(r"[?#]", url, maxsplit=1)[0].partition("//")
+    host, slash, path = rest.partition("/")
+    return start + slashes + host.rpartition("@")[2] + slash + path
+
+
 def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:
     """What the user names, one or several, URLs or paths, as texts."""
     if named is None:
@@ -67,14 +90,17 @@ def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
 
     What raises nothing here can be connected to: host and port can be written on the wire.
     """
-    shown = repr(url if len(url) <= _SHOWN else url[:_SHOWN] + "...")
+    named = without_secrets(url)
+    shown = repr(named if len(named) <= _SHOWN else named[:_SHOWN] + "...")
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
         url.encode()
         ascii_ = host.encode("idna").decode() if host else ""
         if parts.scheme not in STORES and not all("!" <= c <= "~" for c in ascii_):
             raise ValueError("no host has such a name")
+        if port == 0:
+            raise ValueError("nobody can be reached at port 0")
     except ValueError as error:  # UnicodeError is one
         raise ValueError(f"not a URL: {shown} ({error})") from None
     if parts.scheme not in schemes:

@@ -45,7 +45,7 @@ def test_a_date_beyond_what_http_can_say(folder: Path, tmp_path: Path) -> None:
         os.utime(path, (0, seconds))
         file = Root(tmp_path).open("/far.dat")
         file.close()
-        assert file.last_modified.startswith(date)
+        assert file.version.last_modified.startswith(date)
 
 
 def test_tags_tell_versions_apart(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_tags_tell_versions_apart(tmp_path: Path) -> None:
         os.utime(path, ns=(0, nanoseconds))
         file = Root(tmp_path).open("/a.dat")
         file.close()
-        tags.add(file.tag)
+        tags.add(file.version.tag)
     assert len(tags) == 3
 
 

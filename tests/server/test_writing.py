@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -400,3 +401,57 @@ def test_writing_is_off_without_a_token(store: Path) -> None:
 def test_other_methods(server: Serve) -> None:
     answer = put(server, "/x.dat", b"", method="POST")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, PUT, DELETE")
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT"), 412),
+        (("If-Match", '"*"'), 412),
+        (("If-Match", ""), 412),
+        (("If-None-Match", ", $"), 412),
+        (("If-None-Match", "tag"), 400),
+        (("If-Match", ", $"), 204),
+    ],
+)
+def test_conditions_protect_what_is_there(
+    line: tuple[str, str], status: int, server: Serve, store: Path
+) -> None:
+    (store / "x.dat").write_bytes(b"old")
+    tag = server.get("/x.dat", "HEAD").headers["ETag"]
+    lines = [f"{line[0]}: {line[1].replace('$', tag)}", "Connection: close"]
+    for method in ("PUT", "DELETE") if status != 204 else ("PUT",):
+        request = head("/x.dat", 3, *lines, body=b"new").replace(b"PUT", method.encode(), 1)
+        assert server.raw(request + b"new").startswith(f"HTTP/1.1 {status} ".encode())
+    assert (store / "x.dat").read_bytes() == (b"new" if status == 204 else b"old")
+
+
+def test_right_files_beside_refused_ones_in_a_new_folder(server: Serve, store: Path) -> None:
+    """A refused one removes the folder only where no other one is about to use it."""
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(10):
+            answers = pool.map(
+                lambda n, turn=turn: (
+                    put(
+                        server, f"/{turn}/new/{n}.dat", BODY[:1000], content=BODY[: 1000 - n % 2]
+                    ).status
+                ),
+                range(8),
+            )
+            assert list(answers) == [201, 422] * 4
+    assert len([p for p in store.rglob("*.dat") if p.is_file()]) == 40
+
+
+def test_one_of_many_new_files_of_one_name_wins(server: Serve, store: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(
+            lambda n: put(server, "/a/x.dat", BODY[: 1000 + n], If_None_Match="*").status, range(8)
+        )
+        assert sorted(answers) == [201, *[412] * 7]
+    assert everything(store) == ["a", "a/x.dat"]
+
+
+def test_what_is_not_there_is_not_found_whatever_the_condition(server: Serve) -> None:
+    """RFC 9110 13.2.1: conditions are ignored where the answer would not be one of success."""
+    for value in ("*", '"a"'):
+        assert put(server, "/x.dat", b"", method="DELETE", If_Match=value).status == 404

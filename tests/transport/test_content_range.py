@@ -37,7 +37,7 @@ def off_by(moved: int, *, told: str = "bytes {start}-{last}/{size}") -> Rogue:
     return Rogue(answer)
 
 
-@pytest.mark.parametrize("moved", [1, -1, 4096])
+@pytest.mark.parametrize("moved", [1, 4096])
 def test_another_range_than_was_asked_for(moved: int) -> None:
     with off_by(moved) as server:
         connection = open_connection(server.url, TransportOptions(1.0, 5.0))

@@ -182,6 +182,7 @@ def test_a_netrc_that_will_not_do(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert credentials.header(https("a.example")) is None
     assert credentials.header(https("b.example")) is None
     assert len(caplog.records) == 1
+    assert "line 1" in caplog.text
     assert environment["NETRC"] in caplog.text
     assert "s3cret" not in caplog.text
 

@@ -44,6 +44,7 @@ def resolve_mirrors(
     InterruptedDownload.
     """
     found, failed = seen or survey(urls, asking)
+    found = _undoubted(found, failed, checksums)
     if size is not None:
         failed |= {s.url: _wrong_size(s, size) for s in found if s.size != size}
         found = [s for s in found if s.size == size]
@@ -78,8 +79,28 @@ def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> 
     sampled = [replace(first, samples=s.samples) for s in again if s.url == first.url]
     known = [*(sampled or [first]), *found[1:]]
     # What they say of themselves is not believed, and they have no vote: only named servers do.
-    others = [replace(s, claims=()) for s in again if s.url != first.url]
+    others = [replace(s, claims=()) for s in again if s.url != first.url and not s.look.doubt]
     return known + [s for s in others if not any(map(s.differs_from, known))]
+
+
+def _undoubted(
+    found: list[Seen], failed: dict[str, RequestFailed], checksums: Sequence[Checksum]
+) -> list[Seen]:
+    """Those that have the file by what their servers say; the others are added to ``failed``.
+
+    Servers are mistaken, too: a checksum decides where none of them says so.
+    """
+    sure = [one for one in found if not one.look.doubt]
+    if checksums and not sure:
+        return found
+    kept = []
+    for one in found:
+        if not one.look.doubt or any(not other.differs_from(one) for other in sure):
+            kept.append(one)
+        else:
+            why = f"{one.url}: {one.look.doubt}"
+            failed[one.url] = RequestFailed(Failure.BAD_RESPONSE, why)
+    return kept
 
 
 def _wrong_size(seen: Seen, size: int) -> RequestFailed:

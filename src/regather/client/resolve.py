@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
                 what, help="check the URL and the server, then run it again", missing=(source,)
             ) from None
         check_looks(source, data)
-        return Manifest.from_bytes(data, source), where.rpartition("/")[0] + "/"
+        return Manifest.from_bytes(data, source), _folder_of(where)
     path = Path(source)
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -127,6 +128,11 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
         ) from None
     check_looks(source, data)
     return Manifest.from_bytes(data, source), str(path.parent)
+
+
+def _folder_of(url: str) -> str:
+    """The base of the folder that a URL's file is in."""
+    return re.split("[?#]", url, maxsplit=1)[0].rpartition("/")[0] + "/"
 
 
 def _help_for(path: Path) -> str:
@@ -154,23 +160,39 @@ def resolve_manifest(
     bases = [base_url(server) for server in servers]
     for url in (*bases, *fragments):
         asking.check(url)
+    manifest, folder = load_pinned(source, asking, digest)
+    return target_of(source, manifest, folder, bases, fragments)
+
+
+def load_pinned(source: str, asking: Asking, digest: str = "") -> tuple[Manifest, str]:
+    """The same as ``load_manifest``; VerificationError where its digest is not ``digest``."""
     manifest, folder = load_manifest(source, asking)
-    identity = manifest.digest
-    if digest and digest.lower() != identity:
+    if digest and digest.lower() != manifest.digest:
         raise VerificationError(
-            f"{source}: its digest is {identity}, not the one asked for",
+            f"{source}: its digest is {manifest.digest}, not the one asked for",
             help="do not use it, or ask its publisher for the right digest",
         )
-    layout = manifest.layout
+    return manifest, folder
+
+
+def target_of(
+    source: str,
+    manifest: Manifest,
+    folder: str,
+    bases: Sequence[str],
+    fragments: Sequence[str] = (),
+) -> Target:
+    """What a manifest describes, and where its fragments may be; see ``sources_of``."""
     sources = sources_of(source, manifest, folder, bases, fragments)
     if not sources:
         raise NotEnoughSourcesError(
             f"{source}: names no server, and its folder holds no fragments",
             help="say where the fragments are: --server URL, once for each",
         )
+    identity = manifest.digest
     return Target(
         manifest.name,
-        layout,
+        manifest.layout,
         sources,
         bytes.fromhex(identity),
         identity,

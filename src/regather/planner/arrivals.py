@@ -100,5 +100,5 @@ class Arrivals:
                 continue
             if other.end - other.pos == 1:
                 self._requests.cancel(other, actions)
-            elif other.end - 1 == piece and not other.whole:
+            elif other.end - 1 == piece:
                 self._requests.trim(other, actions)

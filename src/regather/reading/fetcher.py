@@ -21,6 +21,7 @@ from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.reading.cache import Cache
 from regather.reading.decoding import compute
+from regather.reading.oserrors import also_os_error, errno_of_sources
 from regather.reading.plan import Plan
 from regather.reading.transfer import Job, RangesIgnored, WrongBytes, transfer
 from regather.reading.wants import Cancel, Decode, Start
@@ -38,6 +39,8 @@ _FLIGHT_BYTES = 64 << 20
 _MOST_REQUESTS = 32
 
 _open: weakref.WeakSet[Fetcher] = weakref.WeakSet()
+_forsaken: list[Fetcher] = []
+"""Those of the parent process, kept so that nothing of them is collected as garbage."""
 
 
 @atexit.register
@@ -91,6 +94,8 @@ class Fetcher:
         self._workers = Workers(len(sources), lambda worker: self._guarded(self._work, worker))
         self._pool: ThreadPoolExecutor | None = None
         self._error: BaseException | None = None
+        self._failures: dict[int, Failure] = {}
+        """By source: how its last request failed."""
         self._closed = False
         self.ended = threading.Event()
         """Set when ``close`` is through."""
@@ -148,6 +153,11 @@ class Fetcher:
         fragment, piece = self._layout.locate(number)
         name = self._layout.fragments[fragment].name
         details = missing_lines(self._layout, self._sources, self.tallies, (fragment,))
+        failures = {
+            self._failures.get(s)
+            for s, source in enumerate(self._sources)
+            if source.fragments is None or fragment in source.fragments
+        }
         what = f"piece {piece} of {name} cannot be had"
         if (fragment, piece) in self._plan.holders.liars:
             return VerificationError(
@@ -155,12 +165,13 @@ class Fetcher:
                 help="repair that source or add another",
                 details=details,
             )
-        return NotEnoughSourcesError(
+        error = NotEnoughSourcesError(
             what,
             help="read again when its servers are back, or name more servers",
             details=details,
             missing=(name,),
         )
+        return also_os_error(error, errno_of_sources(failures))
 
     def close(self) -> None:
         """Break off everything and end all threads."""
@@ -177,6 +188,24 @@ class Fetcher:
         with self._changed:
             self._cache.clear()
         self.ended.set()
+
+    def forsake(self) -> None:
+        """In a child process after a fork: let go of everything, and touch nothing of the parent.
+
+        The threads are not here, and a lock may be held by one of them for ever. What connections
+        share with those of the parent is not shut down; what would say good-bye to a server when
+        it is collected as garbage is kept.
+        """
+        self._changed = threading.Condition(threading.RLock())
+        self._closed = True
+        self.ended = threading.Event()
+        self.ended.set()
+        _open.discard(self)
+        self._cache.clear()
+        for worker in self._workers.members:
+            if worker.connection is not None:
+                worker.connection.forsake()
+        _forsaken.append(self)
 
     # -- under the lock -------------------------------------------------------------------
 
@@ -259,6 +288,7 @@ class Fetcher:
             plan.ended(start.request)
             return
         tally = self.tallies[start.source]
+        self._failures[start.source] = error.failure
         if self._sources[start.source].fragments is not None or not error.failure.lasting:
             tally.note(error)
         if error.failure.lasting:

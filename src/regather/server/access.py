@@ -9,9 +9,10 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
+from regather._version import __version__
 from regather.names import bracketed
 
-__all__ = ["AccessLog", "BodyResponse", "error_logger", "log_request"]
+__all__ = ["AccessLog", "BodyResponse", "error_logger", "log_request", "reason", "sign"]
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -24,11 +25,21 @@ error_logger = logging.getLogger("regather.server")
 error_logger.addFilter(_is_ours)
 
 
+def reason(error: Exception) -> str:
+    """What went wrong, for people: without the number of an error."""
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
 class BodyResponse(web.StreamResponse):
     """An answer whose body is sent past aiohttp, out of a file."""
 
     sent = 0
     """Bytes of the body sent so far."""
+
+
+def sign(response: web.StreamResponse) -> None:
+    """Say who answers."""
+    response.headers[hdrs.SERVER] = f"regather/{__version__}"
 
 
 class AccessLog(AbstractAccessLogger):

@@ -7,26 +7,20 @@ import errno
 import os
 import time
 from collections.abc import Sequence
-from datetime import datetime
 
 from aiohttp import hdrs, web
 
-from regather.server.access import BodyResponse, error_logger, log_request
+from regather.server.access import BodyResponse, error_logger, log_request, reason, sign
 from regather.server.body import Outlet, Pacer, abort, open_outlet
-from regather.server.conditions import (
-    Span,
-    UnsatisfiableRange,
-    parse_range,
-    precondition,
-    range_applies,
-)
+from regather.server.conditions import Conditions, range_applies
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.files import OpenFile, Root
+from regather.server.ranges import Span, UnsatisfiableRange, parse_range
 from regather.server.state import State
 from regather.server.tokens import Tokens
 from regather.server.writing import Limits, Writing
 
-__all__ = ["EXIT_DIED", "FileAnswers"]
+__all__ = ["EXIT_DIED", "FileAnswers", "target_of"]
 
 EXIT_DIED = 70
 """The exit code of a server that a ``die`` fault ended."""
@@ -64,6 +58,7 @@ class FileAnswers:
         limits: Limits,
     ) -> None:
         self._root = root
+        self._listing = None if root.is_file else root.listing()
         self._tokens = tokens
         self._writing = (
             Writing(root, limits) if tokens.write is not None and not root.is_file else None
@@ -77,7 +72,7 @@ class FileAnswers:
             if fault.kind is FaultKind.SLOW
         }
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; what breaks on the way ends its connection, nothing else."""
         with self._state.answering(request) as number:
             decision = decide(self._faults, self._seed, number, self._state.elapsed)
@@ -89,21 +84,21 @@ class FileAnswers:
                 if request.body_exists:
                     refusal.force_close()  # rather than wait for a body that nobody wants
                 return refusal
-            target = _target(request)
+            target = target_of(request)
             if writes:
                 return await self._write(request, target)
             try:
-                if target == "/" and not self._root.is_file:
-                    return web.Response(text=self._root.listing())
+                if target == "/" and self._listing is not None:
+                    return web.Response(text=await self._listing.text())
                 file = self._root.open(target)
             except OSError as error:
-                return _text(404 if error.errno is None else _STATUS_OF_ERROR.get(error.errno, 500))
+                return _failed(error)
             try:
                 return await self._answer_with(request, file, decision)
             finally:
                 file.close()
 
-    async def _write(self, request: web.Request, target: str) -> web.Response:
+    async def _write(self, request: web.BaseRequest, target: str) -> web.Response:
         if self._writing is not None and request.method == hdrs.METH_PUT:
             return await self._writing.put(request, target)
         if self._writing is not None and request.method == hdrs.METH_DELETE:
@@ -123,21 +118,15 @@ class FileAnswers:
         return response
 
     async def _answer_with(
-        self, request: web.Request, file: OpenFile, decision: Decision
+        self, request: web.BaseRequest, file: OpenFile, decision: Decision
     ) -> web.StreamResponse:
+        version = file.version
         headers = {
-            hdrs.ETAG: f'"{file.tag}"',
-            hdrs.LAST_MODIFIED: file.last_modified,
+            hdrs.ETAG: f'"{version.tag}"',
+            hdrs.LAST_MODIFIED: version.last_modified,
             hdrs.ACCEPT_RANGES: "bytes",
         }
-        match precondition(
-            file.tag,
-            file.modified,
-            if_match=request.if_match,
-            if_unmodified_since=_seconds(request.if_unmodified_since),
-            if_none_match=request.if_none_match,
-            if_modified_since=_seconds(request.if_modified_since),
-        ):
+        match Conditions.of(request.headers).for_reading(version):
             case 304:
                 return web.Response(status=304, headers=headers)
             case 412:
@@ -153,37 +142,49 @@ class FileAnswers:
         response = BodyResponse(status=200 if span is None else 206, headers=headers)
         span = span or Span(0, file.size)
         response.content_length = span.stop - span.start
-        await self._send(request, response, file, span, decision)
-        return response
-
-    async def _send(
-        self,
-        request: web.Request,
-        response: BodyResponse,
-        file: OpenFile,
-        span: Span,
-        decision: Decision,
-    ) -> None:
-        began = time.monotonic()
+        sign(response)
+        if request.method == hdrs.METH_HEAD or span.start == span.stop:
+            return response
 
         def count_sent(count: int) -> None:
             response.sent += count
             self._state.bytes_sent += count
 
         try:
+            # Before the head: an answer may still say that there is no descriptor left for it.
+            outlet = open_outlet(
+                request.transport,
+                request.writer.drain,
+                on_sent=count_sent,
+                timeout=_SEND_TIMEOUT,
+            )
+        except ConnectionError:
+            return response
+        except OSError as error:
+            return _failed(error)
+        with outlet:
+            await self._send(request, response, outlet, file, span, decision)
+        return response
+
+    async def _send(
+        self,
+        request: web.BaseRequest,
+        response: BodyResponse,
+        outlet: Outlet,
+        file: OpenFile,
+        span: Span,
+        decision: Decision,
+    ) -> None:
+        began = time.monotonic()
+        try:
             transport = request.transport
             if transport is not None and transport.get_extra_info("sslcontext") is None:
                 # Let the head be out before the body overtakes it. (A TLS connection would take
                 # a limit of zero as reached for ever; there the body waits behind the head.)
                 transport.set_write_buffer_limits(high=0)
-            writer = await response.prepare(request)
-            if request.method == hdrs.METH_HEAD or span.start == span.stop or writer is None:
-                return
-            await writer.drain()
-            with open_outlet(
-                request.transport, writer.drain, on_sent=count_sent, timeout=_SEND_TIMEOUT
-            ) as outlet:
-                fault = await self._send_body(request, outlet, file, span, decision)
+            await response.prepare(request)
+            await request.writer.drain()
+            fault = await self._send_body(request, outlet, file, span, decision)
             if fault is FaultKind.RESET:
                 abort(request.transport)
             if fault is not None:
@@ -191,7 +192,7 @@ class FileAnswers:
         except (OSError, EOFError) as error:
             # The client went away, or the file is no longer what the head promised.
             if not isinstance(error, ConnectionError):
-                error_logger.warning("sending of %r broke off: %s", file.name, error)
+                error_logger.warning("sending of %r broke off: %s", file.name, reason(error))
             response.force_close()
             abort(request.transport)
         except asyncio.CancelledError:
@@ -201,7 +202,7 @@ class FileAnswers:
 
     async def _send_body(
         self,
-        request: web.Request,
+        request: web.BaseRequest,
         outlet: Outlet,
         file: OpenFile,
         span: Span,
@@ -217,7 +218,10 @@ class FileAnswers:
         if kind is FaultKind.CORRUPT:
             at = start + decision.flip(stop - start)
             await _send_paced(outlet, file, start, at, pacers)
-            await outlet.send_bytes(bytes(byte ^ 0xFF for byte in os.pread(file.descriptor, 1, at)))
+            wrong = bytes(byte ^ 0xFF for byte in os.pread(file.descriptor, 1, at))
+            if not wrong:
+                raise EOFError("the file has become shorter")
+            await outlet.send_bytes(wrong)
             await _send_paced(outlet, file, at + 1, stop, pacers)
             return None
         if kind not in _BREAKING:
@@ -230,7 +234,7 @@ class FileAnswers:
             await self._stall(request)
         return kind
 
-    async def _stall(self, request: web.Request) -> None:
+    async def _stall(self, request: web.BaseRequest) -> None:
         """Wait until the client goes away or the server stops."""
         while request.transport is not None and not self._state.stopping.is_set():
             try:
@@ -251,17 +255,17 @@ async def _send_paced(
         start += count
 
 
-def _span(request: web.Request, file: OpenFile) -> Span | None:
+def _span(request: web.BaseRequest, file: OpenFile) -> Span | None:
     """Return which bytes are wanted; None for the whole file, as for every HEAD (RFC 9110 14.2)."""
     headers = request.headers
     if request.method == hdrs.METH_HEAD or not range_applies(
-        headers.get(hdrs.IF_RANGE), file.tag, file.last_modified
+        headers.getall(hdrs.IF_RANGE, ()), file.version
     ):
         return None
-    return parse_range(headers.get(hdrs.RANGE), file.size)
+    return parse_range(headers.getall(hdrs.RANGE, ()), file.size)
 
 
-def _target(request: web.Request) -> str:
+def target_of(request: web.BaseRequest) -> str:
     """Return the path as it was sent, percent-encoded, without query and origin."""
     raw = request.raw_path.partition("?")[0].partition("#")[0]
     _, origin, rest = raw.partition("://")
@@ -270,8 +274,8 @@ def _target(request: web.Request) -> str:
     return raw
 
 
-def _seconds(when: datetime | None) -> float | None:
-    return None if when is None else when.timestamp()
+def _failed(error: OSError) -> web.Response:
+    return _text(404 if error.errno is None else _STATUS_OF_ERROR.get(error.errno, 500))
 
 
 def _text(status: int) -> web.Response:

@@ -1,64 +1,83 @@
-"""The web application: the server's own addresses, and files under all others."""
+"""What answers requests: the server's own addresses, and files under all others."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from regather._version import __version__
-from regather.server.answers import FileAnswers
+from regather.server.access import sign
+from regather.server.answers import FileAnswers, target_of
 from regather.server.faults import Fault
 from regather.server.files import Root
-from regather.server.state import STATE, State
+from regather.server.state import State
 from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 
-__all__ = ["build_app"]
+__all__ = ["Application"]
+
+_HOST = re.compile(
+    r"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_%-]*+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)"
+    r"(?::[0-9]*+)?"
+)
+_HEALTH = "/-/health"
 
 
-def build_app(
-    root: Root,
-    *,
-    faults: Sequence[Fault] = (),
-    fault_seed: int = 0,
-    tokens: Tokens | None = None,
-    limits: Limits | None = None,
-) -> web.Application:
-    """Make the application that serves ``root`` and fails as ``faults`` and their seed say.
+class Application:
+    """Serves ``root`` and fails as ``faults`` and their seed say.
 
     ``tokens`` say who may read and write, ``limits`` how much; without them all may read, and
-    nobody may write.
+    nobody may write. There is no router: aiohttp's takes quadratic time for long paths.
     """
-    app = web.Application()
-    app[STATE] = State()
-    files = FileAnswers(
-        root, app[STATE], faults, fault_seed, tokens or Tokens(), limits or Limits()
-    )
-    app.router.add_get("/-/health", _health)
-    app.router.add_route("*", "/{path:(?s:.*)}", files.answer, expect_handler=_ask_for_no_body)
-    app.on_response_prepare.append(_sign)
-    return app
+
+    def __init__(
+        self,
+        root: Root,
+        *,
+        faults: Sequence[Fault] = (),
+        fault_seed: int = 0,
+        tokens: Tokens | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.state = State()
+        self._files = FileAnswers(
+            root, self.state, faults, fault_seed, tokens or Tokens(), limits or Limits()
+        )
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        if not _names_a_host(request):
+            response: web.StreamResponse = web.Response(
+                status=400, text="the Host header must name one host\n"
+            )
+            response.force_close()
+        elif request.method in (hdrs.METH_GET, hdrs.METH_HEAD) and target_of(request) == _HEALTH:
+            response = self._health()
+        else:
+            response = await self._files.answer(request)
+        sign(response)
+        return response
+
+    def _health(self) -> web.Response:
+        state = self.state
+        return web.json_response(
+            {
+                "status": "stopping" if state.stopping.is_set() else "ok",
+                "version": __version__,
+                "uptime_seconds": round(state.elapsed, 3),
+                "requests": state.requests,
+                "bytes_sent": state.bytes_sent,
+                "connections": state.count_connections(),
+            },
+            headers={hdrs.CACHE_CONTROL: "no-store"},
+        )
 
 
-async def _health(request: web.Request) -> web.Response:
-    state = request.app[STATE]
-    return web.json_response(
-        {
-            "status": "stopping" if state.stopping.is_set() else "ok",
-            "version": __version__,
-            "uptime_seconds": round(state.elapsed, 3),
-            "requests": state.requests,
-            "bytes_sent": state.bytes_sent,
-            "connections": state.count_connections(),
-        },
-        headers={hdrs.CACHE_CONTROL: "no-store"},
-    )
-
-
-async def _ask_for_no_body(_: web.Request) -> None:
-    """Send no ``100 Continue`` yet: who wants the body asks for it when it may come."""
-
-
-async def _sign(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers[hdrs.SERVER] = f"regather/{__version__}"
+def _names_a_host(request: web.BaseRequest) -> bool:
+    """Whether there is one right Host header; HTTP/1.0 needs none (RFC 9112 3.2)."""
+    hosts = request.headers.getall(hdrs.HOST, ())
+    if not hosts:
+        return request.version < HttpVersion11
+    return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None

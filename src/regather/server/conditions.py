@@ -1,97 +1,163 @@
-"""Conditional and range requests, as RFC 9110 defines them (sections 13 and 14)."""
+"""What a request makes its method depend on (RFC 9110 section 13), for reading and for writing."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Protocol, Self
 
-__all__ = ["Span", "UnsatisfiableRange", "parse_range", "precondition", "range_applies"]
+from regather.server.dates import parse_http_date
 
-_RANGE = re.compile(r"[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*", re.ASCII)
-_BEYOND = 2**63
-_MAX_DIGITS = 18
+__all__ = ["Conditions", "HeaderLines", "UnreadableCondition", "Version", "range_applies"]
 
-
-class Span(NamedTuple):
-    """Bytes ``start`` up to, but not including, ``stop``."""
-
-    start: int
-    stop: int
+_LATEST = 253402300799
+"""The last second, since 1970, that an HTTP date can express."""
+_ELEMENT = re.compile(r'[ \t,]*+(?:(?P<weak>W/)?"(?P<tag>[^"]*+)"|(?P<star>\*))[ \t]*+(?=,|$)')
+_REST = re.compile(r"[ \t,]*+$")
 
 
-class UnsatisfiableRange(Exception):
-    """No byte of the file is asked for: the answer is 416."""
+class HeaderLines(Protocol):
+    """The headers of a request, of which a name may stand in several lines."""
+
+    def getall(self, name: str, default: Sequence[str], /) -> Sequence[str]:
+        """All lines of a name, in order."""
 
 
-def parse_range(header: str | None, size: int) -> Span | None:
-    """Read a Range header against a file of ``size`` bytes; None means the whole file.
-
-    Other units than bytes, and several ranges at once, are ignored, as a server may. Raises
-    UnsatisfiableRange for a range that is malformed or lies beyond the file.
-    """
-    if header is None:
-        return None
-    unit, _, ranges = header.partition("=")
-    if unit.strip().lower() != "bytes" or "," in ranges:
-        return None
-    match = _RANGE.fullmatch(ranges)
-    if match is None or not (match[1] or match[2]):
-        raise UnsatisfiableRange
-    if not match[1]:
-        span = Span(max(size - _number(match[2]), 0), size)
-    else:
-        last = _number(match[2]) if match[2] else _BEYOND
-        span = Span(_number(match[1]), min(last + 1, size))
-    if span.start >= span.stop:
-        raise UnsatisfiableRange
-    return span
+class UnreadableCondition(Exception):
+    """A condition for writing that cannot be read: to go on might destroy what it protects."""
 
 
-def _number(digits: str) -> int:
-    """Read a number; one too long to be a position in any file becomes just very large."""
-    digits = digits.lstrip("0") or "0"
-    return int(digits) if len(digits) <= _MAX_DIGITS else _BEYOND
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one state of a file from another."""
+
+    modified_ns: int
+    size: int
+    """Bytes."""
+
+    @property
+    def tag(self) -> str:
+        """The entity tag, without its quotes: equal for copies that kept their time."""
+        return f"{self.modified_ns:x}-{self.size:x}"
+
+    @property
+    def modified(self) -> int:
+        """Whole seconds since 1970, within what HTTP can say."""
+        return min(max(self.modified_ns // 10**9, 0), _LATEST)
+
+    @property
+    def last_modified(self) -> str:
+        """The modification time as an HTTP date."""
+        return formatdate(self.modified, usegmt=True)
 
 
-def range_applies(if_range: str | None, tag: str, last_modified: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Tags:
+    """The value of If-Match or If-None-Match, all its lines together."""
+
+    star: bool = False
+    strong: frozenset[str] = frozenset()
+    weak: frozenset[str] = frozenset()
+    readable: bool = True
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> Self | None:
+        """Read them; None for no line. After what is no tag nothing more counts."""
+        if not lines:
+            return None
+        text, at = ",".join(lines), 0
+        found: list[tuple[bool, bool, str]] = []
+        while match := _ELEMENT.match(text, at):
+            found.append((match["star"] is not None, match["weak"] is not None, match["tag"]))
+            at = match.end()
+        star = any(is_star for is_star, *_ in found)
+        tags = [(weak, tag) for is_star, weak, tag in found if not is_star]
+        return cls(
+            star and not tags,
+            frozenset(tag for weak, tag in tags if not weak),
+            frozenset(tag for weak, tag in tags if weak),
+            # The star stands alone or not at all.
+            readable=_REST.match(text, at) is not None and not (star and tags),
+        )
+
+    def match(self, version: Version | None, *, weakly: bool) -> bool:
+        """Whether they name this version of the file, which is None where there is no file."""
+        if version is None:
+            return False
+        return self.star or version.tag in self.strong or (weakly and version.tag in self.weak)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """All conditions of one request but If-Range; None for what it does not demand."""
+
+    if_match: _Tags | None = None
+    if_unmodified_since: int | None = None
+    if_none_match: _Tags | None = None
+    if_modified_since: int | None = None
+
+    @classmethod
+    def of(cls, headers: HeaderLines) -> Self:
+        """Read them. A date that is none, or one of several, is ignored (13.1.3, 13.1.4)."""
+
+        def date(name: str) -> int | None:
+            lines = headers.getall(name, ())
+            return parse_http_date(lines[0]) if len(lines) == 1 else None
+
+        return cls(
+            _Tags.of(headers.getall("If-Match", ())),
+            date("If-Unmodified-Since"),
+            _Tags.of(headers.getall("If-None-Match", ())),
+            date("If-Modified-Since"),
+        )
+
+    @property
+    def new_only(self) -> bool:
+        """Whether nothing may be replaced: ``If-None-Match: *``."""
+        return self.if_none_match is not None and self.if_none_match.star
+
+    def for_reading(self, version: Version) -> int:
+        """Evaluate them for GET or HEAD of a file: 200 goes on, 304 and 412 are the answer."""
+        if not self._as_was(version):
+            return 412
+        if self.if_none_match is not None:
+            return 304 if self.if_none_match.match(version, weakly=True) else 200
+        since = self.if_modified_since
+        return 304 if since is not None and version.modified <= since else 200
+
+    def for_writing(self, version: Version | None) -> bool:
+        """Whether PUT or DELETE may go on; ``version`` is None where there is no file.
+
+        Raises UnreadableCondition.
+        """
+        if not self._as_was(version):
+            return False
+        if self.if_none_match is None:
+            return True
+        if self.if_none_match.match(version, weakly=True):
+            return False
+        if not self.if_none_match.readable:
+            raise UnreadableCondition("If-None-Match is neither * nor a list of quoted tags")
+        return True
+
+    def _as_was(self, version: Version | None) -> bool:
+        """If-Match, and only without it If-Unmodified-Since (13.2.2)."""
+        if self.if_match is not None:
+            return self.if_match.match(version, weakly=False)
+        since = self.if_unmodified_since
+        return since is None or version is None or version.modified <= since
+
+
+def range_applies(if_range: Sequence[str], version: Version) -> bool:
     """Tell whether the Range header counts: the client's copy must be of this very version.
 
-    ``tag`` comes without quotes. Only a strong tag or the exact date will do.
+    ``if_range`` are the lines of If-Range. Only a strong tag or the exact date will do (13.1.5).
     """
-    return if_range is None or if_range.strip() in (f'"{tag}"', last_modified)
-
-
-class EntityTag(Protocol):
-    """An entity tag as a request names it; the value ``*`` stands for any."""
-
-    @property
-    def value(self) -> str: ...
-    @property
-    def is_weak(self) -> bool: ...
-
-
-def precondition(
-    tag: str,
-    modified: int,
-    *,
-    if_match: Iterable[EntityTag] | None = None,
-    if_unmodified_since: float | None = None,
-    if_none_match: Iterable[EntityTag] | None = None,
-    if_modified_since: float | None = None,
-) -> int:
-    """Evaluate the conditions of a GET or HEAD: 200 goes on, 304 and 412 are the answer.
-
-    ``modified`` and the times are seconds since 1970.
-    """
-    if if_match is not None:
-        if not any(t.value == "*" or (t.value == tag and not t.is_weak) for t in if_match):
-            return 412
-    elif if_unmodified_since is not None and modified > if_unmodified_since:
-        return 412
-    if if_none_match is not None:
-        if any(t.value in ("*", tag) for t in if_none_match):
-            return 304
-    elif if_modified_since is not None and modified <= if_modified_since:
-        return 304
-    return 200
+    if not if_range:
+        return True
+    if len(if_range) > 1:
+        return False
+    text = if_range[0].strip(" \t")
+    return text == f'"{version.tag}"' or parse_http_date(text) == version.modified

@@ -11,20 +11,24 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from email.utils import formatdate
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from regather.errors import RegatherError, UsageError
-from regather.incoming import remove_leftovers
+from regather.incoming import PREFIX, remove_leftovers
 from regather.names import flaw_of
+from regather.server.conditions import Version
+from regather.server.listing import Listing
+from regather.server.places import Folders, Place
+from regather.server.usage import Usage
 
-__all__ = ["OpenFile", "Place", "Root", "UnfitName", "tag_of"]
+__all__ = ["OpenFile", "Root", "UnfitName"]
 
-_LATEST = 253402300799
-"""The last second, since 1970, that an HTTP date can express."""
-_MAX_LISTED = 1000
+_LINK = (errno.ELOOP, errno.ENOTDIR)
+"""What opening tells of a link on the way that is not to be followed."""
+_MAX_PATH = 4096
+"""Bytes, as in Linux: no path of a file can be longer."""
 _MAX_DEPTH = 16
 """Folders, one in the other, that are made for a file."""
 _PARTIAL = ".regather-part"
@@ -37,54 +41,17 @@ class UnfitName(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a file may be written or removed; whoever got it calls close()."""
-
-    folder: int
-    """An open descriptor."""
-    name: str
-    made: list[str] = field(default_factory=list)
-    """Folders that were made for it."""
-
-    def look(self) -> os.stat_result | None:
-        """What stands there, links not followed; None for nothing. Raises OSError."""
-        try:
-            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-
-    def close(self) -> None:
-        """Close the folder, and remove what was made for a file that did not come."""
-        os.close(self.folder)
-        with contextlib.suppress(OSError):  # not empty: in use
-            for path in reversed(self.made):
-                os.rmdir(path)
-
-
-@dataclass(frozen=True, slots=True)
 class OpenFile:
     """A file opened for one response; whoever got it closes ``descriptor``."""
 
     name: str
     descriptor: int
-    size: int
-    """Bytes."""
-    modified_ns: int
+    version: Version
 
     @property
-    def tag(self) -> str:
-        """The entity tag, without its quotes: equal for copies that kept their time."""
-        return tag_of(self.modified_ns, self.size)
-
-    @property
-    def modified(self) -> int:
-        """Whole seconds since 1970, within what HTTP can say."""
-        return min(max(self.modified_ns // 10**9, 0), _LATEST)
-
-    @property
-    def last_modified(self) -> str:
-        """The modification time as an HTTP date."""
-        return formatdate(self.modified, usegmt=True)
+    def size(self) -> int:
+        """Bytes, when it was opened."""
+        return self.version.size
 
     @property
     def content_type(self) -> str:
@@ -130,6 +97,7 @@ class Root:
             ) from error
         self.is_file = stat.S_ISREG(mode)
         self._inside = os.path.join(self._real, "")
+        self._folders = Folders(self._real)
 
     def open(self, target: str) -> OpenFile:
         """Open what the path of a request names (as sent: percent-encoded, without the query).
@@ -145,16 +113,25 @@ class Root:
             return _open(self._real, own)
         if not names or any(_withheld(name) for name in names):
             raise FileNotFoundError
-        real = os.path.realpath(os.path.join(self._real, *names))
+        try:
+            return self._open_below(names, names[-1])
+        except OSError as error:
+            if error.errno not in _LINK:
+                raise
+        # A link, or a file in place of a folder. A path without links is looked for and checked,
+        # and walked like any other: whoever may rename folders in here cannot lead us anywhere.
+        path = os.path.join(self._real, *names)
+        if len(os.fsencode(path)) > _MAX_PATH:  # to look for links in it takes quadratic time
+            raise FileNotFoundError
+        real = os.path.realpath(path)
         if not real.startswith(self._inside):
             raise FileNotFoundError
-        *folders, name = real[len(self._inside) :].split(os.sep)
-        if not folders:
-            return _open(real, names[-1])
-        # A path without links was checked. It is walked name by name, through none that has become
-        # a link since: else whoever may rename folders in here could lead us anywhere.
-        with _walked(self._real, folders) as folder:
-            return _open(name, names[-1], folder)
+        return self._open_below(real[len(self._inside) :].split(os.sep), names[-1])
+
+    def _open_below(self, path: Sequence[str], name: str) -> OpenFile:
+        """Open a file through folders none of which is a link, to be served under ``name``."""
+        with _walked(self._real, path[:-1]) as folder:
+            return _open(path[-1], name, folder)
 
     def place(self, target: str, *, make: bool) -> Place:
         """Find where the file that a request's path names may be written or removed.
@@ -178,60 +155,19 @@ class Root:
                 raise UnfitName("names that begin with a dot or hold .regather-part are not served")
         if names[0] == "-":
             raise UnfitName("addresses below /-/ belong to the server")
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        place = Place(os.open(self._real, flags), names[-1])
-        for depth, name in enumerate(names[:-1], 1):
-            try:
-                if make:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(name, dir_fd=place.folder)
-                        place.made.append(os.path.join(self._real, *names[:depth]))
-                inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=place.folder)
-            except BaseException:
-                place.close()
-                raise
-            os.close(place.folder)
-            place = Place(inner, place.name, place.made)
-        return place
+        return self._folders.place(names, make=make)
 
-    def usage(self, but: str) -> int:
-        """Bytes in all files of the folder and its sub-folders, save names that begin so.
+    def usage(self) -> Usage:
+        """Bytes in all files of the folder and its sub-folders, save those that are coming in."""
+        return Usage(self._real, but=PREFIX)
 
-        Raises OSError only where the folder itself cannot be read.
-        """
-        os.scandir(self._real).close()
-        total = 0
-        for folder, _, names in os.walk(self._real):
-            for name in names:
-                if not name.startswith(but):
-                    with contextlib.suppress(OSError):
-                        status = os.lstat(os.path.join(folder, name))
-                        total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-        return total
+    def listing(self) -> Listing:
+        """Names of the files directly in the folder."""
+        return Listing(self._real, lambda name: not _withheld(name))
 
     def remove_leftovers(self) -> int:
         """Remove what killed servers left of files that were coming in; tell how many."""
         return remove_leftovers(self._real)
-
-    def listing(self) -> str:
-        """Names of the files directly in the folder, links aside, one a line, at most 1000.
-
-        Raises OSError where the folder cannot be read any more.
-        """
-        with os.scandir(self._real) as entries:
-            names = sorted(
-                entry.name
-                for entry in entries
-                if entry.is_file(follow_symlinks=False)
-                and entry.name.isprintable()
-                and not _withheld(entry.name)
-            )
-        return "".join(f"{name}\n" for name in names[:_MAX_LISTED])
-
-
-def tag_of(modified_ns: int, size: int) -> str:
-    """The entity tag, without its quotes, of a file of that time and size."""
-    return f"{modified_ns:x}-{size:x}"
 
 
 def _names(target: str) -> list[str]:
@@ -281,4 +217,4 @@ def _open(real: str, name: str, folder: int | None = None) -> OpenFile:
     except BaseException:
         os.close(descriptor)
         raise
-    return OpenFile(name, descriptor, status.st_size, status.st_mtime_ns)
+    return OpenFile(name, descriptor, Version(status.st_mtime_ns, status.st_size))

@@ -7,17 +7,16 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable
-from typing import TypeVar
 
 from aiohttp import ClientPayloadError, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from regather.digest import HASH_SIZE, Hasher, new_hasher
 from regather.incoming import Incoming
+from regather.server.threads import in_thread
 from regather.units import counted
 
-__all__ = ["HASH_HEADER", "Refused", "declared_hash", "go_on", "in_thread", "receive"]
+__all__ = ["HASH_HEADER", "Refused", "declared_hash", "go_on", "receive"]
 
 HASH_HEADER = "Regather-Blake3"
 """The header with the BLAKE3 hash of the body: 64 hexadecimal digits."""
@@ -28,7 +27,6 @@ _BATCH = 1 << 20
 """Bytes that are collected before a thread hashes and writes them."""
 _TIMEOUT = 120.0
 """Seconds that a sender may send nothing before it is given up."""
-_T = TypeVar("_T")
 
 
 class Refused(Exception):
@@ -39,7 +37,7 @@ class Refused(Exception):
         self.status = status
 
 
-def declared_hash(request: web.Request) -> tuple[Hasher, bytes]:
+def declared_hash(request: web.BaseRequest) -> tuple[Hasher, bytes]:
     """What to hash the body with, and what must come out. Raises Refused where not declared."""
     text = request.headers.get(HASH_HEADER)
     if text is not None:
@@ -58,7 +56,7 @@ def declared_hash(request: web.Request) -> tuple[Hasher, bytes]:
     )
 
 
-async def go_on(request: web.Request) -> None:
+async def go_on(request: web.BaseRequest) -> None:
     """Send ``100 Continue`` where the client waits for it before it sends the body."""
     expected = request.headers.get(hdrs.EXPECT, "")
     if not expected or request.version < HttpVersion11:
@@ -69,7 +67,7 @@ async def go_on(request: web.Request) -> None:
     request.writer.output_size = 0  # for aiohttp: the response has not begun
 
 
-async def receive(request: web.Request, incoming: Incoming, size: int) -> None:
+async def receive(request: web.BaseRequest, incoming: Incoming, size: int) -> None:
     """Write the body of ``size`` bytes; raise Refused where it ends early or comes no more."""
     batch = bytearray()
     left = size
@@ -88,16 +86,3 @@ async def receive(request: web.Request, incoming: Incoming, size: int) -> None:
         if len(batch) >= _BATCH or not left:
             full, batch = batch, bytearray()
             await in_thread(lambda full=full: incoming.write(full))  # type: ignore[misc]
-
-
-async def in_thread(work: Callable[[], _T]) -> _T:
-    """Do what may wait for the disk in a thread; a cancellation waits for its end too.
-
-    So nobody closes a file that a thread still writes to.
-    """
-    running = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise

@@ -20,13 +20,12 @@ from aiohttp.log import access_logger
 
 from regather.errors import RegatherError, UsageError
 from regather.names import bracketed
-from regather.server.access import AccessLog, error_logger
+from regather.server.access import AccessLog, error_logger, reason
 from regather.server.answers import EXIT_DIED
-from regather.server.app import build_app
+from regather.server.app import Application
 from regather.server.body import abort, unsent
 from regather.server.faults import Fault, FaultKind, refuses
 from regather.server.files import Root
-from regather.server.state import STATE
 from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 
@@ -74,27 +73,16 @@ class Server:
         self._seed = secrets.randbits(64) if fault_seed is None else fault_seed
         self._tls = tls
         root = Root(path)
-        self._app = build_app(
+        self._application = Application(
             root, faults=faults, fault_seed=self._seed, tokens=tokens, limits=limits
         )
         if tokens is not None and tokens.write is not None and not root.is_file:
             removed = root.remove_leftovers()
             if removed:
                 error_logger.info("removed %d unfinished files of a killed server", removed)
-        self._state = self._app[STATE]
-        self._runner = web.AppRunner(
-            self._app,
-            logger=error_logger,
-            access_log_class=AccessLog,
-            keepalive_timeout=_KEEP_ALIVE,
-            max_line_size=_MAX_REQUEST_LINE,
-            max_field_size=_MAX_HEADER,
-            lingering_time=1.0,
-            auto_decompress=False,
-            read_bufsize=_READ_BUFFER,
-            shutdown_timeout=0.1,  # stop() has waited already
-            access_log=access_logger if access_log else None,
-        )
+        self._state = self._application.state
+        self._access_log = access_log
+        self._manager: web.Server | None = None
         self._socket: socket.socket | None = None
         self._listener: asyncio.Server | None = None
         self._timers: list[asyncio.TimerHandle] = []
@@ -109,11 +97,20 @@ class Server:
 
     async def start(self) -> None:
         """Listen. Raises UsageError or RegatherError where that cannot be had."""
-        await self._runner.setup()
         self._socket = _bind(self._host, self.port)
         self.port = self._socket.getsockname()[1]
-        manager = self._runner.server
-        assert manager is not None
+        manager = self._manager = web.Server(
+            self._application,
+            logger=error_logger,
+            access_log_class=AccessLog,
+            keepalive_timeout=_KEEP_ALIVE,
+            max_line_size=_MAX_REQUEST_LINE,
+            max_field_size=_MAX_HEADER,
+            lingering_time=1.0,
+            auto_decompress=False,
+            read_bufsize=_READ_BUFFER,
+            access_log=access_logger if self._access_log else None,
+        )
         self._state.count_connections = lambda: len(manager.connections)
         loop = asyncio.get_running_loop()
         for fault in self._faults:
@@ -142,8 +139,8 @@ class Server:
         self._accepted += 1
         if refuses(self._faults, self._seed, number, self._state.elapsed):
             return _Refusal()
-        assert self._runner.server is not None
-        return self._runner.server()
+        assert self._manager is not None
+        return self._manager()
 
     def _on_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Tell what asyncio has no other place for: out of files to open in one line a minute."""
@@ -185,7 +182,7 @@ class Server:
             self._listener.close()
         if self._socket is not None:
             self._socket.close()
-        manager = self._runner.server
+        manager = self._manager
         busy = {request.protocol for request in self._state.active.values()}
         for connection in manager.connections if manager is not None else ():
             if connection in busy:
@@ -203,7 +200,8 @@ class Server:
         for task, request in list(self._state.active.items()):
             abort(request.transport)
             task.cancel()
-        await self._runner.cleanup()
+        if manager is not None:
+            await manager.shutdown(0.1)  # all have been waited for already
 
 
 class _Refusal(asyncio.Protocol):
@@ -220,8 +218,14 @@ def _bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"cannot listen on {host!r}: unknown host ({error})") from None
-    bound = socket.socket(family, kind, protocol)
+        raise UsageError(
+            f"cannot listen on {host!r}: unknown host ({reason(error)})",
+            help="give a name or an address of this machine",
+        ) from None
+    try:
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:  # a kind of address that this machine does not have
+        raise _cannot_listen(host, port, error) from error
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -245,7 +249,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> RegatherError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return RegatherError(f"{where} may not be used", help="take a port from 1024 on")
     return RegatherError(
-        f"cannot listen on {where}: {error.strerror}", help="give an address of this machine"
+        f"cannot listen on {where}: {reason(error)}", help="give an address of this machine"
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-__all__ = ["STATE", "State"]
+__all__ = ["State"]
 
 
 def _none() -> int:
@@ -27,7 +27,7 @@ class State:
     """Requests met so far, those for the server's own addresses aside."""
     bytes_sent: int = 0
     """Bytes sent out of files."""
-    active: dict[asyncio.Task[object], web.Request] = field(default_factory=dict)
+    active: dict[asyncio.Task[object], web.BaseRequest] = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     count_connections: Callable[[], int] = _none
 
@@ -37,7 +37,7 @@ class State:
         return time.monotonic() - self.started
 
     @contextlib.contextmanager
-    def answering(self, request: web.Request) -> Iterator[int]:
+    def answering(self, request: web.BaseRequest) -> Iterator[int]:
         """Hold a request as active in the ``with`` body; gives its number, from 0."""
         task = asyncio.current_task()
         assert task is not None
@@ -48,6 +48,3 @@ class State:
             yield number
         finally:
             del self.active[task]
-
-
-STATE = web.AppKey("STATE", State)

@@ -29,7 +29,7 @@ class Tokens:
         """Whether any token is ever demanded."""
         return self.read is not None or self.write is not None
 
-    def refusal(self, request: web.Request, *, writing: bool) -> web.Response | None:
+    def refusal(self, request: web.BaseRequest, *, writing: bool) -> web.Response | None:
         """The answer to a request that may not be carried out, or None where it may.
 
         Whether writing is possible at all is not looked at.

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
-from regather.digest import Hasher
-from regather.incoming import PREFIX, Incoming
-from regather.server.access import error_logger
-from regather.server.conditions import precondition
-from regather.server.files import Place, Root, UnfitName, tag_of
-from regather.server.receiving import Refused, declared_hash, go_on, in_thread, receive
+from regather.incoming import Incoming
+from regather.server.access import error_logger, reason
+from regather.server.conditions import Conditions, UnreadableCondition, Version
+from regather.server.files import Root, UnfitName
+from regather.server.places import Place
+from regather.server.receiving import Refused, declared_hash, go_on, receive
+from regather.server.threads import in_thread
 from regather.store.platform import preallocate
 from regather.units import MAX_SIZE, format_size
 
@@ -25,6 +26,9 @@ __all__ = ["Limits", "Writing"]
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FORBIDDEN = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+_BUSY = frozenset((errno.EMFILE, errno.ENFILE))
+_TRIES = 8
+"""How often a file is begun whose folder another process removes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +47,71 @@ class Writing:
     def __init__(self, root: Root, limits: Limits) -> None:
         self._root = root
         self._limits = limits
+        self._usage = root.usage()
         self._promised = 0  # bytes of all files that are coming in
         self._lock = asyncio.Lock()  # over a look at the folder and what is decided by it
 
-    async def put(self, request: web.Request, target: str) -> web.Response:
+    async def put(self, request: web.BaseRequest, target: str) -> web.Response:
         """Store the body under the path ``target`` (as it was sent: percent-encoded)."""
         return await _answer(request, self._put(request, target))
 
-    async def delete(self, request: web.Request, target: str) -> web.Response:
+    async def delete(self, request: web.BaseRequest, target: str) -> web.Response:
         """Remove the file under the path ``target``."""
         return await _answer(request, self._delete(request, target))
 
-    async def _put(self, request: web.Request, target: str) -> web.Response:
+    async def _put(self, request: web.BaseRequest, target: str) -> web.Response:
         size = self._declared_size(request)
         hasher, expected = declared_hash(request)
-        with _placed(self._root, target, make=True) as place:
-            _check(request, place)
-            async with self._room(place, size):
-                return await self._store(request, place, size, hasher, expected)
+        conditions = Conditions.of(request.headers)
+        for _ in range(_TRIES):
+            with _placed(self._root, target, make=True) as place:
+                _check(conditions, place)
+                async with self._room(place, size):
+                    try:
+                        incoming = Incoming(place.folder, place.name, hasher=hasher)
+                    except FileNotFoundError:
+                        continue  # the folder is gone already
+                    try:
+                        await _take(request, incoming, size, expected)
+                        return await self._publish(incoming, place, conditions, size)
+                    finally:
+                        incoming.discard()
+        raise Refused(503, "another process removes the folder again and again")
 
-    async def _delete(self, request: web.Request, target: str) -> web.Response:
+    async def _publish(
+        self, incoming: Incoming, place: Place, conditions: Conditions, size: int
+    ) -> web.Response:
+        async with self._lock:
+            # Once more: it took time to get here.
+            old = _check(conditions, place)
+            try:
+                await in_thread(lambda: incoming.publish(replace=not conditions.new_only))
+            except FileExistsError:
+                raise Refused(412, "something is there already") from None
+            self._usage.changed(size - (old.st_size if old is not None else 0))
+        await in_thread(place.keep)
+        status = os.fstat(incoming.descriptor)
+        headers = {hdrs.ETAG: f'"{_version(status).tag}"'}
+        if old is not None:
+            return web.Response(status=204, headers=headers)
+        return web.Response(status=201, text="stored\n", headers=headers)
+
+    async def _delete(self, request: web.BaseRequest, target: str) -> web.Response:
         with _placed(self._root, target, make=False) as place:
             async with self._lock:
-                if _check(request, place) is None:
+                # What is not there is 404 whatever the conditions are (RFC 9110 13.2.1).
+                if (
+                    place.look() is None
+                    or (old := _check(Conditions.of(request.headers), place)) is None
+                ):
                     raise Refused(404, "not found")
                 os.unlink(place.name, dir_fd=place.folder)
+                self._usage.changed(-old.st_size)
                 with contextlib.suppress(OSError):  # not every file system can
                     await in_thread(lambda: os.fsync(place.folder))
         return web.Response(status=204)
 
-    def _declared_size(self, request: web.Request) -> int:
+    def _declared_size(self, request: web.BaseRequest) -> int:
         headers = request.headers
         if hdrs.CONTENT_RANGE in headers:
             raise Refused(400, "only whole files are taken: send it without Content-Range")
@@ -92,7 +131,7 @@ class Writing:
         """Hold room for a file in the ``with`` body; what it replaces makes room."""
         async with self._lock:
             if self._limits.total is not None:
-                used = await in_thread(lambda: self._root.usage(PREFIX))
+                used = await in_thread(self._usage.total)
                 old = place.look()
                 used += self._promised - (old.st_size if old is not None else 0)
                 if used + size > self._limits.total:
@@ -107,37 +146,18 @@ class Writing:
         finally:
             self._promised -= size
 
-    async def _store(
-        self, request: web.Request, place: Place, size: int, hasher: Hasher, expected: bytes
-    ) -> web.Response:
-        incoming = Incoming(place.folder, place.name, hasher=hasher)
-        try:
-            await in_thread(lambda: preallocate(incoming.descriptor, size))
-            await go_on(request)
-            await receive(request, incoming, size)
-            if incoming.digest() != expected:
-                raise Refused(
-                    422, "the body is not what was declared: its hash differs; send it again"
-                )
-            await in_thread(incoming.sync)
-            async with self._lock:
-                # Once more: it took time to get here.
-                old = _check(request, place)
-                replace = request.headers.get(hdrs.IF_NONE_MATCH, "").strip() != "*"
-                try:
-                    await in_thread(lambda: incoming.publish(replace=replace))
-                except FileExistsError:
-                    raise Refused(412, "something is there already") from None
-            status = os.fstat(incoming.descriptor)
-        finally:
-            incoming.discard()
-        headers = {hdrs.ETAG: f'"{tag_of(status.st_mtime_ns, status.st_size)}"'}
-        if old is not None:
-            return web.Response(status=204, headers=headers)
-        return web.Response(status=201, text="stored\n", headers=headers)
+
+async def _take(request: web.BaseRequest, incoming: Incoming, size: int, expected: bytes) -> None:
+    """Receive the body and make it durable; raise Refused where it is not what was declared."""
+    await in_thread(lambda: preallocate(incoming.descriptor, size))
+    await go_on(request)
+    await receive(request, incoming, size)
+    if incoming.digest() != expected:
+        raise Refused(422, "the body is not what was declared: its hash differs; send it again")
+    await in_thread(incoming.sync)
 
 
-async def _answer(request: web.Request, work: Awaitable[web.Response]) -> web.Response:
+async def _answer(request: web.BaseRequest, work: Awaitable[web.Response]) -> web.Response:
     try:
         response = await work
     except Refused as refused:
@@ -154,8 +174,10 @@ def _of_error(error: OSError) -> web.Response:
         status, line = 507, "no room left on the disk: remove files or send it elsewhere"
     elif error.errno in _FORBIDDEN:
         status, line = 403, "the server may not write there: see the permissions of its folder"
+    elif error.errno in _BUSY:
+        status, line = 503, "too busy: try again later"
     else:
-        error_logger.warning("storing failed: %s", error)
+        error_logger.warning("storing failed: %s", reason(error))
         status, line = 500, "the disk failed: see what the server says"
     return web.Response(status=status, text=f"{line}\n")
 
@@ -180,21 +202,20 @@ def _placed(root: Root, target: str, *, make: bool) -> Iterator[Place]:
         place.close()
 
 
-def _check(request: web.Request, place: Place) -> os.stat_result | None:
+def _check(conditions: Conditions, place: Place) -> os.stat_result | None:
     """What the request replaces, None for nothing; raises Refused where it must not."""
     old = place.look()
-    if old is None:
-        if request.if_match is not None:
-            raise Refused(412, "nothing is there that could match")
-        return None
-    if not stat.S_ISREG(old.st_mode):
+    if old is not None and not stat.S_ISREG(old.st_mode):
         raise Refused(409, "a folder, a link or another thing that is no file stands there")
-    code = precondition(
-        tag_of(old.st_mtime_ns, old.st_size),
-        int(old.st_mtime),
-        if_match=request.if_match,
-        if_none_match=request.if_none_match,
-    )
-    if code != 200:
-        raise Refused(412, "what is there does not meet the condition")
+    try:
+        met = conditions.for_writing(None if old is None else _version(old))
+    except UnreadableCondition as error:
+        raise Refused(400, str(error)) from None
+    if not met:
+        what = "nothing is there that could match" if old is None else "what is there is another"
+        raise Refused(412, f"{what}: the condition is not met")
     return old
+
+
+def _version(status: os.stat_result) -> Version:
+    return Version(status.st_mtime_ns, status.st_size)

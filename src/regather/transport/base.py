@@ -32,6 +32,7 @@ class Failure(Enum):
     CHANGED = "changed meanwhile"
     EXISTS = "there already"
     NO_SPACE = "no room"
+    TOO_LARGE = "too large"
     DAMAGED = "arrived damaged"
     ABORTED = "aborted"
 
@@ -49,6 +50,7 @@ _LASTING = frozenset(
         Failure.CHANGED,
         Failure.EXISTS,
         Failure.NO_SPACE,
+        Failure.TOO_LARGE,
     ),
 )
 
@@ -89,6 +91,8 @@ class Look:
     """Last-Modified, as it was sent, or empty: mirrors often keep it."""
     heads: tuple[tuple[str, Mapping[str, str]], ...] = ()
     """What was answered, redirects first: URLs and headers, names in lower case."""
+    doubt: str = ""
+    """Why it may be something else than the file, by what the server says; mostly empty."""
 
 
 class Connection(Protocol):
@@ -135,6 +139,10 @@ class Connection(Protocol):
         """Free everything."""
         ...
 
+    def forsake(self) -> None:
+        """In a child process after a fork: let go, unseen by the server and by the parent."""
+        ...
+
 
 class Askable(Connection, Protocol):
     """A connection over a network: it can also be asked what there is before a download.
@@ -142,8 +150,12 @@ class Askable(Connection, Protocol):
     All of these raise RequestFailed, and UsageError where the user's own settings are wrong.
     """
 
-    def probe(self, target: str) -> tuple[int, str]:
-        """Bytes of an object, and its validator (as for ``request``; may be empty)."""
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
+        """Bytes of an object, and its validator (as for ``request``; may be empty).
+
+        Without ``verified``, which says that its bytes will be, an answer that is no file by what
+        the server says is refused.
+        """
         ...
 
     def look(self, target: str, count: int) -> Look:

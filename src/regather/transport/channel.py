@@ -14,6 +14,7 @@ import time
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect
 from regather.transport.credentials import Origin
+from regather.transport.fields import head_end
 from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, Request, parse_head
 from regather.transport.options import TransportOptions
 from regather.transport.proxies import Proxy
@@ -186,7 +187,7 @@ class Channel:
                 # It may have answered and closed: the answer tells more than the error.
                 with contextlib.suppress(OSError):
                     self._rest += early_answer(self._socket)
-                if b"\r\n\r\n" not in self._rest:
+                if head_end(self._rest) < 0:
                     raise self._failed(error) from error
                 return False
             at += len(into)
@@ -199,10 +200,11 @@ class Channel:
         """
         # A head has its time as a whole: drops of it, or interim heads, do not prolong it.
         until = time.monotonic() + patience
+        looked = 0
         while True:
-            end = self._rest.find(b"\r\n\r\n")
+            end, looked = head_end(self._rest, looked), len(self._rest)
             if end >= 0:
-                received, self._rest = self._rest[: end + 4], self._rest[end + 4 :]
+                received, self._rest, looked = self._rest[:end], self._rest[end:], 0
                 head = parse_head(received)
                 if head is not None or interim:
                     return head
@@ -353,6 +355,10 @@ class Channel:
         self._keep = False
         self._ahead = None
         self._rest = b""
+
+    def forsake(self) -> None:
+        """See Connection.forsake: to close a socket sends nothing while the parent has it too."""
+        self.close()
 
     def _silent(self, seconds: float) -> RequestFailed:
         return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s")

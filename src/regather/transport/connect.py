@@ -10,7 +10,7 @@ import contextlib
 import socket
 import struct
 
-from regather.names import bracketed
+from regather.names import bracketed, without_zone
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.credentials import Origin
 from regather.transport.dial import OnMade, dial, in_turn
@@ -99,7 +99,7 @@ def _prepare(
         if proxy is not None:
             _tunnel(made, origin, proxy, options)
         # TLS reads record by record, so nothing is lost by a Python time-out.
-        secured = tls_for(options, host, port).wrap_socket(made, server_hostname=host)
+        secured = tls_for(options, host, port).wrap_socket(made, server_hostname=without_zone(host))
         secured.settimeout(TICK)
         return secured
     made.setblocking(True)
@@ -116,8 +116,8 @@ def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: Transpor
     target = f"{bracketed(host)}:{origin[2]}"
     made.settimeout(options.timeout)
     made.sendall(head_bytes("CONNECT", target, [("Host", target), *proxy.headers]))
-    answer = b""
-    while b"\r\n\r\n" not in answer:
+    answer = bytearray()
+    while not answer.endswith((b"\n\r\n", b"\n\n")):
         # To the byte: what follows belongs to the tunnel.
         more = made.recv(1)
         if not more:
@@ -125,7 +125,7 @@ def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: Transpor
         answer += more
         if len(answer) > MAX_HEAD_BYTES:
             raise RequestFailed(Failure.BAD_RESPONSE, f"{proxy.where}: no proxy for https")
-    head = parse_head(answer)
+    head = parse_head(bytes(answer))
     status = head.status if head is not None else 0
     if 200 <= status < 300:
         return

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from regather.errors import UsageError
-from regather.names import bracketed
+from regather.names import bracketed, with_zone
 from regather.schemes import PORTS
 from regather.tokens import flaw_of_token, is_loopback
 
 if TYPE_CHECKING:
-    from netrc import netrc as Netrc
+    from regather.transport.logins import Login
 
 __all__ = [
     "Credentials",
@@ -57,7 +57,7 @@ class Credentials:
         self._environment: dict[str, str] = {}  # the variables of variable_of()
         self._last: dict[_Key, str] = {}
         self._netrc_path: str | None = None
-        self._netrc: Netrc | None = None
+        self._logins: dict[str, list[Login]] = {}
         self._lock = threading.Lock()
         self._warned: set[str] = set()
 
@@ -123,7 +123,9 @@ class Credentials:
             # Nobody named this host to us: a manifest may have, to see the password pass by.
             self.warn(f"the password of ~/.netrc is not sent to {host} over plain http; use https")
             return None
-        return "Basic " + base64.b64encode(":".join(login).encode()).decode()
+        return (
+            "Basic " + base64.b64encode(":".join(login).encode("utf-8", "surrogateescape")).decode()
+        )
 
     def _token(self, host: str, port: int) -> str | None:
         keys: tuple[_Key, _Key] = ((host, port), (host, None))
@@ -135,32 +137,36 @@ class Credentials:
                 return token
         return next((self._last[key] for key in keys if key in self._last), None)
 
-    def login(self, host: str) -> tuple[str, str] | None:
-        """User and password for exactly this host: the entry ``default`` is for none of ours."""
-        host = ascii_host(host)
+    def login(self, host: str, user: str = "") -> tuple[str, str] | None:
+        """User and password for exactly this host: the entry ``default`` is for none of ours.
+
+        Of several entries the first counts, as for ftp(1) and curl; with ``user``, the first for
+        this user or for whoever it is.
+        """
         with self._lock:
-            if self._netrc_path is not None and self._netrc is None:
+            if self._netrc_path is not None:
                 self._read_netrc(self._netrc_path)
-            entry = self._netrc.hosts.get(host) if self._netrc is not None else None
-        if entry is None or host == "default":  # netrc's own key for that entry
-            return None
-        user, _, password = entry
-        return (user or "", password) if password else None
+        for entry in self._logins.get(ascii_host(host), ()):
+            if entry.password and (not user or entry.user in ("", user)):
+                return entry.user, entry.password
+        return None
 
     def _read_netrc(self, path: str) -> None:
-        from netrc import NetrcParseError, netrc
+        from regather.transport.logins import read_logins
 
         self._netrc_path = None  # once is enough
         try:
-            self._netrc = netrc(path)
+            entries, bad = read_logins(path)
         except FileNotFoundError:
-            pass
-        except (OSError, UnicodeError) as error:
-            _log.warning("regather: warning: %s is not used: %s", path, error)
-        except NetrcParseError as error:  # its text may quote what stands there
-            _log.warning(
-                "regather: warning: %s is not used: line %s is no entry", path, error.lineno
-            )
+            return
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            _log.warning("regather: warning: %s is not used: %s", path, why)
+            return
+        for entry in entries:
+            self._logins.setdefault(entry.host, []).append(entry)
+        if bad:  # not shown: it may be a secret
+            _log.warning("regather: warning: %s: line %s is no entry, and not used", path, bad[0])
 
     def warn(self, line: str) -> None:
         """Log a warning, each only once."""
@@ -205,7 +211,8 @@ def variable_of(host: str, port: int | None = None) -> str:
 
 def origin_of(url: SplitResult) -> Origin:
     """Where a URL leads."""
-    return url.scheme, url.hostname or "", url.port or PORTS[url.scheme]
+    port = PORTS[url.scheme] if url.port is None else url.port
+    return url.scheme, with_zone(url.hostname or ""), port
 
 
 def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:

@@ -14,12 +14,18 @@ from regather._version import __version__
 from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.credentials import Origin, origin_of
+from regather.transport.fields import cleaned, media_type
 from regather.transport.proxies import Proxy
 
 MAX_HEAD_BYTES = 64 << 10
 """Larger response heads are refused (Apache and nginx send 8 KiB at most)."""
 MAX_RETRY_AFTER = 3600.0
 PROXY_ADVICE = "; the proxy wants a login: --proxy http://USER:PASSWORD@HOST:PORT"
+_PAGES = frozenset(("text/html", "application/xhtml+xml"))
+_SINGLE = frozenset(
+    "content-disposition content-type etag last-modified location retry-after".split()
+)
+"""Headers that are no lists: where one stands twice, the first counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,10 @@ class Head:
 
     status: int
     headers: dict[str, str]
-    """Lower-case names; a header that stands twice is joined with a comma."""
+    """Lower-case names; lists that stand in several lines are joined with commas."""
     keep_alive: bool
+    cookies: tuple[str, ...] = field(default=(), repr=False)
+    """The values of Set-Cookie, which cannot be joined: their dates hold commas."""
 
     @property
     def length(self) -> int | None:
@@ -41,6 +49,13 @@ class Head:
     def chunked(self) -> bool:
         """Whether the body comes in HTTP's chunked coding."""
         return "transfer-encoding" in self.headers
+
+    @property
+    def page(self) -> bool:
+        """Whether a web page to be looked at follows, by what the server says."""
+        disposition = media_type(self.headers.get("content-disposition", ""))
+        kind = media_type(self.headers.get("content-type", ""))
+        return kind in _PAGES and disposition != "attachment"
 
     @property
     def validator(self) -> str:
@@ -92,7 +107,12 @@ class Request:
 
     @property
     def authority(self) -> str:
-        """Host and port as the URL has them."""
+        """Host and port as the URL has them, for Host."""
+        return names.without_zone(self.address)
+
+    @property
+    def address(self) -> str:
+        """The same with the zone of a link-local address, as it stands in URLs (RFC 6874)."""
         return self.url.netloc.rpartition("@")[2].encode("idna").decode()
 
     @property
@@ -136,7 +156,7 @@ def parse_head(data: bytes) -> Head | None:
     connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
     connection.send(h11.EndOfMessage())
     try:
-        connection.receive_data(data)
+        connection.receive_data(cleaned(data))
         event = connection.next_event()
     except h11.RemoteProtocolError as error:
         raise RequestFailed(Failure.BAD_RESPONSE, f"not HTTP ({error})") from None
@@ -144,13 +164,16 @@ def parse_head(data: bytes) -> Head | None:
         return None
     if not isinstance(event, h11.Response):
         raise RequestFailed(Failure.BAD_RESPONSE, "not HTTP")
-    headers: dict[str, str] = {}
+    lines: dict[str, list[str]] = {}
     for raw_name, raw_value in event.headers:
-        name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        lines.setdefault(raw_name.decode("ascii"), []).append(raw_value.decode("latin-1"))
+    cookies = tuple(lines.pop("set-cookie", ()))
+    headers = {
+        name: values[0] if name in _SINGLE else ", ".join(values) for name, values in lines.items()
+    }
     closing = "close" in headers.get("connection", "").lower()
     modern = event.http_version >= b"1.1"
-    return Head(event.status_code, headers, modern and not closing)
+    return Head(event.status_code, headers, modern and not closing, cookies)
 
 
 def check_status(head: Head, what: str, advice: str = "") -> None:
@@ -190,16 +213,6 @@ _KINDS = {
     429: Failure.BUSY,
     503: Failure.BUSY,
 }
-
-
-def check_coding(head: Head, what: str) -> None:
-    """Raise RequestFailed where a body comes coded: its offsets are not those of the object."""
-    coding = head.headers.get("content-encoding", "identity").strip().lower()
-    if coding not in ("identity", ""):
-        raise RequestFailed(
-            Failure.BAD_RESPONSE,
-            f"{what}: the server sends it {coding}-coded although that was declined",
-        )
 
 
 def refused_by_proxy(status: int, target: str, proxy: Proxy) -> RequestFailed:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
 
+from regather.transport.answers import check_coding, doubt_of, look_of, size_of, sizeless
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
-from regather.transport.head import Head, Request, check_coding, check_status, split_url
+from regather.transport.fields import decoded
+from regather.transport.head import Head, Request, check_status, split_url
 from regather.transport.options import TransportOptions, default_tls
 from regather.transport.ranges import (
     MOST_SKIPPED,
@@ -20,24 +21,19 @@ from regather.transport.ranges import (
     judge_range,
     judge_whole,
     told_size,
-    total_of,
 )
+from regather.transport.redirects import Redirects, holds, shown
 from regather.transport.wire import Body
-from regather.units import MAX_SIZE
 
 if TYPE_CHECKING:
     from regather.transport.curl.channel import CurlChannel
 
 __all__ = ["HttpConnection", "TransportOptions", "default_tls"]
 
-_MAX_REDIRECTS = 5
-_REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _GOOD = frozenset((200, 206))
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
 _NO_BODY = frozenset((204, 304))
-_STALE = frozenset((Failure.UNREACHABLE, Failure.TIMEOUT, Failure.RESET, Failure.TRUNCATED))
-"""Failures after which a remembered redirect is asked for again."""
 _WANTED_DIGESTS = [
     ("Want-Repr-Digest", "sha-512=9, sha-256=10, sha=1"),
     ("Want-Digest", "SHA-256;q=1, SHA-512;q=0.9, SHA;q=0.1"),
@@ -69,6 +65,7 @@ class HttpConnection:
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
         self._channel = _channel(options)
+        self._redirects = Redirects(self._channel, options)
         self._wanted: _Wanted | None = None
         self.receive = self._channel.receive
         """See Connection.receive."""
@@ -78,6 +75,8 @@ class HttpConnection:
         """See Connection.abort."""
         self.close = self._channel.close
         """See Connection.close."""
+        self.forsake = self._channel.forsake
+        """See Connection.forsake."""
 
     def request(
         self, target: str, start: int, stop: int, size: int | None, validator: str = ""
@@ -98,7 +97,7 @@ class HttpConnection:
         useless: RequestFailed | None = None
         while not manner.whole:
             end = min(stop, start + manner.most)
-            head, url = self._ask("GET", target, _range_headers(start, end, validator))
+            head, url = self._redirects.ask("GET", target, _range_headers(start, end, validator))
             if head.status not in _GOOD:
                 # Past the page it goes on: there may be other objects, or other ranges.
                 self._channel.left = head.length
@@ -106,13 +105,13 @@ class HttpConnection:
                 if manner.shortens(head.status, end - start):
                     continue
                 if (told := told_size(head)) is not None:
-                    check_size(url, told, stop, size)
+                    check_size(shown(target, url), told, stop, size)
                 if manner.drops_range(head.status):
                     break
             self._check(head, target, url)
             try:
-                check_coding(head, url)
-                answer = judge_range(head, url, start, end, size, validator)
+                check_coding(head, target, url, size)
+                answer = judge_range(head, shown(target, url), start, end, size, validator)
             except UselessRange as error:
                 self.close()
                 useless = error
@@ -137,13 +136,13 @@ class HttpConnection:
     ) -> Answer:
         """Ask without a range; ``useless`` is what was wrong with the answer to one."""
         manner = self._manner(target)
-        head, url = self._ask("GET", target, [])
+        head, url = self._redirects.ask("GET", target, [])
         if head.status not in _GOOD:
             manner.refuses_all()
         self._check(head, target, url)
         try:
-            check_coding(head, url)
-            answer = judge_whole(head, url, stop, size, validator)
+            check_coding(head, target, url, size)
+            answer = judge_whole(head, shown(target, url), stop, size, validator)
         except RequestFailed as error:
             self.close()
             raise (isinstance(error, UselessRange) and useless) or error from None
@@ -186,29 +185,32 @@ class HttpConnection:
             return
         url = self._options.redirects.get(target, target)
         headers = _range_headers(start, min(stop, start + manner.most), validator)
-        headers += self._own_headers(target, url)
+        headers += self._redirects.own_headers(target, url)
         self._channel.send_ahead(Request("GET", split_url(url), tuple(headers)))
 
-    def probe(self, target: str) -> tuple[int, str]:
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
         """Ask how many bytes an object has and what tells its version (see Head.validator).
 
-        Raises RequestFailed where the object is not to be had or the server does not tell.
+        Without ``verified`` it must be a file by what the server says, too. Raises RequestFailed
+        where the object is not to be had or the server does not tell.
         """
-        head, url = self._ask("HEAD", target, [])
+        head, url = self._redirects.ask("HEAD", target, [])
         self._channel.left = 0
         self.finish()
         # Some servers tell no length, or 0, in answer to HEAD.
         if head.status in _NO_HEAD or (head.status == 200 and not head.length):
             look = self.look(target, 1)
             self.close()
-            if look.size is None:
-                raise _sizeless(target)
-            return look.size, look.validator
-        self._check(head, target, url)
-        size = self._size_of(head, url)
+            size, validator, doubt = look.size, look.validator, look.doubt
+        else:
+            self._check(head, target, url)
+            size, validator = size_of(head, target, url), head.validator
+            doubt = doubt_of(head, target, url)
         if size is None:
-            raise _sizeless(url)
-        return size, head.validator
+            raise sizeless(shown(target, url))
+        if doubt and not verified:
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {doubt}")
+        return size, validator
 
     def look(self, target: str, count: int) -> Look:
         """Ask for the first ``count`` bytes of an object, and with them for all that is told of it.
@@ -218,11 +220,11 @@ class HttpConnection:
         hops: list[tuple[str, Head]] = []
         manner = self._manner(target)
         first = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
-        head, url = self._ask("GET", target, first, hops)
+        head, url = self._redirects.ask("GET", target, first, hops)
         if head.status == 416 and told_size(head) == 0:
             self._channel.left = head.length
             self.finish()
-            return _look_of(head, hops, 0, b"", ranged=True)
+            return look_of(head, hops, 0, b"", ranged=True)
         try:
             size, answer = self._first_answer(head, target, url, count)
         except UselessRange:
@@ -231,12 +233,12 @@ class HttpConnection:
         if answer is None or (ranged and size is None):
             # It does better, or tells the size, where it is asked for the whole.
             self.close()
-            head, url = self._ask("GET", target, _WANTED_DIGESTS, hops)
+            head, url = self._redirects.ask("GET", target, _WANTED_DIGESTS, hops)
             if head.status not in _GOOD:
                 manner.refuses_all()
             self._check(head, target, url)
-            size = self._size_of(head, url)
-            answer = judge_whole(head, url, 0, size, "")
+            size = size_of(head, target, url)
+            answer = judge_whole(head, shown(target, url), 0, size, "")
             ranged = ranged and size is not None
             manner.whole = not ranged
         self._channel.left = answer.length
@@ -244,57 +246,49 @@ class HttpConnection:
         wanted = count if size is None else min(count, size)
         start = self._read_all(wanted - 1)[:wanted] if wanted else b""
         if size is not None and len(start) < min(wanted, answer.stop or wanted):
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: sends less than it promises")
+            where = shown(target, url)
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: sends less than it promises")
         if ranged:
             manner.accepts(len(start))
         self.finish()
-        return _look_of(head, hops, size, start, ranged=ranged)
+        doubt = doubt_of(head, target, url, start)
+        return look_of(head, hops, size, start, ranged=ranged, doubt=doubt)
 
     def _first_answer(
         self, head: Head, target: str, url: str, count: int
     ) -> tuple[int | None, Answer]:
         if head.status not in _GOOD:
             if self._manner(target).drops_range(head.status):
-                raise UselessRange(f"{url}: HTTP {head.status}")
+                raise UselessRange(f"{shown(target, url)}: HTTP {head.status}")
             self._check(head, target, url)
-        size = self._size_of(head, url)
-        return size, judge_range(
-            head, url, 0, count if size is None else min(count, size), size, ""
-        )
-
-    @staticmethod
-    def _size_of(head: Head, url: str) -> int | None:
-        """Bytes of the object that a head is of, None: not told.
-
-        Raises RequestFailed where it is no file.
-        """
-        size = total_of(head)
-        if size is not None and size > MAX_SIZE:
-            raise _sizeless(url)
-        page = head.headers.get("content-type", "").startswith("text/html")
-        if page and not urlsplit(url).path.lower().endswith((".html", ".htm")):
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: answers with a web page, not a file")
-        if head.headers.get("content-encoding", "identity") != "identity":
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server sends it coded")
-        return size
+        size = size_of(head, target, url)
+        wanted = count if size is None else min(count, size)
+        return size, judge_range(head, shown(target, url), 0, wanted, size, "")
 
     def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
         """Fetch a small object whole; returns (bytes, URL after redirects).
 
         Raises RequestFailed where it has more than ``limit`` bytes or cannot be had.
         """
-        head, url = self._ask("GET", target, [])
+        head, url = self._redirects.ask("GET", target, [])
         self._check(head, target, url)
-        coding = head.headers.get("content-encoding", "identity")
-        if head.status != 200 or coding != "identity":
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: not sent whole and plain")
+
+        def bad(detail: str) -> RequestFailed:
+            return RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {detail}")
+
+        if head.status != 200:
+            raise bad("not sent whole")
         self._channel.left = head.length
         if self._channel.left is not None and self._channel.left > limit:
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: larger than {limit} bytes")
+            raise bad(f"larger than {limit} bytes")
         body = self._read_all(limit)
         if len(body) > limit:
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: larger than {limit} bytes")
+            raise bad(f"larger than {limit} bytes")
         self.finish()
+        try:
+            body = decoded(body, head.headers.get("content-encoding", ""), limit)
+        except ValueError as error:
+            raise bad(str(error)) from None
         return body, url
 
     def submit(
@@ -305,7 +299,7 @@ class HttpConnection:
         The text is its first line, at most 4 KiB. Redirects are not followed. Raises
         RequestFailed where there is no answer, and whatever ``body.read`` raises.
         """
-        headers = [*headers, *self._own_headers(target, target)]
+        headers = [*headers, *self._redirects.own_headers(target, target)]
         headers.append(("Content-Length", str(body.size if body is not None else 0)))
         if body is not None and body.expect:
             headers.append(("Expect", "100-continue"))
@@ -330,12 +324,12 @@ class HttpConnection:
         return advice(
             head.status,
             origin,
-            sent=_holds(self._own_headers(target, url), "authorization"),
+            sent=holds(self._redirects.own_headers(target, url), "authorization"),
             redirected=origin != origin_of(split_url(target)),
         )
 
     def _check(self, head: Head, target: str, url: str) -> None:
-        check_status(head, url, self.advice(head, target, url))
+        check_status(head, shown(target, url), self.advice(head, target, url))
 
     def _read_all(self, limit: int) -> bytes:
         """The rest of the body, to its end or a little more than ``limit`` bytes."""
@@ -351,87 +345,6 @@ class HttpConnection:
                 raise
             body += buffer[:count]
         return bytes(body)
-
-    def _own_headers(self, target: str, url: str) -> list[tuple[str, str]]:
-        """Headers with what is the user's own.
-
-        Those that were set for a host, and credentials, only where ``url`` is at the server that
-        ``target`` names; a cookie says itself for whom it is.
-        """
-        origin = origin_of(split_url(url))
-        headers: list[tuple[str, str]] = []
-        if origin == origin_of(split_url(target)):
-            headers += self._options.hosts.headers(origin, self._options.credentials.warn)
-            if not _holds(headers, "authorization"):
-                value = self._options.credentials.header(origin)
-                if value is not None:
-                    headers.append(("Authorization", value))
-        if not _holds(headers, "cookie") and (cookie := self._options.cookies.header(url)):
-            headers.append(("Cookie", cookie))
-        return headers
-
-    def _ask(
-        self,
-        method: str,
-        target: str,
-        headers: list[tuple[str, str]],
-        hops: list[tuple[str, Head]] | None = None,
-    ) -> tuple[Head, str]:
-        """Ask, following redirects; returns the last head and its URL. ``hops`` gets all heads."""
-        url = self._options.redirects.get(target, target)
-        remembered = url != target
-        for _ in range(_MAX_REDIRECTS + 1):
-            parts = split_url(url)
-            request = Request(method, parts, (*headers, *self._own_headers(target, url)))
-            try:
-                head = self._channel.exchange(request)
-            except RequestFailed as error:
-                if remembered and error.failure in _STALE:
-                    # It may lead elsewhere by now: the next request asks.
-                    self._options.redirects.pop(target, None)
-                raise
-            if hops is not None:
-                hops.append((url, head))
-            location = head.headers.get("location")
-            if remembered and head.status >= 400:
-                # A redirect may hold for a while only, as to a signed URL: ask for a new one.
-                self._options.redirects.pop(target, None)
-                self.close()
-                url, remembered = target, False
-                continue
-            if head.status not in _REDIRECTS or not location:
-                if url != target:
-                    self._options.redirects[target] = url
-                return head, url
-            self.close()
-            try:
-                onward = urljoin(url, location)
-            except ValueError:
-                raise RequestFailed(
-                    Failure.BAD_RESPONSE, f"{url}: redirects to no URL: {location!r}"
-                ) from None
-            if split_url(onward).scheme == "http" and parts.scheme == "https":
-                raise RequestFailed(
-                    Failure.BAD_RESPONSE, f"{url}: redirects from https to http: refused"
-                )
-            url = onward
-        raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: more than {_MAX_REDIRECTS} redirects")
-
-
-def _sizeless(url: str) -> RequestFailed:
-    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
-
-
-def _look_of(
-    head: Head, hops: list[tuple[str, Head]], size: int | None, start: bytes, *, ranged: bool
-) -> Look:
-    date = head.headers.get("last-modified", "")
-    heads = tuple((where, hop.headers) for where, hop in hops)
-    return Look(size, head.validator, start, ranged, date, heads)
-
-
-def _holds(headers: list[tuple[str, str]], name: str) -> bool:
-    return any(one.lower() == name for one, _ in headers)
 
 
 def _channel(options: TransportOptions) -> Channel | CurlChannel:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from regather.errors import UsageError
-from regather.names import flaw_of
+from regather.names import flaw_of, split_url
 from regather.schemes import FILES, HTTP, STORES, listed, scheme_of
 from regather.transport.base import Askable, Failure, RequestFailed
 from regather.transport.options import TransportOptions
@@ -54,7 +53,8 @@ class Store(Protocol):
 
         ``blake3`` are the 32 bytes of their hash. Holds at most 1 MiB in memory. Raises what
         ``read`` raises, and RequestFailed: EXISTS where the name is taken and ``replace`` is
-        false, NO_SPACE, DAMAGED where the bytes do not have the hash, and others.
+        false, NO_SPACE, TOO_LARGE where no objects of that size are taken, DAMAGED where the bytes
+        do not have the hash, and others.
         """
         ...
 
@@ -82,7 +82,7 @@ class Store(Protocol):
 def stat_of(connection: Askable, target: str) -> Stat | None:
     """What a connection tells of an object; None where there is none. Raises RequestFailed."""
     try:
-        return Stat(*connection.probe(target))
+        return Stat(*connection.probe(target, verified=True))
     except RequestFailed as error:
         if error.failure is Failure.MISSING:
             return None
@@ -125,17 +125,17 @@ def open_hosted(url: str, options: TransportOptions) -> Store:
 
 def _check_base(url: str) -> None:
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        parts = split_url(url, HTTP)
     except ValueError as error:
-        raise UsageError(f"not a URL: {error}") from None
+        raise UsageError(str(error)) from None
     if parts.username is not None or parts.password is not None:
+        host = parts.hostname
         raise UsageError(
             f"the address of {host} has a user name or password in it",
             help=f"leave that out and use --token {host}=FILE",
         )
-    if not host or parts.query or parts.fragment:
-        raise UsageError(f"not a base URL: {url!r}", help="give it with a host, without query or #")
+    if parts.query or parts.fragment:
+        raise UsageError(f"not a base URL: {url!r}", help="give it without query or #")
 
 
 def check_name(name: str) -> None:

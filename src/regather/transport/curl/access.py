@@ -45,8 +45,8 @@ class Access:
 
     def _login(self, named: str) -> tuple[str, str]:
         scheme, host, _ = self._origin
-        login = self._options.credentials.login(host)
-        if login is None or (named and login[0] and login[0] != named):
+        login = self._options.credentials.login(host, named)
+        if login is None:
             return named, ""
         safe = scheme == "sftp" or self._tls or is_loopback(host)
         if not safe and not named:

@@ -127,13 +127,16 @@ class CurlChannel:
         self._closed = True
         self._transfer.close()
 
+    def forsake(self) -> None:
+        """See Connection.forsake: libcurl would say good-bye to the server, so it is left alone."""
+
     # -- how it is asked ------------------------------------------------------------------
 
     def _configure(self, easy: Any, request: Request, sending: _Sending | None) -> None:
         import pycurl
 
         scheme = request.origin[0]
-        easy.setopt(pycurl.URL, f"{scheme}://{request.authority}{request.target}")
+        easy.setopt(pycurl.URL, f"{scheme}://{request.address}{request.target}")
         easy.setopt(pycurl.PATH_AS_IS, 1)
         easy.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         easy.setopt(pycurl.PROTOCOLS, getattr(pycurl, f"PROTO_{scheme.upper()}"))

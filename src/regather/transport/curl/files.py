@@ -104,9 +104,12 @@ class FileConnection:
         if made is not None:
             made.close()
 
+    def forsake(self) -> None:
+        """See Connection.forsake: libcurl would say good-bye to the server, so it is left alone."""
+
     # -- small things ---------------------------------------------------------------------
 
-    def probe(self, target: str) -> tuple[int, str]:
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
         """Size in bytes and validator of an object. Raises RequestFailed."""
         told = self._look_at(target)
         return told.size or 0, told.validator

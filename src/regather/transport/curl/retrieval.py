@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from regather.names import bracketed
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.curl import library
 from regather.transport.curl.access import Access
@@ -117,8 +118,8 @@ class Retrieval:
         def configure(easy: Any) -> None:
             import pycurl
 
-            name = f"[{host}]" if ":" in host else host.encode("idna").decode()
-            easy.setopt(pycurl.URL, f"{scheme}://{name}:{port}{path}")
+            name = host.replace("%", "%25") if ":" in host else host.encode("idna").decode()
+            easy.setopt(pycurl.URL, f"{scheme}://{bracketed(name)}:{port}{path}")
             easy.setopt(pycurl.PROTOCOLS, getattr(pycurl, f"PROTO_{scheme.upper()}"))
             easy.setopt(pycurl.OPT_FILETIME, 1)
             easy.setopt(pycurl.FTP_FILEMETHOD, pycurl.FTPMETHOD_NOCWD)

@@ -227,6 +227,9 @@ class ObjectConnection:
             ahead[1].cancel()
         self._aborted = False
 
+    def forsake(self) -> None:
+        """See Connection.forsake: obstore's sockets are its own, and it is not there any more."""
+
     def _drop_body(self) -> None:
         body, self._body = self._body, None
         if body is not None and not self._complete:  # else its connection can be used again
@@ -235,7 +238,7 @@ class ObjectConnection:
 
     # -- what is asked before a download ------------------------------------------------------
 
-    def probe(self, target: str) -> tuple[int, str]:
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
         """Ask for an object's bytes and entity tag. Raises RequestFailed."""
         meta = self._meta(target)
         return meta["size"], validator_of(meta)

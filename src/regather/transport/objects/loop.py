@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from regather.forking import free_after_fork
 from regather.tasks import Thread
 
 __all__ = ["call_soon", "submit"]
@@ -30,7 +31,7 @@ class _Loop:
     """The loop of this process, made when it is first needed, ended before Python ends."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = free_after_fork(threading.Lock())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._owner = 0

@@ -1,0 +1,87 @@
+"""What stands in a file like ~/.netrc, by host.
+
+Python's own reader keeps but the last entry of a host, and all case that its name is written in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regather.transport.credentials import ascii_host
+
+__all__ = ["Login", "read_logins"]
+
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*+)"|(\S++)')
+_KEYS = frozenset(("machine", "login", "user", "account", "password"))
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+_ESCAPED = re.compile(r"\\(.)")
+
+
+@dataclass(slots=True)
+class Login:
+    """One entry for a host; each of its fields may be empty."""
+
+    host: str
+    """In lower case and ASCII; empty: the entry is of no use."""
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+def read_logins(path: str) -> tuple[list[Login], list[int]]:
+    """The entries of a file, and the numbers of lines that are none; their entries are left out.
+
+    That for all other hosts, ``default``, is left out too. Raises OSError.
+    """
+    found: list[Login] = []
+    bad: list[int] = []
+    entry = Login("")
+    key = ""
+    for number, word in _words(Path(path).read_text("utf-8", "surrogateescape")):
+        if key == "machine":
+            entry, key = Login(_host(word)), ""
+            found.append(entry)
+        elif key:
+            if key == "password":
+                entry.password = word
+            elif key in ("login", "user"):
+                entry.user = word
+            key = ""
+        elif word == "default":
+            entry = Login("")
+        elif word in _KEYS:
+            key = word
+        else:
+            bad.append(number)
+            entry.host = ""
+    return [entry for entry in found if entry.host], bad
+
+
+def _words(text: str) -> Iterator[tuple[int, str]]:
+    """Words with the numbers of their lines, without comments and macros."""
+    skips = False
+    value = False  # whether the next word is one, whatever it looks like
+    for number, line in enumerate(text.split("\n"), 1):
+        if skips:  # a macro ends with an empty line
+            skips = bool(line.strip())
+            continue
+        for match in _WORD.finditer(line):
+            quoted, word = match.groups()
+            if not value and (word or "").startswith("#"):
+                break
+            if not value and word == "macdef":
+                skips = True
+                break
+            value = not value and word in _KEYS
+            if quoted is not None:
+                word = _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[1]), quoted)
+            yield number, word
+
+
+def _host(name: str) -> str:
+    try:
+        return ascii_host(name)
+    except UnicodeError:  # no host has such a name
+        return ""

@@ -1,0 +1,130 @@
+"""Whole files from servers that say odd things of them: with a checksum it decides."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+import regather
+from tests.support.rogue import Answer, Rogue
+
+CONTENT = random.Random(1).randbytes(200_000)
+PAGE = b"<!DOCTYPE html><html>log in</html>"
+GZIP = b"Content-Encoding: gzip\r\n"
+HTML = b"Content-Type: Text/HTML;charset=utf-8\r\n"
+
+
+def sha256(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def serves(content: bytes, lines: bytes, *, ranges: bool = True) -> Answer:
+    def serve(head: bytes, connection: socket.socket) -> None:
+        asked = re.search(rb"(?i)range: bytes=(\d+)-(\d+)", head) if ranges else None
+        if asked is None:
+            status, part, more = b"200 OK", content, b""
+        else:
+            start, stop = int(asked[1]), min(int(asked[2]) + 1, len(content))
+            status, part = b"206 Partial Content", content[start:stop]
+            more = b"Content-Range: bytes %d-%d/%d\r\n" % (start, stop - 1, len(content))
+        body = b"" if head.startswith(b"HEAD") else part
+        connection.sendall(
+            b"HTTP/1.1 %b\r\n%b%bContent-Length: %d\r\n\r\n%b"
+            % (status, lines, more, len(part), body)
+        )
+
+    return serve
+
+
+def settings(*, libcurl: bool) -> regather.Settings:
+    return regather.Settings(http2=libcurl, sync=False, timeout=5, retries=1)
+
+
+@pytest.mark.parametrize("libcurl", [False, True])
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize(
+    ("lines", "bare"),
+    [
+        (b"Content-Encoding: aws-chunked\r\n", True),
+        (b"Content-Encoding: UTF-8\r\n", True),
+        (GZIP, False),
+        (HTML, True),  # no page has such bytes
+        (HTML + b"Content-Disposition: attachment; filename=f.bin\r\n", True),
+    ],
+)
+def test_odd_and_right(
+    lines: bytes, bare: bool, ranges: bool, libcurl: bool, tmp_path: Path
+) -> None:
+    with Rogue(serves(CONTENT, lines, ranges=ranges)) as rogue:
+        url, dest = rogue.url + "download?id=7", tmp_path / "f"
+        how = settings(libcurl=libcurl)
+        regather.download(url, dest, checksum=sha256(CONTENT), settings=how)
+        assert dest.read_bytes() == CONTENT
+        dest.unlink()
+        if bare:
+            regather.download(url, dest, settings=how)
+            assert dest.read_bytes() == CONTENT
+        else:
+            with pytest.raises(regather.NotEnoughSourcesError, match="gzip-coded"):
+                regather.download(url, dest, settings=how)
+            assert not dest.exists()
+
+
+def test_a_page_in_the_place_of_a_file(tmp_path: Path) -> None:
+    dest = tmp_path / "disk.iso"
+    with Rogue(serves(PAGE, HTML)) as rogue:
+        with pytest.raises(regather.NotEnoughSourcesError, match="web page"):
+            regather.download(rogue.url + "disk.iso", dest, settings=settings(libcurl=False))
+        with pytest.raises(regather.VerificationError):
+            regather.download(
+                rogue.url + "disk.iso",
+                dest,
+                checksum=sha256(CONTENT),
+                settings=settings(libcurl=False),
+            )
+        with pytest.raises(regather.NotEnoughSourcesError, match="web page"):
+            regather.download(
+                fragments=[rogue.url + "f1"], dest=dest, settings=settings(libcurl=False)
+            )
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("checksum", ["", sha256(CONTENT)])
+def test_beside_a_mirror_that_has_it(checksum: str, tmp_path: Path) -> None:
+    dest = tmp_path / "f"
+    with Rogue(serves(PAGE, HTML)) as rogue, Rogue(serves(CONTENT, b"")) as good:
+        report = regather.download(
+            [rogue.url + "f", good.url + "f"],
+            dest,
+            checksum=checksum or (),
+            settings=settings(libcurl=False),
+        )
+    assert dest.read_bytes() == CONTENT
+    assert any("web page" in note for note in report.notes)
+
+
+def test_fragments_of_a_manifest(tmp_path: Path) -> None:
+    original = tmp_path / "file.bin"
+    original.write_bytes(CONTENT)
+    out = tmp_path / "split"
+    regather.split(original, out, fragments=1)
+    for lines in (GZIP, HTML, b"Content-Encoding: binary\r\n"):
+        with Rogue(serves(CONTENT, lines)) as rogue:
+            dest = tmp_path / "dest"
+            regather.download(
+                out / "file.bin.regather.json",
+                dest,
+                servers=[rogue.url],
+                settings=settings(libcurl=False),
+                force=True,
+            )
+            assert dest.read_bytes() == CONTENT
+            found = regather.check(
+                out / "file.bin.regather.json", servers=[rogue.url], read_data=1.0
+            )
+            assert not found.lost

@@ -1,0 +1,74 @@
+"""~/.netrc: the entries that curl's tests of it have, and where we differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regather.transport import Credentials
+
+TWO = "machine a.example login one password 1\nmachine a.example login two password 2\n"
+
+# No standard tells what netrc is; ftp(1) and curl are what people write it for.
+CASES = [
+    ("no entry", TWO, "b.example", "", None),
+    ("a name below one", "machine example login u password p", "a.example", "", None),
+    ("the first of two (130, 682)", TWO, "a.example", "", ("one", "1")),
+    ("the one of a user (131, 683)", TWO, "a.example", "two", ("two", "2")),
+    ("nobody of that name (1304)", TWO, "a.example", "t", None),
+    ("nor of a longer one (1304)", TWO, "a.example", "twofold", None),
+    ("case of the host", "machine A.Example login u password p", "a.EXAMPLE", "", ("u", "p")),
+    ("case of the user", "machine a.example login U password p", "a.example", "u", None),
+    ("an IDNA name", "machine b\u00fccher.example login u password p", "xn--bcher-kva.example", "",
+     ("u", "p")),
+    ("the same as browsers write it", "machine xn--bcher-kva.example login u password p",
+     "b\u00fccher.example", "", ("u", "p")),
+    ("an address", "machine ::1 login u password p", "::1", "", ("u", "p")),
+    ("comments (130)", "# machine a.example login x password y\n" + TWO, "a.example", "",
+     ("one", "1")),
+    ("a comment behind", "machine a.example # here\n login u # me\n password p # s", "a.example",
+     "", ("u", "p")),
+    ("a password like one", "machine a.example login u password #p", "a.example", "", ("u", "#p")),
+    ("a password like a key", "machine a.example login u password machine", "a.example", "",
+     ("u", "machine")),
+    ("a macro (494)", "macdef init\n cd login\n machine a.example login x password y\n\n" + TWO,
+     "a.example", "", ("one", "1")),
+    ("a macro of an entry", "machine b.example login x password y\nmacdef init\n bin\n \n" + TWO,
+     "a.example", "", ("one", "1")),
+    ("a macro without end", TWO + "macdef init\n bin", "a.example", "", ("one", "1")),
+    ("quotes (679)", 'machine a.example login "user one" password "with \\"\\t\\a"', "a.example",
+     "", ("user one", 'with "\ta')),
+    ("password before login (478)", "machine a.example\npassword x\npassword p\nlogin u",
+     "a.example", "", ("u", "p")),
+    ("account", "machine a.example login u account acct password p", "a.example", "", ("u", "p")),
+    ("user for login", "machine a.example user u password p", "a.example", "", ("u", "p")),
+    ("no login (684)", "machine a.example password p", "a.example", "", ("", "p")),
+    ("no login, for whoever it is (685)",
+     "machine a.example password x login other\nmachine a.example password p", "a.example", "me",
+     ("", "p")),
+    ("no password", "machine a.example login u\n" + TWO, "a.example", "", ("one", "1")),
+    ("a long line (744)", f"machine a.example login u password {'p' * 5000}", "a.example", "",
+     ("u", "p" * 5000)),
+    ("carriage returns", TWO.replace("\n", "\r\n"), "a.example", "", ("one", "1")),
+    # curl takes what is wrong for two words of it; a part of a password would be sent on its own.
+    ("a word too many", "machine a.example login u password two words\n" + TWO, "a.example", "u",
+     None),
+    ("others are used all the same", "machine b.example login u password two words\n" + TWO,
+     "a.example", "", ("one", "1")),
+    # curl has "default" for everybody (130): a manifest may name any host, to see it pass by.
+    ("default is for nobody", "default login u password p", "a.example", "", None),
+    ("nor for a host of that name", "default login u password p", "default", "", None),
+    ("a host of that name", "machine default login u password p", "default", "", ("u", "p")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "user", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_who_logs_in(
+    text: str, host: str, user: str, expected: tuple[str, str] | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "netrc"
+    path.write_text(text)
+    assert Credentials.gather(None, {"NETRC": str(path)}).login(host, user) == expected

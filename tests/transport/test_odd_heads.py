@@ -1,0 +1,196 @@
+"""Heads that are odd and do no harm, over both of our ways of speaking HTTP."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from regather.transport import Failure, HttpConnection, Look, RequestFailed, TransportOptions
+from regather.transport.fields import cleaned, coding_of, head_end, media_type
+from regather.transport.head import parse_head
+from tests.support.rogue import Rogue, sends
+
+PAGE = b"<!DOCTYPE html><html>log in</html>"
+BINARY = bytes(range(256))
+
+
+@pytest.fixture(params=["sockets", "libcurl"])
+def options(request: pytest.FixtureRequest) -> TransportOptions:
+    return TransportOptions(connect_timeout=5, timeout=5, http2=request.param == "libcurl")
+
+
+def look(answer: bytes, options: TransportOptions, name: str = "f") -> Look:
+    with Rogue(sends(answer)) as rogue:
+        connection = HttpConnection(options)
+        try:
+            return connection.look(rogue.url + name, 1000)
+        finally:
+            connection.close()
+
+
+# RFC 9112, 2.2, 3 and 5; RFC 9110, 5.5. libcurl takes all of these but STRICT.
+STRICT = ("two blanks", "a line that is no field")
+HEADS = {
+    "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 3\nETag: x\n\nabc",
+    "some": b"HTTP/1.1 200 OK\r\nContent-Length: 3\nETag: x\n\r\nabc",
+    "no reason": b"HTTP/1.1 200\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
+    "two blanks": b"HTTP/1.1  200  OK\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
+    "a reason beyond ASCII": b"HTTP/1.1 200 \xff\x01\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
+    "a line that is no field": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nWarning\r\n: x\r\nA B: c\r\nETag: x\r\n\r\nabc"
+    ),
+    "a folded line": b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 3\r\nETag:\r\n\t x\r\n\r\nabc",
+    "no blank": b"HTTP/1.1 200 OK\r\nContent-Length:3\r\nETag:x\r\n\r\nabc",
+    "blanks around": b"HTTP/1.1 200 OK\r\nContent-Length:  3 \t\r\nETag:\tx  \r\n\r\nabc",
+    "a blank before the colon": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag : x\r\n\r\nabc",
+    "case": b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 3\r\netag: x\r\n\r\nabc",
+    "twice the same": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length:3\r\nETag: x\r\nETag: x\r\n\r\nabc"
+    ),
+    "no coding of a transfer": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Identity\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_harmless(options: TransportOptions, kind: str) -> None:
+    if options.http2 and kind in STRICT:
+        pytest.skip("libcurl refuses it")
+    seen = look(HEADS[kind], options)
+    assert (seen.size, seen.start, seen.validator) == (3, b"abc", "x")
+
+
+def test_control_characters() -> None:
+    head = parse_head(b"HTTP/1.1 200 OK\nA: \x00b\x01\x7f\nB:\x0b\x0c\nC:\xff\r\n\n")
+    assert head is not None
+    assert head.headers == {"a": "b", "b": "", "c": "\xff"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc",
+        b"HTTP/1.1 20 OK\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+)
+def test_harmful(options: TransportOptions, answer: bytes) -> None:
+    with pytest.raises(RequestFailed) as caught:
+        look(answer, options)
+    assert caught.value.failure in (Failure.BAD_RESPONSE, Failure.SERVER_ERROR, Failure.RESET)
+
+
+def test_what_h11_gets_is_quick_to_match() -> None:
+    """Blanks before what is no part of a value would cost h11 the square of their number."""
+    for line in (b"a:" + b" " * 60_000 + b"\x00", b"a:" + b" b" * 30_000 + b"\x0c"):
+        for text in cleaned(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\n").split(b"\r\n"):
+            _, _, value = text.partition(b": ")
+            assert value == value.strip()
+            assert not set(value) & set(range(32))
+
+
+def test_the_end_of_a_head_is_looked_for_once() -> None:
+    data = b"HTTP/1.1 200 OK\r\na: b\r\n\r\nbody\n\n"
+    end = data.index(b"body")
+    assert head_end(data) == end
+    assert [head_end(data[:n], max(n - 1, 0)) for n in range(end)] == [-1] * end
+    assert head_end(data[:end], end - 1) == end
+    assert head_end(b"\n\n" + b"a" * 100, 50) == -1  # before where it looks
+
+
+# -- what it is a file of ---------------------------------------------------------------------
+
+
+def typed(kind: bytes, content: bytes, *lines: bytes) -> bytes:
+    more = b"".join(b"\r\n" + line for line in lines)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d%b\r\n\r\n%b" % (
+        kind, len(content), more, content,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "name", "page"),
+    [
+        (typed(b"text/html", PAGE), "disk.iso", True),
+        (typed(b"Text/HTML; charset=utf-8", PAGE), "disk.iso", True),
+        (typed(b" TEXT/html ;x", PAGE), "disk.iso", True),
+        (typed(b"text/html", PAGE, b"Content-Type: text/plain"), "disk.iso", True),
+        (typed(b"application/XHTML+xml", PAGE), "disk.iso", True),
+        (typed(b"text/html", PAGE, b"Content-Disposition: inline; filename=a"), "a.iso", True),
+        (typed(b"text/html", b""), "disk.iso", True),
+        (typed(b"text/htmlx", PAGE), "disk.iso", False),
+        (typed(b"text/plain", PAGE), "disk.iso", False),
+        (typed(b"text/html", PAGE), "index.HTML", False),
+        (typed(b"text/html", PAGE), "a.xhtml?x", False),
+        (typed(b"text/html", BINARY), "disk.iso", False),
+        (typed(b"text/html", PAGE, b"Content-Disposition: Attachment;filename=x"), "get", False),
+    ],
+)
+def test_web_pages(options: TransportOptions, answer: bytes, name: str, page: bool) -> None:
+    assert bool(look(answer, options, name).doubt) == page
+
+
+@pytest.mark.parametrize(
+    ("coding", "name", "meant"),
+    [
+        ("identity", "f", ""),
+        ("", "f", ""),
+        ("utf-8", "f", ""),
+        ("UTF-8, binary", "f", ""),
+        ("none", "f", ""),
+        ("aws-chunked", "f", ""),
+        ("8bit", "f", ""),
+        ("gzip", "/f.bin", "gzip"),
+        ("X-GZip", "/f.bin", "gzip"),
+        ("aws-chunked, gzip", "/f.bin", "gzip"),
+        ("br", "/f.gz", "br"),
+        ("zstd", "/f", "zstd"),
+        ("deflate", "/f", "deflate"),
+        ("gzip", "/f.tar.gz", ""),
+        ("x-gzip", "/F.TGZ", ""),
+        ("bzip2", "/f.tar.bz2", ""),
+        ("br", "/f.br", ""),
+        ("gzip, gzip", "/f.gz", "gzip, gzip"),
+    ],
+)
+def test_codings(coding: str, name: str, meant: str) -> None:
+    assert coding_of(coding, "/x", name) == meant
+
+
+def test_a_type() -> None:
+    assert [media_type(t) for t in ("Text/HTML;a=b", " a/b ", "")] == ["text/html", "a/b", ""]
+
+
+@pytest.mark.parametrize(
+    ("sent", "coding", "limit", "got"),
+    [
+        (gzip.compress(b'{"a": 1}', mtime=0), b"gzip", 100, b'{"a": 1}'),
+        (gzip.compress(b'{"a": 1}', mtime=0), b"x-GZIP", 100, b'{"a": 1}'),
+        (b'{"a": 1}', b"gzip", 100, b'{"a": 1}'),
+        (b" <metalink>", b"deflate", 100, b" <metalink>"),
+        (b"[1]", b"utf-8", 100, b"[1]"),
+        (gzip.compress(bytes(5000), mtime=0), b"gzip", 4999, None),
+        (b"[1]", b"gzip", 100, None),
+        (b"[1]", b"br", 100, None),
+    ],
+)
+def test_small_documents_that_are_coded(
+    options: TransportOptions, sent: bytes, coding: bytes, limit: int, got: bytes | None
+) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Encoding: %b\r\n\r\n%b" % (
+        len(sent), coding, sent,
+    )  # fmt: skip
+    with Rogue(sends(answer)) as rogue:
+        connection = HttpConnection(options)
+        try:
+            if got is not None:
+                assert connection.fetch(rogue.url + "f", limit)[0] == got
+            else:
+                with pytest.raises(RequestFailed):
+                    connection.fetch(rogue.url + "f", limit)
+        finally:
+            connection.close()
