@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class Target:
     """What the file holds, where it is a packed folder."""
     first: int = 0
     """So many sources are asked first, the others where those do not do; 0: all at once."""
+    lasting: bool = True
+    """Whether a later run can tell that the sources still have what this one began with."""
 
     @property
     def whole(self) -> bool:
@@ -304,8 +307,10 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
         )
         offset += length
     layout = Layout(size, piece_size_for(size), tuple(layout_fragments))
-    # Another list of fragments, or another version of one, must not continue this partial.
-    seen = repr(list(zip(urls, probed, strict=True)))
+    # Another list of fragments, or another version of one, must not continue this partial; nor must
+    # one whose version nobody tells: it may be another.
+    lasting = all(validator for _, validator in probed)
+    seen = repr(list(zip(urls, probed, strict=True))) + ("" if lasting else secrets.token_hex(16))
     return Target(
         DEFAULT_NAME,
         layout,
@@ -313,6 +318,7 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
         piece_hash(b"plain fragments\0" + seen.encode()),
         "",
         notes=("plain fragments have no hashes: what is received is NOT verified",),
+        lasting=lasting,
     )
 
 
