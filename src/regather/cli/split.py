@@ -61,8 +61,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--survive",
         type=whole(0),
         metavar="F",
-        help="write nothing unless any F servers may be lost afterwards (default: M or R - 1, "
-        "whichever is more)",
+        help="write nothing unless any F servers may be lost afterwards (default: the larger of M "
+        "and R - 1)",
     )
     section(parser, "output").add_argument(
         "--at",
@@ -83,7 +83,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "split although fewer losses are survived",
     )
     section(parser, "output").add_argument(
-        "--no-sync", action="store_true", help="do not wait for the disk before files are named"
+        "--no-sync",
+        action="store_true",
+        help="do not wait until the disk has the files before they get their names",
     )
     add_follow_links(parser)
     add_output(parser)
