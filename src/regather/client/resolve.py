@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from regather.errors import (
     UsageError,
     VerificationError,
 )
+from regather.files import UNTRUE_SIZE, size_is_untrue
 from regather.folder import Folder
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
@@ -326,9 +328,17 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
 def _local(path: str) -> tuple[int, str] | UsageError:
     """Size in bytes and validator of a fragment in a file, or why it cannot be had."""
     try:
-        status = os.stat(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         return UsageError(f"{path}: {(error.strerror or str(error)).lower()}")
-    if not os.path.isfile(path):
-        return UsageError(f"{path}: not a file")
-    return status.st_size, f"{status.st_mtime_ns}"
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return UsageError(f"{path}: not a file")
+        if size_is_untrue(descriptor):
+            return UsageError(f"{path}: {UNTRUE_SIZE}")
+        return status.st_size, f"{status.st_mtime_ns}"
+    except OSError as error:
+        return UsageError(f"{path}: {(error.strerror or str(error)).lower()}")
+    finally:
+        os.close(descriptor)
