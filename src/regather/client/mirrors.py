@@ -5,6 +5,7 @@ Those that disagree with the others are left out; where there is a checksum, the
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from regather.client.whole import source_at, whole_layout
 from regather.digest import piece_hash
 from regather.errors import NotEnoughSourcesError, VerificationError
 from regather.metalink import offered_name
-from regather.names import flaw_of
+from regather.names import fitted, flaw_of
 from regather.transport import Failure, RequestFailed, is_url
 from regather.units import counted
 
@@ -45,6 +46,10 @@ def resolve_mirrors(
     """
     found, failed = seen or survey(urls, asking)
     found = _undoubted(found, failed, checksums)
+    found, unsized = _sized(found, size)
+    if unsized and not found:
+        return [_streamed(unsized, checksums, name, notes)]
+    failed |= {s.url: _sizeless(s.url) for s in unsized}
     if size is not None:
         failed |= {s.url: _wrong_size(s, size) for s in found if s.size != size}
         found = [s for s in found if s.size == size]
@@ -67,6 +72,19 @@ def resolve_mirrors(
         _target(group, waiting, checksums, name, [*notes, *gone, *left_out(group, groups)])
         for group in (groups if checksums else groups[:1])
     ]
+
+
+def _sized(found: Sequence[Seen], size: int | None) -> tuple[list[Seen], list[Seen]]:
+    """Those of which the size is known, by themselves or as ``size``, and the others."""
+    if size is not None:
+        found = [
+            replace(s, look=replace(s.look, size=size)) if s.look.size is None else s for s in found
+        ]
+    return [s for s in found if s.look.size is not None], [s for s in found if s.look.size is None]
+
+
+def _sizeless(url: str) -> RequestFailed:
+    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
 
 
 def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> list[Seen]:
@@ -128,6 +146,45 @@ def _target(
     notes: Sequence[str],
 ) -> Target:
     size = group[0].size
+    checksums, name, notes = _described(group, checksums, name, notes)
+    # A checksum tells whether all came of one version; tags may differ from node to node.
+    sources = [source_at(one.url, "" if checksums else one.look.validator) for one in group]
+    sources += [source_at(url) for url in waiting]
+    version = _version(group, checksums)
+    return Target(
+        name,
+        whole_layout(name, size),
+        tuple(sources),
+        _identity(size, version),
+        "",
+        checksums=tuple(checksums),
+        notes=tuple(notes),
+        lasting=bool(version),
+    )
+
+
+def _streamed(
+    group: Sequence[Seen], checksums: Sequence[Checksum], name: str, notes: Sequence[str]
+) -> Target:
+    """A target of mirrors of which none tells the size."""
+    checksums, name, notes = _described(group, checksums, name, notes)
+    return Target(
+        name,
+        whole_layout(name, 0),
+        tuple(source_at(one.url) for one in group),
+        _identity(0, ""),
+        "",
+        checksums=tuple(checksums),
+        notes=(*notes, "the server does not tell the size: it comes in one go, not resumable"),
+        lasting=False,
+        streamed=True,
+    )
+
+
+def _described(
+    group: Sequence[Seen], checksums: Sequence[Checksum], name: str, notes: Sequence[str]
+) -> tuple[Sequence[Checksum], str, list[str]]:
+    """What a target has in common, of whatever size it is: checksums, name, notes."""
     notes = list(notes)
     if not checksums:
         told = strongest(c for one in group for c in one.claims)
@@ -139,34 +196,25 @@ def _target(
             )
         else:
             notes.append("there is no checksum: what is received is NOT verified")
-    name = name or name_of(group)
-    sources = [source_at(one.url, one.look.validator) for one in group]
-    sources += [source_at(url) for url in waiting]
-    return Target(
-        name,
-        whole_layout(name, size),
-        tuple(sources),
-        _identity(group, checksums),
-        "",
-        checksums=tuple(checksums),
-        notes=tuple(notes),
-    )
+    return checksums, name or name_of(group), notes
 
 
-def _identity(group: Sequence[Seen], checksums: Sequence[Checksum]) -> bytes:
-    """Tells partial downloads of different content apart, whichever mirrors are up this time.
+def _identity(size: int, version: str) -> bytes:
+    """Tells partial downloads of different content apart; without a version each from all."""
+    return piece_hash(b"mirrors\0" + repr((size, version or secrets.token_hex(16))).encode())
+
+
+def _version(group: Sequence[Seen], checksums: Sequence[Checksum]) -> str:
+    """Tells content of the same size apart, whichever mirrors are up this time.
 
     Without a checksum it is the date that most mirrors tell, which they usually keep alike, else
-    the validator of the first.
+    the validator of the first. Empty: nobody tells.
     """
-    size = group[0].size
     known = strongest(checksums)
     if known is not None:
-        version = str(known)
-    else:
-        dates = Counter(one.look.date for one in group if one.look.date)
-        version = dates.most_common(1)[0][0] if dates else group[0].look.validator
-    return piece_hash(b"mirrors\0" + repr((size, version)).encode())
+        return str(known)
+    dates = Counter(one.look.date for one in group if one.look.date)
+    return dates.most_common(1)[0][0] if dates else group[0].look.validator
 
 
 def name_of(group: Sequence[Seen]) -> str:
@@ -177,7 +225,7 @@ def name_of(group: Sequence[Seen]) -> str:
                 return name
     for one in group:
         name = unquote(urlsplit(one.url).path) if is_url(one.url) else one.url
-        name = PurePath(name.replace("\\", "/")).name
+        name = fitted(PurePath(name.replace("\\", "/")).name)
         if not flaw_of(name):
             return name
     return _NAMELESS

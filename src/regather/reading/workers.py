@@ -55,11 +55,24 @@ class Workers(Crew[Worker]):
         self._running[job.start.request] = (job, worker)
         worker.jobs.put(job)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any job is carried out."""
+        return bool(self._running)
+
     def cancel(self, request: int) -> None:
         """Break off a request, if it is still carried out."""
         if running := self._running.get(request):
             job, worker = running
             worker.cancel(job)
+
+    def serve(self, source: int, fragment: int, *, besides: Job) -> bool:
+        """Whether another job than ``besides`` is at that fragment of that source."""
+        return any(
+            (job.start.source, job.start.fragment) == (source, fragment)
+            for job, _ in self._running.values()
+            if job is not besides and not job.cancelled
+        )
 
     def ended(self, worker: Worker, job: Job) -> None:
         """``worker`` is through with ``job``, and free for another."""

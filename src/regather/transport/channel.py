@@ -260,6 +260,8 @@ class Channel:
             raise self._failed(error) from error
         if count == 0:
             if first:
+                if self._left is None:
+                    self._left = 0  # it ends with the connection
                 raise self._ended()
             return 0
         self._heard = self._count(count, began)
@@ -355,6 +357,10 @@ class Channel:
         self._keep = False
         self._ahead = None
         self._rest = b""
+
+    def forsake(self) -> None:
+        """See Connection.forsake: to close a socket sends nothing while the parent has it too."""
+        self.close()
 
     def _silent(self, seconds: float) -> RequestFailed:
         return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s")
