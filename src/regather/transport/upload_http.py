@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
+from regather.names import without_secrets
 from regather.transport.base import Failure, RequestFailed
+from regather.transport.fields import link_text
 from regather.transport.head import Head, failure_of
 from regather.transport.http import HttpConnection
 from regather.transport.options import TransportOptions
@@ -73,8 +75,8 @@ class HttpStore:
     def _failed(self, head: Head, text: str, target: str) -> RequestFailed:
         detail = f"{target}: HTTP {head.status}"
         if 300 <= head.status < 400:
-            text = f"redirects to {head.headers.get('location', 'nowhere')}: give that address"
-        if text and "html" not in head.headers.get("content-type", ""):
+            text = f"redirects to {_onward(head, target)}: give that address"
+        if text and not head.page:
             detail += f" ({text[:200]})"
         return RequestFailed(
             _FAILURES.get(head.status) or failure_of(head.status),
@@ -86,3 +88,12 @@ class HttpStore:
     def _target(self, name: str) -> str:
         check_name(name)
         return self._base + quote(name, safe="")
+
+
+def _onward(head: Head, target: str) -> str:
+    """Where a redirect leads, without what may be a secret in it."""
+    location = head.headers.get("location", "")
+    try:
+        return without_secrets(urljoin(target, link_text(location))) if location else "nowhere"
+    except ValueError:
+        return "no URL"
