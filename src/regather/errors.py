@@ -40,7 +40,7 @@ IN_PYTHON = {
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
-        for name in ("cacert", "cookies", "known_hosts", "no_proxy", "proxy")
+        for name in ("cacert", "cookies", "known_hosts", "no_proxy", "proxy", "timeout")
     },
     "--store-option": "Settings.store_options",
     "--token": "Settings.tokens",
@@ -56,6 +56,14 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 def is_disk_full(error: OSError) -> bool:
     """Whether the disk, the user's quota or the file system's largest file size is used up."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def reason(error: Exception) -> str:
+    """Why something of the system failed, in its words and without its numbers."""
+    told = getattr(error, "reason", None)
+    if isinstance(told, str):  # of TLS: its text names a line of Python's source
+        return told.lower().replace("_", " ")
+    return getattr(error, "strerror", None) or str(error)
 
 
 def pem_flaw(error: Exception) -> str:

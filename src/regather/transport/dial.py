@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["OnMade", "dial", "in_turn"]
+__all__ = ["OnMade", "SilentAddresses", "dial", "in_turn"]
 
 OnMade = Callable[[socket.socket | None], bool]
 """Told a socket before it is used, and None when it was closed; False: the attempt is to end."""
@@ -23,6 +23,28 @@ _HEAD_START = 0.25
 """Seconds before the next address is tried as well."""
 _LOOK = 0.05
 """Seconds between looks whether the attempt is to end."""
+
+
+class SilentAddresses:
+    """Which addresses of hosts accept connections and then say nothing. Shared by threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], set[str]] = {}
+        self._silent: set[tuple[str, int, str]] = set()
+
+    def ordered(self, host: str, port: int, addresses: Sequence[Address]) -> list[Address]:
+        """The addresses of a host as they are to be tried: those that are silent last."""
+        self._known[host, port] = {a[4][0] for a in addresses}
+        return sorted(in_turn(addresses), key=lambda a: (host, port, a[4][0]) in self._silent)
+
+    def others(self, host: str, port: int, address: str) -> bool:
+        """Whether the host has another address, of which nothing bad is known."""
+        known = self._known.get((host, port), set()) - {address}
+        return any((host, port, one) not in self._silent for one in known)
+
+    def add(self, host: str, port: int, address: str) -> None:
+        """Note one that says nothing."""
+        self._silent.add((host, port, address))
 
 
 def in_turn(addresses: Sequence[Address]) -> list[Address]:

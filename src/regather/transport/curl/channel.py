@@ -7,7 +7,7 @@ from typing import Any
 
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.curl import library
-from regather.transport.curl.failures import PEER_REFUSED, Trouble
+from regather.transport.curl.failures import PEER_REFUSED, PROXY_UNREACHABLE, TLS_FAILED, Trouble
 from regather.transport.curl.transfer import Transfer
 from regather.transport.curl.ways import configure_proxy, configure_tls, refused_certificate
 from regather.transport.head import (
@@ -24,6 +24,8 @@ _CHEAP_TO_DRAIN = 256 << 10
 _STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([0-9]{3})")
 _SUPPRESS_CONNECT_HEADERS = 265
 """An option that pycurl has no name for: the heads of proxies' answers are not of interest."""
+_NOT_TLS = re.compile(r"wrong version number|http request|packet length too long")
+"""What OpenSSL makes of an answer that is plain text."""
 _TUNNEL_REFUSED = re.compile(r"response (\d{3})")
 
 
@@ -171,6 +173,12 @@ class CurlChannel:
         detail = trouble.text or f"libcurl's error {trouble.code}"
         if trouble.code == PEER_REFUSED:
             detail = refused_certificate(detail)
+        if trouble.code == TLS_FAILED and _NOT_TLS.search(detail):
+            return self._fail(Failure.BAD_RESPONSE, "speaks no TLS: use http://")
+        if proxy is not None and trouble.code in PROXY_UNREACHABLE:
+            self.close()
+            why = PROXY_UNREACHABLE[trouble.code]
+            return RequestFailed(trouble.failure, f"{proxy.where} (the proxy): {why}")
         return self._fail(trouble.failure, detail)
 
     def _fail(self, failure: Failure, detail: str) -> RequestFailed:
