@@ -73,6 +73,7 @@ def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
     if "://" in text or not _HOSTLIKE.fullmatch(text) or os.path.lexists(first):
         return None
     host = first.rpartition("@")[2].partition(":")[0] if first[:1] != "[" else first
+    text = text.rpartition("@")[2] if "@" in first else text  # it may be a login
     return UsageError(
         f"{text}: no such {kind}, and it looks like a host without a scheme",
         help=f"write https://{host}/..., or ./{text} where it is a {kind}",
