@@ -40,7 +40,7 @@ IN_PYTHON = {
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
-        for name in ("cacert", "cookies", "known_hosts", "no_proxy", "proxy", "timeout")
+        for name in "cacert connections cookies known_hosts no_proxy proxy timeout".split()
     },
     "--store-option": "Settings.store_options",
     "--token": "Settings.tokens",
@@ -144,8 +144,11 @@ class UsageError(RegatherError):
 class DestinationExistsError(UsageError):
     """Something already stands under the name that was to be written; it is left as it is."""
 
+    exit_code = 6
     path = ""
     """That name, where it is known."""
+    unsure = False
+    """Whether it may be what was to be written: it has the size, and there is no hash to tell."""
 
 
 class StorageError(RegatherError):

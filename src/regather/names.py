@@ -16,6 +16,8 @@ MANIFEST_SUFFIX = ".regather.json"
 TEMPORARY = ".regather-part-"
 """Between a file's name, while it is written, and the number of the process that writes it."""
 _SHOWN = 100
+_MAX_KIND = 16
+"""The longest end of a name that is taken for the kind of the file, like ``.safetensors``."""
 
 
 def flaw_of(name: str) -> str:
@@ -44,6 +46,18 @@ def suffixed(name: str, suffix: str) -> str:
         return name + suffix
     mark = "~" + hashlib.blake2s(encoded, digest_size=4).hexdigest()
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
+
+
+def fitted(name: str) -> str:
+    """Shorten a name that is too long for a file; what it ends in stays, to tell its kind.
+
+    Different names stay different, by a digest.
+    """
+    if len(name.encode("utf-8", "surrogateescape")) <= MAX_NAME_BYTES:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    kind = dot + ending
+    return suffixed(stem, kind) if stem and len(kind) <= _MAX_KIND else suffixed(name, "")
 
 
 def temporary_suffix() -> str:

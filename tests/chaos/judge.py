@@ -10,7 +10,7 @@ from tests.chaos.clients import Outcome
 from tests.chaos.schedule import AttemptPlan, Link, Schedule, ServerPlan
 from tests.chaos.truth import Partial, Pieces, Truth
 
-OK, FAILED, USAGE, UNVERIFIED, TOO_FEW, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, FAILED, OCCUPIED, UNVERIFIED, TOO_FEW, INTERRUPTED = 0, 1, 6, 3, 4, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def allowed_codes(schedule: Schedule, truth: Truth, seen: Seen) -> Set[int]:
     """The exit codes that what happened excuses."""
     attempt = schedule.attempts[seen.number]
     if schedule.existing == "keep":
-        return {USAGE}
+        return {OCCUPIED}
     codes = {OK}
     if seen.filled:
         codes.add(FAILED)

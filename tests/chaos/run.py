@@ -187,7 +187,7 @@ class Run:
         found = judge.flaws(self._schedule, self._truth, self._old, seen, _DEST)
         self._result.flaws += [f"attempt {number}: {flaw}" for flaw in found]
         self._result.flaws += [f"attempt {number}: {flaw}" for flaw in threads_left()]
-        return not ended or content == self._truth.content or outcome.code == judge.USAGE
+        return not ended or content == self._truth.content or outcome.code == judge.OCCUPIED
 
     @property
     def _part(self) -> Path:
@@ -275,7 +275,7 @@ def _name(attempt: AttemptPlan, seen: judge.Seen) -> str:
     if seen.outcome.flaw == _HANG:
         return "hang"
     when = "calm" if attempt.calm else "chaos"
-    names = {0: "done", 1: "failed", 2: "usage", 3: "unverified", 4: "too few", -9: "killed"}
+    names = {0: "done", 1: "failed", 3: "unverified", 4: "too few", 6: "occupied", -9: "killed"}
     what = names.get(seen.outcome.code, str(seen.outcome.code))
     if seen.outcome.code == judge.INTERRUPTED:
         what = "interrupted"

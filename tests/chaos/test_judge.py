@@ -136,7 +136,7 @@ def test_an_older_file_is_kept() -> None:
     assert not found(schedule, seen, b"old")
     assert "is gone" in found(schedule, replace(seen, content=None), b"old")
     keep = replace(schedule, existing="keep")
-    refused = replace(seen, outcome=Outcome(2, "already exists"))
+    refused = replace(seen, outcome=Outcome(6, "is there already"))
     assert not found(keep, refused, b"old")
     assert "exit code 4" in found(keep, seen, b"old")
 

@@ -171,9 +171,9 @@ def test_destination_exists(made: Path) -> None:
     good = made / "good.bin"
     good.write_bytes(b"precious")
     manifest = made / "out" / "file.bin.regather.json"
-    fails(2, "get", manifest, "-o", good, says="already exists")
-    fails(2, "generate", good, "--size", "5", says="already exists")
-    fails(2, "split", made / "file.bin", "--out", made / "out", says="--force")
+    fails(6, "get", manifest, "-o", good, says="is there already with 8 bytes")
+    fails(6, "generate", good, "--size", "5", says="already exists")
+    fails(6, "split", made / "file.bin", "--out", made / "out", says="--force")
     assert good.read_bytes() == b"precious"
     assert run("get", manifest, "-o", good, "--force").returncode == 0
     assert good.read_bytes() == (made / "file.bin").read_bytes()
@@ -223,7 +223,6 @@ def test_options_that_contradict(made: Path) -> None:
     fails(2, "get", "--fragment", "http://h/f", "--server", "http://h/", says="need a manifest")
     fails(2, "get", "m", "127.0.0.1:9001", says="goes with --server")
     fails(2, "frobnicate", says="not a command")
-    fails(2, says="required")
     assert not out.exists() or not any(out.rglob("*.dat"))
 
 
@@ -702,7 +701,7 @@ def test_without_anything_there_is_help() -> None:
     [
         (("gte", "x"), "not a command: 'gte'; did you mean `regather get`?"),
         (("Publish",), "did you mean `regather publish`?"),
-        (("download",), "there are generate, split, "),
+        (("download",), "there are get, publish, "),
         (("https://a.example/x.iso",), "did you mean `regather get https://a.example/x.iso`?"),
         (("get", "x", "--ouput", "y"), "not understood: --ouput y; did you mean --output?"),
         (("get", "x", "--retrys=3"), "not understood: --retrys=3; did you mean --retries?"),

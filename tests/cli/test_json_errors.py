@@ -65,7 +65,8 @@ def test_every_command(made: Path) -> None:
 
 def test_kinds(made: Path) -> None:
     manifest = made / "out" / "file.bin.regather.json"
-    assert failure("get", manifest, "-o", made / "file.bin")["error"] == "DestinationExistsError"
+    (made / "other").write_bytes(b"other")
+    assert failure("get", manifest, "-o", made / "other")["error"] == "DestinationExistsError"
     url = f"http://127.0.0.1:{free_port()}/x.regather.json"
     assert failure("get", url)["error"] == "TransportError"
     pinned = ("--digest", "0" * 64, "-o", made / "x")

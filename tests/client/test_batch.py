@@ -9,6 +9,7 @@ from pathlib import Path
 
 from regather.client.batch import Outcome, worst
 from regather.errors import (
+    DestinationExistsError,
     InterruptedDownload,
     NotEnoughSourcesError,
     RegatherError,
@@ -44,7 +45,7 @@ def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
         assert not all((tmp_path / name).exists() for name in names)
         result = run(*command, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "were there already" in result.stdout
+    assert "there already" in result.stdout
     assert all((tmp_path / name).read_bytes() == CONTENT for name in names)
     assert leftovers(tmp_path) == []
 
@@ -57,6 +58,7 @@ def test_the_worst_exit_code() -> None:
     assert ended(NotEnoughSourcesError) == 4
     assert ended(NotEnoughSourcesError, RegatherError) == 1
     assert ended(RegatherError, UsageError, NotEnoughSourcesError) == 2
+    assert ended(DestinationExistsError, NotEnoughSourcesError, RegatherError) == 6
     assert ended(UsageError, VerificationError) == 3
     assert ended(VerificationError, InterruptedDownload, UsageError) == 130
 
@@ -65,6 +67,6 @@ def test_two_files_of_one_name_are_not_taken_for_one(tmp_path: Path) -> None:
     with mirror(b"one") as one, mirror(b"two") as two:
         (tmp_path / "list").write_text(f"{one.url}x\n{two.url}x\n")
         result = run("get", "-i", "list", "-j", "1", cwd=tmp_path)
-    assert result.returncode == 2
+    assert result.returncode == 6
     assert "already exists" in result.stderr
     assert "1 of 2 files" in result.stdout

@@ -139,8 +139,10 @@ def test_no_descriptor_is_left_open(made: Path, hosting: Hosting) -> None:
         return found
 
     regather.download(manifest(made), made / "x", servers=urls)
+    assert regather.download(manifest(made), made / "x", servers=urls).kept
+    (made / "z").write_bytes(b"other")
     with pytest.raises(regather.DestinationExistsError):
-        regather.download(manifest(made), made / "x", servers=urls)
+        regather.download(manifest(made), made / "z", servers=urls)
     with pytest.raises(regather.NotEnoughSourcesError):
         regather.download(manifest(made), made / "y", servers=[urls[0]])
     assert mine() == set()

@@ -27,6 +27,7 @@ from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 from tests.support.net import free_port, wait_until
+from tests.support.rogue import Rogue, sends
 from tests.support.tls import issue
 
 NAME = "file.bin.regather.json"
@@ -110,6 +111,8 @@ def test_a_limit_on_one_file(tmp_path: Path, hosting: Hosting) -> None:
     with pytest.raises(NotPlacedError) as caught:
         regather.publish(cloud.file, cloud.urls, replicas=2, settings=SETTINGS)
     assert "413" in "".join(caught.value.details)
+    assert "--max-upload" in "".join(caught.value.details)
+    assert "full" not in "".join(caught.value.details)
     assert "1 more time (stands 1x)" in "".join(caught.value.details)
 
 
@@ -137,6 +140,24 @@ def test_a_server_that_takes_no_files(tmp_path: Path, hosting: Hosting) -> None:
     with pytest.raises(NotPlacedError) as caught:
         regather.publish(file, [server.url])
     assert "405" in "".join(caught.value.details)
+    assert "takes no files" in "".join(caught.value.details)
+    assert "--token" not in caught.value.help
+
+
+@pytest.mark.parametrize(
+    "location", ["../other/x?sig=s3cret", "//me:s3cret@b.example/x", "", "//["]
+)
+def test_a_redirect_is_told_with_where_it_leads(tmp_path: Path, location: str) -> None:
+    answer = f"HTTP/1.1 307 Go\r\nLocation: {location}\r\nContent-Type: text/html\r\n"
+    file = random_file(tmp_path / "file.bin", 1000)
+    with Rogue(sends(f"{answer}Content-Length: 0\r\n\r\n".encode())) as rogue:
+        with pytest.raises(NotPlacedError) as caught:
+            regather.publish(file, [f"{rogue.url}d/"], fragments=1, settings=SETTINGS)
+        assert not any(request.startswith(b"PUT") for request in rogue.requests)
+    told = "".join(caught.value.details)
+    places = {"..": f"{rogue.url}other/", "//a": "http://b.example/", "//[": "no address"}
+    assert next((p for start, p in places.items() if location.startswith(start)), rogue.url) in told
+    assert "s3cret" not in told + str(caught.value)
 
 
 def test_passing_failures_are_borne(tmp_path: Path, hosting: Hosting) -> None:

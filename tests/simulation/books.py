@@ -40,11 +40,12 @@ class Books:
 def _pieces(state: State, fragment: int, bad_rows: set[tuple[int, int]]) -> None:
     """Every piece that is not done is free, in flight, or settled by parity."""
     done, settled = state.done[fragment], state.settled[fragment]
-    claimed = bytearray(len(done))
+    claimed: list[set[int]] = [set() for _ in done]
+    data = state.layout.is_data(fragment)
     for request in state.requests.values():
         if not request.cancelled and fragment in (request.fragment, request.via):
             for piece in range(request.pos, min(request.end, len(done))):
-                claimed[piece] = 1
+                claimed[piece].add(request.id)
     free = bytearray(len(done))
     for start, end in state.free[fragment]:
         free[start:end] = b"\1" * (end - start)
@@ -55,6 +56,9 @@ def _pieces(state: State, fragment: int, bad_rows: set[tuple[int, int]]) -> None
         assert not (free[piece] and settled[piece]), f"{where} is free and settled"
         assert not (free[piece] and claimed[piece]), f"{where} is free and in flight"
         assert not is_done or settled[piece], f"{where} is done and not settled"
+        if len(claimed[piece]) > 1 and data and not settled[piece]:
+            rivals = {r.id for r in state.rivals(fragment, piece)}
+            assert claimed[piece] <= rivals, f"{where}: requests that know nothing of each other"
         if not (is_done or settled[piece] or free[piece] or claimed[piece]):
             assert piece not in wanted, f"{where} is lost"
 
@@ -94,7 +98,11 @@ def _groups(state: State) -> None:
         flying[id(group)] += sum(r.end - r.pos for r in working if not r.cancelled)
         if state.free[fragment].count:
             assert fragment in group.open, f"fragment {fragment} is in no heap"
+    via = Counter(
+        id(state.groups.of[r.via]) for r in state.requests.values() if r.via != r.fragment
+    )
     for group in _all_groups(state):
+        assert group.standing_in == via[id(group)], "parity in flight of a group"
         assert group.free == free[id(group)], "free pieces of a group"
         assert group.flying == flying[id(group)], "pieces in flight of a group"
         _heap(group.open)

@@ -105,7 +105,7 @@ def test_other_files_are_refused_before_anything_is_fetched(made: Path, dest: Pa
     size = (dest / "a.bin").stat().st_size
     with pytest.raises(DestinationExistsError, match=r"0001\.txt: is another file") as caught:
         get(made, dest)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 6
     (dest / "deep" / "0001.txt").unlink()
     (dest / "a.bin").write_bytes(b"?" * size)  # the same size: only its hash tells
     (made.parent / "file_fragment_2.dat").rename(made.parent / "kept")
@@ -252,7 +252,7 @@ def test_what_appears_meanwhile_is_left_alone(made: Path, dest: Path, tmp_path: 
 
     with pytest.raises(DestinationExistsError, match=r"deep/0001\.txt") as caught:
         meanwhile(made, dest, appear)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 6
     assert (dest / "deep/0001.txt").read_text() == "me"
     (dest / "deep/0001.txt").unlink()
     assert get(made, dest).received == 0

@@ -7,14 +7,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from regather.checksum import Checksum
 from regather.client.jobs import Job
 from regather.client.report import DownloadReport, Progress
 from regather.client.run import Session
 from regather.client.settings import Settings, transport_options
-from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, InterruptedDownload, RegatherError
 from regather.limiter import RateLimiter
 from regather.tasks import interrupts_held, pool
@@ -22,9 +19,9 @@ from regather.tasks import interrupts_held, pool
 __all__ = ["Outcome", "download_all", "worst"]
 
 _LOOK_SECONDS = 0.2
-_STEP = 1 << 20
-_SEVERITY = (130, 3, 2, 1, 4)
-"""Exit codes, the worst first: the user's stop, wrong content, then what a retry may mend."""
+_SEVERITY = (130, 3, 2, 6, 1, 4)
+"""Exit codes, the worst first: the user's stop, wrong content, what is in the way, then what a
+retry may mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +34,8 @@ class Outcome:
     error: RegatherError | None = None
     kept: str = ""
     """The path where the file was already, of an earlier run; it is left as it is."""
+    sure: bool = True
+    """Whether a hash says that it is the file; else only its size does."""
 
 
 def worst(outcomes: Sequence[Outcome]) -> int:
@@ -56,9 +55,10 @@ def download_all(
     """Carry out all jobs, ``at_once`` of them at the same time; never raises for one of them.
 
     A file that is there already, of an earlier run, is kept and is no failure, if it has the
-    checksums that are known. ``on_outcome`` is called in this thread as each ends; ``on_progress``
-    in any thread, with the number of a job and its moment, or None when it has ended. Ctrl-C ends
-    all, resumably; those that were not begun end as interrupted too. A rate limit holds for all
+    hashes that are known, or where there are none the size. ``on_outcome`` is called in this thread
+    as each ends; ``on_progress`` in any thread, with the number of a job and its moment, or None
+    when it has ended. Ctrl-C ends all, resumably; those that were not begun end as interrupted too.
+    A rate limit holds for all
     together.
     """
     stop = threading.Event()
@@ -111,31 +111,16 @@ def _one(session: Session, job: Job, written: set[str]) -> Outcome:
         report = session.run(job)
     except RegatherError as error:
         return _failed(job, error, written)
+    if report.kept:
+        return Outcome(_name(job), kept=report.path)
     written.add(report.path)
     return Outcome(_name(job), report)
 
 
 def _failed(job: Job, error: RegatherError, written: set[str]) -> Outcome:
-    if isinstance(error, DestinationExistsError) and error.path not in ("", *written):
-        known = (*job.checksums, *(job.file.checksums if job.file is not None else ()))
-        if _is_right(error.path, known):
-            return Outcome(_name(job), kept=error.path)
+    if isinstance(error, DestinationExistsError) and error.unsure and error.path not in written:
+        return Outcome(_name(job), kept=error.path, sure=False)
     return Outcome(_name(job), error=error)
-
-
-def _is_right(path: str, checksums: Sequence[Checksum]) -> bool:
-    """Whether a file has these checksums; without any, whether it is a file at all."""
-    hashers = [new_hasher(c.algorithm) for c in checksums]
-    try:
-        if not Path(path).is_file():
-            return False
-        with Path(path).open("rb") as file:
-            while hashers and (data := file.read(_STEP)):
-                for hasher in hashers:
-                    hasher.update(data)
-    except OSError:
-        return False
-    return all(h.digest() == c.digest for h, c in zip(hashers, checksums, strict=True))
 
 
 def _name(job: Job) -> str:

@@ -5,6 +5,7 @@ Those that disagree with the others are left out; where there is a checksum, the
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from regather.client.whole import source_at, whole_layout
 from regather.digest import piece_hash
 from regather.errors import NotEnoughSourcesError, VerificationError
 from regather.metalink import offered_name
-from regather.names import flaw_of
+from regather.names import fitted, flaw_of
 from regather.transport import Failure, RequestFailed, is_url
 from regather.units import counted
 
@@ -139,6 +140,7 @@ def _target(
             )
         else:
             notes.append("there is no checksum: what is received is NOT verified")
+    version = _version(group, checksums)
     name = name or name_of(group)
     sources = [source_at(one.url, one.look.validator) for one in group]
     sources += [source_at(url) for url in waiting]
@@ -146,27 +148,25 @@ def _target(
         name,
         whole_layout(name, size),
         tuple(sources),
-        _identity(group, checksums),
+        piece_hash(b"mirrors\0" + repr((size, version or secrets.token_hex(16))).encode()),
         "",
         checksums=tuple(checksums),
         notes=tuple(notes),
+        lasting=bool(version),
     )
 
 
-def _identity(group: Sequence[Seen], checksums: Sequence[Checksum]) -> bytes:
-    """Tells partial downloads of different content apart, whichever mirrors are up this time.
+def _version(group: Sequence[Seen], checksums: Sequence[Checksum]) -> str:
+    """Tells content of the same size apart, whichever mirrors are up this time.
 
     Without a checksum it is the date that most mirrors tell, which they usually keep alike, else
-    the validator of the first.
+    the validator of the first. Empty: nobody tells.
     """
-    size = group[0].size
     known = strongest(checksums)
     if known is not None:
-        version = str(known)
-    else:
-        dates = Counter(one.look.date for one in group if one.look.date)
-        version = dates.most_common(1)[0][0] if dates else group[0].look.validator
-    return piece_hash(b"mirrors\0" + repr((size, version)).encode())
+        return str(known)
+    dates = Counter(one.look.date for one in group if one.look.date)
+    return dates.most_common(1)[0][0] if dates else group[0].look.validator
 
 
 def name_of(group: Sequence[Seen]) -> str:
@@ -177,7 +177,7 @@ def name_of(group: Sequence[Seen]) -> str:
                 return name
     for one in group:
         name = unquote(urlsplit(one.url).path) if is_url(one.url) else one.url
-        name = PurePath(name.replace("\\", "/")).name
+        name = fitted(PurePath(name.replace("\\", "/")).name)
         if not flaw_of(name):
             return name
     return _NAMELESS

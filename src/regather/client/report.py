@@ -103,6 +103,8 @@ class DownloadReport:
     """What people ought to be told: mirrors left out, a lack of anything to verify with."""
     files: int | None = None
     """How many files a folder has; None: it is one file."""
+    kept: bool = False
+    """Whether the file was there, whole and right: nothing was fetched or written."""
 
 
 class RateMeter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,8 @@ class Target:
     """What the file holds, where it is a packed folder."""
     first: int = 0
     """So many sources are asked first, the others where those do not do; 0: all at once."""
+    lasting: bool = True
+    """Whether a later run can tell that the sources still have what this one began with."""
 
     @property
     def whole(self) -> bool:
@@ -158,23 +161,39 @@ def resolve_manifest(
     bases = [base_url(server) for server in servers]
     for url in (*bases, *fragments):
         asking.check(url)
+    manifest, folder = load_pinned(source, asking, digest)
+    return target_of(source, manifest, folder, bases, fragments)
+
+
+def load_pinned(source: str, asking: Asking, digest: str = "") -> tuple[Manifest, str]:
+    """The same as ``load_manifest``; VerificationError where its digest is not ``digest``."""
     manifest, folder = load_manifest(source, asking)
-    identity = manifest.digest
-    if digest and digest.lower() != identity:
+    if digest and digest.lower() != manifest.digest:
         raise VerificationError(
-            f"{source}: its digest is {identity}, not the one asked for",
+            f"{source}: its digest is {manifest.digest}, not the one asked for",
             help="do not use it, or ask its publisher for the right digest",
         )
-    layout = manifest.layout
+    return manifest, folder
+
+
+def target_of(
+    source: str,
+    manifest: Manifest,
+    folder: str,
+    bases: Sequence[str],
+    fragments: Sequence[str] = (),
+) -> Target:
+    """What a manifest describes, and where its fragments may be; see ``sources_of``."""
     sources = sources_of(source, manifest, folder, bases, fragments)
     if not sources:
         raise NotEnoughSourcesError(
             f"{source}: names no server, and its folder holds no fragments",
             help="say where the fragments are: --server URL, once for each",
         )
+    identity = manifest.digest
     return Target(
         manifest.name,
-        layout,
+        manifest.layout,
         sources,
         bytes.fromhex(identity),
         identity,
@@ -286,8 +305,10 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
         )
         offset += length
     layout = Layout(size, piece_size_for(size), tuple(layout_fragments))
-    # Another list of fragments, or another version of one, must not continue this partial.
-    seen = repr(list(zip(urls, probed, strict=True)))
+    # Another list of fragments, or another version of one, must not continue this partial; nor must
+    # one whose version nobody tells: it may be another.
+    lasting = all(validator for _, validator in probed)
+    seen = repr(list(zip(urls, probed, strict=True))) + ("" if lasting else secrets.token_hex(16))
     return Target(
         DEFAULT_NAME,
         layout,
@@ -295,6 +316,7 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
         piece_hash(b"plain fragments\0" + seen.encode()),
         "",
         notes=("plain fragments have no hashes: what is received is NOT verified",),
+        lasting=lasting,
     )
 
 

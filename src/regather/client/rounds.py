@@ -25,6 +25,11 @@ from regather.store import AnyDestination
 from regather.transport import TransportOptions, open_connection
 from regather.units import format_size
 
+_BEGINS_ANEW = (
+    "the same command begins anew, for no server tells a tag or a date of the file, and it may be "
+    "another by then; with a checksum (--sha256 HEX) it would go on"
+)
+
 
 class WrongFile(VerificationError):
     """The file is whole and has another hash than it must have; nothing is kept of it."""
@@ -116,7 +121,8 @@ class Run:
                 self._check_whole()
         except KeyboardInterrupt:
             raise InterruptedDownload(
-                f"interrupted: {self._kept()}", help=f"{GOES_ON} from there"
+                f"interrupted: {self._kept()}",
+                help=f"{GOES_ON} from there" if self._target.lasting else _BEGINS_ANEW,
             ) from None
         finally:
             if self._front is not None:
@@ -301,7 +307,9 @@ class Run:
 
     def _look_for_stop(self) -> None:
         if self._stop is not None and self._stop.is_set():
-            raise InterruptedDownload(f"stopped: {self._kept()}")
+            raise InterruptedDownload(
+                f"stopped: {self._kept()}", help="" if self._target.lasting else _BEGINS_ANEW
+            )
 
     def _kept(self) -> str:
         have = self._done - self._skipped

@@ -13,16 +13,17 @@ from regather.checksum import parse_checksum
 from regather.client.asking import FEW_RETRIES, GOES_ON, Asking, asking_progress
 from regather.client.finding import expanded, targets_of
 from regather.client.jobs import Job
-from regather.client.report import DownloadReport, Progress
+from regather.client.report import DownloadReport, Progress, RateMeter
 from regather.client.resolve import Target
 from regather.client.rounds import Run, WrongFile
 from regather.client.settings import Settings, transport_options
+from regather.client.standing import Watch, kept
 from regather.client.telling import OnProgress
 from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
 from regather.folder import Folder, chosen
 from regather.limiter import RateLimiter
 from regather.names import texts
-from regather.store import AnyDestination, Destination, FolderDestination, check_destination
+from regather.store import AnyDestination, Destination, FolderDestination, check_place
 from regather.transport import TransportOptions
 
 
@@ -181,7 +182,7 @@ class Session:
     def expand(self, job: Job, select: Sequence[str] = ()) -> list[Job]:
         """The jobs that a job means: see finding.expanded; ``select`` chooses by name."""
         if job.dest is not None and not os.path.isdir(job.dest):
-            check_destination(job.dest, force=job.force)
+            check_place(job.dest)
         return expanded(job, self._asking_for(job), select)
 
     def run(self, job: Job) -> DownloadReport:
@@ -207,7 +208,10 @@ class Session:
     def _download(self, job: Job, target: Target) -> DownloadReport:
         destination: AnyDestination | None = None
         try:
-            destination = _destination(job, target)
+            path = None if target.folder is not None else _path_for(job, target.name)
+            if path is not None and check_place(path) and not job.force:
+                return kept(target, path, self._watching(target, path))
+            destination = _destination(job, target, path)
             return Run(
                 target,
                 destination,
@@ -224,13 +228,41 @@ class Session:
             if destination is not None:
                 destination.close()
 
+    def _watching(self, target: Target, path: Path) -> Watch:
+        """What tells of a file that is looked at, and ends the look on a stop."""
+        meter, done = RateMeter(), 0
 
-def _destination(job: Job, target: Target) -> AnyDestination:
-    """Open what the job's target is written to."""
+        def watch(size: int) -> None:
+            nonlocal done
+            done += size
+            now = time.monotonic()
+            if self._stop is not None and self._stop.is_set():
+                raise InterruptedDownload("stopped before the download began", help=GOES_ON)
+            if self._on_progress is not None:
+                rate = meter.read(now, done)
+                self._on_progress(
+                    Progress(
+                        "checking",
+                        path.name,
+                        target.layout.size,
+                        done,
+                        rate,
+                        None,
+                        now - self._began,
+                        (),
+                        self._settings.retries,
+                        target.notes,
+                    )
+                )
+
+        return watch
+
+
+def _destination(job: Job, target: Target, path: Path | None) -> AnyDestination:
+    """Open what the job's target is written to; ``path`` is that of a file."""
     layout, identity = target.layout, target.identity
-    if target.folder is None:
-        path = _path_for(job, target.name)
-        return Destination(path, layout, identity, force=job.force)
+    if path is not None or target.folder is None:
+        return Destination(path or Path(), layout, identity, force=job.force)
     # A folder that the user names becomes the one that was published: so that the same command
     # goes on from there when it was made already.
     by_name = job.dest is None or job.into

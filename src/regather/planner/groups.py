@@ -46,6 +46,8 @@ class Group:
     """Pieces that are neither settled nor in flight."""
     flying: int = 0
     """Pieces that requests in flight are still to bring."""
+    standing_in: int = 0
+    """Requests in flight for parity of the group, which stands in for data."""
     open: list[int] = field(default_factory=list)
     """Heap of the fragments with free pieces; may name some that have none any more."""
     fresh: list[int] = field(default_factory=list)
@@ -151,7 +153,9 @@ class Groups:
                 by_source[source].append(group)
         return group
 
-    def drop_holder(self, fragment: int, source: int, free: int, flying: int) -> None:
+    def drop_holder(
+        self, fragment: int, source: int, free: int, flying: int, standing_in: int
+    ) -> None:
         """A source turned out not to have a fragment with so many pieces free and in flight."""
         old = self.of[fragment]
         if source not in old.holders:
@@ -162,6 +166,8 @@ class Groups:
         old.flying -= flying
         new.free += free
         new.flying += flying
+        old.standing_in -= standing_in
+        new.standing_in += standing_in
         if free:
             heapq.heappush(new.open, fragment)
             heapq.heappush(new.fresh, fragment)

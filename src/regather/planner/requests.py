@@ -36,10 +36,12 @@ class Requests:
             number, source, fragment, asked, start, end, now, now, now, whole, -1.0, start
         )
         state.requests[number] = state.working[fragment][number] = request
-        if work.hedge:
+        if whole:
+            state.note_whole(request)
+        elif work.hedge:
             state.note_rivals(request, work.victim)
-        elif whole:
-            state.note_rivals(request, None)
+        elif overlapping := state.overlapping[fragment]:
+            overlapping[number] = request
         # As State.take, without the call: this is what every request goes through.
         taken = state.free[fragment].remove(start, end)
         state.unclaimed -= taken
@@ -48,6 +50,7 @@ class Requests:
         group.flying += end - start
         if via >= 0:
             state.take(via, start, end)
+            state.groups.of[via].standing_in += 1
         after = -1
         if behind is None:
             health.active += 1
@@ -80,6 +83,8 @@ class Requests:
         del state.working[fragment][number]
         if state.hedged or state.overlapping[fragment]:
             state.forget_rival(request)
+        if request.via != fragment:
+            state.groups.of[request.via].standing_in -= 1
         follower = request.follower
         if request.behind is not None:  # it ended before its turn
             request.behind.follower = None
@@ -108,12 +113,18 @@ class Requests:
     def trim(self, request: Request, actions: list[Action]) -> None:
         """Its last piece is done otherwise: it ends with the last one that is still wanted."""
         state = self._state
-        last = state.done[request.fragment].rfind(0, request.pos, request.end)
-        if last < 0:
+        last = request.end - 1
+        done, came = state.done[request.fragment], state.done[request.via]
+        while last >= request.pos and (came[last] or (last < len(done) and done[last])):
+            last -= 1
+        if last < request.pos:
             self.cancel(request, actions)
             return
         state.groups.of[request.fragment].flying -= request.end - last - 1
-        request.end = last + 1
+        end, request.end = request.end, last + 1
+        if request.via != request.fragment:
+            state.release(request.fragment, last + 1, end)
+            state.release_parity(request.via, last + 1, end)
         actions.append(Trim(request.id, request.end))
 
     def become_whole(self, request: Request) -> None:
@@ -121,7 +132,7 @@ class Requests:
         state = self._state
         request.whole = True
         state.forget_rival(request)
-        state.note_rivals(request, None)
+        state.note_whole(request)
         group = state.groups.of[request.fragment]
         if not request.cancelled:
             group.flying -= request.end - request.pos

@@ -15,6 +15,7 @@ from regather.planner.groups import Group
 from regather.planner.rows import spans
 from regather.planner.state import Request, State
 from regather.planner.values import Value
+from regather.planner.whole import open_end
 
 
 class Rows(Value, frozen=True):
@@ -189,7 +190,7 @@ def may_stand_in(state: State, request: Request, among: set[Group]) -> bool:
         return of[request.via] in among
     number = state.layout.set_of[request.fragment]
     if number >= 0:
-        last, free = request.end - 1, state.free
+        last, free = open_end(state, request) - 1, state.free
         for fragment in state.layout.sets[number].parity:
             if of[fragment] in among and last in free[fragment]:
                 return True
@@ -198,21 +199,22 @@ def may_stand_in(state: State, request: Request, among: set[Group]) -> bool:
 
 def stand_ins(state: State, request: Request, among: set[Group], now: float) -> list[int]:
     """The parity fragments, in some groups, that may bring the end of a request instead."""
-    if request.end <= request.pos or not may_stand_in(state, request, among):
+    end = open_end(state, request)
+    if end <= request.pos or not may_stand_in(state, request, among):
         return []
     if request.via != request.fragment:
         return [request.via]
     number = state.layout.set_of[request.fragment]
     if request.fragment not in late_ones(state, number, now):
         return []
-    of, last = state.groups.of, request.end - 1
+    of, last = state.groups.of, end - 1
     parity = state.layout.sets[number].parity
     return [f for f in parity if of[f] in among and _covers(state, f, last)]
 
 
 def instead_of(state: State, request: Request, source: int, among: list[int]) -> int:
     """Which of some parity fragments a source can send for the end of a request; -1: none."""
-    last = request.end - 1
+    last = open_end(state, request) - 1
     for parity in among:
         if state.can_serve(source, parity) and not state.suspect(source, parity, last):
             return parity

@@ -193,7 +193,9 @@ class State:
         """A source turned out not to have a fragment."""
         self.sources[source].absent.add(fragment)
         flying = sum(r.end - r.pos for r in self.working[fragment].values() if not r.cancelled)
-        self.groups.drop_holder(fragment, source, self.free[fragment].count, flying)
+        standing_in = sum(r.via == fragment != r.fragment for r in self.requests.values())
+        free = self.free[fragment].count
+        self.groups.drop_holder(fragment, source, free, flying, standing_in)
 
     def rivals(self, fragment: int, piece: int) -> list[Request]:
         """The requests that may bring a piece, where more than one may; else perhaps none."""
@@ -201,11 +203,18 @@ class State:
         many = self.overlapping[fragment]
         if not many:
             return [r for r in few if not r.cancelled] if few else []
-        return [r for r in (*few, *many.values()) if not r.cancelled and r.pos <= piece < r.end]
+        found = {**many, **{r.id: r for r in few}}.values()
+        return [r for r in found if not r.cancelled and r.pos <= piece < r.end]
+
+    def note_whole(self, new: Request) -> None:
+        """Note that all who bring pieces of a fragment have a rival, which brings all of it."""
+        overlapping = self.overlapping[new.fragment]
+        overlapping.update(self.working[new.fragment])
+        overlapping[new.id] = new
 
     def note_rivals(self, new: Request, victim: Request | None) -> None:
-        """Note that a new request works on what others, or this one, may bring as well."""
-        if victim is not None and victim.end - victim.pos == 1:
+        """Note that a new request works on what this one may bring as well."""
+        if victim is not None and victim.end - victim.pos == 1 and not victim.whole:
             racing = self.hedged.setdefault((new.fragment, new.pos), [victim])
             racing.append(new)
         else:
@@ -246,7 +255,7 @@ class State:
             return any(self.can_serve(source, f) for f in range(len(self.done)))
         groups = self.groups
         return any(group.free or group.flying for group in groups.of_source[source]) or any(
-            group.free for group in groups.parity_of_source[source]
+            group.free or group.standing_in for group in groups.parity_of_source[source]
         )
 
     def trusted(self, fragment: int) -> bool:

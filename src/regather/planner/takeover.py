@@ -4,6 +4,8 @@
    costs no byte: only pieces not yet begun change hands.
 2. *Hedge.* The last piece of a request that is late is asked for a second time; who comes second
    is cancelled. A third works on a piece only where both are stuck, or slow by far.
+3. *Whole answers* go on beside those who help them, and are trimmed as their end comes
+   (``whole.py``); a source that ignores ranges may only bring a fragment once more, in whole.
 
 The latest request is matched with the fastest idle source that gains by it, then the next.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 
-from regather.planner import standin
+from regather.planner import standin, whole
 from regather.planner.pace import STUCK_SECONDS, later_than, request_rate, seconds_left
 from regather.planner.state import Request, State
 from regather.planner.work import Work, run_length
@@ -23,6 +25,8 @@ _THIRD_FACTOR = 2.0
 _STEAL_FACTOR = 1.2
 _WORTH_SECONDS = 0.02
 """Gains smaller than this are not worth a new request."""
+_TRIAL_SECONDS = 2.0
+"""A piece takes no longer with a source of which nothing is known, for all that is known."""
 _MOST_TRIES = 20_000
 """Pairs looked at in one go: what is left over is looked at the next time."""
 
@@ -35,21 +39,33 @@ def take_over(
     ``start(source, work)`` begins what was found; it returns the new request, or None where no
     more may be begun at all.
     """
-    thieves = sorted(
-        (own_time(state, s), s)
-        for s in idle
-        if state.sources[s].has_slot(now) and not state.sources[s].ignores_ranges
-    )
-    if not thieves:
+    sources = state.sources
+    able = sorted((own_time(state, s), s) for s in idle if sources[s].has_slot(now))
+    if not able:
         return
     # Who would be done before the fastest of them could help is not worth a further look.
-    least = thieves[0][0] * _STEAL_FACTOR + _WORTH_SECONDS
+    late = later_than(state, able[0][0] * _STEAL_FACTOR + _WORTH_SECONDS, now)
+    thieves = [thief for thief in able if not sources[thief[1]].ignores_ranges]
+    if len(thieves) < len(able):
+        whole.again(state, [s for _, s in able if sources[s].ignores_ranges], late, now, start)
+    if thieves:
+        _share_out(state, thieves, late, now, start)
+
+
+def _share_out(
+    state: State,
+    thieves: list[tuple[float, int]],
+    late: list[tuple[float, Request]],
+    now: float,
+    start: Callable[[int, Work], Request | None],
+) -> None:
+    """Match sources, the fastest first, with requests that end late."""
     who = {source for _, source in thieves}
     helpers = standin.helpers(state, who) if state.layout.sets else set()
     of = state.groups.of
     latest = [
-        (-left, r.id, r)
-        for left, r in later_than(state, least, now)
+        (-(left if not r.whole else whole.seconds_awaited(state, r, now)), r.id, r)
+        for left, r in late
         if not r.cancelled
         and (
             not who.isdisjoint(of[r.fragment].holders)
@@ -85,16 +101,18 @@ def take_over(
                 return
             if not state.sources[source].has_slot(now):
                 del thieves[at]
-            if not work.hedge:
+            if victim.whole or not work.hedge:
                 for request in (victim, begun):
-                    entry = (-seconds_left(state, request, now), request.id, request)
-                    heapq.heappush(latest, entry)
+                    seconds = whole.seconds_awaited(state, request, now)
+                    heapq.heappush(latest, (-seconds, request.id, request))
             break
 
 
 def own_time(state: State, source: int) -> float:
-    """Seconds in which a source brings one piece."""
+    """Seconds in which a source brings one piece; to know nothing of it is worth a trial."""
     health = state.sources[source]
+    if not health.rate and not health.failures:
+        return min(_TRIAL_SECONDS, state.piece_size / state.mean_rate())
     return state.piece_size / (health.rate or state.mean_rate()) + health.latency
 
 
@@ -102,29 +120,32 @@ def _taken(
     state: State, source: int, victim: Request, left: float, now: float, parity: int
 ) -> Work | None:
     """What a source takes over, of the fragment itself or of parity."""
-    remaining = victim.end - victim.pos
+    end = whole.open_end(state, victim)
+    remaining = end - victim.pos
     if remaining == 1:
         if _may_hedge(state, victim, source, parity, now):
-            return Work(victim.fragment, victim.pos, victim.end, victim, hedge=True, via=parity)
+            return Work(victim.fragment, victim.pos, end, victim, hedge=True, via=parity)
         return None
     health = state.sources[source]
     rate = health.rate or state.mean_rate()
     theirs = request_rate(state, victim, now)
     both_end = (left - health.latency) * theirs * rate / (theirs + rate)
     count = max(1, round(both_end / state.piece_size))
-    start = victim.end - min(count, remaining - 1, run_length(state, health))
+    start = end - min(count, remaining - 1, run_length(state, health))
     if parity >= 0 and parity != victim.via:
-        start = max(start, standin.free_since(state, parity, victim.end))
+        start = max(start, standin.free_since(state, parity, end))
     # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,
     # and lose all where the other fails. Both go on, and what is done is skipped.
-    return Work(victim.fragment, start, victim.end, victim, hedge=victim.whole, via=parity)
+    return Work(victim.fragment, start, end, victim, hedge=victim.whole, via=parity)
 
 
 def _gain_asked(state: State, victim: Request, now: float) -> float:
     """How many times faster a source must be to help a request; 0: it cannot be helped."""
     if victim.whole:
-        helped = victim.via == victim.fragment and not _shared(state, victim)
-        return _STEAL_FACTOR if helped else 0.0
+        left = whole.open_end(state, victim) - victim.pos
+        if left < 1 or not whole.is_first(state, victim, now):
+            return 0.0
+        return _HEDGE_FACTOR if left == 1 else _STEAL_FACTOR
     if victim.end - victim.pos > 1:
         return _STEAL_FACTOR
     copies = state.rivals(victim.fragment, victim.pos)
@@ -138,14 +159,6 @@ def _gain_asked(state: State, victim: Request, now: float) -> float:
     if len(copies) > 2 or victim is not min(copies, key=lambda r: seconds_left(state, r, now)):
         return 0.0
     return _THIRD_FACTOR
-
-
-def _shared(state: State, request: Request) -> bool:
-    """Whether another request already works on pieces of this one."""
-    return any(
-        r is not request and not r.cancelled and r.pos < request.end and request.pos < r.end
-        for r in state.working[request.fragment].values()
-    )
 
 
 def _may_hedge(state: State, request: Request, source: int, parity: int, now: float) -> bool:

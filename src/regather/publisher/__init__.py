@@ -3,6 +3,7 @@
 targets    what the user names
 plan       which target gets what, and how many may be lost
 origin     the bytes of fragments: slices of the file, and parity kept aside
+earlier    how many fragments an unfinished run made
 survey     what stands at the targets already
 upload     the transfer
 finish     the manifest, and the report
@@ -24,6 +25,7 @@ from regather.errors import InterruptedPublish
 from regather.limiter import RateLimiter
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.publisher.access import Stopping, persist
+from regather.publisher.earlier import earlier_count
 from regather.publisher.finish import check_placed, report_of, write_manifests
 from regather.publisher.origin import Origin
 from regather.publisher.plan import Plan
@@ -90,9 +92,11 @@ def publish(
     targets = targets_of([to] if isinstance(to, (str, Path)) else to, options)
     warnings = warnings_of(targets)
     with original_of(path, follow_links=follow_links) as source:
+        stopping = Stopping()
         if fragments is None and chunk_size is None:
             wanted = len(targets) - parity if len(targets) > parity else DEFAULT_FRAGMENTS
-            fragments = min(wanted, max(source.size, 1))
+            earlier = earlier_count(targets, source.size, parity, options, stopping)
+            fragments = earlier or min(wanted, max(source.size, 1))
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)
         plan = Plan(layout, len(targets), replicas, survive, force=force)
@@ -101,7 +105,6 @@ def publish(
             if not target.remote:
                 source.check_outside(Path(target.url))
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
-        stopping = Stopping()
         origin = Origin(path, source, layout)
         try:
             check_permission(targets, manifest_name, options, stopping)

@@ -56,7 +56,7 @@ def check_placed(
 
 def _troubles(targets: Sequence[Target], tallies: Sequence[Tally]) -> list[str]:
     return [
-        f"{target.url}: {'full: ' if tally.full else ''}{tally.error}"
+        f"{target.url}: {'full: ' if tally.state == 'full' else ''}{tally.error}"
         for target, tally in zip(targets, tallies, strict=True)
         if tally.error
     ]
@@ -158,7 +158,7 @@ def report_of(
         targets=tuple(
             TargetReport(
                 url=target.url,
-                state="failed" if tally.failed else "full" if tally.full else "complete",
+                state=tally.state,
                 fragments=tuple(manifest.fragments[p].name for p in sorted(tally.placed)),
                 uploaded=tally.uploaded,
                 present=tally.present,

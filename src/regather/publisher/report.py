@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-TargetState = Literal["complete", "full", "failed"]
+TargetState = Literal["complete", "full", "limited", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,9 @@ class TargetReport:
     url: str
     """A base URL, or the path of a folder; ends in a slash."""
     state: TargetState
-    """complete: took all that it should; full: had no room for some; failed: did not answer, or
-    refused. What the last two should have taken stands elsewhere."""
+    """complete: took all that it should; full: had no room for some; limited: takes no files as
+    large as some; failed: did not answer, or refused. What these three should have taken stands
+    elsewhere."""
     fragments: tuple[str, ...]
     """Names of the fragments that stand there."""
     uploaded: int

@@ -17,6 +17,7 @@ from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.units import counted
 
 _SHOWN = 20
+_NOT_ALLOWED = 405
 
 
 @dataclass(slots=True)
@@ -116,6 +117,10 @@ def _remedy(targets: Sequence[Target], refused: Mapping[int, RequestFailed]) -> 
         scheme = scheme_of(targets[number].url)
         if scheme in STORES:
             words.append("see what each store answered")
+        elif error.status == _NOT_ALLOWED:
+            words.append("have them take files")
+        elif error.status is not None and 300 <= error.status < 400:
+            words.append("name the addresses that they redirect to")
         elif scheme == "https" and error.status is None:
             words.append("trust the certificate's authority with --cacert FILE")
         else:

@@ -13,10 +13,14 @@ from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, persist
 from regather.publisher.origin import Origin
 from regather.publisher.plan import Plan
+from regather.publisher.report import TargetState
 from regather.publisher.survey import Finding, occupied
 from regather.publisher.targets import Target
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.upload import Store
+
+_KEEPING: dict[Failure, TargetState] = {Failure.NO_SPACE: "full", Failure.TOO_LARGE: "limited"}
+"""What makes a target take no more, and what it is then; all that stands there is good."""
 
 
 @dataclass(slots=True)
@@ -28,10 +32,13 @@ class Tally:
     """Fragments that stand there, whole and right."""
     uploaded: int = 0
     present: int = 0
-    full: bool = False
-    failed: bool = False
-    """It did not answer, or refuses: it counts as lost, with all that stands there."""
+    state: TargetState = "complete"
     error: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did not answer, or refuses: it counts as lost, with all that stands there."""
+        return self.state == "failed"
 
 
 class Uploads:
@@ -116,7 +123,7 @@ class Uploads:
         """The next fragment for a target; None where nothing will come any more."""
         tally = self.tallies[number]
         with self._changed:
-            while not (self._stopping.stopped or tally.failed or tally.full):
+            while not self._stopping.stopped and tally.state == "complete":
                 if tally.queue:
                     fragment = tally.queue.popleft()
                     self._active += 1
@@ -201,12 +208,12 @@ class Uploads:
         if tally.failed:
             return
         tally.error = tally.error or error.what
-        if error.failure is Failure.NO_SPACE:
+        if (state := _KEEPING.get(error.failure)) is not None:
             # What stands there is good; others in flight there may still fit.
-            tally.full = True
+            tally.state = state
             lost = [*failed, *tally.queue]
         else:
-            tally.failed = True
+            tally.state = "failed"
             lost = self._plan.held_by(number)
             self._done -= sum(self._manifest.fragments[f].size for f in tally.placed)
             tally.placed.clear()

@@ -15,13 +15,12 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from regather.engine import SourceTally
-from regather.engine.missing import missing_lines
-from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
 from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.reading.cache import Cache
 from regather.reading.decoding import compute
 from regather.reading.plan import Plan
+from regather.reading.telling import Telling
 from regather.reading.transfer import Job, RangesIgnored, WrongBytes, transfer
 from regather.reading.wants import Cancel, Decode, Start
 from regather.reading.workers import Worker, Workers
@@ -38,6 +37,8 @@ _FLIGHT_BYTES = 64 << 20
 _MOST_REQUESTS = 32
 
 _open: weakref.WeakSet[Fetcher] = weakref.WeakSet()
+_forsaken: list[Fetcher] = []
+"""Those of the parent process, kept so that nothing of them is collected as garbage."""
 
 
 @atexit.register
@@ -72,7 +73,7 @@ class Fetcher:
         self._connect = connect
         self._limiter = limiter
         self._cache = Cache(cache_size)
-        self.tallies = [SourceTally() for _ in sources]
+        self.tallies = [SourceTally(source.url) for source in sources]
         self.decoded = 0
         """Rows that were computed."""
         largest = max(layout.largest_piece, 1)
@@ -91,6 +92,9 @@ class Fetcher:
         self._workers = Workers(len(sources), lambda worker: self._guarded(self._work, worker))
         self._pool: ThreadPoolExecutor | None = None
         self._error: BaseException | None = None
+        self._failures: dict[int, Failure] = {}
+        """By source: how its last request failed."""
+        self._telling = Telling(layout, sources, self.tallies, self._failures, self._plan.holders)
         self._closed = False
         self.ended = threading.Event()
         """Set when ``close`` is through."""
@@ -130,6 +134,7 @@ class Fetcher:
                     self._plan.release(number)
 
     def _wait(self, number: int) -> memoryview:
+        told = 0.0
         while True:
             if self._closed:
                 raise ValueError("the file was closed")
@@ -139,28 +144,12 @@ class Fetcher:
             if piece is not None:
                 return piece
             if number in self._plan.failed:
-                raise self._missing(number)
+                raise self._telling.missing(number)
             self._carry_out()
             if number not in self._plan.failed:
+                if not self._workers.busy:
+                    told = self._telling.pause(number, told)
                 self._changed.wait(_LOOK_SECONDS)
-
-    def _missing(self, number: int) -> RegatherError:
-        fragment, piece = self._layout.locate(number)
-        name = self._layout.fragments[fragment].name
-        details = missing_lines(self._layout, self._sources, self.tallies, (fragment,))
-        what = f"piece {piece} of {name} cannot be had"
-        if (fragment, piece) in self._plan.holders.liars:
-            return VerificationError(
-                f"wrong bytes from a source, and no other has them: {what}",
-                help="repair that source or add another",
-                details=details,
-            )
-        return NotEnoughSourcesError(
-            what,
-            help="read again when its servers are back, or name more servers",
-            details=details,
-            missing=(name,),
-        )
 
     def close(self) -> None:
         """Break off everything and end all threads."""
@@ -177,6 +166,24 @@ class Fetcher:
         with self._changed:
             self._cache.clear()
         self.ended.set()
+
+    def forsake(self) -> None:
+        """In a child process after a fork: let go of everything, and touch nothing of the parent.
+
+        The threads are not here, and a lock may be held by one of them for ever. What connections
+        share with those of the parent is not shut down; what would say good-bye to a server when
+        it is collected as garbage is kept.
+        """
+        self._changed = threading.Condition(threading.RLock())
+        self._closed = True
+        self.ended = threading.Event()
+        self.ended.set()
+        _open.discard(self)
+        self._cache.clear()
+        for worker in self._workers.members:
+            if worker.connection is not None:
+                worker.connection.forsake()
+        _forsaken.append(self)
 
     # -- under the lock -------------------------------------------------------------------
 
@@ -259,6 +266,7 @@ class Fetcher:
             plan.ended(start.request)
             return
         tally = self.tallies[start.source]
+        self._failures[start.source] = error.failure
         if self._sources[start.source].fragments is not None or not error.failure.lasting:
             tally.note(error)
         if error.failure.lasting:

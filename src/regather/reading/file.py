@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
+import weakref
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import closing
+from operator import index
 from typing import TYPE_CHECKING
 
-from regather.model import Layout
 from regather.reading.ahead import ReadAhead
 from regather.reading.fetcher import Fetcher
+from regather.reading.oserrors import as_os_errors
+from regather.reading.recipe import Recipe
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -26,35 +30,69 @@ class RemoteFile(io.BufferedIOBase):
 
     Made by ``regather.open``. Besides what every binary file has, ``pread``, ``pread_into`` and
     ``read_ranges`` read elsewhere without moving the position; threads may use them, and all else,
-    at the same time. Every read raises NotEnoughSourcesError or VerificationError where bytes are
-    not to be had, and may be tried again.
+    at the same time. Every read raises NotEnoughSourcesError or VerificationError, which are
+    OSErrors as well, where bytes are not to be had, and may be tried again.
+
+    It pickles, and it goes on in a child process after a fork: there it has the position that it
+    had, and threads, connections and a cache of its own, made at the first read.
     """
 
-    def __init__(
-        self, fetcher: Fetcher, layout: Layout, name: str, digest: str, read_ahead: int
-    ) -> None:
-        self._fetcher = fetcher
-        self._layout = layout
-        self._ahead = ReadAhead(layout.piece_size, read_ahead)
+    def __init__(self, recipe: Recipe, position: int = 0) -> None:
+        target = recipe.target
+        self._recipe = recipe
+        self._layout = layout = target.layout
+        self._live: Fetcher | None = None
+        self._ahead = ReadAhead(layout.piece_size, recipe.most_ahead)
         # Empty fragments share their offset with the next one and have no pieces.
         self._positions = [f for f in range(layout.data_count) if layout.fragments[f].size]
         self._offsets = [layout.fragments[f].offset for f in self._positions]
         self._lock = threading.Lock()
-        self._at = 0
-        self.name = name
+        self._at = position
+        self.name = target.name
         """The file's own name."""
         self.mode = "rb"
-        self.digest = digest
+        self.digest = target.digest
         """Its identity, as ``regather info`` prints it."""
         self.size = layout.size
         """Bytes."""
+        _files.add(self)
+
+    def __repr__(self) -> str:
+        return f"<regather.RemoteFile {self.name!r}{' (closed)' if self.closed else ''}>"
+
+    # -- in another process ---------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        self._check_open()
+        return type(self), (self._recipe, self._at)
+
+    @property
+    def _fetcher(self) -> Fetcher:
+        """What fetches the pieces: made when it is first needed."""
+        with self._lock:
+            if self._live is None:
+                self._check_open()
+                self._live = self._recipe.fetcher()
+            return self._live
+
+    def prepare(self) -> None:
+        """Find out now whether it can be read with these settings. Raises UsageError."""
+        with as_os_errors():
+            self._fetcher  # noqa: B018
+
+    def _forked(self) -> None:
+        """In a child process: have nothing in common with the file in the parent."""
+        self._lock = threading.Lock()
+        parents, self._live = self._live, None
+        if parents is not None:
+            parents.forsake()
 
     # -- what was cost --------------------------------------------------------------------
 
     @property
     def received(self) -> int:
         """Bytes received from all sources so far: whole pieces, wanted or not."""
-        return sum(tally.received for tally in self._fetcher.tallies)
+        return sum(tally.received for tally in self._live.tallies) if self._live else 0
 
     # -- reading elsewhere ----------------------------------------------------------------
 
@@ -78,7 +116,10 @@ class RemoteFile(io.BufferedIOBase):
     def pread_into(self, buffer: WriteableBuffer, offset: int) -> int:
         """Fill a buffer from ``offset`` on; returns how many bytes there were."""
         self._check_open()
-        view = memoryview(buffer).cast("B")
+        view = _bytes_of(buffer)
+        if view is None:
+            size = memoryview(buffer).nbytes
+            return io.BytesIO(self.pread(size, offset)).readinto(buffer)
         start, stop = _span(offset, offset + len(view), self.size)
         self._fill([(start, view[: stop - start])])
         return stop - start
@@ -90,7 +131,7 @@ class RemoteFile(io.BufferedIOBase):
             for number in self._numbers(start, start + len(view)):
                 users.setdefault(number, []).append((start, view))
         numbers = sorted(users)
-        with closing(self._fetcher.pieces(numbers, self._next(parts))) as pieces:
+        with as_os_errors(), closing(self._fetcher.pieces(numbers, self._next(parts))) as pieces:
             for number, piece in zip(numbers, pieces, strict=True):
                 offset = self._layout.offset(*self._layout.locate(number))
                 for start, view in users[number]:
@@ -144,12 +185,13 @@ class RemoteFile(io.BufferedIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position; returns it. Behind the end there is nothing to read."""
         self._check_open()
+        offset, whence = index(offset), index(whence)
         with self._lock:
             base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}.get(whence)
             if base is None:
                 raise ValueError(f"invalid whence: {whence}")
             if base + offset < 0:
-                raise ValueError(f"negative position: {base + offset}")
+                raise OSError(errno.EINVAL, f"negative position: {base + offset}")
             self._at = base + offset
             return self._at
 
@@ -164,7 +206,8 @@ class RemoteFile(io.BufferedIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         """Up to ``size`` bytes, fewer only at the end; all that is left without it."""
         self._check_open()
-        start, count = self._take(self.size if size is None or size < 0 else size)
+        size = self.size if size is None else index(size)
+        start, count = self._take(self.size if size < 0 else size)
         try:
             return self.pread(count, start) if count else b""
         except BaseException:
@@ -180,12 +223,23 @@ class RemoteFile(io.BufferedIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer as far as there are bytes; returns how many."""
         self._check_open()
-        view = memoryview(buffer).cast("B")
+        view = _bytes_of(buffer)
+        if view is None:
+            return self._read_into_odd(buffer)
         start, count = self._take(len(view))
         try:
             return self.pread_into(view[:count], start) if count else 0
         except BaseException:
             self._at = start
+            raise
+
+    def _read_into_odd(self, buffer: WriteableBuffer) -> int:
+        """The same for a buffer that only C code can fill, such as a ctypes array."""
+        before = self._at
+        try:
+            return io.BytesIO(self.read(memoryview(buffer).nbytes)).readinto(buffer)
+        except BaseException:
+            self._at = before
             raise
 
     def readinto1(self, buffer: WriteableBuffer, /) -> int:
@@ -201,7 +255,8 @@ class RemoteFile(io.BufferedIOBase):
         """Break off what is under way, and free everything."""
         if not self.closed:
             try:
-                self._fetcher.close()
+                if self._live is not None:
+                    self._live.close()
             finally:
                 super().close()
 
@@ -210,9 +265,36 @@ class RemoteFile(io.BufferedIOBase):
             raise ValueError("I/O operation on closed file")
 
 
+def _bytes_of(buffer: WriteableBuffer) -> memoryview | None:
+    """A buffer as bytes; None where Python cannot look at it so."""
+    view = memoryview(buffer)
+    if view.readonly:
+        raise TypeError("a buffer to read into must be writable")
+    if not view.nbytes:
+        return memoryview(bytearray())
+    try:
+        return view.cast("B")
+    except TypeError:
+        return None
+
+
 def _span(start: int, stop: int, size: int) -> tuple[int, int]:
     """A range within a file of ``size`` bytes. Raises ValueError for one before its beginning."""
     if start < 0:
         raise ValueError(f"negative offset: {start}")
     start = min(start, size)
     return start, max(start, min(stop, size))
+
+
+# -- after a fork -----------------------------------------------------------------------------
+
+_files: weakref.WeakSet[RemoteFile] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for file in list(_files):
+        file._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -3,148 +3,235 @@
     fsspec.open("regather://https://example.org/table.parquet.regather.json", servers=[...])
 
 What follows the scheme is the manifest, as a URL or path; it stands for the file that it describes.
-Needs the extra ``regather[fsspec]``; fsspec itself finds this module by its entry point.
+Its ``.regather.json`` may be left out. Needs the extra ``regather[fsspec]``; fsspec itself finds
+this module by its entry point.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
+from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 
-from regather.client.resolve import Target
 from regather.client.settings import Settings
-from regather.errors import RegatherError, UsageError
-from regather.names import MANIFEST_SUFFIX
-from regather.reading.file import RemoteFile
-from regather.reading.opening import CACHE_SIZE, READ_AHEAD, open_target, resolve
-from regather.transport import Failure, RequestFailed, is_url
-
-_SETTINGS = tuple(field.name for field in fields(Settings))
+from regather.errors import RegatherError
+from regather.names import texts
+from regather.reading.buffered import BufferedFile, OpenedFile
+from regather.reading.lookup import Known, Lookup
+from regather.reading.options import check_open, split_options
+from regather.reading.oserrors import as_os_errors, only_read
+from regather.reading.paths import entries, parent_of, stripped, stripped_all
+from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
+from regather.transport import is_url
 
 
 class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """Hosted files, each named by its manifest; read-only.
 
-    A folder of this machine lists the manifests in it. Manifests are read once and remembered until
-    ``invalidate_cache``.
+    A folder of this machine lists the manifests and the folders in it. Manifests are read once and
+    remembered until ``invalidate_cache``. All errors are OSErrors: io.UnsupportedOperation of what
+    would write.
     """
 
     protocol: ClassVar[str] = "regather"
-    root_marker = ""
+    root_marker = "/"
 
     def __init__(
         self,
         *,
-        servers: Sequence[str] = (),
+        servers: str | Sequence[str] = (),
         digest: str = "",
         cache_size: int = CACHE_SIZE,
         read_ahead: int = READ_AHEAD,
         **others: Any,
     ) -> None:
-        """The options are those of ``regather.open`` and of ``regather.Settings``."""
-        own = {n: value for n in _SETTINGS if (value := others.pop(n, None)) is not None}
-        super().__init__(**others)
-        self._servers = tuple(servers)
-        self._digest = digest
-        self._settings = Settings(**own)
+        """The options are those of ``regather.open`` and of ``regather.Settings``.
+
+        Besides them, ``default_cache_type`` and ``default_block_size`` are those of ``open``, and
+        what fsspec has for all file systems changes nothing. Raises UsageError for any other.
+        """
+        with as_os_errors():
+            settings, self._buffering, fsspecs = split_options(others)
+            super().__init__(**fsspecs)
+            self._settings = Settings(**settings)
+            self._lookup = Lookup(self._settings, digest, texts(servers))
         self._cache_size = cache_size
         self._read_ahead = read_ahead
-        self._targets: dict[str, tuple[Target, datetime]] = {}
+
+    # -- names ----------------------------------------------------------------------------
 
     @classmethod
     def _strip_protocol(cls, path: str | os.PathLike[str] | list[str]) -> Any:
-        if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
-        return os.fspath(path).removeprefix("regather://")
+        return [stripped(p) for p in path] if isinstance(path, list) else stripped(path)
 
-    def _target(self, path: str) -> Target:
-        """What a manifest describes. Raises FileNotFoundError, or as ``regather.open`` does."""
-        return self._look(path)[0]
+    @classmethod
+    def _parent(cls, path: str) -> str:
+        return parent_of(stripped(path))
 
-    def _look(self, path: str) -> tuple[Target, datetime]:
-        """What a manifest describes, and when it was read."""
-        path = self._strip_protocol(path)
-        found = self._targets.get(path)
-        if found is None:
-            if not is_url(path) and not os.path.isfile(path) and "://" not in path:
-                raise FileNotFoundError(path)
-            try:
-                target = resolve(
-                    path, servers=self._servers, digest=self._digest, settings=self._settings
-                )
-            except RegatherError as error:
-                # Raised "from None" for the message, but the reason is still known.
-                why = error.__context__
-                if isinstance(why, RequestFailed) and why.failure is Failure.MISSING:
-                    raise FileNotFoundError(f"{path}: {error.what}") from error
-                raise
-            found = self._targets[path] = target, datetime.now(UTC)
-        return found
+    # -- what there is --------------------------------------------------------------------
+
+    def _known(self, path: str) -> Known:
+        """What a manifest says. Raises FileNotFoundError, or as ``regather.open`` does."""
+        return self._lookup.get(stripped(path))
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget a manifest, or all."""
-        if path is None:
-            self._targets.clear()
-        else:
-            self._targets.pop(self._strip_protocol(path), None)
+        self._lookup.forget(None if path is None else stripped(path))
+        super().invalidate_cache(path)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Name, size in bytes, type, and for a file its own name and digest."""
-        path = self._strip_protocol(path)
+        path = stripped(path)
         if not is_url(path) and os.path.isdir(path):
             return {"name": path, "size": 0, "type": "directory"}
-        target = self._target(path)
+        return self._info(path)
+
+    def _info(self, path: str) -> dict[str, Any]:
+        manifest = self._known(path).manifest
         return {
             "name": path,
-            "size": target.layout.size,
+            "size": manifest.size,
             "type": "file",
-            "file": target.name,
-            "digest": target.digest,
+            "file": manifest.name,
+            "digest": manifest.digest,
         }
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
-        """The file that a manifest stands for, or those of the manifests in a local folder."""
-        path = self._strip_protocol(path)
-        if not is_url(path) and os.path.isdir(path):
-            names = sorted(n for n in os.listdir(path) if n.endswith(MANIFEST_SUFFIX))
-            infos = [self.info(os.path.join(path, name)) for name in names]
-        else:
+        """The manifests and folders in a local folder, or the file that a manifest stands for.
+
+        What has a manifest's name and cannot be read is listed too, with None for its size and the
+        reason as ``error``: whoever copies the folder shall hear of it.
+        """
+        path = stripped(path)
+        if is_url(path) or not os.path.isdir(path):
             infos = [self.info(path)]
-        return infos if detail else [info["name"] for info in infos]
+            return infos if detail else [info["name"] for info in infos]
+        found = entries(path)
+        if not detail:
+            return [name for name, _ in found]
+        return [
+            {"name": name, "size": 0, "type": "directory"} if folder else self._info_or_flaw(name)
+            for name, folder in found
+        ]
+
+    def _info_or_flaw(self, path: str) -> dict[str, Any]:
+        try:
+            return self._info(path)
+        except (RegatherError, OSError) as error:
+            return {"name": path, "size": None, "type": "file", "error": str(error)}
+
+    def glob(self, path: str, maxdepth: int | None = None, **how: Any) -> Any:
+        """As everywhere, but a URL is no pattern: nothing can be listed there."""
+        path = path if path.endswith("/") and not is_url(stripped(path)) else stripped(path)
+        if not is_url(path):
+            return super().glob(path, maxdepth=maxdepth, **how)
+        found = {path: self.info(path)} if self.exists(path) else {}
+        return found if how.get("detail") else list(found)
+
+    def expand_path(
+        self,
+        path: str | list[str],
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        **how: Any,
+    ) -> list[str]:
+        """As everywhere, but a URL is no pattern."""
+        paths = stripped_all(path)
+        urls = {p for p in paths if is_url(p)}
+        others = [p for p in paths if p not in urls]
+        if urls and not others:
+            return sorted(urls)
+        found = super().expand_path(others, recursive=recursive, maxdepth=maxdepth, **how)
+        return sorted(urls.union(found))
+
+    def get(
+        self,
+        rpath: str | list[str],
+        lpath: str | list[str],
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **how: Any,
+    ) -> None:
+        """Copy files, or folders of them, to local paths."""
+        if isinstance(rpath, str) and isinstance(lpath, str) and is_url(url := stripped(rpath)):
+            inside = lpath.endswith("/") or os.path.isdir(lpath)
+            rpath, lpath = [url], [os.path.join(lpath, url.rpartition("/")[2]) if inside else lpath]
+        super().get(rpath, lpath, recursive, callback, maxdepth, **how)
 
     def ukey(self, path: str) -> str:
         """The digest: it changes if and only if the content does."""
-        return self._target(path).digest
+        return self._known(path).manifest.digest
 
     def checksum(self, path: str) -> int:
         """A number of the digest."""
         return int(self.ukey(path), 16)
 
+    def created(self, path: str) -> datetime:
+        """When the manifest was made. Raises NotImplementedError where it does not tell."""
+        made = self._known(path).manifest.created
+        if not made:
+            raise NotImplementedError(f"{path}: its manifest does not tell when it was made")
+        return datetime.fromisoformat(made)
+
     def modified(self, path: str) -> datetime:
         """When its manifest was read: until that is read again, the file does not change."""
-        return self._look(path)[1]
+        return self._known(path).read
 
-    def _open(self, path: str, mode: str = "rb", **how: Any) -> RemoteFile:
+    # -- reading --------------------------------------------------------------------------
+
+    def open(self, path: str, mode: str = "rb", compression: str | None = None, **how: Any) -> Any:
+        """Open for reading; ``compression="infer"`` goes by the name of the file itself."""
+        if compression == "infer":
+            from fsspec.utils import infer_compression
+
+            compression = infer_compression(self._known(path).manifest.file_name)
+        return super().open(path, mode, compression=compression, **how)
+
+    def _open(self, path: str, mode: str = "rb", **how: Any) -> OpenedFile | BufferedFile:
+        path = stripped(path)
         if mode != "rb":
-            raise UsageError(f"{path}: cannot be opened with mode {mode!r}, only read")
-        return open_target(
-            self._target(path),
-            self._settings,
-            cache_size=int(how.get("cache_size", self._cache_size)),
-            read_ahead=int(how.get("read_ahead", self._read_ahead)),
-        )
+            raise only_read(path)
+        with as_os_errors():
+            check_open(how)
+            buffering = self._buffering.of(how)
+            recipe = Recipe(
+                self._lookup.target(path),
+                self._settings,
+                int(how.get("cache_size", self._cache_size)),
+                int(how.get("read_ahead", self._read_ahead)),
+            )
+            file = OpenedFile(recipe, 0, self, path)
+        file.prepare()
+        return BufferedFile(file, buffering) if buffering.cache_type else file
+
+    def mkdir(self, path: str, *_: Any, **__: Any) -> None:
+        """Raise io.UnsupportedOperation, as all that would write."""
+        raise only_read(stripped(path))
+
+    rmdir = rm_file = cp_file = mkdir
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """The same, where there is no such folder already."""
+        if not (exist_ok and self.isdir(path)):
+            self.mkdir(path)
 
     def cat_file(
-        self, path: str, start: int | None = None, end: int | None = None, **_: Any
+        self, path: str, start: int | None = None, end: int | None = None, **how: Any
     ) -> bytes:
         """The bytes from ``start`` up to ``end``, which count from the end where negative."""
-        with self._open(path) as file:
+        with self._plain(path, how) as file:
             return file.read_ranges([_range(start, end, file.size)])[0]
+
+    def _plain(self, path: str, how: dict[str, Any]) -> OpenedFile:
+        """Open for single reads: a cache of fsspec's would gain nothing."""
+        file = self._open(path, **{**how, "cache_type": ""})
+        assert isinstance(file, OpenedFile)
+        return file
 
     def cat_ranges(
         self,
@@ -153,7 +240,7 @@ class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         ends: int | list[int | None] | None,
         max_gap: int | None = None,
         on_error: str = "return",
-        **_: Any,
+        **how: Any,
     ) -> list[bytes | Exception]:
         """Many ranges; those of one file are fetched together, each piece once.
 
@@ -167,11 +254,11 @@ class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
             raise ValueError("paths, starts and ends must be equally many")
         places: dict[str, list[int]] = {}
         for n, path in enumerate(paths):
-            places.setdefault(self._strip_protocol(path), []).append(n)
+            places.setdefault(stripped(path), []).append(n)
         out: list[bytes | Exception] = [b""] * count
         for path, numbers in places.items():
             try:
-                with self._open(path) as file:
+                with self._plain(path, how) as file:
                     ranges = [_range(firsts[n], lasts[n], file.size) for n in numbers]
                     for n, data in zip(numbers, file.read_ranges(ranges), strict=True):
                         out[n] = data

@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regather.client.asking import FEW_RETRIES, Asking
-from regather.client.resolve import Target, resolve_manifest
+from regather.client.naming import base_url, with_scheme
+from regather.client.resolve import Target, load_pinned, target_of
 from regather.client.settings import Settings, transport_options
 from regather.errors import UsageError
-from regather.limiter import RateLimiter
+from regather.manifest import Manifest
 from regather.names import texts
-from regather.reading.fetcher import Fetcher
 from regather.reading.file import RemoteFile
-from regather.transport import open_connection
-
-CACHE_SIZE = 64 << 20
-READ_AHEAD = 32 << 20
-_AHEAD_PIECES = 64
+from regather.reading.oserrors import as_os_errors
+from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
 
 
 def open(
@@ -37,43 +34,39 @@ def open(
     is in flight; at most ``read_ahead`` bytes, and half of the cache, are fetched ahead where the
     file is read in order (0: nothing).
 
-    Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError or TransportError.
-    Close the file, or use it in a ``with`` statement.
+    Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError or TransportError,
+    which are OSErrors as well: FileNotFoundError where there is no manifest, PermissionError where
+    it is refused, and so on. Close the file, or use it in a ``with`` statement.
     """
-    settings = settings or Settings()
-    target = resolve(str(source), servers=texts(servers), digest=digest, settings=settings)
-    return open_target(target, settings, cache_size=cache_size, read_ahead=read_ahead)
+    with as_os_errors():
+        settings = settings or Settings()
+        asking = asking_for(settings)
+        manifest, folder = load(str(source), digest, asking)
+        target = target_at(str(source), manifest, folder, texts(servers), asking)
+        file = RemoteFile(Recipe(target, settings, cache_size, read_ahead))
+    file.prepare()
+    return file
 
 
-def resolve(
-    source: str, *, servers: Sequence[str] = (), digest: str = "", settings: Settings
-) -> Target:
-    """Read a manifest and find its sources. Raises as ``open`` does."""
+def asking_for(settings: Settings) -> Asking:
+    """How to ask for manifests. Raises UsageError."""
+    return Asking(transport_options(settings), retries=min(settings.retries, FEW_RETRIES))
+
+
+def load(source: str, digest: str, asking: Asking) -> tuple[Manifest, str]:
+    """Read a manifest; returns it and the base of its folder. Raises as ``open`` does."""
     if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise UsageError(
             f"not a digest: {digest!r}", help="give all 64 hexadecimal digits, as split prints them"
         )
-    retries = min(settings.retries, FEW_RETRIES)
-    return resolve_manifest(
-        source, servers, Asking(transport_options(settings), retries=retries), digest
-    )
+    return load_pinned(source, asking, digest)
 
 
-def open_target(
-    target: Target, settings: Settings, *, cache_size: int, read_ahead: int
-) -> RemoteFile:
-    """Open what was resolved. Raises UsageError."""
-    if cache_size < 0 or read_ahead < 0:
-        raise UsageError("cache_size and read_ahead must not be negative")
-    options = transport_options(settings)
-    fetcher = Fetcher(
-        target.layout,
-        target.sources,
-        lambda url: open_connection(url, options),
-        connections=settings.connections,
-        retries=settings.retries,
-        cache_size=cache_size,
-        limiter=RateLimiter(settings.limit_rate) if settings.limit_rate else None,
-    )
-    most = min(read_ahead, cache_size // 2, _AHEAD_PIECES * target.layout.piece_size)
-    return RemoteFile(fetcher, target.layout, target.name, target.digest, most)
+def target_at(
+    source: str, manifest: Manifest, folder: str, servers: Sequence[str], asking: Asking
+) -> Target:
+    """Where what a manifest describes may be. Raises as ``open`` does."""
+    bases = [base_url(server) for server in servers]
+    for url in bases:
+        asking.check(url)
+    return target_of(with_scheme(source), manifest, folder, bases)

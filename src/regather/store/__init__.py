@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from regather.store.destination import Destination, check_destination
+from regather.store.destination import Destination, check_destination, check_place
 from regather.store.folder import FolderDestination
 
 AnyDestination = Destination | FolderDestination
 
-__all__ = ["AnyDestination", "Destination", "FolderDestination", "check_destination"]
+__all__ = ["AnyDestination", "Destination", "FolderDestination", "check_destination", "check_place"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from threading import local as ThreadLocal
 
-from regather.digest import HASH_SIZE, piece_hasher
+from regather.digest import HASH_SIZE
 from regather.errors import (
     DestinationExistsError,
     RegatherError,
@@ -23,6 +23,7 @@ from regather.errors import (
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
+from regather.store.pieces import matching
 from regather.store.platform import (
     check_space,
     cut_to,
@@ -34,7 +35,6 @@ from regather.store.platform import (
     sync_folder,
     write_all,
 )
-from regather.tasks import pool
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
@@ -126,34 +126,23 @@ class Destination:
         ``on_piece`` is called in this thread with the bytes of each piece that was looked at.
         """
         claims, self._claims = self._claims or {}, {}
-        own = ThreadLocal()
         layout = self._layout
-        piece_hash = piece_hasher(layout.hash_algorithm)
 
-        def check(number: int) -> bool:
-            if not hasattr(own, "buffer"):
-                own.buffer = memoryview(bytearray(layout.largest_piece))
-            fragment, piece = layout.locate(number)
-            length = layout.length(fragment, piece)
-            view: memoryview = own.buffer[:length]
-            try:
-                count = os.preadv(self._descriptor, [view], layout.offset(fragment, piece))
-            except OSError:  # a bad spot on the disk: fetch that piece again
-                return False
-            return count == length and piece_hash(view) == (
-                layout.hash_of(fragment, piece) or claims[number]
-            )
+        def expected(number: int) -> bytes:
+            return layout.hash_of(*layout.locate(number)) or claims[number]
 
-        with pool(os.cpu_count() or 1) as threads:
-            good: list[int] = []
-            for number, ok in zip(claims, threads.map(check, claims), strict=True):
-                if on_piece:
-                    on_piece(layout.length(*layout.locate(number)))
-                if ok:
-                    good.append(number)
-                else:
-                    self._journal.withdraw(number)
+        good: list[int] = []
+        for number, right in matching(layout, tuple(claims), self._read, expected):
+            if on_piece:
+                on_piece(layout.length(*layout.locate(number)))
+            if right:
+                good.append(number)
+            else:
+                self._journal.withdraw(number)
         return good
+
+    def _read(self, offset: int, into: memoryview) -> None:
+        read_all(self._descriptor, into, offset)
 
     def place(self, number: int, offset: int, data: memoryview, digest: bytes) -> None:
         """Write one verified piece where it belongs and claim it. Thread-safe.
@@ -172,7 +161,7 @@ class Destination:
     def read(self, offset: int, into: memoryview) -> None:
         """Read back what was placed at ``offset``, in bytes. Raises StorageError."""
         try:
-            read_all(self._descriptor, into, offset)
+            self._read(offset, into)
         except OSError as error:
             raise self._trouble(error) from error
 
@@ -232,25 +221,47 @@ def _exists(path: Path) -> RegatherError:
     return error
 
 
+def check_place(path: Path) -> bool:
+    """Raise UsageError where ``path`` cannot become a file; tell whether there is one already."""
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.parts):
+        raise _no_place(path, "the name is longer than 255 bytes")
+    try:
+        status = _status(path)
+        if status is not None:
+            if stat.S_ISDIR(status.st_mode):
+                raise _no_place(path, "is a folder, not a file")
+            if not stat.S_ISREG(status.st_mode):
+                raise _no_place(path, "is not a regular file and is left as it is")
+            return True
+        above = _status(path.parent)
+    except OSError as error:
+        raise _no_place(path, (error.strerror or str(error)).lower()) from None
+    if above is None or not stat.S_ISDIR(above.st_mode):
+        there = "does not exist" if above is None else "is a file"
+        raise _no_place(path, f"the folder {str(path.parent)!r} {there}")
+    return False
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What is there, or what a link there leads to; a link that leads nowhere as itself."""
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _no_place(path: Path, flaw: str) -> UsageError:
+    return UsageError(f"{path}: {flaw}", help="choose another destination")
+
+
 def check_destination(path: Path, *, force: bool) -> None:
     """Raise UsageError where ``path`` cannot become a file, or exists and may not be replaced."""
-    flaw = ""
-    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.parts):
-        flaw = "the name is longer than 255 bytes"
-    elif os.path.isdir(path):
-        flaw = "is a folder, not a file"
-    elif not os.path.isdir(path.parent):
-        there = "is a file" if os.path.lexists(path.parent) else "does not exist"
-        flaw = f"the folder {str(path.parent)!r} {there}"
-    elif not os.access(path.parent, os.W_OK | os.X_OK):
-        flaw = f"the folder {str(path.parent)!r} may not be written to"
-    if flaw:
-        raise UsageError(f"{path}: {flaw}", help="choose another destination")
-    if os.path.lexists(path):
-        if not force:
-            raise _exists(path)
-        if not path.is_file():
-            raise UsageError(
-                f"{path}: is not a regular file and is left as it is",
-                help="choose another destination",
-            )
+    there = check_place(path)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise _no_place(path, f"the folder {str(path.parent)!r} may not be written to")
+    if there and not force:
+        raise _exists(path)

@@ -10,15 +10,21 @@ import contextlib
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from threading import local as ThreadLocal
 
-from regather.digest import HASH_SIZE, piece_hasher
-from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
+from regather.digest import HASH_SIZE
+from regather.errors import (
+    DestinationExistsError,
+    RegatherError,
+    StorageError,
+    UsageError,
+    is_disk_full,
+)
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
 from regather.store.below import Below, NotAFolder
 from regather.store.moving import move_all
+from regather.store.pieces import matching
 from regather.store.platform import read_all, write_all
 from regather.store.present import Present
 from regather.store.spans import Spans
@@ -137,43 +143,34 @@ class FolderDestination:
         ``on_piece`` is called in this thread with the bytes of what was looked at. Raises
         DestinationExistsError where a file is another one than ours, unless forced.
         """
+        layout = self._layout
         try:
             with pool(os.cpu_count() or 1) as threads:
                 self._present.hash(threads, on_piece)
-                needless, absent = unneeded(
-                    self._layout, self._folder, self._spans, self._wanted, self._present.right
-                )
-                good = sorted(needless)
-                claims = [n for n in self._claims if n not in needless]
-                if self._decodable and len(needless | absent) < self._layout.data_pieces:
-                    # Rows are decoded with them, so all that stands between files must be there.
-                    self._fill_gaps(needless)
-                    good, claims = [], [*claims, *good]
-                for number, right in zip(claims, threads.map(self._is_right, claims), strict=True):
-                    if on_piece:
-                        on_piece(self._layout.length(*self._layout.locate(number)))
-                    if right:
-                        good.append(number)
-                    elif number not in needless:
-                        self._staging.journal.withdraw(number)
+            needless, absent = unneeded(
+                layout, self._folder, self._spans, self._wanted, self._present.right
+            )
+            good = sorted(needless)
+            claims = [n for n in self._claims if n not in needless]
+            if self._decodable and len(needless | absent) < layout.data_pieces:
+                # Rows are decoded with them, so all that stands between files must be there.
+                self._fill_gaps(needless)
+                good, claims = [], [*claims, *good]
+            for number, right in matching(layout, claims, self._read, self._hash_of):
+                if on_piece:
+                    on_piece(layout.length(*layout.locate(number)))
+                if right:
+                    good.append(number)
+                elif number not in needless:
+                    self._staging.journal.withdraw(number)
         except OSError as error:
             raise self._trouble(error) from error
         self._claims = {}
         self.absent = absent.difference(good)
         return [*good, *sorted(self.absent)]
 
-    def _is_right(self, number: int) -> bool:
-        """Whether a piece is there as the journal claims."""
-        layout = self._layout
-        if len(getattr(_own, "buffer", b"")) < layout.largest_piece:
-            _own.buffer = memoryview(bytearray(layout.largest_piece))
-        fragment, piece = layout.locate(number)
-        view: memoryview = _own.buffer[: layout.length(fragment, piece)]
-        try:
-            self._read(layout.offset(fragment, piece), view)
-        except OSError:
-            return False
-        return piece_hasher(layout.hash_algorithm)(view) == layout.hash_of(fragment, piece)
+    def _hash_of(self, number: int) -> bytes | None:
+        return self._layout.hash_of(*self._layout.locate(number))
 
     def _fill_gaps(self, pieces: Collection[int]) -> None:
         """Make what stands between files that are right, as whoever published it mostly did."""
@@ -273,9 +270,6 @@ class FolderDestination:
         self._below.close()
 
 
-_own = ThreadLocal()
-
-
 def _make(path: Path) -> bool:
     """Make the folder; False where it was there. Raises UsageError, OSError."""
     try:
@@ -284,7 +278,11 @@ def _make(path: Path) -> bool:
     except FileExistsError:
         if path.is_dir() and os.access(path, os.W_OK | os.X_OK):
             return False
-        flaw = "may not be written to" if path.is_dir() else "is a file, not a folder"
+        if not path.is_dir():
+            error = DestinationExistsError(f"{path}: is a file, not a folder", help=_HELP)
+            error.path = str(path)
+            raise error from None
+        flaw = "may not be written to"
     except FileNotFoundError:
         flaw = f"the folder {str(path.parent)!r} does not exist"
     raise UsageError(f"{path}: {flaw}", help=_HELP)

@@ -32,6 +32,7 @@ class Failure(Enum):
     CHANGED = "changed meanwhile"
     EXISTS = "there already"
     NO_SPACE = "no room"
+    TOO_LARGE = "too large"
     DAMAGED = "arrived damaged"
     ABORTED = "aborted"
 
@@ -49,6 +50,7 @@ _LASTING = frozenset(
         Failure.CHANGED,
         Failure.EXISTS,
         Failure.NO_SPACE,
+        Failure.TOO_LARGE,
     ),
 )
 
@@ -135,6 +137,10 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Free everything."""
+        ...
+
+    def forsake(self) -> None:
+        """In a child process after a fork: let go, unseen by the server and by the parent."""
         ...
 
 

@@ -372,6 +372,10 @@ class Channel:
         self._ahead = None
         self._rest = b""
 
+    def forsake(self) -> None:
+        """See Connection.forsake: to close a socket sends nothing while the parent has it too."""
+        self.close()
+
     def _silent(self, seconds: float) -> RequestFailed:
         return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s (--timeout)")
 

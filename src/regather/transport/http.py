@@ -75,6 +75,8 @@ class HttpConnection:
         """See Connection.abort."""
         self.close = self._channel.close
         """See Connection.close."""
+        self.forsake = self._channel.forsake
+        """See Connection.forsake."""
 
     def request(
         self, target: str, start: int, stop: int, size: int | None, validator: str = ""

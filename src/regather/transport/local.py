@@ -88,3 +88,7 @@ class LocalConnection:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
         self._descriptor = -1
+
+    def forsake(self) -> None:
+        """See Connection.forsake."""
+        self.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from regather.forking import free_after_fork
 from regather.transport.cookies import Cookies
 from regather.transport.credentials import Credentials, Origin
 from regather.transport.dial import SilentAddresses
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
 
 
-_making = threading.Lock()
+_making = free_after_fork(threading.Lock())
 
 
 def default_tls() -> ssl.SSLContext:

@@ -53,7 +53,8 @@ class Store(Protocol):
 
         ``blake3`` are the 32 bytes of their hash. Holds at most 1 MiB in memory. Raises what
         ``read`` raises, and RequestFailed: EXISTS where the name is taken and ``replace`` is
-        false, NO_SPACE, DAMAGED where the bytes do not have the hash, and others.
+        false, NO_SPACE, TOO_LARGE where no objects of that size are taken, DAMAGED where the bytes
+        do not have the hash, and others.
         """
         ...
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
-from regather.names import without_secrets
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.fields import link_text
 from regather.transport.head import Head, failure_of
 from regather.transport.http import HttpConnection
 from regather.transport.options import TransportOptions
@@ -19,10 +17,19 @@ _DONE = frozenset((200, 201, 204))
 _FAILURES = {
     405: Failure.FORBIDDEN,
     412: Failure.EXISTS,
-    413: Failure.NO_SPACE,
+    413: Failure.TOO_LARGE,
     422: Failure.DAMAGED,
     507: Failure.NO_SPACE,
 }
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_ADVICE = {
+    405: "it takes no files: let it take PUT and DELETE (nginx: dav_methods PUT DELETE; regather "
+    "serve: --write-token)",
+    413: "it takes no files of this size: raise its limit (nginx: client_max_body_size; regather "
+    "serve: --max-upload), or make smaller fragments (--chunk-size)",
+}
+_LONGEST = 500
+"""Characters of a redirect's target that are shown."""
 
 
 class HttpStore:
@@ -74,12 +81,17 @@ class HttpStore:
 
     def _failed(self, head: Head, text: str, target: str) -> RequestFailed:
         detail = f"{target}: HTTP {head.status}"
-        if 300 <= head.status < 400:
-            text = f"redirects to {_onward(head, target)}: give that address"
-        if text and not head.page:
+        failure = _FAILURES.get(head.status) or failure_of(head.status)
+        if head.status in _REDIRECTS:
+            # Never followed: what is stored, and the token, are for the server that was named.
+            failure = Failure.FORBIDDEN
+            detail += f"; it redirects to {_place(target, head)}: give that address with --to"
+        elif text and not head.page:
             detail += f" ({text[:200]})"
+        if advice := _ADVICE.get(head.status):
+            detail += f"; {advice}"
         return RequestFailed(
-            _FAILURES.get(head.status) or failure_of(head.status),
+            failure,
             detail + self._connection.advice(head, target, target),
             retry_after=head.retry_after,
             status=head.status,
@@ -90,10 +102,14 @@ class HttpStore:
         return self._base + quote(name, safe="")
 
 
-def _onward(head: Head, target: str) -> str:
-    """Where a redirect leads, without what may be a secret in it."""
-    location = head.headers.get("location", "")
+def _place(target: str, head: Head) -> str:
+    """The folder that a redirect leads to, without what may be secret in it: login and query."""
     try:
-        return without_secrets(urljoin(target, link_text(location))) if location else "nowhere"
+        parts = urlsplit(urljoin(target, head.headers.get("location", "")))
+        host = parts.netloc.rpartition("@")[2]
     except ValueError:
-        return "no URL"
+        return "no address at all"
+    if not host:
+        return "nowhere"
+    folder = parts.path.rpartition("/")[0] + "/"
+    return urlunsplit((parts.scheme, host, folder, "", ""))[:_LONGEST]

@@ -151,7 +151,8 @@ def test_another_version_although_it_was_told_which() -> None:
     [
         (body(b"507 Full"), Failure.NO_SPACE),
         (body(b"403 Quota", "QuotaExceeded"), Failure.NO_SPACE),
-        (body(b"400 Large", "EntityTooLarge"), Failure.NO_SPACE),
+        (body(b"400 Large", "EntityTooLarge"), Failure.TOO_LARGE),
+        (body(b"413 Large"), Failure.TOO_LARGE),
         (body(b"412 Precondition"), Failure.EXISTS),
         (body(b"409 Conflict", "ConditionalRequestConflict"), Failure.BUSY),
         (body(b"400 Digest", "BadDigest"), Failure.DAMAGED),

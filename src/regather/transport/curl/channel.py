@@ -129,6 +129,9 @@ class CurlChannel:
         self._closed = True
         self._transfer.close()
 
+    def forsake(self) -> None:
+        """See Connection.forsake: libcurl would say good-bye to the server, so it is left alone."""
+
     # -- how it is asked ------------------------------------------------------------------
 
     def _configure(self, easy: Any, request: Request, sending: _Sending | None) -> None:

@@ -104,6 +104,9 @@ class FileConnection:
         if made is not None:
             made.close()
 
+    def forsake(self) -> None:
+        """See Connection.forsake: libcurl would say good-bye to the server, so it is left alone."""
+
     # -- small things ---------------------------------------------------------------------
 
     def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:

@@ -66,7 +66,7 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
     "ConditionalRequestConflict": (Failure.BUSY, ""),
     "OperationAborted": (Failure.BUSY, ""),
     "RequestTimeout": (Failure.TIMEOUT, ""),
-    "EntityTooLarge": (Failure.NO_SPACE, "the store takes no objects of this size"),
+    "EntityTooLarge": (Failure.TOO_LARGE, "the store takes no objects of this size"),
     "QuotaExceeded": (Failure.NO_SPACE, "the quota is used up"),
     "XMinioStorageFull": (Failure.NO_SPACE, ""),
     "BadDigest": (Failure.DAMAGED, ""),

@@ -227,6 +227,9 @@ class ObjectConnection:
             ahead[1].cancel()
         self._aborted = False
 
+    def forsake(self) -> None:
+        """See Connection.forsake: obstore's sockets are its own, and it is not there any more."""
+
     def _drop_body(self) -> None:
         body, self._body = self._body, None
         if body is not None and not self._complete:  # else its connection can be used again

@@ -24,7 +24,7 @@ _KIND = re.compile(r"\bkind: (Connect|Timeout|Request|Interrupted|Decode|Unknown
 _STATUSES = {
     409: Failure.EXISTS,
     412: Failure.CHANGED,
-    413: Failure.NO_SPACE,
+    413: Failure.TOO_LARGE,
     416: Failure.BAD_RESPONSE,
     507: Failure.NO_SPACE,
 }

@@ -71,7 +71,7 @@ class ObjectStore:
         target = self._target(name)
         if size > _LARGEST:
             raise RequestFailed(
-                Failure.NO_SPACE, f"{target}: larger than the 5 TiB that an object can have"
+                Failure.TOO_LARGE, f"{target}: larger than the 5 TiB that an object can have"
             )
         if not replace and size > _WHOLE and self.stat(name) is not None:
             # Only what goes in one request can the store itself refuse.

@@ -1,0 +1,64 @@
+"""How a file was opened: all that it takes to open it again, in this process or another."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from regather.client.resolve import Target
+from regather.client.settings import Settings, transport_options
+from regather.errors import UsageError
+from regather.limiter import RateLimiter
+from regather.reading.fetcher import Fetcher
+from regather.transport import is_url, open_connection
+
+CACHE_SIZE = 64 << 20
+READ_AHEAD = 32 << 20
+_AHEAD_PIECES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a file is read from, and how. It pickles.
+
+    It has the hashes of the pieces in it, so it needs no manifest and means the same bytes
+    for ever; and it has the settings as they were given, tokens among them. What was found in the
+    environment, in ~/.netrc and in files that the settings name is looked up again.
+    """
+
+    target: Target
+    settings: Settings
+    cache_size: int = CACHE_SIZE
+    read_ahead: int = READ_AHEAD
+
+    def __post_init__(self) -> None:
+        if self.cache_size < 0 or self.read_ahead < 0:
+            raise UsageError("cache_size and read_ahead must not be negative")
+        # Whoever changes the folder, or reads in another process, means the same places.
+        sources = tuple(
+            s if is_url(s.url) else replace(s, url=os.path.join(os.path.abspath(s.url), ""))
+            for s in self.target.sources
+        )
+        # Of a packed folder, the list of what is in it may be long, and is not needed here.
+        target = replace(self.target, sources=sources, folder=None)
+        object.__setattr__(self, "target", target)
+
+    @property
+    def most_ahead(self) -> int:
+        """Bytes to fetch ahead at most."""
+        piece_size = self.target.layout.piece_size
+        return min(self.read_ahead, self.cache_size // 2, _AHEAD_PIECES * piece_size)
+
+    def fetcher(self) -> Fetcher:
+        """Threads, connections and a cache of their own. Raises UsageError."""
+        options = transport_options(self.settings)
+        rate = self.settings.limit_rate
+        return Fetcher(
+            self.target.layout,
+            self.target.sources,
+            lambda url: open_connection(url, options),
+            connections=self.settings.connections,
+            retries=self.settings.retries,
+            cache_size=self.cache_size,
+            limiter=RateLimiter(rate) if rate else None,
+        )
