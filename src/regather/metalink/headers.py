@@ -7,11 +7,11 @@ RFC 6249) and the name in ``Content-Disposition`` (RFC 6266).
 from __future__ import annotations
 
 import binascii
-import itertools
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import unquote_to_bytes, urljoin
 
 from regather.checksum import Checksum, algorithm_of
@@ -19,9 +19,12 @@ from regather.model import HASH_SIZES
 from regather.names import flaw_of
 
 _MEMBER = re.compile(r"\s*+([A-Za-z0-9_-]++)\s*+=\s*+:?([A-Za-z0-9+/=]++):?\s*+(?:;[^,]*+)?")
+_LINK = re.compile(r"[\s,]*+<([^<>]*+)>")
+_PARAMETER = re.compile(
+    r"""\s*+;\s*+(?:([^\s=;,"<>]++)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^";,\s]*+)))?+)?+"""
+)
 # Quoted text without its end goes to the end of all: so each character is looked at once.
 _QUOTED = r'"(?:[^"\\]|\\.?)*+(?:"|\Z)'
-_OF_LINK = re.compile(rf'{_QUOTED}|<[^>]*+(?:>|\Z)|[^"<;,]++|[;,]', re.DOTALL)
 _OF_NAME = re.compile(rf'{_QUOTED}|[^";]++|;', re.DOTALL)
 _TEXT = re.compile(r'"((?:[^"\\]|\\.?)*+)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
@@ -74,15 +77,9 @@ def links(headers: Mapping[str, str], base: str) -> Links:
     """The mirrors and metalinks that a head names; ``base`` is the URL that was answered."""
     duplicates: list[tuple[int, int, str]] = []
     metalinks: list[str] = []
-    pieces = [match[0] for match in _OF_LINK.finditer(headers.get("link", ""))]
-    for number, link in enumerate(itertools.islice(_split(pieces, ","), _MOST_LINKS)):
-        first, *parts = map("".join, _split(link, ";"))
-        target = first.strip()
-        if not (target.startswith("<") and target.endswith(">")):
-            continue
-        values = _parameters(parts)
+    for number, (target, values) in enumerate(islice(_links(headers.get("link", "")), _MOST_LINKS)):
         try:
-            url = urljoin(base, target[1:-1].strip())
+            url = urljoin(base, target)
         except ValueError:
             continue
         relations = values.get("rel", "").lower().split()
@@ -95,6 +92,24 @@ def links(headers: Mapping[str, str], base: str) -> Links:
     return Links(tuple(url for *_, url in sorted(duplicates)), tuple(metalinks))
 
 
+def _links(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Targets and parameters of a Link header, in linear time; what is malformed is skipped."""
+    at = 0
+    while 0 <= at < len(text):
+        match = _LINK.match(text, at)
+        if match is not None:
+            values: dict[str, str] = {}
+            target, at = match[1].strip(), match.end()
+            while parameter := _PARAMETER.match(text, at):
+                name, quoted, plain = parameter.groups(default="")
+                # Of several with one name the first counts (RFC 8288 3.3).
+                values.setdefault(name.lower(), _ESCAPED.sub(r"\1", quoted) or plain)
+                at = parameter.end()
+            yield target, values
+        at = text.find(",", at)
+        at += at >= 0  # behind it, or at the end
+
+
 def offered_name(headers: Mapping[str, str]) -> str:
     """The file name that Content-Disposition offers, made harmless; empty where there is none.
 
@@ -105,32 +120,31 @@ def offered_name(headers: Mapping[str, str]) -> str:
     text = headers.get("content-disposition", "")
     if len(text) > _LONGEST:
         return ""
-    pieces = [match[0] for match in _OF_NAME.finditer(text)]
-    values = _parameters(map("".join, _split(pieces, ";")), quotes=True)
+    values = _parameters(_parts(text))
     extended = _extended(values.get("filename*", ""))
     return _harmless(extended) or _harmless(_plain(values.get("filename", "")))
 
 
-def _split(pieces: Iterable[str], separator: str) -> Iterator[list[str]]:
-    """Pieces of text between separators."""
-    part: list[str] = []
-    for piece in pieces:
-        if piece == separator:
+def _parts(text: str) -> Iterator[str]:
+    """What stands between semicolons, but for those in quotes."""
+    part = ""
+    for piece in _OF_NAME.findall(text):
+        if piece == ";":
             yield part
-            part = []
+            part = ""
         else:
-            part.append(piece)
+            part += piece
     yield part
 
 
-def _parameters(parts: Iterable[str], *, quotes: bool = False) -> dict[str, str]:
-    """Names in lower case and values, of which the first counts; ``quotes``: with quotes."""
+def _parameters(parts: Iterable[str]) -> dict[str, str]:
+    """Names in lower case and values, of which the first counts."""
     values: dict[str, str] = {}
     for part in parts:
         name, equals, value = part.partition("=")
         words = name.split()
         if equals and words:
-            values.setdefault(words[-1].lower(), value.strip() if quotes else _unquoted(value))
+            values.setdefault(words[-1].lower(), value.strip())
     return values
 
 
