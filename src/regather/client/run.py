@@ -15,16 +15,23 @@ from regather.client.finding import expanded, targets_of
 from regather.client.jobs import Job
 from regather.client.report import DownloadReport, Progress, RateMeter
 from regather.client.resolve import Target
-from regather.client.rounds import Run, WrongFile
+from regather.client.rounds import Run
 from regather.client.settings import Settings, transport_options
 from regather.client.standing import Watch, kept
+from regather.client.stream import Stream
 from regather.client.telling import OnProgress
+from regather.client.wrong import WrongFile
 from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
 from regather.folder import Folder, chosen
 from regather.limiter import RateLimiter
 from regather.names import texts
 from regather.store import AnyDestination, Destination, FolderDestination, check_place
 from regather.transport import TransportOptions
+
+_UNSTABLE = (
+    "the file changed on its server while it was fetched, or its nodes tell different versions "
+    "of it: it was fetched anew, in one go"
+)
 
 
 def download(
@@ -211,8 +218,10 @@ class Session:
             path = None if target.folder is not None else _path_for(job, target.name)
             if path is not None and check_place(path) and not job.force:
                 return kept(target, path, self._watching(target, path))
+            if path is not None and target.streamed:
+                return self._stream(job, target, path)
             destination = _destination(job, target, path)
-            return Run(
+            run = Run(
                 target,
                 destination,
                 self._settings,
@@ -221,12 +230,32 @@ class Session:
                 stop=self._stop,
                 began=self._began,
                 limiter=self.limiter,
-            ).to_the_end()
+            )
+            try:
+                return run.to_the_end()
+            except NotEnoughSourcesError:
+                if path is None or not run.unstable:
+                    raise
+            destination.discard()
+            return self._stream(job, replace(target, notes=(*target.notes, _UNSTABLE)), path)
         except KeyboardInterrupt:  # at the edges of the download itself
             raise InterruptedDownload("interrupted", help=f"{GOES_ON} from there") from None
         finally:
             if destination is not None:
                 destination.close()
+
+    def _stream(self, job: Job, target: Target, path: Path) -> DownloadReport:
+        return Stream(
+            target,
+            path,
+            self._settings,
+            self.options,
+            force=job.force,
+            on_progress=self._on_progress,
+            stop=self._stop,
+            began=self._began,
+            limiter=self.limiter,
+        ).to_the_end()
 
     def _watching(self, target: Target, path: Path) -> Watch:
         """What tells of a file that is looked at, and ends the look on a stop."""

@@ -20,6 +20,7 @@ from regather.errors import (
     UsageError,
     is_disk_full,
 )
+from regather.files import sync_folder
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
@@ -32,7 +33,6 @@ from regather.store.platform import (
     preallocate,
     publish,
     read_all,
-    sync_folder,
     write_all,
 )
 from regather.units import format_size

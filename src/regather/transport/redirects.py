@@ -14,6 +14,7 @@ from regather.transport.fields import link_text
 from regather.transport.head import Head, Request, split_url
 from regather.transport.options import TransportOptions
 from regather.transport.tls import speaks_tls
+from regather.transport.trace import traced
 from regather.transport.wire import Body
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Redirects:
 
     def __init__(self, channel: Channel | CurlChannel, options: TransportOptions) -> None:
         self._channel = channel
+        self._send = traced(channel.exchange)
         self._options = options
 
     def own_headers(self, target: str, url: str) -> list[tuple[str, str]]:
@@ -144,7 +146,7 @@ class Redirects:
         if unsure and secret and not is_loopback(origin[1]):
             self._check_plain(origin)
         try:
-            head = self._channel.exchange(request, body)
+            head = self._send(request, body)
         except RequestFailed as error:
             if unsure and error.failure in _PERHAPS_TLS:
                 self._check_plain(origin)
