@@ -23,7 +23,7 @@ from tests.support.files import random_file
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
-from tests.support.rogue import Rogue
+from tests.support.rogue import Rogue, sends
 from tests.support.sftp import SftpServer
 from tests.support.tls import issue
 
@@ -61,19 +61,19 @@ def known_as(monkeypatch: pytest.MonkeyPatch) -> Known:
     return name
 
 
-def fetched(options: TransportOptions = QUICK, scheme: str = "http") -> bytes:
+def fetched(options: TransportOptions = QUICK, url: str = "http://several.example/f") -> bytes:
     connection = HttpConnection(options)
     try:
-        return connection.fetch(f"{scheme}://several.example/f", 1000)[0]
+        return connection.fetch(url, 1000)[0]
     finally:
         connection.close()
 
 
 @contextmanager
-def mute() -> Iterator[tuple[int, list[socket.socket]]]:
+def mute(port: int = 0) -> Iterator[tuple[int, list[socket.socket]]]:
     """A port on ::1 that accepts connections and says nothing, and all of these."""
     connections: list[socket.socket] = []
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+    with socket.create_server(("::1", port), family=socket.AF_INET6) as listener:
 
         def accept() -> None:
             with contextlib.suppress(OSError):
@@ -102,8 +102,19 @@ def test_one_that_says_nothing_is_left_for_another(
     with mute() as (port, connections):
         known_as([("::1", port), ("127.0.0.1", server.port)])
         for _ in range(3):
-            assert fetched(options, scheme) == b"hello"
+            assert fetched(options, f"{scheme}://several.example/f") == b"hello"
         assert len(connections) == 1  # it is remembered
+
+
+def test_libcurl_leaves_it_too(known_as: Known) -> None:
+    with Rogue(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as rogue:
+        port = int(rogue.url.split(":")[2][:-1])
+        with mute(port) as (_, connections):
+            known_as([("::1", port), ("127.0.0.1", port)])
+            options = TransportOptions(connect_timeout=1, timeout=5, http2=True)
+            for _ in range(3):
+                assert fetched(options, f"http://several.example:{port}/f") == b"hello"
+        assert len(connections) == 1
 
 
 def test_the_last_address_gets_all_the_time(known_as: Known) -> None:

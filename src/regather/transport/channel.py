@@ -15,6 +15,7 @@ from regather.errors import reason
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect, peer, reached
 from regather.transport.credentials import Origin
+from regather.transport.dial import HURRY
 from regather.transport.fields import head_end
 from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, Request, parse_head
 from regather.transport.options import TransportOptions
@@ -25,8 +26,6 @@ _CHEAP_TO_DRAIN = 256 << 10
 """A rest of a body this small is read to its end rather than paid for with a new connection."""
 _DRAIN_SECONDS = 1.0
 """And that long it may take at most."""
-_HURRY = 5
-"""The part of the time-out that is waited for an answer where the host has other addresses."""
 _LEAST = 1 << 10
 """Bytes that must come within a time-out: whoever sends a drop now and then sends nothing."""
 _CONTINUE_WAIT = 3.0
@@ -134,7 +133,7 @@ class Channel:
             self._heard = time.monotonic()
             head = None
             whole = True
-            patience = self._options.timeout / (_HURRY if hurried else 1)
+            patience = self._options.timeout / (HURRY if hurried else 1)
             if body is not None:
                 if body.expect:
                     wait = min(_CONTINUE_WAIT, self._options.timeout)

@@ -38,11 +38,10 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
     where = server if proxy is None else f"{proxy.where} (the proxy)"
     host, port = reached(origin, options)
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        waiting = options.silent.ordered(host, port)
     except (OSError, UnicodeError) as error:
         why = f"unknown host ({reason(error)})"
         raise RequestFailed(Failure.UNREACHABLE, f"{where}: {why}") from None
-    waiting = options.silent.ordered(host, port, addresses)
     last: OSError = OSError("no address")
     while waiting:
         made: socket.socket | None = None
