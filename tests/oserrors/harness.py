@@ -12,7 +12,6 @@ import fcntl
 import io
 import os
 import socket
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -37,8 +36,6 @@ CALLS: tuple[tuple[Any, str], ...] = (
 )
 ERRNOS = (errno.EIO, errno.EMFILE, errno.ESTALE, errno.EACCES, errno.ENOSPC)
 CODES = {0, 1, 2, 3, 4, 5, 6, 130}
-_NEVER_FAIL = "close"
-"""It is counted as the others are, but Linux has closed the file all the same: it fails after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def failing(point: Point | None) -> Iterator[Counter[str]]:
                 mine = counts[name]
             if point is None or (name, mine) != (point.call, point.nth):
                 return real(*arguments, **options)
-            if name == "os.close":
+            if name == "os.close":  # Linux has closed it all the same
                 real(*arguments, **options)
             if name == "Thread.start":
                 raise RuntimeError("can't start new thread")
@@ -175,8 +172,3 @@ def points(counts: Counter[str], *, most: int | None = None) -> Iterator[Point]:
             numbers = ERRNOS if call != "Thread.start" else ERRNOS[:1]
             for number in numbers:
                 yield Point(call, nth, number)
-
-
-def no_limit() -> None:
-    """A guard for those who run it beside others."""
-    sys.setswitchinterval(0.005)
