@@ -35,6 +35,8 @@ COMMANDS = (
 UNCONFIGURED = ("config", "completion", "help")
 """Commands that no configuration file says anything of."""
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
+_TAKES_ALL = ("surrogateescape", "utf-8")
+"""Errors and encoding of an output that takes any file name as it is."""
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   5 degraded (check only)
@@ -143,9 +145,10 @@ def _open_standard_streams() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (see EXIT_CODES)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+    output = sys.stdout
+    if isinstance(output, TextIOWrapper) and (output.errors, output.encoding) != _TAKES_ALL:
         # A name that the terminal's encoding lacks is no reason to fail when all is done.
-        sys.stdout.reconfigure(errors="backslashreplace")
+        output.reconfigure(errors="backslashreplace")
     try:
         code = _main(arguments)
         sys.stdout.flush()
