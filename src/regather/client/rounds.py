@@ -128,7 +128,8 @@ class Run:
             if self._front is not None:
                 self._front.stop()
         self._tell("finishing")
-        self._destination.finish(sync=self._settings.sync)
+        for note in self._destination.finish(sync=self._settings.sync):
+            self._note(note)
         return self._telling.report(
             str(self._destination.path),
             resumed=self._resumed,

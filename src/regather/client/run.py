@@ -22,7 +22,7 @@ from regather.client.telling import OnProgress
 from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
 from regather.folder import Folder, chosen
 from regather.limiter import RateLimiter
-from regather.names import texts
+from regather.names import on_disk, texts
 from regather.store import AnyDestination, Destination, FolderDestination, check_place
 from regather.transport import TransportOptions
 
@@ -266,7 +266,7 @@ def _destination(job: Job, target: Target, path: Path | None) -> AnyDestination:
     # A folder that the user names becomes the one that was published: so that the same command
     # goes on from there when it was made already.
     by_name = job.dest is None or job.into
-    path = (job.dest or Path()) / (target.name if by_name else "")
+    path = (job.dest or Path()) / (on_disk(target.name) if by_name else "")
     if not path.name:  # the current folder: it is told by its name
         path = path.resolve()
     return FolderDestination(
@@ -296,7 +296,7 @@ def _path_for(job: Job, name: str) -> Path:
     if job.dest is not None and not os.path.isdir(job.dest):
         return job.dest
     folder = job.dest or Path()
-    *parts, last = name.split("/")
+    *parts, last = map(on_disk, name.split("/"))
     for part in parts:
         folder /= part
         try:
