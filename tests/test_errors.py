@@ -16,7 +16,15 @@ from tests.support.files import random_file
 from tests.support.files import regather as run
 
 SOURCES = Path(regather.__file__).parent
-OF_COMMANDS_ALONE = {"--files", "--profile", "--format", "--fault", "--fault-seed"}
+OF_COMMANDS_ALONE = {
+    "--max-upload",
+    "--write-token",
+    "--files",
+    "--profile",
+    "--format",
+    "--fault",
+    "--fault-seed",
+}
 """Options of commands that have no function, and of commands that are not ours."""
 
 

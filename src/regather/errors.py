@@ -41,7 +41,7 @@ IN_PYTHON = {
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
-        for name in ("cacert", "cookies", "known_hosts", "no_proxy", "proxy")
+        for name in ("cacert", "connections", "cookies", "known_hosts", "no_proxy", "proxy")
     },
     "--store-option": "Settings.store_options",
     "--token": "Settings.tokens",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from regather.cli import COMMANDS, commands_of, parser_of
+from regather.cli import COMMANDS, parser_of
 from regather.cli.completion import SHELLS, script
 from regather.cli.kinds import kind_of
+from regather.cli.parsing import commands_of
 from regather.cli.topics import titles
 from regather.server.faults import FaultKind
 from tests.support.files import regather as run

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from regather import errors
-from regather.cli import COMMANDS, commands_of, parser_of
+from regather.cli import COMMANDS, parser_of
+from regather.cli.parsing import commands_of
 from regather.cli.topics import plain, text_of, titles
 from regather.server.faults import FaultKind, parse_fault
 from tests.support.files import regather as run
@@ -156,4 +157,32 @@ def test_every_default_is_told(name: str) -> None:
 
 def test_where_a_file_goes_is_told() -> None:
     told = " ".join(run("get", "--help").stdout.split())
-    assert "with a / at its end, or where a folder is, the folder that the file goes into" in told
+    assert (
+        "With a / at its end, or where a folder is, the file goes into it by its own name" in told
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_short_help_fits_a_screen(name: str) -> None:
+    told = run(name, "-h").stdout
+    assert len(told.splitlines()) <= 40
+    assert len(re.findall(r"^  --?[a-z]", told, re.MULTILINE)) <= 10
+    assert f"all options: regather {name} --help\n" in told
+    assert "  regather " in told.partition("\nexamples:\n")[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_most_used_options_exist(name: str) -> None:
+    module = importlib.import_module(f"regather.cli.{name}")
+    known = commands_of(parser_of(name))[name]._option_string_actions
+    assert set(getattr(module, "COMMON", ())) <= set(known)
+
+
+def test_all_options_stand_in_groups() -> None:
+    told = run("get", "--help").stdout
+    titles = re.findall(r"^([a-z ]+):$", told, re.MULTILINE)
+    assert titles == [
+        *("positional arguments", "options", "sources", "output", "verification"),
+        *("credentials", "network", "display", "configuration", "examples", "exit codes"),
+    ]
+    assert told.startswith("usage: regather get [SOURCE...] [options]\n")

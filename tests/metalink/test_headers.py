@@ -8,6 +8,7 @@ import pytest
 
 from regather.checksum import Checksum
 from regather.metalink import Links, digests, links, offered_name
+from tests.support.steps import assert_linear
 
 SHA256 = bytes(range(32))
 CODED = base64.b64encode(SHA256).decode()
@@ -55,6 +56,48 @@ def test_links_of_a_mirror_redirector() -> None:
         ("https://one.example/f,1", "http://two.example/f", "http://three.example/f"),
         ("http://download.example/dir/f.meta4",),
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ('<a>; rel="other duplicate"', "a"),
+        ("<a> ; REL = Duplicate", "a"),
+        ("<a>;;rel=duplicate;", "a"),
+        (r'<a>; title="x\", <b>; y"; rel=duplicate', "a"),
+        ('<a>; title="; rel=stylesheet"; rel=duplicate', "a"),
+        ("<a>; rel=duplicate; rel=stylesheet", "a"),  # RFC 8288 3.3: the first one counts
+        ("<a>; rel=stylesheet; rel=duplicate", ""),
+        ("garbage, <a>; rel=duplicate", "a"),
+        ('<x>; title="not ended, <a>; rel=duplicate', "a"),
+        (",, ,<a>; rel=duplicate", "a"),
+        ("<x;y, <a>; rel=duplicate", "a"),
+        ("<a> rel=duplicate", ""),
+    ],
+)
+def test_links_as_they_are_written(told: str, found: str) -> None:
+    names = [
+        url.rpartition("/")[2] for url in links({"link": told}, "http://h.example/").duplicates
+    ]
+    assert names == ([found] if found else [])
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("<", "<a>", "<a>,", "<a>;", "; ", ";a=b", ' ;a="b"', '<a>;a="', '<a>;a="\\",', ",", " "),
+        *('"', "a=b,", "a=:", "=", "sha-256=:AA:,", "a" * 10, ";a", "<a>; rel=duplicate,"),
+    ],
+)
+def test_long_headers_cost_no_more_than_their_length(piece: str) -> None:
+    def read(count: int) -> None:
+        for before in ("", "<a>", "<a>; ", "sha-256="):
+            text = before + piece * count
+            links({"link": text}, "http://a.example/")
+            digests({"digest": text, "repr-digest": text}, "x")
+            offered_name({"content-disposition": text})
+
+    assert_linear(read, 500)
 
 
 @pytest.mark.parametrize("told", ["", "<", "<>", "x; rel=duplicate", "<http://[>; rel=duplicate"])

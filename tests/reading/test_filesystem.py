@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gc
+import gzip
 import io
+import lzma
 import os
 import pickle
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -174,6 +181,135 @@ def test_caches_of_fsspec(made: Made, kind: str) -> None:
         again.close()
     with pytest.warns(match="no option 'x'"):
         fs.open(made.manifest, cache_type=kind, cache_options={"x": 1}).close()
+
+
+@pytest.fixture(scope="module")
+def packed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """URLs of the file, and of archives that it is in as m.bin."""
+    folder = tmp_path_factory.mktemp("packed")
+    with zipfile.ZipFile(folder / "z.zip", "w") as archive:
+        archive.write(made.original, "m.bin")
+    with tarfile.open(folder / "t.tar", "w") as tar:
+        tar.add(made.original, "m.bin")
+    for name in ("z.zip", "t.tar"):
+        regather.split(folder / name, folder / f"out-{name}")
+    urls = {
+        name: f"regather://{folder}/out-{name}/{name}.regather.json" for name in ("z.zip", "t.tar")
+    }
+    return {"m.bin": f"regather://{made.manifest}", **urls}
+
+
+CHAINS: dict[str, Callable[[dict[str, str]], Any]] = {
+    "zip": lambda at: fsspec.open(f"zip://m.bin::{at['z.zip']}"),
+    "tar": lambda at: fsspec.open(f"tar://m.bin::{at['t.tar']}"),
+    "simplecache": lambda at: fsspec.open(f"simplecache::{at['m.bin']}"),
+    "filecache": lambda at: fsspec.open(
+        f"filecache::{at['m.bin']}", filecache={"check_files": True, "cache_storage": at["cache"]}
+    ),
+    "blockcache": lambda at: fsspec.open(
+        f"blockcache::{at['m.bin']}", blockcache={"cache_storage": at["cache"]}
+    ),
+    "zip over simplecache": lambda at: fsspec.open(f"zip://m.bin::simplecache::{at['z.zip']}"),
+    "zip over blockcache": lambda at: fsspec.open(f"zip://m.bin::blockcache::{at['z.zip']}"),
+    "dir": lambda at: fsspec.filesystem(
+        "dir", path=os.path.dirname(at["m.bin"]), fs=fsspec.filesystem("regather")
+    ).open(os.path.basename(at["m.bin"])),
+    "several": lambda at: fsspec.open_files([at["m.bin"]])[0],
+    "pattern": lambda at: fsspec.open_files(at["m.bin"].replace("file.bin", "*"))[0],
+    "local": lambda at: fsspec.open(fsspec.open_local(f"simplecache::{at['m.bin']}")),
+}
+
+
+# What fsspec's blockcache leaves open is not ours.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains(made: Made, packed: dict[str, str], tmp_path: Path, name: str) -> None:
+    for _ in range(2):  # the second time a cache has it
+        with CHAINS[name]({**packed, "cache": str(tmp_path)}) as file:
+            file.seek(1000)
+            assert file.read(5 * PIECE) == made.content[1000 : 1000 + 5 * PIECE]
+            file.seek(0)
+            assert file.read() == made.content
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"digests": "0" * 64}, "did you mean digest"),
+        ({"server": ["x"]}, "did you mean servers"),
+        ({"timout": 5}, "did you mean timeout"),
+        ({"zzz": 1}, "no option 'zzz'"),
+        ({"target_protocol": "http"}, "no option"),
+        ({"connections": 0}, "connections"),
+        ({"hosts": {"h": {"headers": {"Host": "x"}}}}, "cannot be set"),
+    ],
+)
+def test_options_that_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(OSError, match=told) as caught:
+        fsspec.filesystem("regather", **options)
+    assert regather.UsageError in type(caught.value).__mro__
+
+
+def test_options_of_all_file_systems(made: Made) -> None:
+    fs = fsspec.filesystem(
+        "regather",
+        use_listings_cache=False,
+        default_block_size=PIECE,
+        default_cache_type="readahead",
+        default_fill_cache=False,
+        asynchronous=False,
+    )
+    with fs.open(made.manifest) as file:
+        assert (file.cache.name, file.blocksize) == ("readahead", PIECE)
+    with fs.open(made.manifest, cache_type="") as file:
+        assert isinstance(file, regather.RemoteFile)
+    for call in (fs.open, fs.cat_file):
+        with pytest.raises(OSError, match="did you mean cache_size"):
+            call(made.manifest, cache_sizes=1)
+    with fs.open(made.manifest, cache_size=PIECE, read_ahead=0, cache_type="") as file:
+        assert file._recipe.cache_size == PIECE
+
+
+def test_one_server_as_a_text(made: Made, served: list[str]) -> None:
+    whole = fsspec.filesystem("regather", servers=str(made.servers[0]))
+    assert whole._lookup.target(made.manifest).sources[-1].url == f"{made.servers[0]}/"
+
+
+def test_headers_of_hosts_tell_file_systems_apart() -> None:
+    """Where they are plain: two users must not share what one of them may read."""
+    one, other = (
+        fsspec.filesystem("regather", hosts={"h.example": {"headers": {"X-Key": key}}})
+        for key in "ab"
+    )
+    assert one is not other
+    assert one._settings.hosts["h.example"].headers == (("X-Key", "a"),)
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_compression_by_name(tmp_path: Path, suffix: str) -> None:
+    content = b"a,b\n1,2\n"
+    made = {
+        "gz": gzip.compress(content),
+        "bz2": bz2.compress(content),
+        "xz": lzma.compress(content),
+    }
+    packed = made[suffix]
+    (tmp_path / f"t.csv.{suffix}").write_bytes(packed)
+    regather.split(tmp_path / f"t.csv.{suffix}", tmp_path / "out", fragments=1)
+    short = f"regather://{tmp_path}/out/t.csv.{suffix}"
+    full = f"{short}.regather.json"
+    with fsspec.open(short, compression="infer") as file:
+        assert file.read() == content
+    assert pd.read_csv(short).to_dict("list") == {"a": [1], "b": [2]}
+    fs = fsspec.filesystem("regather")
+    for name in (short, full):  # it knows the name of the file itself
+        with fs.open(name, compression="infer") as file:
+            assert file.read() == content
+        with fs.open(name, "rt", compression="infer") as file:
+            assert file.read() == content.decode()
+        with fs.open(name) as file:
+            assert file.read() == packed
 
 
 def test_what_no_file_system_of_this_kind_has(made: Made) -> None:

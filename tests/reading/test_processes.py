@@ -10,9 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -20,6 +18,7 @@ import pytest
 
 import regather
 from tests.reading.support import PIECE, QUICK, SIZE, Made, split_for_reading
+from tests.support.forks import in_child
 from tests.support.hosting import Hosting
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -44,28 +43,6 @@ def file(
     servers = served if request.param == "http" else [str(s) for s in made.servers]
     with regather.open(made.manifest, servers=servers) as opened:
         yield opened
-
-
-def in_child(work: Callable[[], None], seconds: float = 60) -> None:
-    """Fork, do something in the child, and see that it ends well and in time."""
-    pid = os.fork()
-    if not pid:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            assert status == 0, "the child failed: see its traceback"
-            return
-        time.sleep(0.01)
-    os.kill(pid, 9)
-    os.waitpid(pid, 0)
-    pytest.fail("the child hangs")
 
 
 def test_a_child_reads_on(made: Made, file: regather.RemoteFile) -> None:

@@ -21,6 +21,21 @@ def test_every_run_ends_and_keeps_its_books(seed: int) -> None:
     judge(world, world.run())
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        1004736,  # a fragment of which all had come was asked for in whole, again and again
+        1011378,
+        8164,  # parity that had come was asked for once more
+        8338,
+        14262849,  # a source came to have no connection at all
+    ],
+)
+def test_what_was_found_once_is_not_found_again(seed: int) -> None:
+    world = random_world(seed)
+    judge(world, world.run())
+
+
 def test_the_hunt_tells_which_world_does_not_end(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,11 +14,18 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from io import TextIOWrapper
 from typing import NoReturn
 
 from regather._version import __version__
+from regather.cli.parsing import (
+    CommandLineError,
+    Parser,
+    commands_of,
+    near_options,
+    section,
+    unknown_command,
+)
 from regather.errors import (
     InterruptedDownload,
     RegatherError,
@@ -29,8 +36,8 @@ from regather.errors import (
 )
 
 COMMANDS = (
-    *("generate", "split", "publish", "serve", "get", "cluster", "demo", "info", "check"),
-    *("repair", "metalink", "config", "completion", "help"),
+    *("get", "publish", "check", "repair", "info", "split", "serve", "cluster", "demo"),
+    *("generate", "metalink", "config", "completion", "help"),
 )
 UNCONFIGURED = ("config", "completion", "help")
 """Commands that no configuration file says anything of."""
@@ -43,21 +50,6 @@ EXIT_CODES = """exit codes:
   6 something else is there already and is kept (--force replaces it)
   130 interrupted, the same command resumes
 """
-
-
-class _CommandLineError(UsageError):
-    """What argparse does not understand; told with the name of the command."""
-
-    def __init__(self, prog: str, message: str) -> None:
-        self.prog = prog
-        super().__init__(message, help=f"see `{prog} --help`")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises what is wrong, so that it is told like every other error of ours."""
-
-    def error(self, message: str) -> NoReturn:
-        raise _CommandLineError(self.prog, message)
 
 
 class _Overview(argparse.RawDescriptionHelpFormatter):
@@ -75,14 +67,18 @@ def parser_of(called: str | None = None) -> argparse.ArgumentParser:
     """
     from regather.cli.options import add_config
 
-    parser = _Parser(
+    parser = Parser(
         prog="regather",
         description="Download one large file from several servers at once: verified, resumable, "
         "and unharmed by servers that fail.",
-        epilog=EXIT_CODES + "\nregather COMMAND --help has examples; regather help lists topics.",
+        epilog=f"{EXIT_CODES}\nregather COMMAND -h shows the most used options and examples, "
+        "--help all options;\nregather help lists topics.",
         formatter_class=_Overview,
         allow_abbrev=False,
+        add_help=False,
+        usage="regather COMMAND [options]",
     )
+    parser.add_helps(short=False)
     parser.add_argument("--version", action="version", version=f"regather {__version__}")
     add_config(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -91,25 +87,22 @@ def parser_of(called: str | None = None) -> argparse.ArgumentParser:
         examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
         command = commands.add_parser(
             name,
+            prog=f"regather {name}",
             help=module.SUMMARY,
             description=module.SUMMARY,
             epilog=f"examples:\n{examples}\n\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            add_help=False,
         )
+        command.examples, command.common = module.EXAMPLES, getattr(module, "COMMON", ())
         module.configure(command)
         if name not in UNCONFIGURED:
-            add_config(command.add_argument_group("configuration"), default=argparse.SUPPRESS)
+            add_config(section(command, "configuration"), default=argparse.SUPPRESS)
+        command.add_helps()
+        command.arrange()
         command.set_defaults(run=module.run)
     return parser
-
-
-def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The parsers of the commands, by name."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    return {}
 
 
 def run() -> NoReturn:
@@ -230,19 +223,19 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     def parsed() -> argparse.Namespace:
         try:
             args, rest = parser.parse_known_args(arguments)
-        except _CommandLineError:
+        except CommandLineError:
             if called is None or called in COMMANDS:
                 raise
-            raise unknown_command(called) from None
+            raise unknown_command(called, COMMANDS) from None
         prog = f"regather {args.command or ''}".rstrip()
         if rest:
             given = parser if args.command is None else commands_of(parser)[args.command]
-            raise _CommandLineError(
-                prog, f"not understood: {' '.join(rest)}{_near_options(rest, given)}"
+            raise CommandLineError(
+                prog, f"not understood: {' '.join(rest)}{near_options(rest, given)}"
             )
         # Asked for here and not by argparse, which would rather miss it than name what is unknown.
         if args.command is None:
-            raise _CommandLineError(prog, "no command is given")
+            raise CommandLineError(prog, "no command is given")
         return args
 
     args = parsed()
@@ -252,27 +245,6 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     from regather.cli.conf import configured
 
     return configured(args, commands_of(parser)[args.command], parsed)
-
-
-def unknown_command(word: str) -> UsageError:
-    """The error for a word that is no command, with what was meant, as far as can be guessed."""
-    if "/" in word or word.endswith(".regather.json") or os.path.exists(word):
-        return UsageError(f"not a command: {word!r}", help=f"did you mean `regather get {word}`?")
-    near = get_close_matches(word.lower(), COMMANDS, 1)
-    if near:
-        help = f"did you mean `regather {near[0]}`?"
-    else:
-        help = f"there are {', '.join(COMMANDS[:-1])} and {COMMANDS[-1]}"
-    return UsageError(f"not a command: {word!r}", help=help)
-
-
-def _near_options(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
-    """``; did you mean --output?`` for the first option that is nearly one of a command's."""
-    for word in words:
-        near = get_close_matches(word.partition("=")[0], parser._option_string_actions, 1, 0.7)
-        if word.startswith("--") and near:
-            return f"; did you mean {near[0]}?"
-    return ""
 
 
 def _check_filled(arguments: Sequence[str]) -> None:
@@ -311,7 +283,7 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
             json.dumps({"event": "error", **error.as_dict()}),
             flush=True,
         )
-    start = f"{error.prog}: error" if isinstance(error, _CommandLineError) else "regather"
+    start = f"{error.prog}: error" if isinstance(error, CommandLineError) else "regather"
     _complain(f"{start}: {error.line}", *error.details)
 
 

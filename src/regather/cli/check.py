@@ -16,7 +16,7 @@ from regather.units import counted, format_duration, format_size
 if TYPE_CHECKING:
     from regather.upkeep import CheckReport, Finding, Lost, SetHealth
 
-SUMMARY = "Ask all sources whether every fragment is there, of the right size, and unharmed."
+SUMMARY = "Check that every fragment is there and intact."
 EXAMPLES = (
     "regather check https://a.example/d/disk.img.regather.json",
     "regather check hosted/large_file.txt.regather.json --read-data",
@@ -25,6 +25,8 @@ EXAMPLES = (
 _EXIT = {"healthy": 0, "degraded": 5, "lost": 4}
 _MOST_LINES = 200
 _MOST_NUMBERS = 8
+
+COMMON = ("--server", "--read-data", "--seed", "--token", "--timeout", "--json", "-q", "-v")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=whole(0), metavar="N", help="choose the same pieces as an earlier check"
     )
-    add_reach(parser.add_argument_group("tuning"), "source", 2)
+    add_reach(parser, "source", 2)
     add_output(parser)
 
 

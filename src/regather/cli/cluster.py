@@ -11,7 +11,7 @@ from pathlib import Path
 from regather.cli.options import whole
 from regather.cli.signals import end_politely
 
-SUMMARY = "Start a server for each folder that split made, to try things out."
+SUMMARY = "Start a local server for each folder of a split."
 EXAMPLES = ("regather cluster hosted", "regather cluster hosted --first-port 9001")
 
 
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="what split --out was given")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
     )
     parser.add_argument(
         "--first-port",

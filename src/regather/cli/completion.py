@@ -13,7 +13,7 @@ from typing import Any
 
 from regather.cli.kinds import Kind, kind_of, value_name
 
-SUMMARY = "Print a script with which bash, zsh or fish completes commands, options and names."
+SUMMARY = "Print a completion script for bash, zsh or fish."
 EXAMPLES = (
     'eval "$(regather completion bash)"    # in ~/.bashrc',
     'eval "$(regather completion zsh)"     # in ~/.zshrc, below compinit',
@@ -91,7 +91,8 @@ def script(shell: str) -> str:
     """The script for one of SHELLS."""
     import shtab
 
-    from regather.cli import commands_of, parser_of
+    from regather.cli import parser_of
+    from regather.cli.parsing import commands_of
 
     parser = parser_of()
     for command in commands_of(parser).values():

@@ -15,7 +15,7 @@ from regather.cli.options import add_config
 if TYPE_CHECKING:
     from regather.cli.conf.file import Config
 
-SUMMARY = "Show what the configuration file and the environment set, and check the file."
+SUMMARY = "Show the settings, and where each comes from."
 EXAMPLES = (
     "regather config",
     "regather config get",
@@ -58,10 +58,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _look(args: argparse.Namespace) -> _Shown:
-    from regather.cli import COMMANDS, UNCONFIGURED, commands_of, parser_of
+    from regather.cli import COMMANDS, UNCONFIGURED, parser_of
     from regather.cli.conf import check_tables
     from regather.cli.conf.aliases import aliases_in
     from regather.cli.conf.file import Config, find, load
+    from regather.cli.parsing import commands_of
     from regather.errors import UsageError
 
     names = [name for name in COMMANDS if name not in UNCONFIGURED]

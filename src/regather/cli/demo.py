@@ -17,7 +17,7 @@ from regather.cli.progress import bytes_progress, download_view
 from regather.cli.signals import end_politely
 from regather.errors import InterruptedDownload
 
-SUMMARY = "Show the main job: generate, split, serve, kill servers, download, compare."
+SUMMARY = "Show it at work: split, serve, kill servers, download, compare."
 EXAMPLES = ("regather demo", "regather demo --size 200MB --seed 7")
 
 

@@ -12,7 +12,7 @@ from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.units import format_exact, format_rate
 
-SUMMARY = "Write a large file of repeating English text, exact to the byte."
+SUMMARY = "Write a large test file of repeating English text."
 EXAMPLES = (
     "regather generate large_file.txt --size 100MB",
     "regather generate other.txt --size 1GiB --seed 7",

@@ -22,6 +22,7 @@ from regather.cli.options import (
     settings_of,
     whole,
 )
+from regather.cli.parsing import section
 from regather.cli.progress import download_view, files_view
 from regather.cli.signals import end_politely
 from regather.units import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from regather.client.jobs import Job
 
 _STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
-SUMMARY = "Download a file or folder from all its sources at once and recombine it, verified."
+SUMMARY = "Download a file or folder from several sources at once, verified."
 EXAMPLES = (
     "regather get https://a.example/d/disk.img.regather.json",
     "regather get hosted/large_file.txt.regather.json \\",
@@ -55,6 +56,11 @@ EXAMPLES = (
     "regather get s3://bucket/disk.img --store-option endpoint=http://127.0.0.1:9000",
 )
 
+COMMON = (
+    *("-o", "-i", "--server", "--force", "--select", "--digest", "--sha256"),
+    *("--connections", "--limit-rate", "--token"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -62,73 +68,76 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="*",
         metavar="SOURCE",
-        help="a manifest or a metalink (path or URL), the URL of the file itself, or several URLs "
-        "of mirrors that have the whole file",
+        help="a manifest or a metalink (path or URL), the URL of the file itself, or URLs of "
+        "several mirrors of the whole file",
     )
-    parser.add_argument(
+    sources = section(parser, "sources")
+    sources.add_argument(
         "-i",
         "--input",
         metavar="LIST",
-        help="download all that LIST names (-: standard input): URLs of one file a line, and in "
-        "lines below that begin with space out=NAME and checksum=ALGO=HEX",
+        help="download every file that LIST names (-: standard input). Each line has the URLs of "
+        "one file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
     )
-    parser.add_argument(
+    add_servers(parser, used="read")
+    sources.add_argument(
         "--fragment",
         action="append",
         default=[],
         metavar="URL",
-        help="instead of a manifest: a plain fragment, once for each, in order; not verified. "
-        "With a manifest: where one of its fragments is",
+        help="without a manifest: a plain fragment, once for each, in order, not verified. With a "
+        "manifest: where one of its fragments is",
     )
-    add_servers(parser, used="read")
-    parser.add_argument(
+    sources.add_argument(
+        "--location",
+        default="",
+        metavar="CC",
+        help="prefer the mirrors of a metalink in this country, like de",
+    )
+    output = section(parser, "output")
+    output.add_argument(
         "-o",
         "--output",
         metavar="DEST",
-        help="file to write; with a / at its end, or where a folder is, the folder that the file "
-        "goes into by its own name (default: that name here; for plain fragments "
-        "recombined_large_file.dat). Of a published folder: what it becomes",
+        help="write to this file or folder (default: the name of the file, here). With a / at its "
+        "end, or where a folder is, the file goes into it by its own name. Plain fragments become "
+        "recombined_large_file.dat. Of a published folder: the name of the copy",
     )
-    parser.add_argument(
+    output.add_argument(
         "--force",
         action="store_true",
-        help="replace an existing file, or those of a folder that differ",
+        help="replace an existing file, or files of a folder that differ",
     )
-    parser.add_argument(
+    output.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="get only this file of a metalink or folder; repeat for more. Of a folder also a "
+        "folder in it, or a pattern with *",
+    )
+    output.add_argument(
+        "-j",
+        "--jobs",
+        type=whole(1),
+        default=2,
+        metavar="N",
+        help="get N files of a list at the same time (default: 2)",
+    )
+    output.add_argument(
+        "--no-sync",
+        action="store_true",
+        help="do not wait until the disk has the file before it gets its name",
+    )
+    section(parser, "verification").add_argument(
         "--digest",
         default="",
         metavar="HEX",
         help="the identity that the file must have, as split, publish and info print it",
     )
     add_checksums(parser)
-    parser.add_argument(
-        "--select",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this file of a metalink that has several; of a published folder only this file, "
-        "what is in this folder, or what matches a pattern with *; repeat for more",
-    )
-    parser.add_argument(
-        "--location",
-        default="",
-        metavar="CC",
-        help="prefer the mirrors of a metalink in this country, like de",
-    )
-    tuning = parser.add_argument_group("tuning")
-    add_pace(tuning, "source", 8)
-    add_reach(tuning, "source", 5)
-    tuning.add_argument(
-        "-j",
-        "--jobs",
-        type=whole(1),
-        default=2,
-        metavar="N",
-        help="with several files: so many at the same time (default: 2)",
-    )
-    tuning.add_argument(
-        "--no-sync", action="store_true", help="do not wait for the disk before the file is named"
-    )
+    add_pace(parser, "source", 8)
+    add_reach(parser, "source", 5)
     add_output(parser)
 
 

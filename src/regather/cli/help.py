@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from regather.errors import UsageError
 
-SUMMARY = "Explain a topic or a command; without either, list what there is."
+SUMMARY = "Explain a topic or a command."
 EXAMPLES = ("regather help", "regather help get", "regather help sources")
 
 
@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _text(topic: str | None) -> str:
     """What is to be read on a topic. Raises UsageError."""
-    from regather.cli import COMMANDS, commands_of, parser_of
+    from regather.cli import COMMANDS, parser_of
+    from regather.cli.parsing import commands_of
     from regather.cli.topics import plain, text_of, titles
 
     found = titles()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from regather.transport import HostOptions
 
 _FILES = {
-    "cert": ("--cert", "show HOST this certificate (PEM), where it asks who you are"),
-    "key": ("--key-file", "the private key of --cert, if that does not hold it"),
+    "cert": ("--cert", "log in to HOST with this client certificate, in PEM"),
+    "key": ("--key-file", "the private key of --cert, where that file does not hold it"),
     "ssh_key": ("--ssh-key", "log in to the SFTP server HOST with this private key"),
 }
 
@@ -31,19 +31,19 @@ def add_hosts(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="HOST=NAME: VALUE",
-        help="send this header to HOST (or HOST:PORT), and to no other; HOST=@FILE: those in FILE",
+        help="send this header to HOST (or HOST:PORT) alone. HOST=@FILE: the headers in FILE",
     )
     parser.add_argument(
         "--ftp-tls",
         action="append",
         default=[],
         metavar="HOST",
-        help="speak TLS with the FTP server HOST on its usual port (AUTH TLS)",
+        help="use TLS with the FTP server HOST on its usual port (AUTH TLS)",
     )
     parser.add_argument(
         "--known-hosts",
         metavar="FILE",
-        help="the host keys of SFTP servers (default: ~/.ssh/known_hosts); others are refused",
+        help="accept only these host keys of SFTP servers (default: ~/.ssh/known_hosts)",
     )
 
 
@@ -52,20 +52,21 @@ def add_ways(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--proxy",
         metavar="URL",
-        help="go through a proxy: http://, https://, socks4://, socks4a://, socks5:// or "
-        "socks5h://HOST:PORT (default: http_proxy, https_proxy, all_proxy of the environment; '': "
-        "none)",
+        help="connect through a proxy: http://, https://, socks4://, socks4a://, socks5:// or "
+        "socks5h://HOST:PORT; '' for none (default: http_proxy, https_proxy, all_proxy of the "
+        "environment)",
     )
     parser.add_argument(
         "--no-proxy",
         metavar="HOSTS",
-        help="but not to these, with commas in between; '*': to none (default: no_proxy)",
+        help="connect to these hosts without a proxy, separated by commas; '*' for all (default: "
+        "no_proxy of the environment)",
     )
     parser.add_argument(
-        "--cookies", metavar="FILE", help="send the cookies in FILE (Netscape's format)"
+        "--cookies", metavar="FILE", help="send the cookies in FILE, in Netscape's format"
     )
     parser.add_argument(
-        "--http2", action="store_true", help="speak HTTP/2 with https servers that do"
+        "--http2", action="store_true", help="use HTTP/2 with https servers that offer it"
     )
 
 

@@ -14,11 +14,13 @@ from regather.units import counted, format_exact, format_size
 if TYPE_CHECKING:
     from regather.folder import Entry, Folder
 
-SUMMARY = "Show what a manifest says: the file, its fragments, where they are."
+SUMMARY = "Show what a manifest describes."
 EXAMPLES = (
     "regather info hosted/large_file.txt.regather.json",
     "regather info https://a.example/d/dataset.regather.json --files",
 )
+
+COMMON = ("--files", "--json", "--token")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--files", action="store_true", help="of a folder: show everything that is in it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
-    add_reach(parser.add_argument_group("tuning"), "server", 3)
+    add_reach(parser, "server", 3)
 
 
 def run(args: argparse.Namespace) -> int:

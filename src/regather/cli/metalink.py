@@ -9,12 +9,14 @@ from pathlib import Path
 from regather.cli.options import add_reach, add_servers, settings_of
 from regather.cli.progress import bytes_progress
 
-SUMMARY = "Describe the file of a manifest as a Metalink 4, for aria2 and other clients."
+SUMMARY = "Write a metalink for aria2 and other tools."
 EXAMPLES = (
     "regather metalink hosted/disk.img.regather.json --mirror https://a.example/disk.img \\",
     "    --file disk.img > disk.img.meta4",
     "regather metalink https://a.example/d/disk.img.regather.json -o fragments.meta4",
 )
+
+COMMON = ("--mirror", "--fragments", "--file", "--server", "-o", "--force", "-q", "--token")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
-    add_reach(parser.add_argument_group("tuning"), "source", 5)
+    add_reach(parser, "source", 5)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regather.checksum import Checksum, parse_checksum
 from regather.cli.hosts import add_hosts, add_ways, hosts_of
+from regather.cli.parsing import section
 from regather.errors import UsageError
 from regather.model import HASH_SIZES
 from regather.tokens import read_token_file
@@ -72,19 +73,20 @@ def share(text: str) -> float:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """The options on what is told: --json, --quiet, --verbose and --log."""
-    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no report")
-    parser.add_argument(
+    """The options on what is shown: --json, --quiet, --verbose and --log."""
+    display = section(parser, "display")
+    display.add_argument("--json", action="store_true", help="print JSON on standard output")
+    display.add_argument("-q", "--quiet", action="store_true", help="show no progress, no report")
+    display.add_argument(
         "-v",
         "--verbose",
         action="count",
         default=0,
-        help="say on standard error what each source does: failures, pauses, rates, and in the end "
-        "what it spent its time with; -vv: each connection and request too",
+        help="say on standard error what each source does: failures, pauses, rates, a summary at "
+        "the end. -vv: each connection and request too",
     )
-    parser.add_argument(
-        "--log", metavar="FILE", help="append all that -vv says to FILE, with the time of day"
+    display.add_argument(
+        "--log", metavar="FILE", help="append what -vv says to FILE, with the time of day"
     )
 
 
@@ -93,53 +95,59 @@ def add_follow_links(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow-links",
         action="store_true",
-        help="of a folder: what symbolic links in it point to stands for them; without it, those "
-        "that stay inside are kept as links, and others are refused",
+        help="of a folder: take what symbolic links point to. Without it, links that stay inside "
+        "the folder are kept as links, and others are refused",
     )
 
 
 def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
     """How a file is cut and coded: --fragments or --chunk-size, --parity, --set-size."""
-    how = parser.add_mutually_exclusive_group()
+    group = section(parser, "fragments and parity")
+    assert isinstance(group, argparse._ArgumentGroup)
+    how = group.add_mutually_exclusive_group()
     how.add_argument(
         "--fragments",
         type=whole(1),
         metavar="N",
-        help=f"so many, as equal as can be (default: {default})",
+        help=f"make N data fragments of about the same size (default: {default})",
     )
     how.add_argument(
-        "--chunk-size", type=size, metavar="SIZE", help="so large each, the last one shorter"
+        "--chunk-size",
+        type=size,
+        metavar="SIZE",
+        help="make fragments of SIZE bytes each, the last one shorter",
     )
-    parser.add_argument(
+    group.add_argument(
         "--parity",
         type=whole(0),
         default=0,
         metavar="M",
         help="add M parity fragments: any M lost fragments can then be computed (default: 0)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--set-size",
         type=whole(1),
         default=0,
         metavar="K",
         help="make the parity of every K data fragments in a row (default: of all)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--piece-size",
         type=size,
         metavar="SIZE",
-        help="what is verified, and read from the middle of the file, at a time: a power of two "
-        "from 64KiB to 64MiB (default: 1MiB, more for files beyond 256 GiB)",
+        help="verify pieces of SIZE bytes, a power of two from 64KiB to 64MiB. Smaller pieces make "
+        "small reads cheaper (default: 1MiB, more for files beyond 256 GiB)",
     )
 
 
 def add_checksums(parser: argparse.ArgumentParser) -> None:
     """The options on what the whole file must hash to: see checksums_of."""
+    group = section(parser, "verification")
     for name in ("sha256", "blake3"):
-        parser.add_argument(
+        group.add_argument(
             f"--{name}", metavar="HEX", help=f"the {name.upper()} that the whole file must have"
         )
-    parser.add_argument(
+    group.add_argument(
         "--checksum",
         action="append",
         default=[],
@@ -156,65 +164,68 @@ def checksums_of(args: argparse.Namespace) -> tuple[Checksum, ...]:
 
 def add_servers(parser: argparse.ArgumentParser, *, used: str) -> None:
     """The option --server, repeatable."""
-    parser.add_argument(
+    section(parser, "sources").add_argument(
         "--server",
         action="append",
         default=[],
         metavar="URL",
-        help="a source of fragments: URL, HOST:PORT or folder; repeat for more. Without any, and "
-        f"none in the manifest, the folder beside a local manifest is {used}",
+        help="add a source of fragments: URL, HOST:PORT or folder; repeat for more. Without any, "
+        f"and none in the manifest, the folder beside a local manifest is {used}",
     )
 
 
-def add_pace(tuning: argparse._ArgumentGroup, who: str, connections: int, limit: str = "") -> None:
+def add_pace(parser: argparse.ArgumentParser, who: str, connections: int, limit: str = "") -> None:
     """How much at once: --connections to one ``who``, --limit-rate."""
-    tuning.add_argument(
+    network = section(parser, "network")
+    network.add_argument(
         "--connections",
         type=whole(1),
         default=connections,
         metavar="N",
-        help=f"most connections to one {who} (default: {connections}{limit})",
+        help=f"open at most N connections to one {who} (default: {connections}{limit})",
     )
-    tuning.add_argument(
+    network.add_argument(
         "--limit-rate",
         type=rate,
         metavar="SIZE",
-        help=f"most bytes a second, over all {who}s (default: no limit)",
+        help=f"transfer at most SIZE bytes a second over all {who}s (default: no limit)",
     )
 
 
-def add_reach(tuning: argparse._ArgumentGroup, who: str, retries: int) -> None:
-    """How to reach a ``who``: time-outs, retries, trust, tokens."""
-    tuning.add_argument(
+def add_reach(parser: argparse.ArgumentParser, who: str, retries: int) -> None:
+    """How to reach a ``who``: time-outs, retries, trust, credentials, proxies."""
+    network = section(parser, "network")
+    network.add_argument(
         "--timeout",
         type=number(0.1),
         default=15.0,
         metavar="SECONDS",
-        help=f"a {who} that sends nothing for so long has failed (default: 15)",
+        help=f"a {who} that sends nothing for SECONDS has failed (default: 15)",
     )
-    tuning.add_argument(
+    network.add_argument(
         "--connect-timeout",
         type=number(0.1),
         default=5.0,
         metavar="SECONDS",
-        help=f"a {who} that takes longer to be connected to has failed (default: 5)",
+        help=f"a {who} that takes longer to connect to has failed (default: 5)",
     )
-    tuning.add_argument(
+    network.add_argument(
         "--retries",
         type=whole(0),
         default=retries,
         metavar="N",
-        help=f"how many failures in a row to bear from a {who} (default: {retries})",
+        help=f"give up a {who} that fails more than N times in a row (default: {retries})",
     )
-    tuning.add_argument(
+    credentials = section(parser, "credentials")
+    add_tokens(credentials)
+    add_hosts(credentials)
+    credentials.add_argument(
         "--cacert",
         metavar="FILE",
-        help="trust these certificate authorities (PEM; default: those of the system)",
+        help="trust these certificate authorities, in PEM (default: those of the system)",
     )
-    add_tokens(tuning)
-    add_hosts(tuning)
-    add_ways(tuning)
-    add_store_options(tuning)
+    add_store_options(credentials)
+    add_ways(network)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -243,8 +254,7 @@ def add_config(parser: argparse._ActionsContainer, **how: Any) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="the configuration file (default: ~/.config/regather/config.toml; see regather help "
-        "config)",
+        help="read this configuration file (default: ~/.config/regather/config.toml)",
         **how,
     )
     parser.add_argument(
@@ -259,7 +269,7 @@ def add_tokens(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="HOST=FILE",
-        help="show the token in FILE to HOST (or HOST:PORT), and to no other; repeat for more",
+        help="send the token in FILE to HOST (or HOST:PORT) alone; repeat for more",
     )
 
 
@@ -270,9 +280,9 @@ def add_store_options(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="how to reach object stores (s3://, gs://, az://), like endpoint=http://HOST:PORT, "
-        "region=NAME, profile=NAME, skip_signature=true; s3://BUCKET:KEY=VALUE is for one bucket; "
-        "repeat for more",
+        help="set an option of object stores (s3://, gs://, az://); repeat for more. Like "
+        "endpoint=http://HOST:PORT, region=NAME, profile=NAME, skip_signature=true; for one bucket "
+        "alone s3://BUCKET:KEY=VALUE",
     )
 
 

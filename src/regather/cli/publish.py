@@ -18,14 +18,13 @@ from regather.cli.options import (
     warn,
     whole,
 )
+from regather.cli.parsing import section
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.schemes import STORES, scheme_of
 from regather.units import counted, format_duration, format_rate, format_size
 
-SUMMARY = (
-    "Store the fragments of a file or folder at several servers or folders, and the manifest last."
-)
+SUMMARY = "Store a file or folder on several servers, so that some may be lost."
 EXAMPLES = (
     "regather publish disk.img --to https://a.example/d --to https://b.example/d \\",
     "    --to https://c.example/d --parity 1 --token a.example=a.token \\",
@@ -36,42 +35,46 @@ EXAMPLES = (
     "regather publish disk.img --to /mnt/disk1/d --to /mnt/disk2/d --to /mnt/disk3/d --parity 1",
 )
 
+COMMON = (
+    *("--to", "--parity", "--replicas", "--fragments", "--chunk-size", "--survive", "--force"),
+    *("--limit-rate", "--token"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to publish")
-    add_follow_links(parser)
-    parser.add_argument(
+    section(parser, "targets").add_argument(
         "--to",
         action="append",
         required=True,
         metavar="SOURCE",
-        help="a target: URL or HOST:PORT of a server that takes files, s3://BUCKET/PREFIX, or a "
-        "folder (./NAME where it looks like a host); repeat for more",
+        help="store at this target; repeat for more. A URL or HOST:PORT of a server that takes "
+        "files, s3://BUCKET/PREFIX, or a folder (./NAME where it looks like a host)",
     )
     add_geometry(parser, default="one a target, parity included")
-    parser.add_argument(
+    section(parser, "fragments and parity").add_argument(
         "--replicas",
         type=whole(1),
         default=1,
         metavar="R",
-        help="targets that each fragment stands at (default: 1)",
+        help="store each fragment at R targets (default: 1)",
     )
-    parser.add_argument(
+    section(parser, "targets").add_argument(
         "--survive",
         type=whole(0),
         metavar="F",
-        help="any F targets may be lost afterwards, else nothing is sent "
-        "(default: M or R - 1, whichever is more)",
+        help="send nothing unless any F targets may be lost afterwards (default: the larger of M "
+        "and R - 1)",
     )
-    parser.add_argument(
+    section(parser, "targets").add_argument(
         "--force",
         action="store_true",
         help="publish although fewer losses are survived, and replace other files in the way",
     )
-    tuning = parser.add_argument_group("tuning")
-    add_pace(tuning, "target", 2, "; 4 at most")
-    add_reach(tuning, "target", 5)
+    add_follow_links(parser)
+    add_pace(parser, "target", 2, "; 4 at most")
+    add_reach(parser, "target", 5)
     add_output(parser)
 
 

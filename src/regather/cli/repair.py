@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from regather.cli.check import lost_lines
 from regather.cli.options import add_output, add_reach, add_servers, settings_of
+from regather.cli.parsing import section
 from regather.cli.progress import OnBytes, bytes_progress
 from regather.cli.signals import end_politely
 from regather.errors import printable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from regather.upkeep import RepairReport
     from regather.upkeep.restoration import OnPhase
 
-SUMMARY = "Re-create fragments that are missing or corrupt, and store them where they belong."
+SUMMARY = "Re-create missing and corrupt fragments."
 EXAMPLES = (
     "regather repair hosted/large_file.txt.regather.json",
     "regather repair https://a.example/d/disk.img.regather.json --token a.example=token.txt",
@@ -29,31 +30,33 @@ EXAMPLES = (
 )
 _EXIT = {"healthy": 0, "incomplete": 1, "lost": 4}
 
+COMMON = ("--server", "--to", "--quick", "--temp", "--token", "--retries", "--json", "-q")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
     add_servers(parser, used="looked at")
-    parser.add_argument(
+    section(parser, "targets").add_argument(
         "--to",
         action="append",
         default=[],
         metavar="SOURCE",
-        help="a source (URL, HOST:PORT or folder) that takes what cannot return to its own, "
-        "because that is gone or takes no writes; repeat for more",
+        help="store fragments here whose own source is gone or takes no files; repeat for more. A "
+        "URL, HOST:PORT or folder",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="believe copies of the right size, instead of reading every byte before",
+        help="trust copies of the right size, and do not read every byte first",
     )
     parser.add_argument(
         "--temp",
         type=Path,
         metavar="FOLDER",
-        help="where fragments are rebuilt, with room for one at least (default: the system's)",
+        help="rebuild fragments in this folder, which needs room for one (default: the system's)",
     )
-    add_reach(parser.add_argument_group("tuning"), "source", 2)
+    add_reach(parser, "source", 2)
     add_output(parser)
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regather.cli.options import size, token_in, warn
+from regather.cli.parsing import section
 from regather.errors import UsageError
 from regather.tokens import flaw_of_token, is_loopback
 
 if TYPE_CHECKING:
     from regather.server.run import Server
 
-SUMMARY = "Serve a folder or a file over HTTP, with faults on purpose where asked for."
+SUMMARY = "Serve a folder or a file over HTTP."
 EXAMPLES = (
     "regather serve out/server1 --port 8001",
     "regather serve big.iso --host :: --access-log",
@@ -26,6 +27,11 @@ EXAMPLES = (
     "regather serve store --write-token token.txt --tls-cert cert.pem --tls-key key.pem",
 )
 
+COMMON = (
+    *("--host", "--port", "--fault", "--read-token", "--write-token", "--tls-cert", "--tls-key"),
+    *("--access-log", "--json", "-q"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -33,66 +39,69 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on (default: %(default)s; :: and 0.0.0.0 are all)",
+        help="listen on this address; :: and 0.0.0.0 are all (default: 127.0.0.1)",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=8000,
-        help="port to listen on, 0 for any free one (default: %(default)s)",
+        help="listen on this port; 0 is any free one (default: 8000)",
     )
-    parser.add_argument(
+    faults = section(parser, "faults")
+    faults.add_argument(
         "--fault",
         action="append",
         default=[],
         metavar="SPEC",
-        help="fail on purpose, KIND[:ARG][@WHEN]: refuse, error:503, reset, stall, slow:20MB, "
-        "truncate, corrupt or die; WHEN is a probability a request (@0.1) or a time after the "
-        "start (@10s); may be repeated",
+        help="fail on purpose, KIND[:ARG][@WHEN]; repeat for more. KIND is refuse, error:503, "
+        "reset, stall, slow:20MB, truncate, corrupt or die; WHEN is the probability for a request "
+        "(@0.1) or a time after the start (@10s)",
     )
-    parser.add_argument(
+    faults.add_argument(
         "--fault-seed",
         type=int,
         metavar="N",
-        help="the same requests in the same order meet the same faults (default: others each time)",
+        help="repeat the faults of an earlier run with the same seed and requests (default: others "
+        "each time)",
     )
-    writing = parser.add_argument_group(
-        "tokens, uploads and TLS (see docs/server.md)",
-        "Tokens come from files, or from REGATHER_READ_TOKEN and REGATHER_WRITE_TOKEN.",
+    writing = section(parser, "tokens, uploads and TLS (see docs/server.md)")
+    writing.description = (
+        "Tokens come from files, or from REGATHER_READ_TOKEN and REGATHER_WRITE_TOKEN."
     )
     writing.add_argument(
         "--read-token",
         metavar="FILE",
-        help="demand the token in FILE of all who read (default: everyone may)",
+        help="require the token in FILE for reading (default: everyone may read)",
     )
     writing.add_argument(
         "--write-token",
         metavar="FILE",
-        help="take files (PUT) and remove them (DELETE) for those who show the token in FILE "
+        help="allow clients with the token in FILE to store (PUT) and remove (DELETE) files "
         "(default: nobody may)",
     )
     writing.add_argument(
         "--max-upload",
         type=size,
         metavar="SIZE",
-        help="the largest file that is taken (default: no limit)",
+        help="refuse larger files (default: no limit)",
     )
     writing.add_argument(
         "--max-total",
         type=size,
         metavar="SIZE",
-        help="most that all files of the folder may take (default: no limit)",
+        help="refuse files with which the folder would be larger than SIZE (default: no limit)",
     )
     writing.add_argument("--tls-cert", metavar="FILE", help="serve https with this certificate")
     writing.add_argument("--tls-key", metavar="FILE", help="the private key of --tls-cert")
-    parser.add_argument(
-        "--access-log", action="store_true", help="write a line a request to standard error"
+    display = section(parser, "display")
+    display.add_argument(
+        "--access-log", action="store_true", help="write a line for each request to standard error"
     )
-    parser.add_argument(
-        "--json", action="store_true", help="write the address as one JSON line when listening"
+    display.add_argument(
+        "--json", action="store_true", help="print the address as one JSON line when listening"
     )
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="write no line (but --json's) when listening"
+    display.add_argument(
+        "-q", "--quiet", action="store_true", help="print nothing else when listening"
     )
 
 

@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 from regather.cli.options import add_follow_links, add_geometry, add_output, whole
+from regather.cli.parsing import section
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.tasks import interrupts_held
 from regather.units import counted, format_exact, format_rate
 
-SUMMARY = "Split a file or folder into fragments and describe it in a manifest."
+SUMMARY = "Split a file or folder into fragments, and describe them in a manifest."
 EXAMPLES = (
     "regather split large_file.txt --out fragments",
     "regather split large_file.txt --out fragments --chunk-size 10MB",
@@ -23,44 +24,51 @@ EXAMPLES = (
     "regather split disk.img --out hosted --servers 2 --at https://a.example/d --at https://b.example/d",
 )
 
+COMMON = (
+    *("--out", "--fragments", "--chunk-size", "--parity", "--servers", "--replicas", "--at"),
+    *("--sha256", "--force", "--json"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to split")
-    add_follow_links(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the folder to write to"
+    section(parser, "output").add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="write to this folder"
     )
     add_geometry(parser, default="3")
-    parser.add_argument(
+    section(parser, "output").add_argument(
         "--servers",
         type=whole(1),
         metavar="N",
-        help="one folder a server, DIR/server1/ to DIR/serverN/, ready to be hosted (default: all "
-        "in DIR)",
+        help="make a folder for each of N servers, DIR/server1/ to DIR/serverN/ (default: all "
+        "fragments in DIR)",
     )
-    parser.add_argument(
+    section(parser, "fragments and parity").add_argument(
         "--replicas",
         type=whole(1),
         default=1,
         metavar="R",
-        help="servers that each fragment stands on (default: 1)",
+        help="put each fragment on R servers (default: 1)",
     )
-    parser.add_argument(
+    section(parser, "output").add_argument(
         "--at",
         action="append",
         default=[],
         metavar="URL",
-        help="where a server's folder will be hosted; once for each server, in order",
+        help="the URL at which a server's folder will be hosted, once for each server, in order",
     )
-    parser.add_argument(
-        "--sha256", action="store_true", help="note the SHA-256 of the whole file as well"
+    section(parser, "verification").add_argument(
+        "--sha256",
+        action="store_true",
+        help="note the SHA-256 of the whole file in the manifest",
     )
-    parser.add_argument(
+    section(parser, "output").add_argument(
         "--force",
         action="store_true",
         help="replace an earlier split in DIR, also in folders of servers that are not used now",
     )
+    add_follow_links(parser)
     add_output(parser)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import unquote, urljoin
 
 from regather.checksum import Checksum, algorithm_of
@@ -18,8 +19,11 @@ from regather.model import HASH_SIZES
 from regather.names import flaw_of
 
 _MEMBER = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=\s*:?([A-Za-z0-9+/=]+):?\s*(?:;[^,]*)?")
-_LINK = re.compile(r"""\s*<([^<>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"[^"]*"|[^";,\s]*))?)*)""")
-_PARAMETER = re.compile(r""";\s*([^\s=;,]+)\s*=\s*(?:"([^"]*)"|([^";,\s]*))""")
+_LINK = re.compile(r"[\s,]*+<([^<>]*+)>")
+_PARAMETER = re.compile(
+    r"""\s*+;\s*+(?:([^\s=;,"<>]++)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^";,\s]*+)))?+)?+"""
+)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^\s;]+)", re.IGNORECASE)
 _NAME = re.compile(r'filename\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s;"]+))', re.IGNORECASE)
 METALINK_TYPE = "application/metalink4+xml"
@@ -58,12 +62,9 @@ def links(headers: Mapping[str, str], base: str) -> Links:
     """The mirrors and metalinks that a head names; ``base`` is the URL that was answered."""
     duplicates: list[tuple[int, int, str]] = []
     metalinks: list[str] = []
-    for number, match in enumerate(_LINK.finditer(headers.get("link", ""))):
-        if number >= _MOST_LINKS:
-            break
-        values = {m[1].lower(): m[2] or m[3] or "" for m in _PARAMETER.finditer(match[2])}
+    for number, (target, values) in enumerate(islice(_links(headers.get("link", "")), _MOST_LINKS)):
         try:
-            url = urljoin(base, match[1].strip())
+            url = urljoin(base, target)
         except ValueError:
             continue
         relations = values.get("rel", "").lower().split()
@@ -74,6 +75,24 @@ def links(headers: Mapping[str, str], base: str) -> Links:
         elif "describedby" in relations and values.get("type", "").lower() == METALINK_TYPE:
             metalinks.append(url)
     return Links(tuple(url for *_, url in sorted(duplicates)), tuple(metalinks))
+
+
+def _links(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Targets and parameters of a Link header, in linear time; what is malformed is skipped."""
+    at = 0
+    while 0 <= at < len(text):
+        match = _LINK.match(text, at)
+        if match is not None:
+            values: dict[str, str] = {}
+            target, at = match[1].strip(), match.end()
+            while parameter := _PARAMETER.match(text, at):
+                name, quoted, plain = parameter.groups(default="")
+                # Of several with one name the first counts (RFC 8288 3.3).
+                values.setdefault(name.lower(), _ESCAPE.sub(r"\1", quoted) or plain)
+                at = parameter.end()
+            yield target, values
+        at = text.find(",", at)
+        at += at >= 0  # behind it, or at the end
 
 
 def offered_name(headers: Mapping[str, str]) -> str:

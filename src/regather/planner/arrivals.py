@@ -28,6 +28,9 @@ class Arrivals:
             if state.suspects:
                 state.suspects.pop((asked, piece), None)
             rows.parity_arrived(state, number, piece, request.fragment)
+            if state.hedged or state.overlapping[request.fragment]:
+                rivals = state.rivals(request.fragment, piece)
+                self._drop([r for r in rivals if r.via == asked], piece, actions, request)
             if state.parity_rows[number][piece] >= state.lacking[number][piece]:
                 self.decode(number, piece, actions)
             return
@@ -95,6 +98,12 @@ class Arrivals:
             if by
             else [r for r in working.values() if r.pos <= piece < r.end and not r.cancelled]
         )
+        self._drop(others, piece, actions, by)
+
+    def _drop(
+        self, others: list[Request], piece: int, actions: list[Action], by: Request | None
+    ) -> None:
+        """Of other requests a piece is not wanted any more."""
         for other in others:
             if other is by:
                 continue

@@ -113,13 +113,17 @@ class Requests:
     def trim(self, request: Request, actions: list[Action]) -> None:
         """Its last piece is done otherwise: it ends with the last one that is still wanted."""
         state = self._state
-        last = state.done[request.fragment].rfind(0, request.pos, request.end)
-        if last < 0:
+        last = request.end - 1
+        done, came = state.done[request.fragment], state.done[request.via]
+        while last >= request.pos and (came[last] or (last < len(done) and done[last])):
+            last -= 1
+        if last < request.pos:
             self.cancel(request, actions)
             return
         state.groups.of[request.fragment].flying -= request.end - last - 1
         end, request.end = request.end, last + 1
         if request.via != request.fragment:
+            state.release(request.fragment, last + 1, end)
             state.release_parity(request.via, last + 1, end)
         actions.append(Trim(request.id, request.end))
 

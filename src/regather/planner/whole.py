@@ -65,7 +65,9 @@ def again(
     waits: dict[int, tuple[float, Request]] = {}
     for seconds, request in late:
         asked = request.via
-        if not request.cancelled and (asked not in waits or seconds > waits[asked][0]):
+        if request.cancelled or (asked in waits and seconds <= waits[asked][0]):
+            continue
+        if open_end(state, request) > request.pos:
             waits[asked] = seconds, request
     for source in idle:
         health = state.sources[source]
@@ -77,6 +79,7 @@ def again(
             if (
                 gain > _WORTH_SECONDS
                 and (best is None or gain > best[0])
+                and source != request.source
                 and state.can_serve(source, asked)
                 and not _comes(state, source, request, _CLEARLY * own, now)
             ):

@@ -15,14 +15,12 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from regather.engine import SourceTally
-from regather.engine.missing import missing_lines
-from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
 from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.reading.cache import Cache
 from regather.reading.decoding import compute
-from regather.reading.oserrors import also_os_error, errno_of_sources
 from regather.reading.plan import Plan
+from regather.reading.telling import Telling
 from regather.reading.transfer import Job, RangesIgnored, WrongBytes, transfer
 from regather.reading.wants import Cancel, Decode, Start
 from regather.reading.workers import Worker, Workers
@@ -75,7 +73,7 @@ class Fetcher:
         self._connect = connect
         self._limiter = limiter
         self._cache = Cache(cache_size)
-        self.tallies = [SourceTally() for _ in sources]
+        self.tallies = [SourceTally(source.url) for source in sources]
         self.decoded = 0
         """Rows that were computed."""
         largest = max(layout.largest_piece, 1)
@@ -96,6 +94,7 @@ class Fetcher:
         self._error: BaseException | None = None
         self._failures: dict[int, Failure] = {}
         """By source: how its last request failed."""
+        self._telling = Telling(layout, sources, self.tallies, self._failures, self._plan.holders)
         self._closed = False
         self.ended = threading.Event()
         """Set when ``close`` is through."""
@@ -135,6 +134,7 @@ class Fetcher:
                     self._plan.release(number)
 
     def _wait(self, number: int) -> memoryview:
+        told = 0.0
         while True:
             if self._closed:
                 raise ValueError("the file was closed")
@@ -144,34 +144,12 @@ class Fetcher:
             if piece is not None:
                 return piece
             if number in self._plan.failed:
-                raise self._missing(number)
+                raise self._telling.missing(number)
             self._carry_out()
             if number not in self._plan.failed:
+                if not self._workers.busy:
+                    told = self._telling.pause(number, told)
                 self._changed.wait(_LOOK_SECONDS)
-
-    def _missing(self, number: int) -> RegatherError:
-        fragment, piece = self._layout.locate(number)
-        name = self._layout.fragments[fragment].name
-        details = missing_lines(self._layout, self._sources, self.tallies, (fragment,))
-        failures = {
-            self._failures.get(s)
-            for s, source in enumerate(self._sources)
-            if source.fragments is None or fragment in source.fragments
-        }
-        what = f"piece {piece} of {name} cannot be had"
-        if (fragment, piece) in self._plan.holders.liars:
-            return VerificationError(
-                f"wrong bytes from a source, and no other has them: {what}",
-                help="repair that source or add another",
-                details=details,
-            )
-        error = NotEnoughSourcesError(
-            what,
-            help="read again when its servers are back, or name more servers",
-            details=details,
-            missing=(name,),
-        )
-        return also_os_error(error, errno_of_sources(failures))
 
     def close(self) -> None:
         """Break off everything and end all threads."""

@@ -55,6 +55,11 @@ class Workers(Crew[Worker]):
         self._running[job.start.request] = (job, worker)
         worker.jobs.put(job)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any job is carried out."""
+        return bool(self._running)
+
     def cancel(self, request: int) -> None:
         """Break off a request, if it is still carried out."""
         if running := self._running.get(request):

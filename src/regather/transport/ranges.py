@@ -16,11 +16,13 @@ from regather.units import counted
 _LONGEST = 128
 """Characters of a Content-Range that are looked at: three numbers and a word need 70."""
 _CONTENT_RANGE = re.compile(
-    r"(?:bytes)?[ \t]*[=:]?[ \t]*([0-9]{1,19})[ \t]*-[ \t]*([0-9]{1,19})"
-    r"(?:[ \t]*/[ \t]*([0-9]{1,19}|\*))?",
+    r"(?:bytes)?[ \t]*+[=:]?[ \t]*+([0-9]{1,19})[ \t]*+-[ \t]*+([0-9]{1,19})"
+    r"(?:[ \t]*+/[ \t]*+([0-9]{1,19}|\*))?",
     re.IGNORECASE,
 )
-_UNSATISFIED = re.compile(r"(?:bytes)?[ \t]*[=:]?[ \t]*\*[ \t]*/[ \t]*([0-9]{1,19})", re.IGNORECASE)
+_UNSATISFIED = re.compile(
+    r"(?:bytes)?[ \t]*+[=:]?[ \t]*+\*[ \t]*+/[ \t]*+([0-9]{1,19})", re.IGNORECASE
+)
 MOST_SKIPPED = 16 << 20
 """Bytes before those that were asked for that are read past."""
 _SMALL = 64 << 10

@@ -65,7 +65,8 @@ def configured(
 
 
 def _every() -> dict[str, argparse.ArgumentParser]:
-    from regather.cli import commands_of, parser_of
+    from regather.cli import parser_of
+    from regather.cli.parsing import commands_of
 
     return commands_of(parser_of())
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from regather.forking import free_after_fork
 from regather.tasks import Thread
+from regather.transport.base import Failure, RequestFailed
 
 __all__ = ["call_soon", "submit"]
 
@@ -38,12 +39,17 @@ class _Loop:
 
     def get(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None or self._owner != os.getpid():  # threads do not survive a fork
-                if self._loop is None:
-                    atexit.register(self._end)
+            if self._loop is None:
+                atexit.register(self._end)
                 self._loop, self._owner = asyncio.new_event_loop(), os.getpid()
                 self._thread = Thread(self._loop.run_forever, name="obstore", daemon=True)
                 self._thread.start()
+            elif self._owner != os.getpid():  # obstore's own threads do not survive it either
+                raise RequestFailed(
+                    Failure.BAD_RESPONSE,
+                    "object stores that were used before a fork cannot be used after it: "
+                    "start processes by spawn or forkserver",
+                )
             return self._loop
 
     def _end(self) -> None:
@@ -68,8 +74,15 @@ _loop = _Loop()
 
 
 def submit(work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
-    """Run ``work`` in the loop. Cancel what is returned to break it off."""
-    return asyncio.run_coroutine_threadsafe(work, _loop.get())
+    """Run ``work`` in the loop. Cancel what is returned to break it off.
+
+    Raises RequestFailed in the child of a process that used it.
+    """
+    try:
+        return asyncio.run_coroutine_threadsafe(work, _loop.get())
+    except RequestFailed:
+        work.close()
+        raise
 
 
 def call_soon(call: Callable[[], object]) -> None:

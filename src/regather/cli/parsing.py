@@ -1,0 +1,179 @@
+"""argparse, made to say what people need: short help, options in groups, what was meant.
+
+What leans on argparse's private parts (``_actions``, ``_action_groups``) stands here alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from regather.errors import UsageError
+
+__all__ = ["CommandLineError", "Parser", "commands_of", "section", "unknown_command"]
+
+SECTIONS = (
+    *("sources", "targets", "output", "fragments and parity", "verification", "faults"),
+    *("tokens, uploads and TLS (see docs/server.md)", "credentials", "network", "display"),
+    "configuration",
+)
+"""Titles of groups of options, in the order in which help shows them."""
+_EXAMPLES = 3
+_FIRST_CLAUSE = re.compile(r"\. |; ")
+_DEFAULT = re.compile(r" ?\(default: [^()]*\)")
+
+
+class CommandLineError(UsageError):
+    """What argparse does not understand; told with the name of the command."""
+
+    def __init__(self, prog: str, message: str) -> None:
+        self.prog = prog
+        super().__init__(message, help=f"see `{prog} --help`")
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises what is wrong, so that it is told like every other error; has two kinds of help."""
+
+    common: Sequence[str] = ()
+    """The options that most people need, for the short help; none: all."""
+    examples: Sequence[str] = ()
+    """Lines; an example may have several, all but its last with a backslash at the end."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise CommandLineError."""
+        raise CommandLineError(self.prog, message)
+
+    def add_helps(self, *, short: bool = True) -> None:
+        """Add ``-h`` and ``--help``; with ``short``, the first shows the most used options only."""
+        if short:
+            self.add_argument("-h", action=_ShortHelp, help="show the most used options")
+            self.add_argument("--help", action="help", help="show all options")
+        else:
+            self.add_argument("-h", "--help", action="help", help="show this help")
+
+    def arrange(self) -> None:
+        """Put groups into their order, and write a usage line that is short."""
+        order = {title: n for n, title in enumerate(SECTIONS)}
+        self._action_groups.sort(key=lambda group: order.get(group.title or "", -1))
+        places = [
+            f"{action.metavar or action.dest}{'...' if action.nargs == '*' else ''}"
+            if action.nargs not in ("?", "*")
+            else f"[{action.metavar}{'...' if action.nargs == '*' else ''}]"
+            for action in self._actions
+            if not action.option_strings
+        ]
+        self.usage = " ".join((self.prog, *places, "[options]"))
+
+    def short_help(self) -> str:
+        """Usage, the most used options with the first clause of their help, three examples."""
+        shown = [
+            action
+            for action in self._actions
+            if action.help is not argparse.SUPPRESS
+            and (not action.option_strings or self.common or action.dest not in _ELSEWHERE)
+            and (not action.option_strings or not self.common or _is_in(action, self.common))
+        ]
+        formatter = _formatter(self.prog)
+        formatter.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
+        formatter.add_text(self.description)
+        formatter.start_section("most used")
+        for action in shown:
+            formatter.add_argument(_shortened(action))
+        formatter.end_section()
+        lines = "\n".join(f"  {line}" for line in _first(self.examples, _EXAMPLES))
+        return f"{formatter.format_help()}\nexamples:\n{lines}\n\nall options: {self.prog} --help\n"
+
+
+_ELSEWHERE = ("help", "config", "no_config")
+
+
+class _ShortHelp(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(
+            option_strings, dest=argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, help=help
+        )
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        assert isinstance(parser, Parser)
+        print(parser.short_help(), end="")
+        parser.exit()
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, width=min(shutil.get_terminal_size().columns, 100) - 2)
+
+
+def _is_in(action: argparse.Action, names: Sequence[str]) -> bool:
+    return any(option in names for option in action.option_strings)
+
+
+def _shortened(action: argparse.Action) -> argparse.Action:
+    """A copy with the first clause of its help, and its default."""
+    text = action.help or ""
+    first = _FIRST_CLAUSE.split(text, maxsplit=1)[0]
+    default = _DEFAULT.search(text[len(first) :])
+    return argparse.Action(
+        action.option_strings,
+        action.dest,
+        nargs=action.nargs,
+        default=action.default,
+        choices=action.choices,
+        metavar=action.metavar,
+        help=first + (default[0] if default else ""),
+    )
+
+
+def _first(lines: Sequence[str], count: int) -> list[str]:
+    """The first examples, of which each ends with a line without a backslash."""
+    kept: list[str] = []
+    for line in lines:
+        kept.append(line)
+        count -= not line.endswith("\\")
+        if not count:
+            break
+    return kept
+
+
+def section(parser: argparse._ActionsContainer, title: str) -> argparse._ActionsContainer:
+    """The group of options of that title, made where there is none yet. See SECTIONS."""
+    assert title in SECTIONS, title
+    for group in parser._action_groups:
+        if group.title == title:
+            return group
+    return parser.add_argument_group(title)
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """The parsers of the commands, by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def unknown_command(word: str, commands: Sequence[str]) -> UsageError:
+    """The error for a word that is no command, with what was meant, as far as can be guessed."""
+    from difflib import get_close_matches
+
+    if "/" in word or word.endswith(".regather.json") or os.path.exists(word):
+        help = f"did you mean `regather get {word}`?"
+    elif near := get_close_matches(word.lower(), commands, 1):
+        help = f"did you mean `regather {near[0]}`?"
+    else:
+        help = f"there are {', '.join(commands[:-1])} and {commands[-1]}"
+    return UsageError(f"not a command: {word!r}", help=help)
+
+
+def near_options(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """``; did you mean --output?`` for the first option that is nearly one of a command's."""
+    from difflib import get_close_matches
+
+    for word in words:
+        near = get_close_matches(word.partition("=")[0], parser._option_string_actions, 1, 0.7)
+        if word.startswith("--") and near:
+            return f"; did you mean {near[0]}?"
+    return ""
