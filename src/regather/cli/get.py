@@ -95,6 +95,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="replace an existing file, or those of a folder that differ",
     )
     parser.add_argument(
+        "--seed",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="an older version of the file or folder: pieces that are still the same, at the same "
+        "offset, are taken from there. With --force what is replaced is one; repeat for more",
+    )
+    parser.add_argument(
         "--digest",
         default="",
         metavar="HEX",
@@ -203,6 +211,7 @@ def _job_of(args: argparse.Namespace) -> Job:
         args.force,
         checksums_of(args),
         args.location,
+        tuple(args.seed),
     )
 
 
@@ -211,9 +220,16 @@ def _jobs_in_list(args: argparse.Namespace) -> list[Job]:
     from regather.client.jobs import read_list
     from regather.errors import UsageError
 
-    if args.source or args.fragment or args.server or args.digest or checksums_of(args):
+    if (
+        args.source
+        or args.fragment
+        or args.server
+        or args.digest
+        or checksums_of(args)
+        or args.seed
+    ):
         raise UsageError(
-            "a list and sources, servers, digests or checksums on the command line",
+            "a list and sources, servers, digests, checksums or older files on the command line",
             help="name them in the list, or leave the list out",
         )
     folder = _destination(args.output)
