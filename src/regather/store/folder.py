@@ -174,9 +174,9 @@ class FolderDestination:
 
     def _fill_gaps(self, pieces: Collection[int]) -> None:
         """Make what stands between files that are right, as whoever published it mostly did."""
-        layout, own = self._layout, self._folder.entries
-        packing = Packing(self._name, own)
-        if any(a.offset != b.offset for a, b in zip(packing.folder.entries, own, strict=True)):
+        layout = self._layout
+        packing = Packing.if_alike(self._name, self._folder)
+        if packing is None:
             return
         for number in pieces:
             fragment, piece = layout.locate(number)
