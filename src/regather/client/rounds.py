@@ -17,10 +17,12 @@ from regather.client.resolve import Target
 from regather.client.settings import Settings
 from regather.client.settling import Ledger
 from regather.client.telling import OnProgress, Telling
+from regather.client.wrong import WrongFile
 from regather.engine import Engine
-from regather.errors import InterruptedDownload, VerificationError
+from regather.errors import InterruptedDownload
 from regather.limiter import RateLimiter
 from regather.planner import Planner
+from regather.schemes import HTTP, scheme_of
 from regather.store import AnyDestination
 from regather.store.seeds import Seed, reuse
 from regather.transport import TransportOptions, open_connection
@@ -30,19 +32,6 @@ _BEGINS_ANEW = (
     "the same command begins anew, for no server tells a tag or a date of the file, and it may be "
     "another by then; with a checksum (--sha256 HEX) it would go on"
 )
-
-
-class WrongFile(VerificationError):
-    """The file is whole and has another hash than it must have; nothing is kept of it."""
-
-    def __init__(self, what: str, found: Mapping[str, str]) -> None:
-        """``found`` says what is wrong with each source, by URL."""
-        self.found = found
-        super().__init__(
-            what,
-            help="check the checksum, and whether the sources have the version that it is of",
-            details=tuple(f"{url}: {wrong}" for url, wrong in found.items()),
-        )
 
 
 class Run:
@@ -142,6 +131,17 @@ class Run:
             decoded=self._engine.decoded,
             files=self._destination.count,
         )
+
+    @property
+    def unstable(self) -> bool:
+        """Whether a source has another version than it had, and nothing tells which is right.
+
+        Then no pieces can be put together; but one answer of HTTP is of one version.
+        """
+        target = self._target
+        known = target.checksums or target.hashed or not target.whole
+        served = all(scheme_of(source.url) in HTTP for source in target.sources)
+        return not known and served and any(tally.changed for tally in self._telling.tallies)
 
     def _recover(self) -> list[int]:
         """What an earlier run left, looked at again, and what older versions have."""

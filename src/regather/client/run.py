@@ -16,10 +16,12 @@ from regather.client.jobs import Job
 from regather.client.placing import destination_of, path_for, seeds_of
 from regather.client.report import DownloadReport, Progress, RateMeter
 from regather.client.resolve import Target
-from regather.client.rounds import Run, WrongFile
+from regather.client.rounds import Run
 from regather.client.settings import Settings, transport_options
 from regather.client.standing import Watch, kept
+from regather.client.stream import Stream
 from regather.client.telling import OnProgress
+from regather.client.wrong import WrongFile
 from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
 from regather.limiter import RateLimiter
 from regather.names import texts
@@ -29,6 +31,10 @@ from regather.transport import TransportOptions
 
 _NO_SEEDS = (
     "older versions are of no use: there are no hashes of pieces to tell what of them is the same"
+)
+_UNSTABLE = (
+    "the file changed on its server while it was fetched, or its nodes tell different versions "
+    "of it: it was fetched anew, in one go"
 )
 
 
@@ -223,11 +229,13 @@ class Session:
             path = None if target.folder is not None else path_for(job, target.name)
             if path is not None and check_place(path) and not job.force:
                 return kept(target, path, self._watching(target, path))
+            if path is not None and target.streamed:
+                return self._stream(job, target, path)
             seeds = seeds_of(job, target, path)
             if job.seeds and not target.hashed:
                 target = replace(target, notes=(*target.notes, _NO_SEEDS))
             destination = destination_of(job, target, path)
-            return Run(
+            run = Run(
                 target,
                 destination,
                 self._settings,
@@ -237,7 +245,14 @@ class Session:
                 began=self._began,
                 limiter=self.limiter,
                 seeds=seeds,
-            ).to_the_end()
+            )
+            try:
+                return run.to_the_end()
+            except NotEnoughSourcesError:
+                if path is None or not run.unstable:
+                    raise
+            destination.discard()
+            return self._stream(job, replace(target, notes=(*target.notes, _UNSTABLE)), path)
         except KeyboardInterrupt:  # at the edges of the download itself
             raise InterruptedDownload("interrupted", help=f"{GOES_ON} from there") from None
         finally:
@@ -245,6 +260,19 @@ class Session:
                 destination.close()
             for seed in seeds:
                 seed.close()
+
+    def _stream(self, job: Job, target: Target, path: Path) -> DownloadReport:
+        return Stream(
+            target,
+            path,
+            self._settings,
+            self.options,
+            force=job.force,
+            on_progress=self._on_progress,
+            stop=self._stop,
+            began=self._began,
+            limiter=self.limiter,
+        ).to_the_end()
 
     def _watching(self, target: Target, path: Path) -> Watch:
         """What tells of a file that is looked at, and ends the look on a stop."""

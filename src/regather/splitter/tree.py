@@ -16,6 +16,7 @@ from typing import Self
 
 from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError, UsageError, shown_path
+from regather.files import UNTRUE_SIZE, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
 from regather.folder.checks import STAGING, Flaw
 from regather.folder.packing import Packing
@@ -46,6 +47,25 @@ class _Seen:
 def _marks(status: os.stat_result) -> tuple[int, int, int]:
     size = status.st_size if stat.S_ISREG(status.st_mode) else 0
     return status.st_mtime_ns, size, status.st_ino
+
+
+def _has_bytes(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False  # told when it is read
+    try:
+        return size_is_untrue(descriptor)
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _untrue(path: str) -> UsageError:
+    return UsageError(
+        f"{path}: {UNTRUE_SIZE}", help="move it away, or put a copy of it in its place"
+    )
 
 
 class Tree:
@@ -115,6 +135,8 @@ class Tree:
             elif stat.S_ISREG(status.st_mode):
                 if not os.access(full, os.R_OK):
                     raise UsageError(f"{full}: may not be read")
+                if not status.st_size and _has_bytes(full):
+                    raise _untrue(full)
                 mtime = status.st_mtime_ns // 10**9
                 if abs(mtime) > MAX_MTIME:
                     raise UsageError(
@@ -188,6 +210,8 @@ class Tree:
             while into:
                 count = os.preadv(descriptor, [into], offset)
                 if count == 0:
+                    if seen.fits(os.fstat(descriptor)):
+                        raise _untrue(seen.path)
                     raise changed(seen.path, "read")
                 into, offset = into[count:], offset + count
         finally:

@@ -22,6 +22,7 @@ from regather.errors import (
     is_fault_here,
     of_system,
 )
+from regather.files import sync_folder
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal
@@ -34,7 +35,6 @@ from regather.store.platform import (
     preallocate,
     publish,
     read_all,
-    sync_folder,
     write_all,
 )
 from regather.units import format_size

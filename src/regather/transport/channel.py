@@ -260,6 +260,8 @@ class Channel:
             raise self._failed(error) from error
         if count == 0:
             if first:
+                if self._left is None:
+                    self._left = 0  # it ends with the connection
                 raise self._ended()
             return 0
         self._heard = self._count(count, began)

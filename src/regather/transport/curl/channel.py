@@ -78,8 +78,6 @@ class CurlChannel:
             raise self._fail(Failure.BAD_RESPONSE, "response head without end")
         head = parse_head(blocks.head)
         assert head is not None
-        # libcurl has put the body together; how it came is no longer of interest.
-        head.headers.pop("transfer-encoding", None)
         return head
 
     def send_ahead(self, request: Request) -> None:
@@ -208,6 +206,9 @@ class _Blocks:
                 continue
             # HTTP/2 has no status line; what libcurl writes for it is not quite one.
             first = b"HTTP/1.1 %d \r\n" % status if match else block[0]
+            if block[0].startswith((b"HTTP/2", b"HTTP/3")):
+                # The end of a body is told there, as it is by this coding.
+                first += b"Transfer-Encoding: chunked\r\n"
             self.head = first + b"".join(block[1:])
         return bool(self.head)
 
