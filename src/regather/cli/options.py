@@ -83,7 +83,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         action="count",
         default=0,
         help="say on standard error what each source does: failures, pauses, rates, a summary at "
-        "the end. -vv: each connection and request too",
+        "the end. -vv: each request too",
     )
     display.add_argument(
         "--log", metavar="FILE", help="append what -vv says to FILE, with the time of day"

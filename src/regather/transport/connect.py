@@ -78,6 +78,23 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
     raise RequestFailed(Failure.UNREACHABLE, f"{where}: {last.strerror or last}") from None
 
 
+def tunnel(origin: Origin, options: TransportOptions) -> socket.socket:
+    """A connection to an https server, or through the proxy on the way, in which TLS may begin.
+
+    Raises OSError and RequestFailed.
+    """
+    proxy = options.proxies.of(origin)
+    place = origin[1:] if proxy is None else (proxy.host, proxy.port)
+    made = socket.create_connection(place, timeout=options.connect_timeout)
+    try:
+        if proxy is not None:
+            _tunnel(made, origin, proxy, options)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
 def _distrusted(error: OSError, where: str) -> RequestFailed | None:
     """What an error of TLS means, where another address would not help."""
     if getattr(error, "reason", "") in _NOT_TLS:

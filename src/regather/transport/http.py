@@ -23,6 +23,7 @@ from regather.transport.ranges import (
     told_size,
 )
 from regather.transport.redirects import Redirects, holds, shown
+from regather.transport.trace import traced
 from regather.transport.wire import Body
 
 if TYPE_CHECKING:
@@ -332,7 +333,7 @@ class HttpConnection:
         if body is not None and body.expect:
             headers.append(("Expect", "100-continue"))
         request = Request(method, split_url(target), tuple(headers))
-        head = self._channel.exchange(request, body)
+        head = traced(self._channel.exchange)(request, body)
         self._channel.left = 0 if head.status in _NO_BODY else head.length
         if self._channel.left == 0 and not self._channel.coded:
             self.finish()

@@ -11,6 +11,7 @@ from regather.transport.credentials import origin_of
 from regather.transport.fields import link_text
 from regather.transport.head import Head, Request, split_url
 from regather.transport.options import TransportOptions
+from regather.transport.trace import traced
 
 if TYPE_CHECKING:
     from regather.transport.channel import Channel
@@ -44,6 +45,7 @@ class Redirects:
 
     def __init__(self, channel: Channel | CurlChannel, options: TransportOptions) -> None:
         self._channel = channel
+        self._send = traced(channel.exchange)
         self._options = options
 
     def own_headers(self, target: str, url: str) -> list[tuple[str, str]]:
@@ -114,7 +116,7 @@ class Redirects:
     def _exchange(self, method: str, target: str, url: str, headers: list[tuple[str, str]]) -> Head:
         own = self.own_headers(target, url)
         try:
-            head = self._channel.exchange(Request(method, split_url(url), (*headers, *own)))
+            head = self._send(Request(method, split_url(url), (*headers, *own)), None)
         except RequestFailed as error:
             if url != target and error.failure in _STALE:
                 # It may lead elsewhere by now: the next request asks.
