@@ -48,6 +48,15 @@ def suffixed(name: str, suffix: str) -> str:
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
 
 
+def on_disk(name: str) -> str:
+    """A name as it is given to the system: where its character set lacks a letter, in UTF-8."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return os.fsdecode(name.encode("utf-8", "surrogatepass"))
+    return name
+
+
 def fitted(name: str) -> str:
     """Shorten a name that is too long for a file; what it ends in stays, to tell its kind.
 

@@ -180,7 +180,6 @@ class Fetcher:
         self._closed = True
         self.ended = threading.Event()
         self.ended.set()
-        _open.discard(self)
         self._cache.clear()
         for worker in self._workers.members:
             if worker.connection is not None:
