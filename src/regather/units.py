@@ -17,7 +17,7 @@ _FACTORS: dict[str, int] = {
     **{u + s: 1000**p for p, u in enumerate("kmgtp", 1) for s in ("", "b")},
     **{u + s: 1 << (10 * p) for p, u in enumerate("kmgtp", 1) for s in ("i", "ib")},
 }
-_SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+_SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*+([a-z]*)\s*", re.IGNORECASE | re.ASCII)
 _LONGEST = 100 * 3600
 """Seconds; longer estimates say nothing."""
 MAX_SIZE = 2**60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -222,3 +223,52 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     )
     told = run("get", tmp_path / "gopher.meta4")
     assert (told.returncode, "no URL of it that can be used" in told.stderr) == (4, True)
+
+
+def published(folder: Path, url: str, *values: str) -> str:
+    path = folder / "bad.meta4"
+    path.write_text(
+        f'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="f.bin">{"".join(values)}'
+        f'<url priority="high">{url}</url></file><file name="../f.bin"/></metalink>'
+    )
+    return str(path)
+
+
+SHA256 = f'<hash type="sha-256">{hashlib.sha256(CONTENT).hexdigest()}</hash>'
+BAD = '<size>big</size><hash type="md5">bad</hash>'
+
+
+def test_bad_values_are_told_and_the_good_ones_count(tmp_path: Path) -> None:
+    with mirror(CONTENT) as good, mirror(bytes(len(CONTENT))) as bad:
+        metalink = published(tmp_path, good.url + "f", BAD, SHA256)
+        told = run("get", metalink, "-o", tmp_path / "got", "--json")
+        assert told.returncode == 0, told.stderr
+        assert (tmp_path / "got").read_bytes() == CONTENT
+        report = json.loads(told.stdout.splitlines()[-1])
+        for part in ("size is 'big'", "md5 is 'bad'", "priority is 'high'", "'../f.bin'"):
+            assert any(part in note for note in report["notes"]), report["notes"]
+        told = run("get", metalink, "-o", tmp_path / "again")
+        assert "the metalink's md5 is 'bad', not a hash of that kind: left out" in told.stderr
+        wrong = published(tmp_path, bad.url + "f", BAD, SHA256)
+        assert run("get", wrong, "-o", tmp_path / "wrong").returncode == 3
+        assert not (tmp_path / "wrong").exists()
+
+
+def test_without_one_good_hash_nothing_is_got_but_by_the_users_own(tmp_path: Path) -> None:
+    """Its publisher wanted it verified: less than that is for the user to decide."""
+    with mirror(CONTENT) as good:
+        metalink = published(tmp_path, good.url + "f", BAD)
+        told = run("get", metalink, "-o", tmp_path / "got")
+        assert (told.returncode, "no hash of it in the metalink" in told.stderr) == (3, True)
+        assert not (tmp_path / "got").exists()
+        checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+        told = run("get", metalink, "-o", tmp_path / "got", "--checksum", checksum)
+        assert told.returncode == 0, told.stderr
+        assert (tmp_path / "got").read_bytes() == CONTENT
+
+
+def test_what_only_begins_like_a_metalink_is_a_file(tmp_path: Path) -> None:
+    content = b"<!---->" * 400 + b"x" * 1000
+    with mirror(content) as one:
+        regather.download(one.url + "f", tmp_path / "got", settings=QUICK)
+    assert (tmp_path / "got").read_bytes() == content

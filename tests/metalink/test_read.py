@@ -21,6 +21,7 @@ from regather.metalink import (
     read_metalink,
     write_metalink,
 )
+from tests.support.steps import assert_linear
 
 PUBLISHED = Path(__file__).parent / "published"
 A_SHA256 = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
@@ -84,6 +85,13 @@ def document(inside: str, *, name: str = "f", before: str = "") -> bytes:
 def test_names_that_lead_elsewhere(name: str) -> None:
     with pytest.raises(ManifestError, match="file name"):
         read_metalink(document("<size>1</size>", name=name))
+    good = document("<size>1</size>").replace(
+        b"</metalink>", f'<file name="{name}"><size>2</size></file></metalink>'.encode()
+    )
+    metalink = read_metalink(good)
+    assert [(file.name, file.size) for file in metalink.files] == [("f", 1)]
+    (note,) = metalink.notes
+    assert "file name" in note
 
 
 def test_a_nul_in_a_name() -> None:
@@ -123,21 +131,15 @@ def test_entities_without_a_dtd_are_not_well_formed() -> None:
         read_metalink(document("<size>&lol;</size>"))
 
 
+GOOD = f'<hash type="sha-256">{A_SHA256}</hash>'
+NINE = "<size>9</size>"
+
+
 @pytest.mark.parametrize(
     ("inside", "says"),
     [
-        ("<size>-1</size>", "size"),
-        ("<size>1e3</size>", "size"),
-        ("<size>９</size>", "size"),
-        ("<size>99999999999999999999999</size>", "size"),
-        ('<hash type="sha-256">abc</hash>', "sha256"),
-        (f'<hash type="sha-1">{A_SHA256}</hash>', "sha1"),
-        (f'<hash type="sha-256">{A_SHA256}</hash><hash type="sha256">{"0" * 64}</hash>', "two"),
-        (f'<size>9</size><pieces length="4" type="sha-256"><hash>{A_SHA256}</hash></pieces>', "3"),
-        ('<size>9</size><pieces length="0" type="sha-1"></pieces>', "no length"),
-        ('<pieces type="sha-1"></pieces>', "length of pieces"),
-        ('<url priority="x">http://a.example/f</url>', "priority"),
-        (f"<url>http://a.example/{'x' * 9000}</url>", "longer"),
+        (f'{GOOD}<hash type="sha256">{"0" * 64}</hash>', "two different sha256"),
+        ("<size>1</size><size>2</size>", "two different sizes"),
         ("<a>" * 20 + "</a>" * 20, "deeply"),
         ("<size>1</size>" + "<size>", "well-formed"),
     ],
@@ -145,6 +147,96 @@ def test_entities_without_a_dtd_are_not_well_formed() -> None:
 def test_what_contradicts_itself(inside: str, says: str) -> None:
     with pytest.raises(ManifestError, match=says):
         read_metalink(document(inside), "m.meta4")
+
+
+def test_a_file_that_contradicts_itself_is_left_out_alone() -> None:
+    data = document("<size>1</size><size>2</size>").replace(
+        b"</metalink>", b'<file name="good"/></metalink>'
+    )
+    metalink = read_metalink(data)
+    assert [file.name for file in metalink.files] == ["good"]
+    assert metalink.notes == ("the metalink's file 'f' has two different sizes: left out",)
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("<size>-1</size>", "size is '-1'"),
+        ("<size>1e3</size>", "size"),
+        ("<size>big</size>", "size"),
+        ("<size></size>", "size"),
+        ("<size>９</size>", "size"),
+        ("<size>99999999999999999999999</size>", "size"),
+        ('<hash type="md5">bad</hash>', "md5 is 'bad'"),
+        ('<hash type="md5"></hash>', "md5"),
+        (f'<hash type="sha-1">{A_SHA256}</hash>', "sha1"),
+        (f'<hash type="sha-512">{A_SHA256 * 2}0</hash>', "sha512"),
+        (f"<url>http://a.example/{'x' * 9000}</url>", "url is longer"),
+        (f'<hash type="md5">{"0" * 9000}</hash>', "hash is longer"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_bad_value_is_left_out_and_told(bad: str, says: str, first: bool) -> None:
+    inside = GOOD + "<url>http://a.example/f</url>"
+    (file,) = read_metalink(document(bad + inside if first else inside + bad)).files
+    assert [c.algorithm for c in file.checksums] == ["sha256"], "the good one counts"
+    assert [mirror.url for mirror in file.mirrors] == ["http://a.example/f"]
+    assert file.size is None
+    (note,) = file.notes
+    assert says in note
+    assert note.startswith("the metalink's ")
+    assert file.lost is ("url" not in says)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "says"),
+    [
+        (f'<pieces length="4" type="sha-256"><hash>{A_SHA256}</hash></pieces>', "1 piece hashes"),
+        ('<pieces length="0" type="sha-1"></pieces>', "no length"),
+        ('<pieces type="sha-1"></pieces>', "length of pieces"),
+        ('<pieces length="-9" type="sha-1"></pieces>', "length of pieces"),
+        ('<pieces length="9" type="sha-1"><hash>ab</hash></pieces>', "sha1 is 'ab'"),
+        (f'<pieces length="9" type="sha-256"><hash piece="1">{A_SHA256}</hash></pieces>', "gap"),
+        (f'<pieces length="9" type="sha-256"><hash piece="x">{A_SHA256}</hash></pieces>', "piece"),
+    ],
+)
+def test_pieces_count_all_or_none(pieces: str, says: str) -> None:
+    good = (
+        f'<pieces length="5" type="sha-256"><hash>{A_SHA256}</hash><hash>{A_SHA256}</hash></pieces>'
+    )
+    (file,) = read_metalink(document(NINE + pieces + good)).files
+    assert [p.length for p in file.pieces] == [5]
+    assert says in "".join(file.notes)
+    assert file.lost
+
+
+@pytest.mark.parametrize(
+    ("attribute", "rank", "told"),
+    [
+        ('priority="1"', 1, 0),
+        ('priority="0"', 1, 0),
+        ('priority="999999"', 999_999, 0),
+        ('priority="1000000"', 999_999, 1),
+        ('priority="high"', 999_999, 1),
+        ('priority="-1"', 999_999, 1),
+        ('preference="100"', 1, 0),
+        ('preference="1"', 100, 0),
+        ('preference="200"', 1, 0),  # as in the example that libmetalink comes with
+        ('preference="9999999999999999999999"', 999_999, 1),
+        ('preference="high"', 999_999, 1),
+        ('preference=""', 999_999, 0),
+    ],
+)
+def test_ranks_of_urls(attribute: str, rank: int, told: int) -> None:
+    (file,) = read_metalink(document(f"<url {attribute}>http://a.example/f</url>")).files
+    assert [mirror.priority for mirror in file.mirrors] == [rank]
+    assert len(file.notes) == told
+
+
+def test_what_is_told_is_bounded() -> None:
+    (file,) = read_metalink(document("<size>x</size>" * 5000)).files
+    assert len(file.notes) == 21
+    assert "4980 more" in file.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -170,10 +262,13 @@ def test_the_size_is_bounded() -> None:
         read_metalink(document("") + b" " * MAX_METALINK_BYTES)
 
 
-def test_two_files_of_one_name() -> None:
-    data = document("").replace(b"</metalink>", b'<file name="f"/></metalink>')
-    with pytest.raises(ManifestError, match="twice"):
-        read_metalink(data)
+def test_of_two_files_of_one_name_the_first_counts() -> None:
+    data = document(NINE).replace(
+        b"</metalink>", b'<file name="f"><size>1</size></file></metalink>'
+    )
+    metalink = read_metalink(data)
+    assert [file.size for file in metalink.files] == [9]
+    assert "twice" in metalink.notes[0]
 
 
 def test_addresses_that_are_none_of_ours() -> None:
@@ -208,3 +303,49 @@ def test_damaged_ones_are_read_or_refused(path: Path, data: st.DataObject) -> No
     except ManifestError:
         return
     assert not any(path_flaw(file.name) for file in found.files)
+
+
+@pytest.mark.parametrize(
+    ("start", "is_one"),
+    [
+        (b"<metalink xmlns=", True),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<metalink>', True),
+        (
+            b'<?xml version="1.0"?><?xml-stylesheet href="x"?><!-- a --><!-- > --> <m:metalink ',
+            True,
+        ),
+        (b"<!---->" * 100 + b"<metalink>", True),
+        (b"<!DOCTYPE metalink [", True),
+        (b"<!---->" * 580 + b"x" * 1000, False),
+        (b"<!-- <metalink> ", False),
+        (b"<?xml <metalink> ", False),
+        (b"<metalinks>", False),
+        (b"<html><metalink>", False),
+        (b"{}", False),
+        (b"", False),
+        (b" " * 5000, False),
+    ],
+)
+def test_how_a_metalink_begins(start: bytes, is_one: bool) -> None:
+    assert looks_like_metalink(start) is is_one
+
+
+@pytest.mark.parametrize("piece", [b"<!---->", b"<?a?>", b" ", b"<!--", b"<", b"<?xml", b"<a:"])
+def test_looking_costs_no_more_than_the_length(piece: bytes) -> None:
+    assert_linear(lambda count: looks_like_metalink(piece * count + b"x"), 1800 // len(piece))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("<size>x</size>", "<url>http://a.example/f</url>", '<hash type="md5">x</hash>', "<a/>"),
+        *(
+            '<pieces type="sha-1" length="1"/>',
+            "</file><file name='../x'>",
+            "</file><file name='f'>",
+        ),
+        "x",
+    ],
+)
+def test_long_ones_cost_no_more_than_their_length(piece: str) -> None:
+    assert_linear(lambda count: read_metalink(document(piece * count)), 500)

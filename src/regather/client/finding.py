@@ -131,6 +131,8 @@ def _jobs_of(job: Job, metalink: Metalink, select: Sequence[str]) -> list[Job]:
             f"a checksum is for one file, the metalink has {len(files)}",
             help="choose one with --select NAME",
         )
+    # What is left out of the document is told once, with the first file of those that are wanted.
+    files = (replace(files[0], notes=(*metalink.notes, *files[0].notes)), *files[1:])
     return [replace(job, file=file) for file in files]
 
 
@@ -260,8 +262,16 @@ def _targets_of_metalink(job: Job, file: MetalinkFile, asking: Asking) -> list[T
             missing=(file.name,),
         )
     checksums = _checksums(job, file)
-    notes = ("the signature in the metalink is not looked at",) if file.signed else ()
+    notes = file.notes
+    if file.signed:
+        notes += ("the signature in the metalink is not looked at",)
     pieces = usable_pieces(file.pieces, file.size) if file.size is not None else None
+    if file.lost and pieces is None and not checksums:
+        raise VerificationError(
+            f"{file.name}: no hash of it in the metalink can be used",
+            help="ask its publisher for a right one, or name the checksum of the file",
+            details=file.notes,
+        )
     if pieces is None or file.size is None:
         return resolve_mirrors(
             urls[:_MOST_ASKED],

@@ -43,6 +43,10 @@ class MetalinkFile:
     others: int = 0
     """How many URLs of other kinds there were."""
     signed: bool = False
+    notes: tuple[str, ...] = ()
+    """What is left out because it cannot be, for people."""
+    lost: bool = False
+    """Whether there were hashes, and not all of them can be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +55,5 @@ class Metalink:
 
     files: tuple[MetalinkFile, ...]
     version: int = 4
+    notes: tuple[str, ...] = ()
+    """What of the document is left out, for people."""
