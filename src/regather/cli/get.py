@@ -116,6 +116,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not wait until the disk has the file before it gets its name",
     )
+    output.add_argument(
+        "--seed",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="an older version of the file or folder: pieces that are still the same, at the same "
+        "offset, are taken from there. With --force what is replaced is one; repeat for more",
+    )
     section(parser, "verification").add_argument(
         "--digest",
         default="",
@@ -175,4 +183,5 @@ def _job_of(args: argparse.Namespace) -> Job:
         args.force,
         checksums_of(args),
         args.location,
+        tuple(args.seed),
     )

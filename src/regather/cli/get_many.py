@@ -28,9 +28,10 @@ def jobs_in_list(args: argparse.Namespace) -> list[Job]:
     from regather.client.jobs import read_list
     from regather.errors import UsageError
 
-    if args.source or args.fragment or args.server or args.digest or checksums_of(args):
+    named = (args.source, args.fragment, args.server, args.digest, checksums_of(args), args.seed)
+    if any(named):
         raise UsageError(
-            "a list and sources, servers, digests or checksums on the command line",
+            "a list and sources, servers, digests, checksums or older files on the command line",
             help="name them in the list, or leave the list out",
         )
     folder = destination_of(args.output)
