@@ -62,6 +62,8 @@ class Target:
     """What people ought to be told."""
     folder: Folder | None = None
     """What the file holds, where it is a packed folder."""
+    streamed: bool = False
+    """Its size is not known, nor can be: it comes in one go (see stream.py)."""
     first: int = 0
     """So many sources are asked first, the others where those do not do; 0: all at once."""
     lasting: bool = True
@@ -76,7 +78,8 @@ class Target:
     @property
     def hashed(self) -> bool:
         """Whether the pieces of the file have hashes to verify them with."""
-        return not self.layout.size or any(f.hashes for f in self.layout.fragments)
+        empty = not self.layout.size and not self.streamed
+        return empty or any(f.hashes for f in self.layout.fragments)
 
     @property
     def verified_by(self) -> str:
