@@ -45,11 +45,16 @@ def outcome_of(kind: str, content: bytes, got: Path) -> str:
     return "right" if received == content or grown else "WRONG"
 
 
-def _by_manifest(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:
+def manifest_of(folder: Path) -> Path:
+    """The manifest of the file, as one fragment."""
     manifest = folder / "hosted" / f"{NAME}.regather.json"
     if not manifest.exists():
         regather.split(folder / NAME, manifest.parent, fragments=1)
-    regather.download(manifest, got, servers=[url], settings=settings)
+    return manifest
+
+
+def _by_manifest(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:
+    regather.download(manifest_of(folder), got, servers=[url], settings=settings)
 
 
 def _by_checksum(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:

@@ -26,10 +26,10 @@ TOOLS: dict[str, Callable[[Path, str], list[str]]] = {
     ],
     "curl": lambda got, url: ["curl", "-qsSfL", "-o", str(got), url],
     "wget2": lambda got, url: [
-        *("wget2", "--no-config", "-q", "--tries=3", "--chunk-size=1M", "-O", str(got), url),
+        *("wget2", "--no-config", "-q", "--tries=3", "--waitretry=1", "-O", str(got), url),
     ],
 }
-"""Each with ranges where it can, as we use them, and with retries."""
+"""aria2 with ranges, as we use them; curl and wget2 as they are by default, without."""
 
 
 def _by(tool: str, kind: str, content: bytes, folder: Path) -> str:
@@ -45,10 +45,10 @@ def _by(tool: str, kind: str, content: bytes, folder: Path) -> str:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return "no end"
+            return f"nothing in {_SECONDS} s"
     if done.returncode:
         return "refused"
-    return outcome_of(kind, content, got)
+    return outcome_of(kind, content, got) if got.exists() else "exit code 0, no file"
 
 
 def _row(kind: str, tools: list[str], folder: Path) -> str:
