@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from typing import Any, TypeVar
 
 __all__ = [
     "DestinationExistsError",
@@ -41,7 +42,7 @@ IN_PYTHON = {
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
-        for name in ("cacert", "connections", "cookies", "known_hosts", "no_proxy", "proxy")
+        for name in "cacert connections cookies known_hosts no_proxy proxy timeout".split()
     },
     "--store-option": "Settings.store_options",
     "--token": "Settings.tokens",
@@ -57,6 +58,14 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 def is_disk_full(error: OSError) -> bool:
     """Whether the disk, the user's quota or the file system's largest file size is used up."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def reason(error: Exception) -> str:
+    """Why something of the system failed, in its words and without its numbers."""
+    told = getattr(error, "reason", None)
+    if isinstance(told, str):  # of TLS: its text names a line of Python's source
+        return told.lower().replace("_", " ")
+    return getattr(error, "strerror", None) or str(error)
 
 
 def pem_flaw(error: Exception) -> str:
@@ -164,6 +173,10 @@ class RegatherError(Exception):
         self.details = tuple(map(printable, details))
         super().__init__(self.line)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As exceptions do by themselves, arguments by name would be lost.
+        return restored, (type(self), self.__dict__)
+
     @property
     def line(self) -> str:
         """What happened and what helps, for the command line."""
@@ -173,6 +186,17 @@ class RegatherError(Exception):
         options = _OPTION.findall(self.line)
         names = dict.fromkeys(IN_PYTHON[option] for option in options if option in IN_PYTHON)
         return f"{self.line} (in Python: {', '.join(names)})" if names else self.line
+
+
+_E = TypeVar("_E", bound=RegatherError)
+
+
+def restored(kind: type[_E], facts: dict[str, Any]) -> _E:
+    """The error of a kind that has these attributes: how they are unpickled."""
+    error = kind.__new__(kind)
+    error.__dict__.update(facts)
+    error.args = (error.line,)
+    return error
 
 
 class UsageError(RegatherError):
