@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from tests.support.files import alone, random_file
+from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
@@ -18,7 +18,7 @@ from tests.support.net import free_port
 def manifest(tmp_path: Path) -> Path:
     random_file(tmp_path / "file.bin", 500_000)
     regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2, replicas=2)
-    return alone(tmp_path / "out/file.bin.regather.json")
+    return tmp_path / "out/file.bin.regather.json"
 
 
 def test_verbose_tells_what_each_source_did(manifest: Path, hosting: Hosting) -> None:

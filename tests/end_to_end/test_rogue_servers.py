@@ -366,7 +366,7 @@ def test_check_and_repair_do_not_wait_for_drops(
     content: Path, manifest: str, tmp_path: Path
 ) -> None:
     """Others have what the one with the drops is asked for first."""
-    good = Path(manifest).parent
+    good = tmp_path / "out"
     with Rogue(drips(content.read_bytes())) as rogue:
         servers: list[str | Path] = [rogue.url, good]
         report = regather.check(manifest, servers=servers, read_data=1, settings=QUICK)
