@@ -79,7 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="download every file that LIST names (-: standard input). Each line has the URLs of "
         "one file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
     )
-    add_servers(parser, used="read")
+    add_servers(parser, used="read, and else asked last")
     sources.add_argument(
         "--fragment",
         action="append",
