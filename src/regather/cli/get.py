@@ -66,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="download every file that LIST names (-: standard input). Each line has the URLs of "
         "one file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
     )
-    add_servers(parser, used="read")
+    add_servers(parser, used="read, and else asked last")
     sources.add_argument(
         "--fragment",
         action="append",
@@ -185,3 +185,160 @@ def _job_of(args: argparse.Namespace) -> Job:
         args.location,
         tuple(args.seed),
     )
+<<<<<<< HEAD
+=======
+
+
+def _jobs_in_list(args: argparse.Namespace) -> list[Job]:
+    """What the list of ``-i`` names. Raises UsageError."""
+    from regather.client.jobs import read_list
+    from regather.errors import UsageError
+
+    if (
+        args.source
+        or args.fragment
+        or args.server
+        or args.digest
+        or checksums_of(args)
+        or args.seed
+    ):
+        raise UsageError(
+            "a list and sources, servers, digests, checksums or older files on the command line",
+            help="name them in the list, or leave the list out",
+        )
+    folder = _destination(args.output)
+    try:
+        if args.input == "-":
+            text, where = sys.stdin.read(), "standard input"
+        else:
+            text, where = Path(args.input).read_text("utf-8"), args.input
+    except OSError as error:
+        raise UsageError(f"{args.input}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{args.input}: not text in UTF-8") from None
+    return read_list(text, where, folder, force=args.force)
+
+
+def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) -> int:
+    """Carry out several jobs; tell of each as it ends, and how many failed."""
+    from regather.client.batch import Outcome, download_all, worst
+    from regather.errors import UsageError
+
+    if args.output is not None and not os.path.isdir(args.output):
+        if os.path.exists(args.output):
+            raise UsageError(
+                f"{args.output}: not a folder, and there are several files",
+                help="name a folder with -o",
+            )
+        _make_folder(Path(args.output))
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.report is not None:
+            if args.json:
+                print(json.dumps({"event": "file", **asdict(outcome.report)}), flush=True)
+            elif not args.quiet:
+                _print_notes(outcome.report.notes)
+                print(describe(outcome.report), flush=True)
+        elif outcome.kept:
+            if args.json:
+                print(json.dumps({"event": "kept", "what": outcome.what, "path": outcome.kept}))
+            elif not args.quiet:
+                unsure = "" if outcome.sure else ", NOT verified"
+                print(f"{outcome.kept}: was there already{unsure}", flush=True)
+        elif outcome.error is not None:
+            error = outcome.error
+            if args.json:
+                document = {"event": "file_error", "what": outcome.what, **error.as_dict()}
+                print(json.dumps(document), flush=True)
+            what = "" if error.line.startswith(outcome.what) else f"{outcome.what}: "
+            told = f"regather: {what}{error.line}"
+            print(told, *error.details, sep="\n  ", file=sys.stderr)
+
+    with files_view(len(jobs), quiet=args.quiet, as_json=args.json) as view, files_log() as log:
+
+        def ended(outcome: Outcome) -> None:
+            tell(outcome)
+            if view is not None:
+                view.ended(failed=outcome.error is not None)
+
+        outcomes = download_all(
+            jobs,
+            at_once=int(args.jobs),
+            settings=settings,
+            on_outcome=ended,
+            on_progress=both(None if view is None else view.show, log),
+        )
+    code = worst(outcomes)
+    done = [o.report for o in outcomes if o.report is not None]
+    kept = sum(bool(o.kept) for o in outcomes)
+    size = sum(report.size for report in done)
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "event": "summary",
+                    "files": len(outcomes),
+                    "done": len(done),
+                    "kept": kept,
+                    "size": size,
+                    "exit_code": code,
+                }
+            )
+        )
+    elif not args.quiet:
+        unsure = sum(not report.verified for report in done)
+        line = f"{len(done)} of {counted(len(outcomes), 'file')}, {format_exact(size)}"
+        line += f", {unsure} of them NOT verified" if unsure else ""
+        print(line + (f"; {kept} {'was' if kept == 1 else 'were'} there already" if kept else ""))
+    return code
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    from regather.errors import printable
+
+    for note in notes:
+        print(f"regather: {printable(note)}", file=sys.stderr)
+
+
+def _with_notes(view: View | None) -> View:
+    """Tell each note once, as it comes: that nothing is verified, that a mirror is left out."""
+    told = 0
+
+    def show(progress: Progress) -> None:
+        nonlocal told
+        _print_notes(progress.notes[told:])
+        told = max(told, len(progress.notes))
+        if view is not None:
+            view(progress)
+
+    return show
+
+
+def describe(report: DownloadReport) -> str:
+    """The report for people: a line on the file, one on each source."""
+    if report.kept:
+        return (
+            f"{report.path}: {format_exact(report.size)}, was there already and is right "
+            f"({report.verified_by or 'by the hash that its server tells'}); nothing was fetched"
+        )
+    how = "verified" if report.verified else "NOT verified"
+    if report.verified and report.verified_by != "manifest":
+        how = f"verified ({report.verified_by})"
+    took = f"in {format_duration(report.seconds)}, {format_rate(report.rate)}"
+    if report.resumed:
+        fetched = format_size(report.size - report.resumed)
+        took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
+    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
+    lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
+    shares = percentages([source.useful for source in report.sources])
+    for source, share in zip(report.sources, shares, strict=True):
+        line = (
+            f"  {source.url}  {format_size(source.useful)}, {share} %, {format_rate(source.rate)}"
+        )
+        if source.errors:
+            line += f", {counted(source.errors, 'error')}, last: {source.last_error}"
+        if source.state not in ("idle", "active"):
+            line += f" [{source.state}]"
+        lines.append(line)
+    return "\n".join(lines)
+>>>>>>> main

@@ -24,14 +24,20 @@ if TYPE_CHECKING:
 
 _RATES_SECONDS = 5.0
 _log = logging.getLogger("regather.sources")
-_QUERY = re.compile(r"(\b[a-z0-9]{2,5}://[^\s?]*)\?\S*")
+_WORD = re.compile(r"\S+")
 
 
 class _Plain(logging.Formatter):
     """A line a record. It moves no cursor of a terminal, and shows no query of a URL."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return _QUERY.sub(r"\1?...", printable(super().format(record)))
+        return _WORD.sub(_without_query, printable(super().format(record)))
+
+
+def _without_query(word: re.Match[str]) -> str:
+    """A word, cut at its question mark where it is a URL."""
+    start, mark, _ = word[0].partition("?")
+    return f"{start}?..." if mark and "://" in start else word[0]
 
 
 class _OnStandardError(logging.Handler):
