@@ -71,7 +71,7 @@ def get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) -
             if args.json:
                 print(json.dumps({"event": "kept", "what": outcome.what, "path": outcome.kept}))
             elif not args.quiet:
-                unsure = "" if outcome.sure else " with as many bytes, NOT verified"
+                unsure = "" if outcome.sure else ", NOT verified"
                 print(f"{outcome.kept}: was there already{unsure}", flush=True)
         elif outcome.error is not None:
             error = outcome.error
