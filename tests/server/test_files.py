@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
 from regather.errors import RegatherError, UsageError
-from regather.server.files import Root
+from regather.server.files import Root, UnfitName
+from tests.support.steps import assert_linear
 
 
 def read(root: Root, target: str) -> bytes:
@@ -104,3 +106,23 @@ def test_a_folder_that_becomes_a_link_after_the_check_is_not_followed(
         with pytest.raises(NotADirectoryError):
             root.open("/deep/er/link/secret")
     assert len(os.listdir("/dev/fd")) == before
+
+
+@pytest.mark.parametrize("piece", ["a/", "/", "../", "%41/", "%2e%2e/", "%", "a", "%2F", "./"])
+@pytest.mark.parametrize("start", ["/", "/sub/deeper/", "/link/", "/file.dat/"])
+def test_long_paths_cost_no_more_than_their_length(
+    piece: str, start: str, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sub" / "deeper").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("sub")
+    (tmp_path / "file.dat").touch()
+    root = Root(tmp_path)
+
+    def look(count: int) -> None:
+        with contextlib.suppress(OSError):
+            root.open(start + piece * count).close()
+        with contextlib.suppress(OSError, UnfitName):
+            root.place(start + piece * count, make=False).close()
+
+    assert_linear(look, 400)
+    assert_linear(look, 4000)
