@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from regather.server.faults import parse_fault
 from regather.server.run import Server
 from regather.server.tls import tls_context
 from regather.server.tokens import Tokens
@@ -220,3 +221,10 @@ def test_a_folder_that_another_process_removes_at_once_is_made_again(
     )
     assert serving(folder, answers(put), tokens=Tokens(write="secret")) == [b"HTTP/1.1 201 Created"]
     assert (folder / "new" / "x").read_bytes() == b"12"
+
+
+def test_a_byte_to_corrupt_that_is_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pread", lambda *_: b"")
+    received, reset = serving(folder, broken, faults=[parse_fault("corrupt")], fault_seed=1)
+    assert reset
+    assert len(received) < BIG

@@ -126,3 +126,21 @@ def test_long_paths_cost_no_more_than_their_length(
 
     assert_linear(look, 400)
     assert_linear(look, 4000)
+
+
+def test_links_are_not_looked_for_in_a_path_that_no_file_can_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for them costs as many steps as there are names, each as long as all of them."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("sub")
+    looked: list[str] = []
+    lstat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: looked.append(path) or lstat(path))
+    root = Root(tmp_path)
+    looked.clear()
+    for count, some in ((1, True), (3000, False)):
+        with pytest.raises(FileNotFoundError):
+            root.open("/link/" + "a/" * count + "a")
+        assert bool(looked) is some
+        looked.clear()
