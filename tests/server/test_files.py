@@ -136,7 +136,12 @@ def test_links_are_not_looked_for_in_a_path_that_no_file_can_have(
     (tmp_path / "link").symlink_to("sub")
     looked: list[str] = []
     lstat = os.lstat
-    monkeypatch.setattr(os, "lstat", lambda path: looked.append(path) or lstat(path))
+
+    def look(path: str) -> os.stat_result:
+        looked.append(path)
+        return lstat(path)
+
+    monkeypatch.setattr(os, "lstat", look)
     root = Root(tmp_path)
     looked.clear()
     for count, some in ((1, True), (3000, False)):
