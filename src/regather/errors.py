@@ -58,17 +58,22 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def reason(error: BaseException) -> str:
+    """What went wrong in the words of the system, without the number of the error."""
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
 def pem_flaw(error: Exception) -> str:
     """Why a file of certificates or a key was not taken, by the error of open() or ssl for it.
 
     OpenSSL's own words are kept where they say something; "PEM lib" does not.
     """
     if not hasattr(error, "library"):  # no ssl.SSLError; to import ssl for it takes long
-        return (getattr(error, "strerror", None) or str(error)).lower()
-    reason = getattr(error, "reason", None) or "PEM_LIB"
-    if reason == "PEM_LIB":
+        return reason(error)
+    what = getattr(error, "reason", None) or "PEM_LIB"
+    if what == "PEM_LIB":
         return "not in PEM, not what belongs there, or encrypted"
-    return str(reason).lower().replace("_", " ")
+    return str(what).lower().replace("_", " ")
 
 
 def printable(text: str) -> str:

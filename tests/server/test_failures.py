@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -228,3 +229,24 @@ def test_a_byte_to_corrupt_that_is_gone(folder: Path, monkeypatch: pytest.Monkey
     received, reset = serving(folder, broken, faults=[parse_fault("corrupt")], fault_seed=1)
     assert reset
     assert len(received) < BIG
+
+
+def test_no_thread_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+
+    def failing(thread: threading.Thread) -> None:
+        if thread.name.startswith("asyncio_"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", failing)
+    listing = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    put = (
+        b"PUT /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 0\r\n"
+        b"Regather-Blake3: " + b"0" * 64 + b"\r\n\r\n"
+    )
+    assert serving(folder, answers(listing, put), tokens=Tokens(write="secret")) == [BUSY, BUSY]
+    assert caplog.records == []
+    assert os.listdir(folder) == ["a.dat"]
