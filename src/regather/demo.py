@@ -71,6 +71,7 @@ class Demo:
                 fragments=DATA,
                 parity=PARITY,
                 servers=SERVERS,
+                sync=False,
                 on_progress=progress,
             )
         *doomed, flaky = rng.sample(range(SERVERS), 3)

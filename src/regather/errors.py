@@ -8,6 +8,7 @@ stated once, here. This module imports nothing of the package.
 from __future__ import annotations
 
 import errno
+import os
 import re
 
 __all__ = [
@@ -40,7 +41,7 @@ IN_PYTHON = {
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
-        for name in ("cacert", "connections", "cookies", "known_hosts", "no_proxy", "proxy")
+        for name in "cacert connections cookies known_hosts no_proxy proxy timeout".split()
     },
     "--store-option": "Settings.store_options",
     "--token": "Settings.tokens",
@@ -58,9 +59,12 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def reason(error: BaseException) -> str:
-    """What went wrong in the words of the system, without the number of the error."""
-    return (getattr(error, "strerror", None) or str(error)).lower()
+def reason(error: Exception) -> str:
+    """Why something of the system failed, in its words and without its numbers."""
+    told = getattr(error, "reason", None)
+    if isinstance(told, str):  # of TLS: its text names a line of Python's source
+        return told.lower().replace("_", " ")
+    return getattr(error, "strerror", None) or str(error)
 
 
 def pem_flaw(error: Exception) -> str:
@@ -69,7 +73,7 @@ def pem_flaw(error: Exception) -> str:
     OpenSSL's own words are kept where they say something; "PEM lib" does not.
     """
     if not hasattr(error, "library"):  # no ssl.SSLError; to import ssl for it takes long
-        return reason(error)
+        return reason(error).lower()
     what = getattr(error, "reason", None) or "PEM_LIB"
     if what == "PEM_LIB":
         return "not in PEM, not what belongs there, or encrypted"
@@ -82,6 +86,53 @@ def printable(text: str) -> str:
     Errors, and what they show, may hold what a server or a manifest says.
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+_HELPS = {
+    **dict.fromkeys(
+        (errno.EIO, errno.ENODEV, errno.ENXIO),
+        "the disk or its file system fails: look at its state (dmesg), then run it again",
+    ),
+    errno.ESTALE: "the file server no longer knows it: mount it again, then run it again",
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n), then run it again"
+    ),
+    **dict.fromkeys(
+        (errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN), "free some memory and run it again"
+    ),
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space or name another place"
+    ),
+    **dict.fromkeys(
+        (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT),
+        "this machine has no such network: name another address",
+    ),
+}
+"""What helps where this machine is at fault and no other command would do."""
+_CHECK = "check that it is there, and who may read and write it"
+_MAX_SHOWN_PATH = 300
+
+
+def shown_path(path: str) -> str:
+    """A path as it stands in a message: without its middle, where it is very long."""
+    half = _MAX_SHOWN_PATH // 2
+    return path if len(path) <= _MAX_SHOWN_PATH else f"{path[:half]}...{path[-half:]}"
+
+
+def is_fault_here(error: BaseException | None) -> bool:
+    """Whether it is the machine that failed, not a name or a permission that was wrong."""
+    return isinstance(error, OSError) and error.errno in _HELPS
+
+
+def of_system(error: OSError, where: str = "") -> RegatherError:
+    """The error to tell for any of the operating system; ``where`` in case that it does not say."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else where
+    path = shown_path(path)
+    why = (error.strerror or str(error) or type(error).__name__).lower()
+    what = f"{path}: {why}" if path else why
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"{path}: no file may have so long a name", help="check the path")
+    return StorageError(what, help=_HELPS.get(error.errno or 0, _CHECK if path else ""))
 
 
 class RegatherError(Exception):

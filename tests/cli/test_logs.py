@@ -64,3 +64,28 @@ def test_a_log_that_cannot_be_written(manifest: Path) -> None:
     assert told.returncode == 2
     assert re.search(r"--log .*/no/log: no such file or directory; name a file", told.stderr)
     assert not (manifest.parent / "x").exists()
+
+
+def test_each_request_is_told_without_secrets(tmp_path: Path, hosting: Hosting) -> None:
+    random_file(tmp_path / "file.bin", 5000)
+    url = hosting.serve(tmp_path / "file.bin").url
+    told = run(
+        "get",
+        f"{url}file.bin?signature=SECRET",
+        "-o",
+        tmp_path / "got",
+        "-vv",
+        "--log",
+        tmp_path / "log",
+    )
+    assert told.returncode == 0, told.stderr
+    for text in (told.stderr, (tmp_path / "log").read_text()):
+        assert f"GET {url}file.bin (bytes=0-16383): HTTP 206, bytes 0-4999/5000, " in text
+        assert "SECRET" not in text
+
+
+def test_check_tells_of_failures(manifest: Path) -> None:
+    dead = f"http://127.0.0.1:{free_port()}/"
+    told = run("check", manifest, "--server", dead, "-v", "-q", "--retries", "1")
+    assert told.returncode == 4, told.stderr
+    assert "Connection refused; asked again in " in told.stderr

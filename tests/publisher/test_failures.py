@@ -267,7 +267,7 @@ def test_force_publishes_with_less_safety(tmp_path: Path) -> None:
     words = [word for n in range(3) for word in ("--to", str(tmp_path / f"d{n}"))]
     result = run("publish", file, *words, "--fragments", "4", "--parity", "2", "--force")
     assert result.returncode == 0, result.stderr
-    assert "Survives: the loss of any 1 of them" in result.stdout
+    assert "Survives: the loss of any 1 target" in result.stdout
     assert "warning: 3 of 3 targets hold more than one" in result.stderr
 
 

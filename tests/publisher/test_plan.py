@@ -12,6 +12,7 @@ from regather.errors import UsageError
 from regather.model import Layout
 from regather.publisher.plan import Plan
 from regather.splitter.geometry import fragment_sizes, layout_of
+from regather.splitter.placement import crowding
 
 
 def layout(data: int, parity: int = 0, set_size: int = 0) -> Layout:
@@ -65,7 +66,7 @@ def test_one_target_more_takes_what_is_lost() -> None:
     (fragment,) = plan.held_by(2)
     assert plan.lose(2, [fragment]) == [(fragment, 6)]
     assert not plan.unplaced
-    assert plan.crowded() == 0
+    assert not crowding(plan.layout, plan.holders, 7, "target")
 
 
 def test_separation_goes_before_completeness() -> None:

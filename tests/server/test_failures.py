@@ -90,7 +90,7 @@ def test_a_read_that_fails_in_mid_body_resets(
     assert reset
     assert len(received) < BIG
     (record,) = caplog.records
-    assert record.getMessage() == "sending of 'a.dat' broke off: input/output error"
+    assert record.getMessage() == "sending of 'a.dat' broke off: Input/output error"
 
 
 def test_the_same_over_tls(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -301,7 +301,7 @@ def test_what_a_killed_split_left_goes_with_the_next(tmp_path: Path, parity: int
         for name in ("file_fragment_9.dat", "file_parity_1_1.dat", "f.regather.json", "mine"):
             (folder / f"{name}.regather-part-{dead}").touch()
         (folder / f"file_fragment_1.dat.regather-part-{alive}").touch()
-    regather.split(path, out, fragments=2, parity=parity, servers=2)
+    regather.split(path, out, fragments=2, parity=parity, servers=2, survive=0)
     for folder in folders:
         assert sorted(n for n in os.listdir(folder) if "-part" in n) == [
             f"file_fragment_1.dat.regather-part-{alive}",

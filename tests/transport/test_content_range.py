@@ -47,6 +47,19 @@ def test_another_range_than_was_asked_for(moved: int) -> None:
     assert caught.value.failure is Failure.BAD_RESPONSE
 
 
+def test_a_range_that_begins_earlier_holds_what_was_asked_for() -> None:
+    """All but the last byte, which is asked for again."""
+    with off_by(-1) as server:
+        connection = open_connection(server.url, TransportOptions(1.0, 5.0))
+        assert connection.request(f"{server.url}f.bin", START, STOP, len(CONTENT))
+        got, buffer = b"", memoryview(bytearray(1 << 16))
+        while len(got) < STOP - START:
+            got += bytes(buffer[: connection.receive(buffer[: STOP - START - len(got)])])
+        connection.close()
+        assert len(server.requests) == 2
+    assert got == CONTENT[START:STOP]
+
+
 def test_the_range_of_another_file() -> None:
     with off_by(0, told="bytes {start}-{last}/3000001") as server:
         connection = open_connection(server.url, TransportOptions(1.0, 5.0))

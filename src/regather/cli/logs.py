@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
 _RATES_SECONDS = 5.0
 _log = logging.getLogger("regather.sources")
+_QUERY = re.compile(r"(\b[a-z0-9]{2,5}://[^\s?]*)\?\S*")
 
 
 class _Plain(logging.Formatter):
-    """A line a record; nothing in it moves a terminal's cursor."""
+    """A line a record. It moves no cursor of a terminal, and shows no query of a URL."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        return _QUERY.sub(r"\1?...", printable(super().format(record)))
 
 
 class _OnStandardError(logging.Handler):

@@ -21,6 +21,7 @@ from regather.cli.options import (
 from regather.cli.parsing import section
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.wording import losses
 from regather.schemes import STORES, scheme_of
 from regather.units import counted, format_duration, format_rate, format_size
 
@@ -128,9 +129,8 @@ def run(args: argparse.Namespace) -> int:
     for target in report.targets:
         state = "" if target.state == "complete" else f" [{target.state}]"
         print(f"  {target.url}  {counted(len(target.fragments), 'fragment')}{state}")
-    word = "any" if report.exact else "at least any"
     print(
-        f"Survives: the loss of {word} {report.survives} of them\n"
+        f"Survives: {losses(report.survives, 'target', exact=report.exact)}\n"
         f"Manifest: {report.manifests[0]}\n"
         f"Digest:   {report.digest}\n"
         f"Get it with:\n  {shlex.join(words)}"

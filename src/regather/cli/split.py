@@ -6,13 +6,19 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from regather.cli.options import add_follow_links, add_geometry, add_output, whole
+from regather.cli.options import add_follow_links, add_geometry, add_output, warn, whole
 from regather.cli.parsing import section
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.wording import losses
 from regather.tasks import interrupts_held
 from regather.units import counted, format_exact, format_rate
+
+if TYPE_CHECKING:
+    from regather.manifest import Manifest
+    from regather.survival import Survival
 
 SUMMARY = "Split a file or folder into fragments, and describe them in a manifest."
 EXAMPLES = (
@@ -36,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     section(parser, "output").add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="write to this folder"
     )
-    add_geometry(parser, default="3")
+    add_geometry(parser, default="3, or with --servers and --parity one a server, parity included")
     section(parser, "output").add_argument(
         "--servers",
         type=whole(1),
@@ -50,6 +56,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="R",
         help="put each fragment on R servers (default: 1)",
+    )
+    section(parser, "output").add_argument(
+        "--survive",
+        type=whole(0),
+        metavar="F",
+        help="write nothing unless any F servers may be lost afterwards (default: the larger of M "
+        "and R - 1)",
     )
     section(parser, "output").add_argument(
         "--at",
@@ -66,7 +79,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     section(parser, "output").add_argument(
         "--force",
         action="store_true",
-        help="replace an earlier split in DIR, also in folders of servers that are not used now",
+        help="replace an earlier split in DIR, also in folders of servers that are not used now; "
+        "split although fewer losses are survived",
+    )
+    section(parser, "output").add_argument(
+        "--no-sync",
+        action="store_true",
+        help="do not wait until the disk has the files before they get their names",
     )
     add_follow_links(parser)
     add_output(parser)
@@ -76,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
     """Split the file."""
     from regather.names import MANIFEST_SUFFIX, suffixed
     from regather.splitter import split
+    from regather.splitter.placement import crowding, spread
+    from regather.survival import survival
 
     # A polite kill leaves as little behind as Ctrl-C.
     end_politely()
@@ -95,15 +116,22 @@ def run(args: argparse.Namespace) -> int:
             piece_size=args.piece_size,
             servers=args.servers,
             replicas=args.replicas,
+            survive=args.survive,
             at=args.at,
             sha256=args.sha256,
             force=args.force,
+            sync=not args.no_sync,
             follow_links=args.follow_links,
             on_progress=progress,
         )
         interrupts.forget()  # all is there
     seconds = max(time.monotonic() - began, 1e-9)
     path = args.out / suffixed(manifest.name, MANIFEST_SUFFIX)
+    layout = manifest.layout
+    copies = spread(layout, args.servers or 1, args.replicas)
+    survived = survival(layout, copies)
+    if args.servers and (crowded := crowding(layout, copies, args.servers, "server")):
+        warn(crowded)
     if args.json:
         found = {
             "manifest": str(path),
@@ -116,15 +144,26 @@ def run(args: argparse.Namespace) -> int:
             ],
             "seconds": seconds,
         }
+        if args.servers:
+            found |= {"survives": survived.failures, "exact": survived.exact}
         print(json.dumps(found))
     elif not args.quiet:
-        parity = sum(f.kind == "parity" for f in manifest.fragments)
-        count = counted(len(manifest.fragments) - parity, "fragment")
-        count += f" and {parity} of parity" if parity else ""
-        where = f" in {counted(args.servers, 'server folder')}" if args.servers else ""
-        print(
-            f"Split {args.file}: {format_exact(manifest.size)} into {count}"
-            f"{where}, {seconds:.2f} s, {format_rate(manifest.size / seconds)}\n"
-            f"Manifest: {path}\nDigest:   {manifest.digest}"
-        )
+        print(_described(args, manifest, survived, seconds), end="")
+        print(f"Manifest: {path}\nDigest:   {manifest.digest}")
     return 0
+
+
+def _described(
+    args: argparse.Namespace, manifest: Manifest, survived: Survival, seconds: float
+) -> str:
+    parity = sum(f.kind == "parity" for f in manifest.fragments)
+    count = counted(len(manifest.fragments) - parity, "fragment")
+    count += f" and {parity} of parity" if parity else ""
+    where = f" in {counted(args.servers, 'server folder')}" if args.servers else ""
+    text = (
+        f"Split {args.file}: {format_exact(manifest.size)} into {count}"
+        f"{where}, {seconds:.2f} s, {format_rate(manifest.size / seconds)}\n"
+    )
+    if args.servers:
+        text += f"Survives: {losses(survived.failures, 'server', exact=survived.exact)}\n"
+    return text

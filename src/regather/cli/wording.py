@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from regather.units import format_left
+from regather.units import counted, format_left
 
 if TYPE_CHECKING:
     from regather.client import Progress, SourceProgress
@@ -58,3 +58,11 @@ def retry_of(source: SourceProgress, progress: Progress) -> str:
     if not source.failures:
         return ""
     return f", retry {min(source.failures, progress.retries)} of {progress.retries}"
+
+
+def losses(survived: int, noun: str, *, exact: bool = True) -> str:
+    """How many places, whichever they are, may be lost; ``noun`` is what one is called."""
+    if survived < 1:
+        return f"the loss of no {noun}{'' if exact else ' for certain'}"
+    least = "" if exact else "at least "
+    return f"the loss of {least}any {counted(survived, noun)}"

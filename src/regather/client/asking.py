@@ -6,6 +6,7 @@ Ctrl-C, whatever the network does: a look-up of a name, for one, cannot be inter
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import threading
@@ -39,6 +40,8 @@ FEW_RETRIES = 3
 GOES_ON = "the same command goes on"
 
 Answer = TypeVar("Answer")
+
+_log = logging.getLogger("regather.asking")
 
 
 @dataclass(slots=True)
@@ -237,6 +240,7 @@ class _Round(Generic[Answer]):
             if self._ended.is_set():
                 return error  # broken off: no failure of its own
             asked.failures += 1
+            _log.info("%s", error.what)
             asked.last_error = error.what
             pause = min(_RETRY_PAUSE * 2 ** (asked.failures - 1), _RETRY_CAP)
             pause *= random.uniform(0.5, 1.5)

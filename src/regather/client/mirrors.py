@@ -46,6 +46,10 @@ def resolve_mirrors(
     """
     found, failed = seen or survey(urls, asking)
     found = _undoubted(found, failed, checksums)
+    found, unsized = _sized(found, size)
+    if unsized and not found:
+        return [_streamed(unsized, checksums, name, notes)]
+    failed |= {s.url: _sizeless(s.url) for s in unsized}
     if size is not None:
         failed |= {s.url: _wrong_size(s, size) for s in found if s.size != size}
         found = [s for s in found if s.size == size]
@@ -68,6 +72,19 @@ def resolve_mirrors(
         _target(group, waiting, checksums, name, [*notes, *gone, *left_out(group, groups)])
         for group in (groups if checksums else groups[:1])
     ]
+
+
+def _sized(found: Sequence[Seen], size: int | None) -> tuple[list[Seen], list[Seen]]:
+    """Those of which the size is known, by themselves or as ``size``, and the others."""
+    if size is not None:
+        found = [
+            replace(s, look=replace(s.look, size=size)) if s.look.size is None else s for s in found
+        ]
+    return [s for s in found if s.look.size is not None], [s for s in found if s.look.size is None]
+
+
+def _sizeless(url: str) -> RequestFailed:
+    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
 
 
 def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> list[Seen]:
@@ -129,6 +146,45 @@ def _target(
     notes: Sequence[str],
 ) -> Target:
     size = group[0].size
+    checksums, name, notes = _described(group, checksums, name, notes)
+    # A checksum tells whether all came of one version; tags may differ from node to node.
+    sources = [source_at(one.url, "" if checksums else one.look.validator) for one in group]
+    sources += [source_at(url) for url in waiting]
+    version = _version(group, checksums)
+    return Target(
+        name,
+        whole_layout(name, size),
+        tuple(sources),
+        _identity(size, version),
+        "",
+        checksums=tuple(checksums),
+        notes=tuple(notes),
+        lasting=bool(version),
+    )
+
+
+def _streamed(
+    group: Sequence[Seen], checksums: Sequence[Checksum], name: str, notes: Sequence[str]
+) -> Target:
+    """A target of mirrors of which none tells the size."""
+    checksums, name, notes = _described(group, checksums, name, notes)
+    return Target(
+        name,
+        whole_layout(name, 0),
+        tuple(source_at(one.url) for one in group),
+        _identity(0, ""),
+        "",
+        checksums=tuple(checksums),
+        notes=(*notes, "the server does not tell the size: it comes in one go, not resumable"),
+        lasting=False,
+        streamed=True,
+    )
+
+
+def _described(
+    group: Sequence[Seen], checksums: Sequence[Checksum], name: str, notes: Sequence[str]
+) -> tuple[Sequence[Checksum], str, list[str]]:
+    """What a target has in common, of whatever size it is: checksums, name, notes."""
     notes = list(notes)
     if not checksums:
         told = strongest(c for one in group for c in one.claims)
@@ -140,20 +196,12 @@ def _target(
             )
         else:
             notes.append("there is no checksum: what is received is NOT verified")
-    version = _version(group, checksums)
-    name = name or name_of(group)
-    sources = [source_at(one.url, one.look.validator) for one in group]
-    sources += [source_at(url) for url in waiting]
-    return Target(
-        name,
-        whole_layout(name, size),
-        tuple(sources),
-        piece_hash(b"mirrors\0" + repr((size, version or secrets.token_hex(16))).encode()),
-        "",
-        checksums=tuple(checksums),
-        notes=tuple(notes),
-        lasting=bool(version),
-    )
+    return checksums, name or name_of(group), notes
+
+
+def _identity(size: int, version: str) -> bytes:
+    """Tells partial downloads of different content apart; without a version each from all."""
+    return piece_hash(b"mirrors\0" + repr((size, version or secrets.token_hex(16))).encode())
 
 
 def _version(group: Sequence[Seen], checksums: Sequence[Checksum]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from regather.errors import (
     UsageError,
     VerificationError,
 )
+from regather.files import UNTRUE_SIZE, size_is_untrue
 from regather.folder import Folder
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.model import Fragment, Layout, Source, piece_size_for
@@ -60,6 +62,8 @@ class Target:
     """What people ought to be told."""
     folder: Folder | None = None
     """What the file holds, where it is a packed folder."""
+    streamed: bool = False
+    """Its size is not known, nor can be: it comes in one go (see stream.py)."""
     first: int = 0
     """So many sources are asked first, the others where those do not do; 0: all at once."""
     lasting: bool = True
@@ -74,7 +78,8 @@ class Target:
     @property
     def hashed(self) -> bool:
         """Whether the pieces of the file have hashes to verify them with."""
-        return not self.layout.size or any(f.hashes for f in self.layout.fragments)
+        empty = not self.layout.size and not self.streamed
+        return empty or any(f.hashes for f in self.layout.fragments)
 
     @property
     def verified_by(self) -> str:
@@ -323,9 +328,17 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
 def _local(path: str) -> tuple[int, str] | UsageError:
     """Size in bytes and validator of a fragment in a file, or why it cannot be had."""
     try:
-        status = os.stat(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         return UsageError(f"{path}: {(error.strerror or str(error)).lower()}")
-    if not os.path.isfile(path):
-        return UsageError(f"{path}: not a file")
-    return status.st_size, f"{status.st_mtime_ns}"
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return UsageError(f"{path}: not a file")
+        if size_is_untrue(descriptor):
+            return UsageError(f"{path}: {UNTRUE_SIZE}")
+        return status.st_size, f"{status.st_mtime_ns}"
+    except OSError as error:
+        return UsageError(f"{path}: {(error.strerror or str(error)).lower()}")
+    finally:
+        os.close(descriptor)

@@ -63,7 +63,8 @@ def _check(target: Target, path: Path, descriptor: int, watch: Watch) -> None:
     """Raise DestinationExistsError unless the open file is right."""
     layout = target.layout
     actual = os.fstat(descriptor).st_size
-    if actual != layout.size and (target.hashed or not target.checksums):
+    told = not target.streamed
+    if told and actual != layout.size and (target.hashed or not target.checksums):
         raise _refusal(
             path,
             f"is there already with {counted(actual, 'byte')}, and the file to get has "
@@ -77,10 +78,10 @@ def _check(target: Target, path: Path, descriptor: int, watch: Watch) -> None:
         if must.digest != have:
             raise _refusal(path, f"is another file by its {must.algorithm}, and is left as it is")
     if not target.hashed and not target.checksums:
+        alike = ", with as many bytes as the file to get" if told else ""
         error = _refusal(
             path,
-            "already exists, with as many bytes as the file to get, and nothing tells whether it "
-            "is that: it is left as it is",
+            f"already exists{alike}, and nothing tells whether it is that: it is left as it is",
         )
         error.unsure = True
         raise error

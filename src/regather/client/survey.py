@@ -18,7 +18,7 @@ from regather.errors import UsageError
 from regather.metalink import digests, links
 from regather.names import split_url
 from regather.schemes import HTTP
-from regather.transport import Askable, Failure, LocalConnection, Look, RequestFailed, is_url
+from regather.transport import Askable, LocalConnection, Look, RequestFailed, is_url
 from regather.transport.reading import read_range
 from regather.units import counted
 
@@ -110,9 +110,7 @@ def survey(
 def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> Seen:
     look = connection.look(url, _SAMPLE)
     samples: tuple[bytes, ...] = ()
-    if look.size is None:
-        raise RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
-    if many and look.ranged and look.size > _SAMPLE:
+    if many and look.ranged and look.size is not None and look.size > _SAMPLE:
         places = (look.size // 2, max(0, look.size - _SAMPLE))
         samples = tuple(
             b"".join(map(bytes, read_range(connection, url, at, min(at + _SAMPLE, look.size))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from regather.transport import RequestFailed
+from regather.transport import Failure, OtherSize, RequestFailed
 
 _log = logging.getLogger("regather.engine")
 
@@ -24,11 +24,14 @@ class SourceTally:
     last_error: str = ""
     kinds: dict[str, int] = field(default_factory=dict)
     """Errors by kind."""
+    changed: bool = False
+    """Whether it has another version than it had."""
     refused: dict[int, str] = field(default_factory=dict)
     """Fragments (positions) that it turned out not to have, or not as they must be, and why."""
 
     def note(self, error: RequestFailed) -> None:
         """Count a failure."""
+        self.changed |= error.failure is Failure.CHANGED or isinstance(error, OtherSize)
         _log.info("%s", error.what)
         self.errors += 1
         self.last_error = error.what

@@ -65,6 +65,8 @@ class Transfers:
         self._limiter = limiter
         self._hash = piece_hasher(layout.hash_algorithm)
         self._first = FirstComes(destination, brought)
+        self._served: set[tuple[int, int]] = set()
+        """By source and fragment: what was answered well."""
         # A rate limit works on what was received: receive little enough to be even.
         self._gulp = layout.piece_size
         if limiter is not None:
@@ -81,6 +83,7 @@ class Transfers:
         tally = self._tallies[start.source]
         target, first, last, validator = self._asked(start)
         ranged = connection.request(target, first, last, fragment.size, validator)
+        self._served.add((start.source, start.fragment))
         piece = start.start
         if ranged or (start.start == 0 and start.whole):
             self._tell(Answered(start.request))
@@ -136,15 +139,27 @@ class Transfers:
         tally = self._tallies[job.start.source]
         asked = self._sources[job.start.source].fragments is None
         with self._changed:
+            passing = self._may_pass(job, error)
+            lasting = error.failure.lasting and not passing
             if not (asked and error.failure is Failure.MISSING):
                 # A source that was only asked whether it has a fragment may say no.
                 tally.note(error)
-            if error.failure.lasting:
+            if lasting:
                 tally.refused[job.start.fragment] = error.what
-        if error.failure.lasting:
+        if lasting:
             return Failed(request, Blame.FRAGMENT)
-        blame = Blame.BUSY if error.failure is Failure.BUSY else Blame.SOURCE
+        blame = Blame.BUSY if passing or error.failure is Failure.BUSY else Blame.SOURCE
         return Failed(request, blame, error.retry_after)
+
+    def _may_pass(self, job: Job, error: RequestFailed) -> bool:
+        """See RequestFailed.may_pass."""
+        place = job.start.source, job.start.fragment
+        others = (
+            (other.start.source, other.start.fragment)
+            for other, _ in self._workers.jobs.values()
+            if other is not job and not other.cancelled
+        )
+        return error.may_pass(served=place in self._served, serving=place in others)
 
     def _kept(self, worker: Worker, waiting: Waiting, fragment: int, row: int, length: int) -> bool:
         """Whether the piece in the worker's buffer waits in memory; the buffer is then another."""

@@ -69,6 +69,7 @@ class Document(msgspec.Struct, omit_defaults=True):
     sources: list[SourceText] = msgspec.field(default_factory=list)
     created: Annotated[str, msgspec.Meta(max_length=64)] = ""
     metadata: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
+    survives: Annotated[int, msgspec.Meta(ge=0, le=2**32)] = 0
     folder: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -44,6 +44,8 @@ class Manifest:
     created: str = ""
     """When it was made, ISO 8601 in UTC, or empty."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    survives: int = 0
+    """Sources, whichever, whose loss it was made to survive; 0 also where nothing says so."""
     folder: Folder | None = None
     """What the file holds, where it is a packed folder."""
 
@@ -105,6 +107,7 @@ class Manifest:
                 for s in self.sources
             ],
             created=self.created,
+            survives=self.survives,
             metadata=msgspec.Raw(msgspec.json.encode(self.metadata)),
         )
         data = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
@@ -131,6 +134,7 @@ def _made(document: Document) -> Manifest:
         blake3=document.blake3 or "",
         sha256=document.sha256 or "",
         created=document.created,
+        survives=document.survives,
         metadata=metadata_of(document.metadata),
     )
     if manifest.content_digest != document.digest:

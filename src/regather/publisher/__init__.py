@@ -39,8 +39,9 @@ from regather.publisher.targets import (
 )
 from regather.publisher.upload import Uploads
 from regather.splitter import manifest_of
-from regather.splitter.geometry import DEFAULT_FRAGMENTS, fragment_sizes, layout_of
+from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.original import original_of
+from regather.splitter.placement import crowding
 from regather.splitter.plain import copy
 from regather.transport import Failure, RequestFailed, TransportOptions
 
@@ -94,9 +95,8 @@ def publish(
     with original_of(path, follow_links=follow_links) as source:
         stopping = Stopping()
         if fragments is None and chunk_size is None:
-            wanted = len(targets) - parity if len(targets) > parity else DEFAULT_FRAGMENTS
             earlier = earlier_count(targets, source.size, parity, options, stopping)
-            fragments = earlier or min(wanted, max(source.size, 1))
+            fragments = earlier or default_fragments(len(targets), parity, source.size)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)
         plan = Plan(layout, len(targets), replicas, survive, force=force)
@@ -111,7 +111,10 @@ def publish(
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress))
             origin.check_unchanged()
             manifest = replace(
-                manifest_of(source.name, layout, hashes), blake3=blake3, folder=source.folder()
+                manifest_of(source.name, layout, hashes),
+                blake3=blake3,
+                folder=source.folder(),
+                survives=plan.demanded,
             )
             warnings += warnings_of_folder(manifest.folder)
             findings = survey(
@@ -149,12 +152,8 @@ def publish(
             uploads.run()
             origin.check_unchanged()
             check_placed(plan, targets, manifest, uploads.tallies)
-            if crowded := plan.crowded():
-                warnings.append(
-                    f"{crowded} of {len(targets)} targets "
-                    f"{'holds' if crowded == 1 else 'hold'} more than one fragment of a set: "
-                    "more targets would survive more losses"
-                )
+            if crowded := crowding(layout, plan.holders, len(targets), "target"):
+                warnings.append(crowded)
             manifests = write_manifests(
                 plan,
                 manifest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.upload import Store, open_store
 
 _BAD_REQUEST = 400
+_log = logging.getLogger("regather.stores")
 _T = TypeVar("_T")
 
 
@@ -91,6 +93,7 @@ def persist(call: Callable[[], _T], retries: int, stopping: Stopping) -> _T:
             pause = STORES.pause(attempt, error.retry_after)
             if pause is None:
                 raise
+            _log.info("%s; asked again in %.1f s", error.what, pause)
             stopping.pause(pause)
             attempt += 1
 

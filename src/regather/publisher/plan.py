@@ -9,12 +9,8 @@ from collections.abc import Iterable
 
 from regather.errors import UsageError
 from regather.model import Layout
-from regather.splitter.placement import spread
-from regather.survival import Survival, set_survival, shared, survival
-from regather.units import counted
-
-_MOST_TRIED = 64
-"""Further targets that a message may ask for."""
+from regather.splitter.placement import losses_borne, spread
+from regather.survival import Survival, set_survival, survival
 
 
 class Plan:
@@ -31,8 +27,6 @@ class Plan:
                 f"{replicas} replicas need as many targets, not {targets}",
                 help=f"add targets with --to, or use --replicas {targets} or fewer",
             )
-        if survive is not None and survive < 0:
-            raise UsageError(f"the losses to survive must not be negative: {survive}")
         self.layout = layout
         self.holders = [set(places) for places in spread(layout, targets, replicas)]
         """By fragment: the targets that it goes to."""
@@ -44,21 +38,21 @@ class Plan:
         for fragment, places in enumerate(self.holders):
             for place in places:
                 self._loads[place] += layout.fragments[fragment].size
-        parity = max((len(s.parity) for s in layout.sets), default=0)
-        asked = max(parity, replicas - 1) if survive is None else survive
-        planned = self.survival()
-        if planned.failures < asked and not force:
-            raise _refusal(layout, targets, replicas, asked, planned)
-        self.demanded = min(asked, planned.failures)
+        self.demanded = losses_borne(
+            layout,
+            self.holders,
+            targets,
+            replicas,
+            survive,
+            force=force,
+            noun="target",
+            more=lambda further: f"add {further} more with --to",
+        )
         """Losses that the placement must be able to bear."""
 
     def survival(self) -> Survival:
         """How many targets may be lost as things stand."""
         return survival(self.layout, self.holders)
-
-    def crowded(self) -> int:
-        """How many targets hold more than one fragment of some erasure set."""
-        return len(shared(self.layout, self.holders))
 
     def held_by(self, target: int) -> list[int]:
         """The fragments that go to a target."""
@@ -129,21 +123,3 @@ class Plan:
     def _remove(self, fragment: int, target: int) -> None:
         self.holders[fragment].discard(target)
         self._loads[target] -= self.layout.fragments[fragment].size
-
-
-def _refusal(
-    layout: Layout, targets: int, replicas: int, asked: int, planned: Survival
-) -> UsageError:
-    word = "exactly" if planned.exact else "at least"
-    what = (
-        f"this placement survives the loss of {word} {planned.failures} of "
-        f"{counted(targets, 'target')}, not of {asked}"
-    )
-    rest = f"or --survive {planned.failures}, or --force"
-    parity = max((len(s.parity) for s in layout.sets), default=0)
-    # Beyond this no number of targets helps: so few losses can be of all copies that matter.
-    hopeless = asked >= (parity + 1) * replicas
-    for more in range(1, 1 if hopeless else _MOST_TRIED):
-        if survival(layout, spread(layout, targets + more, replicas)).failures >= asked:
-            return UsageError(what, help=f"add {more} more with --to, {rest}")
-    return UsageError(what, help=f"add --parity {asked} or --replicas {asked + 1}, {rest}")

@@ -74,6 +74,8 @@ class Fetcher:
         self._limiter = limiter
         self._cache = Cache(cache_size)
         self.tallies = [SourceTally(source.url) for source in sources]
+        self._served: set[tuple[int, int]] = set()
+        """By source and fragment: what was answered."""
         self.decoded = 0
         """Rows that were computed."""
         largest = max(layout.largest_piece, 1)
@@ -178,9 +180,8 @@ class Fetcher:
         self._closed = True
         self.ended = threading.Event()
         self.ended.set()
-        _open.discard(self)
         self._cache.clear()
-        for worker in self._workers.members:
+        for worker in self._workers.members.values():
             if worker.connection is not None:
                 worker.connection.forsake()
         _forsaken.append(self)
@@ -266,14 +267,19 @@ class Fetcher:
             plan.ended(start.request)
             return
         tally = self.tallies[start.source]
+        place = start.source, start.fragment
+        passing = error.may_pass(
+            served=place in self._served, serving=self._workers.serve(*place, besides=job)
+        )
+        lasting = error.failure.lasting and not passing
         self._failures[start.source] = error.failure
-        if self._sources[start.source].fragments is not None or not error.failure.lasting:
+        if self._sources[start.source].fragments is not None or not lasting:
             tally.note(error)
-        if error.failure.lasting:
+        if lasting:
             tally.refused[start.fragment] = error.what
             plan.fragment_absent(start.request)
             return
-        busy = error.failure is Failure.BUSY
+        busy = passing or error.failure is Failure.BUSY
         plan.source_failed(start.request, time.monotonic(), busy=busy, pause=error.retry_after)
 
     # -- how requests go on: see transfer.Listener ----------------------------------------
@@ -281,6 +287,7 @@ class Fetcher:
     def answered(self, job: Job) -> None:
         """The body of an answer begins."""
         with self._changed:
+            self._served.add((job.start.source, job.start.fragment))
             self._plan.answered(job.start.request, time.monotonic())
 
     def received(self, job: Job, count: int) -> None:

@@ -66,6 +66,14 @@ class Workers(Crew[Worker]):
             job, worker = running
             worker.cancel(job)
 
+    def serve(self, source: int, fragment: int, *, besides: Job) -> bool:
+        """Whether another job than ``besides`` is at that fragment of that source."""
+        return any(
+            (job.start.source, job.start.fragment) == (source, fragment)
+            for job, _ in self._running.values()
+            if job is not besides and not job.cancelled
+        )
+
     def ended(self, worker: Worker, job: Job) -> None:
         """``worker`` is through with ``job``, and free for another."""
         del self._running[job.start.request]
@@ -75,5 +83,5 @@ class Workers(Crew[Worker]):
         """Break off every job, and let every worker end."""
         for job, worker in self._running.values():
             worker.cancel(job)
-        for worker in self.members:
+        for worker in self.members.values():
             worker.jobs.put(None)

@@ -20,7 +20,7 @@ from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
 from regather.names import MANIFEST_SUFFIX, split_url, suffixed
-from regather.splitter.geometry import fragment_sizes, layout_of
+from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.original import original_of
 from regather.splitter.placement import Placement
 from regather.splitter.plain import copy
@@ -44,20 +44,25 @@ def split(
     piece_size: int | None = None,
     servers: int | None = None,
     replicas: int = 1,
+    survive: int | None = None,
     at: Sequence[str] = (),
     sha256: bool = False,
     force: bool = False,
+    sync: bool = True,
     follow_links: bool = False,
     on_progress: OnBytes | None = None,
 ) -> Manifest:
     """Split ``path`` into exact slices ``file_fragment_1.dat``, ... and write the manifest.
 
-    Either ``fragments`` (as equal as can be, default 3) or ``chunk_size`` (bytes of each, the
+    Either ``fragments`` (as equal as can be; default 3, or with ``servers`` and ``parity`` one a
+    server, parity included) or ``chunk_size`` (bytes of each, the
     last one shorter). ``parity`` adds so many parity fragments to every ``set_size`` data
     fragments in a row (0: all of them): any that many lost ones can then be computed. Pieces, which
     are verified one by one, have ``piece_size`` bytes: a power of two from 64 KiB to 64 MiB. With
     ``servers``, ``out`` gets a folder a server, and every fragment stands in ``replicas`` of
-    them. ``at`` names, once a server in order, the URL where its folder will be hosted.
+    them. ``survive`` is how many servers, whichever they are, may be lost (default: ``parity`` or
+    ``replicas - 1``, whichever is more): where the placement does not bear that it is refused,
+    unless ``force``. ``at`` names, once a server in order, the URL where its folder will be hosted.
     ``sha256`` adds that hash of the whole file. ``on_progress`` is called with bytes done and in
     all, from several threads but never from two at once.
 
@@ -66,7 +71,7 @@ def split(
     them.
 
     ``force`` replaces an earlier split in ``out``, also in folders of servers that are not used
-    now.
+    now. Without ``sync`` nothing waits for the disk: a loss of power may take what was written.
 
     Raises UsageError, DestinationExistsError (unless ``force``) or StorageError; then no fragment
     and no manifest is left that was not there before. After a KeyboardInterrupt either none is
@@ -75,9 +80,11 @@ def split(
     path, out = Path(path), Path(out)
     with interrupts_held(), original_of(path, follow_links=follow_links) as source:
         source.check_outside(out)
+        if fragments is None and chunk_size is None and servers and parity > 0:
+            fragments = default_fragments(servers, parity, source.size)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)
-        placement = Placement.plan(out, layout, servers, replicas)
+        placement = Placement.plan(out, layout, servers, replicas, survive, force=force)
         if at and len(at) != len(placement.folders):
             raise UsageError(
                 f"{counted(len(at), 'URL')} for {counted(len(placement.folders), 'server')}",
@@ -85,7 +92,7 @@ def split(
             )
         sources = _sources(at, placement)
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
-        writer = Writer(path, out, layout, placement, manifest_name, force=force)
+        writer = Writer(path, out, layout, placement, manifest_name, force=force, sync=sync)
         try:
             hashes, blake3, digest = copy(source, layout, writer, sha256, on_progress)
             source.check_unchanged("split")
@@ -95,6 +102,7 @@ def split(
                 sources=sources,
                 blake3=blake3,
                 sha256=digest,
+                survives=placement.survives,
             )
             # What we write must be what we read, before anyone relies on it.
             data = manifest.to_bytes()

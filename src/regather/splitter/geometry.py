@@ -40,6 +40,14 @@ def fragment_sizes(size: int, count: int | None, chunk_size: int | None) -> list
     return [each + 1] * extra + [each] * (count - extra)
 
 
+def default_fragments(places: int, parity: int, size: int) -> int:
+    """One a place, those of parity included, so that each may be lost; at most one a byte."""
+    wanted = places - parity if places > parity else DEFAULT_FRAGMENTS
+    if parity:
+        wanted = min(wanted, max(MAX_SET - parity, 1))
+    return min(wanted, max(size, 1))
+
+
 def _check_count(count: int, help: str) -> None:
     if count > MAX_FRAGMENTS:
         raise UsageError(f"{count} fragments are more than {MAX_FRAGMENTS}", help=help)

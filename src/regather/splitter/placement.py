@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from regather.errors import UsageError
 from regather.model import Layout
+from regather.survival import Survival, shared, survival
 from regather.units import counted
 
 _MOST_SERVERS = 10_000
 """Each gets a folder, whether or not there is a fragment for it."""
+_MOST_TRIED = 64
+"""Further places that a message may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +23,30 @@ class Placement:
 
     folders: tuple[Path, ...]
     copies: tuple[tuple[int, ...], ...]
+    survives: int = 0
+    """Folders, whichever, that are meant to be lost without harm."""
 
     @classmethod
-    def plan(cls, out: Path, layout: Layout, servers: int | None, replicas: int) -> Placement:
+    def plan(
+        cls,
+        out: Path,
+        layout: Layout,
+        servers: int | None,
+        replicas: int,
+        survive: int | None = None,
+        *,
+        force: bool = False,
+    ) -> Placement:
         """Spread fragments over ``server1`` to ``serverN`` so that replicas never share one.
 
-        Without ``servers`` all go into ``out`` itself. Raises UsageError.
+        Without ``servers`` all go into ``out`` itself. Raises UsageError, also where fewer losses
+        can be borne than ``survive``, unless ``force``.
         """
         count = len(layout.fragments)
         if servers is None:
-            if replicas != 1:
-                raise UsageError("replicas need servers", help="add --servers N")
+            if replicas != 1 or survive:
+                what = "replicas" if replicas != 1 else "losses to survive"
+                raise UsageError(f"{what} need servers", help="add --servers N")
             return cls((out,), ((0,),) * count)
         if servers < 1 or replicas < 1:
             raise UsageError("servers and replicas must be 1 or more")
@@ -42,7 +59,79 @@ class Placement:
                 help=f"use --servers {replicas} or more, or --replicas {servers} or fewer",
             )
         folders = tuple(out / f"server{n + 1}" for n in range(servers))
-        return cls(folders, spread(layout, servers, replicas))
+        copies = spread(layout, servers, replicas)
+        survives = losses_borne(
+            layout,
+            copies,
+            servers,
+            replicas,
+            survive,
+            force=force,
+            noun="server",
+            more=lambda n: f"use --servers {servers + n}",
+        )
+        return cls(folders, copies, survives)
+
+
+def losses_borne(
+    layout: Layout,
+    copies: Sequence[Collection[int]],
+    places: int,
+    replicas: int,
+    survive: int | None,
+    *,
+    force: bool,
+    noun: str,
+    more: Callable[[int], str],
+) -> int:
+    """How many places may be lost, of those that were asked for: ``survive``, or what parity means.
+
+    Raises UsageError where that is less than was asked for, unless ``force``; ``noun`` is what a
+    place is, and ``more`` says how to get so many more.
+    """
+    if survive is not None and survive < 0:
+        raise UsageError(f"the losses to survive must not be negative: {survive}")
+    parity = max((len(s.parity) for s in layout.sets), default=0)
+    asked = max(parity, replicas - 1) if survive is None else survive
+    planned = survival(layout, copies)
+    if planned.failures < asked and not force:
+        raise _refusal(layout, places, replicas, asked, planned, noun, more)
+    return min(asked, planned.failures)
+
+
+def crowding(layout: Layout, copies: Sequence[Collection[int]], places: int, noun: str) -> str:
+    """The warning where some places hold more than one fragment of an erasure set, else empty."""
+    count = len(shared(layout, copies))
+    if not count:
+        return ""
+    return (
+        f"{count} of {counted(places, noun)} {'holds' if count == 1 else 'hold'} more than one "
+        f"fragment of a set: more {noun}s would survive more losses"
+    )
+
+
+def _refusal(
+    layout: Layout,
+    places: int,
+    replicas: int,
+    asked: int,
+    planned: Survival,
+    noun: str,
+    more: Callable[[int], str],
+) -> UsageError:
+    word = "exactly" if planned.exact else "at least"
+    what = (
+        f"this placement survives the loss of {word} {planned.failures} of "
+        f"{counted(places, noun)}, not of {asked}"
+    )
+    rest = f"or --survive {planned.failures}, or --force"
+    parity = max((len(s.parity) for s in layout.sets), default=0)
+    # Beyond this no number of places helps: so few losses can be of all copies that matter.
+    hopeless = asked >= (parity + 1) * replicas
+    for further in range(1, 1 if hopeless else _MOST_TRIED):
+        if survival(layout, spread(layout, places + further, replicas)).failures >= asked:
+            return UsageError(what, help=f"{more(further)}, {rest}")
+    return UsageError(what, help=f"add --parity {asked} or --replicas {asked + 1}, {rest}")
 
 
 def spread(layout: Layout, places: int, replicas: int) -> tuple[tuple[int, ...], ...]:

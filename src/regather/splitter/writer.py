@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Protocol
 
 from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
+from regather.files import make_folders, sync_folder
 from regather.model import Layout
 from regather.names import TEMPORARY, suffixed, temporary_suffix
 from regather.splitter.earlier import FRAGMENT_NAME, Earlier
 from regather.splitter.placement import Placement
-from regather.store.platform import open_new
+from regather.store.platform import open_new, sync_system
 from regather.tasks import interrupts_held
 
 _UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """What no second attempt mends: the folder is not one to write to."""
+_MOST_ONE_BY_ONE = 64
+"""Files that are synced one by one; of more, the whole file system is: that takes less time."""
 
 
 class Sink(Protocol):
@@ -42,20 +45,24 @@ class Writer:
         manifest_name: str,
         *,
         force: bool,
+        sync: bool,
     ) -> None:
         self._layout = layout
         self._placement = placement
         self._lock = threading.Lock()
         self._open: dict[int, list[int]] = {}
         self._left = [max(f.size, 1) for f in layout.fragments]
-        self._made: list[Path] = []
+        self._made: dict[Path, Path] = {}
+        """Temporary names, and the names to come."""
         self._suffix = temporary_suffix()
+        self._sync = sync
         self._manifests = [
             folder / manifest_name for folder in dict.fromkeys((out, *placement.folders))
         ]
+        files = sum(map(len, placement.copies)) + len(self._manifests)
+        self._one_by_one = files <= _MOST_ONE_BY_ONE
         try:
-            for folder in (out, *placement.folders):
-                folder.mkdir(parents=True, exist_ok=True)
+            make_folders(dict.fromkeys((out, *placement.folders)), sync=sync)
             self._earlier = Earlier(out, placement.folders, self._manifests, force=force)
             for path in self._earlier.stale:
                 if not path.is_file() or path.samefile(source):
@@ -93,7 +100,7 @@ class Writer:
                 opened = self._open[fragment] = []
                 for target in self._targets(fragment):
                     part = target.with_name(target.name + self._suffix)
-                    self._made.append(part)
+                    self._made[part] = target
                     opened.append(open_new(part))
             return self._open[fragment]
 
@@ -108,31 +115,72 @@ class Writer:
     def _written(self, fragment: int, size: int) -> None:
         with self._lock:
             self._left[fragment] -= size
-            if self._left[fragment] == 0:
-                for descriptor in self._open.pop(fragment):
-                    os.close(descriptor)
+            if self._left[fragment]:
+                return
+        if self._sync and self._one_by_one:  # here, while other threads go on
+            for descriptor in self._open[fragment]:
+                os.fsync(descriptor)
+        with self._lock:
+            for descriptor in self._open.pop(fragment):
+                os.close(descriptor)
 
     def publish(self, manifest: bytes) -> None:
-        """Give everything its name; the manifest last, for it says that all is there."""
+        """Give everything its name; the manifest last, for it says that all is there.
+
+        What a name stands for is on the disk before, and the names of fragments are before the
+        manifest has its own: after a loss of power too it says nothing untrue.
+        """
+        fragments = list(self._made)
+        manifests = [self._written_beside(path, manifest) for path in self._manifests]
+        if not self._one_by_one:
+            self._settle()
         with interrupts_held() as interrupts:
             interrupts.check()  # the last moment: from here on all is done
+        untrue = [path for path in dict.fromkeys(self._earlier.manifests) if path.exists()]
+        for path in untrue:
+            path.unlink()
+        if untrue:
+            self._settle()
+        for part in fragments:
+            part.rename(self._made[part])
         wanted = {t for f in range(len(self._layout.fragments)) for t in self._targets(f)}
-        for path in self._earlier.manifests:
-            path.unlink(missing_ok=True)
-        for part in self._made:
-            part.rename(part.with_name(part.name.removesuffix(self._suffix)))
         for path in self._earlier.stale:
             if path not in wanted:
                 path.unlink(missing_ok=True)
         for folder in self._earlier.emptied:
             with contextlib.suppress(OSError):  # it holds other things
                 folder.rmdir()
-        for path in self._manifests:
-            part = path.with_name(suffixed(path.name, self._suffix))
-            self._made.append(part)
-            with os.fdopen(open_new(part), "wb") as file:
-                file.write(manifest)
-            part.rename(path)
+        self._settle()
+        for part in manifests:
+            part.rename(self._made[part])
+        self._settle()
+
+    def _written_beside(self, path: Path, data: bytes) -> Path:
+        """Write a small file under the temporary name of ``path``, and return that."""
+        part = path.with_name(suffixed(path.name, self._suffix))
+        self._made[part] = path
+        with os.fdopen(open_new(part), "wb") as file:
+            file.write(data)
+            if self._sync and self._one_by_one:
+                file.flush()
+                os.fsync(file.fileno())
+        return part
+
+    def _settle(self) -> None:
+        """Wait until the names in all folders are on the disk; where there are many, all is."""
+        if not self._sync:
+            return
+        folders = dict.fromkeys(path.parent for path in self._manifests)
+        if self._one_by_one:
+            for folder in folders:
+                sync_folder(folder)
+            return
+        for folder in {folder.stat().st_dev: folder for folder in folders}.values():
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                sync_system(descriptor)
+            finally:
+                os.close(descriptor)
 
     def discard(self) -> None:
         """Close and remove what was not published."""

@@ -154,16 +154,6 @@ def check_space(descriptor: int, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def sync_folder(path: str) -> None:
-    """Make a rename inside the folder durable; a file system that cannot is let pass."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def sync_system(descriptor: int) -> None:
     """Make all that was written to the file system of an open file durable. Raises OSError.
 

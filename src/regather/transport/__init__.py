@@ -6,7 +6,15 @@ from urllib.parse import quote
 
 from regather.model import Fragment, Source
 from regather.schemes import FILES, REMOTE, STORES, scheme_of
-from regather.transport.base import TICK, Askable, Connection, Failure, Look, RequestFailed
+from regather.transport.base import (
+    TICK,
+    Askable,
+    Connection,
+    Failure,
+    Look,
+    OtherSize,
+    RequestFailed,
+)
 from regather.transport.credentials import Credentials
 from regather.transport.curl import available
 from regather.transport.hosts import HostOptions
@@ -25,6 +33,7 @@ __all__ = [
     "HttpConnection",
     "LocalConnection",
     "Look",
+    "OtherSize",
     "RequestFailed",
     "TransportOptions",
     "is_served",

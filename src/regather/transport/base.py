@@ -54,6 +54,8 @@ _LASTING = frozenset(
     ),
 )
 
+_MAY_PASS = frozenset((Failure.FORBIDDEN, Failure.MISSING, Failure.BAD_RESPONSE))
+
 
 class RequestFailed(TransportError):
     """A request failed; ``failure`` classifies it, ``retry_after`` is in seconds where told.
@@ -73,6 +75,24 @@ class RequestFailed(TransportError):
         self.retry_after = retry_after
         self.status = status
         super().__init__(detail)
+
+    def may_pass(self, *, served: bool, serving: bool) -> bool:
+        """Whether a refusal of a lasting kind may pass.
+
+        ``served`` says that the same source has sent bytes of the same object before, ``serving``
+        that another request for them is under way: so servers refuse what is too much at a time,
+        and so one of several behind a name may fail.
+        """
+        if self.status is None or self.failure not in _MAY_PASS:
+            return False
+        return served or (serving and self.failure is Failure.FORBIDDEN)
+
+
+class OtherSize(RequestFailed):
+    """An object has another size than it must have."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Failure.BAD_RESPONSE, detail)
 
 
 @dataclass(frozen=True, slots=True)

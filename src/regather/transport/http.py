@@ -265,6 +265,34 @@ class HttpConnection:
         wanted = count if size is None else min(count, size)
         return size, judge_range(head, shown(target, url), 0, wanted, size, "")
 
+    def whole(self, target: str, *, verified: bool = False) -> bool:
+        """Ask for an object whole, whatever its size; read() brings it.
+
+        Returns whether its end is told: by its length, or by the coding of the body. Without
+        ``verified`` it must be a file by what the server says, too. Raises RequestFailed.
+        """
+        head, url = self._redirects.ask("GET", target, [])
+        self._check(head, target, url)
+        where = shown(target, url)
+        size = size_of(head, target, url)
+        doubt = "" if verified else doubt_of(head, target, url)
+        if doubt:
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: {doubt}")
+        self._channel.left = judge_whole(head, where, 0, size, "").length
+        return size is not None or head.chunked
+
+    def read(self, into: memoryview) -> int | None:
+        """As receive, and None at the end of a body. Raises RequestFailed where that is early."""
+        if self._channel.left == 0:
+            return None
+        open_ended = self._channel.left is None
+        try:
+            return self.receive(into)
+        except RequestFailed as error:
+            if open_ended and error.failure is Failure.TRUNCATED and self._channel.left == 0:
+                return None
+            raise
+
     def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
         """Fetch a small object whole; returns (bytes, URL after redirects).
 
@@ -299,12 +327,13 @@ class HttpConnection:
         The text is its first line, at most 4 KiB. Redirects are not followed. Raises
         RequestFailed where there is no answer, and whatever ``body.read`` raises.
         """
-        headers = [*headers, *self._redirects.own_headers(target, target)]
+        own = self._redirects.own_headers(target, target)
+        headers = [*headers, *own]
         headers.append(("Content-Length", str(body.size if body is not None else 0)))
         if body is not None and body.expect:
             headers.append(("Expect", "100-continue"))
         request = Request(method, split_url(target), tuple(headers))
-        head = self._channel.exchange(request, body)
+        head = self._redirects.exchange(request, body, secret=bool(own))
         self._channel.left = 0 if head.status in _NO_BODY else head.length
         if self._channel.left == 0 and not self._channel.coded:
             self.finish()
@@ -333,16 +362,9 @@ class HttpConnection:
 
     def _read_all(self, limit: int) -> bytes:
         """The rest of the body, to its end or a little more than ``limit`` bytes."""
-        until_end = self._channel.left is None
         body = bytearray()
         buffer = memoryview(bytearray(64 << 10))
-        while self._channel.left != 0 and len(body) <= limit:
-            try:
-                count = self.receive(buffer)
-            except RequestFailed as error:
-                if until_end and error.failure is Failure.TRUNCATED and not self._channel.coded:
-                    break
-                raise
+        while len(body) <= limit and (count := self.read(buffer)) is not None:
             body += buffer[:count]
         return bytes(body)
 

@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 
+from regather.files import UNTRUE_SIZE, size_is_untrue
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.units import counted
 
@@ -53,7 +54,15 @@ class LocalConnection:
         if not stat.S_ISREG(status.st_mode):
             self.close()
             raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: not a file")
-        start = os.pread(self._descriptor, count, 0)
+        try:
+            untrue = size_is_untrue(self._descriptor)
+            start = os.pread(self._descriptor, count, 0)
+        except OSError as error:
+            self.close()
+            raise RequestFailed(Failure.FORBIDDEN, f"{target}: {error.strerror}") from None
+        if untrue:
+            self.close()
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: {UNTRUE_SIZE}")
         return Look(status.st_size, f"{status.st_mtime_ns}", start, ranged=True)
 
     def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from regather.transport.base import Failure, RequestFailed
+from regather.transport.base import Failure, OtherSize, RequestFailed
 from regather.transport.head import Head
 from regather.units import counted
 
@@ -158,10 +158,7 @@ def check_size(what: str, found: int, stop: int, size: int | None) -> None:
     """Raise RequestFailed where an object that has ``found`` bytes is not as it must be."""
     must = size if size is not None else found
     if found != must or found < stop:
-        raise RequestFailed(
-            Failure.BAD_RESPONSE,
-            f"{what}: has {counted(found, 'byte')}, must have {max(must, stop)}",
-        )
+        raise OtherSize(f"{what}: has {counted(found, 'byte')}, must have {max(must, stop)}")
 
 
 def check_version(head: Head, what: str, validator: str) -> None:
@@ -214,7 +211,7 @@ class Manner:
         if status in _ERRORS:
             self._errors += 1
             return not self.served and self._errors >= _REFUSALS
-        if status == 416:  # the size, where it is told, was right
+        if status in (412, 416):  # the size and the version, where they are told, are right
             return True
         return _is_refusal(status) and not self.served and not self._hopeless
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ _STEP = 1 << 18
 _ALIVE = 4 << 10
 """Bytes after which the failures before are forgiven."""
 _MOST_THREADS = 32
+_log = logging.getLogger("regather.stores")
 _T = TypeVar("_T")
 
 
@@ -64,6 +66,7 @@ class Patience:
         pause = STORES.pause(attempt, failed.retry_after)
         if pause is None:
             raise failed
+        _log.info("%s; asked again in %.1f s", failed.what, pause)
         self._ended.wait(pause)
         self.look()
 

@@ -369,4 +369,5 @@ def test_whom_it_asks(monkeypatch: pytest.MonkeyPatch, other: dict[str, str], ho
     with pytest.raises(RequestFailed) as caught:
         connection.request("s3://bucket/x", 0, 10, 20)
     connection.close()
-    assert caught.value.what.endswith(f" at {host}")
+    assert caught.value.failure is Failure.UNREACHABLE
+    assert f": {host}: unknown host" in caught.value.what

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from regather.errors import UsageError
-from regather.schemes import STORES, scheme_of
+from regather.errors import UsageError, pem_flaw
+from regather.schemes import PORTS, STORES, scheme_of
 from regather.tokens import is_loopback
 from regather.transport.credentials import Origin, origin_of
 from regather.transport.objects import installed
 from regather.transport.objects.address import Address, address_of
+from regather.transport.objects.guard import Way, open_way
 from regather.transport.objects.options import checked_endpoint
 from regather.transport.options import TransportOptions
 
 if TYPE_CHECKING:
+    import ssl
+
     from obstore.store import AzureStore, GCSStore, S3Store
 
     Client = S3Store | GCSStore | AzureStore
@@ -86,7 +92,8 @@ def _s3(bucket: str, given: dict[str, str], options: TransportOptions, use: Use)
         # The second would else come from the environment, and outweigh the first.
         config |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
     config["disable_bulk_delete"] = "true"  # one object at a time works everywhere
-    return _made(S3Store, bucket, config, endpoint or "https://s3.amazonaws.com", options, use)
+    where = endpoint or "https://s3.amazonaws.com"
+    return _made(S3Store, bucket, config, where, options, use, named=bool(endpoint))
 
 
 def _gs(bucket: str, given: dict[str, str], options: TransportOptions, use: Use) -> Client:
@@ -98,8 +105,8 @@ def _gs(bucket: str, given: dict[str, str], options: TransportOptions, use: Use)
         endpoint = checked_endpoint(named, "GOOGLE_BASE_URL")
     if endpoint:
         config["base_url"] = endpoint
-    endpoint = endpoint or "https://storage.googleapis.com"
-    return _made(GCSStore, bucket, config, endpoint, options, use)
+    where = endpoint or "https://storage.googleapis.com"
+    return _made(GCSStore, bucket, config, where, options, use, named=bool(endpoint))
 
 
 def _az(container: str, given: dict[str, str], options: TransportOptions, use: Use) -> Client:
@@ -120,8 +127,8 @@ def _az(container: str, given: dict[str, str], options: TransportOptions, use: U
             f"az://{container}: no storage account is named",
             help="set AZURE_STORAGE_ACCOUNT_NAME, or --store-option account_name=NAME",
         )
-    endpoint = endpoint or f"https://{account}.blob.core.windows.net"
-    return _made(AzureStore, container, config, endpoint, options, use)
+    where = endpoint or f"https://{account}.blob.core.windows.net"
+    return _made(AzureStore, container, config, where, options, use, named=bool(endpoint))
 
 
 _MAKERS = {"s3": _s3, "gs": _gs, "az": _az}
@@ -134,6 +141,8 @@ def _made(
     endpoint: str,
     options: TransportOptions,
     use: Use,
+    *,
+    named: bool,
 ) -> Client:
     origin = origin_of(urlsplit(endpoint))
     host = origin[1]
@@ -144,18 +153,20 @@ def _made(
             f"the store at {host} is reached over plain http: all on the way can read what is "
             "sent, session tokens included; use https",
         )
-    patience = timedelta(seconds=options.timeout)
+    seconds = options.timeout if use == "read" else _UPLOAD_PATIENCE * options.timeout
     client: dict[str, Any] = {
         # Also what keeps a redirect from leading from https to http.
         "allow_http": plain,
         "connect_timeout": timedelta(seconds=options.connect_timeout),
         "timeout": _FOREVER,
-        **_way(origin, options),
+        ("read_timeout" if use == "read" else "timeout"): timedelta(seconds=seconds),
     }
-    if use == "read":
-        client["read_timeout"] = patience
+    if named and (way := _guarded(endpoint, options, seconds)) is not None:
+        config = {k: way.endpoint_seen if v == endpoint else v for k, v in config.items()}
+        client |= {"allow_http": True, "proxy_url": way.proxy_url}
+        client["proxy_excludes"] = ",".join((*_METADATA, os.environ.get("GCE_METADATA_HOST", "")))
     else:
-        client["timeout"] = _UPLOAD_PATIENCE * patience
+        client |= _way(origin, options)
     if (path := options.stores.cacert) is not None:
         try:
             with open(path, "rb") as file:
@@ -171,6 +182,38 @@ def _made(
         what = str(error).partition("\n")[0]
         raise UsageError(f"{bucket}: obstore does not take the settings: {what}") from None
     return made
+
+
+def _guarded(endpoint: str, options: TransportOptions, patience: float) -> Way | None:
+    """The way to an endpoint that the user named, which is not trusted with our memory.
+
+    None where we cannot speak for obstore: then it speaks itself.
+    """
+    origin = origin_of(urlsplit(endpoint))
+    proxy = options.proxies.of(origin)
+    # In plain http, as obstore is to see it, nobody writes port 80.
+    if (proxy is not None and not proxy.plain) or (
+        origin[0] == "https" and origin[2] == PORTS["http"]
+    ):
+        return None
+    if (path := options.stores.cacert) is not None:
+        options = replace(options, tls=partial(_trusting, path))
+    way = open_way(endpoint, options, patience)
+    options.stores.ways.append(way)
+    return way
+
+
+@functools.cache
+def _trusting(path: str) -> ssl.SSLContext:
+    """Whom the system trusts, and the authorities in a file besides."""
+    import ssl
+
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=path)
+    except OSError as error:
+        raise UsageError(f"{path}: not usable as --cacert ({pem_flaw(error)})") from None
+    return context
 
 
 def _way(origin: Origin, options: TransportOptions) -> dict[str, str]:

@@ -294,7 +294,9 @@ class ObjectConnection:
         import obstore
 
         try:
-            self.run(lambda: obstore.get_range_async(client, key, start=0, length=1), self._what)
+            # Only the head is waited for: nobody knows how long what follows would be.
+            first: GetOptions = {"range": (0, 1)}
+            self.run(lambda: obstore.get_async(client, key, options=first), self._what)
         except StoreFailed as told:
             if told.status == failure.status and told.code:
                 return told

@@ -12,6 +12,7 @@ import re
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.head import failure_of
 from regather.transport.objects.codes import advice_of, failure_by_code
+from regather.transport.objects.guard import STATUSES, why
 
 __all__ = ["StoreFailed", "failed", "knows_no_ranges", "lost_before_an_answer"]
 
@@ -85,6 +86,9 @@ def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFail
         return RequestFailed(Failure.FORBIDDEN, f"{what}{_NO_CREDENTIALS}")
     if name == "UnauthenticatedError" and status is None:
         return RequestFailed(Failure.FORBIDDEN, f"{what}{_NO_CREDENTIALS}")
+    if status in STATUSES:
+        place = where[1] if (where := _ENDPOINT.search(text)) else ""
+        return RequestFailed(STATUSES[status], f"{what}: {why(place, status)}")
     if status is not None:
         shown = f"{what}: HTTP {status}" + (f" ({code})" if code else "")
         failure = failure_by_code(code) or _STATUSES.get(status) or failure_of(status)

@@ -90,6 +90,8 @@ class StoreOptions:
         self.cacert = cacert
         self.clients: dict[tuple[str, ...], Any] = {}
         """Clients that were made already, by what they are for; see clients.py."""
+        self.ways: list[Any] = []
+        """How they get to endpoints; see guard.py."""
         self.warned: set[str] = set()
         self.lock = threading.Lock()
 

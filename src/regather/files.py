@@ -1,0 +1,52 @@
+"""Files and folders of this machine: what the system says of them, and names that last."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["UNTRUE_SIZE", "make_folders", "size_is_untrue", "sync_folder"]
+
+UNTRUE_SIZE = "has another size than the system says, as files in /proc and /sys do"
+
+
+def size_is_untrue(descriptor: int) -> bool:
+    """Whether an open file has bytes although its size is said to be 0, or fewer than it says.
+
+    Files in /proc, /sys and of some FUSE are so: to be read to their end, whatever is said. Raises
+    OSError where they cannot be read.
+    """
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    last = os.pread(descriptor, 1, max(status.st_size - 1, 0))
+    return bool(last) != bool(status.st_size)
+
+
+def sync_folder(path: str | Path) -> None:
+    """Make names inside the folder durable; a file system that cannot is let pass."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_folders(paths: Iterable[Path], *, sync: bool = True) -> None:
+    """Make folders, durably, and those that they are in, where they are missing.
+
+    Raises OSError: FileExistsError where a file has the name.
+    """
+    changed: dict[Path, None] = {}
+    for path in paths:
+        missing = path
+        while not missing.exists():
+            changed[missing.parent] = None
+            missing = missing.parent
+        path.mkdir(parents=True, exist_ok=True)
+    for folder in changed if sync else ():
+        sync_folder(folder)

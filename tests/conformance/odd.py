@@ -1,0 +1,63 @@
+"""What is known of a file when it is fetched from an odd server, and how that goes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import regather
+from tests.support.odd import odd_server
+
+SIZE = (5 << 19) + 100
+GROWN = SIZE - 100_000
+NAME = "file.bin"
+WAYS = ("manifest", "checksum", "bare")
+_GROWN = "a file that grows, with tags", "a file that grows, without tags"
+REFUSED = {
+    ("without a length, to the end of the connection", "bare"): "neither the size nor the end",
+    # It is another file than the one that is described.
+    **{(kind, way): "must have" for kind in _GROWN for way in ("manifest", "checksum")},
+}
+"""What is not to be had, by kind and way, and a part of what is told of it."""
+QUICK = regather.Settings(retries=3, sync=False)
+
+
+def fetch(kind: str, way: str, folder: Path, settings: regather.Settings = QUICK) -> str:
+    """Fetch the file in ``folder`` from an odd server; ``right``, ``WRONG``, or why it was not."""
+    content = (folder / NAME).read_bytes()
+    got = folder / "got" / NAME
+    got.parent.mkdir(exist_ok=True)
+    got.unlink(missing_ok=True)
+    with odd_server(kind, content) as server:
+        try:
+            _WAYS[way](server.url, folder, got, settings)
+        except regather.RegatherError as error:
+            return "WRONG" if got.exists() else "\n".join((error.what, *error.details))
+    # Of a file that grows it is right what it was at some moment.
+    received = got.read_bytes()
+    grown = "grows" in kind and content.startswith(received) and len(received) >= GROWN
+    return "right" if received == content or grown else "WRONG"
+
+
+def _by_manifest(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:
+    manifest = folder / "hosted" / f"{NAME}.regather.json"
+    if not manifest.exists():
+        regather.split(folder / NAME, manifest.parent, fragments=1)
+    regather.download(manifest, got, servers=[url], settings=settings)
+
+
+def _by_checksum(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:
+    checksum = f"sha256:{hashlib.sha256((folder / NAME).read_bytes()).hexdigest()}"
+    regather.download(url + NAME, got, checksum=checksum, settings=settings)
+
+
+def _bare(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:
+    regather.download(url + NAME, got, settings=settings)
+
+
+_WAYS: dict[str, Callable[[str, Path, Path, regather.Settings], None]] = {
+    "manifest": _by_manifest,
+    "checksum": _by_checksum,
+    "bare": _bare,
+}
