@@ -8,7 +8,9 @@ stated once, here. This module imports nothing of the package.
 from __future__ import annotations
 
 import errno
+import os
 import re
+from typing import Any, TypeVar
 
 __all__ = [
     "DestinationExistsError",
@@ -40,7 +42,7 @@ IN_PYTHON = {
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
-        for name in ("cacert", "connections", "cookies", "known_hosts", "no_proxy", "proxy")
+        for name in "cacert connections cookies known_hosts no_proxy proxy timeout".split()
     },
     "--store-option": "Settings.store_options",
     "--token": "Settings.tokens",
@@ -56,6 +58,14 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 def is_disk_full(error: OSError) -> bool:
     """Whether the disk, the user's quota or the file system's largest file size is used up."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def reason(error: Exception) -> str:
+    """Why something of the system failed, in its words and without its numbers."""
+    told = getattr(error, "reason", None)
+    if isinstance(told, str):  # of TLS: its text names a line of Python's source
+        return told.lower().replace("_", " ")
+    return getattr(error, "strerror", None) or str(error)
 
 
 def pem_flaw(error: Exception) -> str:
@@ -77,6 +87,53 @@ def printable(text: str) -> str:
     Errors, and what they show, may hold what a server or a manifest says.
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+_HELPS = {
+    **dict.fromkeys(
+        (errno.EIO, errno.ENODEV, errno.ENXIO),
+        "the disk or its file system fails: look at its state (dmesg), then run it again",
+    ),
+    errno.ESTALE: "the file server no longer knows it: mount it again, then run it again",
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n), then run it again"
+    ),
+    **dict.fromkeys(
+        (errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN), "free some memory and run it again"
+    ),
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space or name another place"
+    ),
+    **dict.fromkeys(
+        (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT),
+        "this machine has no such network: name another address",
+    ),
+}
+"""What helps where this machine is at fault and no other command would do."""
+_CHECK = "check that it is there, and who may read and write it"
+_MAX_SHOWN_PATH = 300
+
+
+def shown_path(path: str) -> str:
+    """A path as it stands in a message: without its middle, where it is very long."""
+    half = _MAX_SHOWN_PATH // 2
+    return path if len(path) <= _MAX_SHOWN_PATH else f"{path[:half]}...{path[-half:]}"
+
+
+def is_fault_here(error: BaseException | None) -> bool:
+    """Whether it is the machine that failed, not a name or a permission that was wrong."""
+    return isinstance(error, OSError) and error.errno in _HELPS
+
+
+def of_system(error: OSError, where: str = "") -> RegatherError:
+    """The error to tell for any of the operating system; ``where`` in case that it does not say."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else where
+    path = shown_path(path)
+    why = (error.strerror or str(error) or type(error).__name__).lower()
+    what = f"{path}: {why}" if path else why
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"{path}: no file may have so long a name", help="check the path")
+    return StorageError(what, help=_HELPS.get(error.errno or 0, _CHECK if path else ""))
 
 
 class RegatherError(Exception):
@@ -116,6 +173,10 @@ class RegatherError(Exception):
         self.details = tuple(map(printable, details))
         super().__init__(self.line)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As exceptions do by themselves, arguments by name would be lost.
+        return restored, (type(self), self.__dict__)
+
     @property
     def line(self) -> str:
         """What happened and what helps, for the command line."""
@@ -125,6 +186,17 @@ class RegatherError(Exception):
         options = _OPTION.findall(self.line)
         names = dict.fromkeys(IN_PYTHON[option] for option in options if option in IN_PYTHON)
         return f"{self.line} (in Python: {', '.join(names)})" if names else self.line
+
+
+_E = TypeVar("_E", bound=RegatherError)
+
+
+def restored(kind: type[_E], facts: dict[str, Any]) -> _E:
+    """The error of a kind that has these attributes: how they are unpickled."""
+    error = kind.__new__(kind)
+    error.__dict__.update(facts)
+    error.args = (error.line,)
+    return error
 
 
 class UsageError(RegatherError):

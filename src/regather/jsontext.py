@@ -7,9 +7,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from regather.forking import free_after_fork
+
 T = TypeVar("T")
 
-_preparing = threading.Lock()
+_preparing = free_after_fork(threading.Lock())
 
 
 class Reader(Generic[T]):

@@ -48,6 +48,15 @@ def suffixed(name: str, suffix: str) -> str:
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
 
 
+def on_disk(name: str) -> str:
+    """A name as it is given to the system: where its character set lacks a letter, in UTF-8."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return os.fsdecode(name.encode("utf-8", "surrogatepass"))
+    return name
+
+
 def fitted(name: str) -> str:
     """Shorten a name that is too long for a file; what it ends in stays, to tell its kind.
 
@@ -104,21 +113,29 @@ def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
 
     What raises nothing here can be connected to: host and port can be written on the wire.
     """
-    named = without_secrets(url)
-    shown = repr(named if len(named) <= _SHOWN else named[:_SHOWN] + "...")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host = parts.hostname
         url.encode()
         ascii_ = host.encode("idna").decode() if host else ""
         if parts.scheme not in STORES and not all("!" <= c <= "~" for c in ascii_):
             raise ValueError("no host has such a name")
-        if port == 0:
-            raise ValueError("nobody can be reached at port 0")
     except ValueError as error:  # UnicodeError is one
-        raise ValueError(f"not a URL: {shown} ({error})") from None
+        why = "no host has such a name" if "netloc" in str(error) else error  # it quotes the login
+        raise ValueError(f"not a URL: {_shown(url)} ({why})") from None
     if parts.scheme not in schemes:
-        raise ValueError(f"not {listed(schemes)}: {shown}")
+        raise ValueError(f"not {listed(schemes)}: {_shown(url)}")
     if not host:
-        raise ValueError(f"not a URL: {shown} (no host)")
+        raise ValueError(f"not a URL: {_shown(url)} (no host)")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:  # what stands in its place may be a password
+        raise ValueError(f"not a URL: {parts.scheme}://{bracketed(host)} with such a port")
     return parts
+
+
+def _shown(url: str) -> str:
+    named = without_secrets(url)
+    return repr(named if len(named) <= _SHOWN else named[:_SHOWN] + "...")

@@ -34,10 +34,12 @@ def read_token_file(path: str, option: str) -> tuple[str, bool]:
         with open(path, "rb") as file:
             exposed = bool(os.fstat(file.fileno()).st_mode & stat.S_IROTH)
             token = file.read(2 * _MAX_TOKEN).strip().decode("latin-1")
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or "no name of a file").lower()
+        # What is there is a file; what is not may be the token itself, which is not shown.
+        shown = f"{option} {path}" if os.path.lexists(path) else f"{option}: the file it names"
         raise UsageError(
-            f"{option} {path}: {(error.strerror or str(error)).lower()}",
-            help="name a file that holds the token and nothing else",
+            f"{shown}: {why}", help="name a file that holds the token and nothing else"
         ) from None
     if flaw := flaw_of_token(token):
         raise UsageError(

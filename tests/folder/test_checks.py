@@ -149,7 +149,7 @@ CHANGES: dict[str, Any] = {
     "has no blake3": lambda e: e[0].pop("blake3"),
     "entries[0].size": lambda e: e[0].update(size=2**62),
     ".offset": lambda e: e[0].update(offset=-1),
-    ".mtime": lambda e: e[0].update(mtime=2**40),
+    ".mtime": lambda e: e[0].update(mtime=2**53),
     ".kind": lambda e: e[0].update(kind="device"),
     ".path": lambda e: e[0].update(path=""),
     "points out of": lambda e: at(e, "latest").update(target="../x"),

@@ -25,7 +25,7 @@ def folders(draw: st.DrawFn) -> list[tuple[Entry, bytes]]:
         kind = draw(st.sampled_from(["file", "folder", "link"]))
         if kind == "file":
             content = draw(st.binary(max_size=1500))
-            mtime = draw(st.integers(0, 2**33 - 1))
+            mtime = draw(st.integers(-(2**40), 2**40))
             made[path] = Entry(path, "file", "640", len(content), mtime=mtime), content
         elif kind == "folder":
             made[path] = Entry(path, "folder", "750"), b""

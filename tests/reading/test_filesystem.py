@@ -240,7 +240,7 @@ def test_chains(made: Made, packed: dict[str, str], tmp_path: Path, name: str) -
         ({"server": ["x"]}, "did you mean servers"),
         ({"timout": 5}, "did you mean timeout"),
         ({"zzz": 1}, "no option 'zzz'"),
-        ({"target_protocol": "http"}, "no option"),
+        ({"target_protocol": "http", "fo": "x"}, "without '::'"),
         ({"connections": 0}, "connections"),
         ({"hosts": {"h": {"headers": {"Host": "x"}}}}, "cannot be set"),
     ],
@@ -276,14 +276,17 @@ def test_one_server_as_a_text(made: Made, served: list[str]) -> None:
     assert whole._lookup.target(made.manifest).sources[-1].url == f"{made.servers[0]}/"
 
 
-def test_headers_of_hosts_tell_file_systems_apart() -> None:
-    """Where they are plain: two users must not share what one of them may read."""
+@pytest.mark.parametrize("kind", [dict, regather.HostOptions])
+def test_headers_of_hosts_tell_file_systems_apart(kind: Callable[..., Any]) -> None:
+    """Two users must not share what one of them may read, although headers are never shown."""
     one, other = (
-        fsspec.filesystem("regather", hosts={"h.example": {"headers": {"X-Key": key}}})
+        fsspec.filesystem("regather", hosts={"h.example": kind(headers=(("X-Key", key),))})
         for key in "ab"
     )
     assert one is not other
     assert one._settings.hosts["h.example"].headers == (("X-Key", "a"),)
+    again = fsspec.AbstractFileSystem.from_json(one.to_json())
+    assert again._settings == one._settings
 
 
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])

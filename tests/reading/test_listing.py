@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -90,6 +91,24 @@ def test_one_bad_manifest_does_not_hide_its_folder(tree: Tree, tmp_path: Path, f
         fs.get(tree.root, str(tmp_path / "got"), recursive=True)
 
 
+def test_a_folder_that_may_not_be_read(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever copies all that is there must not get a part in silence."""
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("/sub"):
+            raise PermissionError(errno.EACCES, "not allowed", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # root may read everything
+    with pytest.raises(PermissionError):
+        tree.fs.get(tree.root, str(tmp_path / "got"), recursive=True)
+    with pytest.raises(PermissionError):
+        tree.fs.cat(tree.root, recursive=True)
+
+
 def test_what_is_no_manifest(tree: Tree) -> None:
     plain = Path(tree.root, "plain")
     plain.write_text("x")
@@ -174,6 +193,8 @@ def test_names(tree: Tree, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():
         assert fs._strip_protocol(name) == full
         assert fs.info(name)["name"] == full
+    assert fs.glob(Path("*.json")) == fs.expand_path((tree.name("a.bin"),)) == [tree.name("a.bin")]
+    assert fs.cat(Path("a.bin.regather.json")) == CONTENT["a.bin"]
     assert fs._strip_protocol(Path("a.bin.regather.json")) == tree.name("a.bin")
     assert fs._parent(tree.name("a.bin")) == tree.root
     assert fs._parent("/a.json") == "/"

@@ -20,6 +20,7 @@ import regather
 from tests.reading.support import PIECE, QUICK, SIZE, Made, split_for_reading
 from tests.support.forks import in_child
 from tests.support.hosting import Hosting
+from tests.support.tls import issue
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 """Python 3.12 and later warn of what is tested here."""
@@ -36,13 +37,20 @@ def served(made: Made) -> Iterator[list[str]]:
         yield [hosting.serve(folder).url for folder in made.servers]
 
 
-@pytest.fixture(params=["http", "local"])
+@pytest.fixture(params=["http", "https", "local"])
 def file(
-    request: pytest.FixtureRequest, made: Made, served: list[str]
+    request: pytest.FixtureRequest, made: Made, served: list[str], tmp_path: Path
 ) -> Iterator[regather.RemoteFile]:
-    servers = served if request.param == "http" else [str(s) for s in made.servers]
-    with regather.open(made.manifest, servers=servers) as opened:
-        yield opened
+    servers, settings = served, regather.Settings()
+    with Hosting() as hosting:
+        if request.param == "https":
+            tls = issue(tmp_path / "tls")
+            servers = [hosting.serve(folder, tls=tls).url for folder in made.servers]
+            settings = regather.Settings(cacert=str(tls.authority))
+        elif request.param == "local":
+            servers = [str(folder) for folder in made.servers]
+        with regather.open(made.manifest, servers=servers, settings=settings) as opened:
+            yield opened
 
 
 def test_a_child_reads_on(made: Made, file: regather.RemoteFile) -> None:
@@ -223,6 +231,17 @@ def test_settings_are_pickled_and_files_are_named(made: Made, tmp_path: Path) ->
         assert again._recipe.settings == settings
         assert again._recipe.cache_size == 5 * PIECE
         assert again.read() == made.content
+
+
+def test_a_pickle_has_no_list_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "one of many").write_bytes(b"x")
+    regather.split(tmp_path / "folder", tmp_path / "out", fragments=1)
+    with regather.open(tmp_path / "out" / "folder.regather.json") as file:
+        packed = pickle.dumps(file)
+        assert b"one of many" not in packed
+        with pickle.loads(packed) as again:
+            assert again.read() == file.read()
 
 
 def test_copies_have_positions_of_their_own(made: Made, file: regather.RemoteFile) -> None:

@@ -85,7 +85,7 @@ def put(folder: Path, tree: object, modes: Callable[[], int]) -> None:
 
 
 @settings(deadline=None, max_examples=25)
-@given(_TREES, st.data(), st.integers(0, 2), st.integers(0, 10**9))
+@given(_TREES, st.data(), st.integers(0, 2), st.integers(-(2**31), 10**10))
 def test_any_tree_comes_back(tree: object, data: st.DataObject, parity: int, mtime: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -292,3 +292,23 @@ def test_thousands_of_small_files_cost_little(tmp_path: Path) -> None:
         )
         == 4
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "says"), [("nowhere", "leads nowhere"), ("l", "leads to itself")]
+)
+def test_links_that_cannot_be_followed(tmp_path: Path, target: str, says: str) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "l").symlink_to(target)
+    with pytest.raises(regather.UsageError, match=says):
+        regather.split(tmp_path / "tree", tmp_path / "out", follow_links=True)
+
+
+def test_a_path_that_is_too_deep_is_told_shortened(tmp_path: Path) -> None:
+    deep = tmp_path / "tree"
+    for _ in range(205):
+        deep /= "folder"
+    deep.mkdir(parents=True)
+    with pytest.raises(regather.UsageError, match="more than 200 folders deep") as caught:
+        regather.split(tmp_path / "tree", tmp_path / "out")
+    assert len(caught.value.line) < 500

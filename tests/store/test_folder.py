@@ -14,10 +14,12 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import regather
 from regather.errors import DestinationExistsError, StorageError, UsageError
+from regather.folder import Entry, Folder
 from tests.support.trees import make_tree, told
 
 QUICK = regather.Settings(sync=False)
@@ -512,3 +514,26 @@ def test_read_only_files_go_on_after_a_kill(made: Path, dest: Path) -> None:
             path.write_bytes(b"") if os.geteuid() == 0 else path.unlink()
     assert unprivileged(KILLED, str(made), str(dest), "link", "100000") == 0
     assert told(dest) == told(made.parent.parent / "tree")
+
+
+@pytest.mark.parametrize("mtime", [-1, -2, 2**33, 2**40, 2**50, -(2**50)])
+def test_times_of_all_ages(tmp_path: Path, mtime: int) -> None:
+    """They are kept as far as the file system can, and where it cannot that is told."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a").write_bytes(b"old")
+    manifest = regather.split(tmp_path / "tree", tmp_path / "out")
+    assert manifest.folder is not None
+    entry = msgspec.structs.replace(manifest.folder.entries[0], mtime=mtime)
+    aged = replace(manifest, folder=Folder((entry,)))
+    assert aged.digest != manifest.digest
+    path = tmp_path / "out" / "tree.regather.json"
+    path.write_bytes(aged.to_bytes())
+    report = get(path, tmp_path / "dest")
+    kept = (tmp_path / "dest" / "a").stat().st_mtime_ns // 10**9 == mtime
+    assert kept != any("does not hold the time" in note for note in report.notes)
+
+
+def test_no_time_and_the_last_second_of_1969_differ() -> None:
+    entry = Entry("a", "file", "644", mtime=-1, blake3="0" * 64)
+    other = msgspec.structs.replace(entry, mtime=None)
+    assert Folder((entry,)).identity("00") != Folder((other,)).identity("00")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +23,9 @@ from tests.support.files import random_file
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
+from tests.support.rogue import Rogue, sends
 from tests.support.sftp import SftpServer
+from tests.support.tls import issue
 
 QUICK = TransportOptions(connect_timeout=30, timeout=30)
 Known = Callable[[Sequence[tuple[str, int]]], None]
@@ -57,12 +61,73 @@ def known_as(monkeypatch: pytest.MonkeyPatch) -> Known:
     return name
 
 
-def fetched(options: TransportOptions = QUICK) -> bytes:
+def fetched(options: TransportOptions = QUICK, url: str = "http://several.example/f") -> bytes:
     connection = HttpConnection(options)
     try:
-        return connection.fetch("http://several.example/f", 1000)[0]
+        return connection.fetch(url, 1000)[0]
     finally:
         connection.close()
+
+
+@contextmanager
+def mute(port: int = 0) -> Iterator[tuple[int, list[socket.socket]]]:
+    """A port on ::1 that accepts connections and says nothing, and all of these."""
+    connections: list[socket.socket] = []
+    with socket.create_server(("::1", port), family=socket.AF_INET6) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connections.append(listener.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield listener.getsockname()[1], connections
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(60)
+        for one in connections:
+            one.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_one_that_says_nothing_is_left_for_another(
+    known_as: Known, hosting: Hosting, tmp_path: Path, scheme: str
+) -> None:
+    (tmp_path / "f").write_bytes(b"hello")
+    files = issue(tmp_path / "tls", "several.example") if scheme == "https" else None
+    server = hosting.serve(tmp_path, tls=files)
+    options = TransportOptions(connect_timeout=1, timeout=5)
+    if files is not None:
+        options = replace(options, tls=lambda: ssl.create_default_context(cafile=files.authority))
+    with mute() as (port, connections):
+        known_as([("::1", port), ("127.0.0.1", server.port)])
+        for _ in range(3):
+            assert fetched(options, f"{scheme}://several.example/f") == b"hello"
+        assert len(connections) == 1  # it is remembered
+
+
+def test_libcurl_leaves_it_too(known_as: Known) -> None:
+    with Rogue(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as rogue:
+        port = int(rogue.url.split(":")[2][:-1])
+        with mute(port) as (_, connections):
+            known_as([("::1", port), ("127.0.0.1", port)])
+            options = TransportOptions(connect_timeout=1, timeout=5, http2=True)
+            for _ in range(3):
+                assert fetched(options, f"http://several.example:{port}/f") == b"hello"
+        assert len(connections) == 1
+
+
+def test_the_last_address_gets_all_the_time(known_as: Known) -> None:
+    """Where all are slow, none is given up for it."""
+
+    def slow(head: bytes, connection: socket.socket) -> None:
+        time.sleep(1)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+    with mute() as (port, _), Rogue(slow) as rogue:
+        known_as([("::1", port), ("127.0.0.1", int(rogue.url.split(":")[2][:-1]))])
+        options = TransportOptions(connect_timeout=1, timeout=4)
+        assert fetched(options) == b"hello"
 
 
 def test_one_that_swallows_packets_costs_no_timeout(

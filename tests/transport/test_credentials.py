@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from regather.cli.options import tokens_of
 from regather.errors import UsageError
+from regather.names import split_url
 from regather.server.tokens import Tokens
 from regather.transport import Credentials, Failure, HttpConnection, RequestFailed, TransportOptions
+from regather.transport.cookies import Cookies
 from regather.transport.credentials import parse_host, variable_of
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
@@ -312,3 +315,41 @@ def test_a_redirect_with_a_password_is_refused(login: str) -> None:
             ask(first.url)
         assert "s3cret" not in str(caught.value)
         assert target.requests == []
+
+
+def test_what_is_a_secret_by_mistake_is_not_shown(tmp_path: Path) -> None:
+    secret = "s3cr3t/T0ken=="
+    for text in (f"h={secret}", f"sk-{secret}", f"{secret}=x", f"h:{secret}", f"h={secret * 99}"):
+        with pytest.raises(UsageError) as caught:
+            tokens_of([text])
+        assert "s3cr3t" not in str(caught.value)
+    for text in (secret, f"h/{secret}", f"h:{secret}", f"{secret}=h"):
+        with pytest.raises(UsageError) as caught:
+            Credentials.gather(None, {"REGATHER_TOKEN": text})
+        assert "s3cr3t" not in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        Cookies(f"session={secret}")
+    assert "s3cr3t" not in str(caught.value)
+    with pytest.raises(UsageError, match=str(tmp_path)):  # what is there is shown
+        tokens_of([f"h={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://u:s3cr3t@h:x/",
+        "http://u:s3cr3t/x@h/",
+        "http://h:s3cr3t/f",
+        "http://[u:s3cr3t@h/f",
+        "http://u:s3cr3t@h:0/",
+        "http://h:99999/f?s3cr3t",
+        "http://u:s3cr3t@a\u2100b/",
+        "http://h..h/f?sig=s3cr3t",
+        "gopher://u:s3cr3t@h/f",
+        "http:///f?s3cr3t",
+    ],
+)
+def test_secrets_in_urls_are_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match=r"URL|http") as caught:
+        split_url(url)
+    assert "s3cr3t" not in str(caught.value)

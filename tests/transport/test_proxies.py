@@ -209,7 +209,10 @@ def test_no_proxy_there(folder: Path, hosting: Hosting) -> None:
     port = free_port()
     for scheme in ("http", "socks5h"):
         error = fails(server.url + "f.dat", through(f"{scheme}://127.0.0.1:{port}"))
-        assert error.failure in (Failure.UNREACHABLE, Failure.RESET)
+        assert error.failure is Failure.UNREACHABLE
+        assert error.what.startswith(f"127.0.0.1:{port} (the proxy): ")
+        error = fails(server.url + "f.dat", through(f"{scheme}://nowhere.invalid:{port}"))
+        assert error.what.startswith(f"nowhere.invalid:{port} (the proxy): unknown host")
     content = (folder / "f.dat").read_bytes()
     direct = through(f"http://127.0.0.1:{port}", "127.0.0.1")
     assert fetched(server.url + "f.dat", direct) == content

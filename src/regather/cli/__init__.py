@@ -8,7 +8,6 @@ line on standard error and an exit code here, nowhere else.
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import json
 import os
@@ -27,7 +26,14 @@ from regather.cli.parsing import (
     section,
     unknown_command,
 )
-from regather.errors import InterruptedDownload, RegatherError, UsageError, is_disk_full
+from regather.errors import (
+    InterruptedDownload,
+    RegatherError,
+    StorageError,
+    UsageError,
+    is_fault_here,
+    of_system,
+)
 
 COMMANDS = (
     *("get", "publish", "check", "repair", "info", "split", "serve", "cluster", "demo"),
@@ -36,9 +42,8 @@ COMMANDS = (
 UNCONFIGURED = ("config", "completion", "help")
 """Commands that no configuration file says anything of."""
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
-_UNWRITABLE = (errno.EBADF, errno.EIO)
-"""Of an output that is open for reading only, or a terminal that is gone."""
-_SHOWN = 60
+_TAKES_ALL = ("surrogateescape", "utf-8")
+"""Errors and encoding of an output that takes any file name as it is."""
 EXIT_CODES = """exit codes:
   0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
   3 verification or trust failed   4 not enough sources   5 degraded (check only)
@@ -133,9 +138,10 @@ def _open_standard_streams() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (see EXIT_CODES)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+    output = sys.stdout
+    if isinstance(output, TextIOWrapper) and (output.errors, output.encoding) != _TAKES_ALL:
         # A name that the terminal's encoding lacks is no reason to fail when all is done.
-        sys.stdout.reconfigure(errors="backslashreplace")
+        output.reconfigure(errors="backslashreplace")
     try:
         code = _main(arguments)
         sys.stdout.flush()
@@ -144,9 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return 1
     except OSError as error:
-        # Commands make errors of ours of those that befall them; this one befell our output.
-        if not is_disk_full(error) and error.errno not in _UNWRITABLE:
-            raise
+        # Those that befall commands have become errors of ours; this one befell our output.
         _drop_output()
         _complain(f"regather: cannot write to standard output: {(error.strerror or '').lower()}")
         return 1
@@ -179,18 +183,36 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
             set_up(args)
         code: int = args.run(args)
     except RegatherError as error:
+        # What looks like a wrong name may be a disk that fails.
+        if isinstance(error, UsageError) and is_fault_here(error.__context__):
+            error.exit_code = StorageError.exit_code
         return error.exit_code, error
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG or not isinstance(error.filename, str):
+        if _output_fails():
             raise
-        shown = error.filename[:_SHOWN] + "..."
-        return 2, UsageError(f"{shown}: no file may have so long a name", help="check the path")
+        told = of_system(error)
+        return told.exit_code, told
+    except UnicodeEncodeError as error:
+        return 2, UsageError(
+            f"{error.object[error.start :][:20]!r}: cannot be written in the character set of this "
+            f"system, {error.encoding}",
+            help="set LC_ALL=C.UTF-8, or choose another name with -o",
+        )
     except (MemoryError, RuntimeError) as error:  # out of memory, or of threads
         detail = f" ({error})" if str(error) else ""
         return 1, RegatherError(f"out of resources: {type(error).__name__}{detail}")
     except KeyboardInterrupt:
         return 130, InterruptedDownload("interrupted")
     return code, None
+
+
+def _output_fails() -> bool:
+    """Whether standard output takes nothing: then what was to be written to it is still here."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:

@@ -129,6 +129,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not wait until the disk has the file before it gets its name",
     )
+    output.add_argument(
+        "--seed",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="an older version of the file or folder: pieces that are still the same, at the same "
+        "offset, are taken from there. With --force what is replaced is one; repeat for more",
+    )
     section(parser, "verification").add_argument(
         "--digest",
         default="",
@@ -212,6 +220,7 @@ def _job_of(args: argparse.Namespace) -> Job:
         args.force,
         checksums_of(args),
         args.location,
+        tuple(args.seed),
     )
 
 
@@ -220,9 +229,16 @@ def _jobs_in_list(args: argparse.Namespace) -> list[Job]:
     from regather.client.jobs import read_list
     from regather.errors import UsageError
 
-    if args.source or args.fragment or args.server or args.digest or checksums_of(args):
+    if (
+        args.source
+        or args.fragment
+        or args.server
+        or args.digest
+        or checksums_of(args)
+        or args.seed
+    ):
         raise UsageError(
-            "a list and sources, servers, digests or checksums on the command line",
+            "a list and sources, servers, digests, checksums or older files on the command line",
             help="name them in the list, or leave the list out",
         )
     folder = _destination(args.output)

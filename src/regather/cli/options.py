@@ -288,19 +288,28 @@ def add_store_options(parser: argparse._ActionsContainer) -> None:
 
 def tokens_of(given: Sequence[str]) -> dict[str, str]:
     """Read what --token names; returns tokens by host. Raises UsageError."""
+    from regather.transport.credentials import parse_host
+
     tokens = {}
     for pair in given:
         host, equals, path = pair.partition("=")
-        if not equals or not host or not path:
+        try:
+            parse_host(host)
+        except UsageError:
+            equals = ""
+        if not equals or not path:
             # Not shown: it may be the token itself.
             raise UsageError("--token needs HOST=FILE", help="FILE holds the token")
-        tokens[host] = token_in(path, "--token")
+        tokens[host] = token_in(path, "--token", f"--token {host}=FILE")
     return tokens
 
 
-def token_in(path: str, option: str) -> str:
-    """The token in a file; warns where all users can read it. Raises UsageError."""
-    token, exposed = read_token_file(path, option)
+def token_in(path: str, option: str, given: str = "") -> str:
+    """The token in a file; warns where all users can read it. Raises UsageError.
+
+    ``given`` is how ``option`` was given, where errors are to tell it apart from others.
+    """
+    token, exposed = read_token_file(path, given or option)
     if exposed:
         warn(f"{option} {path}: all users of this machine can read it; chmod 600 it")
     return token

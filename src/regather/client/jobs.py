@@ -32,6 +32,8 @@ class Job:
     checksums: tuple[Checksum, ...] = ()
     location: str = ""
     """The country whose mirrors are preferred."""
+    seeds: tuple[str, ...] = ()
+    """Old versions of the file or folder, of which what is still the same is taken."""
     select: tuple[str, ...] = ()
     """Of a published folder: only what these paths or patterns mean."""
     into: bool = False

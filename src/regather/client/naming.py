@@ -10,12 +10,14 @@ from urllib.parse import SplitResult, urlsplit
 from regather.errors import ManifestError, RegatherError, UsageError
 from regather.model import Layout
 from regather.names import MANIFEST_SUFFIX, split_url
-from regather.schemes import FILES, listed, scheme_of
+from regather.schemes import FILES, PORTS, listed, scheme_of
 from regather.transport import is_served, is_url
 from regather.transport.curl import INSTALL
 
 _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
-_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?")
+_HOST_AND_PORT = re.compile(
+    r"(\[[0-9A-Fa-f:.]+(?:%[^\]/]+)?\]|[A-Za-z0-9._-]+):([0-9]{1,5})(/.*)?", re.DOTALL
+)
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _HOSTLIKE = re.compile(
     r"(?:[^/@]+@)?(?:localhost|\[[^]/]+\]|\d{1,3}(?:\.\d{1,3}){3}|(?:[\w-]+\.)+[^\W\d_]{2,}\.?)(?:/.*)?"
@@ -28,8 +30,9 @@ MANIFEST_FORMS = f"name a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
 
 
 def with_scheme(text: str) -> str:
-    """Add ``http://`` to a bare ``host:port/path``; leave URLs and paths alone.
+    """Add ``http://`` to a bare ``host:port/path``, ``https://`` where the port is 443.
 
+    URLs and paths are left alone.
     Raises UsageError where a password is in it: it would end up in logs, reports and process lists.
     """
     if _LOGIN.match(text) and not _names_user(text) and not os.path.exists(text):
@@ -39,9 +42,10 @@ def with_scheme(text: str) -> str:
             f"the address of {host} has a user name or password in it",
             help=f"leave that out and use --token {host}=FILE, or ~/.netrc",
         )
-    if "://" not in text and not os.path.exists(text) and _HOST_AND_PORT.fullmatch(text):
-        return f"http://{text}"
-    return text
+    match = None if "://" in text or os.path.exists(text) else _HOST_AND_PORT.fullmatch(text)
+    if match is None:
+        return text
+    return f"https://{text}" if int(match[2]) == PORTS["https"] else f"http://{text}"
 
 
 def _names_user(text: str) -> bool:
@@ -51,24 +55,28 @@ def _names_user(text: str) -> bool:
 
 
 def check_scheme(text: str) -> None:
-    """Raise UsageError for a URL that no transport serves."""
+    """Raise UsageError for a URL that no transport serves, or one without its beginning."""
     match = _SCHEME.fullmatch(text)
     if match and not is_url(text) and not os.path.exists(text):
         raise UsageError(f"{text}: {match[1][:20]}:// is not supported", help=f"use {listed()}")
+    if "/" in text and (error := scheme_forgotten(text, "file")):
+        raise error
 
 
-def scheme_forgotten(text: str) -> UsageError | None:
+def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
     """What to say where ``text``, which is no URL, rather names a host than a folder to be made.
 
+    ``kind`` is what it would be.
     What is there is a folder, and so is all that begins with ``./``, ``../`` or ``/``.
     """
     first = text.partition("/")[0]
     if "://" in text or not _HOSTLIKE.fullmatch(text) or os.path.lexists(first):
         return None
     host = first.rpartition("@")[2].partition(":")[0] if first[:1] != "[" else first
+    text = text.rpartition("@")[2] if "@" in first else text  # it may be a login
     return UsageError(
-        f"{text}: no such folder, and it looks like a host without a scheme",
-        help=f"write https://{host}/..., or ./{text} where it is a folder",
+        f"{text}: no such {kind}, and it looks like a host without a scheme",
+        help=f"write https://{host}/..., or ./{text} where it is a {kind}",
     )
 
 

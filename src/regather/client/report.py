@@ -87,7 +87,7 @@ class DownloadReport:
     verified: bool
     """Whether all bytes were held against hashes that did not come from the sources themselves."""
     resumed: int
-    """Bytes that an earlier run had brought."""
+    """Bytes that were there already: of an earlier run, in files that are right, or in old ones."""
     received: int
     """Bytes that came over all sources, those in vain included."""
     seconds: float
@@ -103,6 +103,8 @@ class DownloadReport:
     """What people ought to be told: mirrors left out, a lack of anything to verify with."""
     files: int | None = None
     """How many files a folder has; None: it is one file."""
+    reused: int = 0
+    """Of ``resumed``, bytes that came from an older version of the file or folder."""
     kept: bool = False
     """Whether the file was there, whole and right: nothing was fetched or written."""
 

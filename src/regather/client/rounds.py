@@ -7,7 +7,7 @@ first ones do not do, and where mirrors turn out to have different files (see ``
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from regather.client.asking import GOES_ON
 from regather.client.front import Front
@@ -24,6 +24,7 @@ from regather.limiter import RateLimiter
 from regather.planner import Planner
 from regather.schemes import HTTP, scheme_of
 from regather.store import AnyDestination
+from regather.store.seeds import Seed, reuse
 from regather.transport import TransportOptions, open_connection
 from regather.units import format_size
 
@@ -47,7 +48,10 @@ class Run:
         stop: threading.Event | None,
         began: float,
         limiter: RateLimiter | None,
+        seeds: Sequence[Seed] = (),
     ) -> None:
+        self._seeds = seeds
+        self._reused = 0
         self._target = target
         self._destination = destination
         self._settings = settings
@@ -117,10 +121,12 @@ class Run:
             if self._front is not None:
                 self._front.stop()
         self._tell("finishing")
-        self._destination.finish(sync=self._settings.sync)
+        for note in self._destination.finish(sync=self._settings.sync):
+            self._note(note)
         return self._telling.report(
             str(self._destination.path),
             resumed=self._resumed,
+            reused=self._reused,
             fetched=self._fetched + self._engine.done_bytes,
             decoded=self._engine.decoded,
             files=self._destination.count,
@@ -138,15 +144,26 @@ class Run:
         return not known and served and any(tally.changed for tally in self._telling.tallies)
 
     def _recover(self) -> list[int]:
-        """What an earlier run left, looked at again."""
-        if not self._destination.resumed:
-            return []
-        good = self._destination.recover(self._checked)
-        self._absent = self._destination.absent
-        self._skipped = self._telling.skipped = self._bytes_of(self._absent)
-        self._base = self._bytes_of(good)
+        """What an earlier run left, looked at again, and what older versions have."""
+        good: list[int] = []
+        if self._destination.resumed:
+            good = self._destination.recover(self._checked)
+            self._absent = self._destination.absent
+            self._skipped = self._telling.skipped = self._bytes_of(self._absent)
+            self._base = self._bytes_of(good)
+        for seed in self._seeds:
+            good += self._take_from(seed, good)
         self._resumed = self._base - self._skipped
         return good
+
+    def _take_from(self, seed: Seed, good: Collection[int]) -> list[int]:
+        """Place what an older version has; the numbers of these pieces."""
+        layout, there = self._target.layout, set(good)
+        missing = [n for n in range(layout.data_pieces) if n not in there]
+        found = reuse(seed, layout, missing, self._destination.place, self._checked)
+        self._reused += self._bytes_of(found)
+        self._base = self._bytes_of(there) + self._bytes_of(found)
+        return found
 
     def _bytes_of(self, numbers: Collection[int]) -> int:
         layout = self._target.layout

@@ -13,6 +13,7 @@ from regather.checksum import parse_checksum
 from regather.client.asking import FEW_RETRIES, GOES_ON, Asking, asking_progress
 from regather.client.finding import expanded, targets_of
 from regather.client.jobs import Job
+from regather.client.placing import destination_of, path_for, seeds_of
 from regather.client.report import DownloadReport, Progress, RateMeter
 from regather.client.resolve import Target
 from regather.client.rounds import Run
@@ -22,12 +23,15 @@ from regather.client.stream import Stream
 from regather.client.telling import OnProgress
 from regather.client.wrong import WrongFile
 from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
-from regather.folder import Folder, chosen
 from regather.limiter import RateLimiter
 from regather.names import texts
-from regather.store import AnyDestination, Destination, FolderDestination, check_place
+from regather.store import AnyDestination, check_place
+from regather.store.seeds import Seed
 from regather.transport import TransportOptions
 
+_NO_SEEDS = (
+    "older versions are of no use: there are no hashes of pieces to tell what of them is the same"
+)
 _UNSTABLE = (
     "the file changed on its server while it was fetched, or its nodes tell different versions "
     "of it: it was fetched anew, in one go"
@@ -44,6 +48,7 @@ def download(
     checksum: str | Sequence[str] = (),
     select: str | Sequence[str] = (),
     location: str = "",
+    seeds: str | Path | Sequence[str | Path] = (),
     force: bool = False,
     settings: Settings | None = None,
     on_progress: OnProgress | None = None,
@@ -60,7 +65,9 @@ def download(
     that gets what is in it. ``digest`` pins the identity that a manifest tells,
     ``checksum`` the content of the file: ``ALGO:HEX``, like ``sha256:...``. ``select`` names one
     file of a metalink that has several, or what is wanted of a folder: paths, or patterns with
-    ``*``; ``location`` the country whose mirrors it prefers.
+    ``*``; ``location`` the country whose mirrors it prefers. ``seeds`` are older versions of the
+    file or folder: pieces that are still the same there, at the same offset, are not fetched. With
+    ``force`` what is replaced is one.
     ``on_progress`` is called in this thread about ten times a second. ``stop``, when set, ends the
     download, resumably.
 
@@ -80,6 +87,7 @@ def download(
         force,
         tuple(map(parse_checksum, checksums)),
         location,
+        texts(seeds),
     )
     session = Session(settings, on_progress=on_progress, stop=stop)
     jobs = session.expand(job, select)
@@ -102,6 +110,7 @@ async def adownload(
     checksum: str | Sequence[str] = (),
     select: str | Sequence[str] = (),
     location: str = "",
+    seeds: str | Path | Sequence[str | Path] = (),
     force: bool = False,
     settings: Settings | None = None,
     on_progress: OnProgress | None = None,
@@ -132,6 +141,7 @@ async def adownload(
             checksum=checksum,
             select=select,
             location=location,
+            seeds=seeds,
             force=force,
             settings=settings,
             on_progress=relay,
@@ -214,13 +224,17 @@ class Session:
 
     def _download(self, job: Job, target: Target) -> DownloadReport:
         destination: AnyDestination | None = None
+        seeds: list[Seed] = []
         try:
-            path = None if target.folder is not None else _path_for(job, target.name)
+            path = None if target.folder is not None else path_for(job, target.name)
             if path is not None and check_place(path) and not job.force:
                 return kept(target, path, self._watching(target, path))
             if path is not None and target.streamed:
                 return self._stream(job, target, path)
-            destination = _destination(job, target, path)
+            seeds = seeds_of(job, target, path)
+            if job.seeds and not target.hashed:
+                target = replace(target, notes=(*target.notes, _NO_SEEDS))
+            destination = destination_of(job, target, path)
             run = Run(
                 target,
                 destination,
@@ -230,6 +244,7 @@ class Session:
                 stop=self._stop,
                 began=self._began,
                 limiter=self.limiter,
+                seeds=seeds,
             )
             try:
                 return run.to_the_end()
@@ -243,6 +258,8 @@ class Session:
         finally:
             if destination is not None:
                 destination.close()
+            for seed in seeds:
+                seed.close()
 
     def _stream(self, job: Job, target: Target, path: Path) -> DownloadReport:
         return Stream(
@@ -285,53 +302,3 @@ class Session:
                 )
 
         return watch
-
-
-def _destination(job: Job, target: Target, path: Path | None) -> AnyDestination:
-    """Open what the job's target is written to; ``path`` is that of a file."""
-    layout, identity = target.layout, target.identity
-    if path is not None or target.folder is None:
-        return Destination(path or Path(), layout, identity, force=job.force)
-    # A folder that the user names becomes the one that was published: so that the same command
-    # goes on from there when it was made already.
-    by_name = job.dest is None or job.into
-    path = (job.dest or Path()) / (target.name if by_name else "")
-    if not path.name:  # the current folder: it is told by its name
-        path = path.resolve()
-    return FolderDestination(
-        path,
-        target.name,
-        layout,
-        target.folder,
-        identity,
-        wanted=_wanted(target.folder, job.select),
-        force=job.force,
-    )
-
-
-def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
-    """The numbers of the entries that are wanted; None: all. Raises UsageError."""
-    try:
-        return chosen(folder, select) if select else None
-    except KeyError as error:
-        raise UsageError(
-            f"nothing in the folder is called {error.args[0]!r}",
-            help="regather info --files shows what is in it",
-        ) from None
-
-
-def _path_for(job: Job, name: str) -> Path:
-    """Where the file goes. Makes the folders that its name in a metalink names."""
-    if job.dest is not None and not os.path.isdir(job.dest):
-        return job.dest
-    folder = job.dest or Path()
-    *parts, last = name.split("/")
-    for part in parts:
-        folder /= part
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"{folder}: {(error.strerror or str(error)).lower()}") from None
-        if folder.is_symlink():
-            raise UsageError(f"{folder}: is a link, and names in metalinks do not follow any")
-    return folder / last

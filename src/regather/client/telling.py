@@ -110,7 +110,14 @@ class Telling:
         )
 
     def report(
-        self, path: str, *, resumed: int, fetched: int, decoded: int, files: int | None
+        self,
+        path: str,
+        *,
+        resumed: int,
+        reused: int,
+        fetched: int,
+        decoded: int,
+        files: int | None,
     ) -> DownloadReport:
         """What is told in the end; sizes in bytes."""
         seconds = max(time.monotonic() - self._began, 1e-9)
@@ -124,6 +131,7 @@ class Telling:
             verified=bool(self._target.verified_by),
             verified_by=self._target.verified_by,
             resumed=resumed,
+            reused=reused,
             received=sum(t.received for t in tallies),
             seconds=seconds,
             rate=fetched / seconds,

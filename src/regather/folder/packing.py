@@ -52,6 +52,13 @@ class Packing:
         self.size = at + len(END)
         """Bytes of the packed file."""
 
+    @classmethod
+    def if_alike(cls, name: str, folder: Folder) -> Packing | None:
+        """That of a folder which was packed as it is here; None where it was packed otherwise."""
+        packing = cls(name, folder.entries)
+        both = zip(packing.folder.entries, folder.entries, strict=True)
+        return packing if all(a.offset == b.offset for a, b in both) else None
+
     def hashed(self, hashes: Sequence[str]) -> Folder:
         """The folder, with the BLAKE3 of each entry that is a file, in hexadecimal."""
         replaced = msgspec.structs.replace

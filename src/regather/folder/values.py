@@ -19,7 +19,10 @@ _KINDS = {"file": 0, "folder": 1, "link": 2}
 _BATCH = 1000
 
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
-_MAX_MTIME = 2**33 - 1
+_MAX_MTIME = 2**53 - 1
+"""What numbers in JSON hold exactly; before 1970 as far."""
+_BEFORE_1970 = -(2**63)
+"""In an identity, what -1 stands for, which is what means there that no time is told."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -34,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Bytes of a file."""
     offset: _Bytes = 0
     """Where its bytes stand in the packed file; 0 where it has none."""
-    mtime: Annotated[int, msgspec.Meta(ge=0, le=_MAX_MTIME)] | None = None
+    mtime: Annotated[int, msgspec.Meta(ge=-_MAX_MTIME, le=_MAX_MTIME)] | None = None
     """When a file was changed, in whole seconds since 1970; None: not told."""
     blake3: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
     """Of a file: what ``b3sum`` prints for it."""
@@ -94,7 +97,7 @@ class Folder:
 
 def _packed(entry: Entry) -> bytes:
     path, target = entry.path.encode(), entry.target.encode()
-    mtime = -1 if entry.mtime is None else entry.mtime
+    mtime = {None: -1, -1: _BEFORE_1970}.get(entry.mtime, entry.mtime)
     numbers = _NUMBERS.pack(
         _KINDS[entry.kind], entry.bits, mtime, entry.size, entry.offset, len(path), len(target)
     )

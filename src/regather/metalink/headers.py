@@ -9,23 +9,38 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from urllib.parse import unquote, urljoin
+from urllib.parse import unquote_to_bytes, urljoin
 
 from regather.checksum import Checksum, algorithm_of
 from regather.model import HASH_SIZES
 from regather.names import flaw_of
 
-_MEMBER = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=\s*:?([A-Za-z0-9+/=]+):?\s*(?:;[^,]*)?")
+_MEMBER = re.compile(r"\s*+([A-Za-z0-9_-]++)\s*+=\s*+:?([A-Za-z0-9+/=]++):?\s*+(?:;[^,]*+)?")
 _LINK = re.compile(r"[\s,]*+<([^<>]*+)>")
 _PARAMETER = re.compile(
     r"""\s*+;\s*+(?:([^\s=;,"<>]++)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^";,\s]*+)))?+)?+"""
 )
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^\s;]+)", re.IGNORECASE)
-_NAME = re.compile(r'filename\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s;"]+))', re.IGNORECASE)
+# Quoted text without its end goes to the end of all: so each character is looked at once.
+_QUOTED = r'"(?:[^"\\]|\\.?)*+(?:"|\Z)'
+_OF_NAME = re.compile(rf'{_QUOTED}|[^";]++|;', re.DOTALL)
+_TEXT = re.compile(r'"((?:[^"\\]|\\.?)*+)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
+_WINDOWS_PATH = re.compile(r"(?:[A-Za-z]:|\\)\\")
+_CHARSETS = re.compile(
+    r"utf-?8|us-ascii|iso-?8859-?[0-9]{1,2}|windows-[0-9]{3,4}|euc-jp|euc-kr|shift_jis|big5"
+    r"|gb2312|gbk|gb18030|koi8-[ru]"
+)
+_ENCODED_WORD = re.compile(r"=\?([^?]{1,40})\?([bq])\?([^?]*+)\?=", re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(r"\?=\s++=\?")
+_MISLEADING = dict.fromkeys(
+    (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+)
+"""Characters that turn the direction of what follows: a name would look like another."""
+_LONGEST = 4 << 10
+"""Characters of a Content-Disposition that are looked at."""
 METALINK_TYPE = "application/metalink4+xml"
 _MOST_LINKS = 100
 
@@ -88,7 +103,7 @@ def _links(text: str) -> Iterator[tuple[str, dict[str, str]]]:
             while parameter := _PARAMETER.match(text, at):
                 name, quoted, plain = parameter.groups(default="")
                 # Of several with one name the first counts (RFC 8288 3.3).
-                values.setdefault(name.lower(), _ESCAPE.sub(r"\1", quoted) or plain)
+                values.setdefault(name.lower(), _ESCAPED.sub(r"\1", quoted) or plain)
                 at = parameter.end()
             yield target, values
         at = text.find(",", at)
@@ -98,15 +113,89 @@ def _links(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 def offered_name(headers: Mapping[str, str]) -> str:
     """The file name that Content-Disposition offers, made harmless; empty where there is none.
 
-    Folders are dropped from it, and dots at its start: a server must not name hidden files.
+    As RFC 6266 and RFC 8187 have it, and as servers write it: without quotes, in UTF-8, as an
+    encoded word of mail. Folders are dropped from it, and dots at its start: a server must not
+    name hidden files.
     """
     text = headers.get("content-disposition", "")
-    if match := _EXTENDED_NAME.search(text):
-        name = unquote(match[1], errors="replace")
-    elif match := _NAME.search(text):
-        name = match[1] if match[1] is not None else match[2]
-        name = name.encode("latin-1", "replace").decode("utf-8", "replace")
-    else:
+    if len(text) > _LONGEST:
         return ""
-    name = re.split(r"[/\\]", name)[-1].strip().lstrip(".")
+    values = _parameters(_parts(text))
+    extended = _extended(values.get("filename*", ""))
+    return _harmless(extended) or _harmless(_plain(values.get("filename", "")))
+
+
+def _parts(text: str) -> Iterator[str]:
+    """What stands between semicolons, but for those in quotes."""
+    part = ""
+    for piece in _OF_NAME.findall(text):
+        if piece == ";":
+            yield part
+            part = ""
+        else:
+            part += piece
+    yield part
+
+
+def _parameters(parts: Iterable[str]) -> dict[str, str]:
+    """Names in lower case and values, of which the first counts."""
+    values: dict[str, str] = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        words = name.split()
+        if equals and words:
+            values.setdefault(words[-1].lower(), value.strip())
+    return values
+
+
+def _unquoted(value: str) -> str:
+    """A value without quotes (RFC 9110, 5.6.4); what stands behind them means nothing."""
+    value = value.strip()
+    if not value.startswith('"'):
+        return value
+    match = _TEXT.match(value)
+    inner = match[1] if match else ""
+    # Browsers of old sent paths, and servers send them back.
+    return inner if _WINDOWS_PATH.match(inner) else _ESCAPED.sub(r"\1", inner)
+
+
+def _extended(value: str) -> str:
+    """The value of ``filename*`` (RFC 8187, 3.2); empty where it is none."""
+    charset, _, rest = value.strip('" ').partition("'")
+    _, quote, encoded = rest.partition("'")
+    if not quote or not _CHARSETS.fullmatch(charset.lower()):
+        return ""
+    try:
+        return unquote_to_bytes(encoded.strip('"').encode("latin-1", "replace")).decode(charset)
+    except (LookupError, UnicodeError):
+        return ""
+
+
+def _plain(value: str) -> str:
+    """The value of ``filename``: in ISO-8859-1, or UTF-8, or encoded as in mail (RFC 2047)."""
+    raw = _unquoted(value).encode("latin-1", "replace")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+    return _ENCODED_WORD.sub(_decoded_word, _BETWEEN_WORDS.sub("?==?", text))
+
+
+def _decoded_word(match: re.Match[str]) -> str:
+    charset, kind, text = match.groups()
+    try:
+        raw = text.encode("ascii")
+        data = b64decode(raw, validate=True) if kind in "bB" else _from_q(raw)
+        return data.decode(charset) if _CHARSETS.fullmatch(charset.lower()) else match[0]
+    except (LookupError, ValueError):  # UnicodeError is one
+        return match[0]
+
+
+def _from_q(text: bytes) -> bytes:
+    return binascii.a2b_qp(text, header=True)
+
+
+def _harmless(name: str) -> str:
+    """A name that can be given to a file, or an empty one."""
+    name = re.split(r"[/\\]", name)[-1].translate(_MISLEADING).strip().lstrip(". ")
     return "" if flaw_of(name) else name

@@ -180,9 +180,8 @@ class Fetcher:
         self._closed = True
         self.ended = threading.Event()
         self.ended.set()
-        _open.discard(self)
         self._cache.clear()
-        for worker in self._workers.members:
+        for worker in self._workers.members.values():
             if worker.connection is not None:
                 worker.connection.forsake()
         _forsaken.append(self)

@@ -10,7 +10,8 @@ this module by its entry point.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -26,10 +27,22 @@ from regather.reading.options import check_open, split_options
 from regather.reading.oserrors import as_os_errors, only_read
 from regather.reading.paths import entries, parent_of, stripped, stripped_all
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
-from regather.transport import is_url
+from regather.transport import HostOptions, is_url
 
 
-class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+class _Instances(type(AbstractFileSystem)):  # type: ignore[misc]  # fsspec has no types
+    """fsspec keeps an instance for options that look alike: nothing of them may be hidden then."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if hosts := options.get("hosts"):
+            options["hosts"] = {
+                host: asdict(given) if isinstance(given, HostOptions) else given
+                for host, given in hosts.items()
+            }
+        return super().__call__(*args, **options)
+
+
+class RegatherFileSystem(AbstractFileSystem, metaclass=_Instances):  # type: ignore[misc]
     """Hosted files, each named by its manifest; read-only.
 
     A folder of this machine lists the manifests and the folders in it. Manifests are read once and
@@ -124,8 +137,9 @@ class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         except (RegatherError, OSError) as error:
             return {"name": path, "size": None, "type": "file", "error": str(error)}
 
-    def glob(self, path: str, maxdepth: int | None = None, **how: Any) -> Any:
+    def glob(self, path: str | os.PathLike[str], maxdepth: int | None = None, **how: Any) -> Any:
         """As everywhere, but a URL is no pattern: nothing can be listed there."""
+        path = os.fspath(path)
         path = path if path.endswith("/") and not is_url(stripped(path)) else stripped(path)
         if not is_url(path):
             return super().glob(path, maxdepth=maxdepth, **how)
@@ -134,18 +148,21 @@ class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
 
     def expand_path(
         self,
-        path: str | list[str],
+        path: str | os.PathLike[str] | Iterable[str],
         recursive: bool = False,
         maxdepth: int | None = None,
         **how: Any,
     ) -> list[str]:
-        """As everywhere, but a URL is no pattern."""
+        """As everywhere, but a URL is no pattern, and a folder that cannot be read raises."""
         paths = stripped_all(path)
         urls = {p for p in paths if is_url(p)}
         others = [p for p in paths if p not in urls]
         if urls and not others:
             return sorted(urls)
         found = super().expand_path(others, recursive=recursive, maxdepth=maxdepth, **how)
+        if recursive and maxdepth is None:
+            for folder in filter(os.path.isdir, found):
+                os.scandir(folder).close()  # fsspec passes over the error
         return sorted(urls.union(found))
 
     def get(
@@ -206,7 +223,6 @@ class RegatherFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
                 int(how.get("read_ahead", self._read_ahead)),
             )
             file = OpenedFile(recipe, 0, self, path)
-        file.prepare()
         return BufferedFile(file, buffering) if buffering.cache_type else file
 
     def mkdir(self, path: str, *_: Any, **__: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from regather.client.naming import with_scheme
 from regather.names import MANIFEST_SUFFIX
@@ -19,9 +20,9 @@ def stripped(path: str | os.PathLike[str]) -> str:
     return text if is_url(text) or foreign else os.path.abspath(os.path.expanduser(text))
 
 
-def stripped_all(paths: str | os.PathLike[str] | list[str]) -> list[str]:
+def stripped_all(paths: str | os.PathLike[str] | Iterable[str]) -> list[str]:
     """The same for one name or several."""
-    return [stripped(p) for p in (paths if isinstance(paths, list) else [paths])]
+    return [stripped(p) for p in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
 
 
 def parent_of(path: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from regather.digest import Hasher
-from regather.errors import RegatherError, StorageError, UsageError
+from regather.errors import RegatherError, StorageError, UsageError, is_fault_here, of_system
 from regather.files import size_is_untrue
 from regather.folder import Folder
 from regather.names import flaw_of
@@ -67,11 +67,21 @@ def original_of(path: Path, *, follow_links: bool = False) -> Original:
 
     Raises UsageError.
     """
-    if os.path.isdir(path):
+    if _is_folder(path):
         from regather.splitter.tree import Tree
 
         return Tree(path, follow_links=follow_links)
     return Input(path)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there; ``os.path.isdir`` takes a disk that fails for none."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        if is_fault_here(error):
+            raise of_system(error) from None
+        return False
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:

@@ -6,6 +6,7 @@ follows the number of entries, not their size, and no number of files is too man
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from regather.digest import Hasher, new_hasher
-from regather.errors import RegatherError, UsageError, printable
+from regather.errors import RegatherError, UsageError, shown_path
 from regather.files import UNTRUE_SIZE, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
 from regather.folder.checks import STAGING, Flaw
@@ -117,10 +118,10 @@ class Tree:
             path = f"{below}{name}"
             full = os.path.join(self._root, path)
             if flaw := self._flaw_of_path(path):
-                raise UsageError(f"{printable(full)}: {flaw}", help="rename it, or move it away")
+                raise UsageError(f"{shown_path(full)}: {flaw}", help="rename it, or move it away")
             if len(self._entries) >= MAX_ENTRIES:
                 raise self._too_many()
-            status = os.stat(full) if self._follow else os.lstat(full)
+            status = self._status(full)
             mode = f"{stat.S_IMODE(status.st_mode) & 0o777:03o}"
             self._seen.append(_Seen(full, *_marks(status)))
             if stat.S_ISLNK(status.st_mode):
@@ -136,12 +137,28 @@ class Tree:
                     raise UsageError(f"{full}: may not be read")
                 if not status.st_size and _has_bytes(full):
                     raise _untrue(full)
-                mtime = min(max(status.st_mtime_ns // 10**9, 0), MAX_MTIME)
+                mtime = status.st_mtime_ns // 10**9
+                if abs(mtime) > MAX_MTIME:
+                    raise UsageError(
+                        f"{full}: was changed at a time that no manifest can tell ({mtime} s)",
+                        help="touch it",
+                    )
                 self._entries.append(Entry(path, "file", mode, status.st_size, mtime=mtime))
             else:
                 raise UsageError(
                     f"{full}: is neither a file nor a folder nor a link", help="move it away"
                 )
+
+    def _status(self, full: str) -> os.stat_result:
+        try:
+            return os.stat(full) if self._follow else os.lstat(full)
+        except OSError as error:
+            if not self._follow or not os.path.islink(full):
+                raise
+            why = "leads to itself" if error.errno == errno.ELOOP else "leads nowhere"
+            raise UsageError(
+                f"{full}: is a link that {why}", help="remove it, or leave out --follow-links"
+            ) from None
 
     def _flaw_of_path(self, path: str) -> str:
         try:

@@ -9,6 +9,8 @@ import errno
 import os
 import stat
 
+from regather.names import on_disk
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -53,7 +55,7 @@ class Below:
             for part in path.split("/"):
                 at = f"{at}/{part}" if at else part
                 try:
-                    inner = os.open(part, _FOLDER, dir_fd=current)
+                    inner = os.open(on_disk(part), _FOLDER, dir_fd=current)
                 except OSError as error:
                     if error.errno in (errno.ENOTDIR, errno.ELOOP):
                         raise NotAFolder(at) from None
@@ -77,7 +79,7 @@ class Below:
     def parent(self, path: str) -> tuple[int, str]:
         """A descriptor of the folder that ``path`` is in, as ``folder``, and the last name."""
         above, _, name = path.rpartition("/")
-        return self.folder(above), name
+        return self.folder(above), on_disk(name)
 
     def look(self, path: str) -> os.stat_result | None:
         """What stands there, links not followed; None: nothing. Raises OSError."""

@@ -19,6 +19,8 @@ from regather.errors import (
     StorageError,
     UsageError,
     is_disk_full,
+    is_fault_here,
+    of_system,
 )
 from regather.files import sync_folder
 from regather.model import Layout
@@ -167,8 +169,8 @@ class Destination:
 
     # -- ending ---------------------------------------------------------------------------
 
-    def finish(self, *, sync: bool = True) -> None:
-        """Sync, give the file its final name, remove the journal.
+    def finish(self, *, sync: bool = True) -> tuple[str, ...]:
+        """Sync, give the file its final name, remove the journal; what people ought to be told.
 
         Raises DestinationExistsError where something appeared under that name meanwhile, and
         StorageError.
@@ -183,6 +185,7 @@ class Destination:
                 os.unlink(self._journal_path)
             if sync:
                 sync_folder(str(self.path.parent))
+            return ()
         except FileExistsError:
             raise _exists(self.path) from None
         except OSError as error:
@@ -235,6 +238,8 @@ def check_place(path: Path) -> bool:
             return True
         above = _status(path.parent)
     except OSError as error:
+        if is_fault_here(error):
+            raise of_system(error, str(path)) from None
         raise _no_place(path, (error.strerror or str(error)).lower()) from None
     if above is None or not stat.S_ISDIR(above.st_mode):
         there = "does not exist" if above is None else "is a file"

@@ -174,9 +174,9 @@ class FolderDestination:
 
     def _fill_gaps(self, pieces: Collection[int]) -> None:
         """Make what stands between files that are right, as whoever published it mostly did."""
-        layout, own = self._layout, self._folder.entries
-        packing = Packing(self._name, own)
-        if any(a.offset != b.offset for a, b in zip(packing.folder.entries, own, strict=True)):
+        layout = self._layout
+        packing = Packing.if_alike(self._name, self._folder)
+        if packing is None:
             return
         for number in pieces:
             fragment, piece = layout.locate(number)
@@ -224,9 +224,10 @@ class FolderDestination:
 
     # -- ending ---------------------------------------------------------------------------
 
-    def finish(self, *, sync: bool = True) -> None:
+    def finish(self, *, sync: bool = True) -> tuple[str, ...]:
         """Give everything its mode, sync, and move it to its name; then remove the rest.
 
+        Returns what people ought to be told.
         Raises DestinationExistsError where something appeared under one of the names meanwhile.
         """
         right = self._present.right
@@ -235,7 +236,7 @@ class FolderDestination:
                 entry = self._folder.entries[number]
                 if entry.kind == "file" and not entry.size:  # others have come, or are missed below
                     os.close(self._staging.file(number))
-            move_all(
+            other = move_all(
                 self._below,
                 self._staging.descriptor,
                 self._folder,
@@ -245,6 +246,7 @@ class FolderDestination:
                 sync=sync,
             )
             self._staging.remove()
+            return _notes(self.path, other)
         except FileExistsError as error:
             self._present.refuse([error.filename])
             raise self._trouble(error) from None
@@ -268,6 +270,16 @@ class FolderDestination:
         """Close; what is there stays for the next run."""
         self._staging.close()
         self._below.close()
+
+
+def _notes(folder: Path, other: list[str]) -> tuple[str, ...]:
+    if not other:
+        return ()
+    more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+    return (
+        f"{folder / other[0]}{more}: the file system does not hold the time of the last change, "
+        "it has another",
+    )
 
 
 def _make(path: Path) -> bool:

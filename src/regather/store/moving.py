@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator, Set
 
 from regather.folder import Entry, Folder
+from regather.names import on_disk
 from regather.store.below import Below, NotAFolder
 from regather.store.platform import cut_to, sync_system
 
@@ -24,25 +25,29 @@ def move_all(
     *,
     replace: bool,
     sync: bool,
-) -> None:
+) -> list[str]:
     """Move files from ``staging``, a folder's descriptor, to their names; make folders and links.
 
     It is about the entries in ``wanted`` (by number) alone. Those in ``right`` stand where they
     should: they get their modes and times only. With ``replace`` what is in the way is replaced.
-    Raises FileExistsError with the path, OSError.
+    Returns the paths of files whose times the file system does not hold. Raises FileExistsError
+    with the path, OSError.
     """
     numbered = [(number, folder.entries[number]) for number in sorted(wanted)]
+    other: list[str] = []
     for number, entry in numbered:
         if entry.kind == "file" and number not in right:
             with _about(entry.path):
-                _dress(os.open(str(number), os.O_RDWR | os.O_NOFOLLOW, dir_fd=staging), entry)
+                flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+                if not _dress(os.open(str(number), flags, dir_fd=staging), entry):
+                    other.append(entry.path)
     if sync:
         sync_system(staging)  # one for all: thousands of small ones would take minutes
     for number, entry in numbered:
         with _about(entry.path):
             if number in right:
-                if entry.kind == "file":
-                    _mend(below, entry)
+                if entry.kind == "file" and not _mend(below, entry):
+                    other.append(entry.path)
                 continue
             try:
                 _put(below, staging, number, entry, replace=replace)
@@ -57,6 +62,7 @@ def move_all(
                 below.set_mode(entry.path, entry.bits)
     if sync:
         sync_system(below.descriptor)
+    return other
 
 
 @contextlib.contextmanager
@@ -80,23 +86,25 @@ def _put(below: Below, staging: int, number: int, entry: Entry, *, replace: bool
         name = _LINK
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_LINK, dir_fd=staging)
-        os.symlink(entry.target, _LINK, dir_fd=staging)
+        os.symlink(on_disk(entry.target), _LINK, dir_fd=staging)
     _move(below, staging, name, entry.path, replace=replace)
 
 
-def _dress(descriptor: int, entry: Entry) -> None:
-    """Give an open file its mode and time, and close it."""
+def _dress(descriptor: int, entry: Entry) -> bool:
+    """Give an open file its mode and time, and close it; whether it has that time then."""
     try:
         cut_to(descriptor, entry.size)
         os.fchmod(descriptor, entry.bits)
         if entry.mtime is not None:
             os.utime(descriptor, (entry.mtime, entry.mtime))
+            return os.fstat(descriptor).st_mtime_ns // 10**9 == entry.mtime
+        return True
     finally:
         os.close(descriptor)
 
 
-def _mend(below: Below, entry: Entry) -> None:
-    """Give a file that was there already its mode and time, where they differ."""
+def _mend(below: Below, entry: Entry) -> bool:
+    """Give a file that was there already its mode and time, where they differ; see _dress."""
     status = below.look(entry.path)
     if status is None:
         raise OSError(errno.ENOENT, "was removed meanwhile", entry.path)
@@ -104,7 +112,8 @@ def _mend(below: Below, entry: Entry) -> None:
         raise OSError(errno.EBUSY, "was changed meanwhile", entry.path)
     time = status.st_mtime_ns // 10**9
     if stat.S_IMODE(status.st_mode) != entry.bits or entry.mtime not in (None, time):
-        _dress(below.open(entry.path), entry)
+        return _dress(below.open(entry.path), entry)
+    return True
 
 
 def _move(below: Below, staging: int, name: str, path: str, *, replace: bool) -> None:

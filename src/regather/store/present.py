@@ -12,6 +12,7 @@ from pathlib import Path
 from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, UsageError
 from regather.folder import STAGING, Entry, Folder
+from regather.names import on_disk
 from regather.store.below import Below, NotAFolder
 
 _STEP = 1 << 20
@@ -53,7 +54,7 @@ class Present:
     def _refuse_other_folders(self, name: str) -> None:
         """Refuse a folder that holds things and nothing of ours: one of many was meant."""
         there = set(os.listdir(self._below.descriptor))
-        ours = {entry.path.partition("/")[0] for entry in self._folder.entries}
+        ours = {on_disk(entry.path.partition("/")[0]) for entry in self._folder.entries}
         if STAGING not in there and not there <= ours and not self._any_file(there):
             error = DestinationExistsError(
                 f"{self._path}: holds other things, and would become the published folder",
@@ -66,7 +67,7 @@ class Present:
         """Whether one of our names is taken that is no folder's: those are called alike easily."""
         return any(
             entry.kind != "folder"
-            and entry.path.partition("/")[0] in there
+            and on_disk(entry.path.partition("/")[0]) in there
             and self._below.look(entry.path) is not None
             for entry in self._folder.entries
         )
@@ -118,7 +119,7 @@ class Present:
 
     def _points(self, entry: Entry) -> bool:
         folder, name = self._below.parent(entry.path)
-        return os.readlink(name, dir_fd=folder) == entry.target
+        return os.readlink(name, dir_fd=folder) == on_disk(entry.target)
 
     def refuse(self, other: list[str]) -> None:
         """Raise DestinationExistsError where ``other`` files have our names, unless forced."""

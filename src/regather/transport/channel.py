@@ -11,9 +11,11 @@ import contextlib
 import socket
 import time
 
+from regather.errors import reason
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.connect import connect
+from regather.transport.connect import connect, peer, reached
 from regather.transport.credentials import Origin
+from regather.transport.dial import HURRY
 from regather.transport.fields import head_end
 from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, Request, parse_head
 from regather.transport.options import TransportOptions
@@ -117,16 +119,21 @@ class Channel:
         sent, self._ahead = self._ahead is not None, None
         if not sent:
             self._rest = b""
-        if self._socket is None:
+        fresh = self._socket is None
+        if fresh:
             self._connect(request.origin)
         assert self._socket is not None
+        address = peer(self._socket) if fresh and body is None else ""
+        host, port = reached(request.origin, self._options)
+        # One that says nothing may be the only one of several that does not work (RFC 8305, 7).
+        hurried = bool(address) and self._options.silent.others(host, port, address)
         try:
             if not sent:
                 self._send(memoryview(request.head(self._proxy_of(request))))
             self._heard = time.monotonic()
             head = None
             whole = True
-            patience = self._options.timeout
+            patience = self._options.timeout / (HURRY if hurried else 1)
             if body is not None:
                 if body.expect:
                     wait = min(_CONTINUE_WAIT, self._options.timeout)
@@ -138,6 +145,12 @@ class Channel:
             if head is None:
                 head = self._read_head(patience)
             assert head is not None
+        except RequestFailed as error:
+            self.close()
+            if not hurried or error.failure is not Failure.TIMEOUT:
+                raise
+            self._options.silent.add(host, port, address)
+            return self._exchange_once(request, body)
         except BaseException:
             self.close()
             raise
@@ -200,26 +213,28 @@ class Channel:
         """
         # A head has its time as a whole: drops of it, or interim heads, do not prolong it.
         until = time.monotonic() + patience
-        looked = 0
+        received, looked = bytearray(self._rest), 0
         while True:
-            end, looked = head_end(self._rest, looked), len(self._rest)
+            end, looked = head_end(received, looked), len(received)
             if end >= 0:
-                received, self._rest, looked = self._rest[:end], self._rest[end:], 0
-                head = parse_head(received)
+                head = parse_head(bytes(received[:end]))
+                del received[:end]
+                looked = 0
                 if head is not None or interim:
+                    self._rest = bytes(received)
                     return head
-            elif self._rest.startswith(_TLS_ALERT) and self._origin and self._origin[0] == "http":
+            elif received.startswith(_TLS_ALERT) and self._origin and self._origin[0] == "http":
                 raise RequestFailed(
                     Failure.BAD_RESPONSE,
                     f"{self._origin[1]}:{self._origin[2]}: speaks TLS: use https://",
                 )
-            elif len(self._rest) > MAX_HEAD_BYTES:
+            elif len(received) > MAX_HEAD_BYTES:
                 raise RequestFailed(Failure.BAD_RESPONSE, "response head without end")
             else:
                 more = self._more(16 << 10, until)
-                self._rest += more
+                received += more
                 if not more:
-                    if interim and not self._rest:
+                    if interim and not received:
                         return None
                     raise self._silent(patience)
             if time.monotonic() > until and not interim:
@@ -252,7 +267,7 @@ class Channel:
         except (BlockingIOError, TimeoutError):
             if first and time.monotonic() - self._heard > self._options.timeout:
                 raise self._fail(
-                    Failure.TIMEOUT, f"no byte for {self._options.timeout:g} s"
+                    Failure.TIMEOUT, f"no byte for {self._options.timeout:g} s (--timeout)"
                 ) from None
             self._count(0, began)
             return 0
@@ -363,14 +378,14 @@ class Channel:
         self.close()
 
     def _silent(self, seconds: float) -> RequestFailed:
-        return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s")
+        return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s (--timeout)")
 
     def _ended(self) -> RequestFailed:
         return self._fail(Failure.TRUNCATED, "connection ended too early")
 
     def _failed(self, error: OSError) -> RequestFailed:
         late = isinstance(error, (TimeoutError, BlockingIOError))
-        return self._fail(Failure.TIMEOUT if late else Failure.RESET, f"{error.strerror or error}")
+        return self._fail(Failure.TIMEOUT if late else Failure.RESET, reason(error))
 
     def _fail(self, failure: Failure, detail: str) -> RequestFailed:
         where = f"{self._origin[1]}:{self._origin[2]}" if self._origin else "server"

@@ -10,10 +10,11 @@ import contextlib
 import socket
 import struct
 
+from regather.errors import reason
 from regather.names import bracketed, without_zone
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.credentials import Origin
-from regather.transport.dial import OnMade, dial, in_turn
+from regather.transport.dial import OnMade, dial
 from regather.transport.head import MAX_HEAD_BYTES, head_bytes, parse_head, refused_by_proxy
 from regather.transport.options import TransportOptions
 from regather.transport.proxies import Proxy
@@ -32,20 +33,22 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
     another thread can shut it down; it returns False where the attempt is to end. Raises
     RequestFailed.
     """
-    host, port = origin[1:]
-    where = server = f"{bracketed(host)}:{port}"
+    server = f"{bracketed(origin[1])}:{origin[2]}"
     proxy = options.proxies.of(origin)
-    if proxy is not None:
-        host, port, where = proxy.host, proxy.port, f"{proxy.where} (the proxy)"
+    where = server if proxy is None else f"{proxy.where} (the proxy)"
+    host, port = reached(origin, options)
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        waiting = options.silent.ordered(host, port)
     except (OSError, UnicodeError) as error:
-        raise RequestFailed(Failure.UNREACHABLE, f"{where}: unknown host ({error})") from None
-    waiting, last = in_turn(addresses), OSError("no address")
+        why = f"unknown host ({reason(error)})"
+        raise RequestFailed(Failure.UNREACHABLE, f"{where}: {why}") from None
+    last: OSError = OSError("no address")
     while waiting:
         made: socket.socket | None = None
+        address = ""
         try:
             made = dial(waiting, options.connect_timeout, on_made)
+            address = peer(made)
             wanted = on_made(made)
             made.settimeout(options.connect_timeout)
             made = _prepare(made, origin, options, proxy)
@@ -60,6 +63,8 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
             wanted = False
         except OSError as error:
             if made is not None:
+                if isinstance(error, TimeoutError):
+                    options.silent.add(host, port, address)
                 made.close()
             wanted = on_made(None)
             # Never the proxy's: with that we speak no TLS, only through it.
@@ -75,7 +80,21 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
             raise RequestFailed(Failure.ABORTED, "aborted") from None
     if isinstance(last, TimeoutError):
         raise RequestFailed(Failure.TIMEOUT, f"{where}: no connection in time") from None
-    raise RequestFailed(Failure.UNREACHABLE, f"{where}: {last.strerror or last}") from None
+    raise RequestFailed(Failure.UNREACHABLE, f"{where}: {reason(last)}") from None
+
+
+def reached(origin: Origin, options: TransportOptions) -> tuple[str, int]:
+    """Host and port that are connected to for an origin: its own, or those of the proxy."""
+    proxy = options.proxies.of(origin)
+    return origin[1:] if proxy is None else (proxy.host, proxy.port)
+
+
+def peer(connection: socket.socket) -> str:
+    """The address at the other end; empty where there is none any more."""
+    try:
+        return str(connection.getpeername()[0])
+    except OSError:
+        return ""
 
 
 def tunnel(origin: Origin, options: TransportOptions) -> socket.socket:

@@ -195,6 +195,8 @@ def _read(path: str) -> Iterator[_Cookie]:
             lines = file.read().removeprefix("\xef\xbb\xbf").split("\n")
     except OSError as error:
         why = (error.strerror or str(error)).lower()
+        if "=" in path:  # curl's -b takes cookies themselves: they are not shown
+            raise UsageError(f"--cookies: {why}", help="name a file of cookies") from None
         raise UsageError(f"{path}: not usable as --cookies ({why})") from None
     if not _MAGIC.match(lines[0]):
         raise UsageError(

@@ -85,14 +85,17 @@ class Credentials:
                     )
                 made._environment[variable] = token
         for pair in environment.get(_VARIABLE, "").split():
-            host, equals, token = pair.partition("=")
-            if not equals or not host or flaw_of_token(token):
+            host, _, token = pair.partition("=")
+            try:
+                key = parse_host(host)
+            except UsageError:  # not shown: it may be the token itself
+                token = ""
+            if flaw_of_token(token):
                 raise UsageError(
                     f"{_VARIABLE} does not say for which host its token is",
                     help=f"write it as {_VARIABLE}=HOST=TOKEN, or use {_VARIABLE}_<HOST>",
                 )
-            if (key := parse_host(host)) not in made._tokens:
-                made._tokens[key] = token
+            made._tokens.setdefault(key, token)
         made._last = cls(fallback)._tokens
         home = environment.get("HOME")
         made._netrc_path = environment.get("NETRC") or (home and os.path.join(home, ".netrc"))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["OnMade", "dial", "in_turn"]
+__all__ = ["HURRY", "OnMade", "SilentAddresses", "dial", "in_turn"]
 
 OnMade = Callable[[socket.socket | None], bool]
 """Told a socket before it is used, and None when it was closed; False: the attempt is to end."""
@@ -19,10 +19,42 @@ OnMade = Callable[[socket.socket | None], bool]
 Address = tuple[int, int, int, str, tuple[Any, ...]]
 """As getaddrinfo() has it."""
 
+HURRY = 5
+"""The part of the time-out that is waited for an answer where the host has other addresses."""
 _HEAD_START = 0.25
 """Seconds before the next address is tried as well."""
 _LOOK = 0.05
 """Seconds between looks whether the attempt is to end."""
+
+
+class SilentAddresses:
+    """Which addresses of hosts accept connections and then say nothing. Shared by threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], set[str]] = {}
+        self._silent: set[tuple[str, int, str]] = set()
+
+    def ordered(self, host: str, port: int) -> list[Address]:
+        """The addresses of a host as they are to be tried: those that are silent last.
+
+        Raises OSError, UnicodeError.
+        """
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        self._known[host, port] = {str(a[4][0]) for a in addresses}
+        return sorted(in_turn(addresses), key=lambda a: (host, port, str(a[4][0])) in self._silent)
+
+    def others(self, host: str, port: int, address: str) -> bool:
+        """Whether the host has another address, of which nothing bad is known."""
+        known = self._known.get((host, port), set()) - {address}
+        return any(self.speaks(host, port, one) for one in known)
+
+    def speaks(self, host: str, port: int, address: str) -> bool:
+        """Whether nothing bad is known of an address."""
+        return (host, port, address) not in self._silent
+
+    def add(self, host: str, port: int, address: str) -> None:
+        """Note one that says nothing."""
+        self._silent.add((host, port, address))
 
 
 def in_turn(addresses: Sequence[Address]) -> list[Address]:

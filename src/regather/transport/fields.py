@@ -12,8 +12,8 @@ from urllib.parse import quote
 __all__ = ["cleaned", "coding_of", "decoded", "head_end", "is_binary", "link_text", "media_type"]
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/([0-9]\.[0-9])[ \t]+([0-9]{3})(?![0-9])")
-_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
+_STATUS_LINE = re.compile(rb"HTTP/([0-9]\.[0-9])[ \t]++([0-9]{3})(?![0-9])")
+_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]++")
 _SPACE = b" \t"
 _BINARY = bytes((*range(9), 11, *range(14, 27), *range(28, 32)))
 _INHERENT = {
@@ -31,7 +31,7 @@ _CODINGS = frozenset((*_INHERENT, "deflate", "dcb", "dcz", "exi", "pack200-gzip"
 _CONTROLS = bytes.maketrans(bytes((*range(9), *range(10, 32), 127)), b" " * 32)
 
 
-def head_end(data: bytes, start: int = 0) -> int:
+def head_end(data: bytes | bytearray, start: int = 0) -> int:
     """Where the head at the beginning of ``data`` ends, or -1: after an empty line.
 
     Lines may end with a bare LF (RFC 9112, 2.2). What comes before ``start`` was looked at already.

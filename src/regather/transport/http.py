@@ -23,7 +23,6 @@ from regather.transport.ranges import (
     told_size,
 )
 from regather.transport.redirects import Redirects, holds, shown
-from regather.transport.trace import traced
 from regather.transport.wire import Body
 
 if TYPE_CHECKING:
@@ -328,12 +327,13 @@ class HttpConnection:
         The text is its first line, at most 4 KiB. Redirects are not followed. Raises
         RequestFailed where there is no answer, and whatever ``body.read`` raises.
         """
-        headers = [*headers, *self._redirects.own_headers(target, target)]
+        own = self._redirects.own_headers(target, target)
+        headers = [*headers, *own]
         headers.append(("Content-Length", str(body.size if body is not None else 0)))
         if body is not None and body.expect:
             headers.append(("Expect", "100-continue"))
         request = Request(method, split_url(target), tuple(headers))
-        head = traced(self._channel.exchange)(request, body)
+        head = self._redirects.exchange(request, body, secret=bool(own))
         self._channel.left = 0 if head.status in _NO_BODY else head.length
         if self._channel.left == 0 and not self._channel.coded:
             self.finish()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from regather.forking import free_after_fork
 from regather.transport.cookies import Cookies
 from regather.transport.credentials import Credentials, Origin
+from regather.transport.dial import SilentAddresses
 from regather.transport.hosts import Hosts
 from regather.transport.objects.options import StoreOptions
 from regather.transport.proxies import Proxies
@@ -61,6 +62,10 @@ class TransportOptions:
     """The host keys of SSH servers; empty: ~/.ssh/known_hosts."""
     proxies: Proxies = field(default_factory=Proxies)
     cookies: Cookies = field(default_factory=Cookies)
+    silent: SilentAddresses = field(default_factory=SilentAddresses)
+    """Addresses that accepted a connection and said nothing, while their host has others."""
+    answering: set[Origin] = field(default_factory=set)
+    """Who has answered, so that it speaks what its URL says."""
     http2: bool = False
     """Whether to speak HTTP/2 where https servers do."""
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from regather.names import without_secrets
+from regather.names import bracketed, without_secrets
+from regather.tokens import is_loopback
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.credentials import origin_of
+from regather.transport.connect import connect
+from regather.transport.credentials import Origin, origin_of
 from regather.transport.fields import link_text
 from regather.transport.head import Head, Request, split_url
 from regather.transport.options import TransportOptions
+from regather.transport.tls import speaks_tls
 from regather.transport.trace import traced
+from regather.transport.wire import Body
 
 if TYPE_CHECKING:
     from regather.transport.channel import Channel
@@ -26,6 +30,8 @@ _MOST_PLACES = 3
 _REDIRECTS = frozenset((300, 301, 302, 303, 307, 308))
 _STALE = frozenset((Failure.UNREACHABLE, Failure.TIMEOUT, Failure.RESET, Failure.TRUNCATED))
 """Failures after which a remembered redirect is asked for again."""
+_PERHAPS_TLS = frozenset((Failure.RESET, Failure.TRUNCATED, Failure.BAD_RESPONSE))
+"""How a server that speaks TLS fails where it is asked in plain http."""
 _FINAL = frozenset((401, 407, 412, 416))
 """Errors that another mirror would answer with too."""
 
@@ -115,8 +121,9 @@ class Redirects:
 
     def _exchange(self, method: str, target: str, url: str, headers: list[tuple[str, str]]) -> Head:
         own = self.own_headers(target, url)
+        request = Request(method, split_url(url), (*headers, *own))
         try:
-            head = self._send(Request(method, split_url(url), (*headers, *own)), None)
+            head = self.exchange(request, secret=bool(own))
         except RequestFailed as error:
             if url != target and error.failure in _STALE:
                 # It may lead elsewhere by now: the next request asks.
@@ -124,6 +131,38 @@ class Redirects:
             raise
         self._options.cookies.learn(url, head.cookies)
         return head
+
+    def exchange(self, request: Request, body: Body | None = None, *, secret: bool) -> Head:
+        """See Channel.exchange; who speaks TLS where plain http is meant is told as such.
+
+        Before a ``secret`` goes out in the clear it is asked whether that is so.
+        """
+        origin = request.origin
+        unsure = (
+            origin[0] == "http"
+            and origin not in self._options.answering
+            and self._options.proxies.of(origin) is None
+        )
+        if unsure and secret and not is_loopback(origin[1]):
+            self._check_plain(origin)
+        try:
+            head = self._send(request, body)
+        except RequestFailed as error:
+            if unsure and error.failure in _PERHAPS_TLS:
+                self._check_plain(origin)
+            raise
+        self._options.answering.add(origin)
+        return head
+
+    def _check_plain(self, origin: Origin) -> None:
+        """Raise RequestFailed where an origin of plain http speaks TLS."""
+        try:
+            speaks = speaks_tls(connect(origin, self._options, lambda _: True))
+        except RequestFailed:  # it is asked itself, and tells why
+            return
+        if speaks:
+            where = f"{bracketed(origin[1])}:{origin[2]}"
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: speaks TLS: use https://")
 
 
 def _onward(target: str, url: str, location: str) -> str:

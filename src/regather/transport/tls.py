@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 from typing import TYPE_CHECKING
 
 from regather.errors import UsageError, pem_flaw
@@ -11,7 +12,10 @@ from regather.transport.options import TransportOptions
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["context_with", "tls_for"]
+__all__ = ["context_with", "speaks_tls", "tls_for"]
+
+_LOOK_SECONDS = 2.0
+"""How long to wait for an answer where it is only asked whether TLS is spoken."""
 
 
 def tls_for(options: TransportOptions, host: str, port: int) -> ssl.SSLContext:
@@ -20,6 +24,25 @@ def tls_for(options: TransportOptions, host: str, port: int) -> ssl.SSLContext:
     if not own.cert:
         return options.tls()
     return context_with(own.cert, own.key, options.cacert)
+
+
+def speaks_tls(connection: socket.socket) -> bool:
+    """Whether the other end of a connection that was just made speaks TLS. Closes it."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent, and no answer is used
+    connection.settimeout(_LOOK_SECONDS)
+    try:
+        context.wrap_socket(connection).close()
+    except ssl.SSLError as error:  # what it refuses it refuses in TLS
+        return "ALERT" in (error.reason or "")
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 @functools.cache

@@ -86,7 +86,7 @@ class HttpStore:
             # Never followed: what is stored, and the token, are for the server that was named.
             failure = Failure.FORBIDDEN
             detail += f"; it redirects to {_place(target, head)}: give that address with --to"
-        elif text and "html" not in head.headers.get("content-type", ""):
+        elif text and not head.page:
             detail += f" ({text[:200]})"
         if advice := _ADVICE.get(head.status):
             detail += f"; {advice}"

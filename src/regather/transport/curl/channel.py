@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from regather.names import bracketed
+from regather.tokens import is_address
 from regather.transport.base import Failure, RequestFailed
+from regather.transport.credentials import ascii_host
 from regather.transport.curl import library
-from regather.transport.curl.failures import PEER_REFUSED, Trouble
+from regather.transport.curl.failures import PEER_REFUSED, PROXY_UNREACHABLE, TLS_FAILED, Trouble
 from regather.transport.curl.transfer import Transfer
 from regather.transport.curl.ways import configure_proxy, configure_tls, refused_certificate
+from regather.transport.dial import HURRY
 from regather.transport.head import (
     MAX_HEAD_BYTES,
     Head,
@@ -24,6 +28,8 @@ _CHEAP_TO_DRAIN = 256 << 10
 _STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([0-9]{3})")
 _SUPPRESS_CONNECT_HEADERS = 265
 """An option that pycurl has no name for: the heads of proxies' answers are not of interest."""
+_NOT_TLS = re.compile(r"wrong version number|http request|packet length too long")
+"""What OpenSSL makes of an answer that is plain text."""
 _TUNNEL_REFUSED = re.compile(r"response (\d{3})")
 
 
@@ -37,6 +43,8 @@ class CurlChannel:
         self._closed = False
         self._aborted = False
         self._request: Request | None = None
+        self._place: tuple[str, int] | None = None
+        self._addresses: list[str] = []
         self.left: int | None = 0
         """Bytes of the answer's body still to come; None: until the transfer ends."""
 
@@ -58,13 +66,25 @@ class CurlChannel:
             if self._aborted:
                 self._transfer.abort()
         self._request = request
+        self._addresses = self._looked_up(request)
         sending = _Sending(body, self._transfer) if body is not None else None
         self._transfer.begin(lambda easy: self._configure(easy, request, sending))
+        hurried = body is None and len(self._addresses) > 1
+        if hurried:
+            self._transfer.patience /= HURRY
         blocks = _Blocks(self._transfer.lines)
         try:
             self._transfer.until(blocks.complete)
         except RequestFailed as error:
+            if hurried and error.failure is Failure.TIMEOUT and not self._aborted:
+                address = str(self._transfer.info("PRIMARY_IP"))
+                self._options.silent.add(*request.origin[1:], address)
+                self.close()
+                self._place = None
+                if address in self._addresses:
+                    return self.exchange(request)
             raise self._fail(error.failure, error.what) from None
+        self._transfer.patience = self._options.timeout
         self._transfer.lives()
         if sending is not None and sending.error is not None:
             self.close()
@@ -79,6 +99,24 @@ class CurlChannel:
         head = parse_head(blocks.head)
         assert head is not None
         return head
+
+    def _looked_up(self, request: Request) -> list[str]:
+        """The addresses that a request may go to, but those that say nothing; see Channel.
+
+        None where libcurl itself may look them up: of a host that only a proxy may know.
+        """
+        _, host, port = request.origin
+        if self._options.proxies.of(request.origin) is not None or is_address(host):
+            return []
+        if self._place != (host, port):
+            self._place = host, port
+            try:
+                found = [str(one[4][0]) for one in self._options.silent.ordered(host, port)]
+            except (OSError, UnicodeError):
+                found = []
+            speak = [one for one in found if self._options.silent.speaks(host, port, one)]
+            self._addresses = speak or found
+        return self._addresses
 
     def send_ahead(self, request: Request) -> None:
         """See Channel.send_ahead: libcurl cannot."""
@@ -135,6 +173,10 @@ class CurlChannel:
 
         scheme = request.origin[0]
         easy.setopt(pycurl.URL, f"{scheme}://{request.address}{request.target}")
+        if self._addresses:
+            _, host, port = request.origin
+            known = ",".join(map(bracketed, self._addresses))
+            easy.setopt(pycurl.RESOLVE, [f"{ascii_host(host)}:{port}:{known}"])
         easy.setopt(pycurl.PATH_AS_IS, 1)
         easy.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         easy.setopt(pycurl.PROTOCOLS, getattr(pycurl, f"PROTO_{scheme.upper()}"))
@@ -172,6 +214,12 @@ class CurlChannel:
         detail = trouble.text or f"libcurl's error {trouble.code}"
         if trouble.code == PEER_REFUSED:
             detail = refused_certificate(detail)
+        if trouble.code == TLS_FAILED and _NOT_TLS.search(detail):
+            return self._fail(Failure.BAD_RESPONSE, "speaks no TLS: use http://")
+        if proxy is not None and trouble.code in PROXY_UNREACHABLE:
+            self.close()
+            why = PROXY_UNREACHABLE[trouble.code]
+            return RequestFailed(trouble.failure, f"{proxy.where} (the proxy): {why}")
         return self._fail(trouble.failure, detail)
 
     def _fail(self, failure: Failure, detail: str) -> RequestFailed:

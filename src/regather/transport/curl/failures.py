@@ -21,9 +21,12 @@ class Trouble:
 
 
 NO_RANGES = 31
+TLS_FAILED = 35
 NO_TLS = 64
 LOGIN_DENIED = 67
 PEER_REFUSED = 60
+PROXY_UNREACHABLE = {5: "unknown host", 7: "no connection"}
+"""What these say where there is a proxy: libcurl's own words name the server behind it."""
 
 _FAILURES = {
     1: Failure.BAD_RESPONSE,  # unsupported protocol
@@ -44,7 +47,7 @@ _FAILURES = {
     30: Failure.SERVER_ERROR,
     NO_RANGES: Failure.BAD_RESPONSE,
     33: Failure.BAD_RESPONSE,  # range error
-    35: Failure.RESET,  # TLS handshake
+    TLS_FAILED: Failure.RESET,
     36: Failure.BAD_RESPONSE,  # shorter than where to go on
     52: Failure.TRUNCATED,  # no answer
     55: Failure.RESET,

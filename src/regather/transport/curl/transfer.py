@@ -214,7 +214,7 @@ class Transfer:
             if now - self._began > self._options.connect_timeout:
                 raise RequestFailed(Failure.TIMEOUT, "no connection in time")
         elif now - self._heard > self.patience:
-            raise RequestFailed(Failure.TIMEOUT, f"no byte for {self.patience:g} s")
+            raise RequestFailed(Failure.TIMEOUT, f"no byte for {self.patience:g} s (--timeout)")
 
     def _watch(self, event: int, descriptor: int, multi: Any, data: object) -> None:
         curl = self._curl
