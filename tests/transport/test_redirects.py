@@ -8,7 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
+from regather.transport import (
+    Failure,
+    HostOptions,
+    HttpConnection,
+    RequestFailed,
+    TransportOptions,
+)
+from regather.transport.hosts import Hosts
 from tests.support.rogue import Answer, Rogue
 
 SECRET = "X-Amz-Signature=5e5ec7e7"
@@ -118,6 +125,18 @@ def test_a_cookie_that_is_set_on_the_way(options: TransportOptions) -> None:
     with Rogue(serve) as rogue:
         assert fetched(rogue.url + "f", options) == b"in"
         assert len(rogue.requests) == 2
+
+
+def test_a_cookie_beside_one_of_a_header(options: TransportOptions) -> None:
+    options = replace(
+        options, hosts=Hosts({"127.0.0.1": HostOptions(headers=(("Cookie", "mine=0"),))})
+    )
+    with Rogue(
+        answers(lambda t: body(b"in") if t == b"/g" else to(b"/g", b"Set-Cookie: a=1"))
+    ) as rogue:
+        assert fetched(rogue.url + "f", options) == b"in"
+        assert b": mine=0\r\n" in rogue.requests[0]
+        assert b": mine=0; a=1\r\n" in rogue.requests[1]
 
 
 def test_several_cookies_at_once(options: TransportOptions) -> None:

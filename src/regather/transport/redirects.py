@@ -68,8 +68,10 @@ class Redirects:
                 value = self._options.credentials.header(origin)
                 if value is not None:
                     headers.append(("Authorization", value))
-        if not holds(headers, "cookie") and (cookie := self._options.cookies.header(url)):
-            headers.append(("Cookie", cookie))
+        own = [value for name, value in headers if name.lower() == "cookie"]
+        if cookie := self._options.cookies.header(url, given=not own):
+            headers = [pair for pair in headers if pair[0].lower() != "cookie"]
+            headers.append(("Cookie", "; ".join((*own, cookie))))  # RFC 6265, 5.4: one of them
         return headers
 
     def ask(
