@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
 
 from regather.tasks import Thread, join_all
 
@@ -12,7 +14,12 @@ class Member(Protocol):
     """What a thread has in hand."""
 
     source: int
+    jobs: SimpleQueue[Any]
+    """What it is to do; None: no more, its thread ends."""
 
+
+MOST_IDLE = 64
+"""So many stay idle. Of more, as of thousands of sources, those idle for longest end."""
 
 _M = TypeVar("_M", bound=Member)
 
@@ -28,16 +35,25 @@ class Crew(Generic[_M]):
         self._make = make
         self._work = work
         self._idle: list[list[_M]] = [[] for _ in range(sources)]
+        self._all_idle: OrderedDict[int, _M] = OrderedDict()
+        """All of them, by identity, those that have been so for longest first."""
         self._threads: list[Thread] = []
-        self.members: list[_M] = []
+        self._made = 0
+        self.members: dict[int, _M] = {}
+        """By identity."""
 
     def free(self, source: int) -> _M:
         """An idle member for a source, or a new one."""
         if self._idle[source]:
-            return self._idle[source].pop()
+            member = self._idle[source].pop()
+            del self._all_idle[id(member)]
+            return member
         member = self._make(source)
-        self.members.append(member)
-        name = f"{self._name}-{source}-{len(self.members)}"
+        self.members[id(member)] = member
+        self._made += 1
+        if self._made % MOST_IDLE == 0:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+        name = f"{self._name}-{source}-{self._made}"
         thread = Thread(self._work, (member,), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
@@ -46,6 +62,12 @@ class Crew(Generic[_M]):
     def rest(self, member: _M) -> None:
         """``member`` has nothing to do: ``free`` may give it."""
         self._idle[member.source].append(member)
+        self._all_idle[id(member)] = member
+        if len(self._all_idle) > MOST_IDLE:
+            _, oldest = self._all_idle.popitem(last=False)
+            self._idle[oldest.source].remove(oldest)
+            del self.members[id(oldest)]
+            oldest.jobs.put(None)
 
     def join(self, seconds: float) -> None:
         """Wait for the other threads, together so long at most: one may hang in a look-up."""

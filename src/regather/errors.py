@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from typing import Any, TypeVar
 
 __all__ = [
     "DestinationExistsError",
@@ -172,6 +173,10 @@ class RegatherError(Exception):
         self.details = tuple(map(printable, details))
         super().__init__(self.line)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As exceptions do by themselves, arguments by name would be lost.
+        return restored, (type(self), self.__dict__)
+
     @property
     def line(self) -> str:
         """What happened and what helps, for the command line."""
@@ -181,6 +186,17 @@ class RegatherError(Exception):
         options = _OPTION.findall(self.line)
         names = dict.fromkeys(IN_PYTHON[option] for option in options if option in IN_PYTHON)
         return f"{self.line} (in Python: {', '.join(names)})" if names else self.line
+
+
+_E = TypeVar("_E", bound=RegatherError)
+
+
+def restored(kind: type[_E], facts: dict[str, Any]) -> _E:
+    """The error of a kind that has these attributes: how they are unpickled."""
+    error = kind.__new__(kind)
+    error.__dict__.update(facts)
+    error.args = (error.line,)
+    return error
 
 
 class UsageError(RegatherError):

@@ -87,5 +87,5 @@ class Workers(Crew[Worker]):
         for job, worker in list(self.jobs.values()):
             job.cancelled = True
             worker.abort(job)
-        for worker in self.members:
+        for worker in self.members.values():
             worker.jobs.put(None)

@@ -216,6 +216,7 @@ class Planner:
         if not request.cancelled:
             state.groups.of[request.fragment].flying -= 1
         if fresh:
+            state.fruitless = 0
             if request.cancelled:  # it was given back already
                 state.take(asked, piece, end)
             self._arrivals.arrived(request, piece, size, actions)
@@ -291,6 +292,7 @@ class Planner:
                 for other in list(state.requests.values()):
                     if other.source == source:
                         self._requests.cancel(other, actions)
+            state.note_fruitless(source)
         self._room(source, now, actions)
 
     def _failed(self, event: Failed, now: float, actions: list[Action]) -> None:
@@ -313,6 +315,7 @@ class Planner:
                     self._requests.cancel(request.follower, actions)
                 state.forget(source)
                 self._dispatch.wants_later(source)
+            state.note_fruitless(source)
         self._room(source, now, actions)
 
     def _cancelled(self, event: Cancelled, now: float, actions: list[Action]) -> None:

@@ -1,15 +1,17 @@
 """Who is to be given work: sources with room, sources that found nothing, sources that wait.
 
-A source stands in one of three places: *ready* to be given work, *idle* because there was none
-worth while, or nowhere because it is busy or must wait. Only what an event concerns is looked at;
-a thousand sources that are busy cost nothing.
+A source stands in one of four places: *ready* to be given work, *idle* because there was none worth
+while, *barred* because there can be none as things are, or nowhere because it is busy or must wait.
+Only what an event concerns is looked at; a thousand sources that are busy cost nothing. Of those
+that are idle or barred an event makes only a few look again, those that have waited longest, as
+long as something is left to give; all do so at times.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
 from regather.planner.crowd import crowding
@@ -27,6 +29,8 @@ _LISTEN_SECONDS = 0.5
 _FEW = 256
 """With so few requests and idle sources, who becomes idle looks at once: it costs nothing."""
 
+_LOOKS = 64
+"""So many that are idle look again at an event; more of them only at times."""
 _MANY = 12_000
 """So many requests and idle sources can be looked at each time."""
 
@@ -48,12 +52,16 @@ class Dispatch:
         self._cancel = cancel
         self._ready: deque[int] = deque()
         self._is_ready = bytearray(len(state.sources))
-        self._idle: dict[int, None] = {}
+        self._idle: OrderedDict[int, None] = OrderedDict()
         self._fresh: list[int] = []
         """Those that became idle since the last look."""
-        self._barred: dict[int, None] = {}
+        self._barred: OrderedDict[int, None] = OrderedDict()
         """Idle ones that can bring nothing as things are: they need not be looked at."""
         self._judged = 0
+        self._again_idle = self._again_barred = 0
+        """How many of them are still to look again."""
+        self._all_at = float("-inf")
+        """When all may look at once again."""
         self._timers: list[tuple[float, int]] = []
         self._look_at = self._help_at = self._listen_at = float("-inf")
 
@@ -72,7 +80,7 @@ class Dispatch:
     def run(self, now: float, actions: list[Action]) -> None:
         """Give work to everyone who has room."""
         state = self._state
-        timers, ready = self._timers, self._ready
+        timers = self._timers
         while timers and timers[0][0] <= now:
             self.wants(heapq.heappop(timers)[1])
         # With nothing in flight no time makes a difference: all look now, or never.
@@ -81,20 +89,32 @@ class Dispatch:
             self.listen(now)
             self._thin_out(now, actions)
             self._listen_at = now + _LISTEN_SECONDS * max(1.0, len(state.requests) / _MANY)
-        if self._idle and (state.given or last or (state.unclaimed and now >= self._look_at)):
+        if state.given or last or (state.unclaimed and now >= self._look_at):
             # What is worth while changes with time as well: a source turns out to be slow.
             if not state.given:
                 self._look_at = now + self._pause()
-            for source in list(self._idle):
-                self.wants(source)
-        if self._barred and (state.given or last or self._judged != state.groups.judgements):
-            for source in list(self._barred):
-                self.wants(source)
+            self._again_idle = len(self._idle)
+        if state.given or last or self._judged != state.groups.judgements:
+            self._again_barred = len(self._barred)
         self._judged = state.groups.judgements
         state.given = False
-        while ready and len(state.requests) - state.queued < self._most:
-            source = ready.popleft()
-            self._is_ready[source] = 0
+        self._give(now, actions)
+        if self._idle and len(state.requests) - state.queued < self._most:
+            self._help(now, actions)
+
+    def _give(self, now: float, actions: list[Action]) -> None:
+        """Give work to those who are ready, and to those who look again."""
+        state, ready = self._state, self._ready
+        looks = 0
+        while len(state.requests) - state.queued < self._most:
+            if ready:
+                source = ready.popleft()
+                self._is_ready[source] = 0
+            else:
+                source = self._looks_again(looks, now)
+                looks += 1
+                if source < 0:
+                    break
             health = state.sources[source]
             if not health.has_slot(now):
                 continue
@@ -110,8 +130,25 @@ class Dispatch:
             self._start(source, work, now, actions)
             if health.has_slot(now):
                 self.wants(source)
-        if self._idle and len(state.requests) - state.queued < self._most:
-            self._help(now, actions)
+
+    def _looks_again(self, looks: int, now: float) -> int:
+        """The next one that is idle or barred to look again, as no. ``looks`` at this event.
+
+        -1: there is none, or nothing left to give, or it has time until later. Those that were
+        barred may have come to be idle also where nothing is left.
+        """
+        state = self._state
+        if looks >= _LOOKS and now < self._all_at and state.requests:
+            return -1
+        if looks == _LOOKS:
+            self._all_at = now + self._pause()
+        if self._again_idle and self._idle and state.unclaimed:
+            self._again_idle -= 1
+            return self._idle.popitem(last=False)[0]
+        if self._again_barred and self._barred:
+            self._again_barred -= 1
+            return self._barred.popitem(last=False)[0]
+        return -1
 
     def listen(self, now: float) -> None:
         """Find out who is stuck, and who is not any more."""
@@ -145,14 +182,18 @@ class Dispatch:
             self._look_at = self._help_at = now + self._pause()
         self._fresh = []
 
+        begun: list[int] = []
+
         def start(source: int, work: Work) -> Request | None:
             if len(state.requests) - state.queued >= self._most:
                 return None
+            begun.append(source)
             return self._start(source, work, now, actions)
 
         take_over(state, thieves, now, start)
-        for source in [s for s in thieves if not state.sources[s].has_slot(now)]:
-            self._idle.pop(source, None)
+        for source in begun:
+            if not state.sources[source].has_slot(now):
+                self._idle.pop(source, None)
 
     def _pause(self) -> float:
         """Seconds until the next look; with thousands to look at, it is longer."""
@@ -164,7 +205,7 @@ class Dispatch:
         soon = now + _LOOK_AGAIN
         if self._state.requests:
             at = min(at, max(soon, self._listen_at))
-            if self._idle:
+            if self._idle or self._again_barred:
                 at = min(at, self._look_at if self._look_at > now else soon)
         return None if at == math.inf else at
 

@@ -42,6 +42,8 @@ class Group:
     """Fragments that the same sources hold."""
 
     holders: frozenset[int]
+    fragments: int = 0
+    """How many they are; a group without any is of no use."""
     free: int = 0
     """Pieces that are neither settled nor in flight."""
     flying: int = 0
@@ -137,11 +139,15 @@ class Groups:
         """By fragment: its group."""
         self.judgements = 0
         """Counted up when a source failed, fell silent, recovered or lied."""
+        self._empty = 0
+        """How many groups have no fragments any more."""
         self.moves = 0
         """Counted up when a fragment came into another group."""
         for fragment in range(fragments):
             own = holders.get(fragment)
-            self.of.append(self._with(everywhere.union(own) if own else everywhere, fragment))
+            group = self._with(everywhere.union(own) if own else everywhere, fragment)
+            group.fragments += 1
+            self.of.append(group)
 
     def _with(self, holders: frozenset[int], fragment: int) -> Group:
         data = fragment < self._data_count
@@ -162,6 +168,11 @@ class Groups:
             return
         new = self.of[fragment] = self._with(old.holders - {source}, fragment)
         self.moves += 1
+        new.fragments += 1
+        old.fragments -= 1
+        self._empty += not old.fragments
+        if self._empty > len(self._by_holders) // 2:
+            self._drop_empty()
         old.free -= free
         old.flying -= flying
         new.free += free
@@ -171,6 +182,15 @@ class Groups:
         if free:
             heapq.heappush(new.open, fragment)
             heapq.heappush(new.fresh, fragment)
+
+    def _drop_empty(self) -> None:
+        """Forget groups that all fragments have left, where sources turned out to have less."""
+        for lists in (self.of_source, self.parity_of_source):
+            for groups in lists:
+                groups[:] = [group for group in groups if group.fragments]
+        kept = {key: group for key, group in self._by_holders.items() if group.fragments}
+        self._by_holders = kept
+        self._empty = 0
 
     def trusted(self, fragment: int, pool: Pool) -> bool:
         """Whether some source that neither lied nor fails holds a fragment."""

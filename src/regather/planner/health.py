@@ -64,6 +64,8 @@ class Health:
     silent: bool = False
     """Whether all of its requests are stuck."""
     ignores_ranges: bool = False
+    fruitless: bool = False
+    """Whether a request failed, or was for what it has not, before it brought a piece."""
     absent: set[int] = field(default_factory=set)
     """Fragments that it turned out not to have."""
     climb: Climb = field(default_factory=Climb)

@@ -13,6 +13,10 @@ from regather.planner.health import Health
 from regather.planner.pieces import Run, Runs
 from regather.planner.values import Value
 
+_MOST_FRUITLESS = 1000
+"""So many sources may fail one after the other, without a piece from anybody, before those that
+never brought one are given up, the ones that were not asked yet among them."""
+
 
 @dataclass(slots=True, eq=False)
 class Request:
@@ -101,8 +105,12 @@ class State:
     """By piece: the sources that sent it wrong."""
     left: int = 0
     """Pieces of the file that are not done."""
+    fruitless: int = 0
+    """Sources that failed before they brought anything, since a piece came from any."""
     rates: float = 0.0
     """Sum of the sources' rates, as far as known, in bytes a second."""
+    fastest: float = 0.0
+    """The highest rate that any source ever had."""
     rated: int = 0
     """How many sources have a rate."""
     parity_rows: list[dict[int, int]] = field(init=False)
@@ -196,6 +204,19 @@ class State:
         standing_in = sum(r.via == fragment != r.fragment for r in self.requests.values())
         free = self.free[fragment].count
         self.groups.drop_holder(fragment, source, free, flying, standing_in)
+
+    def note_fruitless(self, source: int) -> None:
+        """A request to a source failed: how long this goes on has a bound, whoever is named."""
+        health = self.sources[source]
+        if health.pieces or health.fruitless:
+            return
+        health.fruitless = True
+        self.fruitless += 1
+        if self.fruitless > _MOST_FRUITLESS:
+            for number, other in enumerate(self.sources):
+                if not other.pieces and other.failures <= self.retries:
+                    other.failures = self.retries + 1
+                    self.forget(number)
 
     def rivals(self, fragment: int, piece: int) -> list[Request]:
         """The requests that may bring a piece, where more than one may; else perhaps none."""
@@ -344,6 +365,7 @@ class State:
         rate = health.rate
         self.rates += rate - health.counted
         self.rated += not health.counted
+        self.fastest = max(self.fastest, rate)
         health.counted = rate
         self.weigh(source)
 

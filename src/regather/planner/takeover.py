@@ -27,6 +27,7 @@ _WORTH_SECONDS = 0.02
 """Gains smaller than this are not worth a new request."""
 _TRIAL_SECONDS = 2.0
 """A piece takes no longer with a source of which nothing is known, for all that is known."""
+_MANY_SOURCES = 2000
 _MOST_TRIES = 20_000
 """Pairs looked at in one go: what is left over is looked at the next time."""
 
@@ -40,6 +41,8 @@ def take_over(
     more may be begun at all.
     """
     sources = state.sources
+    if len(sources) > _MANY_SOURCES and not _any_late(state, now):
+        return  # thousands of idle ones are not compared for nothing
     able = sorted((own_time(state, s), s) for s in idle if sources[s].has_slot(now))
     if not able:
         return
@@ -50,6 +53,15 @@ def take_over(
         whole.again(state, [s for _, s in able if sources[s].ignores_ranges], late, now, start)
     if thieves:
         _share_out(state, thieves, late, now, start)
+
+
+def _any_late(state: State, now: float) -> bool:
+    """Whether some request would be helped by a source as fast as the fastest known."""
+    piece, mean = state.piece_size, state.mean_rate()
+    least = min(_TRIAL_SECONDS, piece / max(mean, state.fastest)) * _STEAL_FACTOR + _WORTH_SECONDS
+    return any(
+        not r.cancelled and _gain_asked(state, r, now) for _, r in later_than(state, least, now)
+    )
 
 
 def _share_out(

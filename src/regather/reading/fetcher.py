@@ -181,7 +181,7 @@ class Fetcher:
         self.ended = threading.Event()
         self.ended.set()
         self._cache.clear()
-        for worker in self._workers.members:
+        for worker in self._workers.members.values():
             if worker.connection is not None:
                 worker.connection.forsake()
         _forsaken.append(self)

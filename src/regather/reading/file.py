@@ -75,11 +75,6 @@ class RemoteFile(io.BufferedIOBase):
                 self._live = self._recipe.fetcher()
             return self._live
 
-    def prepare(self) -> None:
-        """Find out now whether it can be read with these settings. Raises UsageError."""
-        with as_os_errors():
-            self._fetcher  # noqa: B018
-
     def _forked(self) -> None:
         """In a child process: have nothing in common with the file in the parent."""
         self._lock = threading.Lock()

@@ -83,5 +83,5 @@ class Workers(Crew[Worker]):
         """Break off every job, and let every worker end."""
         for job, worker in self._running.values():
             worker.cancel(job)
-        for worker in self.members:
+        for worker in self.members.values():
             worker.jobs.put(None)
