@@ -157,6 +157,20 @@ def test_another_mirror_where_the_first_has_it_not(options: TransportOptions) ->
         assert options.redirects == {rogue.url + "f": rogue.url + "here"}
 
 
+def test_a_remembered_place_that_is_busy_is_not_asked_twice(options: TransportOptions) -> None:
+    """Only where its redirector leads elsewhere by now, if but to another signature."""
+    busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+    with Rogue(answers(lambda t: to(b"/g?1") if t == b"/f" else body(b"in"))) as rogue:
+        assert fetched(rogue.url + "f", options) == b"in"
+        rogue._answer = answers(lambda t: to(b"/g?1") if t == b"/f" else busy)
+        assert refused(rogue.url + "f", options).failure is Failure.BUSY
+        assert [head.split(b" ")[1] for head in rogue.requests[2:]] == [b"/g?1", b"/f"]
+        rogue._answer = answers(
+            lambda t: to(b"/g?2") if t == b"/f" else busy if t == b"/g?1" else body(b"in")
+        )
+        assert fetched(rogue.url + "f", options) == b"in"
+
+
 def test_a_redirector_that_knows_no_other_is_not_asked_for_ever(options: TransportOptions) -> None:
     count = iter(range(100))
     for place, most in ((lambda: b"/gone", 3), (lambda: b"/gone%d" % next(count), 8)):

@@ -88,7 +88,6 @@ class Redirects:
         """
         known = self._options.redirects
         url = known.get(target, target)
-        remembered = url != target
         failed: dict[str, Head] = {}
         left = _MOST
         while True:
@@ -112,14 +111,13 @@ class Redirects:
                 known[target] = url
                 return head, url
             known.pop(target, None)
-            if not remembered:
-                if len(failed) == _MOST_PLACES:
-                    return head, url
-                failed[url] = head
+            if len(failed) == _MOST_PLACES:
+                return head, url
+            failed[url] = head
             self._channel.close()
             if hops is not None:
                 hops.clear()
-            url, remembered, left = target, False, _MOST
+            url, left = target, _MOST
 
     def _exchange(self, method: str, target: str, url: str, headers: list[tuple[str, str]]) -> Head:
         own = self.own_headers(target, url)
