@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _RATES_SECONDS = 5.0
 _log = logging.getLogger("regather.sources")
-_WORD = re.compile(r"\S+")
+_WORD = re.compile(r"\S++")
 
 
 class _Plain(logging.Formatter):
@@ -35,9 +35,11 @@ class _Plain(logging.Formatter):
 
 
 def _without_query(word: re.Match[str]) -> str:
-    """A word, cut at its question mark where it is a URL."""
-    start, mark, _ = word[0].partition("?")
-    return f"{start}?..." if mark and "://" in start else word[0]
+    """The word, without the query where it holds a URL. One expression would be quadratic."""
+    text = word[0]
+    at = text.find("://")
+    query = text.find("?", at) if at >= 0 else -1
+    return text if query < 0 else f"{text[:query]}?..."
 
 
 class _OnStandardError(logging.Handler):
