@@ -17,7 +17,9 @@ _GROWN = "a file that grows, with tags", "a file that grows, without tags"
 REFUSED = {
     ("without a length, to the end of the connection", "bare"): "neither the size nor the end",
     # It is another file than the one that is described.
-    **{(kind, way): "must have" for kind in _GROWN for way in ("manifest", "checksum")},
+    **{(kind, "manifest"): "must have" for kind in _GROWN},
+    **{(kind, "checksum"): "must be" for kind in _GROWN},
+    ("203 to all", "bare"): "changed on the way",
 }
 """What is not to be had, by kind and way, and a part of what is told of it."""
 QUICK = regather.Settings(retries=3, sync=False)
