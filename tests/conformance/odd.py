@@ -48,10 +48,11 @@ def outcome_of(kind: str, content: bytes, got: Path) -> str:
 
 
 def manifest_of(folder: Path) -> Path:
-    """The manifest of the file, as one fragment."""
-    manifest = folder / "hosted" / f"{NAME}.regather.json"
+    """The manifest of the file, as one fragment, which is not beside it."""
+    manifest = folder / f"{NAME}.regather.json"
     if not manifest.exists():
-        regather.split(folder / NAME, manifest.parent, fragments=1)
+        regather.split(folder / NAME, folder / "hosted", fragments=1)
+        (folder / "hosted" / manifest.name).rename(manifest)
     return manifest
 
 
