@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pickle
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.errors import IN_PYTHON
+from regather.errors import IN_PYTHON, RegatherError
+from regather.transport import Failure, RequestFailed
 from tests.support.files import random_file
 from tests.support.files import regather as run
 
@@ -72,3 +74,21 @@ def test_an_error_of_the_library_names_both(tmp_path: Path) -> None:
     with pytest.raises(regather.UsageError) as plain:
         regather.split(tmp_path / "none", tmp_path / "x")
     assert "in Python" not in str(plain.value)
+
+
+@pytest.mark.parametrize(
+    "kind", [*(getattr(regather.errors, name) for name in regather.errors.__all__), RequestFailed]
+)
+def test_they_come_through_from_other_processes(kind: type[RegatherError]) -> None:
+    """A pool hangs where the error of a worker cannot be unpickled."""
+    error: RegatherError
+    if kind is RequestFailed:
+        error = RequestFailed(Failure.BUSY, "busy", retry_after=5.0, status=503)
+    else:
+        error = kind("use --out", help="or --force", details=("a", "b"))
+    error.missing = ("c",)
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert again.__dict__ == error.__dict__
+    assert (str(again), again.args) == (str(error), error.args)
+    assert again.as_dict() == error.as_dict()

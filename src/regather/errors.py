@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from typing import Any, TypeVar
 
 __all__ = [
     "DestinationExistsError",
@@ -73,11 +74,11 @@ def pem_flaw(error: Exception) -> str:
     OpenSSL's own words are kept where they say something; "PEM lib" does not.
     """
     if not hasattr(error, "library"):  # no ssl.SSLError; to import ssl for it takes long
-        return (getattr(error, "strerror", None) or str(error)).lower()
-    reason = getattr(error, "reason", None) or "PEM_LIB"
-    if reason == "PEM_LIB":
+        return reason(error).lower()
+    what = getattr(error, "reason", None) or "PEM_LIB"
+    if what == "PEM_LIB":
         return "not in PEM, not what belongs there, or encrypted"
-    return str(reason).lower().replace("_", " ")
+    return str(what).lower().replace("_", " ")
 
 
 def printable(text: str) -> str:
@@ -172,6 +173,10 @@ class RegatherError(Exception):
         self.details = tuple(map(printable, details))
         super().__init__(self.line)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As exceptions do by themselves, arguments by name would be lost.
+        return restored, (type(self), self.__dict__)
+
     @property
     def line(self) -> str:
         """What happened and what helps, for the command line."""
@@ -181,6 +186,17 @@ class RegatherError(Exception):
         options = _OPTION.findall(self.line)
         names = dict.fromkeys(IN_PYTHON[option] for option in options if option in IN_PYTHON)
         return f"{self.line} (in Python: {', '.join(names)})" if names else self.line
+
+
+_E = TypeVar("_E", bound=RegatherError)
+
+
+def restored(kind: type[_E], facts: dict[str, Any]) -> _E:
+    """The error of a kind that has these attributes: how they are unpickled."""
+    error = kind.__new__(kind)
+    error.__dict__.update(facts)
+    error.args = (error.line,)
+    return error
 
 
 class UsageError(RegatherError):

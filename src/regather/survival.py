@@ -17,6 +17,7 @@ from regather.model import Layout
 
 __all__ = [
     "Survival",
+    "Survivals",
     "copies_survived",
     "happiness",
     "matching",
@@ -29,6 +30,8 @@ Holders = Sequence[Collection[int]]
 """By fragment: the places that hold it."""
 _MOST_COMBINATIONS = 20_000
 """Combinations of lost places that are tried for one set before a lower bound must do."""
+_MOST_STEPS = 20_000_000
+"""Fragments looked at for all sets together: some seconds, where a hostile manifest has many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,9 @@ class Survival:
 def survival(layout: Layout, holders: Holders) -> Survival:
     """How many places may fail before the file cannot be put together any more."""
     worst: Survival | None = None
-    known: dict[tuple[int, tuple[int, ...]], Survival] = {}
+    survivals = Survivals()
     for k, members in _groups(layout):
-        # Sets are mostly placed alike, only further around the circle: counted once.
-        key = (k, _normal([holders[f] for f in members]))
-        if key not in known:
-            known[key] = set_survival([holders[f] for f in members], k)
-        found = known[key]
+        found = survivals.of([holders[f] for f in members], k)
         # Of equal ones the exact one: then there is no doubt left.
         if worst is None or (found.failures, not found.exact) < (worst.failures, not worst.exact):
             worst = found
@@ -59,8 +58,44 @@ def survival(layout: Layout, holders: Holders) -> Survival:
     return worst or Survival(-1)
 
 
-def set_survival(holders: Holders, k: int) -> Survival:
-    """How many places may fail so that ``k`` of these fragments are left, each somewhere."""
+class Survivals:
+    """Counts set after set, with as much work for all together as for a few hard ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, tuple[int, ...]], Survival] = {}
+        self._left = _MOST_STEPS
+
+    def of(self, holders: Holders, k: int) -> Survival:
+        """See ``set_survival``; a lower bound where no work is left."""
+        # Sets are mostly placed alike, only further around the circle: counted once.
+        key = (k, _normal(holders))
+        if key not in self._known:
+            steps = Steps(self._left)
+            self._known[key] = set_survival(holders, k, steps)
+            self._left = steps.left
+        return self._known[key]
+
+
+@dataclass(slots=True)
+class Steps:
+    """How much work may still be done, and was refused."""
+
+    left: int
+
+    def take(self, count: int) -> bool:
+        """Whether there is enough left for ``count`` steps, which are taken then."""
+        if count > self.left:
+            return False
+        self.left -= count
+        return True
+
+
+def set_survival(holders: Holders, k: int, steps: Steps | None = None) -> Survival:
+    """How many places may fail so that ``k`` of these fragments are left, each somewhere.
+
+    ``steps`` bounds the work besides what grows with the number of copies.
+    """
+    steps = steps or Steps(_MOST_STEPS)
     held = [frozenset(h) for h in holders if h]
     if len(held) < k:
         return Survival(-1)
@@ -71,15 +106,20 @@ def set_survival(holders: Holders, k: int) -> Survival:
     copies = sorted(map(len, held))
     if fatal == 1:
         return Survival(copies[0] - 1)
-    least = max(_least_by_load(held, fatal) - 1, happiness(held) - k)
+    least = _least_by_load(held, fatal) - 1
+    copies_in_all = sum(copies)
+    if copies[-1] > 1 and steps.take(len(held) * copies_in_all):
+        least = max(least, happiness(held) - k)
     if copies[-1] == 1:
         return Survival(least)  # one copy each: losing the fullest places first is the worst
     places = sorted(everywhere)
-    masks = [sum(1 << places.index(p) for p in h) for h in held]
+    bit = {place: 1 << n for n, place in enumerate(places)}
+    masks = [sum(bit[p] for p in h) for h in held]
     tried = 0
     for lost in range(least + 1, len(places) + 1):
         tried += math.comb(len(places), lost)
-        if tried > _MOST_COMBINATIONS:
+        cost = math.comb(len(places), lost) * len(held)
+        if tried > _MOST_COMBINATIONS or not steps.take(cost):
             return Survival(least, exact=False)
         if any(sum(not m & ~gone for m in masks) >= fatal for gone in _masks(len(places), lost)):
             return Survival(lost - 1)
@@ -150,11 +190,7 @@ def happiness(holders: Holders) -> int:
 
     Any ``h - k`` places may then be lost: at least k pairs of the matching stay.
     """
-    edges: dict[int, list[int]] = {}
-    for fragment, places in enumerate(holders):
-        for place in places:
-            edges.setdefault(place, []).append(fragment)
-    return len(matching(edges))
+    return len(matching(dict(enumerate(holders))))
 
 
 def matching(edges: Mapping[int, Collection[int]]) -> dict[int, int]:

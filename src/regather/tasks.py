@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 __all__ = [
+    "LOOK_SECONDS",
     "Interrupts",
     "Thread",
     "interrupts_held",

@@ -22,6 +22,7 @@ from tests.chaos.servers import Place, damage
 from tests.chaos.tear import tear
 from tests.chaos.truth import Partial, Truth
 from tests.chaos.watch import Watch
+from tests.support.files import alone
 from tests.support.hosting import Hosting
 
 _DEST = "got.bin"
@@ -120,7 +121,7 @@ class Run:
         schedule, hosted = self._schedule, self._folder / "hosted"
         names = [f"server{n}" for n in range(len(schedule.servers))]
         holdings = {n: s.holds for n, s in zip(names, schedule.servers, strict=True)}
-        self._manifest = self._truth.made.write(hosted, holdings)
+        self._manifest = alone(self._truth.made.write(hosted, holdings))
         for name, server in zip(names, schedule.servers, strict=True):
             for what in server.damages:
                 fragment = self._truth.made.names[what.fragment - 1]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import regather
-from tests.support.files import leftovers, random_file
+from tests.support.files import alone, leftovers, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 
@@ -451,7 +451,7 @@ def test_pinned_digest(made: Path) -> None:
 
 
 def test_unknown_host_and_nobody_listening(made: Path) -> None:
-    manifest = made / "out" / "file.bin.regather.json"
+    manifest = alone(made / "out" / "file.bin.regather.json")
     quick = ("--retries", "0", "--connect-timeout", "2", "-o", made / "got")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

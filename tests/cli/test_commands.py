@@ -17,7 +17,7 @@ import regather as package
 from regather.cli import COMMANDS
 from regather.cli.get import describe
 from regather.units import format_size
-from tests.support.files import random_file, without_progress
+from tests.support.files import alone, random_file, without_progress
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
@@ -151,7 +151,7 @@ def test_info_of_a_coded_file(tmp_path: Path) -> None:
 
 def test_get_reports(made: Path, hosting: Hosting) -> None:
     urls = [hosting.serve(made / "out" / f"server{n}", faults=["slow:1MB"]).url for n in (1, 2)]
-    command = ["get", str(made / "out" / "file.bin.regather.json")]
+    command = ["get", str(alone(made / "out" / "file.bin.regather.json"))]
     command += [word for url in urls for word in ("--server", url)]
     human = run(*command, "-o", made / "a", progress=True)
     assert "verified" in human.stdout
@@ -287,7 +287,7 @@ def test_demo_needs_space(tmp_path: Path) -> None:
 def test_get_says_whom_it_waits_for(made: Path) -> None:
     """Nobody listens: that is told with the first failure, not with the last."""
     url = f"127.0.0.1:{free_port()}"
-    manifest = made / "out" / "file.bin.regather.json"
+    manifest = alone(made / "out" / "file.bin.regather.json")
     for source in (
         (manifest, "--server", url),
         ("--fragment", f"{url}/f", "--fragment", f"{url}/g"),

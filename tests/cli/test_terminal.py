@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import regather
-from tests.support.files import random_file
+from tests.support.files import alone, random_file
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
 
@@ -43,7 +43,7 @@ def test_get_shows_every_source_and_the_total(tmp_path: Path, hosting: Hosting) 
     regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2)
     urls = [hosting.serve(tmp_path / f"out/server{n}", faults=["slow:1MB"]).url for n in (1, 2)]
     servers = [word for url in urls for word in ("--server", url)]
-    manifest = tmp_path / "out/file.bin.regather.json"
+    manifest = alone(tmp_path / "out/file.bin.regather.json")
     code, shown = on_a_terminal("get", manifest, *servers, "-o", tmp_path / "got")
     assert code == 0, shown
     assert "Traceback" not in shown
@@ -101,7 +101,7 @@ def test_long_steps_show_a_bar(tmp_path: Path) -> None:
 def test_get_shows_whom_it_waits_for(tmp_path: Path) -> None:
     random_file(tmp_path / "file.bin", 5000)
     regather.split(tmp_path / "file.bin", tmp_path / "out")
-    manifest = tmp_path / "out/file.bin.regather.json"
+    manifest = alone(tmp_path / "out/file.bin.regather.json")
     nobody = f"127.0.0.1:{free_port()}"
     code, shown = on_a_terminal(
         "get", manifest, "--server", nobody, "-o", tmp_path / "got", "--retries", "4"

@@ -8,7 +8,7 @@ import pytest
 
 import regather
 from regather.server.tokens import Tokens
-from tests.support.files import random_file
+from tests.support.files import alone, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 
@@ -44,7 +44,7 @@ def test_a_download_with_a_token(made: Path, hosting: Hosting) -> None:
 
 def test_a_download_without_a_token_for_the_fragments(made: Path, hosting: Hosting) -> None:
     server = hosting.serve(made / "out", tokens=Tokens(read=SECRET))
-    manifest = made / "out" / "file.bin.regather.json"
+    manifest = alone(made / "out" / "file.bin.regather.json")
     result = run("get", manifest, "--server", server.url, "-o", made / "copy")
     assert result.returncode == 4
     assert "--token 127.0.0.1=FILE" in result.stderr

@@ -22,7 +22,10 @@ def test_from_split_to_repair(tmp_path: Path) -> None:
     manifest = out / "file.bin.regather.json"
     healthy = regather("check", manifest)
     assert healthy.returncode == 0
-    assert "survives 2 more lost copies, 2 more lost sources" in healthy.stdout
+    assert (
+        "set 1: 5 of 5 fragments good, any 3 are enough; may lose 2 more copies, 2 more sources"
+        in healthy.stdout
+    )
     assert "no data was read" in healthy.stdout
     target = out / "server2" / "file_fragment_2.dat"
     whole = target.read_bytes()
@@ -103,3 +106,36 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: tuple[str, ...], code:
     assert (found.returncode, found.stdout) == (code, "")
     assert len(found.stderr.splitlines()) == 1
     assert "Traceback" not in found.stderr
+
+
+def test_what_is_not_told_of_is_not_taken_for_lost(tmp_path: Path) -> None:
+    """A manifest that was published to folders names none of them."""
+    source = random_file(tmp_path / "f", 50_000)
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert regather("publish", source, "--to", a, "--to", b, "-q").returncode == 0
+    manifest = a / "f.regather.json"
+    for command in (["check"], ["repair"]):
+        alone = regather(*command, manifest)
+        assert alone.returncode == 4
+        assert "names no sources, so nothing was asked but the folder it lies in" in alone.stdout
+        assert "--server" in alone.stdout
+    both = regather("check", manifest, "--server", a, "--server", b)
+    assert both.returncode == 0
+    assert "note" not in both.stdout
+
+
+def test_less_is_survived_than_it_was_made_for(tmp_path: Path) -> None:
+    """Whoever copies all into one folder has every fragment, and no spare server."""
+    source, out = random_file(tmp_path / "f", 50_000), tmp_path / "o"
+    split = ("split", source, "--out", out, "--servers", "3", "--parity", "1", "-q")
+    assert regather(*split).returncode == 0
+    manifest, one = out / "f.regather.json", tmp_path / "one"
+    assert regather("check", manifest).returncode == 0
+    one.mkdir()
+    for path in out.glob("server*/*"):
+        path.rename(one / path.name)
+    found = regather("check", manifest, "--server", one)
+    assert found.returncode == 5
+    assert "the loss of no source; it was made to survive the loss of any 1" in found.stdout
+    report = json.loads(regather("check", manifest, "--server", one, "--json").stdout)
+    assert (report["survives"], report["made_for"], report["status"]) == (0, 1, "degraded")

@@ -10,7 +10,7 @@ import pytest
 
 import regather
 from tests.cli.test_bad_input import fails
-from tests.support.files import leftovers, random_file
+from tests.support.files import alone, leftovers, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 from tests.support.nginx import Nginx, find_nginx
@@ -129,7 +129,7 @@ def test_https_to_a_port_for_http(made: Path, hosting: Hosting) -> None:
     url = hosting.serve(made / "out").url.replace("http:", "https:")
     fails(4, "get", url + "file.bin.regather.json", says="speaks no TLS: use http://", cwd=made)
     fails(4, "get", url, says="speaks no TLS: use http://", cwd=made)
-    manifest = made / "out" / "file.bin.regather.json"
+    manifest = alone(made / "out" / "file.bin.regather.json")
     says, got = "speaks no TLS", ("-o", made / "got")
     fails(4, "get", manifest, "--server", url, *got, says=says, lines=4)
     fails(4, "get", "--fragment", url + "f", *got, says=says)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from tests.support.files import random_file
+from tests.support.files import alone, random_file
 from tests.support.hosting import Hosting
 from tests.support.nginx import Nginx, find_nginx
 from tests.support.tls import issue
@@ -26,7 +26,7 @@ def made(tmp_path: Path) -> Path:
 
 
 def manifest(made: Path) -> str:
-    return str(made / "out" / "file.bin.regather.json")
+    return str(alone(made / "out" / "file.bin.regather.json"))
 
 
 def test_everything_public_is_there() -> None:

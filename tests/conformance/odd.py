@@ -34,17 +34,27 @@ def fetch(kind: str, way: str, folder: Path, settings: regather.Settings = QUICK
             _WAYS[way](server.url, folder, got, settings)
         except regather.RegatherError as error:
             return "WRONG" if got.exists() else "\n".join((error.what, *error.details))
+    return outcome_of(kind, content, got)
+
+
+def outcome_of(kind: str, content: bytes, got: Path) -> str:
+    """``right`` or ``WRONG``: what was made of it, where it was called done."""
+    received = got.read_bytes() if got.exists() else b""
     # Of a file that grows it is right what it was at some moment.
-    received = got.read_bytes()
     grown = "grows" in kind and content.startswith(received) and len(received) >= GROWN
     return "right" if received == content or grown else "WRONG"
 
 
-def _by_manifest(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:
+def manifest_of(folder: Path) -> Path:
+    """The manifest of the file, as one fragment."""
     manifest = folder / "hosted" / f"{NAME}.regather.json"
     if not manifest.exists():
         regather.split(folder / NAME, manifest.parent, fragments=1)
-    regather.download(manifest, got, servers=[url], settings=settings)
+    return manifest
+
+
+def _by_manifest(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:
+    regather.download(manifest_of(folder), got, servers=[url], settings=settings)
 
 
 def _by_checksum(url: str, folder: Path, got: Path, settings: regather.Settings) -> None:

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import regather
 from regather.transport.curl import available
-from tests.conformance.odd import NAME, QUICK, REFUSED, SIZE, WAYS, fetch
+from tests.conformance.odd import NAME, QUICK, REFUSED, SIZE, WAYS, fetch, manifest_of
 from tests.support.files import leftovers, random_file
-from tests.support.odd import ODD
+from tests.support.odd import ODD, odd_server
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +41,30 @@ def test_odd_servers(folder: Path, kind: str, way: str, curl: bool) -> None:
         assert outcome == "right"
     assert leftovers(folder / "got") == []
     assert not list((folder / "got").glob(".regather-*"))
+
+
+@pytest.mark.parametrize("kind", ["an ETag for each node", "a date for each node"])
+def test_plain_fragments_whose_nodes_differ(folder: Path, tmp_path: Path, kind: str) -> None:
+    content = (folder / NAME).read_bytes()
+    with odd_server(kind, content) as server:
+        with pytest.raises(regather.NotEnoughSourcesError, match="could not be had"):
+            regather.download(fragments=[server.url + "1.dat"], dest=tmp_path / "no")
+        checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        regather.download(
+            fragments=[server.url + "1.dat"], dest=tmp_path / "got", checksum=checksum
+        )
+    assert (tmp_path / "got").read_bytes() == content
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ODD if "grows" not in kind])
+def test_what_is_read_of_an_open_file(folder: Path, kind: str) -> None:
+    content = (folder / NAME).read_bytes()
+    with (
+        odd_server(kind, content) as server,
+        regather.open(manifest_of(folder), servers=[server.url], settings=QUICK) as file,
+    ):
+        file.seek(-1000, os.SEEK_END)
+        assert file.read() == content[-1000:]
+        file.seek(0)
+        assert file.read() == content

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import regather
-from tests.support.files import leftovers
+from tests.support.files import alone, leftovers
 from tests.support.hosting import Hosting
 from tests.support.small import small_pieces
 
@@ -99,7 +99,7 @@ class Park:
                 held.unlink()
             elif way == "lies":
                 held.write_bytes(bytes(b ^ 0x55 for b in held.read_bytes()))
-        return original, out / "file.bin.regather.json", urls
+        return original, alone(out / "file.bin.regather.json"), urls
 
     def clear(self) -> None:
         shutil.rmtree(self.root / f"case{self.used}")

@@ -19,7 +19,7 @@ import pytest
 import regather
 from regather.cluster import Cluster, server_folders
 from regather.server.run import Server
-from tests.support.files import MIB, leftovers, random_file
+from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE, wait_until
 from tests.support.nginx import Nginx, find_nginx
@@ -37,7 +37,7 @@ class Split:
     content: bytes
 
     def manifest(self, out: Path) -> str:
-        return str(out / "original.bin.regather.json")
+        return str(alone(out / "original.bin.regather.json"))
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_a_polite_end_is_resumable(
     out = tmp_path / "out"
     regather.split(made.original, out, fragments=1)
     server = hosting.serve(out, faults=["slow:8MB"])
-    command = [str(out / "original.bin.regather.json"), "-o", str(tmp_path / "got")]
+    command = [str(alone(out / "original.bin.regather.json")), "-o", str(tmp_path / "got")]
     command += ["--server", server.url]
     # A shell starts background jobs with SIGINT ignored: SIGTERM must work all the same.
     background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if number == signal.SIGTERM else []

@@ -13,7 +13,7 @@ import pytest
 import regather
 from regather.cluster import Cluster, server_folders
 from regather.decoder import Decoder
-from tests.support.files import MIB, leftovers, random_file
+from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.hosting import Hosting
 from tests.support.small import small_pieces
 
@@ -29,7 +29,7 @@ class Split:
 
     @property
     def manifest(self) -> str:
-        return str(self.folder / NAME)
+        return str(alone(self.folder / NAME))
 
     @property
     def servers(self) -> list[Path]:

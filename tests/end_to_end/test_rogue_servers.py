@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from tests.support.files import MIB, random_file
+from tests.support.files import MIB, alone, random_file
 from tests.support.hosting import Hosting
 from tests.support.rogue import Answer, Rogue, sends
 
@@ -30,7 +30,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def manifest(content: Path, tmp_path: Path) -> str:
     regather.split(content, tmp_path / "out", fragments=1)
-    return str(tmp_path / "out" / "file.bin.regather.json")
+    return str(alone(tmp_path / "out" / "file.bin.regather.json"))
 
 
 def ranged(data: bytes, head: bytes, *, shift: int = 0, total: str = "") -> bytes:
@@ -366,7 +366,7 @@ def test_check_and_repair_do_not_wait_for_drops(
     content: Path, manifest: str, tmp_path: Path
 ) -> None:
     """Others have what the one with the drops is asked for first."""
-    good = Path(manifest).parent
+    good = tmp_path / "out"
     with Rogue(drips(content.read_bytes())) as rogue:
         servers: list[str | Path] = [rogue.url, good]
         report = regather.check(manifest, servers=servers, read_data=1, settings=QUICK)

@@ -13,7 +13,7 @@ import pytest
 import regather
 from regather.cluster import Cluster
 from tests.network.conftest import MakeStar, mbit
-from tests.support.files import MIB, leftovers, random_file
+from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.files import regather as command
 from tests.support.network import Star
 from tests.support.nginx import Nginx
@@ -32,7 +32,7 @@ class Made:
         return [self.folder / kind / f"server{n}" for n in (1, 2, 3)]
 
     def manifest(self, kind: str) -> Path:
-        return self.folder / kind / "original.bin.regather.json"
+        return alone(self.folder / kind / "original.bin.regather.json")
 
 
 @pytest.fixture(scope="module")

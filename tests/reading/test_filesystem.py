@@ -240,7 +240,7 @@ def test_chains(made: Made, packed: dict[str, str], tmp_path: Path, name: str) -
         ({"server": ["x"]}, "did you mean servers"),
         ({"timout": 5}, "did you mean timeout"),
         ({"zzz": 1}, "no option 'zzz'"),
-        ({"target_protocol": "http"}, "no option"),
+        ({"target_protocol": "http", "fo": "x"}, "without '::'"),
         ({"connections": 0}, "connections"),
         ({"hosts": {"h": {"headers": {"Host": "x"}}}}, "cannot be set"),
     ],

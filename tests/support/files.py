@@ -30,6 +30,14 @@ def random_file(path: Path, size: int, seed: int = 1) -> Path:
     return path
 
 
+def alone(manifest: Path) -> Path:
+    """A copy of a manifest in a folder of its own: else what lies beside it is a source too."""
+    folder = manifest.parent.with_name(f"{manifest.parent.name}-manifest")
+    folder.mkdir(exist_ok=True)
+    (folder / manifest.name).write_bytes(manifest.read_bytes())
+    return folder / manifest.name
+
+
 def leftovers(folder: Path) -> list[str]:
     """Names of partial files in a folder."""
     return sorted(name for name in os.listdir(folder) if ".regather-part" in name)

@@ -35,6 +35,11 @@ class Ask:
     """How many are answered at this moment, this one included."""
 
     @property
+    def query(self) -> str:
+        """What stands behind the question mark."""
+        return self.path.partition("?")[2]
+
+    @property
     def span(self) -> tuple[int, int] | None:
         """First byte and end of the range that is asked for; None: the whole."""
         match = _RANGE.fullmatch(self.headers.get("range", ""))
@@ -321,6 +326,56 @@ def _chunked_range(ask: Ask) -> bytes:
     }
     body = b"%x\r\n%b\r\n0\r\n\r\n" % (stop - start, ask.content[start:stop])
     return ask.head("206 Partial Content", told, body)
+
+
+# -- heads and redirects ----------------------------------------------------------------------
+
+
+@_odd("typed text/html")
+def _html(ask: Ask) -> bytes:
+    return ask.good({"Content-Type": "text/html; charset=utf-8"})
+
+
+@_odd("typed text/html, as an attachment")
+def _attachment(ask: Ask) -> bytes:
+    told = {"Content-Type": "Text/HTML", "Content-Disposition": "attachment; filename=file.bin"}
+    return ask.good(told)
+
+
+for _coding in ("none", "binary", "utf-8"):
+
+    def _coded(ask: Ask, coding: str = _coding) -> bytes:
+        return ask.good({"Content-Encoding": coding})
+
+    ODD[f"Content-Encoding: {_coding}"] = _coded
+
+
+@_odd("heads with bare LF")
+def _bare_lf(ask: Ask) -> bytes:
+    head, _, body = ask.good().partition(b"\r\n\r\n")
+    return head.replace(b"\r\n", b"\n") + b"\n\n" + body
+
+
+@_odd("ten redirects")
+def _ten_redirects(ask: Ask) -> bytes:
+    done = int(ask.query or 0)
+    if done == 10:
+        return ask.good()
+    return ask.refuse("302 Found", Location=f"{ask.path.partition('?')[0]}?{done + 1}")
+
+
+@_odd("a redirect that sets a cookie, and needs it")
+def _cookie(ask: Ask) -> bytes:
+    if "pass=1" in ask.headers.get("cookie", ""):
+        return ask.good()
+    return ask.refuse("302 Found", **{"Location": ask.path, "Set-Cookie": "pass=1; Path=/"})
+
+
+@_odd("raw UTF-8 in Location")
+def _raw_location(ask: Ask) -> bytes:
+    if ask.query:
+        return ask.good()
+    return ask.refuse("302 Found", Location="/f\u00fcr/\u00e4.bin?1")
 
 
 # -- running them -----------------------------------------------------------------------------

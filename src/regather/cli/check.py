@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from regather.cli.options import add_output, add_reach, add_servers, settings_of, share, whole
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.wording import losses
 from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 
@@ -55,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     from regather.upkeep import check
 
     end_politely()
-    with bytes_progress("checking", quiet=args.quiet or args.json) as progress:
+    quiet = args.quiet or args.json or not args.read_data  # else there is nothing to measure
+    with bytes_progress("checking", quiet=quiet) as progress:
         report = check(
             args.manifest,
             servers=args.server,
@@ -84,6 +86,12 @@ def describe(report: CheckReport) -> str:
     lines += [f"{name}: no source has a good copy" for name in report.nowhere]
     lines += [_set(health) for health in report.sets]
     lines += lost_lines(report.lost)
+    if 0 <= report.survives < report.made_for:
+        lines.append(
+            f"survives {losses(report.survives, 'source')}; it was made to survive "
+            f"{losses(report.made_for, 'source')}"
+        )
+    lines += [f"note: {note}" for note in report.notes]
     if report.share:
         what = "every piece was" if report.share == 1 else f"{report.share:.4g} of the pieces were"
         seed = "" if report.share == 1 else f", --seed {report.seed}"
@@ -105,18 +113,24 @@ def _state(finding: Finding) -> str:
 
 
 def _set(health: SetHealth) -> str:
+    every = health.data + health.parity
+    who = f"set {health.number}" if health.number else "without parity"
+    who += f": {health.complete} of {counted(every, 'fragment')} good"
     if health.number:
-        who = f"set {health.number}: {health.complete} of {health.data} + {health.parity} fragments"
-    else:
-        who = f"without parity: {health.complete} of {counted(health.data, 'fragment')}"
+        who += f", any {health.data} are enough"
     if not health.recoverable:
-        return f"{who} good; NOT recoverable"
+        lacking = health.data - health.complete
+        enough = f": {counted(lacking, 'more fragment')} would do" if lacking > 0 else ""
+        return f"{who}; NOT recoverable{enough}"
     least = "" if health.exact else "at least "
     return (
-        f"{who} good; survives {least}"
-        f"{counted(health.survives_fragments, 'more lost copy', 'more lost copies')}, "
-        f"{least}{counted(health.survives_sources, 'more lost source')}"
+        f"{who}; may lose {least}{_more(health.survives_fragments, 'copy', 'copies')}, "
+        f"{least}{_more(health.survives_sources, 'source', 'sources')}"
     )
+
+
+def _more(count: int, one: str, many: str) -> str:
+    return counted(count, f"more {one}", f"more {many}") if count else f"no {one}"
 
 
 def lost_lines(lost: tuple[Lost, ...]) -> list[str]:

@@ -79,7 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="download every file that LIST names (-: standard input). Each line has the URLs of "
         "one file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
     )
-    add_servers(parser, used="read")
+    add_servers(parser, used="read, and else asked last")
     sources.add_argument(
         "--fragment",
         action="append",
@@ -278,7 +278,7 @@ def _get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) 
             if args.json:
                 print(json.dumps({"event": "kept", "what": outcome.what, "path": outcome.kept}))
             elif not args.quiet:
-                unsure = "" if outcome.sure else " with as many bytes, NOT verified"
+                unsure = "" if outcome.sure else ", NOT verified"
                 print(f"{outcome.kept}: was there already{unsure}", flush=True)
         elif outcome.error is not None:
             error = outcome.error

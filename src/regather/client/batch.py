@@ -12,7 +12,12 @@ from regather.client.jobs import Job
 from regather.client.report import DownloadReport, Progress
 from regather.client.run import Session
 from regather.client.settings import Settings, transport_options
-from regather.errors import DestinationExistsError, InterruptedDownload, RegatherError
+from regather.errors import (
+    DestinationExistsError,
+    InterruptedDownload,
+    RegatherError,
+    of_system,
+)
 from regather.limiter import RateLimiter
 from regather.tasks import interrupts_held, pool
 
@@ -77,6 +82,10 @@ def download_all(
             return [_one(session, each, written) for each in session.expand(job)]
         except RegatherError as error:
             return [_failed(job, error, written)]
+        except BrokenPipeError:  # of our output
+            raise
+        except OSError as error:
+            return [_failed(job, of_system(error), written)]
         finally:
             if show is not None:
                 show(None)

@@ -173,7 +173,9 @@ def _with(target: Target, checksums: Sequence[Checksum]) -> Target:
             help="pin a folder with --digest; its manifest has the BLAKE3 of every file",
         )
     notes = target.notes if target.digest else ()  # a checksum verifies what had no hashes
-    return replace(target, checksums=tuple(checksums), notes=notes)
+    # It also tells whether all came of one version; tags may differ from node to node.
+    sources = tuple(replace(source, validators={}) for source in target.sources)
+    return replace(target, sources=sources, checksums=tuple(checksums), notes=notes)
 
 
 def _is_manifest(start: bytes) -> bool:

@@ -7,7 +7,7 @@ import re
 import secrets
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -159,15 +159,19 @@ def resolve_manifest(
 ) -> Target:
     """Find out what a manifest describes and where its fragments may be.
 
-    Sources are those of the manifest, ``servers``, and the manifest's own folder: always where it
-    came by URL, and where it is local only if nothing else is named.
+    Sources are those of the manifest, ``servers``, and the manifest's own folder; where that is
+    local and others are named, it is asked only for what those do not have.
     """
     source = with_scheme(source)
     bases = [base_url(server) for server in servers]
     for url in (*bases, *fragments):
         asking.check(url)
     manifest, folder = load_pinned(source, asking, digest)
-    return target_of(source, manifest, folder, bases, fragments)
+    target = target_of(source, manifest, folder, bases, fragments)
+    last = [] if is_url(source) else _beside(folder, target)
+    if not last:
+        return target
+    return replace(target, sources=(*target.sources, *last), first=len(target.sources))
 
 
 def load_pinned(source: str, asking: Asking, digest: str = "") -> tuple[Manifest, str]:
@@ -204,6 +208,13 @@ def target_of(
         identity,
         folder=manifest.folder,
     )
+
+
+def _beside(folder: str, target: Target) -> list[Source]:
+    """The folder of a local manifest, as far as it is not among the sources already."""
+    known = {os.path.realpath(other.url) for other in target.sources if not is_url(other.url)}
+    paths = local_folders(folder, target.layout)
+    return [Source(path) for path in paths if os.path.realpath(path) not in known]
 
 
 def sources_of(

@@ -177,6 +177,7 @@ class Run:
         first = self._target.first
         waves = [range(first), everyone] if 0 < first < len(everyone) else [everyone]
         for wave in waves:
+            self._telling.asked = len(wave)
             self._prepare(wave, good)
             if self._front is None:
                 self._front = self._new_front()

@@ -17,6 +17,7 @@ from regather.client.resolve import Target
 from regather.engine import Ending, SourceTally
 from regather.engine.missing import all_refused, missing_lines
 from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
+from regather.model import Source
 from regather.planner import Planner
 from regather.transport import is_url
 from regather.units import counted
@@ -47,6 +48,8 @@ class Telling:
         self.notes = list(target.notes)
         self.skipped = 0
         """Bytes of the target that are not wanted."""
+        self.asked = target.first or len(target.sources)
+        """So many sources are asked, the others only where these do not do."""
         self.liars: set[int] = set()
         """Sources that turned out to have another file."""
 
@@ -70,6 +73,11 @@ class Telling:
         if (health.failures or paused) and self.planner.pieces_left:
             return "waiting"
         return "active" if health.active else "idle"
+
+    def _asked(self) -> list[tuple[int, Source, SourceTally]]:
+        """The sources of this round and of those before it, with their numbers and tallies."""
+        pairs = zip(self._target.sources, self.tallies, strict=True)
+        return [(i, source, tally) for i, (source, tally) in enumerate(pairs)][: self.asked]
 
     def tell(self, phase: str, name: str, done: int, fetched: int) -> None:
         """Tell of this moment; ``done`` and ``fetched`` are bytes in place, and by this run."""
@@ -100,9 +108,7 @@ class Telling:
                         pause=max(self.planner.sources[i].retry_at - now, 0.0),
                         latency=self.planner.sources[i].latency,
                     )
-                    for i, (source, tally) in enumerate(
-                        zip(self._target.sources, self.tallies, strict=True)
-                    )
+                    for i, source, tally in self._asked()
                 ),
                 retries=self._retries,
                 notes=tuple(self.notes),
@@ -149,7 +155,7 @@ class Telling:
                     last_error=tally.last_error,
                     state=self._state(i, time.monotonic()),
                 )
-                for i, (source, tally) in enumerate(zip(self._target.sources, tallies, strict=True))
+                for i, source, tally in self._asked()
             ),
             notes=tuple(self.notes),
             files=files,

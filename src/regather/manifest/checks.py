@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -41,15 +40,15 @@ def sources_of(document: Document) -> tuple[Source, ...]:
     One that stands twice has what it holds according to both.
     """
     known = {f.index for f in document.fragments}
-    held: dict[str, Source] = {}
+    held: dict[str, set[int] | None] = {}
     for number, raw in enumerate(document.sources):
         source = _source(raw, f"sources[{number}]", known)
-        before = held.setdefault(source.url, source)
-        if before.fragments is None or source.fragments is None:
-            held[source.url] = Source(source.url)
+        before = held.setdefault(source.url, set())
+        if before is None or source.fragments is None:
+            held[source.url] = None
         else:
-            held[source.url] = replace(source, fragments=before.fragments | source.fragments)
-    return tuple(held.values())
+            before |= source.fragments  # in place: a hostile manifest names one a thousand times
+    return tuple(Source(u, None if have is None else frozenset(have)) for u, have in held.items())
 
 
 def metadata_of(raw: msgspec.Raw) -> dict[str, Any]:

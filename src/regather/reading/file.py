@@ -75,11 +75,6 @@ class RemoteFile(io.BufferedIOBase):
                 self._live = self._recipe.fetcher()
             return self._live
 
-    def prepare(self) -> None:
-        """Find out now whether it can be read with these settings. Raises UsageError."""
-        with as_os_errors():
-            self._fetcher  # noqa: B018
-
     def _forked(self) -> None:
         """In a child process: have nothing in common with the file in the parent."""
         self._lock = threading.Lock()
@@ -117,9 +112,6 @@ class RemoteFile(io.BufferedIOBase):
         """Fill a buffer from ``offset`` on; returns how many bytes there were."""
         self._check_open()
         view = _bytes_of(buffer)
-        if view is None:
-            size = memoryview(buffer).nbytes
-            return io.BytesIO(self.pread(size, offset)).readinto(buffer)
         start, stop = _span(offset, offset + len(view), self.size)
         self._fill([(start, view[: stop - start])])
         return stop - start
@@ -223,23 +215,15 @@ class RemoteFile(io.BufferedIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer as far as there are bytes; returns how many."""
         self._check_open()
-        view = _bytes_of(buffer)
-        if view is None:
-            return self._read_into_odd(buffer)
+        try:
+            view = _bytes_of(buffer)
+        except (TypeError, ValueError):  # no buffer, or one that Python cannot describe
+            return super().readinto(buffer)
         start, count = self._take(len(view))
         try:
             return self.pread_into(view[:count], start) if count else 0
         except BaseException:
             self._at = start
-            raise
-
-    def _read_into_odd(self, buffer: WriteableBuffer) -> int:
-        """The same for a buffer that only C code can fill, such as a ctypes array."""
-        before = self._at
-        try:
-            return io.BytesIO(self.read(memoryview(buffer).nbytes)).readinto(buffer)
-        except BaseException:
-            self._at = before
             raise
 
     def readinto1(self, buffer: WriteableBuffer, /) -> int:
@@ -265,17 +249,12 @@ class RemoteFile(io.BufferedIOBase):
             raise ValueError("I/O operation on closed file")
 
 
-def _bytes_of(buffer: WriteableBuffer) -> memoryview | None:
-    """A buffer as bytes; None where Python cannot look at it so."""
+def _bytes_of(buffer: WriteableBuffer) -> memoryview:
+    """A buffer as bytes. Raises TypeError or ValueError where that cannot be."""
     view = memoryview(buffer)
     if view.readonly:
         raise TypeError("a buffer to read into must be writable")
-    if not view.nbytes:
-        return memoryview(bytearray())
-    try:
-        return view.cast("B")
-    except TypeError:
-        return None
+    return view.cast("B") if view.nbytes else memoryview(bytearray())
 
 
 def _span(start: int, stop: int, size: int) -> tuple[int, int]:

@@ -223,7 +223,6 @@ class RegatherFileSystem(AbstractFileSystem, metaclass=_Instances):  # type: ign
                 int(how.get("read_ahead", self._read_ahead)),
             )
             file = OpenedFile(recipe, 0, self, path)
-        file.prepare()
         return BufferedFile(file, buffering) if buffering.cache_type else file
 
     def mkdir(self, path: str, *_: Any, **__: Any) -> None:

@@ -43,9 +43,7 @@ def open(
         asking = asking_for(settings)
         manifest, folder = load(str(source), digest, asking)
         target = target_at(str(source), manifest, folder, texts(servers), asking)
-        file = RemoteFile(Recipe(target, settings, cache_size, read_ahead))
-    file.prepare()
-    return file
+        return RemoteFile(Recipe(target, settings, cache_size, read_ahead))
 
 
 def asking_for(settings: Settings) -> Asking:

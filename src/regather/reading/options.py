@@ -22,6 +22,8 @@ _FSSPECS = frozenset(
     "batch_size fill_cache default_fill_cache auto_mkdir".split()
 )
 """Known to all file systems of fsspec; there is nothing here that they could change."""
+_CHAINED = frozenset(("target_protocol", "target_options", "fo"))
+"""What fsspec gives to whoever stands before ``::``."""
 _CACHES = ("cache_type", "block_size", "cache_options")
 _OPEN = frozenset((*_CACHES, "cache_size", "read_ahead", "autocommit", "size", "fill_cache"))
 
@@ -77,6 +79,11 @@ def _refuse_unknown(
 ) -> None:
     for name in given:
         if name not in known:
+            if name in _CHAINED:
+                raise UsageError(
+                    "regather:// takes no other file system of a chain",
+                    help="write regather://MANIFEST, and an IPv6 address in it without '::'",
+                )
             near = difflib.get_close_matches(name, sorted(known | more), 1)
             raise UsageError(
                 f"regather:// has no option {name!r}",

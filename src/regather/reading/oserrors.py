@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 from regather import errors
-from regather.errors import RegatherError, UsageError
+from regather.errors import RegatherError, UsageError, restored
 from regather.transport import Failure, RequestFailed
 
 _OF_FAILURE = {
@@ -78,22 +78,13 @@ def _both(ours: type[RegatherError], theirs: type[OSError]) -> type[RegatherErro
 def _reduce(error: RegatherError) -> tuple[object, ...]:
     """How such an error is pickled, for its class has no name of its own."""
     ours, theirs = type(error).__bases__
-    number = cast("OSError", error).errno or 0
-    facts = error.what, error.help, error.details, error.missing
-    return _restored, (ours, theirs, number, *facts)
+    return _restored, (ours, theirs, cast("OSError", error).errno or 0, error.__dict__)
 
 
 def _restored(
-    ours: type[RegatherError],
-    theirs: type[OSError],
-    number: int,
-    what: str,
-    help: str,
-    details: tuple[str, ...],
-    missing: tuple[str, ...],
+    ours: type[RegatherError], theirs: type[OSError], number: int, facts: dict[str, Any]
 ) -> RegatherError:
-    error = _both(ours, theirs)(what, help=help, details=details)
-    error.missing = missing
+    error = restored(_both(ours, theirs), facts)
     _number(error, number)
     return error
 

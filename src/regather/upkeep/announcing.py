@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from regather.errors import ManifestError, VerificationError
 from regather.incoming import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.upkeep.access import Desk
 from regather.upkeep.report import Unwritten
@@ -141,11 +143,24 @@ def _alone(where: str) -> Iterator[None]:
         return
     descriptor = os.open(os.path.dirname(os.path.abspath(where)), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks: then without
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with interrupts_held() as interrupts:
+            while _is_locked(descriptor):
+                time.sleep(LOOK_SECONDS)
+                interrupts.check()
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether another has the lock; else it is ours now, or there are no locks here."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _put(desk: Desk, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:

@@ -15,14 +15,15 @@ from regather.client import Settings
 from regather.client.settings import transport_options
 from regather.digest import new_hasher
 from regather.errors import UsageError
-from regather.model import Layout, Source
+from regather.model import Layout
 from regather.names import texts
-from regather.transport import Failure, RequestFailed, TransportOptions
+from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
-from regather.upkeep.judge import judge
+from regather.upkeep.answers import Answers, Room, expected_findings
+from regather.upkeep.judge import Verdict, judge
 from regather.upkeep.report import CheckReport, Finding, State
-from regather.upkeep.sources import Subject, expected_of, open_subject
+from regather.upkeep.sources import Subject, open_subject
 
 __all__ = ["OnBytes", "check", "examine"]
 
@@ -72,13 +73,14 @@ def examine(
         seed = random.SystemRandom().randrange(1 << 32)
     layout, sources = subject.layout, subject.sources
     patience = Patience(retries)
-    asked: list[list[Finding]] = [[] for _ in sources]
+    asked = [Answers(s) for s in sources]
+    room = Room()
 
     def ask(number: int) -> None:
-        asked[number] = _ask(layout, sources[number], options, patience)
+        _ask(layout, asked[number], options, patience, room)
 
     crew(len(sources), ask, patience, lambda: None, "check")
-    findings = _expected(subject, asked)
+    findings = expected_findings(subject, asked)
     progress = _Progress(layout, findings, share)
     if share:
         own = [[i for i, f in enumerate(findings) if f.source == s.url] for s in sources]
@@ -95,7 +97,7 @@ def examine(
 
         crew(len(sources), read, patience, tick, "check")
         tick()
-    verdict = judge(layout, findings)
+    verdict = judge(layout, findings, made_for=subject.manifest.survives)
     return CheckReport(
         name=subject.manifest.name,
         size=layout.size,
@@ -107,9 +109,23 @@ def examine(
         findings=tuple(findings),
         nowhere=tuple(layout.fragments[p].name for p in verdict.nowhere),
         sets=verdict.sets,
+        survives=verdict.survives,
+        made_for=subject.manifest.survives,
+        notes=_notes(subject, verdict),
         lost=verdict.lost,
         read=progress.done,
         seconds=time.monotonic() - began,
+    )
+
+
+def _notes(subject: Subject, verdict: Verdict) -> tuple[str, ...]:
+    manifest = subject.manifest
+    few = 2 * len(verdict.nowhere) >= len(subject.layout.fragments)
+    if manifest.sources or subject.named or not few or is_url(subject.where):
+        return ()
+    return (
+        "the manifest names no sources, so nothing was asked but the folder it lies in: name the "
+        "others with --server",
     )
 
 
@@ -126,38 +142,37 @@ class _Progress:
 
 
 def _ask(
-    layout: Layout, source: Source, options: TransportOptions, patience: Patience
-) -> list[Finding]:
+    layout: Layout, answers: Answers, options: TransportOptions, patience: Patience, room: Room
+) -> None:
     """Presence and sizes at one source; asks no more once it turned out to be out of reach."""
+    source = answers.source
     everything = range(len(layout.fragments))
     wanted = everything if source.fragments is None else sorted(source.fragments)
-    findings: list[Finding] = []
-    gone = ""
+    room.take(0 if source.fragments is None else len(wanted))
     desk = Desk(source.url, options, patience)
     try:
         for position in wanted:
             fragment = layout.fragments[position]
             finding = Finding(source.url, fragment.name, position, State.UNREACHABLE, True)
-            if not gone:
-                try:
-                    found = desk.stat(fragment.name)
-                except RequestFailed as failed:
-                    if failed.failure is Failure.ABORTED:
-                        raise
-                    finding = replace(finding, state=state_of(failed), detail=failed.what)
-                    if failed.failure in (Failure.UNREACHABLE, Failure.TIMEOUT):
-                        gone = failed.what
-                else:
-                    finding = _sized(layout, finding, None if found is None else found.size)
+            try:
+                found = desk.stat(fragment.name)
+            except RequestFailed as failed:
+                if failed.failure is Failure.ABORTED:
+                    raise
+                finding = replace(finding, state=state_of(failed), detail=failed.what)
+                if failed.failure in (Failure.UNREACHABLE, Failure.TIMEOUT):
+                    answers.gone = finding
+                    return
             else:
-                finding = replace(finding, detail=gone)
-            findings.append(finding)
+                finding = _sized(layout, finding, None if found is None else found.size, room)
+            if finding.state is not State.MISSING:
+                room.take(1)
+                answers.findings[position] = finding
     finally:
         desk.close()
-    return findings
 
 
-def _sized(layout: Layout, finding: Finding, size: int | None) -> Finding:
+def _sized(layout: Layout, finding: Finding, size: int | None, room: Room) -> Finding:
     wanted = layout.fragments[finding.position].size
     if size is None:
         return replace(finding, state=State.MISSING)
@@ -167,35 +182,9 @@ def _sized(layout: Layout, finding: Finding, size: int | None) -> Finding:
         finding,
         state=State.WRONG_SIZE,
         size=size,
-        bad=tuple(range(layout.pieces_of(finding.position))),
+        bad=room.all_pieces(layout.pieces_of(finding.position)),
         detail=f"has {counted(size, 'byte')}, must have {wanted}",
     )
-
-
-def _expected(subject: Subject, asked: Sequence[list[Finding]]) -> list[Finding]:
-    """What was found, without what is not there and was not expected to be."""
-    settled = [s for s in subject.sources if s.url not in subject.to or s.fragments is not None]
-    present = [
-        frozenset(f.position for f in found if f.size is not None)
-        for s, found in zip(subject.sources, asked, strict=True)
-        if s in settled
-    ]
-    inferred = expected_of(subject.layout, settled, present)
-    expected = {s.url: e for s, e in zip(settled, inferred, strict=True)}
-    findings: list[Finding] = []
-    for source, found in zip(subject.sources, asked, strict=True):
-        should = expected.get(source.url)
-        if should is None and found and all(f.state.out_of_reach for f in found):
-            first = found[0]
-            findings.append(replace(first, fragment="", position=-1, expected=False))
-            continue
-        for finding in found:
-            wanted = should is not None and finding.position in should
-            if wanted or finding.size is not None:
-                findings.append(replace(finding, expected=wanted))
-            elif finding.state is not State.MISSING:
-                findings.append(replace(finding, expected=False))
-    return findings
 
 
 def _read(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regather.model import Layout
-from regather.survival import copies_survived, set_survival
+from regather.survival import Survivals, copies_survived
 from regather.upkeep.report import Finding, Lost, SetHealth, State, Status
 
 __all__ = ["Verdict", "judge"]
@@ -26,10 +26,12 @@ class Verdict:
     """Positions of fragments of which there is no copy without a known flaw."""
     sets: tuple[SetHealth, ...]
     lost: tuple[Lost, ...]
+    survives: int
+    """Sources that may be lost besides; -1 where something is lost."""
 
 
-def judge(layout: Layout, findings: Sequence[Finding]) -> Verdict:
-    """Judge a file by what was found of its fragments."""
+def judge(layout: Layout, findings: Sequence[Finding], *, made_for: int = 0) -> Verdict:
+    """Judge a file by what was found of its fragments, and by what its manifest was made for."""
     copies: dict[int, list[Finding]] = defaultdict(list)
     for finding in findings:
         copies[finding.position].append(finding)
@@ -42,6 +44,7 @@ def judge(layout: Layout, findings: Sequence[Finding]) -> Verdict:
     nowhere = tuple(p for p in range(count) if not holders[p])
     lost: dict[int, list[int]] = {}
     sets: list[SetHealth] = []
+    survivals = Survivals()
     alone = [p for p in range(count) if layout.set_of[p] < 0]
     if alone:
         for position in alone:
@@ -54,18 +57,21 @@ def judge(layout: Layout, findings: Sequence[Finding]) -> Verdict:
         for position in everyone:
             if rows := sorted(gone & lacking[position]):
                 lost[position] = rows
-        health = _health(layout, number, holders, recoverable=not gone)
+        health = _health(layout, number, holders, survivals, recoverable=not gone)
         sets.append(health)
+    survives = -1 if lost else min((s.survives_sources for s in sets), default=0)
+    short = any(s.exact and s.survives_sources < made_for for s in sets)
     status: Status = "healthy"
     if lost:
         status = "lost"
-    elif nowhere or any(f.state is not State.OK for f in findings):
+    elif nowhere or short or any(f.state is not State.OK for f in findings):
         status = "degraded"
     return Verdict(
         status,
         nowhere,
         tuple(sets),
         tuple(Lost(layout.fragments[p].name, p, tuple(lost[p])) for p in sorted(lost)),
+        survives,
     )
 
 
@@ -89,7 +95,12 @@ def _lost_rows(needed: int, members: Sequence[int], lacking: Sequence[set[int]])
 
 
 def _health(
-    layout: Layout, number: int, holders: Sequence[frozenset[int]], *, recoverable: bool
+    layout: Layout,
+    number: int,
+    holders: Sequence[frozenset[int]],
+    survivals: Survivals,
+    *,
+    recoverable: bool,
 ) -> SetHealth:
     members = layout.sets[number]
     everyone = (*members.data, *members.parity)
@@ -98,7 +109,7 @@ def _health(
     solid = [holders[p] for p in everyone if layout.fragments[p].size]
     needed = len(members.data) - empty if solid else 0
     fragments = copies_survived(solid, needed)
-    survived = set_survival(solid, needed)
+    survived = survivals.of(solid, needed)
     sources, exact = survived.failures, survived.exact
     if not recoverable:
         fragments = sources = -1

@@ -97,7 +97,8 @@ class CheckReport:
     size: int
     digest: str
     status: Status
-    """healthy; degraded: all data can be had, yet something is missing or corrupt; lost: some
+    """healthy; degraded: all data can be had, yet something is missing or corrupt,
+    or fewer losses are survived than it was made for; lost: some
     piece can neither be had nor decoded now."""
     share: float
     """Of the pieces that were to be read, from 0 (sizes only) to 1."""
@@ -109,6 +110,12 @@ class CheckReport:
     """Fragments of which no source has a good copy."""
     sets: tuple[SetHealth, ...]
     lost: tuple[Lost, ...]
+    survives: int
+    """Sources, whichever, that may be lost besides, of all sets; -1 where something is lost."""
+    made_for: int
+    """Sources whose loss the manifest was made to survive; 0 also where it says nothing."""
+    notes: tuple[str, ...]
+    """What a person should know besides."""
     read: int
     """Bytes that were read and hashed."""
     seconds: float

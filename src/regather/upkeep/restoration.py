@@ -16,7 +16,7 @@ from regather.client import Settings
 from regather.client.settings import transport_options
 from regather.digest import new_hasher
 from regather.names import texts
-from regather.tasks import pool
+from regather.tasks import pool, run_apart
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience
@@ -31,7 +31,10 @@ from regather.upkeep.wants import Want, Wants
 __all__ = ["OnPhase", "repair"]
 
 OnPhase = Callable[[str, int, int], None]
-"""Called with a phase (``checking``, ``repairing``), bytes done and in all."""
+"""Called with a phase (``checking``, ``repairing``), bytes done and in all.
+
+Not always in the thread of the caller.
+"""
 _READERS = 8
 _BUFFER = 256 << 10
 
@@ -70,14 +73,7 @@ def repair(
     before = examine(subject, options, settings.retries, float(not quick), None, checking)
     patience = Patience(settings.retries)
     work = _Repair(subject, Wants(subject, before), options, patience, temp, on_phase)
-    try:
-        work.restore()
-        announcement = work.announce()
-    except BaseException:
-        patience.end()
-        raise
-    finally:
-        work.close()
+    announcement = run_apart(work.carry_out, patience.end)
     unwritten = (*work.unwritten, *announcement.unwritten)
     lost = tuple(work.lost[p] for p in sorted(work.lost))
     return RepairReport(
@@ -87,7 +83,7 @@ def repair(
         unwritten=unwritten,
         lost=lost,
         manifests=announcement.written,
-        notes=(*work.notes, *announcement.notes),
+        notes=(*before.notes, *work.notes, *announcement.notes),
         decoded=work.decoded,
         seconds=time.monotonic() - began,
     )
@@ -121,6 +117,17 @@ class _Repair:
         self.notes: list[str] = []
         self.decoded = 0
         self.lost: dict[int, Lost] = {item.position: item for item in wants.before.lost}
+
+    def carry_out(self) -> Announcement:
+        """All of it; to be ended by ``patience``."""
+        try:
+            self.restore()
+            return self.announce()
+        except BaseException:
+            self._patience.end()
+            raise
+        finally:
+            self.close()
 
     def restore(self) -> None:
         """Restore all that is wanted, and what turns out to be damaged on the way."""

@@ -21,6 +21,9 @@ from regather.transport.upload import open_store
 
 __all__ = ["Subject", "expected_of", "open_subject"]
 
+_MOST_REPLICAS = 17
+"""Before this it is tried whether what is there could be of a split with so many replicas."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -34,6 +37,8 @@ class Subject:
     """Fragments counted by position; those of ``to`` come last."""
     to: tuple[str, ...] = ()
     """Bases of the sources that take what others cannot hold any longer."""
+    named: bool = False
+    """Whether the user named sources."""
 
 
 def open_subject(
@@ -68,7 +73,7 @@ def open_subject(
     for url in (*bases, *targets):
         check(url, options)
     sources += [Source(url) for url in targets if url not in known]
-    return Subject(manifest, layout, where, tuple(sources), targets)
+    return Subject(manifest, layout, where, tuple(sources), targets, bool(servers))
 
 
 def _target(text: str) -> str:
@@ -107,16 +112,18 @@ def expected_of(
     if any(e is not None for e in expected) or not any(present):
         return expected
     count = len(sources)
-    for replicas in range(1, count + 1):
+    have = sum(map(len, present))
+    # Many replicas would explain nearly anything, so most of them must be there, and where each
+    # source should hold all, one that does. More than a few are tried only where that is each.
+    likely = [r for r in (*range(1, _MOST_REPLICAS), count) if r <= count]
+    for replicas in dict.fromkeys(likely):
+        if replicas > 1 and 2 * have <= replicas * len(layout.fragments):
+            break
         held: list[set[int]] = [set() for _ in sources]
         for position, places in enumerate(spread(layout, count, replicas)):
             for place in places:
                 held[place].add(position)
         if not all(found <= would for found, would in zip(present, held, strict=True)):
-            continue
-        # Many replicas would explain nearly anything, so most of them must be there, and where
-        # each source should hold all, one that does.
-        if replicas > 1 and 2 * sum(map(len, present)) <= sum(map(len, held)):
             continue
         if replicas == count > 1 and len(layout.fragments) not in map(len, present):
             continue

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from heapq import nsmallest
 
 from regather.upkeep.report import CheckReport, Finding, State, Unwritten
 from regather.upkeep.sources import Subject
 
 __all__ = ["Want", "Wants"]
+
+_MOST_TARGETS = 32
+"""Places that are kept in mind for one fragment, the best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Wants:
     _taken: set[tuple[str, int]] = field(default_factory=set)
     """(source, position) of copies that have a purpose already."""
     _held: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    _kin: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """By source and erasure set: how many of its fragments are there."""
 
     def __post_init__(self) -> None:
         findings = self.before.findings
@@ -48,7 +54,7 @@ class Wants:
             if f.expected and not _gone(f):
                 self._taken.add((f.source, f.position))
             if f.size is not None:
-                self._held[f.source].add(f.position)
+                self._hold(f.source, f.position)
             if _gone(f):
                 self.gone.add(f.source)
         for finding in findings:
@@ -57,12 +63,12 @@ class Wants:
         wanted = {w.position for w in self.wants}
         expected = {f.position for f in findings if f.expected}
         at_hand = {p for _, p in self.good}
+        cared_for = wanted | expected | at_hand
+        there = [url for url in self.before.sources if url not in self.gone]
         for position in range(len(self.subject.layout.fragments)):
-            if position not in wanted | expected | at_hand:
-                targets = self._by_room(
-                    position, [u for u in self.before.sources if u not in self.gone]
-                )
-                self._add(Want(position, "", tuple(dict.fromkeys((*self._to(position), *targets)))))
+            if position not in cared_for:
+                # Nobody is asked to take it but those who were named, where some were.
+                self._add(Want(position, "", self._to(position) or self._by_room(position, there)))
 
     def damaged(self, url: str, position: int) -> Want:
         """A copy turned out to be damaged: where it is to be restored."""
@@ -87,8 +93,13 @@ class Wants:
     def _add(self, want: Want) -> None:
         self.wants.append(want)
         if want.targets:
-            self._held[want.targets[0]].add(want.position)
+            self._hold(want.targets[0], want.position)
             self._taken.add((want.targets[0], want.position))
+
+    def _hold(self, url: str, position: int) -> None:
+        if position not in self._held[url]:
+            self._held[url].add(position)
+            self._kin[url, self.subject.layout.set_of[position]] += 1
 
     def _to(self, position: int) -> tuple[str, ...]:
         return self._by_room(position, self.subject.to)
@@ -98,15 +109,14 @@ class Wants:
         layout = self.subject.layout
 
         def load(url: str) -> tuple[bool, bool, bool, int, int]:
-            held = self._held[url]
             number = layout.set_of[position]
-            kin = sum(layout.set_of[p] == number for p in held) if number >= 0 else 0
+            kin = self._kin[url, number] if number >= 0 else 0
             # One copy cannot stand for two; but an earlier repair, interrupted, may have left one.
             copy = (url, position)
             spare = copy in self._taken, copy not in self.good
-            return url in self.gone, *spare, kin, len(held)
+            return url in self.gone, *spare, kin, len(self._held[url])
 
-        return tuple(sorted(urls, key=load))
+        return tuple(nsmallest(_MOST_TARGETS, urls, key=load))
 
 
 def _gone(finding: Finding) -> bool:
