@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from pathlib import Path
 __all__ = ["UNTRUE_SIZE", "make_folders", "size_is_untrue", "sync_folder"]
 
 UNTRUE_SIZE = "has another size than the system says, as files in /proc and /sys do"
+_UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 def size_is_untrue(descriptor: int) -> bool:
@@ -27,13 +28,22 @@ def size_is_untrue(descriptor: int) -> bool:
 
 
 def sync_folder(path: str | Path) -> None:
-    """Make names inside the folder durable; a file system that cannot is let pass."""
-    with contextlib.suppress(OSError):
+    """Make names inside the folder durable, where its file system can and we may read it.
+
+    Raises OSError where the disk fails.
+    """
+    try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            error.filename = str(path)
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def make_folders(paths: Iterable[Path], *, sync: bool = True) -> None:

@@ -129,3 +129,29 @@ def test_fragments_of_a_manifest(tmp_path: Path) -> None:
                 out / "file.bin.regather.json", servers=[rogue.url], read_data=1.0
             )
             assert not found.lost
+
+
+def test_a_manifest_at_a_signed_address(tmp_path: Path) -> None:
+    """Its folder is where it is; the query, slashes and all, is no part of that."""
+    original = tmp_path / "file.bin"
+    original.write_bytes(CONTENT)
+    out = tmp_path / "split"
+    regather.split(original, out, fragments=2)
+
+    def serve(head: bytes, connection: socket.socket) -> None:
+        path = head.split(b" ")[1].decode().partition("?")[0]
+        if not path.startswith("/deep/"):
+            location = f"/deep{path}?X-Credential=a/b/c&sig=5e5ec7e7" if "json" in path else "/"
+            answer = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n"
+            connection.sendall(answer.encode())
+            return
+        serves((out / path[6:]).read_bytes(), b"")(head, connection)
+
+    with Rogue(serve) as rogue:
+        report = regather.download(
+            rogue.url + "file.bin.regather.json",
+            tmp_path / "dest",
+            settings=settings(libcurl=False),
+        )
+    assert (tmp_path / "dest").read_bytes() == CONTENT
+    assert [source.url for source in report.sources] == [rogue.url + "deep/"]

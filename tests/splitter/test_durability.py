@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import regather
+from regather.errors import StorageError
 from regather.splitter import writer
 from regather.store import platform
 from tests.support.files import random_file
@@ -92,3 +96,19 @@ def test_who_does_not_wait_for_the_disk_does_not(tmp_path: Path, events: list[Ev
     regather.split(path, tmp_path / "out", servers=2, sync=False)
     regather.split(path, tmp_path / "many", fragments=100, sync=False)
     assert not [event for event in events if event[0].startswith("sync")]
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.EIO, True), (errno.EINVAL, False)])
+def test_a_disk_that_fails_is_told_and_one_that_cannot_sync_folders_is_let_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
+) -> None:
+    path, fsync = random_file(tmp_path / "f", 5000), os.fsync
+
+    def broken(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(StorageError) if fails else contextlib.nullcontext():
+        regather.split(path, tmp_path / "out")

@@ -17,7 +17,13 @@ import pytest
 
 import regather
 from regather.server.run import Server
-from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
+from regather.transport import (
+    Failure,
+    HttpConnection,
+    RequestFailed,
+    TransportOptions,
+    open_askable,
+)
 from regather.transport.dial import in_turn
 from tests.support.files import random_file
 from tests.support.ftp import FtpServer
@@ -212,3 +218,36 @@ def test_ftp_and_sftp(tmp_path: Path) -> None:
         for url in (ftp.url, sftp.url):
             regather.download(url + "f.dat", tmp_path / "got", force=True, settings=settings)
             assert (tmp_path / "got").read_bytes() == (tmp_path / "f.dat").read_bytes()
+
+
+@pytest.mark.parametrize("libcurl", [False, True])
+@pytest.mark.parametrize("host", ["[::1%251]", "[::1%1]"])
+def test_the_zone_of_an_address(hosting: Hosting, tmp_path: Path, host: str, libcurl: bool) -> None:
+    """RFC 6874; what comes after the address means nothing to the server, and is not sent.
+
+    Names of interfaces are looked up for addresses of a link only, numbers for all.
+    """
+    heads: list[bytes] = []
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                heads.append(connection.recv(10_000))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = listener.getsockname()[1]
+        options = replace(QUICK, http2=libcurl)
+        assert fetched(options, f"http://{host}:{port}/f") == b"hello"
+        thread.join(60)
+    assert f"\r\nhost: [::1]:{port}\r\n".encode() in heads[0].lower()
+
+
+def test_port_zero_is_nobodys() -> None:
+    for url in ("http://127.0.0.1:0/f", "ftp://127.0.0.1:0/f", "https://[::1]:00/f"):
+        connection = open_askable(url, QUICK)
+        with pytest.raises(RequestFailed, match="with such a port"):
+            connection.fetch(url, 100)
+        connection.close()

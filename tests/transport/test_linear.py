@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from re import _parser as parser  # type: ignore[attr-defined]
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from regather.metalink import digests, headers, links, offered_name
-from regather.transport import cookies, fields, logins
+from regather.metalink import digests, links, offered_name
 from regather.transport.cookies import Cookies
 from regather.transport.fields import cleaned
 from regather.transport.head import ChunkedBody, Head, parse_head
@@ -80,41 +75,3 @@ CASES: dict[str, Callable[[int], object]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_lines_of_python(case: str) -> None:
     assert_linear(CASES[case], 1000)
-
-
-# -- expressions ------------------------------------------------------------------------------
-
-
-def patterns(module: ModuleType) -> Iterator[tuple[str, re.Pattern[Any]]]:
-    for name, value in vars(module).items():
-        if isinstance(value, re.Pattern):
-            yield name, value
-
-
-def endless(parsed: Any) -> bool:
-    """Whether something in an expression may be repeated without end, and given back again."""
-    for kind, argument in parsed:
-        if kind in (parser.MAX_REPEAT, parser.MIN_REPEAT) and argument[1] == parser.MAXREPEAT:
-            return True
-        inner = argument if isinstance(argument, tuple | list) else ()
-        for one in inner:
-            several = one if isinstance(one, list) else [one]
-            if any(endless(sub) for sub in several if isinstance(sub, parser.SubPattern)):
-                return True
-    return False
-
-
-@pytest.mark.parametrize("module", [headers, fields, cookies, logins], ids=lambda m: m.__name__)
-def test_no_expression_goes_back(module: ModuleType) -> None:
-    """Where nothing that matched is given back, an expression costs one step a character."""
-    found = list(patterns(module))
-    assert found
-    for name, pattern in found:
-        assert not endless(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)), name
-
-
-def test_what_is_found() -> None:
-    for text in ("a+", "(?:a|b+)c", "(a*)", "a{2,}", "a+?b", "(?:x(?:y*)){2}"):
-        assert endless(parser.parse(text)), text
-    for text in ("a++", "(?:a|b++)c", "a{1,9}", "a?", "[a-z]"):
-        assert not endless(parser.parse(text)), text

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
 import pytest
 
 from regather.transport import Failure, HttpConnection, Look, RequestFailed, TransportOptions
-from regather.transport.fields import cleaned, coding_of, head_end, media_type
+from regather.transport.fields import cleaned, coding_of, decoded, head_end, media_type
 from regather.transport.head import parse_head
 from tests.support.rogue import Rogue, sends
 
@@ -194,3 +195,14 @@ def test_small_documents_that_are_coded(
                     connection.fetch(rogue.url + "f", limit)
         finally:
             connection.close()
+
+
+def test_a_small_document_is_not_unpacked_beyond_its_limit() -> None:
+    packed = gzip.compress(bytes(64 << 20), mtime=0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="larger than"):
+            decoded(packed, "gzip", 1000)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()

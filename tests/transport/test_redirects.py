@@ -8,7 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
+from regather.transport import (
+    Failure,
+    HostOptions,
+    HttpConnection,
+    RequestFailed,
+    TransportOptions,
+)
+from regather.transport.hosts import Hosts
 from tests.support.rogue import Answer, Rogue
 
 SECRET = "X-Amz-Signature=5e5ec7e7"
@@ -120,6 +127,18 @@ def test_a_cookie_that_is_set_on_the_way(options: TransportOptions) -> None:
         assert len(rogue.requests) == 2
 
 
+def test_a_cookie_beside_one_of_a_header(options: TransportOptions) -> None:
+    options = replace(
+        options, hosts=Hosts({"127.0.0.1": HostOptions(headers=(("Cookie", "mine=0"),))})
+    )
+    with Rogue(
+        answers(lambda t: body(b"in") if t == b"/g" else to(b"/g", b"Set-Cookie: a=1"))
+    ) as rogue:
+        assert fetched(rogue.url + "f", options) == b"in"
+        assert b": mine=0\r\n" in rogue.requests[0]
+        assert b": mine=0; a=1\r\n" in rogue.requests[1]
+
+
 def test_several_cookies_at_once(options: TransportOptions) -> None:
     lines = (b"Set-Cookie: a=1; expires=Fri, 13 Feb 2125 11:56:27 GMT", b"Set-Cookie: b=2")
     with Rogue(answers(lambda t: body(b"in") if t == b"/g" else to(b"/g", *lines))) as rogue:
@@ -136,6 +155,20 @@ def test_another_mirror_where_the_first_has_it_not(options: TransportOptions) ->
     ) as rogue:
         assert fetched(rogue.url + "f", options) == b"in"
         assert options.redirects == {rogue.url + "f": rogue.url + "here"}
+
+
+def test_a_remembered_place_that_is_busy_is_not_asked_twice(options: TransportOptions) -> None:
+    """Only where its redirector leads elsewhere by now, if but to another signature."""
+    busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+    with Rogue(answers(lambda t: to(b"/g?1") if t == b"/f" else body(b"in"))) as rogue:
+        assert fetched(rogue.url + "f", options) == b"in"
+        rogue._answer = answers(lambda t: to(b"/g?1") if t == b"/f" else busy)
+        assert refused(rogue.url + "f", options).failure is Failure.BUSY
+        assert [head.split(b" ")[1] for head in rogue.requests[2:]] == [b"/g?1", b"/f"]
+        rogue._answer = answers(
+            lambda t: to(b"/g?2") if t == b"/f" else busy if t == b"/g?1" else body(b"in")
+        )
+        assert fetched(rogue.url + "f", options) == b"in"
 
 
 def test_a_redirector_that_knows_no_other_is_not_asked_for_ever(options: TransportOptions) -> None:

@@ -60,7 +60,7 @@ def test_nobody_there() -> None:
         (b"405 No", Failure.FORBIDDEN),
         (b"507 Full", Failure.NO_SPACE),
         (b"409 Conflict", Failure.BAD_RESPONSE),
-        (b"302 Found\r\nLocation: http://127.0.0.1:1/", Failure.BAD_RESPONSE),
+        (b"302 Found\r\nLocation: http://127.0.0.1:1/", Failure.FORBIDDEN),
     ],
 )
 @pytest.mark.parametrize("size", [0, 1000, len(DATA)])

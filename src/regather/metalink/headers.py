@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urljoin
 
 from regather.checksum import Checksum, algorithm_of
 from regather.model import HASH_SIZES
-from regather.names import flaw_of
+from regather.names import fitted, flaw_of
 
 _MEMBER = re.compile(r"\s*+([A-Za-z0-9_-]++)\s*+=\s*+:?([A-Za-z0-9+/=]++):?\s*+(?:;[^,]*+)?")
 _LINK = re.compile(r"[\s,]*+<([^<>]*+)>")
@@ -197,5 +197,5 @@ def _from_q(text: bytes) -> bytes:
 
 def _harmless(name: str) -> str:
     """A name that can be given to a file, or an empty one."""
-    name = re.split(r"[/\\]", name)[-1].translate(_MISLEADING).strip().lstrip(". ")
+    name = fitted(re.split(r"[/\\]", name)[-1].translate(_MISLEADING).strip().lstrip(". "))
     return "" if flaw_of(name) else name

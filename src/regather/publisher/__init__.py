@@ -77,7 +77,8 @@ def publish(
     is refused before anything is sent, unless ``force``. ``force`` also replaces other files that
     have the names of ours. ``settings.connections`` (at most 4) are used to each target at once,
     and ``settings.sync`` is not looked at. ``on_progress`` is called with bytes done and in all:
-    first those of the file as it is read, and then, on top, those that are stored.
+    first those of the file as it is read, and then, on top, those that are stored. How many it is
+    in all is known from the start.
 
     ``path`` may be a folder: what is stored is the one file, a tar, that all in it is packed into,
     and ``download`` puts it together again. With ``follow_links`` what its links point to stands
@@ -100,6 +101,7 @@ def publish(
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)
         plan = Plan(layout, len(targets), replicas, survive, force=force)
+        total = layout.size + plan.load  # all is read once, and then stored
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         for target in targets:
             if not target.remote:
@@ -108,7 +110,7 @@ def publish(
         origin = Origin(path, source, layout)
         try:
             check_permission(targets, manifest_name, options, stopping)
-            hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress))
+            hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress, total))
             origin.check_unchanged()
             manifest = replace(
                 manifest_of(source.name, layout, hashes),
@@ -122,6 +124,7 @@ def publish(
                 plan,
                 manifest,
                 manifest_name,
+                origin,
                 options,
                 settings.retries,
                 stopping,
@@ -148,7 +151,7 @@ def publish(
                 force=force,
             )
             if on_progress is not None:
-                stopping.tell = _then(on_progress, layout.size, uploads)
+                stopping.tell = _then(on_progress, layout.size, total, uploads)
             uploads.run()
             origin.check_unchanged()
             check_placed(plan, targets, manifest, uploads.tallies)
@@ -178,21 +181,16 @@ def publish(
     )
 
 
-def _first(on_progress: OnBytes | None) -> OnBytes | None:
-    """Progress while the file is read: at least as much is to be stored afterwards."""
+def _first(on_progress: OnBytes | None, total: int) -> OnBytes | None:
+    """Progress while the file is read."""
     if on_progress is None:
         return None
-    return lambda done, size: on_progress(done, 2 * size)
+    return lambda done, size: on_progress(done, total)
 
 
-def _then(on_progress: OnBytes, size: int, uploads: Uploads) -> Callable[[], None]:
+def _then(on_progress: OnBytes, size: int, total: int, uploads: Uploads) -> Callable[[], None]:
     """Progress while fragments are stored, on top of the bytes that were read."""
-
-    def tell() -> None:
-        done, total = uploads.progress()
-        on_progress(size + done, size + total)
-
-    return tell
+    return lambda: on_progress(min(size + uploads.stored(), total), total)
 
 
 def _remove(

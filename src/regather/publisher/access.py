@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -16,9 +17,10 @@ from regather.model import Fragment
 from regather.names import suffixed
 from regather.tasks import run_all
 from regather.transport import Failure, RequestFailed, TransportOptions
-from regather.transport.upload import Store, open_store
+from regather.transport.upload import ReadInto, Store, open_store
 
 _BAD_REQUEST = 400
+_MD5 = re.compile(r'"[0-9a-f]{32}(-[0-9]{1,5})?"')
 _log = logging.getLogger("regather.stores")
 _T = TypeVar("_T")
 
@@ -123,17 +125,29 @@ def _refused(store: Store, name: str) -> bool:
     return False
 
 
-def look(store: Store, fragment: Fragment, piece_size: int) -> Found:
+def _is_told(store: Store, tag: str, size: int, read: ReadInto) -> bool:
+    """Whether the store's own tag says that an object has these bytes.
+
+    Tags that are the MD5 of what came, as those of S3, were made of the bytes by the store. Others
+    say nothing of the content.
+    """
+    tag_of = getattr(store, "tag_of", None)
+    return tag_of is not None and bool(_MD5.fullmatch(tag)) and tag == tag_of(size, read)
+
+
+def look(store: Store, fragment: Fragment, piece_size: int, read: ReadInto | None = None) -> Found:
     """What stands in the fragment's place, read and hashed where its size is right.
 
-    An entity tag says nothing of the content, so it is not asked; the first wrong piece ends the
-    reading. Raises RequestFailed.
+    Where ``read`` gives the fragment and the store's tag is that of its bytes, that is enough.
+    Else the first wrong piece ends the reading. Raises RequestFailed.
     """
     stat = store.stat(fragment.name)
     if stat is None:
         return Found.NOTHING
     if stat.size != fragment.size:
         return Found.OTHER
+    if read is not None and _is_told(store, stat.validator, stat.size, read):
+        return Found.RIGHT
     hasher, left, number = new_hasher(), min(piece_size, fragment.size), 0
     steps = store.read(fragment.name, 0, fragment.size)
     try:

@@ -34,15 +34,14 @@ def check_placed(
         return
     copies = Counter(plan.unplaced)
     missing = tuple(manifest.fragments[f].name for f in sorted(copies))
-    details = _troubles(targets, tallies)
+    names = []
     for position in sorted(copies)[:_SHOWN]:
         there = len(plan.holders[position])
-        line = f"{manifest.fragments[position].name}: not placed"
-        details.append(
-            line + (f" {counted(copies[position], 'more time')} (stands {there}x)" * bool(there))
-        )
+        again = f" {counted(copies[position], 'more time')} (stands {there}x)" * bool(there)
+        names.append(manifest.fragments[position].name + again)
     if len(copies) > _SHOWN:
-        details.append(f"and {len(copies) - _SHOWN} more")
+        names.append(f"and {len(copies) - _SHOWN} more")
+    details = [*_troubles(targets, tallies), f"not placed: {', '.join(names)}"]
     demanded = plan.demanded
     raise NotPlacedError(
         f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be placed, so "
@@ -56,7 +55,8 @@ def check_placed(
 
 def _troubles(targets: Sequence[Target], tallies: Sequence[Tally]) -> list[str]:
     return [
-        f"{target.url}: {'full: ' if tally.state == 'full' else ''}{tally.error}"
+        f"{target.url}: {'full: ' if tally.state == 'full' else ''}"
+        + tally.error.removeprefix(target.url)
         for target, tally in zip(targets, tallies, strict=True)
         if tally.error
     ]
@@ -121,15 +121,33 @@ def _document(
     }
     created = manifest.created
     for finding in findings:
-        if finding.document is None:
-            continue
-        created = min(filter(None, (created, finding.document.created)))
-        for source in finding.document.sources:
-            sources.setdefault(source.url, source)
+        if finding.document is not None:
+            created = min(filter(None, (created, finding.document.created)))
+    for source in _agreed(targets, findings):
+        sources.setdefault(source.url, source)
     data = replace(manifest, sources=tuple(sources.values()), created=created).to_bytes()
     # What we write must be what we read, before anyone relies on it.
     Manifest.from_bytes(data)
     return data
+
+
+def _agreed(targets: Sequence[Target], findings: Sequence[Finding]) -> list[Source]:
+    """The sources that earlier manifests of this file name, beside ours.
+
+    A manifest at a server is what that server says: what one of many adds would go to all. So a
+    source counts where a folder of ours names it, or more than half of the servers.
+    """
+    told: dict[tuple[str, object], Source] = {}
+    votes: Counter[tuple[str, object]] = Counter()
+    servers = 0
+    for target, finding in zip(targets, findings, strict=True):
+        if finding.document is None:
+            continue
+        servers += target.remote
+        for source in finding.document.sources:
+            told.setdefault((source.url, source.fragments), source)
+            votes[source.url, source.fragments] += 1 if target.remote else len(targets)
+    return [source for key, source in told.items() if 2 * votes[key] > servers]
 
 
 def report_of(

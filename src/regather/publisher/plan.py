@@ -54,6 +54,11 @@ class Plan:
         """How many targets may be lost as things stand."""
         return survival(self.layout, self.holders)
 
+    @property
+    def load(self) -> int:
+        """Bytes that all targets together get."""
+        return sum(self._loads)
+
     def held_by(self, target: int) -> list[int]:
         """The fragments that go to a target."""
         return [f for f, places in enumerate(self.holders) if target in places]

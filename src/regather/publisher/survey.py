@@ -10,10 +10,11 @@ from typing import Literal
 from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
 from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
+from regather.publisher.origin import Origin
 from regather.publisher.plan import Plan
 from regather.publisher.targets import Target
 from regather.schemes import STORES, scheme_of
-from regather.transport import Failure, RequestFailed, TransportOptions
+from regather.transport import Failure, RequestFailed, TransportOptions, locate
 from regather.units import counted
 
 _SHOWN = 20
@@ -28,6 +29,8 @@ class Finding:
     """By position; only those that were looked for."""
     manifest: Literal["none", "same", "other"] = "none"
     """Whether there is one under our name, and whether of this very file, cut like this."""
+    version_of: str = ""
+    """The name of the file that another manifest there is of."""
     document: Manifest | None = None
     """The manifest, where it is the same."""
     raw: bytes = b""
@@ -40,6 +43,7 @@ def survey(
     plan: Plan,
     manifest: Manifest,
     manifest_name: str,
+    origin: Origin,
     options: TransportOptions,
     retries: int,
     stopping: Stopping,
@@ -60,7 +64,9 @@ def survey(
             for position in plan.held_by(number):
                 fragment = manifest.fragments[position]
                 finding.fragments[position] = persist(
-                    lambda f=fragment: look(store, f, layout.piece_size),  # type: ignore[misc]
+                    lambda f=fragment, p=position: look(  # type: ignore[misc]
+                        store, f, layout.piece_size, origin.reader(p)
+                    ),
                     retries,
                     stopping,
                 )
@@ -135,6 +141,8 @@ def _compare(finding: Finding, raw: bytes, manifest: Manifest) -> None:
         found = Manifest.from_bytes(raw)
     except ManifestError:
         return
+    if found.blake3 != manifest.blake3:
+        finding.version_of = found.name
     if found.digest == manifest.digest and found.fragments == manifest.fragments:
         finding.manifest, finding.document = "same", found
 
@@ -146,25 +154,35 @@ def refuse_to_replace(
 
     A wrong fragment beside a manifest of this very file is damaged: replacing it mends it.
     """
-    taken = []
+    taken: dict[str, list[str]] = {}
+    earlier = False
     for target, finding in zip(targets, findings, strict=True):
-        if finding.manifest == "other":
-            taken.append(target.locate(manifest_name))
+        names = [manifest_name] if finding.manifest == "other" else []
+        earlier = earlier or finding.version_of == manifest.name
         if finding.manifest != "same":
-            taken += [
-                target.locate(manifest.fragments[position].name)
+            names += [
+                manifest.fragments[position].name
                 for position, found in finding.fragments.items()
                 if found is Found.OTHER
             ]
+        if names:
+            taken[target.url] = names
     if taken:
-        raise occupied(taken)
+        raise occupied(taken, another_version_of=manifest.name if earlier else "")
 
 
-def occupied(taken: Sequence[str]) -> DestinationExistsError:
-    """The error where other files have the names that ours need."""
-    more = (f"and {len(taken) - _SHOWN} more",) if len(taken) > _SHOWN else ()
+def occupied(
+    taken: Mapping[str, Sequence[str]], *, another_version_of: str = ""
+) -> DestinationExistsError:
+    """The error where other files have the names that ours need; ``taken`` by target."""
+    (url, names), *more = taken.items()
+    what, help = "something else stands there", "use --force to replace it"
+    if another_version_of:
+        what = f"another version of {another_version_of} stands there"
+        help = "use --force to replace it, which sends only the fragments that differ"
+    lines = [f"{url}: {', '.join(names[:_SHOWN])}" for url, names in taken.items()]
     return DestinationExistsError(
-        f"{taken[0]}: something else stands there",
-        help="publish to a folder of its own (--to URL/NAME/), or use --force to replace it",
-        details=(*taken[1:_SHOWN], *more),
+        f"{locate(url, names[0])}: {what}",
+        help=f"publish to a folder of its own (--to URL/NAME/), or {help}",
+        details=tuple(lines) if more or len(names) > 1 else (),
     )

@@ -90,13 +90,10 @@ class Uploads:
                 jobs += [partial(self._work, number)] * count
         self._stopping.run(jobs, "upload")
 
-    def progress(self) -> tuple[int, int]:
-        """Bytes at the targets, those that stood there included, and in all."""
+    def stored(self) -> int:
+        """Bytes at the targets, those that stood there included, and on their way."""
         with self._changed:
-            sizes = self._sizes
-            left = sum(sizes[f] for t in self.tallies for f in t.queue)
-            flying = sum(sizes[f] for _, f in self._flying)
-            return self._done + sum(self._flying.values()), self._done + flying + left
+            return self._done + sum(self._flying.values())
 
     def _work(self, number: int) -> None:
         store = self._stopping.open(self._targets[number].url, self._options)
@@ -143,7 +140,7 @@ class Uploads:
             found = persist(lambda: self._look(store, position), self._retries, self._stopping)
         if found is not Found.RIGHT:
             if found is Found.OTHER and not (self._force or finding.manifest == "same"):
-                raise occupied([self._targets[number].locate(fragment.name)])
+                raise occupied({self._targets[number].url: [fragment.name]})
             self._origin.blake3(position)  # outside of what is tried again
             sent = persist(
                 lambda: self._send(store, number, position, replace=found is Found.OTHER),
@@ -188,7 +185,7 @@ class Uploads:
             # Ours, where the answer to an attempt before was lost.
             if self._look(store, position) is Found.RIGHT:
                 return False
-            raise occupied([where]) from None
+            raise occupied({self._targets[number].url: [fragment.name]}) from None
         if self._targets[number].remote:
             # The server has compared the hash; that it was ours is seen by the size.
             stat = store.stat(fragment.name)

@@ -78,15 +78,18 @@ class Cookies:
         """What servers set, the oldest first; it replaces what was given."""
         self._lock = threading.Lock()
 
-    def header(self, url: str) -> str | None:
-        """The value of Cookie for a request to ``url``, or None."""
-        if not self._cookies and not self._set:
+    def header(self, url: str, *, given: bool = True) -> str | None:
+        """The value of Cookie for a request to ``url``, or None.
+
+        Without ``given`` it holds only what servers set.
+        """
+        if not (given and self._cookies) and not self._set:
             return None
         parts = urlsplit(url)
         host, path = _host(parts.hostname or ""), parts.path or "/"
         secure = parts.scheme == "https"
         with self._lock:
-            known = {**self._cookies, **self._set}
+            known = {**(self._cookies if given else {}), **self._set}
         fit = [c for c in known.values() if c.is_for(host, path, secure=secure)]
         fit.sort(key=lambda cookie: -len(cookie.path))  # RFC 6265, 5.4
         lengths = itertools.accumulate(len(cookie.text) + 2 for cookie in fit)

@@ -68,8 +68,10 @@ class Redirects:
                 value = self._options.credentials.header(origin)
                 if value is not None:
                     headers.append(("Authorization", value))
-        if not holds(headers, "cookie") and (cookie := self._options.cookies.header(url)):
-            headers.append(("Cookie", cookie))
+        own = [value for name, value in headers if name.lower() == "cookie"]
+        if cookie := self._options.cookies.header(url, given=not own):
+            headers = [pair for pair in headers if pair[0].lower() != "cookie"]
+            headers.append(("Cookie", "; ".join((*own, cookie))))  # RFC 6265, 5.4: one of them
         return headers
 
     def ask(
@@ -86,7 +88,6 @@ class Redirects:
         """
         known = self._options.redirects
         url = known.get(target, target)
-        remembered = url != target
         failed: dict[str, Head] = {}
         left = _MOST
         while True:
@@ -110,14 +111,13 @@ class Redirects:
                 known[target] = url
                 return head, url
             known.pop(target, None)
-            if not remembered:
-                if len(failed) == _MOST_PLACES:
-                    return head, url
-                failed[url] = head
+            if len(failed) == _MOST_PLACES:
+                return head, url
+            failed[url] = head
             self._channel.close()
             if hops is not None:
                 hops.clear()
-            url, remembered, left = target, False, _MOST
+            url, left = target, _MOST
 
     def _exchange(self, method: str, target: str, url: str, headers: list[tuple[str, str]]) -> Head:
         own = self.own_headers(target, url)

@@ -6,7 +6,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
+from regather.files import make_folders
 from regather.incoming import Incoming, remove_leftovers
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.local import LocalConnection
@@ -57,7 +59,7 @@ class LocalStore:
         """See Store.put."""
         path = self._path(name)
         try:
-            os.makedirs(self._base, exist_ok=True)
+            make_folders([Path(self._base)])
             if not self._swept:
                 remove_leftovers(self._base, deep=False)
                 self._swept = True

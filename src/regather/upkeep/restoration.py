@@ -31,7 +31,10 @@ from regather.upkeep.wants import Want, Wants
 __all__ = ["OnPhase", "repair"]
 
 OnPhase = Callable[[str, int, int], None]
-"""Called with a phase (``checking``, ``repairing``), bytes done and in all."""
+"""Called with a phase (``checking``, ``repairing``), bytes done and in all.
+
+Not always in the thread of the caller.
+"""
 _READERS = 8
 _BUFFER = 256 << 10
 

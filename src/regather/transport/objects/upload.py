@@ -90,6 +90,22 @@ class ObjectStore:
             self.delete(name)
             raise RequestFailed(Failure.DAMAGED, f"{target}: is not what was sent")
 
+    def tag_of(self, size: int, read: ReadInto) -> str:
+        """The entity tag that an object has which was stored from here, if it is MD5."""
+        step = size if size <= _WHOLE else part_of(size)
+        buffer = memoryview(bytearray(min(size, STEP)))
+        sums = []
+        for start in range(0, max(size, 1), max(step, 1)):
+            hasher = _md5(b"")
+            for at in range(start, min(start + step, size), STEP):
+                view = buffer[: min(STEP, start + step - at, size - at)]
+                read(at, view)
+                hasher.update(view)
+            sums.append(hasher.digest())
+        if size <= _WHOLE:
+            return f'"{sums[0].hex()}"'
+        return f'"{_md5(b"".join(sums)).hexdigest()}-{len(sums)}"'
+
     def _hash_of(self, target: str, size: int) -> bytes:
         hasher = new_hasher()
         for step in read_range(self._connection, target, 0, size):
@@ -131,6 +147,14 @@ class ObjectStore:
         return self._base + quote(name, safe="")
 
 
+def part_of(size: int) -> int:
+    """How many bytes each part of a large object has."""
+    part = _PART
+    while part * _MOST_PARTS < size:
+        part *= 2
+    return part
+
+
 class _Upload:
     """One object on its way: read and hashed in the caller's thread, sent in the loop's.
 
@@ -145,9 +169,7 @@ class _Upload:
         self._options = options
         self._size = size
         self._blake3 = blake3
-        self._part = _PART
-        while self._part * _MOST_PARTS < size:
-            self._part *= 2
+        self._part = part_of(size)
         self._parts: asyncio.Queue[bytearray | _GivenUpError | None] = asyncio.Queue()
         self._room = threading.Semaphore(1)
         self._aborted = threading.Event()
