@@ -123,7 +123,7 @@ class Cluster:
             except OSError as error:
                 taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
                 where = f"port {port} of {self._host}" if port else self._host
-                why = (error.strerror or str(error)).partition(" (while")[0].lower()
+                why = reason(error).partition(" (while")[0].lower()
                 raise RegatherError(
                     f"cannot listen on {where}: {why}",
                     help="choose another --first-port, or leave it out to use free ones"

@@ -17,7 +17,7 @@ from regather.client.naming import base_url, check_scheme, checked_url, is_base,
 from regather.client.resolve import load_manifest, sources_of
 from regather.client.settings import Settings, transport_options
 from regather.digest import Hasher, new_hasher, piece_hash
-from regather.errors import NotEnoughSourcesError, UsageError, VerificationError
+from regather.errors import NotEnoughSourcesError, UsageError, VerificationError, reason
 from regather.manifest import Manifest
 from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
 from regather.model import Layout, Source
@@ -199,7 +199,7 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
                     raise differs(f"piece {piece} of {layout.fragments[fragment].name}")
                 yield fragment, view
     except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageError(f"{path}: {reason(error).lower()}") from None
 
 
 def _from(layout: Layout, sources: Sequence[Source], options: TransportOptions) -> Iterator[Piece]:

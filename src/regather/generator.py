@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from regather.errors import StorageError, is_disk_full
+from regather.errors import StorageError, is_disk_full, reason
 from regather.names import suffixed, temporary_suffix
 from regather.store import check_destination
 from regather.store.platform import open_new, preallocate, publish
@@ -88,7 +88,7 @@ def generate(
             publish(str(part), str(path), replace=force)
         except OSError as error:
             raise StorageError(
-                f"{path}: {(error.strerror or str(error)).lower()}",
+                f"{path}: {reason(error).lower()}",
                 help=f"{format_size(size)} are needed" if is_disk_full(error) else "",
             ) from None
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from regather.engine import SourceTally
-from regather.engine.missing import all_refused, missing_lines, reason
+from regather.engine.missing import all_refused, missing_lines, without_address
 from regather.model import Fragment, Layout, Source
 
 
@@ -60,4 +60,4 @@ def test_whether_waiting_can_help() -> None:
     ],
 )
 def test_reasons_lose_their_address(what: str, url: str, told: str) -> None:
-    assert reason(what, url) == told
+    assert without_address(what, url) == told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from regather.errors import UsageError
+from regather.errors import UsageError, reason
 
 _STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 
@@ -31,5 +31,5 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"{path}: cannot make this folder: {reason}") from None
+        why = reason(error).lower()
+        raise UsageError(f"{path}: cannot make this folder: {why}") from None

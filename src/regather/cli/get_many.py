@@ -16,6 +16,7 @@ from regather.cli.get_report import describe, print_notes
 from regather.cli.logs import both, files_log
 from regather.cli.options import checksums_of
 from regather.cli.progress import files_view
+from regather.errors import reason
 from regather.units import counted, format_exact
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def jobs_in_list(args: argparse.Namespace) -> list[Job]:
         else:
             text, where = Path(args.input).read_text("utf-8"), args.input
     except OSError as error:
-        raise UsageError(f"{args.input}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageError(f"{args.input}: {reason(error).lower()}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{args.input}: not text in UTF-8") from None
     return read_list(text, where, folder, force=args.force)

@@ -44,7 +44,7 @@ def with_notes(view: View | None) -> View:
 
 def describe(report: DownloadReport) -> str:
     """The report for people: a line on the file, one on each source."""
-    from regather.engine.missing import reason
+    from regather.engine.missing import without_address
 
     if report.kept:
         return (
@@ -66,7 +66,7 @@ def describe(report: DownloadReport) -> str:
             f"  {source.url}  {format_size(source.useful)}, {share} %, {format_rate(source.rate)}"
         )
         if source.errors:
-            last = reason(source.last_error, source.url)
+            last = without_address(source.last_error, source.url)
             line += f", {counted(source.errors, 'error')}, last: {last}"
         if source.state not in ("idle", "active"):
             line += f" [{source.state}]"

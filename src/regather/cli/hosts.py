@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regather.errors import UsageError
+from regather.errors import UsageError, reason
 
 if TYPE_CHECKING:
     from regather.transport import HostOptions
@@ -102,7 +102,7 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
         try:
             lines = Path(text[1:]).read_text("latin-1").splitlines()
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = reason(error).lower()
             raise UsageError(f"{text[1:]}: not usable as --header ({why})") from None
     for line in filter(str.strip, lines):
         name, colon, value = line.partition(":")

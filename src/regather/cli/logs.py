@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
-from regather.errors import UsageError, printable
+from regather.errors import UsageError, printable, reason
 from regather.units import counted, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def set_up(args: argparse.Namespace) -> None:
         try:
             handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            why = reason(error).lower()
             raise UsageError(
-                f"--log {path}: {reason}", help="name a file that can be written"
+                f"--log {path}: {why}", help="name a file that can be written"
             ) from None
         handler.setFormatter(_Plain("%(asctime)s.%(msecs)03d  %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from regather.cli.options import add_reach, add_servers, settings_of
 from regather.cli.progress import bytes_progress
+from regather.errors import reason
 
 SUMMARY = "Write a metalink for aria2 and other tools."
 EXAMPLES = (
@@ -77,4 +78,4 @@ def _write(path: Path, document: bytes, *, force: bool) -> None:
     try:
         write_file(path, document, replace=force)
     except OSError as error:
-        raise StorageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise StorageError(f"{path}: {reason(error).lower()}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regather.client.jobs import Job
 from regather.client.resolve import Target
-from regather.errors import RegatherError, UsageError
+from regather.errors import RegatherError, UsageError, reason
 from regather.folder import Folder, chosen
 from regather.names import on_disk
 from regather.store import AnyDestination, Destination, FolderDestination
@@ -88,7 +88,7 @@ def path_for(job: Job, name: str) -> Path:
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{folder}: {(error.strerror or str(error)).lower()}") from None
+            raise UsageError(f"{folder}: {reason(error).lower()}") from None
         if folder.is_symlink():
             raise UsageError(f"{folder}: is a link, and names in metalinks do not follow any")
     return folder / last

@@ -32,6 +32,7 @@ from regather.errors import (
     TransportError,
     UsageError,
     VerificationError,
+    reason,
 )
 from regather.files import UNTRUE_SIZE, size_is_untrue
 from regather.folder import Folder
@@ -129,7 +130,7 @@ def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
             data = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:
         raise UsageError(
-            f"{source}: {(error.strerror or str(error)).lower()}",
+            f"{source}: {reason(error).lower()}",
             help=_help_for(path),
         ) from None
     check_looks(source, data)
@@ -341,7 +342,7 @@ def _local(path: str) -> tuple[int, str] | UsageError:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        return UsageError(f"{path}: {(error.strerror or str(error)).lower()}")
+        return UsageError(f"{path}: {reason(error).lower()}")
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -350,6 +351,6 @@ def _local(path: str) -> tuple[int, str] | UsageError:
             return UsageError(f"{path}: {UNTRUE_SIZE}")
         return status.st_size, f"{status.st_mtime_ns}"
     except OSError as error:
-        return UsageError(f"{path}: {(error.strerror or str(error)).lower()}")
+        return UsageError(f"{path}: {reason(error).lower()}")
     finally:
         os.close(descriptor)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from regather.errors import UsageError, pem_flaw
+from regather.errors import UsageError, pem_flaw, reason
 from regather.transport import Credentials, HostOptions, TransportOptions
 from regather.transport.cookies import Cookies
 from regather.transport.curl import available, library
@@ -109,6 +109,6 @@ def _readable(path: str | None, option: str) -> str:
             with open(path, "rb"):
                 pass
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = reason(error).lower()
             raise UsageError(f"{path}: not usable as {option} ({why})") from None
     return path or ""

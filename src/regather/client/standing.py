@@ -11,7 +11,7 @@ from regather.checksum import Checksum
 from regather.client.report import DownloadReport
 from regather.client.resolve import Target
 from regather.digest import new_hasher
-from regather.errors import DestinationExistsError, StorageError
+from regather.errors import DestinationExistsError, StorageError, reason
 from regather.model import Layout
 from regather.store.pieces import matching
 from regather.store.platform import read_all
@@ -39,8 +39,7 @@ def kept(target: Target, path: Path, watch: Watch) -> DownloadReport:
             os.close(descriptor)
     except OSError as error:
         raise StorageError(
-            f"{path}: is there already, and cannot be read: "
-            f"{(error.strerror or str(error)).lower()}",
+            f"{path}: is there already, and cannot be read: {reason(error).lower()}",
             help=_FORCE,
         ) from None
     return DownloadReport(

@@ -29,7 +29,7 @@ def missing_lines(
         for position in _expected(source, missing):
             without.discard(position)
             why = tally.refused.get(position) or tally.last_error or "was not asked"
-            reasons.setdefault((source.url, reason(why, source.url)), []).append(position)
+            reasons.setdefault((source.url, without_address(why, source.url)), []).append(position)
     alone = len(layout.fragments) == 1
     lines = [
         f"{url}: {why}" + ("" if alone else f" ({_names(layout, held, len(missing))})")
@@ -60,7 +60,7 @@ def _expected(source: Source, missing: Sequence[int]) -> Sequence[int]:
     return sorted(set(missing).intersection(source.fragments))
 
 
-def reason(what: str, url: str) -> str:
+def without_address(what: str, url: str) -> str:
     """What went wrong, without the address in front of it, which is that of ``url``."""
     host = urlsplit(url).netloc.rpartition("@")[2] or url
     while True:

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from regather.digest import new_hasher
-from regather.errors import RegatherError, StorageError
+from regather.errors import RegatherError, StorageError, reason
 from regather.model import Layout
 from regather.splitter.original import Original
 from regather.transport.upload import ReadInto
@@ -72,9 +72,7 @@ class Origin:
                 try:
                     count = take(start + offset, into)
                 except OSError as error:
-                    raise StorageError(
-                        f"{self._path}: {(error.strerror or str(error)).lower()}"
-                    ) from error
+                    raise StorageError(f"{self._path}: {reason(error).lower()}") from error
                 if count == 0:
                     raise RegatherError(
                         f"{self._path}: became shorter while it was published",
@@ -115,6 +113,6 @@ class Origin:
 
 def _trouble(error: OSError) -> StorageError:
     return StorageError(
-        f"{tempfile.gettempdir()}: cannot keep parity: {(error.strerror or str(error)).lower()}",
+        f"{tempfile.gettempdir()}: cannot keep parity: {reason(error).lower()}",
         help=_HELP,
     )

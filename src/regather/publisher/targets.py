@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from regather.client.naming import scheme_forgotten, with_scheme
-from regather.errors import UsageError
+from regather.errors import UsageError, reason
 from regather.folder import Folder
 from regather.schemes import HTTP, PORTS
 from regather.transport import TransportOptions, is_url, locate
@@ -60,7 +60,7 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
         try:
             key = target.url.lower() if target.remote else os.path.realpath(target.url)
         except OSError as error:  # the current folder was removed
-            raise UsageError(f"{text}: {(error.strerror or str(error)).lower()}") from None
+            raise UsageError(f"{text}: {reason(error).lower()}") from None
         if key in seen:
             raise UsageError(f"{text}: is named twice", help="name each target once")
         seen.add(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from regather.errors import UsageError, pem_flaw
+from regather.errors import UsageError, pem_flaw, reason
 
 __all__ = ["tls_context"]
 
@@ -21,7 +21,7 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
             open(path, "rb").close()
         except OSError as error:
             raise UsageError(
-                f"{option} {path}: {(error.strerror or str(error)).lower()}",
+                f"{option} {path}: {reason(error).lower()}",
                 help="name a PEM file that this user may read",
             ) from None
     try:

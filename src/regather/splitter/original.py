@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from regather.digest import Hasher
-from regather.errors import RegatherError, StorageError, UsageError, is_fault_here, of_system
+from regather.errors import (
+    RegatherError,
+    StorageError,
+    UsageError,
+    is_fault_here,
+    of_system,
+    reason,
+)
 from regather.files import size_is_untrue
 from regather.folder import Folder
 from regather.names import flaw_of
@@ -85,7 +92,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"{path}: {(error.strerror or str(error)).lower()}")
+    return UsageError(f"{path}: {reason(error).lower()}")
 
 
 class Input:
@@ -140,8 +147,7 @@ class Input:
                 os.dup2(copy.fileno(), self._descriptor, inheritable=False)
         except OSError as error:
             raise StorageError(
-                f"{self._path}: cannot be copied before it is read: "
-                f"{(error.strerror or str(error)).lower()}",
+                f"{self._path}: cannot be copied before it is read: {reason(error).lower()}",
                 help="set TMPDIR to a folder with more room, or copy it to a disk first",
             ) from error
 

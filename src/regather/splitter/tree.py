@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from regather.digest import Hasher, new_hasher
-from regather.errors import RegatherError, UsageError, shown_path
+from regather.errors import RegatherError, UsageError, reason, shown_path
 from regather.files import UNTRUE_SIZE, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
 from regather.folder.checks import STAGING, Flaw
@@ -57,7 +57,7 @@ def _has_bytes(path: str) -> bool:
     try:
         return size_is_untrue(descriptor)
     except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageError(f"{path}: {reason(error).lower()}") from None
     finally:
         os.close(descriptor)
 
@@ -76,7 +76,7 @@ class Tree:
         try:
             self._root = os.path.abspath(path)
         except OSError as error:  # the current folder was removed
-            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+            raise UsageError(f"{path}: {reason(error).lower()}") from None
         self._follow = follow_links
         self.name = os.path.basename(self._root)
         if flaw := flaw_of(self.name):
@@ -89,9 +89,7 @@ class Tree:
             with interrupts_held() as self._interrupts:
                 self._look_through("", {(top.st_dev, top.st_ino)})
         except OSError as error:
-            raise UsageError(
-                f"{error.filename or path}: {(error.strerror or str(error)).lower()}"
-            ) from None
+            raise UsageError(f"{error.filename or path}: {reason(error).lower()}") from None
         self._packing = Packing(self.name, self._entries)
         self.size = self._packing.size
         self._hashes: _FileHashes | None = None

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-from regather.errors import RegatherError, StorageError, UsageError, is_disk_full
+from regather.errors import RegatherError, StorageError, UsageError, is_disk_full, reason
 from regather.files import make_folders, sync_folder
 from regather.model import Layout
 from regather.names import TEMPORARY, suffixed, temporary_suffix
@@ -206,13 +206,11 @@ def trouble(out: Path, error: OSError) -> RegatherError:
     """The error to raise where writing below ``out`` failed."""
     name = re.sub(re.escape(TEMPORARY) + r"\d+$", "", str(error.filename or out))
     if error.errno in _UNFIT:
-        return UsageError(
-            f"{name}: {(error.strerror or str(error)).lower()}", help="choose another --out"
-        )
+        return UsageError(f"{name}: {reason(error).lower()}", help="choose another --out")
     help = ""
     if is_disk_full(error):
         help = "free some space or choose another --out"
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         # With parity, all fragments of an erasure set are written at the same time.
         help = "raise the limit of open files (ulimit -n) or use a smaller --set-size"
-    return StorageError(f"{name}: {(error.strerror or str(error)).lower()}", help=help)
+    return StorageError(f"{name}: {reason(error).lower()}", help=help)

@@ -21,6 +21,7 @@ from regather.errors import (
     is_disk_full,
     is_fault_here,
     of_system,
+    reason,
 )
 from regather.files import sync_folder
 from regather.model import Layout
@@ -240,7 +241,7 @@ def check_place(path: Path) -> bool:
     except OSError as error:
         if is_fault_here(error):
             raise of_system(error, str(path)) from None
-        raise _no_place(path, (error.strerror or str(error)).lower()) from None
+        raise _no_place(path, reason(error).lower()) from None
     if above is None or not stat.S_ISDIR(above.st_mode):
         there = "does not exist" if above is None else "is a file"
         raise _no_place(path, f"the folder {str(path.parent)!r} {there}")

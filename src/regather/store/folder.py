@@ -18,6 +18,7 @@ from regather.errors import (
     StorageError,
     UsageError,
     is_disk_full,
+    reason,
 )
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
@@ -133,7 +134,7 @@ class FolderDestination:
                 help=f"free some space or {_HELP}, then run it again",
             )
         where = self.path / str(error.filename) if error.filename else self.path
-        return StorageError(f"{where}: {(error.strerror or str(error)).lower()}")
+        return StorageError(f"{where}: {reason(error).lower()}")
 
     # -- what is there --------------------------------------------------------------------
 

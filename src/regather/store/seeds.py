@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from regather.errors import UsageError, is_fault_here, of_system
+from regather.errors import UsageError, is_fault_here, of_system, reason
 from regather.folder import Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
@@ -101,9 +101,7 @@ class FolderSeed:
 def _unusable(path: str, error: OSError) -> Exception:
     if is_fault_here(error):
         return of_system(error, path)
-    return UsageError(
-        f"{path}: {(error.strerror or str(error)).lower()}", help="name an older version"
-    )
+    return UsageError(f"{path}: {reason(error).lower()}", help="name an older version")
 
 
 def reuse(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import urlsplit
 
-from regather.errors import UsageError
+from regather.errors import UsageError, reason
 from regather.tokens import is_address
 from regather.transport.credentials import ascii_host
 
@@ -197,7 +197,7 @@ def _read(path: str) -> Iterator[_Cookie]:
         with open(path, encoding="latin-1", newline="\n") as file:
             lines = file.read().removeprefix("\xef\xbb\xbf").split("\n")
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = reason(error).lower()
         if "=" in path:  # curl's -b takes cookies themselves: they are not shown
             raise UsageError(f"--cookies: {why}", help="name a file of cookies") from None
         raise UsageError(f"{path}: not usable as --cookies ({why})") from None

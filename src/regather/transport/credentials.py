@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from regather.errors import UsageError
+from regather.errors import UsageError, reason
 from regather.names import bracketed, with_zone
 from regather.schemes import PORTS
 from regather.tokens import flaw_of_token, is_loopback
@@ -163,7 +163,7 @@ class Credentials:
         except FileNotFoundError:
             return
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = reason(error).lower()
             _log.warning("regather: warning: %s is not used: %s", path, why)
             return
         for entry in entries:

@@ -6,7 +6,7 @@ import functools
 import socket
 from typing import TYPE_CHECKING
 
-from regather.errors import UsageError, pem_flaw
+from regather.errors import UsageError, pem_flaw, reason
 from regather.transport.options import TransportOptions
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def context_with(cert: str, key: str, cacert: str) -> ssl.SSLContext:
             help="give a PEM file with the certificate, and its key in it or with --key-file",
         ) from None
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = reason(error).lower()
         raise UsageError(f"{key or cert}: not usable as certificate or key ({why})") from None
     return context
 

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from regather.errors import reason
 from regather.files import make_folders
 from regather.incoming import Incoming, remove_leftovers
 from regather.transport.base import Failure, RequestFailed
@@ -141,4 +142,4 @@ class LocalStore:
 
 def _failed(path: str, error: OSError) -> RequestFailed:
     failure = _FAILURES.get(error.errno or 0, Failure.SERVER_ERROR)
-    return RequestFailed(failure, f"{path}: {(error.strerror or str(error)).lower()}")
+    return RequestFailed(failure, f"{path}: {reason(error).lower()}")

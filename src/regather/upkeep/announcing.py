@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from regather.client.asking import Asking
 from regather.client.resolve import load_manifest
 from regather.digest import piece_hash
-from regather.errors import ManifestError, VerificationError
+from regather.errors import ManifestError, VerificationError, reason
 from regather.incoming import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
@@ -74,7 +74,7 @@ def announce(
                     write_file(Path(subject.where).resolve(), manifest.to_bytes(), replace=True)
                     written.append(subject.where)
                 except OSError as error:
-                    why = (error.strerror or str(error)).lower()
+                    why = reason(error).lower()
                     unwritten.append(Unwritten(subject.where, "", why))
         targets = [s.url for s in (*manifest.sources, *subject.sources)]
     else:

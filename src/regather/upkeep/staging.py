@@ -9,7 +9,7 @@ import tempfile
 from typing import BinaryIO
 
 from regather.digest import new_hasher
-from regather.errors import StorageError
+from regather.errors import StorageError, reason
 from regather.transport import Failure, RequestFailed
 from regather.units import format_size
 
@@ -21,7 +21,7 @@ _MOST_IN_MEMORY = 64 << 20
 def trouble(folder: str | None, error: OSError) -> StorageError:
     """What a failure of the folder for temporary files means to the user."""
     where = folder or tempfile.gettempdir()
-    why = (error.strerror or str(error)).lower()
+    why = reason(error).lower()
     return StorageError(f"{where}: {why}", help="name a folder with more room: --temp FOLDER")
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from regather.errors import UsageError
+from regather.errors import UsageError, reason
 from regather.transport.objects.options import checked_endpoint
 
 _CREDENTIALS = {
@@ -135,7 +135,7 @@ def _read(path: Path) -> configparser.RawConfigParser:
     except FileNotFoundError:
         return parser
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from None
+        raise UsageError(f"{path}: cannot be read ({reason(error)})") from None
     try:
         parser.read_string(text)
     except configparser.Error as error:  # its text may quote what stands there

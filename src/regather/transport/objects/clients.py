@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from regather.errors import UsageError, pem_flaw
+from regather.errors import UsageError, pem_flaw, reason
 from regather.schemes import PORTS, STORES, scheme_of
 from regather.tokens import is_loopback
 from regather.transport.credentials import Origin, origin_of
@@ -172,7 +172,7 @@ def _made(
             with open(path, "rb") as file:
                 client["root_certificate"] = file.read()
         except OSError as error:
-            raise UsageError(f"{path}: not usable as --cacert ({error})") from None
+            raise UsageError(f"{path}: not usable as --cacert ({reason(error)})") from None
     try:
         # The planner, and who publishes, try again themselves, elsewhere first.
         made: Client = kind(
