@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from regather.errors import RegatherError, UsageError
+from regather.errors import RegatherError, UsageError, reason
 from regather.tasks import interrupts_held
 
 _START_SECONDS = 20.0
@@ -114,7 +114,7 @@ class Cluster:
             family = socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)[0][0]
         except (OSError, UnicodeError) as error:
             raise UsageError(
-                f"cannot listen on {self._host!r}: unknown host ({error})",
+                f"cannot listen on {self._host!r}: unknown host ({reason(error)})",
                 help="give an address of this machine with --host",
             ) from None
         for port in range(self._first_port, last + 1) if self._first_port else (0,):

@@ -74,11 +74,11 @@ def pem_flaw(error: Exception) -> str:
     OpenSSL's own words are kept where they say something; "PEM lib" does not.
     """
     if not hasattr(error, "library"):  # no ssl.SSLError; to import ssl for it takes long
-        return (getattr(error, "strerror", None) or str(error)).lower()
-    reason = getattr(error, "reason", None) or "PEM_LIB"
-    if reason == "PEM_LIB":
+        return reason(error).lower()
+    what = getattr(error, "reason", None) or "PEM_LIB"
+    if what == "PEM_LIB":
         return "not in PEM, not what belongs there, or encrypted"
-    return str(reason).lower().replace("_", " ")
+    return str(what).lower().replace("_", " ")
 
 
 def printable(text: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 
 import regather as package
 from regather.cli import COMMANDS
-from regather.cli.get import describe
+from regather.cli.get_report import describe
 from regather.units import format_size
 from tests.support.files import alone, random_file, without_progress
 from tests.support.files import regather as run

@@ -39,7 +39,7 @@ def test_lines_fit_and_the_total_is_always_there(width: int, count: int) -> None
         assert all(cell_len(line.plain) <= width for line in lines)
         assert not any("\n" in line.plain for line in lines)
         if width >= 20:
-            assert lines[-1].plain.startswith("download")
+            assert lines[-1].plain.startswith("model.bin")
             assert "40 %" in lines[-1].plain
 
 

@@ -124,7 +124,7 @@ def test_the_country_comes_before_the_priority(tmp_path: Path) -> None:
         metalink = written(tmp_path, file)
         regather.download(metalink, tmp_path, location="DE", settings=QUICK)
         assert there.asked == []
-        regather.download(metalink, tmp_path, force=True, settings=QUICK)
+        regather.download(metalink, tmp_path / "again", settings=QUICK)
         assert there.asked
 
 

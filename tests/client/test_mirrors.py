@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.client.survey import Seen
+from regather.transport import Look
 from tests.client.test_stopping import silent
 from tests.end_to_end.test_rogue_servers import lies
 from tests.support.files import MIB, leftovers, random_file
@@ -208,6 +210,17 @@ def test_dead_mirrors(mirrors: list[Mirror], content: bytes, tmp_path: Path) -> 
     assert (tmp_path / "verified").read_bytes() == content
     with pytest.raises(regather.NotEnoughSourcesError, match="none of 2 mirrors"):
         get([nobody, urls(mirrors)[0]], tmp_path / "none")
+
+
+def test_less_of_the_start_is_not_another_start() -> None:
+    """A server may send less than it is asked for."""
+    one, two, three = (
+        Seen(url, Look(100, "", start, True))
+        for url, start in [("a", b"abc"), ("b", b"ab"), ("c", b"x")]
+    )
+    assert not one.differs_from(two)
+    assert not two.differs_from(one)
+    assert "begins" in one.differs_from(three)
 
 
 def test_a_mirror_whose_file_changes_meanwhile(content: bytes, tmp_path: Path) -> None:

@@ -116,14 +116,15 @@ def test_fragments_of_a_manifest(tmp_path: Path) -> None:
     for lines in (GZIP, HTML, b"Content-Encoding: binary\r\n"):
         with Rogue(serves(CONTENT, lines)) as rogue:
             dest = tmp_path / "dest"
-            regather.download(
+            dest.unlink(missing_ok=True)
+            report = regather.download(
                 out / "file.bin.regather.json",
                 dest,
                 servers=[rogue.url],
                 settings=settings(libcurl=False),
-                force=True,
             )
             assert dest.read_bytes() == CONTENT
+            assert [source.useful for source in report.sources] == [len(CONTENT)]
             found = regather.check(
                 out / "file.bin.regather.json", servers=[rogue.url], read_data=1.0
             )

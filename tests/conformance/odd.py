@@ -17,7 +17,9 @@ _GROWN = "a file that grows, with tags", "a file that grows, without tags"
 REFUSED = {
     ("without a length, to the end of the connection", "bare"): "neither the size nor the end",
     # It is another file than the one that is described.
-    **{(kind, way): "must have" for kind in _GROWN for way in ("manifest", "checksum")},
+    **{(kind, "manifest"): "must have" for kind in _GROWN},
+    **{(kind, "checksum"): "must be" for kind in _GROWN},
+    ("203 to all", "bare"): "changed on the way",
 }
 """What is not to be had, by kind and way, and a part of what is told of it."""
 QUICK = regather.Settings(retries=3, sync=False)
@@ -46,10 +48,11 @@ def outcome_of(kind: str, content: bytes, got: Path) -> str:
 
 
 def manifest_of(folder: Path) -> Path:
-    """The manifest of the file, as one fragment."""
-    manifest = folder / "hosted" / f"{NAME}.regather.json"
+    """The manifest of the file, as one fragment, which is not beside it."""
+    manifest = folder / f"{NAME}.regather.json"
     if not manifest.exists():
-        regather.split(folder / NAME, manifest.parent, fragments=1)
+        regather.split(folder / NAME, folder / "hosted", fragments=1)
+        (folder / "hosted" / manifest.name).rename(manifest)
     return manifest
 
 

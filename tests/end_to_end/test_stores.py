@@ -124,11 +124,10 @@ def test_nodes_die_one_after_the_other_while_it_is_published(swift: Swift, tmp_p
         )
         assert dead == [1, 2, 3]
         for manifest in report.manifests:
-            got = regather.download(
-                manifest, tmp_path / "got", settings=settings_of(swift), force=True
-            )
+            got = regather.download(manifest, tmp_path / "got", settings=settings_of(swift))
             assert got.verified
             assert Path(got.path).read_bytes() == large.read_bytes()
+            Path(got.path).unlink()
     finally:
         if dead:
             swift.revive(dead[-1])

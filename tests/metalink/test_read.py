@@ -277,6 +277,17 @@ def test_addresses_that_are_none_of_ours() -> None:
     assert (file.mirrors, file.others) == ((), len(urls))
 
 
+def test_urls_of_torrents_in_version_3() -> None:
+    data = document(
+        '<url type="bittorrent" preference="100">http://a.example/f.torrent</url>'
+        '<url type="ed2k">http://a.example/f</url>'
+        '<url type="HTTP">http://b.example/f</url><url>https://c.example/f</url>'
+    )
+    (file,) = read_metalink(data).files
+    assert [mirror.url for mirror in file.mirrors] == ["http://b.example/f", "https://c.example/f"]
+    assert file.others == 2
+
+
 def test_what_is_written_is_read_again() -> None:
     files = (
         MetalinkFile(

@@ -246,3 +246,18 @@ def test_behind_the_last_piece_of_a_young_connection_the_next_is_asked_for_at_on
     # At that pace the last piece takes half a second; a connection that starts slowly is faster.
     (ahead,) = starts(plan.handle(PieceDone(start.request, 0), 0.7))
     assert ahead.behind == start.request
+
+
+def test_a_source_that_gets_on_in_small_steps_is_not_given_up() -> None:
+    plan = planner([MIB], [None])
+    (start,) = starts(plan.handle(Begin(), 0.0))
+    now = 0.0
+    for _ in range(10):
+        assert not plan.handle(Failed(start.request, Blame.SOURCE, kept=True), now + 0.1)
+        assert plan.wake_at is not None
+        now = plan.wake_at
+        (start,) = starts(plan.handle(Tick(), now))
+    assert not plan.handle(Failed(start.request, Blame.SOURCE), now + 0.1)
+    now = plan.wake_at or now
+    (start,) = starts(plan.handle(Tick(), now))
+    assert GiveUp((0,), corrupt=False) in plan.handle(Failed(start.request, Blame.SOURCE), now + 1)

@@ -278,3 +278,10 @@ def test_more_connections_than_may_be_open(folder: Path) -> None:
         server.terminate()
         assert server.wait() == 0
     assert told == "too many open files: new connections wait until others end\n"
+
+
+def test_a_host_that_nobody_knows(folder: Path) -> None:
+    code, line = fail(str(folder), "--host", "nobody.invalid", "--port", "0")
+    assert code == 2
+    assert line.startswith("regather: cannot listen on 'nobody.invalid': unknown host (")
+    assert "Errno" not in line

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
 from regather.errors import RegatherError, UsageError
-from regather.server.files import Root
+from regather.server.files import Root, UnfitName
+from tests.support.steps import assert_linear
 
 
 def read(root: Root, target: str) -> bytes:
@@ -104,3 +106,46 @@ def test_a_folder_that_becomes_a_link_after_the_check_is_not_followed(
         with pytest.raises(NotADirectoryError):
             root.open("/deep/er/link/secret")
     assert len(os.listdir("/dev/fd")) == before
+
+
+@pytest.mark.parametrize("piece", ["a/", "/", "../", "%41/", "%2e%2e/", "%", "a", "%2F", "./"])
+@pytest.mark.parametrize("start", ["/", "/sub/deeper/", "/link/", "/file.dat/"])
+def test_long_paths_cost_no_more_than_their_length(
+    piece: str, start: str, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sub" / "deeper").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("sub")
+    (tmp_path / "file.dat").touch()
+    root = Root(tmp_path)
+
+    def look(count: int) -> None:
+        with contextlib.suppress(OSError):
+            root.open(start + piece * count).close()
+        with contextlib.suppress(OSError, UnfitName):
+            root.place(start + piece * count, make=False).close()
+
+    assert_linear(look, 400)
+    assert_linear(look, 4000)
+
+
+def test_links_are_not_looked_for_in_a_path_that_no_file_can_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for them costs as many steps as there are names, each as long as all of them."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("sub")
+    looked: list[str] = []
+    lstat = os.lstat
+
+    def look(path: str) -> os.stat_result:
+        looked.append(path)
+        return lstat(path)
+
+    monkeypatch.setattr(os, "lstat", look)
+    root = Root(tmp_path)
+    looked.clear()
+    for count, some in ((1, True), (3000, False)):
+        with pytest.raises(FileNotFoundError):
+            root.open("/link/" + "a/" * count + "a")
+        assert bool(looked) is some
+        looked.clear()

@@ -455,3 +455,23 @@ def test_what_is_not_there_is_not_found_whatever_the_condition(server: Serve) ->
     """RFC 9110 13.2.1: conditions are ignored where the answer would not be one of success."""
     for value in ("*", '"a"'):
         assert put(server, "/x.dat", b"", method="DELETE", If_Match=value).status == 404
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["Content-Encoding: identity", "Content-Encoding: gzip"], 415),
+        (["Content-Encoding: identity, br"], 415),
+        (["Content-Encoding: , identity"], 201),
+        (["Regather-Blake3: " + "0" * 64], 400),  # besides the right one
+        (["Expect: 100-continue", "Expect: more"], 417),
+        (["Content-Digest: md5=:AAAA:", "Content-Digest: sha-256=:{sha256}:"], 201),
+    ],
+)
+def test_headers_in_several_lines(lines: list[str], status: int, server: Serve) -> None:
+    digest = base64.b64encode(hashlib.sha256(b"new").digest()).decode()
+    request = head("/x.dat", 3, *(line.format(sha256=digest) for line in lines), body=b"new")
+    if "sha256" in lines[-1]:
+        request = b"\r\n".join(x for x in request.split(b"\r\n") if b"Regather" not in x)
+    answer = server.raw(request[:-2] + b"Connection: close\r\n\r\nnew")
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())

@@ -106,4 +106,5 @@ def _has(model: Model, fragment: int) -> bool:
 def _is_good(model: Model) -> bool:
     """Whether a source always answers, with what it was asked for."""
     trouble = model.fail_rate + model.corrupt_rate + model.stall_rate + model.break_rate
+    trouble += model.max_connections < 4
     return not trouble and not model.flaps and math.inf == model.dies_at == model.freezes_at

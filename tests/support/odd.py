@@ -328,7 +328,34 @@ def _chunked_range(ask: Ask) -> bytes:
     return ask.head("206 Partial Content", told, body)
 
 
+@_odd("two bytes more than the length tells")
+def _excess(ask: Ask) -> bytes:
+    return ask.good() + b"\r\n"
+
+
+@_odd("a total that is one too many")
+def _large_total(ask: Ask) -> bytes:
+    return ask.good(told=f"bytes {{a}}-{{b}}/{len(ask.content) + 1}")
+
+
+@_odd("a total of 0")
+def _no_size(ask: Ask) -> bytes:
+    return ask.good(told="bytes {a}-{b}/0")
+
+
+@_odd("chunked, with a length that is not true")
+def _chunked_lie(ask: Ask) -> bytes:
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(ask.content), ask.content)
+    return ask.head("200 OK", {"Transfer-Encoding": "chunked", "Content-Length": 1000}, body)
+
+
 # -- heads and redirects ----------------------------------------------------------------------
+
+
+@_odd("203 to all")
+def _transformed(ask: Ask) -> bytes:
+    whole = ask.whole()
+    return whole.replace(b" 200 OK", b" 203 Non-Authoritative Information", 1)
 
 
 @_odd("typed text/html")

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
-    from regather.cli.get import describe
+    from regather.cli.get_report import describe
     from regather.demo import Demo
 
     quiet = args.quiet or args.json

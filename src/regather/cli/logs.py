@@ -24,14 +24,22 @@ if TYPE_CHECKING:
 
 _RATES_SECONDS = 5.0
 _log = logging.getLogger("regather.sources")
-_QUERY = re.compile(r"(\b[a-z0-9]{2,5}://[^\s?]*)\?\S*")
+_WORD = re.compile(r"\S++")
 
 
 class _Plain(logging.Formatter):
     """A line a record. It moves no cursor of a terminal, and shows no query of a URL."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return _QUERY.sub(r"\1?...", printable(super().format(record)))
+        return _WORD.sub(_without_query, printable(super().format(record)))
+
+
+def _without_query(word: re.Match[str]) -> str:
+    """The word, without the query where it holds a URL. One expression would be quadratic."""
+    text = word[0]
+    at = text.find("://")
+    query = text.find("?", at) if at >= 0 else -1
+    return text if query < 0 else f"{text[:query]}?..."
 
 
 class _OnStandardError(logging.Handler):

@@ -88,12 +88,13 @@ def download_lines(progress: Progress, width: int, height: int) -> list[Text]:
     """
     sources = by_url(progress.sources)
     problems = _problems(progress, sources, width)
+    downloading = progress.phase == "downloading"
     total = total_line(
-        f"{progress.phase} {progress.name}".rstrip(),
+        progress.name if downloading else f"{progress.phase} {progress.name}".rstrip(),
         progress.done,
         progress.size,
         progress.rate,
-        progress.eta if progress.phase == "downloading" else None,
+        progress.eta if downloading else None,
         width,
     )
     room = height - 2 - len(problems)  # the titles, and the total

@@ -134,12 +134,12 @@ class Run:
 
     @property
     def unstable(self) -> bool:
-        """Whether a source has another version than it had, and nothing tells which is right.
+        """Whether a source has another version or size than it had, and no piece has a hash.
 
-        Then no pieces can be put together; but one answer of HTTP is of one version.
+        Then pieces cannot be put together; but one answer of HTTP is of one version.
         """
         target = self._target
-        known = target.checksums or target.hashed or not target.whole
+        known = target.hashed or not target.whole
         served = all(scheme_of(source.url) in HTTP for source in target.sources)
         return not known and served and any(tally.changed for tally in self._telling.tallies)
 

@@ -255,7 +255,7 @@ class Engine:
         try:
             event = self._transfers.carry_out(worker, connection, job)
         except RequestFailed as error:
-            event = self._transfers.failed(job, error)
+            event = self._transfers.failed(worker, job, error)
             # Where an object is not there the connection is as good as before.
             broken = error.failure is not Failure.MISSING
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from regather.decoder import Decoder
 from regather.digest import piece_hasher
+from regather.engine.rests import Begun, Place, Rests
 from regather.engine.tally import SourceTally
 from regather.engine.unverified import Brought, FirstComes
 from regather.engine.workers import Job, Worker, Workers
@@ -64,6 +65,7 @@ class Transfers:
         self._tell = tell
         self._limiter = limiter
         self._hash = piece_hasher(layout.hash_algorithm)
+        self._rests = Rests()
         self._first = FirstComes(destination, brought)
         self._served: set[tuple[int, int]] = set()
         """By source and fragment: what was answered well."""
@@ -82,7 +84,13 @@ class Transfers:
         is_data = self._layout.is_data(start.fragment)
         tally = self._tallies[start.source]
         target, first, last, validator = self._asked(start)
-        ranged = connection.request(target, first, last, fragment.size, validator)
+        begun = None if start.whole or job.told else self._begun(start)
+        at = begun.at if begun else 0
+        ranged = connection.request(target, first + at, last, fragment.size, validator)
+        if begun and ranged:
+            begun.into(worker.buffer)
+        else:
+            begun, at = None, 0
         self._served.add((start.source, start.fragment))
         piece = start.start
         if ranged or (start.start == 0 and start.whole):
@@ -94,11 +102,15 @@ class Transfers:
             self._tell_ahead(worker, connection)
             length = self._layout.length(start.fragment, piece)
             view = worker.buffer[:length]
-            if not self._receive(worker, connection, view, job, tally):
+            job.piece = piece if ranged else -1
+            if not self._receive(worker, connection, view, job, tally, at):
                 return Cancelled(start.request)
             if not self._planner.is_done(start.fragment, piece):
                 digest = self._hash(view)
                 expected = self._layout.hash_of(start.fragment, piece)
+                if begun and not begun.ended(view, right=expected in (None, digest)):
+                    what = f"{target}: wrong bytes in piece {piece}, which came in parts"
+                    raise RequestFailed(Failure.DAMAGED, what)
                 if expected is not None and digest != expected:
                     with self._changed:
                         tally.note_wrong(f"wrong bytes in {fragment.name}, piece {piece}")
@@ -117,6 +129,7 @@ class Transfers:
                     computed = self._planner.likely_computed(start.fragment, piece)
                 if computed:  # in place, but need then not be read back
                     self._kept(worker, self._decoder.data, start.fragment, piece, length)
+            begun, at = None, 0
             done = PieceDone(start.request, piece)
             piece += 1
             with self._changed:
@@ -131,8 +144,16 @@ class Transfers:
                 return done
             self._decoder.catch_up(most=1, leave=_LEFT if behind else 0)
 
-    def failed(self, job: Job, error: RequestFailed) -> Event:
-        """Note why a request failed; return the event that ends it."""
+    def _begun(self, start: Start) -> Begun | None:
+        """What is there of a request's first piece already."""
+        place = Place(start.source, start.fragment, start.start)
+        if not self._rests.begun(place):
+            return None
+        hashed = self._layout.hash_of(start.fragment, start.start) is not None
+        return Begun(self._rests, place, hashed=hashed)
+
+    def failed(self, worker: Worker, job: Job, error: RequestFailed) -> Event:
+        """Note why a request failed, keep what came; return the event that ends it."""
         request = job.start.request
         if job.cancelled or error.failure is Failure.ABORTED:
             return Cancelled(request)
@@ -149,7 +170,12 @@ class Transfers:
         if lasting:
             return Failed(request, Blame.FRAGMENT)
         blame = Blame.BUSY if passing or error.failure is Failure.BUSY else Blame.SOURCE
-        return Failed(request, blame, error.retry_after)
+        kept = False
+        if blame is Blame.SOURCE and job.piece >= 0 and job.received:
+            place = Place(job.start.source, job.start.fragment, job.piece)
+            length = self._layout.length(place.fragment, place.piece)
+            kept = self._rests.keep(place, worker.buffer[: job.received], length)
+        return Failed(request, blame, error.retry_after, kept)
 
     def _may_pass(self, job: Job, error: RequestFailed) -> bool:
         """See RequestFailed.may_pass."""
@@ -174,18 +200,22 @@ class Transfers:
         view: memoryview,
         job: Job,
         tally: SourceTally,
+        have: int,
     ) -> bool:
-        """Fill ``view``; returns False, at once, where the request is cancelled."""
+        """Fill ``view`` from ``have`` on; returns False, at once, where it is cancelled."""
         limiter = self._limiter
-        have = 0
         looked = time.monotonic()
         while have < len(view) and not job.cancelled:
             into = view[have : have + self._gulp]
-            count = (
-                connection.receive(into)
-                if limiter is None
-                else limiter.receive(connection.receive, into, lambda: job.cancelled)
-            )
+            try:
+                count = (
+                    connection.receive(into)
+                    if limiter is None
+                    else limiter.receive(connection.receive, into, lambda: job.cancelled)
+                )
+            except RequestFailed:
+                job.received = have
+                raise
             have += count
             tally.received += count
             now = time.monotonic()

@@ -21,6 +21,10 @@ class Job:
     cancelled: bool = False
     told: bool = False
     """The source knows already, before its turn."""
+    piece: int = -1
+    """The piece that is coming, where ranges are sent; -1: none, or all of a fragment."""
+    received: int = 0
+    """How many bytes of it were here when the request broke off."""
 
 
 class Worker:

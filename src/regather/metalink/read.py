@@ -27,6 +27,7 @@ from regather.metalink.parts import (
 )
 from regather.metalink.values import Metalink, MetalinkFile, Mirror, Pieces
 from regather.names import split_url
+from regather.schemes import REMOTE
 from regather.units import MAX_SIZE
 
 __all__ = ["MAX_METALINK_BYTES", "read_metalink"]
@@ -218,7 +219,9 @@ def _note(file: _File, algorithm: str, text: str) -> None:
 def _add_mirror(file: _File, url: str, attributes: dict[str, str]) -> None:
     try:
         parts = split_url(url)
-        usable = "@" not in parts.netloc and url.isprintable()
+        # Version 3 tells by a type of its own that a URL is one of a torrent.
+        kind = attributes.get("type", "").lower() or parts.scheme
+        usable = "@" not in parts.netloc and url.isprintable() and kind in REMOTE
     except ValueError:
         usable = False
     if not usable:

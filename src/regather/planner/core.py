@@ -310,6 +310,8 @@ class Planner:
                 if event.blame is Blame.BUSY and health.active and not health.failures:
                     health.busy(now, event.retry_after)
                 else:
+                    if event.kept:  # it gets on, if in small steps
+                        health.failures = 0
                     health.failed(now, request.began, event.retry_after, self._rng)
                 if request.follower is not None:
                     self._requests.cancel(request.follower, actions)

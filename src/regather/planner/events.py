@@ -66,6 +66,8 @@ class Failed(Value, frozen=True):
     request: int
     blame: Blame
     retry_after: float | None = None
+    kept: bool = False
+    """Whether much of its piece came and is kept: the source will go on from there."""
 
 
 class Cancelled(Value, frozen=True):

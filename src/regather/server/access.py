@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from regather._version import __version__
 from regather.names import bracketed
 
-__all__ = ["AccessLog", "BodyResponse", "error_logger", "log_request", "reason", "sign"]
+__all__ = ["AccessLog", "BodyResponse", "error_logger", "log_request", "sign"]
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -23,11 +23,6 @@ def _is_ours(record: logging.LogRecord) -> bool:
 error_logger = logging.getLogger("regather.server")
 """Takes what goes wrong in the server itself."""
 error_logger.addFilter(_is_ours)
-
-
-def reason(error: Exception) -> str:
-    """What went wrong, for people: without the number of an error."""
-    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 class BodyResponse(web.StreamResponse):

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
-from regather.server.access import BodyResponse, error_logger, log_request, reason, sign
+from regather.errors import reason
+from regather.server.access import BodyResponse, error_logger, log_request, sign
 from regather.server.body import Outlet, Pacer, abort, open_outlet
 from regather.server.conditions import Conditions, range_applies
 from regather.server.faults import Decision, Fault, FaultKind, decide
@@ -40,6 +41,8 @@ _STATUS_OF_ERROR = {
     errno.EPERM: 403,
     errno.EMFILE: 503,
     errno.ENFILE: 503,
+    errno.EAGAIN: 503,
+    errno.ENOMEM: 503,
 }
 _MESSAGES = {403: "may not be read", 404: "not found", 500: "cannot be read", 503: "too busy"}
 _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE)

@@ -16,7 +16,7 @@ from regather.incoming import Incoming
 from regather.server.threads import in_thread
 from regather.units import counted
 
-__all__ = ["HASH_HEADER", "Refused", "declared_hash", "go_on", "receive"]
+__all__ = ["HASH_HEADER", "Refused", "declared_hash", "go_on", "listed", "receive"]
 
 HASH_HEADER = "Regather-Blake3"
 """The header with the BLAKE3 hash of the body: 64 hexadecimal digits."""
@@ -39,12 +39,12 @@ class Refused(Exception):
 
 def declared_hash(request: web.BaseRequest) -> tuple[Hasher, bytes]:
     """What to hash the body with, and what must come out. Raises Refused where not declared."""
-    text = request.headers.get(HASH_HEADER)
-    if text is not None:
-        if not _HASH.fullmatch(text):
-            raise Refused(400, f"{HASH_HEADER} must be 64 hexadecimal digits")
-        return new_hasher(), bytes.fromhex(text)
-    if match := _SHA256.search(request.headers.get(_CONTENT_DIGEST, "")):
+    texts = {text.strip().lower() for text in request.headers.getall(HASH_HEADER, ())}
+    if texts:
+        if len(texts) > 1 or not all(map(_HASH.fullmatch, texts)):
+            raise Refused(400, f"{HASH_HEADER} must be 64 hexadecimal digits, once")
+        return new_hasher(), bytes.fromhex(texts.pop())
+    if match := _SHA256.search(",".join(request.headers.getall(_CONTENT_DIGEST, ()))):
         try:
             expected = base64.b64decode(match[1], validate=True)
         except binascii.Error:
@@ -56,12 +56,18 @@ def declared_hash(request: web.BaseRequest) -> tuple[Hasher, bytes]:
     )
 
 
+def listed(request: web.BaseRequest, name: str) -> set[str]:
+    """The elements of a header that is a list, of all its lines, in lower case."""
+    elements = ",".join(request.headers.getall(name, ())).split(",")
+    return {element.strip(" \t").lower() for element in elements} - {""}
+
+
 async def go_on(request: web.BaseRequest) -> None:
     """Send ``100 Continue`` where the client waits for it before it sends the body."""
-    expected = request.headers.get(hdrs.EXPECT, "")
+    expected = listed(request, hdrs.EXPECT)
     if not expected or request.version < HttpVersion11:
         return
-    if expected.lower() != "100-continue":
+    if expected != {"100-continue"}:
         raise Refused(417, "this expectation is not known")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # for aiohttp: the response has not begun

@@ -18,9 +18,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.log import access_logger
 
-from regather.errors import RegatherError, UsageError
+from regather.errors import RegatherError, UsageError, reason
 from regather.names import bracketed
-from regather.server.access import AccessLog, error_logger, reason
+from regather.server.access import AccessLog, error_logger
 from regather.server.answers import EXIT_DIED
 from regather.server.app import Application
 from regather.server.body import abort, unsent

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from regather.errors import reason
 from regather.incoming import Incoming
-from regather.server.access import error_logger, reason
+from regather.server.access import error_logger
 from regather.server.conditions import Conditions, UnreadableCondition, Version
 from regather.server.files import Root, UnfitName
 from regather.server.places import Place
-from regather.server.receiving import Refused, declared_hash, go_on, receive
+from regather.server.receiving import Refused, declared_hash, go_on, listed, receive
 from regather.server.threads import in_thread
 from regather.store.platform import preallocate
 from regather.units import MAX_SIZE, format_size
@@ -26,7 +27,7 @@ __all__ = ["Limits", "Writing"]
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FORBIDDEN = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
-_BUSY = frozenset((errno.EMFILE, errno.ENFILE))
+_BUSY = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM))
 _TRIES = 8
 """How often a file is begun whose folder another process removes at once."""
 
@@ -115,7 +116,7 @@ class Writing:
         headers = request.headers
         if hdrs.CONTENT_RANGE in headers:
             raise Refused(400, "only whole files are taken: send it without Content-Range")
-        if headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        if listed(request, hdrs.CONTENT_ENCODING) - {"identity"}:
             raise Refused(415, "only plain bodies are taken: send it without Content-Encoding")
         size = request.content_length
         if size is None or hdrs.TRANSFER_ENCODING in headers:

@@ -62,6 +62,8 @@ def doubt_of(head: Head, target: str, url: str, start: bytes = b"") -> str:
     named = any(path.lower().endswith(_PAGE_NAMES) for path in paths)
     if head.page and not named and not is_binary(start):
         return "answers with a web page, not a file"
+    if head.status == 203:  # RFC 9110, 15.3.4
+        return "the server says that it was changed on the way"
     coding = coding_of(head.headers.get("content-encoding", ""), *paths)
     return _CODED.format(coding) if coding else ""
 

@@ -74,7 +74,10 @@ class Channel:
                 # Perhaps it cannot do it, perhaps it failed anyway: it is not tried again.
                 self._options.unpipelined.add(origin)
             # The server may close an idle connection at any time: that is no failure of its own.
-            if not kept or error.failure not in (Failure.RESET, Failure.TRUNCATED):
+            # And bytes beyond the length of the body before may stand where a head should.
+            gone = error.failure in (Failure.RESET, Failure.TRUNCATED)
+            garbled = error.failure is Failure.BAD_RESPONSE and body is None
+            if not kept or not (gone or garbled):
                 raise
         return self._exchange_once(request, body)
 

@@ -19,6 +19,8 @@ from regather.transport.proxies import Proxy
 
 MAX_HEAD_BYTES = 64 << 10
 """Larger response heads are refused (Apache and nginx send 8 KiB at most)."""
+GOOD = frozenset((200, 203, 206))
+"""Statuses with which bytes of an object come."""
 MAX_RETRY_AFTER = 3600.0
 PROXY_ADVICE = "; the proxy wants a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
@@ -41,7 +43,12 @@ class Head:
 
     @property
     def length(self) -> int | None:
-        """Content-Length in bytes, None where the server did not say."""
+        """Content-Length in bytes, None where the server did not say.
+
+        Where the body is chunked it means nothing (RFC 9112, 6.3).
+        """
+        if self.chunked:
+            return None
         value = self.headers.get("content-length", "")
         return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
 
@@ -182,7 +189,7 @@ def check_status(head: Head, what: str, advice: str = "") -> None:
     ``advice`` ends its text.
     """
     status = head.status
-    if status in (200, 206):
+    if status in GOOD:
         return
     if status == 407:
         advice += PROXY_ADVICE

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from regather.transport.answers import check_coding, doubt_of, look_of, size_of, sizeless
-from regather.transport.base import Failure, Look, RequestFailed
+from regather.transport.base import Failure, Look, OtherSize, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.credentials import advice, origin_of
 from regather.transport.fields import decoded
-from regather.transport.head import Head, Request, check_status, split_url
+from regather.transport.head import GOOD, Head, Request, check_status, split_url
 from regather.transport.options import TransportOptions, default_tls
 from regather.transport.ranges import (
     MOST_SKIPPED,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpConnection", "TransportOptions", "default_tls"]
 
-_GOOD = frozenset((200, 206))
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
 _NO_BODY = frozenset((204, 304))
@@ -98,7 +97,7 @@ class HttpConnection:
         while not manner.whole:
             end = min(stop, start + manner.most)
             head, url = self._redirects.ask("GET", target, _range_headers(start, end, validator))
-            if head.status not in _GOOD:
+            if head.status not in GOOD:
                 # Past the page it goes on: there may be other objects, or other ranges.
                 self._channel.left = head.length
                 self.finish()
@@ -112,13 +111,13 @@ class HttpConnection:
             try:
                 check_coding(head, target, url, size)
                 answer = judge_range(head, shown(target, url), start, end, size, validator)
-            except UselessRange as error:
-                self.close()
+            except RequestFailed as error:
+                self.close()  # its body still comes, and is no answer to anything else
+                misled = isinstance(error, OtherSize) and head.status == 206
+                if not misled and not isinstance(error, UselessRange):
+                    raise
                 useless = error
                 break
-            except RequestFailed:
-                self.close()  # its body still comes, and is no answer to anything else
-                raise
             self._channel.left = answer.length
             if answer.ranged:
                 manner.accepts(end - start)
@@ -137,7 +136,7 @@ class HttpConnection:
         """Ask without a range; ``useless`` is what was wrong with the answer to one."""
         manner = self._manner(target)
         head, url = self._redirects.ask("GET", target, [])
-        if head.status not in _GOOD:
+        if head.status not in GOOD:
             manner.refuses_all()
         self._check(head, target, url)
         try:
@@ -234,7 +233,7 @@ class HttpConnection:
             # It does better, or tells the size, where it is asked for the whole.
             self.close()
             head, url = self._redirects.ask("GET", target, _WANTED_DIGESTS, hops)
-            if head.status not in _GOOD:
+            if head.status not in GOOD:
                 manner.refuses_all()
             self._check(head, target, url)
             size = size_of(head, target, url)
@@ -257,7 +256,7 @@ class HttpConnection:
     def _first_answer(
         self, head: Head, target: str, url: str, count: int
     ) -> tuple[int | None, Answer]:
-        if head.status not in _GOOD:
+        if head.status not in GOOD:
             if self._manner(target).drops_range(head.status):
                 raise UselessRange(f"{shown(target, url)}: HTTP {head.status}")
             self._check(head, target, url)

@@ -244,8 +244,11 @@ class _Blocks:
         while not self.head and self._looked < len(self._lines):
             line = self._lines[self._looked]
             self._looked += 1
+            blank = not line.strip()
+            if blank and not self._block:
+                continue  # left over from the body before
             self._block.append(line)
-            if line.strip():
+            if not blank:
                 continue
             block, self._block = self._block, []
             match = _STATUS_LINE.match(block[0])

@@ -1,0 +1,121 @@
+"""``regather get`` of several files: those of a list, or of a metalink."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regather.cli.destination import destination_of, make_folder
+from regather.cli.get_report import describe, print_notes
+from regather.cli.logs import both, files_log
+from regather.cli.options import checksums_of
+from regather.cli.progress import files_view
+from regather.units import counted, format_exact
+
+if TYPE_CHECKING:
+    from regather.client import Settings
+    from regather.client.jobs import Job
+
+
+def jobs_in_list(args: argparse.Namespace) -> list[Job]:
+    """What the list of ``-i`` names. Raises UsageError."""
+    from regather.client.jobs import read_list
+    from regather.errors import UsageError
+
+    named = (args.source, args.fragment, args.server, args.digest, checksums_of(args), args.seed)
+    if any(named):
+        raise UsageError(
+            "a list and sources, servers, digests, checksums or older files on the command line",
+            help="name them in the list, or leave the list out",
+        )
+    folder = destination_of(args.output)
+    try:
+        if args.input == "-":
+            text, where = sys.stdin.read(), "standard input"
+        else:
+            text, where = Path(args.input).read_text("utf-8"), args.input
+    except OSError as error:
+        raise UsageError(f"{args.input}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{args.input}: not text in UTF-8") from None
+    return read_list(text, where, folder, force=args.force)
+
+
+def get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) -> int:
+    """Carry out several jobs; tell of each as it ends, and how many failed."""
+    from regather.client.batch import Outcome, download_all, worst
+    from regather.errors import UsageError
+
+    if args.output is not None and not os.path.isdir(args.output):
+        if os.path.exists(args.output):
+            raise UsageError(
+                f"{args.output}: not a folder, and there are several files",
+                help="name a folder with -o",
+            )
+        make_folder(Path(args.output))
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.report is not None:
+            if args.json:
+                print(json.dumps({"event": "file", **asdict(outcome.report)}), flush=True)
+            elif not args.quiet:
+                print_notes(outcome.report.notes)
+                print(describe(outcome.report), flush=True)
+        elif outcome.kept:
+            if args.json:
+                print(json.dumps({"event": "kept", "what": outcome.what, "path": outcome.kept}))
+            elif not args.quiet:
+                unsure = "" if outcome.sure else ", NOT verified"
+                print(f"{outcome.kept}: was there already{unsure}", flush=True)
+        elif outcome.error is not None:
+            error = outcome.error
+            if args.json:
+                document = {"event": "file_error", "what": outcome.what, **error.as_dict()}
+                print(json.dumps(document), flush=True)
+            what = "" if error.line.startswith(outcome.what) else f"{outcome.what}: "
+            told = f"regather: {what}{error.line}"
+            print(told, *error.details, sep="\n  ", file=sys.stderr)
+
+    with files_view(len(jobs), quiet=args.quiet, as_json=args.json) as view, files_log() as log:
+
+        def ended(outcome: Outcome) -> None:
+            tell(outcome)
+            if view is not None:
+                view.ended(failed=outcome.error is not None)
+
+        outcomes = download_all(
+            jobs,
+            at_once=int(args.jobs),
+            settings=settings,
+            on_outcome=ended,
+            on_progress=both(None if view is None else view.show, log),
+        )
+    code = worst(outcomes)
+    done = [o.report for o in outcomes if o.report is not None]
+    kept = sum(bool(o.kept) for o in outcomes)
+    size = sum(report.size for report in done)
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "event": "summary",
+                    "files": len(outcomes),
+                    "done": len(done),
+                    "kept": kept,
+                    "size": size,
+                    "exit_code": code,
+                }
+            )
+        )
+    elif not args.quiet:
+        unsure = sum(not report.verified for report in done)
+        line = f"{len(done)} of {counted(len(outcomes), 'file')}, {format_exact(size)}"
+        line += f", {unsure} of them NOT verified" if unsure else ""
+        print(line + (f"; {kept} {'was' if kept == 1 else 'were'} there already" if kept else ""))
+    return code

@@ -1,0 +1,74 @@
+"""What ``regather get`` says of a download: notes while it runs, a report at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from regather.units import (
+    counted,
+    format_duration,
+    format_exact,
+    format_rate,
+    format_size,
+    percentages,
+)
+
+if TYPE_CHECKING:
+    from regather.cli.progress import View
+    from regather.client import DownloadReport, Progress
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Write notes to standard error, a line each."""
+    from regather.errors import printable
+
+    for note in notes:
+        print(f"regather: {printable(note)}", file=sys.stderr)
+
+
+def with_notes(view: View | None) -> View:
+    """Tell each note once, as it comes: that nothing is verified, that a mirror is left out."""
+    told = 0
+
+    def show(progress: Progress) -> None:
+        nonlocal told
+        print_notes(progress.notes[told:])
+        told = max(told, len(progress.notes))
+        if view is not None:
+            view(progress)
+
+    return show
+
+
+def describe(report: DownloadReport) -> str:
+    """The report for people: a line on the file, one on each source."""
+    from regather.engine.missing import reason
+
+    if report.kept:
+        return (
+            f"{report.path}: {format_exact(report.size)}, was there already and is right "
+            f"({report.verified_by or 'by the hash that its server tells'}); nothing was fetched"
+        )
+    how = "verified" if report.verified else "NOT verified"
+    if report.verified and report.verified_by != "manifest":
+        how = f"verified ({report.verified_by})"
+    took = f"in {format_duration(report.seconds)}, {format_rate(report.rate)}"
+    if report.resumed:
+        fetched = format_size(report.size - report.resumed)
+        took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
+    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
+    lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
+    shares = percentages([source.useful for source in report.sources])
+    for source, share in zip(report.sources, shares, strict=True):
+        line = (
+            f"  {source.url}  {format_size(source.useful)}, {share} %, {format_rate(source.rate)}"
+        )
+        if source.errors:
+            last = reason(source.last_error, source.url)
+            line += f", {counted(source.errors, 'error')}, last: {last}"
+        if source.state not in ("idle", "active"):
+            line += f" [{source.state}]"
+        lines.append(line)
+    return "\n".join(lines)
