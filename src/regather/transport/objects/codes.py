@@ -11,9 +11,9 @@ _EXPIRED = "the credentials have expired: get new ones"
 _REGION = "the bucket is in another region: set it with --store-option region=NAME"
 _ACCOUNT = "the account cannot be used: see its provider"
 _SLOWER = "the store is asked too often: use fewer --connections"
-_NO_ACCESS = "the credentials do not permit this, or the policy of the bucket does not"
+_NO_ACCESS = "check the credentials: they do not permit this, or the policy of the bucket"
 _ROLE = "the identity lacks the right to do this: give it a role like Storage Blob Data Contributor"
-_FIREWALL = "the store takes no requests from this network: see its firewall"
+_FIREWALL = "check the credentials; if they are right, the store's firewall refuses this network"
 
 _MEANINGS: dict[str, tuple[Failure, str]] = {
     # S3, those who speak like it, and Google's XML.
@@ -29,18 +29,19 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
     "InvalidClientTokenId": (Failure.FORBIDDEN, "the store does not know this access key"),
     "InvalidAccessKeyId": (
         Failure.FORBIDDEN,
-        "the store does not know this access key: check AWS_ACCESS_KEY_ID or the profile, and "
-        "that they belong to this endpoint",
+        "check the credentials: the store does not know this access key (AWS_ACCESS_KEY_ID or the "
+        "profile); does it belong to this endpoint?",
     ),
     "SignatureDoesNotMatch": (
         Failure.FORBIDDEN,
-        "the secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY or the profile",
+        "check the credentials: the secret is not that of the access key (AWS_SECRET_ACCESS_KEY or "
+        "the profile)",
     ),
     "AccessDenied": (Failure.FORBIDDEN, _NO_ACCESS),
     "AccessForbidden": (Failure.FORBIDDEN, _NO_ACCESS),
     "AllAccessDisabled": (Failure.FORBIDDEN, _NO_ACCESS),
-    "AuthenticationRequired": (Failure.FORBIDDEN, "credentials are needed"),
-    "InvalidSecurity": (Failure.FORBIDDEN, "the credentials are not valid"),
+    "AuthenticationRequired": (Failure.FORBIDDEN, "check the credentials: some are needed"),
+    "InvalidSecurity": (Failure.FORBIDDEN, "check the credentials: they are not valid"),
     "AccountProblem": (Failure.FORBIDDEN, _ACCOUNT),
     "NotSignedUp": (Failure.FORBIDDEN, _ACCOUNT),
     "UserSuspended": (Failure.FORBIDDEN, _ACCOUNT),
@@ -74,13 +75,13 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
     # Azure.
     "AuthenticationFailed": (
         Failure.FORBIDDEN,
-        "check AZURE_STORAGE_ACCOUNT_KEY or the token, and the clock of this machine",
+        "check the credentials (AZURE_STORAGE_ACCOUNT_KEY or the token), and this machine's clock",
     ),
     "InvalidAuthenticationInfo": (
         Failure.FORBIDDEN,
         "the token is not valid, or has expired: get a new one",
     ),
-    "NoAuthenticationInformation": (Failure.FORBIDDEN, "credentials are needed"),
+    "NoAuthenticationInformation": (Failure.FORBIDDEN, "check the credentials: some are needed"),
     "AuthorizationFailure": (Failure.FORBIDDEN, _FIREWALL),
     "AuthorizationSourceIPMismatch": (Failure.FORBIDDEN, _FIREWALL),
     "AuthorizationProtocolMismatch": (Failure.FORBIDDEN, "the token holds for https alone"),
@@ -92,7 +93,7 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
         Failure.FORBIDDEN,
         "the account takes no account keys: use an identity (AZURE_CLIENT_ID, managed identity)",
     ),
-    "PublicAccessNotPermitted": (Failure.FORBIDDEN, "credentials are needed"),
+    "PublicAccessNotPermitted": (Failure.FORBIDDEN, "check the credentials: some are needed"),
     "AccountIsDisabled": (Failure.FORBIDDEN, _ACCOUNT),
     "ContainerDisabled": (Failure.FORBIDDEN, _ACCOUNT),
     "ContainerNotFound": (
