@@ -188,7 +188,7 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
             error.exit_code = StorageError.exit_code
         return error.exit_code, error
     except OSError as error:
-        if _output_fails():
+        if _is_of_output(error):
             raise
         told = of_system(error)
         return told.exit_code, told
@@ -206,13 +206,16 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     return code, None
 
 
-def _output_fails() -> bool:
-    """Whether standard output takes nothing: then what was to be written to it is still here."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
+def _is_of_output(error: OSError) -> bool:
+    """Whether it befell a ``print`` of ours, and no file: those have names, or other callers.
+
+    Standard output may be unbuffered, so that nothing is left in it by which to tell.
+    """
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    module = "" if last is None else last.tb_frame.f_globals["__name__"]
+    return error.filename is None and module.startswith("regather.cli.")
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
