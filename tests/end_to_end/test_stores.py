@@ -13,7 +13,7 @@ import pytest
 
 import regather
 from regather.client import Settings
-from tests.support.files import MIB, leftovers, random_file
+from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.files import regather as command
 from tests.support.hosting import Hosting
 from tests.support.swift import Swift
@@ -212,7 +212,7 @@ def test_what_is_set_wrong(
     """One line, of get and of publish, and of sources beside a local manifest."""
     environment = {**swift.environment(), **changes}
     regather.split(original, tmp_path / "h", fragments=2)
-    manifest = tmp_path / "h" / "file.bin.regather.json"
+    manifest = alone(tmp_path / "h" / "file.bin.regather.json")
     calls: list[tuple[list[str | Path], int]] = [
         (["get", "s3://bucket/x", "-o", tmp_path / "out"], 4),
         (["get", manifest, "--server", "s3://bucket/x", "-o", tmp_path / "out"], 4),
