@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["UNTRUE_SIZE", "make_folders", "size_is_untrue", "sync_folder"]
+__all__ = ["UNTRUE_SIZE", "make_folders", "size_is_untrue", "sync_folder", "sync_names"]
 
 UNTRUE_SIZE = "has another size than the system says, as files in /proc and /sys do"
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
@@ -37,13 +37,24 @@ def sync_folder(path: str | Path) -> None:
     except PermissionError:
         return
     try:
-        os.fsync(descriptor)
+        sync_names(descriptor)
     except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            error.filename = str(path)
-            raise
+        error.filename = str(path)
+        raise
     finally:
         os.close(descriptor)
+
+
+def sync_names(folder: int) -> None:
+    """Make the names in an open folder durable, where its file system can.
+
+    Raises OSError where the disk fails.
+    """
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
 
 
 def make_folders(paths: Iterable[Path], *, sync: bool = True) -> None:

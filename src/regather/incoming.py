@@ -15,6 +15,7 @@ import stat
 from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
+from regather.files import sync_names
 
 __all__ = ["PREFIX", "Incoming", "remove_leftovers", "write_file"]
 
@@ -74,8 +75,7 @@ class Incoming:
         else:
             self._publish_new()
         self._published = True
-        with contextlib.suppress(OSError):  # not every file system can
-            os.fsync(folder)
+        sync_names(folder)
 
     def _publish_new(self) -> None:
         folder = self._folder

@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,37 @@ def test_odd_and_right(
             with pytest.raises(regather.NotEnoughSourcesError, match="gzip-coded"):
                 regather.download(url, dest, settings=how)
             assert not dest.exists()
+
+
+def parts_as_whole(head: bytes, connection: socket.socket) -> None:
+    asked = re.search(rb"(?i)range: bytes=(\d+)-(\d+)", head)
+    part = CONTENT[int(asked[1]) : int(asked[2]) + 1] if asked else CONTENT
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(part), part))
+
+
+def breaks_at_ranges(head: bytes, connection: socket.socket) -> None:
+    if b"range:" not in head.lower():
+        serves(CONTENT, b"")(head, connection)
+
+
+@pytest.mark.parametrize("libcurl", [False, True])
+@pytest.mark.parametrize("answer", [parts_as_whole, breaks_at_ranges])
+def test_what_only_a_request_without_a_range_brings(
+    answer: Answer, libcurl: bool, tmp_path: Path
+) -> None:
+    how = replace(settings(libcurl=libcurl), retries=5)
+    with Rogue(answer) as rogue:
+        for checksum in ((), sha256(CONTENT)):
+            dest = tmp_path / f"f{bool(checksum)}"
+            regather.download(rogue.url + "f", dest, checksum=checksum, settings=how)
+            assert dest.read_bytes() == CONTENT
+
+
+def test_a_head_as_long_as_curl_reads_it(tmp_path: Path) -> None:
+    lines = b"".join(b"X-%d: %b\r\n" % (n, b"y" * 1000) for n in range(200))
+    with Rogue(serves(CONTENT, lines)) as rogue:
+        regather.download(rogue.url + "f", tmp_path / "f", settings=settings(libcurl=False))
+    assert (tmp_path / "f").read_bytes() == CONTENT
 
 
 def test_a_page_in_the_place_of_a_file(tmp_path: Path) -> None:

@@ -151,6 +151,14 @@ def test_answers_that_are_of_no_use(told: dict[str, str]) -> None:
         judge_range(head(**told), "it", 100, 200, 1000, "")
 
 
+@pytest.mark.parametrize("size", [1000, None])
+def test_a_whole_that_is_as_long_as_the_range_may_be_the_range(size: int | None) -> None:
+    told = head(200, content_length="100")
+    with pytest.raises(UselessRange):
+        judge_range(told, "it", 100, 200, size, "")
+    assert judge_range(told, "it", 0, 100, 100, "") == Answer(False, 100)
+
+
 @pytest.mark.parametrize("total", [999, 1001])
 def test_another_size_is_another_object(total: int) -> None:
     told = head(content_range=f"bytes 100-199/{total}", content_length="100")
@@ -287,6 +295,14 @@ def test_statuses_that_say_something_else(status: int) -> None:
     manner = Manner()
     assert not any(itertools.repeat(manner.shortens(status, MIB), 5))
     assert not any(manner.drops_range(status) for _ in range(5))
+
+
+def test_who_breaks_off_at_any_range_is_asked_without() -> None:
+    assert [Manner().breaks() for _ in range(3)] == [False] * 3
+    manner = Manner()
+    assert [manner.breaks() for _ in range(3)] == [False, False, True]
+    served = Manner(served=1)
+    assert not any(served.breaks() for _ in range(5))
 
 
 def test_an_error_now_and_then_is_no_reason_to_do_without_ranges() -> None:

@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from regather.files import sync_names
+
 __all__ = ["Folders", "Place"]
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -59,8 +61,7 @@ class Place:
         """Make the folders durable that were made for the file. May wait for the disk."""
         for folder in _upwards(self._folder):
             if folder.made and folder.parent is not None:
-                with contextlib.suppress(OSError):  # not every file system can
-                    os.fsync(folder.parent.descriptor)
+                sync_names(folder.parent.descriptor)
                 folder.made = False
 
     def close(self) -> None:

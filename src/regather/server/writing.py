@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from regather.errors import reason
+from regather.files import sync_names
 from regather.incoming import Incoming
 from regather.server.access import error_logger
 from regather.server.conditions import Conditions, UnreadableCondition, Version
@@ -108,8 +109,7 @@ class Writing:
                     raise Refused(404, "not found")
                 os.unlink(place.name, dir_fd=place.folder)
                 self._usage.changed(-old.st_size)
-                with contextlib.suppress(OSError):  # not every file system can
-                    await in_thread(lambda: os.fsync(place.folder))
+                await in_thread(lambda: sync_names(place.folder))
         return web.Response(status=204)
 
     def _declared_size(self, request: web.BaseRequest) -> int:

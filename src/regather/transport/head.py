@@ -17,8 +17,8 @@ from regather.transport.credentials import Origin, origin_of
 from regather.transport.fields import cleaned, media_type
 from regather.transport.proxies import Proxy
 
-MAX_HEAD_BYTES = 64 << 10
-"""Larger response heads are refused (Apache and nginx send 8 KiB at most)."""
+MAX_HEAD_BYTES = 256 << 10
+"""Larger response heads are refused; curl's bound is about the same."""
 GOOD = frozenset((200, 203, 206))
 """Statuses with which bytes of an object come."""
 MAX_RETRY_AFTER = 3600.0

@@ -32,6 +32,7 @@ __all__ = ["HttpConnection", "TransportOptions", "default_tls"]
 
 _NO_HEAD = frozenset((403, 405, 501))
 """Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
+_BROKEN = frozenset((Failure.RESET, Failure.TRUNCATED))
 _NO_BODY = frozenset((204, 304))
 _WANTED_DIGESTS = [
     ("Want-Repr-Digest", "sha-512=9, sha-256=10, sha=1"),
@@ -219,15 +220,20 @@ class HttpConnection:
         hops: list[tuple[str, Head]] = []
         manner = self._manner(target)
         first = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
-        head, url = self._redirects.ask("GET", target, first, hops)
-        if head.status == 416 and told_size(head) == 0:
-            self._channel.left = head.length
-            self.finish()
-            return look_of(head, hops, 0, b"", ranged=True)
+        size: int | None = None
+        answer: Answer | None = None
         try:
+            head, url = self._redirects.ask("GET", target, first, hops)
+            if head.status == 416 and told_size(head) == 0:
+                self._channel.left = head.length
+                self.finish()
+                return look_of(head, hops, 0, b"", ranged=True)
             size, answer = self._first_answer(head, target, url, count)
         except UselessRange:
-            answer = None
+            pass
+        except RequestFailed as error:
+            if error.failure not in _BROKEN or not manner.breaks():
+                raise
         ranged = answer is not None and answer.ranged
         if answer is None or (ranged and size is None):
             # It does better, or tells the size, where it is asked for the whole.
@@ -261,6 +267,8 @@ class HttpConnection:
                 raise UselessRange(f"{shown(target, url)}: HTTP {head.status}")
             self._check(head, target, url)
         size = size_of(head, target, url)
+        if head.status != 206 and size == count:  # the whole, or what was asked for
+            raise UselessRange(f"{shown(target, url)}: HTTP {head.status} of a range's length")
         wanted = count if size is None else min(count, size)
         return size, judge_range(head, shown(target, url), 0, wanted, size, "")
 

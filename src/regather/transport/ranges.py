@@ -110,6 +110,8 @@ def judge_range(
     check_version(head, what, validator)
     span = content_range(head)
     if head.status != 206:
+        if _is_perhaps_part(head, stop - start, stop if size is None else size):
+            raise UselessRange(f"{what}: answers {head.status} with no more than was asked for")
         return _judge_plain(head, what, stop, size, span)
     if span is None or "multipart/" in head.headers.get("content-type", "").lower():
         raise UselessRange(f"{what}: answers 206 without a valid Content-Range")
@@ -148,6 +150,11 @@ def _judge_plain(head: Head, what: str, stop: int, size: int | None, span: Span 
     if length is not None:
         check_size(what, length, stop, size)
     return Answer(False, length if length is not None else size)
+
+
+def _is_perhaps_part(head: Head, asked: int, size: int) -> bool:
+    """Whether what is said to be an object of ``size`` bytes may be the range of ``asked``."""
+    return head.length == asked < size
 
 
 def _is_whole(span: Span, size: int | None) -> bool:
@@ -214,6 +221,11 @@ class Manner:
         if status in (412, 416):  # the size and the version, where they are told, are right
             return True
         return _is_refusal(status) and not self.served and not self._hopeless
+
+    def breaks(self) -> bool:
+        """Whether to ask without a range after the connection ended in place of an answer."""
+        self._errors += 1
+        return not self.served and self._errors >= _REFUSALS
 
     def refuses_all(self) -> None:
         """The whole was refused as well: it was not the range that it did not like."""
