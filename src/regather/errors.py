@@ -37,6 +37,7 @@ IN_PYTHON = {
             *("temp", "to"),
         )
     },
+    "-o": "dest",
     "--fragment": "fragments",
     "--mirror": "mirrors",
     "--server": "servers",
@@ -52,7 +53,7 @@ IN_PYTHON = {
     "--ssh-key": "HostOptions.ssh_key",
 }
 """What the options that errors speak of are called in Python: the parameters of our functions."""
-_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+_OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z0-9-]*|-o\b)")
 
 
 def is_disk_full(error: OSError) -> bool:

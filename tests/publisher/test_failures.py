@@ -126,6 +126,7 @@ def test_wrong_tokens(tmp_path: Path, hosting: Hosting) -> None:
         result = run("publish", cloud.file, *words, *more)
         assert result.returncode == 1
         assert "2 of 2 targets let us store nothing" in result.stderr
+        assert "probe" not in result.stderr
         assert "401" in result.stderr
         assert ("--token 127.0.0.1=FILE" in result.stderr) or more
         assert result.stdout == ""
