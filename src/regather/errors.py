@@ -123,7 +123,8 @@ def shown_path(path: str) -> str:
 
 def is_fault_here(error: BaseException | None) -> bool:
     """Whether it is the machine that failed, not a name or a permission that was wrong."""
-    return isinstance(error, OSError) and error.errno in _HELPS
+    # The numbers of an ssl.SSLError, which is an OSError, are OpenSSL's own.
+    return isinstance(error, OSError) and not hasattr(error, "library") and error.errno in _HELPS
 
 
 def of_system(error: OSError, where: str = "") -> RegatherError:
