@@ -104,7 +104,7 @@ def check_permission(
     for number in sorted(refused):
         if refused[number].failure is not Failure.FORBIDDEN:
             raise UsageError(
-                f"{targets[number].locate(manifest_name)}: {refused[number].what}",
+                refused[number].what,
                 help="publish it under another name",
             )
     if refused:
