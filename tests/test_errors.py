@@ -74,6 +74,9 @@ def test_an_error_of_the_library_names_both(tmp_path: Path) -> None:
     with pytest.raises(regather.UsageError) as plain:
         regather.split(tmp_path / "none", tmp_path / "x")
     assert "in Python" not in str(plain.value)
+    with pytest.raises(regather.DestinationExistsError) as there:
+        regather.download(tmp_path / "o" / "f.regather.json", random_file(tmp_path / "g", 9))
+    assert str(there.value).endswith("another name with -o (in Python: force, dest)")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ IN_PYTHON = {
             *("temp", "to"),
         )
     },
+    "-o": "dest",
     "--fragment": "fragments",
     "--mirror": "mirrors",
     "--server": "servers",
@@ -52,7 +53,7 @@ IN_PYTHON = {
     "--ssh-key": "HostOptions.ssh_key",
 }
 """What the options that errors speak of are called in Python: the parameters of our functions."""
-_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+_OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z0-9-]*|-o\b)")
 
 
 def is_disk_full(error: OSError) -> bool:
@@ -122,7 +123,8 @@ def shown_path(path: str) -> str:
 
 def is_fault_here(error: BaseException | None) -> bool:
     """Whether it is the machine that failed, not a name or a permission that was wrong."""
-    return isinstance(error, OSError) and error.errno in _HELPS
+    # The numbers of an ssl.SSLError, which is an OSError, are OpenSSL's own.
+    return isinstance(error, OSError) and not hasattr(error, "library") and error.errno in _HELPS
 
 
 def of_system(error: OSError, where: str = "") -> RegatherError:

@@ -409,6 +409,8 @@ def test_what_is_documented_is_read(home: Path) -> None:
     assert told.returncode == 0, told.stderr
     found = json.loads(told.stdout)
     assert found["options"]["get"]["connections"]["value"] == 4
+    names = {name for options in found["options"].values() for name in options}
+    assert not {"h", "help", "verbose"} & names
     assert set(found["aliases"]) == {"eu", "both"}
     refused = text.partition("Not here,")[2].partition("A flag")[0]
     for option in re.findall(r"`--([a-z]+)`", refused):

@@ -27,6 +27,10 @@ def test_from_split_to_repair(tmp_path: Path) -> None:
         in healthy.stdout
     )
     assert "no data was read" in healthy.stdout
+    assert (
+        "; 10 % of the pieces were read ("
+        in regather("check", manifest, "--read-data", "10%").stdout
+    )
     target = out / "server2" / "file_fragment_2.dat"
     whole = target.read_bytes()
     flip(target, 12345)

@@ -221,7 +221,9 @@ def test_another_folder_in_the_way(tmp_path: Path, hosting: Hosting) -> None:
     hosts = Hosts(tmp_path, hosting, 2, large=1000, small=2)
     hosts.publish(survive=0)
     (hosts.tree / "a.bin").write_bytes(b"another version")
-    with pytest.raises(regather.DestinationExistsError, match="something else stands there"):
+    with pytest.raises(
+        regather.DestinationExistsError, match="another version of tree stands there"
+    ):
         hosts.publish(survive=0)
     report = regather.publish(hosts.tree, hosts.urls, survive=0, force=True, settings=SETTINGS)
     regather.download(report.manifests[0], tmp_path / "dest", settings=SETTINGS)

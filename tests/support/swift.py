@@ -178,10 +178,10 @@ class Swift:
             assert self._farm.stdout is not None
             self._farm.stdin.close()
             try:
-                self._farm.wait(20)
+                self._farm.wait(60)
             finally:
                 self._farm.kill()
-                self._farm.wait(20)
+                self._farm.wait(60)
                 self._farm.stdout.close()
 
     def kill(self, node: int) -> None:

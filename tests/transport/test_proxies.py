@@ -373,7 +373,7 @@ def test_stores_and_a_login() -> None:
         with pytest.raises(RequestFailed):
             open_askable("s3://bucket/f", options).probe("s3://bucket/f")
         (head,) = between.requests
-        assert b"\r\nproxy-authorization: Basic " + b64encode(b"a b:c:d") in head
+        assert b"\r\nProxy-Authorization: Basic " + b64encode(b"a b:c:d") in head
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/f", "gs://bucket/f", "az://bucket/f"])

@@ -93,7 +93,11 @@ def describe(report: CheckReport) -> str:
         )
     lines += [f"note: {note}" for note in report.notes]
     if report.share:
-        what = "every piece was" if report.share == 1 else f"{report.share:.4g} of the pieces were"
+        what = (
+            "every piece was"
+            if report.share == 1
+            else f"{100 * report.share:.4g} % of the pieces were"
+        )
         seed = "" if report.share == 1 else f", --seed {report.seed}"
         read = f"{what} read ({format_size(report.read)}{seed})"
     else:
@@ -117,7 +121,7 @@ def _set(health: SetHealth) -> str:
     who = f"set {health.number}" if health.number else "without parity"
     who += f": {health.complete} of {counted(every, 'fragment')} good"
     if health.number:
-        who += f", any {health.data} are enough"
+        who += f", any {health.data} {'is' if health.data == 1 else 'are'} enough"
     if not health.recoverable:
         lacking = health.data - health.complete
         enough = f": {counted(lacking, 'more fragment')} would do" if lacking > 0 else ""

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--seed", type=whole(0), default=0, metavar="N", help="choose another text (default: 0)"
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
-    add_output(parser)
+    add_output(parser, verbose="")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from regather.cli.destination import destination_of
 from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
 from regather.cli.options import (
+    RATES,
     add_checksums,
     add_output,
     add_pace,
@@ -133,7 +134,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_checksums(parser)
     add_pace(parser, "source", 8)
     add_reach(parser, "source", 5)
-    add_output(parser)
+    add_output(parser, verbose=RATES)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -57,7 +57,10 @@ def describe(report: DownloadReport) -> str:
     took = f"in {format_duration(report.seconds)}, {format_rate(report.rate)}"
     if report.resumed:
         fetched = format_size(report.size - report.resumed)
-        took = f"{format_size(report.resumed)} were there already, {fetched} fetched now {took}"
+        kept = [f"{format_size(report.resumed - report.reused)} were there already"]
+        reused = [f"{format_size(report.reused)} came from an older version"]
+        had = kept * (report.resumed > report.reused) + reused * bool(report.reused)
+        took = f"{', '.join(had)}, {fetched} fetched now {took}"
     held = "" if report.files is None else f"{counted(report.files, 'file')}, "
     lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
     shares = percentages([source.useful for source in report.sources])

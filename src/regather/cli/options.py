@@ -72,18 +72,28 @@ def share(text: str) -> float:
     return value
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """The options on what is shown: --json, --quiet, --verbose and --log."""
+_FAILURES = "say on standard error what fails at which source, and what is tried again. "
+RATES = (
+    "say on standard error what each source does: failures, pauses, rates, a summary at the end. "
+)
+
+
+def add_output(parser: argparse.ArgumentParser, *, verbose: str = _FAILURES) -> None:
+    """The options on what is shown: --json, --quiet, --verbose and --log.
+
+    ``verbose`` says what --verbose tells; empty for commands that ask no sources: they log nothing.
+    """
     display = section(parser, "display")
     display.add_argument("--json", action="store_true", help="print JSON on standard output")
     display.add_argument("-q", "--quiet", action="store_true", help="show no progress, no report")
+    if not verbose:
+        return
     display.add_argument(
         "-v",
         "--verbose",
         action="count",
         default=0,
-        help="say on standard error what each source does: failures, pauses, rates, a summary at "
-        "the end. -vv: each request too",
+        help=f"{verbose}-vv: each request too",
     )
     display.add_argument(
         "--log", metavar="FILE", help="append what -vv says to FILE, with the time of day"

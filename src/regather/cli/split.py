@@ -88,7 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="do not wait until the disk has the files before they get their names",
     )
     add_follow_links(parser)
-    add_output(parser)
+    add_output(parser, verbose="")
 
 
 def run(args: argparse.Namespace) -> int:

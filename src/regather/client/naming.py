@@ -165,5 +165,5 @@ def check_looks(source: str, data: bytes) -> None:
     if not path.endswith(MANIFEST_SUFFIX):
         raise error(
             f"{source}: not a manifest",
-            help=MANIFEST_FORMS + "; fragments without one go with --fragment",
+            help=MANIFEST_FORMS + "; get takes metalinks too, and plain fragments with --fragment",
         )

@@ -169,7 +169,7 @@ def resolve_manifest(
         asking.check(url)
     manifest, folder = load_pinned(source, asking, digest)
     target = target_of(source, manifest, folder, bases, fragments)
-    last = [] if is_url(source) else _beside(folder, target)
+    last = beside(source, folder, target.layout, target.sources)
     if not last:
         return target
     return replace(target, sources=(*target.sources, *last), first=len(target.sources))
@@ -211,11 +211,13 @@ def target_of(
     )
 
 
-def _beside(folder: str, target: Target) -> list[Source]:
-    """The folder of a local manifest, as far as it is not among the sources already."""
-    known = {os.path.realpath(other.url) for other in target.sources if not is_url(other.url)}
-    paths = local_folders(folder, target.layout)
-    return [Source(path) for path in paths if os.path.realpath(path) not in known]
+def beside(source: str, folder: str, layout: Layout, known: Sequence[Source]) -> list[Source]:
+    """The folder of a local manifest, as far as it is not among the known sources already."""
+    if is_url(source):
+        return []
+    taken = {os.path.realpath(other.url) for other in known if not is_url(other.url)}
+    paths = local_folders(folder, layout)
+    return [Source(path) for path in paths if os.path.realpath(path) not in taken]
 
 
 def sources_of(

@@ -113,6 +113,7 @@ def may_write(store: Store, like: str) -> None:
         if error.failure is Failure.FORBIDDEN or (
             error.status == _BAD_REQUEST and not _refused(store, f"name{mark}")
         ):
+            error.what = error.what.replace(mark, "")
             raise
 
 

@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from os.path import isfile
 from pathlib import Path
+from shlex import quote
 
 from regather.client import Settings
 from regather.client.settings import transport_options
@@ -119,14 +121,20 @@ def examine(
 
 
 def _notes(subject: Subject, verdict: Verdict) -> tuple[str, ...]:
-    manifest = subject.manifest
-    few = 2 * len(verdict.nowhere) >= len(subject.layout.fragments)
-    if manifest.sources or subject.named or not few or is_url(subject.where):
-        return ()
-    return (
-        "the manifest names no sources, so nothing was asked but the folder it lies in: name the "
-        "others with --server",
-    )
+    manifest, fragments = subject.manifest, subject.layout.fragments
+    notes = []
+    for folder in subject.beside:
+        names = [n for p in verdict.nowhere if isfile(folder + (n := fragments[p].name))]
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            notes.append(f"{folder} holds {names[0]}{more}: add --server {quote(folder)}")
+    few = 2 * len(verdict.nowhere) >= len(fragments)
+    if not (manifest.sources or subject.named or not few or is_url(subject.where)):
+        notes.append(
+            "the manifest names no sources, so nothing was asked but the folder it lies in: name "
+            "the others with --server"
+        )
+    return tuple(notes)
 
 
 class _Progress:

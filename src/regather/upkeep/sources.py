@@ -10,7 +10,7 @@ from pathlib import Path
 
 from regather.client.asking import FEW_RETRIES, Asking
 from regather.client.naming import base_url, scheme_forgotten, with_scheme
-from regather.client.resolve import load_manifest, sources_of
+from regather.client.resolve import beside, load_manifest, sources_of
 from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
@@ -39,6 +39,8 @@ class Subject:
     """Bases of the sources that take what others cannot hold any longer."""
     named: bool = False
     """Whether the user named sources."""
+    beside: tuple[str, ...] = ()
+    """Folders with fragments beside a local manifest that are not among the sources."""
 
 
 def open_subject(
@@ -73,7 +75,8 @@ def open_subject(
     for url in (*bases, *targets):
         check(url, options)
     sources += [Source(url) for url in targets if url not in known]
-    return Subject(manifest, layout, where, tuple(sources), targets, bool(servers))
+    near = tuple(s.url for s in beside(where, folder, layout, sources))
+    return Subject(manifest, layout, where, tuple(sources), targets, bool(servers), near)
 
 
 def _target(text: str) -> str:
