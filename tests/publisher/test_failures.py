@@ -7,6 +7,7 @@ import os
 import random
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -159,6 +160,41 @@ def test_a_redirect_is_told_with_where_it_leads(tmp_path: Path, location: str) -
     places = {"..": f"{rogue.url}other/", "//a": "http://b.example/", "//[": "no address"}
     assert next((p for start, p in places.items() if location.startswith(start)), rogue.url) in told
     assert "s3cret" not in told + str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("../other/{name}", "other/: give that address with --to"),
+        ("{name}", "it redirects to itself"),
+        ("/login?next=x", "not to a file of that name: it may want you to log in"),
+        ("", "it redirects to nowhere"),
+    ],
+)
+def test_only_a_redirect_to_such_a_file_is_an_address_to_name(
+    tmp_path: Path, location: str, says: str
+) -> None:
+    def answer(head: bytes, connection: socket.socket) -> None:
+        name = head.split()[1].rpartition(b"/")[2].decode()
+        line = f"Location: {location.format(name=name)}\r\n" if location else ""
+        connection.sendall(f"HTTP/1.1 307 Go\r\n{line}Content-Length: 0\r\n\r\n".encode())
+
+    file = random_file(tmp_path / "file.bin", 1000)
+    with Rogue(answer) as rogue, pytest.raises(NotPlacedError) as caught:
+        regather.publish(file, [f"{rogue.url}d/"], fragments=1, settings=SETTINGS)
+    told = "".join(caught.value.details)
+    assert says in told
+    assert ("--to" in told.replace("--token", "")) == location.startswith("..")
+
+
+def test_a_server_that_says_the_token_back(tmp_path: Path) -> None:
+    text = f"no: Bearer {SECRET}"
+    answer = f"HTTP/1.1 403 No\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"
+    file = random_file(tmp_path / "file.bin", 1000)
+    with Rogue(sends((answer + text).encode())) as rogue, pytest.raises(NotPlacedError) as caught:
+        regather.publish(file, [rogue.url], fragments=1, settings=SETTINGS)
+    assert "(no: Bearer ...)" in "".join(caught.value.details)
+    assert SECRET not in "".join(caught.value.details) + str(caught.value)
 
 
 def test_passing_failures_are_borne(tmp_path: Path, hosting: Hosting) -> None:

@@ -126,7 +126,7 @@ def _remedy(targets: Sequence[Target], refused: Mapping[int, RequestFailed]) -> 
         elif error.status == _NOT_ALLOWED:
             words.append("have them take files")
         elif error.status is not None and 300 <= error.status < 400:
-            words.append("name the addresses that they redirect to")
+            words.append("see where they redirect to")
         elif scheme == "https" and error.status is None:
             words.append("trust the certificate's authority with --cacert FILE")
         else:

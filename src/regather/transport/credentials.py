@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -38,6 +38,9 @@ Origin = tuple[str, str, int]
 _Key = tuple[str, int | None]
 _VARIABLE = "REGATHER_TOKEN"
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_PARTS = re.compile(r"[\s;=]+")
+_SECRET = 8
+"""Characters: a shorter word of a header is shown, it may be any word."""
 _PLAIN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _log = logging.getLogger("regather.transport")
 
@@ -216,6 +219,15 @@ def origin_of(url: SplitResult) -> Origin:
     """Where a URL leads."""
     port = PORTS[url.scheme] if url.port is None else url.port
     return url.scheme, with_zone(url.hostname or ""), port
+
+
+def unsaid(text: str, headers: Iterable[tuple[str, str]]) -> str:
+    """What a server said, without what it says back of these headers of ours."""
+    for _, value in headers:
+        for part in _PARTS.split(value):
+            if len(part) >= _SECRET:
+                text = text.replace(part, "...")
+    return text
 
 
 def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:

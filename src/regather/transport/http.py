@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from regather.transport.answers import check_coding, doubt_of, look_of, size_of, sizeless
 from regather.transport.base import Failure, Look, OtherSize, RequestFailed
 from regather.transport.channel import Channel
-from regather.transport.credentials import advice, origin_of
+from regather.transport.credentials import advice, origin_of, unsaid
 from regather.transport.fields import decoded
 from regather.transport.head import GOOD, Head, Request, check_status, split_url
 from regather.transport.options import TransportOptions, default_tls
@@ -331,7 +331,8 @@ class HttpConnection:
     ) -> tuple[Head, str]:
         """Send a request that changes something; returns the head of the answer and its text.
 
-        The text is its first line, at most 4 KiB. Redirects are not followed. Raises
+        The text is its first line, at most 4 KiB, without secrets of ours that the server says
+        back. Redirects are not followed. Raises
         RequestFailed where there is no answer, and whatever ``body.read`` raises.
         """
         own = self._redirects.own_headers(target, target)
@@ -352,7 +353,7 @@ class HttpConnection:
                 raise
             text = ""
         self.finish()
-        return head, text.partition("\n")[0].strip()
+        return head, unsaid(text, own).partition("\n")[0].strip()
 
     def advice(self, head: Head, target: str, url: str) -> str:
         """What to do about a 401 or 403 from ``url``, which ``target`` led to; else empty."""

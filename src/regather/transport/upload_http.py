@@ -85,7 +85,7 @@ class HttpStore:
         if head.status in _REDIRECTS:
             # Never followed: what is stored, and the token, are for the server that was named.
             failure = Failure.FORBIDDEN
-            detail += f"; it redirects to {_place(target, head)}: give that address with --to"
+            detail += f"; it redirects to {_place(target, head)}"
         elif text and not head.page:
             detail += f" ({text[:200]})"
         if advice := _ADVICE.get(head.status):
@@ -103,13 +103,21 @@ class HttpStore:
 
 
 def _place(target: str, head: Head) -> str:
-    """The folder that a redirect leads to, without what may be secret in it: login and query."""
+    """The folder that a redirect leads to, without what may be secret in it: login and query.
+
+    With what to do about it, where it leads to a file of the same name in another folder.
+    """
     try:
-        parts = urlsplit(urljoin(target, head.headers.get("location", "")))
+        location = head.headers.get("location", "")
+        parts = urlsplit(urljoin(target, location)) if location else urlsplit("")
         host = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "no address at all"
     if not host:
         return "nowhere"
-    folder = parts.path.rpartition("/")[0] + "/"
-    return urlunsplit((parts.scheme, host, folder, "", ""))[:_LONGEST]
+    folder, _, name = parts.path.rpartition("/")
+    place = urlunsplit((parts.scheme, host, f"{folder}/", "", ""))[:_LONGEST]
+    here, _, own = target.rpartition("/")
+    if name != own:
+        return f"{place}, not to a file of that name: it may want you to log in (--token)"
+    return f"{place}: give that address with --to" if place != f"{here}/" else "itself"
