@@ -126,7 +126,7 @@ def test_info(made: Path) -> None:
     assert "set" not in human
 
 
-def test_one_of_anything_is_told_as_one(tmp_path: Path) -> None:
+def test_one_fragment_is_told_as_one(tmp_path: Path) -> None:
     random_file(tmp_path / "f", 100_000)
     at = [f"http://{host}.example/" for host in "ab"]
     package.split(tmp_path / "f", tmp_path / "o", fragments=1, parity=1, servers=2, at=at)
