@@ -104,6 +104,8 @@ def test_a_list(tmp_path: Path) -> None:
         ("http://h/f\n  out=/x\n", "absolute"),
         ("http://h/f\n  checksum=sha-256=12\n", "has 2 digits"),
         (b"\xff\xfe", "not text in UTF-8"),
+        (b"http://h/f\0\n", "bytes of 0"),
+        ("\ufeff  out=x\n", "line 1: an option before any URL"),  # the mark is no text
     ],
 )
 def test_bad_lists(text: str | bytes, says: str, tmp_path: Path) -> None:

@@ -239,6 +239,14 @@ def test_what_is_told_is_bounded() -> None:
     assert "4980 more" in file.notes[-1]
 
 
+@pytest.mark.parametrize("before", [b"", b"\n", b"\r\n \t"])
+def test_beginnings_that_scripts_write(before: bytes) -> None:
+    """A blank line before the declaration, and no namespace at all."""
+    bare = document("<size>5</size>").replace(b' xmlns="urn:ietf:params:xml:ns:metalink"', b"")
+    for data in (bare, document("<size>5</size>")):
+        assert [file.size for file in read_metalink(before + data).files] == [5]
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -40,11 +40,13 @@ def jobs_in_list(args: argparse.Namespace) -> list[Job]:
         if args.input == "-":
             text, where = sys.stdin.read(), "standard input"
         else:
-            text, where = Path(args.input).read_text("utf-8"), args.input
+            text, where = Path(args.input).read_text("utf-8-sig"), args.input
     except OSError as error:
         raise UsageError(f"{args.input}: {reason(error).lower()}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{args.input}: not text in UTF-8") from None
+    if "\0" in text:
+        raise UsageError(f"{where}: not text, it has bytes of 0")
     return read_list(text, where, folder, force=args.force)
 
 

@@ -35,6 +35,8 @@ __all__ = ["MAX_METALINK_BYTES", "read_metalink"]
 MAX_METALINK_BYTES = 64 << 20
 _NAMESPACE_4 = "urn:ietf:params:xml:ns:metalink"
 _NAMESPACE_3 = "http://www.metalinker.org/"
+_ROOTS = frozenset((_NAMESPACE_4, _NAMESPACE_3, ""))
+"""Namespaces of the root; some leave it out."""
 _WRAPPERS = frozenset(("files", "resources", "verification"))
 """What version 3 puts around the elements that version 4 has without them."""
 _MAX_DEPTH = 16
@@ -105,7 +107,8 @@ class _Reader:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
-        parser.Parse(data, True)
+        # Scripts print blank lines before the declaration, which XML does not permit.
+        parser.Parse(data.lstrip(b" \t\r\n"), True)
         for file in self._files:
             if file.flaw:
                 self._notes.add(Unusable(f"file {file.name[:60]!r} has {file.flaw}"))
@@ -120,7 +123,7 @@ class _Reader:
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         namespace, _, name = tag.rpartition(" ")
         if not self._path:
-            if name != "metalink" or namespace not in (_NAMESPACE_4, _NAMESPACE_3):
+            if name != "metalink" or namespace not in _ROOTS:
                 raise _Flaw(f"not a metalink: its root is {name[:40]!r} of {namespace[:60]!r}")
             self._namespace = namespace
         elif namespace != self._namespace:

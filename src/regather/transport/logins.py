@@ -39,7 +39,7 @@ def read_logins(path: str) -> tuple[list[Login], list[int]]:
     bad: list[int] = []
     entry = Login("")
     key = ""
-    for number, word in _words(Path(path).read_text("utf-8", "surrogateescape")):
+    for number, word in _words(Path(path).read_text("utf-8-sig", "surrogateescape")):
         if key == "machine":
             entry, key = Login(_host(word)), ""
             found.append(entry)
@@ -49,10 +49,10 @@ def read_logins(path: str) -> tuple[list[Login], list[int]]:
             elif key in ("login", "user"):
                 entry.user = word
             key = ""
-        elif word == "default":
+        elif word.lower() == "default":
             entry = Login("")
-        elif word in _KEYS:
-            key = word
+        elif word.lower() in _KEYS:
+            key = word.lower()
         else:
             bad.append(number)
             entry.host = ""
@@ -71,10 +71,10 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
             quoted, word = match.groups()
             if not value and (word or "").startswith("#"):
                 break
-            if not value and word == "macdef":
+            if not value and (word or "").lower() == "macdef":
                 skips = True
                 break
-            value = not value and word in _KEYS
+            value = not value and (word or "").lower() in _KEYS
             if quoted is not None:
                 word = _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[1]), quoted)
             yield number, word
