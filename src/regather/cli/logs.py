@@ -190,10 +190,9 @@ class SourceLog:
         self._looked = now
         if progress.sources:
             self._last = progress
-        if progress.phase == "downloading":
-            if now >= self._due:
-                self._due = now + _RATES_SECONDS
-                self._tell_rates(progress)
+        if progress.phase == "downloading" and now >= self._due:
+            self._due = now + _RATES_SECONDS
+            self._tell_rates(progress)
 
     def _tell_rates(self, progress: Progress) -> None:
         _log.info(
