@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 
 import pytest
 from rich.cells import cell_len
 
-from regather.cli.progress import FilesView
+from regather.cli.progress import FilesView, download_view
 from regather.cli.rendering import download_lines, fitted, total_line
 from regather.client.report import Progress, SourceProgress, State
 
@@ -99,3 +101,17 @@ def test_several_files_share_the_lines() -> None:
     assert lines[0].startswith("file1 ")
     assert lines[-1].startswith("2 of 30 files, 1 failed, ")
     assert lines[-1].endswith("; 7 more under way")
+
+
+def test_a_plain_line_without_sources_has_no_brackets(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with download_view(quiet=False, as_json=False) as view:
+        assert view is not None
+        monkeypatch.setattr(time, "monotonic", lambda: math.inf)
+        view(moment([], phase="checking"))
+        view(moment([source(1)]))
+    empty, full = capsys.readouterr().err.splitlines()
+    assert empty.startswith("checking model.bin: 40 % of ")
+    assert "[" not in empty
+    assert full.endswith("]")

@@ -87,7 +87,7 @@ def test_pieces_that_contradict_the_hash_of_the_whole(tmp_path: Path) -> None:
             file.pieces,
             (Mirror(good.url + "f"),),
         )
-        with pytest.raises(regather.VerificationError, match="its description is wrong"):
+        with pytest.raises(regather.VerificationError, match="file are of different files"):
             regather.download(written(tmp_path, file), tmp_path / "got", settings=QUICK)
     assert not (tmp_path / "got").exists()
 

@@ -152,7 +152,8 @@ class _Lines:
         if progress.phase == "asking":
             print(f"asking {', '.join(named)}", file=sys.stderr)
             return
-        print(f"{_total(progress)} [{', '.join(named)}]", file=sys.stderr)
+        who = f" [{', '.join(named)}]" if named else ""
+        print(f"{_total(progress)}{who}", file=sys.stderr)
 
     def _tell_waits(self, progress: Progress) -> bool:
         """While nothing comes from anyone, say of every new failure who is waited for, and why."""

@@ -228,7 +228,10 @@ class Run:
         if not wrong:
             return
         if self._ledger is None:
-            raise self._refuse(f"its pieces are right, but {wrong}: its description is wrong")
+            raise self._refuse(
+                f"its pieces are right, but {wrong}: the hashes of the pieces and of the whole "
+                "file are of different files"
+            )
         others = len(self._target.sources) > 1
         if others:
             self._note(f"{wrong}; looking for a mirror that has the right file")
