@@ -97,14 +97,21 @@ class HttpConnection:
         useless: RequestFailed | None = None
         while not manner.whole:
             end = min(stop, start + manner.most)
-            head, url = self._redirects.ask("GET", target, _range_headers(start, end, validator))
+            try:
+                head, url = self._redirects.ask(
+                    "GET", target, _range_headers(start, end, validator)
+                )
+            except RequestFailed as error:
+                if error.failure not in _BROKEN or not manner.breaks():
+                    raise
+                break
             if head.status not in GOOD:
                 # Past the page it goes on: there may be other objects, or other ranges.
                 self._channel.left = head.length
                 self.finish()
                 if manner.shortens(head.status, end - start):
                     continue
-                if (told := told_size(head)) is not None:
+                if told := told_size(head):  # 0 is said of other sizes, too
                     check_size(shown(target, url), told, stop, size)
                 if manner.drops_range(head.status):
                     break
