@@ -126,6 +126,18 @@ def test_info(made: Path) -> None:
     assert "set" not in human
 
 
+def test_one_fragment_is_told_as_one(tmp_path: Path) -> None:
+    random_file(tmp_path / "f", 100_000)
+    at = [f"http://{host}.example/" for host in "ab"]
+    package.split(tmp_path / "f", tmp_path / "o", fragments=1, parity=1, servers=2, at=at)
+    human = run("info", tmp_path / "o" / "f.regather.json").stdout
+    assert ": any 1 of 2 fragments is enough\n" in human
+    assert "  http://a.example/  fragment 1\n" in human
+    package.split(tmp_path / "f", tmp_path / "p", fragments=1, parity=1, servers=2)
+    checked = run("check", tmp_path / "p" / "f.regather.json").stdout
+    assert "set 1: 2 of 2 fragments good, any 1 is enough; " in checked
+
+
 def test_info_of_a_coded_file(tmp_path: Path) -> None:
     random_file(tmp_path / "f", 100_000)
     package.split(tmp_path / "f", tmp_path / "o", fragments=5, parity=2, set_size=3)

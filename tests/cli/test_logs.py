@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -64,6 +65,32 @@ def test_a_log_that_cannot_be_written(manifest: Path) -> None:
     assert told.returncode == 2
     assert re.search(r"--log .*/no/log: no such file or directory; name a file", told.stderr)
     assert not (manifest.parent / "x").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is full")
+def test_a_log_that_cannot_go_on_ends_with_one_line(manifest: Path) -> None:
+    told = run("get", manifest, "-o", manifest.parent / "x", "--log", "/dev/full")
+    assert (told.returncode, told.stderr) == (
+        0,
+        "regather: warning: --log /dev/full: no space left on device; the log ends here\n",
+    )
+
+
+@pytest.mark.parametrize("option", ["manifest", "output"])
+def test_a_log_spoils_no_file_that_the_command_names(manifest: Path, option: str) -> None:
+    before, output = manifest.read_bytes(), manifest.parent / "x"
+    log = manifest.parent / "." / manifest.name if option == "manifest" else output
+    told = run("get", manifest, "-o", output, "--log", log)
+    assert told.returncode == 2
+    assert "the command names this file for something else; name another" in told.stderr
+    assert manifest.read_bytes() == before
+    assert not output.exists()
+
+
+def test_who_sent_something_was_used(manifest: Path) -> None:
+    told = run("get", manifest, "-o", manifest.parent / "x", "-v")
+    assert "not used" not in told.stderr
+    assert "in all" in told.stderr
 
 
 def test_each_request_is_told_without_secrets(tmp_path: Path, hosting: Hosting) -> None:

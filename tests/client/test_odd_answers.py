@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.transport import HttpConnection, TransportOptions
 from tests.support.rogue import Answer, Rogue
 
 CONTENT = random.Random(1).randbytes(200_000)
@@ -82,13 +83,49 @@ def parts_as_whole(head: bytes, connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(part), part))
 
 
+def parts_with_their_length_as_total(head: bytes, connection: socket.socket) -> None:
+    asked = re.search(rb"(?i)range: bytes=(\d+)-(\d+)", head)
+    if asked is None:
+        serves(CONTENT, b"")(head, connection)
+        return
+    start, stop = int(asked[1]), int(asked[2]) + 1
+    connection.sendall(
+        b"HTTP/1.1 206 P\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n%b"
+        % (start, stop - 1, stop - start, stop - start, CONTENT[start:stop])
+    )
+
+
+def nothing_for_ranges(head: bytes, connection: socket.socket) -> None:
+    if b"range:" in head.lower():
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    else:
+        serves(CONTENT, b"")(head, connection)
+
+
+def none_to_range(head: bytes, connection: socket.socket) -> None:
+    if b"range:" in head.lower():
+        lines = b"Content-Range: bytes */0\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(b"HTTP/1.1 416 R\r\n" + lines)
+    else:
+        serves(CONTENT, b"")(head, connection)
+
+
 def breaks_at_ranges(head: bytes, connection: socket.socket) -> None:
     if b"range:" not in head.lower():
         serves(CONTENT, b"")(head, connection)
 
 
 @pytest.mark.parametrize("libcurl", [False, True])
-@pytest.mark.parametrize("answer", [parts_as_whole, breaks_at_ranges])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        parts_as_whole,
+        parts_with_their_length_as_total,
+        nothing_for_ranges,
+        none_to_range,
+        breaks_at_ranges,
+    ],
+)
 def test_what_only_a_request_without_a_range_brings(
     answer: Answer, libcurl: bool, tmp_path: Path
 ) -> None:
@@ -98,6 +135,17 @@ def test_what_only_a_request_without_a_range_brings(
             dest = tmp_path / f"f{bool(checksum)}"
             regather.download(rogue.url + "f", dest, checksum=checksum, settings=how)
             assert dest.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [0, 16 << 10])
+def test_a_size_that_was_asked_for_twice_says_nothing_of_ranges(size: int, tmp_path: Path) -> None:
+    options = TransportOptions()
+    with Rogue(serves(CONTENT[:size], b"", ranges=size > 0)) as rogue:
+        connection = HttpConnection(options)
+        look = connection.look(rogue.url + "f", 16 << 10)
+        connection.close()
+    assert (look.size, look.start, look.ranged) == (size, CONTENT[:size], size > 0)
+    assert not any(manner.whole for manner in options.manners.values())
 
 
 def test_a_head_as_long_as_curl_reads_it(tmp_path: Path) -> None:

@@ -107,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {printable(fragment.name)}  {counted(fragment.size, 'byte')}{place}{kind}")
     for source in manifest.sources:
         held = ", ".join(map(str, sorted(source.fragments or ()))) or "unknown"
-        print(f"  {source.url}  fragments {held}")
+        word = "fragment" if len(source.fragments or ()) == 1 else "fragments"
+        print(f"  {source.url}  {word} {held}")
     if manifest.folder is not None and args.files:
         for entry in manifest.folder.entries:
             print(f"  {_line(entry)}")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ParamSpec
 
 from regather.errors import UsageError, printable, reason
@@ -52,6 +53,37 @@ class _OnStandardError(logging.Handler):
             self.setLevel(logging.CRITICAL + 1)
 
 
+class _InFile(logging.FileHandler):
+    """Appends to a file; where that fails it says so once and ends: the command goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if self.level > logging.CRITICAL or not isinstance(error, OSError):
+            return
+        self.setLevel(logging.CRITICAL + 1)
+        with suppress(OSError):
+            print(
+                f"regather: warning: --log {printable(self.baseFilename)}: "
+                f"{reason(error).lower()}; the log ends here",
+                file=sys.stderr,
+            )
+
+    def close(self) -> None:
+        with suppress(OSError):  # what could not be written is still to be written
+            super().close()
+
+
+def _is_named(path: str, args: argparse.Namespace) -> bool:
+    """Whether the command names this file for something else, which a log would spoil."""
+    real = os.path.realpath(path)
+    for name, value in vars(args).items():
+        words = value if isinstance(value, list) else [value]
+        texts = (w for w in words if isinstance(w, str) and w and name not in ("log", "command"))
+        if any(os.path.realpath(text) == real for text in texts):
+            return True
+    return False
+
+
 def set_up(args: argparse.Namespace) -> None:
     """Begin to log as ``--verbose`` and ``--log`` ask. Raises UsageError for a file that cannot be.
 
@@ -69,8 +101,13 @@ def set_up(args: argparse.Namespace) -> None:
         handler.setFormatter(_Plain("%(relativeCreated)7d ms  %(message)s"))
         root.addHandler(handler)
     if path is not None:
+        if _is_named(path, args):
+            raise UsageError(
+                f"--log {path}: the command names this file for something else",
+                help="name another file for the log",
+            )
         try:
-            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+            handler = _InFile(path, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             why = reason(error).lower()
             raise UsageError(
@@ -151,11 +188,11 @@ class SourceLog:
                 if before is not None or source.state != "idle":
                     _log.info("%s: %s", source.url, _change(source))
         self._looked = now
-        if progress.phase == "downloading":
+        if progress.sources:
             self._last = progress
-            if now >= self._due:
-                self._due = now + _RATES_SECONDS
-                self._tell_rates(progress)
+        if progress.phase == "downloading" and now >= self._due:
+            self._due = now + _RATES_SECONDS
+            self._tell_rates(progress)
 
     def _tell_rates(self, progress: Progress) -> None:
         _log.info(
@@ -185,7 +222,9 @@ class SourceLog:
             errors = f", {counted(source.errors, 'error')}" if source.errors else ""
             last = f", last: {source.last_error}" if source.errors else ""
             told = f"{format_size(source.received)}{rate}{errors}{last}"
-            _log.info("%s: in all %s; %s", source.url, told, times or "not used")
+            if not times:
+                times = "in no time" if source.received else "not used"
+            _log.info("%s: in all %s; %s", source.url, told, times)
 
 
 def _change(source: SourceProgress) -> str:

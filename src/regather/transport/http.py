@@ -222,21 +222,23 @@ class HttpConnection:
         first = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
         size: int | None = None
         answer: Answer | None = None
+        ranged = False
         try:
             head, url = self._redirects.ask("GET", target, first, hops)
             if head.status == 416 and told_size(head) == 0:
-                self._channel.left = head.length
-                self.finish()
-                return look_of(head, hops, 0, b"", ranged=True)
-            size, answer = self._first_answer(head, target, url, count)
+                size, ranged = 0, True
+            else:
+                size, answer = self._first_answer(head, target, url, count)
+                ranged = answer.ranged
         except UselessRange:
             pass
         except RequestFailed as error:
             if error.failure not in _BROKEN or not manner.breaks():
                 raise
-        ranged = answer is not None and answer.ranged
-        if answer is None or (ranged and size is None):
-            # It does better, or tells the size, where it is asked for the whole.
+        if answer is None or (ranged and size is None) or size in (0, count):
+            # It does better, or tells the size, where it is asked for the whole. And a size that
+            # is that of the answer may be no more than that.
+            told = size
             self.close()
             head, url = self._redirects.ask("GET", target, _WANTED_DIGESTS, hops)
             if head.status not in GOOD:
@@ -244,8 +246,9 @@ class HttpConnection:
             self._check(head, target, url)
             size = size_of(head, target, url)
             answer = judge_whole(head, shown(target, url), 0, size, "")
-            ranged = ranged and size is not None
-            manner.whole = not ranged
+            ranged = ranged and size is not None and told in (None, size)
+            if told is None or told != size:
+                manner.whole = not ranged
         self._channel.left = answer.length
         self._skip(answer.skip)
         wanted = count if size is None else min(count, size)
@@ -267,8 +270,6 @@ class HttpConnection:
                 raise UselessRange(f"{shown(target, url)}: HTTP {head.status}")
             self._check(head, target, url)
         size = size_of(head, target, url)
-        if head.status != 206 and size == count:  # the whole, or what was asked for
-            raise UselessRange(f"{shown(target, url)}: HTTP {head.status} of a range's length")
         wanted = count if size is None else min(count, size)
         return size, judge_range(head, shown(target, url), 0, wanted, size, "")
 
