@@ -72,3 +72,24 @@ def test_a_folder_that_is_there_is_one(tmp_path: Path, monkeypatch: pytest.Monke
     regather.publish(file, "./example.com", fragments=1)
     assert (tmp_path / "example.org/below/file.regather.json").is_file()
     assert (tmp_path / "example.com/file.regather.json").is_file()
+
+
+@pytest.mark.parametrize("text", ["s3:/b/k", "s3:b/k", "s3//b/k", "S3:b/k"])
+def test_a_scheme_with_a_part_missing_is_told_whole(text: str) -> None:
+    assert "write s3://b/k, or put ./" in (scheme_forgotten(text) or UsageError("")).help
+
+
+def test_a_login_behind_a_cut_scheme_is_not_shown() -> None:
+    error = scheme_forgotten("http:/me:s3cret@h/x")
+    assert error is not None
+    assert "s3cret" not in str(error) + error.help
+    assert "write http://h/x" in error.help
+
+
+def test_a_scheme_that_is_a_folder_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "s3").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert scheme_forgotten("s3//b") is None
+    assert scheme_forgotten("s3/b") is None

@@ -24,7 +24,7 @@ def world_of(dead: int, kind: str, **options: int) -> World:
 
 @pytest.mark.parametrize("kind", ["refuses", "says nothing", "has nothing", "lies"])
 def test_however_many_are_named_some_thousand_requests_are_enough(kind: str) -> None:
-    world = world_of(1500, kind, retries=3)
+    world = world_of(1100, kind, retries=3)
     assert isinstance(world.run(), GiveUp)
     assert sum(link.requests for link in world._run.links) < 4000
     assert world.now < 3600

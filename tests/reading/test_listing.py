@@ -203,3 +203,13 @@ def test_names(tree: Tree, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         fs.info("gopher://h/x")
     with pytest.raises(IsADirectoryError):
         fs.open(tree.root)
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_server_cannot_be_listed_and_is_not_called_empty(tmp_path: Path, end: str) -> None:
+    fs = fsspec.filesystem("regather")
+    with Hosting() as hosting:
+        url = hosting.serve(tmp_path).url.rstrip("/") + end
+        for look in (fs.ls, fs.find, fs.du, lambda place: list(fs.walk(place))):
+            with pytest.raises(OSError, match="that is a server, not a manifest"):
+                look(url)

@@ -122,7 +122,7 @@ def test_what_servers_set_replaces_what_was_given(tmp_path: Path) -> None:
 
 def test_servers_cannot_set_more_and_more() -> None:
     jar = Cookies()
-    for number in range(1000):
-        jar.learn(f"http://{number}.example/", [f"k{n}={'v' * 4000}" for n in range(1000)])
+    for number in range(50):
+        jar.learn(f"http://{number}.example/", [f"k{n}={'v' * 4000}" for n in range(100)])
     assert len(jar._set) == 300
-    assert len(jar.header("http://999.example/") or "") < 8192
+    assert len(jar.header("http://49.example/") or "") < 8192

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from regather.errors import ManifestError, RegatherError, UsageError
 from regather.model import Layout
 from regather.names import MANIFEST_SUFFIX, split_url
-from regather.schemes import FILES, PORTS, listed, scheme_of
+from regather.schemes import FILES, PORTS, STORES, listed, scheme_of
 from regather.transport import is_served, is_url
 from regather.transport.curl import INSTALL
 
@@ -24,6 +24,7 @@ _HOSTLIKE = re.compile(
     r"|[^/:]+:.*",  # as ssh, rsync and rclone have it
     re.IGNORECASE,
 )
+_CUT_SCHEME = re.compile(r"([A-Za-z0-9]+)(?::/?|//)([^/].*)", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
 _FORMS = "give a URL, HOST:PORT or a folder with fragments"
 MANIFEST_FORMS = f"name a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
@@ -70,6 +71,14 @@ def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
     What is there is a folder, and so is all that begins with ``./``, ``../`` or ``/``.
     """
     first = text.partition("/")[0]
+    cut = _CUT_SCHEME.fullmatch(text)
+    if cut and cut[1].lower() in (*PORTS, *STORES) and not os.path.lexists(first):
+        place = cut[2].rpartition("@")[2]  # what is left out may be a login
+        return UsageError(
+            f"{text if place == cut[2] else place}: no such {kind}, and it looks like a URL "
+            "without its ://",
+            help=f"write {cut[1].lower()}://{place}, or put ./ before it where it is a {kind}",
+        )
     if "://" in text or not _HOSTLIKE.fullmatch(text) or os.path.lexists(first):
         return None
     host = first.rpartition("@")[2].partition(":")[0] if first[:1] != "[" else first

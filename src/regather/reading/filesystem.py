@@ -10,7 +10,7 @@ this module by its entry point.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, ClassVar
@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 
+from regather.client.naming import is_base
 from regather.client.settings import Settings
 from regather.errors import RegatherError
 from regather.names import texts
@@ -136,6 +137,13 @@ class RegatherFileSystem(AbstractFileSystem, metaclass=_Instances):  # type: ign
             return self._info(path)
         except (RegatherError, OSError) as error:
             return {"name": path, "size": None, "type": "file", "error": str(error)}
+
+    def walk(self, path: str, *args: Any, **how: Any) -> Iterator[Any]:
+        """As everywhere, but of a server, which cannot be listed, it raises: it is not empty."""
+        path = stripped(path)
+        if is_url(path) and is_base(path):
+            self.info(path)
+        yield from super().walk(path, *args, **how)
 
     def glob(self, path: str | os.PathLike[str], maxdepth: int | None = None, **how: Any) -> Any:
         """As everywhere, but a URL is no pattern: nothing can be listed there."""

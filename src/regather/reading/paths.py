@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from regather.client.naming import with_scheme
+from regather.client.naming import is_base, with_scheme
 from regather.names import MANIFEST_SUFFIX
 from regather.reading.oserrors import as_os_errors
 from regather.transport import is_url
@@ -32,7 +32,7 @@ def parent_of(path: str) -> str:
 
 def candidates(path: str) -> list[str]:
     """The manifests that a name may stand for, likely ones first: its suffix may be left out."""
-    if path.endswith((".json", "/")) or (is_url(path) and "?" in path):
+    if path.endswith((".json", "/")) or (is_url(path) and ("?" in path or is_base(path))):
         return [path]
     return [path + MANIFEST_SUFFIX, path]
 

@@ -211,7 +211,7 @@ class CurlChannel:
         if refused and proxy is not None and "CONNECT" in trouble.text:
             self.close()
             return refused_by_proxy(int(refused[1]), self._request.authority, proxy)
-        detail = trouble.text or f"libcurl's error {trouble.code}"
+        detail = trouble.what
         if trouble.code == PEER_REFUSED:
             detail = refused_certificate(detail)
         if trouble.code == TLS_FAILED and _NOT_TLS.search(detail):

@@ -19,6 +19,11 @@ class Trouble:
         """How to take it, as far as the number tells."""
         return _FAILURES.get(self.code, Failure.RESET)
 
+    @property
+    def what(self) -> str:
+        """What happened; libcurl has no words of its own for everything."""
+        return self.text or _WORDS.get(self.code, f"libcurl's error {self.code}")
+
 
 NO_RANGES = 31
 TLS_FAILED = 35
@@ -65,4 +70,6 @@ _FAILURES = {
     90: Failure.FORBIDDEN,  # pinned key
     92: Failure.RESET,  # HTTP/2 stream
     97: Failure.UNREACHABLE,  # proxy handshake
+    100: Failure.BAD_RESPONSE,  # a line of a head too long
 }
+_WORDS = {100: "a line of the response head without end"}

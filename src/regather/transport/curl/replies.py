@@ -32,7 +32,7 @@ def explained(trouble: Trouble, lines: Sequence[bytes], access: Access) -> tuple
     """How to take a failure, and what to tell of it; ``lines`` are the server's, if any."""
     said = _complaint(lines)
     code, words = said[:3], said[4:].decode("utf-8", "replace")[:_MOST_SHOWN]
-    failure, detail = trouble.failure, trouble.text or f"libcurl's error {trouble.code}"
+    failure, detail = trouble.failure, trouble.what
     if trouble.code == PEER_REFUSED:
         return failure, access.refused(detail)
     if code == b"421" or (code == b"530" and _CROWDED.search(said)):
