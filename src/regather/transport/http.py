@@ -97,14 +97,7 @@ class HttpConnection:
         useless: RequestFailed | None = None
         while not manner.whole:
             end = min(stop, start + manner.most)
-            try:
-                head, url = self._redirects.ask(
-                    "GET", target, _range_headers(start, end, validator)
-                )
-            except RequestFailed as error:
-                if error.failure not in _BROKEN or not manner.breaks():
-                    raise
-                break
+            head, url = self._redirects.ask("GET", target, _range_headers(start, end, validator))
             if head.status not in GOOD:
                 # Past the page it goes on: there may be other objects, or other ranges.
                 self._channel.left = head.length
