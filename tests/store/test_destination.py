@@ -318,3 +318,13 @@ def test_the_mode_is_what_the_umask_leaves(tmp_path: Path, mask: int) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("suffix", ["", "-journal"])
+def test_what_is_in_the_way_of_a_partial_is_named(suffix: str, tmp_path: Path) -> None:
+    way = tmp_path / f"x.regather-part{suffix}"
+    for make in (way.mkdir, lambda: os.mkfifo(way), lambda: way.symlink_to("nowhere")):
+        make()
+        with pytest.raises(StorageError, match=f"{way.name}: .*; remove it"):
+            Destination(tmp_path / "x", layout(), IDENTITY)
+        way.rmdir() if way.is_dir() else way.unlink()

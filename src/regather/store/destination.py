@@ -7,6 +7,7 @@ before every piece is there and synced.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -42,6 +43,8 @@ from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
 JOURNAL_SUFFIX = ".regather-part-journal"
+_IN_THE_WAY = frozenset((errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.EPERM))
+"""What stands where a partial or a journal belongs is not ours."""
 
 
 class Destination:
@@ -119,6 +122,12 @@ class Destination:
                 f"({(error.strerror or '').lower()})",
                 help="free some space or choose another folder with -o, then run it again",
             )
+        own = next(
+            (p for p in (self.part, self._journal_path) if str(p) == str(error.filename)), None
+        )
+        if own is not None and error.errno in _IN_THE_WAY:
+            why = (error.strerror or str(error)).lower()
+            return StorageError(f"{own}: {why}", help="remove it, or choose another destination")
         return StorageError(f"{self.path}: {error.strerror or error}")
 
     # -- while downloading ----------------------------------------------------------------
