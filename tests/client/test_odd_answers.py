@@ -137,6 +137,19 @@ def test_what_only_a_request_without_a_range_brings(
             assert dest.read_bytes() == CONTENT
 
 
+def test_fragments_that_only_a_request_without_a_range_brings(tmp_path: Path) -> None:
+    original = tmp_path / "file.bin"
+    original.write_bytes(CONTENT)
+    out = tmp_path / "split"
+    regather.split(original, out, fragments=1)
+    (out / "file_fragment_1.dat").unlink()
+    how = settings(libcurl=False)
+    with Rogue(none_to_range) as rogue:
+        manifest = out / "file.bin.regather.json"
+        regather.download(manifest, tmp_path / "f", servers=[rogue.url], settings=how)
+    assert (tmp_path / "f").read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("size", [0, 16 << 10])
 def test_a_size_that_was_asked_for_twice_says_nothing_of_ranges(size: int, tmp_path: Path) -> None:
     options = TransportOptions()

@@ -104,7 +104,7 @@ class HttpConnection:
                 self.finish()
                 if manner.shortens(head.status, end - start):
                     continue
-                if (told := told_size(head)) is not None:
+                if told := told_size(head):  # 0 is said of other sizes, too
                     check_size(shown(target, url), told, stop, size)
                 if manner.drops_range(head.status):
                     break
