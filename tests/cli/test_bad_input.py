@@ -704,6 +704,7 @@ def test_without_anything_there_is_help() -> None:
         (("download",), "there are get, publish, "),
         (("https://a.example/x.iso",), "did you mean `regather get https://a.example/x.iso`?"),
         (("get", "x", "--ouput", "y"), "not understood: --ouput y; did you mean --output?"),
+        (("publish", "f", "--too", "x"), "are required: --to; did you mean --to?"),
         (("get", "x", "--retrys=3"), "not understood: --retrys=3; did you mean --retries?"),
         (("--verison",), "not understood: --verison; did you mean --version?"),
         (("serve", "x", "--colour"), "not understood: --colour; see `regather serve --help`"),

@@ -22,6 +22,7 @@ from regather.cli.parsing import (
     CommandLineError,
     Parser,
     commands_of,
+    is_option,
     near_options,
     section,
     unknown_command,
@@ -226,8 +227,15 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     def parsed() -> argparse.Namespace:
         try:
             args, rest = parser.parse_known_args(arguments)
-        except CommandLineError:
-            if called is None or called in COMMANDS:
+        except CommandLineError as error:
+            if called in COMMANDS:
+                known = commands_of(parser)[called]
+                # What is missing may be there under a name that is nearly right.
+                wrong = [w for w in arguments if not is_option(w.partition("=")[0], known)]
+                raise CommandLineError(
+                    error.prog, error.what + near_options(wrong, known)
+                ) from None
+            if called is None:
                 raise
             raise unknown_command(called, COMMANDS) from None
         prog = f"regather {args.command or ''}".rstrip()

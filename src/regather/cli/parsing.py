@@ -166,6 +166,11 @@ def unknown_command(word: str, commands: Sequence[str]) -> UsageError:
     return UsageError(f"not a command: {word!r}", help=help)
 
 
+def is_option(word: str, parser: argparse.ArgumentParser) -> bool:
+    """Whether a word is an option of a command, or the beginning of one."""
+    return any(option.startswith(word) for option in parser._option_string_actions)
+
+
 def near_options(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
     """``; did you mean --output?`` for the first option that is nearly one of a command's."""
     from difflib import get_close_matches
