@@ -323,8 +323,13 @@ def test_the_mode_is_what_the_umask_leaves(tmp_path: Path, mask: int) -> None:
 @pytest.mark.parametrize("suffix", ["", "-journal"])
 def test_what_is_in_the_way_of_a_partial_is_named(suffix: str, tmp_path: Path) -> None:
     way = tmp_path / f"x.regather-part{suffix}"
-    for make in (way.mkdir, lambda: os.mkfifo(way), lambda: way.symlink_to("nowhere")):
-        make()
+    for kind in ("folder", "pipe", "link"):
+        if kind == "folder":
+            way.mkdir()
+        elif kind == "pipe":
+            os.mkfifo(way)
+        else:
+            way.symlink_to("nowhere")
         with pytest.raises(StorageError, match=f"{way.name}: .*; remove it"):
             Destination(tmp_path / "x", layout(), IDENTITY)
         way.rmdir() if way.is_dir() else way.unlink()
