@@ -70,3 +70,16 @@ def test_two_files_of_one_name_are_not_taken_for_one(tmp_path: Path) -> None:
     assert result.returncode == 6
     assert "already exists" in result.stderr
     assert "1 of 2 files" in result.stdout
+
+
+def test_two_files_of_one_name_do_not_replace_each_other(tmp_path: Path) -> None:
+    """``--force`` is for what was there before."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_bytes(b"old")
+    with mirror(CONTENT) as one, mirror(CONTENT[::-1]) as two:
+        (tmp_path / "list").write_text(f"{one.url}f\n{two.url}f\n{two.url}f\n out=g\n")
+        result = run("get", "-i", "list", "-o", "d", "-j", "1", "--force", cwd=tmp_path)
+        assert result.returncode == 6, result.stderr
+        assert result.stderr.count("several files would get this name") == 1
+        assert (tmp_path / "d" / "f").read_bytes() == CONTENT
+        assert (tmp_path / "d" / "g").read_bytes() == CONTENT[::-1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import partial
@@ -70,22 +71,23 @@ def download_all(
     options = transport_options(settings)
     limiter = RateLimiter(settings.limit_rate) if settings.limit_rate else None
 
-    written: set[str] = set()
-    """Paths of this very run: what stands there is not of an earlier one."""
+    claims: dict[str, Job] = {}
 
     def carry_out(number: int, job: Job) -> list[Outcome]:
         if stop.is_set():
             return [Outcome(_name(job), error=InterruptedDownload("interrupted before it began"))]
         show = None if on_progress is None else partial(on_progress, number)
-        session = Session(settings, on_progress=show, stop=stop, options=options, limiter=limiter)
+        session = Session(
+            settings, on_progress=show, stop=stop, options=options, limiter=limiter, claims=claims
+        )
         try:
-            return [_one(session, each, written) for each in session.expand(job)]
+            return [_one(session, each, claims) for each in session.expand(job)]
         except RegatherError as error:
-            return [_failed(job, error, written)]
+            return [_failed(job, error, claims)]
         except BrokenPipeError:  # of our output
             raise
         except OSError as error:
-            return [_failed(job, of_system(error), written)]
+            return [_failed(job, of_system(error), claims)]
         finally:
             if show is not None:
                 show(None)
@@ -115,19 +117,23 @@ def download_all(
     return outcomes
 
 
-def _one(session: Session, job: Job, written: set[str]) -> Outcome:
+def _one(session: Session, job: Job, claims: Mapping[str, Job]) -> Outcome:
     try:
         report = session.run(job)
     except RegatherError as error:
-        return _failed(job, error, written)
+        return _failed(job, error, claims)
     if report.kept:
         return Outcome(_name(job), kept=report.path)
-    written.add(report.path)
     return Outcome(_name(job), report)
 
 
-def _failed(job: Job, error: RegatherError, written: set[str]) -> Outcome:
-    if isinstance(error, DestinationExistsError) and error.unsure and error.path not in written:
+def _failed(job: Job, error: RegatherError, claims: Mapping[str, Job]) -> Outcome:
+    # What another job of this run has written is not of an earlier one.
+    if (
+        isinstance(error, DestinationExistsError)
+        and error.unsure
+        and os.path.abspath(error.path) not in claims
+    ):
         return Outcome(_name(job), kept=error.path, sure=False)
     return Outcome(_name(job), error=error)
 

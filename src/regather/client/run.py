@@ -22,7 +22,12 @@ from regather.client.standing import Watch, kept
 from regather.client.stream import Stream
 from regather.client.telling import OnProgress
 from regather.client.wrong import WrongFile
-from regather.errors import InterruptedDownload, NotEnoughSourcesError, UsageError
+from regather.errors import (
+    DestinationExistsError,
+    InterruptedDownload,
+    NotEnoughSourcesError,
+    UsageError,
+)
 from regather.limiter import RateLimiter
 from regather.names import texts
 from regather.store import AnyDestination, check_place
@@ -169,12 +174,17 @@ class Session:
         stop: threading.Event | None = None,
         options: TransportOptions | None = None,
         limiter: RateLimiter | None = None,
+        claims: dict[str, Job] | None = None,
     ) -> None:
-        """``options`` and ``limiter`` may be shared with other sessions."""
+        """``options``, ``limiter`` and ``claims`` may be shared with other sessions.
+
+        ``claims`` holds whose paths are: one job never replaces what another has written.
+        """
         self._settings = settings
         self._on_progress = on_progress
         self._stop = stop
         self._began = time.monotonic()
+        self._claims = {} if claims is None else claims
         self.options = options or transport_options(settings)
         self.limiter = limiter
         if limiter is None and settings.limit_rate:
@@ -229,6 +239,11 @@ class Session:
             path = None if target.folder is not None else path_for(job, target.name)
             if path is not None and check_place(path) and not job.force:
                 return kept(target, path, self._watching(target, path))
+            if path is not None and self._claims.setdefault(os.path.abspath(path), job) is not job:
+                raise DestinationExistsError(
+                    f"{path}: several files would get this name",
+                    help="give each a name of its own, with out=NAME in a list",
+                )
             if path is not None and target.streamed:
                 return self._stream(job, target, path)
             seeds = seeds_of(job, target, path)
