@@ -6,6 +6,7 @@ them killed. Its packages are in an environment of their own, which ``make store
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -176,7 +177,9 @@ class Swift:
         if self._farm is not None:
             assert self._farm.stdin is not None
             assert self._farm.stdout is not None
-            self._farm.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it has ended already
+                self._farm.stdin.write("quit\n")
+                self._farm.stdin.close()
             try:
                 self._farm.wait(60)
             finally:

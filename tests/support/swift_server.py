@@ -9,8 +9,10 @@ is wrong:
     start KIND NAME      be the server KIND with the configuration NAME.conf
     kill NAME            at once
     look                 whether all that were started still run
+    quit                 kill all servers and end; without an answer
 
-When the input ends all servers are killed.
+When the input ends, it is as after ``quit``; but it does not end while a process that was forked
+meanwhile holds the other end of it.
 """
 
 from __future__ import annotations
@@ -104,6 +106,8 @@ def main() -> None:
         print("ok", flush=True)
         for line in sys.stdin:
             order, *words = line.split()
+            if order == "quit":
+                break
             print(getattr(farm, order)(*words), flush=True)
     finally:
         farm.end()
