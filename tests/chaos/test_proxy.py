@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
 from pathlib import Path
@@ -29,9 +28,13 @@ def through(link: Link, folder: Path, *, calm: bool = False) -> tuple[bytes, boo
         try:
             with socket.create_connection((HOST, port), timeout=20) as connection:
                 connection.settimeout(1.0 if link.stall else 20)
-                with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                met = False
+                try:
                     connection.sendall(REQUEST)
+                except (ConnectionResetError, BrokenPipeError):
+                    met = True  # the end of a connection is told once
                 received, reset = read_until_broken(connection)
+                reset = reset or met
         except ConnectionResetError:  # so early that connecting met it
             received, reset = b"", True
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -13,13 +14,21 @@ from regather.server import places
 from regather.server.places import Folders
 
 
+def open_below(folder: Path) -> list[str]:
+    """What this process has open there."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return [path for path in found if path.startswith(str(folder))]
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "root"
     path.mkdir()
-    before = len(os.listdir("/proc/self/fd"))
     yield path
-    assert len(os.listdir("/proc/self/fd")) == before, "a folder stayed open"
+    assert not open_below(tmp_path), "a folder stayed open"
 
 
 def write(place: places.Place) -> None:
