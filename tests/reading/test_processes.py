@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import multiprocessing
 import os
@@ -127,11 +128,17 @@ def sockets() -> set[str]:
     found = set()
     for name in os.listdir("/proc/self/fd"):
         try:
-            with socket.socket(fileno=os.dup(int(name))) as one:
-                if one.family == socket.AF_INET:
-                    found.add(f"{one.getsockname()} {one.getpeername()}")
+            double = os.dup(int(name))
         except OSError:
             continue
+        try:
+            one = socket.socket(fileno=double)
+        except OSError:  # no socket: the double would keep a pipe open
+            os.close(double)
+            continue
+        with one, contextlib.suppress(OSError):
+            if one.family == socket.AF_INET:
+                found.add(f"{one.getsockname()} {one.getpeername()}")
     return found
 
 
