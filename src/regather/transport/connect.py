@@ -134,6 +134,7 @@ def _prepare(
     if scheme == "https":
         if proxy is not None:
             _tunnel(made, origin, proxy, options)
+        made.getpeername()  # of a connection that was reset, ssl would leave its socket open
         # TLS reads record by record, so nothing is lost by a Python time-out.
         secured = tls_for(options, host, port).wrap_socket(made, server_hostname=without_zone(host))
         secured.settimeout(TICK)
