@@ -59,13 +59,12 @@ class Parser(argparse.ArgumentParser):
         """Put groups into their order, and write a usage line that is short."""
         order = {title: n for n, title in enumerate(SECTIONS)}
         self._action_groups.sort(key=lambda group: order.get(group.title or "", -1))
-        places = [
-            f"{action.metavar or action.dest}{'...' if action.nargs == '*' else ''}"
-            if action.nargs not in ("?", "*")
-            else f"[{action.metavar}{'...' if action.nargs == '*' else ''}]"
-            for action in self._actions
-            if not action.option_strings
-        ]
+        places = []
+        for action in self._actions:
+            if not action.option_strings:
+                many = "..." if action.nargs == "*" else ""
+                name = f"{action.metavar or action.dest}{many}"
+                places.append(f"[{name}]" if action.nargs in ("?", "*") else name)
         self.usage = " ".join((self.prog, *places, "[options]"))
 
     def short_help(self) -> str:
