@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     folders = server_folders(args.folder)
     faults = _faults_by_server(args.fault, len(folders))
     seed = [] if args.fault_seed is None else ["--fault-seed", str(args.fault_seed)]
-    arguments = [[*(word for fault in some for word in ("--fault", fault)), *seed] for some in faults]
+    arguments = [[*(f"--fault={fault}" for fault in some), *seed] for some in faults]
     end_politely()
     with Cluster(
         folders, host=args.host, first_port=args.first_port, arguments=arguments
