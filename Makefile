@@ -18,7 +18,7 @@ help:
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
 	@echo 'make stores        what the tests against object stores need (OpenStack Swift, Azurite; by npm)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
-	@echo 'make lint          ruff, mypy --strict, import-linter'
+	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
 	@echo 'make requirements  pin the requirement files anew (needs uv and npm)'
@@ -102,6 +102,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.prose
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
