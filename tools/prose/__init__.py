@@ -5,6 +5,7 @@
     python -m tools.prose --worst 10       the longest sentences
 
 ``rules.toml`` holds the words, ``unclean.txt`` the files that still break a rule. That list may
-only become shorter. Code, tables and links are not prose; the words of an inline code span are counted,
-since they are read, but no rule applies to them.
+only become shorter.
+Code, tables and links are not prose. The words of an inline code span are counted, since they are
+read, but no rule applies to them.
 """

@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if chosen:
         habits = rules()
         texts = [passages(name, docstrings=args.docstrings) for name in chosen]
-        found, clean = [one for text in texts for one in findings(text, habits)], []
+        found = [finding for text in texts for finding in findings(text, habits)]
+        clean: list[str] = []
     else:
         found, clean = broken()
     for finding in found:
