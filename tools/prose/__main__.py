@@ -23,7 +23,7 @@ def names() -> list[str]:
     paths = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
     for pattern in ("docs/*.md", "examples/**/README.md", "src/**/*.md", "src/**/*.py"):
         paths += sorted(ROOT.glob(pattern))
-    return [*(str(path.relative_to(ROOT)) for path in paths), HELP]
+    return [*(str(path.relative_to(ROOT)) for path in paths if not path.is_symlink()), HELP]
 
 
 def passages(name: str, *, docstrings: bool = False) -> list[Passage]:
