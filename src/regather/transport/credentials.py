@@ -7,7 +7,6 @@ redirect to another place, and no ``repr``, error or log shows it.
 from __future__ import annotations
 
 import base64
-import logging
 import os
 import re
 import threading
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from regather.errors import UsageError, reason
-from regather.names import bracketed, with_zone
+from regather.logs import Logger
+from regather.names import bracketed, idna, with_zone
 from regather.schemes import PORTS
 from regather.tokens import flaw_of_token, is_loopback
 
@@ -42,7 +42,7 @@ _PARTS = re.compile(r"[\s;=]+")
 _SECRET = 8
 """Characters: a shorter word of a header is shown, it may be any word."""
 _PLAIN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_log = logging.getLogger("regather.transport")
+_log = Logger("regather.transport")
 
 
 class Credentials:
@@ -250,4 +250,4 @@ def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
 
 def ascii_host(host: str) -> str:
     """A host as it goes over the wire: in lower case, IDNA."""
-    return host.lower().encode("idna").decode()
+    return idna(host.lower())
