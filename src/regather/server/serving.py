@@ -1,4 +1,4 @@
-"""Serves a folder or a file until it is told to stop: ``regather serve``, and the same in Python."""
+"""Serves a folder or a file until it is told to stop: for the command, and for Python."""
 
 from __future__ import annotations
 
