@@ -41,6 +41,7 @@ class SilentAddresses:
 
         Raises OSError, UnicodeError.
         """
+        # As bytes: for a text, Python imports the tables of its codec.
         addresses = socket.getaddrinfo(idna(host).encode(), port, type=socket.SOCK_STREAM)
         self._known[host, port] = {str(a[4][0]) for a in addresses}
         return sorted(in_turn(addresses), key=lambda a: (host, port, str(a[4][0])) in self._silent)
