@@ -110,7 +110,7 @@ def _complete_with(action: argparse.Action) -> None:
     """Tell shtab what to complete the values of ``action`` with."""
     import shtab
 
-    from regather.cli import COMMANDS, UNCONFIGURED
+    from regather.cli.commands import COMMANDS, UNCONFIGURED
     from regather.cli.topics import titles
     from regather.server.faults import FaultKind
 

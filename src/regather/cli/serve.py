@@ -107,10 +107,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    from regather.server.authorization import Tokens
     from regather.server.faults import parse_fault
     from regather.server.run import Server, serve
     from regather.server.tls import tls_context
-    from regather.server.tokens import Tokens
     from regather.server.writing import Limits
 
     faults = tuple(map(parse_fault, args.fault))
