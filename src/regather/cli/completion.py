@@ -114,8 +114,9 @@ def _complete_with(action: argparse.Action) -> None:
     from regather.cli.topics import titles
     from regather.server.faults import FaultKind
 
-    action.metavar = value_name(action).replace(":", "-")  # a colon would end it, for zsh
     named = kind_of(action)
+    # To zsh a colon would end it, and brackets mean something of their own.
+    action.metavar = re.sub(r"\[.*\]", "", value_name(action)).replace(":", "-")
     complete: Any = None
     if named in (Kind.FILE, Kind.PLACE):
         complete = {
