@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from regather.errors import UsageError, reason
+from regather.origins import ascii_host
 from regather.tokens import is_address
-from regather.transport.credentials import ascii_host
 
 __all__ = ["Cookies"]
 
