@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from regather.cli.progress import FilesView, download_view
 from regather.cli.rendering import download_lines, fitted, total_line
-from regather.client.report import Progress, SourceProgress, State
+from regather.downloader.report import Progress, SourceProgress, State
 
 
 def source(number: int, state: State = "active", **more: object) -> SourceProgress:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regather.coding.placement import crowding
 from regather.errors import UsageError
 from regather.model import Layout
 from regather.publisher.plan import Plan
 from regather.splitter.geometry import fragment_sizes, layout_of
-from regather.splitter.placement import crowding
 
 
 def layout(data: int, parity: int = 0, set_size: int = 0) -> Layout:

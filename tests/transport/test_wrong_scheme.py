@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from regather.client.naming import check_scheme, with_scheme
 from regather.errors import UsageError
+from regather.sources.addresses import check_scheme, with_scheme
 from regather.transport import Credentials, Failure, HttpConnection, RequestFailed, TransportOptions
 from regather.transport.wire import Body
 from tests.support.rogue import Rogue, sends

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from regather import survival
-from regather.client import Settings
+from regather.coding import placement, survival
+from regather.coding.survival import Survivals, set_survival
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
-from regather.splitter import placement
-from regather.survival import Survivals, set_survival
-from regather.upkeep import CheckReport, State, answers, check, judge, sources, wants
+from regather.sources.settings import Settings
+from regather.upkeep import CheckReport, State, answers, check, sources
+from regather.upkeep import repair_plan as wants
+from regather.upkeep import verdict as judge
 from regather.upkeep.report import Finding
 from regather.upkeep.sources import Subject, expected_of
 from tests.support.net import free_port

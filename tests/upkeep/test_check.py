@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from regather.client import Settings
+from regather.downloader import Settings
 from regather.errors import NotEnoughSourcesError, UsageError
 from regather.server.tokens import Tokens
 from regather.upkeep import CheckReport, State, check

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regather.client import Settings
+from regather.downloader import Settings
 from regather.upkeep import State, check, repair
 from tests.support.small import PIECE, small
 

@@ -26,7 +26,7 @@ from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
 
 if TYPE_CHECKING:
-    from regather.client.jobs import Job
+    from regather.sources.jobs import Job
 
 SUMMARY = "Download a file or folder from several sources at once, verified."
 EXAMPLES = (
@@ -146,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
         from regather.cli.get_many import get_all, jobs_in_list
 
         return get_all(jobs_in_list(args), args, settings)
-    from regather.client.run import Session
+    from regather.downloader.session import Session
 
     job = _job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
@@ -167,8 +167,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _job_of(args: argparse.Namespace) -> Job:
     """What the command line names. Raises UsageError."""
-    from regather.client.jobs import Job
     from regather.errors import UsageError
+    from regather.sources.jobs import Job
 
     if not args.source and not args.fragment:
         raise UsageError(

@@ -20,14 +20,14 @@ from regather.errors import reason
 from regather.units import counted, format_exact
 
 if TYPE_CHECKING:
-    from regather.client import Settings
-    from regather.client.jobs import Job
+    from regather.sources.jobs import Job
+    from regather.sources.settings import Settings
 
 
 def jobs_in_list(args: argparse.Namespace) -> list[Job]:
     """What the list of ``-i`` names. Raises UsageError."""
-    from regather.client.jobs import read_list
     from regather.errors import UsageError
+    from regather.sources.jobs import read_list
 
     named = (args.source, args.fragment, args.server, args.digest, checksums_of(args), args.seed)
     if any(named):
@@ -52,7 +52,7 @@ def jobs_in_list(args: argparse.Namespace) -> list[Job]:
 
 def get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) -> int:
     """Carry out several jobs; tell of each as it ends, and how many failed."""
-    from regather.client.batch import Outcome, download_all, worst
+    from regather.downloader.batch import Outcome, download_all, worst
     from regather.errors import UsageError
 
     if args.output is not None and not os.path.isdir(args.output):

@@ -35,10 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    from regather.client.asking import Asking
-    from regather.client.resolve import load_manifest
-    from regather.client.settings import transport_options
     from regather.manifest import CODE
+    from regather.sources.manifests import load_manifest
+    from regather.sources.probing import Asking
+    from regather.sources.settings import transport_options
 
     settings = settings_of(args)
     asking = Asking(transport_options(settings), retries=settings.retries)

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from regather.decoder import Decoder
+from regather.engine.decoder import Decoder
+from regather.engine.first_write_wins import Brought
+from regather.engine.rate_limit import RateLimiter
 from regather.engine.tally import SourceTally
 from regather.engine.transfer import Transfers
-from regather.engine.unverified import Brought
 from regather.engine.workers import Job, Worker, Workers
-from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.planner import (
     Answered,

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from regather.decoder import Decoder
 from regather.digest import piece_hasher
+from regather.engine.decoder import Decoder
+from regather.engine.first_write_wins import Brought, FirstComes
+from regather.engine.rate_limit import RateLimiter
 from regather.engine.rests import Begun, Place, Rests
+from regather.engine.row_buffers import Waiting
 from regather.engine.tally import SourceTally
-from regather.engine.unverified import Brought, FirstComes
 from regather.engine.workers import Job, Worker, Workers
-from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.planner import (
     Answered,
@@ -29,7 +30,6 @@ from regather.planner import (
 )
 from regather.store import AnyDestination
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
-from regather.waiting import Waiting
 
 _LEFT = 2
 """Rows to compute that a worker behind the others leaves to them."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from regather.crew import Crew
+from regather.engine.worker_pool import Crew
 from regather.planner import Start
 from regather.transport import Connection
 

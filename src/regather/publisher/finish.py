@@ -13,7 +13,7 @@ from regather.model import Source
 from regather.publisher.access import Stopping, persist, put_bytes
 from regather.publisher.plan import Plan
 from regather.publisher.report import PublishReport, TargetReport
-from regather.publisher.survey import Finding
+from regather.publisher.target_survey import Finding
 from regather.publisher.targets import Target
 from regather.publisher.upload import Tally
 from regather.transport import RequestFailed, TransportOptions

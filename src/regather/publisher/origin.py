@@ -16,7 +16,7 @@ from regather.digest import new_hasher
 from regather.errors import RegatherError, StorageError, reason
 from regather.model import Layout
 from regather.splitter.original import Original
-from regather.transport.upload import ReadInto
+from regather.transport.stores.base import ReadInto
 from regather.units import format_size
 
 _STEP = 1 << 20

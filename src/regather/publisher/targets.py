@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from regather.client.naming import scheme_forgotten, with_scheme
 from regather.errors import UsageError, reason
 from regather.folder import Folder
 from regather.schemes import HTTP, PORTS
+from regather.sources.addresses import scheme_forgotten, with_scheme
 from regather.transport import TransportOptions, is_url, locate
-from regather.transport.upload import open_store
+from regather.transport.stores.open import open_store
 from regather.units import counted
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from regather.client.resolve import Target
-from regather.client.settings import Settings
 from regather.manifest import Manifest
 from regather.reading.opening import asking_for, load, target_at
 from regather.reading.oserrors import as_os_errors
 from regather.reading.paths import candidates
+from regather.sources.manifests import Target
+from regather.sources.settings import Settings
 from regather.transport import is_url
 
 

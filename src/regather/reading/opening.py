@@ -6,16 +6,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from regather.client.asking import FEW_RETRIES, Asking
-from regather.client.naming import base_url, with_scheme
-from regather.client.resolve import Target, load_pinned, target_of
-from regather.client.settings import Settings, transport_options
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.names import texts
 from regather.reading.file import RemoteFile
 from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
+from regather.sources.addresses import base_url, with_scheme
+from regather.sources.manifests import Target, load_pinned, target_of
+from regather.sources.probing import FEW_RETRIES, Asking
+from regather.sources.settings import Settings, transport_options
 
 
 def open(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 
-from regather.crew import Crew
+from regather.engine.worker_pool import Crew
 from regather.reading.transfer import Job
 from regather.transport import Connection
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from regather.errors import RegatherError, UsageError
-from regather.incoming import PREFIX, remove_leftovers
+from regather.files.atomic import PREFIX, remove_leftovers
 from regather.names import flaw_of
 from regather.server.conditions import Version
 from regather.server.listing import Listing

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from regather.files import sync_names
+from regather.files.platform import sync_names
 
 __all__ = ["Folders", "Place"]
 

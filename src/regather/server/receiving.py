@@ -12,7 +12,7 @@ from aiohttp import ClientPayloadError, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from regather.digest import HASH_SIZE, Hasher, new_hasher
-from regather.incoming import Incoming
+from regather.files.atomic import Incoming
 from regather.server.threads import in_thread
 from regather.units import counted
 

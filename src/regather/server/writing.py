@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from regather.errors import reason
-from regather.files import sync_names
-from regather.incoming import Incoming
+from regather.files.atomic import Incoming
+from regather.files.platform import preallocate, sync_names
 from regather.server.access import error_logger
 from regather.server.conditions import Conditions, UnreadableCondition, Version
 from regather.server.files import Root, UnfitName
 from regather.server.places import Place
 from regather.server.receiving import Refused, declared_hash, go_on, listed, receive
 from regather.server.threads import in_thread
-from regather.store.platform import preallocate
 from regather.units import MAX_SIZE, format_size
 
 __all__ = ["Limits", "Writing"]

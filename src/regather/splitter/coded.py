@@ -13,11 +13,11 @@ import hashlib
 import threading
 from collections.abc import Callable
 
+from regather.coding.codec import Codec, make_codec, strip_size
 from regather.digest import HASH_SIZE, Hasher, new_hasher
-from regather.erasure import Codec, make_codec, strip_size
 from regather.errors import RegatherError
 from regather.model import ErasureSet, Layout
-from regather.splitter.apart import hash_apart
+from regather.splitter.hash_process import hash_apart
 from regather.splitter.original import Original
 from regather.splitter.workers import Turns, run_workers
 from regather.splitter.writer import Sink

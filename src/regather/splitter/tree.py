@@ -16,14 +16,14 @@ from typing import Self
 
 from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError, UsageError, reason, shown_path
-from regather.files import UNTRUE_SIZE, size_is_untrue
+from regather.files.platform import UNTRUE_SIZE, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
 from regather.folder.checks import STAGING, Flaw
 from regather.folder.packing import Packing
 from regather.folder.values import MAX_MTIME
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.names import flaw_of
-from regather.splitter.original import changed
+from regather.splitter.changed import changed
 from regather.tasks import interrupts_held
 from regather.units import MAX_SIZE
 

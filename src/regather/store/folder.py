@@ -20,17 +20,17 @@ from regather.errors import (
     is_disk_full,
     reason,
 )
+from regather.files.openat import Below, NotAFolder
+from regather.files.platform import read_all, write_all
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
-from regather.store.below import Below, NotAFolder
-from regather.store.moving import move_all
+from regather.store.existing import Present
+from regather.store.install import move_all
 from regather.store.pieces import matching
-from regather.store.platform import read_all, write_all
-from regather.store.present import Present
+from regather.store.skippable import unneeded
 from regather.store.spans import Spans
 from regather.store.staging import Staging
-from regather.store.unneeded import unneeded
 from regather.tasks import pool
 from regather.units import format_size
 

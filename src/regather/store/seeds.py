@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from regather.errors import UsageError, is_fault_here, of_system, reason
+from regather.files.openat import Below
+from regather.files.platform import read_all
 from regather.folder import Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
-from regather.store.below import Below
 from regather.store.pieces import Place, matching
-from regather.store.platform import read_all
 from regather.store.spans import Spans
 
 

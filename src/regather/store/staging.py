@@ -13,11 +13,11 @@ import os
 import stat
 import threading
 
+from regather.files.openat import Below
+from regather.files.platform import check_space, is_own, preallocate
 from regather.folder import STAGING, Folder
 from regather.model import Layout
-from regather.store.below import Below
 from regather.store.journal import Journal
-from regather.store.platform import check_space, is_own, preallocate
 
 _JOURNAL, _REST = "journal", "rest"
 _FILE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -7,9 +7,10 @@ than were asked for (15.3.7); what names more is of use too, if what was asked f
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regather.transport.base import Failure, OtherSize, RequestFailed
+from regather.transport.base import Connection, Failure, OtherSize, RequestFailed
 from regather.transport.head import Head
 from regather.units import counted
 
@@ -23,6 +24,8 @@ _CONTENT_RANGE = re.compile(
 _UNSATISFIED = re.compile(
     r"(?:bytes)?[ \t]*+[=:]?[ \t]*+\*[ \t]*+/[ \t]*+([0-9]{1,19})", re.IGNORECASE
 )
+STEP = 1 << 20
+"""Bytes in memory at a time, where a range is read step by step."""
 MOST_SKIPPED = 16 << 20
 """Bytes before those that were asked for that are read past."""
 _SMALL = 64 << 10
@@ -235,3 +238,26 @@ class Manner:
 def _is_refusal(status: int) -> bool:
     """Whether it may mean that the server does not like a range, and the object is there."""
     return 400 <= status < 500 and status not in _ELSE
+
+
+def read_range(connection: Connection, target: str, start: int, stop: int) -> Iterator[memoryview]:
+    """The bytes ``start`` up to ``stop``, in steps of at most 1 MiB, each valid until the next.
+
+    Raises RequestFailed.
+    """
+    if start >= stop:
+        return
+    buffer = memoryview(bytearray(min(stop - start, STEP)))
+    ranged = connection.request(target, start, stop, None)
+    skip = 0 if ranged else start  # a source that knows no ranges sends all from the first byte
+    left = stop - start
+    try:
+        while left:
+            count = connection.receive(buffer[: min(skip or left, len(buffer))])
+            if skip:
+                skip -= count
+            elif count:
+                left -= count
+                yield buffer[:count]
+    finally:
+        connection.finish()

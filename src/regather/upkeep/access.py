@@ -12,7 +12,8 @@ from regather.backoff import STORES
 from regather.errors import RegatherError
 from regather.tasks import run_all
 from regather.transport import Failure, RequestFailed, TransportOptions, locate, open_connection
-from regather.transport.upload import ReadInto, Stat, Store, open_hosted
+from regather.transport.stores.base import ReadInto, Stat, Store
+from regather.transport.stores.open import open_hosted
 from regather.upkeep.report import State
 
 __all__ = ["CopyReader", "Desk", "Patience", "crew", "state_of"]

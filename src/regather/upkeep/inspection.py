@@ -13,19 +13,18 @@ from os.path import isfile
 from pathlib import Path
 from shlex import quote
 
-from regather.client import Settings
-from regather.client.settings import transport_options
 from regather.digest import new_hasher
 from regather.errors import UsageError
 from regather.model import Layout
 from regather.names import texts
+from regather.sources.settings import Settings, transport_options
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
 from regather.upkeep.answers import Answers, Room, expected_findings
-from regather.upkeep.judge import Verdict, judge
 from regather.upkeep.report import CheckReport, Finding, State
 from regather.upkeep.sources import Subject, open_subject
+from regather.upkeep.verdict import Verdict, judge
 
 __all__ = ["OnBytes", "check", "examine"]
 

@@ -12,21 +12,20 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
-from regather.client import Settings
-from regather.client.settings import transport_options
 from regather.digest import new_hasher
 from regather.names import texts
+from regather.sources.settings import Settings, transport_options
 from regather.tasks import pool, run_apart
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience
-from regather.upkeep.announcing import Announcement, announce
 from regather.upkeep.inspection import examine
+from regather.upkeep.manifest_update import Announcement, announce
+from regather.upkeep.repair_plan import Want, Wants
 from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
 from regather.upkeep.rows import Copies, RowMaker
 from regather.upkeep.sources import Subject, open_subject
 from regather.upkeep.staging import Staged, has_room, scratch
-from regather.upkeep.wants import Want, Wants
 
 __all__ = ["OnPhase", "repair"]
 

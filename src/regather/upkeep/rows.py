@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from regather.coding.codec import codec_for, strip_size
 from regather.digest import piece_hash
-from regather.erasure import codec_for, strip_size
 from regather.model import Layout
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.upkeep.access import CopyReader, Patience

@@ -11,8 +11,12 @@ from regather.transport.base import Failure, RequestFailed
 from regather.transport.credentials import ascii_host
 from regather.transport.curl import library
 from regather.transport.curl.failures import PEER_REFUSED, PROXY_UNREACHABLE, TLS_FAILED, Trouble
+from regather.transport.curl.tls_and_proxy import (
+    configure_proxy,
+    configure_tls,
+    refused_certificate,
+)
 from regather.transport.curl.transfer import Transfer
-from regather.transport.curl.ways import configure_proxy, configure_tls, refused_certificate
 from regather.transport.dial import HURRY
 from regather.transport.head import (
     MAX_HEAD_BYTES,
