@@ -33,7 +33,7 @@ def page() -> str:
     text += [f"| [`{name}`](#{name}) | {_cell(c.description)} |\n" for name, c in commands.items()]
     shared: dict[str, dict[tuple[str, str], list[str]]] = {title: {} for title in _SHARED}
     for name, command in commands.items():
-    X
+        text.append(f"\n## {name}\n\n{command.description}\n\nUsage: `{_usage(command)}`\n")
         others = []
         for group in command._action_groups:
             title = group.title or ""
