@@ -21,10 +21,13 @@ from regather.server.faults import parse_fault
 from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_in
 from tests.docs.session import follow, like
 
-FOLLOWED = ("README.md", "docs/tutorial.md", "docs/repair.md")
+FOLLOWED = (
+    *("README.md", "docs/tutorial.md", "docs/howto-plain.md", "docs/howto-host.md"),
+    *("docs/howto-folder.md", "docs/repair.md", "docs/server.md"),
+)
 """Pages whose blocks are run in order, in one folder; of the others commands are parsed."""
 TOOLS = {
-    *("aria2c", "aws", "b3sum", "brew", "cat", "chmod", "cmp", "cp", "curl", "cut", "docker"),
+    *("aria2c", "aws", "b3sum", "brew", "cat", "chmod", "cmp", "cp", "curl", "cut", "diff", "docker"),
     *("echo", "git", "kill", "ls", "mkdir", "mv", "nginx", "openssl", "pipx", "rclone", "rm"),
     *("rsync", "scp", "sha256sum", "ssh-keyscan", "sudo", "systemctl", "tar", "uv", ".", "cd"),
     *("eval", "apt-get", "dd", "man", "touch", "minisign", "jq", "wait", "sleep", "truncate"),
