@@ -64,9 +64,12 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 def commands_in(script: str) -> Iterator[list[str]]:
     """The commands of a shell script, as words, without what they are redirected to."""
-    for line in script.replace("\\\n", " ").splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
+    lines = script.replace("\\\n", " ").splitlines()
+    while lines:
+        line = lines.pop(0)
+        while lines and _is_open(line):
+            line += f" {lines.pop(0)}"
+        lexer = _lexer(line)
         words: list[str] = []
         skip = False
         for word in lexer:
@@ -82,3 +85,18 @@ def commands_in(script: str) -> Iterator[list[str]]:
                 words.append(word)
         if words:
             yield words
+
+
+def _lexer(line: str) -> shlex.shlex:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    return lexer
+
+
+def _is_open(line: str) -> bool:
+    """Whether a quotation goes on in the next line."""
+    try:
+        list(_lexer(line))
+    except ValueError:
+        return True
+    return False
