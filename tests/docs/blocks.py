@@ -1,4 +1,4 @@
-"""The blocks of code in the documents, and what is said of each in the comment above it.
+"""The blocks of code in the documents (of README.md see test_readme.py), and comments above them.
 
 <!-- unchecked: REASON -->   no test looks at the next block
 <!-- parse: REASON -->       its commands are parsed, not run
@@ -19,7 +19,6 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),

@@ -22,12 +22,25 @@ from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_in
 from tests.docs.session import follow, like
 
 FOLLOWED = (
-    *("README.md", "docs/tutorial.md", "docs/howto-plain.md", "docs/howto-host.md"),
+    *("docs/tutorial.md", "docs/howto-plain.md", "docs/howto-host.md"),
     *("docs/howto-folder.md", "docs/repair.md", "docs/server.md"),
 )
 """Pages whose blocks are run in order, in one folder; of the others commands are parsed."""
 TOOLS = {
-    *("aria2c", "aws", "b3sum", "brew", "cat", "chmod", "cmp", "cp", "curl", "cut", "diff", "docker"),
+    *(
+        "aria2c",
+        "aws",
+        "b3sum",
+        "brew",
+        "cat",
+        "chmod",
+        "cmp",
+        "cp",
+        "curl",
+        "cut",
+        "diff",
+        "docker",
+    ),
     *("echo", "git", "kill", "ls", "mkdir", "mv", "nginx", "openssl", "pipx", "rclone", "rm"),
     *("rsync", "scp", "sha256sum", "ssh-keyscan", "sudo", "systemctl", "tar", "uv", ".", "cd"),
     *("eval", "apt-get", "dd", "man", "touch", "minisign", "jq", "wait", "sleep", "truncate"),
@@ -89,7 +102,7 @@ def _flaw_of_shell(block: Block) -> str:
     if checked.returncode:
         return checked.stderr
     for words in commands_in(block.text):
-        while words and re.match(r"[A-Z_]+=", words[0]):
+        while words and re.match(r"\w+=", words[0]):
             del words[0]
         if words and (flaw := _flaw_of(words)):
             return f"{' '.join(words)}: {flaw}"
@@ -103,7 +116,7 @@ def _flaw_of(words: list[str]) -> str:
         if not rest or rest == ["--version"]:
             return ""
         for fault in getattr(parser_of(rest[0]).parse_args(rest), "fault", ()):
-            parse_fault(fault)
+            parse_fault(re.sub(r"^\d+:", "", fault) if rest[0] == "cluster" else fault)
     elif name == "make":
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         wrong = [word for word in rest if "=" not in word and word not in ("-B", *targets)]
