@@ -18,7 +18,7 @@ _INTRO = """\
 
 Every command takes `-h` (the most used options) and `--help` (all options).
 The [last section](#options-of-several-commands) has the options that several commands share.
-Defaults of most options can stand in a [configuration file](config.md).
+A [configuration file](config.md) can set defaults of most options.
 Exit codes are the same for all commands.
 
 | command | purpose |
