@@ -117,12 +117,12 @@ def _flaw_of_shell(block: Block) -> str:
     for words in commands_in(block.text):
         while words and re.match(r"\w+=", words[0]):
             del words[0]
-        if words and (flaw := _flaw_of(words)):
+        if words and (flaw := _flaw_of(words, block.page.parent)):
             return f"{' '.join(words)}: {flaw}"
     return ""
 
 
-def _flaw_of(words: list[str]) -> str:
+def _flaw_of(words: list[str], folder: Path) -> str:
     """What is wrong with a command, by the parser that would read it."""
     name, rest = words[0].removeprefix(".venv/bin/"), words[1:]
     if name == "regather":
@@ -137,7 +137,9 @@ def _flaw_of(words: list[str]) -> str:
     elif name in ("python", "python3") and rest[:1] == ["-m"]:
         return _flaw_of_module(rest[1], tuple(rest[2:]))
     elif name in ("python", "python3"):
-        return "" if rest[0] == "-c" or (ROOT / rest[0]).is_file() else "no such script"
+        script = re.sub(r"^\$\w+/", "", rest[0])
+        found = script == "-c" or (ROOT / script).is_file() or (folder / script).is_file()
+        return "" if found else "no such script"
     elif name == "pip" or (name == "uv" and rest[:1] == ["pip"]):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
         extras = [e for word in rest for m in re.findall(r"\[(.*?)\]", word) for e in m.split(",")]
