@@ -18,13 +18,13 @@ from aiohttp.log import access_logger
 
 from regather.errors import RegatherError, UsageError, reason
 from regather.names import bracketed
-from regather.server.access import AccessLog, error_logger
+from regather.server.access_log import AccessLog, error_logger
 from regather.server.answers import EXIT_DIED
 from regather.server.app import Application
+from regather.server.authorization import Tokens
 from regather.server.body import abort, unsent
 from regather.server.faults import Fault, FaultKind, refuses
 from regather.server.files import Root
-from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 
 __all__ = ["Server"]

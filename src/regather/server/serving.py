@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from regather.errors import UsageError
+from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
 from regather.server.tls import tls_context
-from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 from regather.tokens import flaw_of_token
 
