@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from regather.errors import UsageError
 from regather.model import HASH_SIZES
@@ -18,8 +19,7 @@ STRENGTH = (
 _WRITTEN = re.compile(r"([A-Za-z0-9_-]+)[:=]([0-9A-Fa-f]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(Struct, frozen=True):
     """What a whole file must hash to."""
 
     algorithm: str

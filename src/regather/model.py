@@ -15,6 +15,9 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct
+from msgspec import field as struct_field
+
 HASH_SIZE = 32
 """Bytes of a piece hash (BLAKE3)."""
 HASH_SIZES = {
@@ -46,8 +49,7 @@ def piece_size_for(size: int) -> int:
     return piece_size
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(Struct, frozen=True):
     """One fragment: what a server hosts as one plain file."""
 
     index: int
@@ -63,21 +65,19 @@ class Fragment:
     """The erasure set that it belongs to, from 1; 0: none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A place that holds fragments, each as ``url`` + the fragment's name."""
 
     url: str
     fragments: frozenset[int] | None = None
     """Indexes of the fragments that it is known to hold; None where it must be asked."""
-    objects: dict[int, str] = field(default_factory=dict)
+    objects: dict[int, str] = struct_field(default_factory=dict)
     """Fragments that stand under another URL than ``url`` + name, by fragment index."""
-    validators: dict[int, str] = field(default_factory=dict)
+    validators: dict[int, str] = struct_field(default_factory=dict)
     """The entity tag or date that each fragment had when it was first seen, by fragment index."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErasureSet:
+class ErasureSet(Struct, frozen=True):
     """Data fragments and their parity, as positions in the layout, in the order of the code."""
 
     data: tuple[int, ...]

@@ -6,8 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from regather.checksum import parse_checksum
 from regather.downloader.existing_file import Watch, kept

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from regather.engine.decoder import Decoder
 from regather.engine.first_write_wins import Delivered
@@ -47,8 +48,7 @@ _JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a run ended: whole, or given up with the fragments (positions) that are missing."""
 
     missing: tuple[int, ...] = ()

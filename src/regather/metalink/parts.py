@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from regather.metalink.values import Pieces
 from regather.model import HASH_SIZES
@@ -33,8 +34,7 @@ class Unusable(Exception):
     """Why a value or a file is left out."""
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(Struct):
     """What is left out and why; the first of them in words."""
 
     lines: list[str] = field(default_factory=list)
@@ -52,8 +52,7 @@ class Notes:
         return (*self.lines, *([f"the metalink has {more} more such values"] if more else ()))
 
 
-@dataclass(slots=True)
-class PieceHashes:
+class PieceHashes(Struct):
     """Hashes of pieces as they are written, with the numbers that some give them."""
 
     algorithm: str
