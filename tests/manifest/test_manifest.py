@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec.structs import replace as altered
 
 from regather.coding.codec import make_codec
 from regather.errors import ManifestError
@@ -106,7 +106,7 @@ def coded_example() -> Manifest:
     return replace(
         data,
         fragments=(
-            *(structs.replace(f, set=s) for f, s in zip(data.fragments, (1, 1, 2), strict=True)),
+            *(altered(f, set=s) for f, s in zip(data.fragments, (1, 1, 2), strict=True)),
             *(
                 structs.replace(f, set=s, kind="parity")
                 for f, s in zip(parity, (1, 1, 2), strict=True)
