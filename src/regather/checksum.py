@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from regather.errors import UsageError
-from regather.model import HASH_SIZES
+from regather.hashes import HASH_SIZES
 
 __all__ = ["STRENGTH", "Checksum", "agree", "algorithm_of", "parse_checksum", "strongest"]
 
@@ -23,7 +23,7 @@ class Checksum(Struct, frozen=True):
     """What a whole file must hash to."""
 
     algorithm: str
-    """A key of ``model.HASH_SIZES``."""
+    """A key of ``hashes.HASH_SIZES``."""
     digest: bytes
     origin: str = ""
     """Who says so; empty: the user."""
@@ -38,7 +38,7 @@ class Checksum(Struct, frozen=True):
 
 
 def algorithm_of(name: str) -> str:
-    """The key of ``model.HASH_SIZES`` that a name means, like ``SHA-256``; empty: none."""
+    """The key of ``hashes.HASH_SIZES`` that a name means, like ``SHA-256``; empty: none."""
     plain = name.lower().replace("-", "").replace("_", "")
     return plain if plain in HASH_SIZES else ""
 

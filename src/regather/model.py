@@ -18,20 +18,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec import field as struct_field
 
-HASH_SIZE = 32
-"""Bytes of a piece hash (BLAKE3)."""
-HASH_SIZES = {
-    "md5": 16,
-    "sha1": 20,
-    "sha224": 28,
-    "sha256": 32,
-    "sha384": 48,
-    "sha512": 64,
-    "blake2b": 64,
-    "blake2s": 32,
-    "blake3": HASH_SIZE,
-}
-"""The hashes that are known here, and their bytes."""
+from regather.hashes import HASH_SIZES
+
 MIN_PIECE_SIZE = 1 << 20
 MAX_PIECE_SIZE = 1 << 26
 """Bounds the memory that a hostile manifest can claim: one buffer a request in flight."""
@@ -94,7 +82,7 @@ class Layout:
     piece_size: int
     fragments: tuple[Fragment, ...]
     hash_algorithm: str = "blake3"
-    """What the piece hashes are, a key of HASH_SIZES; those of manifests are BLAKE3."""
+    """What the piece hashes are, a key of ``hashes.HASH_SIZES``; those of manifests are BLAKE3."""
     first_pieces: tuple[int, ...] = field(init=False, repr=False)
     """The running number of each fragment's first piece, and after it the number of pieces."""
     data_count: int = field(init=False, repr=False)

@@ -13,8 +13,9 @@ from msgspec.structs import replace as altered
 
 from regather.coding.codec import make_codec
 from regather.errors import ManifestError
+from regather.hashes import HASH_SIZE
 from regather.manifest import CODE, Manifest
-from regather.model import HASH_SIZE, MIN_PIECE_SIZE, Fragment, Source, piece_size_for
+from regather.model import MIN_PIECE_SIZE, Fragment, Source, piece_size_for
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -107,10 +108,7 @@ def coded_example() -> Manifest:
         data,
         fragments=(
             *(altered(f, set=s) for f, s in zip(data.fragments, (1, 1, 2), strict=True)),
-            *(
-                structs.replace(f, set=s, kind="parity")
-                for f, s in zip(parity, (1, 1, 2), strict=True)
-            ),
+            *(altered(f, set=s, kind="parity") for f, s in zip(parity, (1, 1, 2), strict=True)),
         ),
     )
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urljoin
 from msgspec import Struct
 
 from regather.checksum import Checksum, algorithm_of
-from regather.model import HASH_SIZES
+from regather.hashes import HASH_SIZES
 from regather.names import fitted, flaw_of
 
 _MEMBER = re.compile(r"\s*+([A-Za-z0-9_-]++)\s*+=\s*+:?([A-Za-z0-9+/=]++):?\s*+(?:;[^,]*+)?")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from regather.hashes import HASH_SIZES
 from regather.metalink.values import Pieces
-from regather.model import HASH_SIZES
 from regather.names import flaw_of
 from regather.units import MAX_SIZE
 

@@ -11,7 +11,7 @@ class Pieces(Struct, frozen=True):
     """Hashes of the pieces of a file, each of ``length`` bytes, the last one shorter."""
 
     algorithm: str
-    """A key of ``model.HASH_SIZES``."""
+    """A key of ``hashes.HASH_SIZES``."""
     length: int
     hashes: bytes
     """Packed, in order."""

@@ -11,7 +11,8 @@ from enum import Enum
 from typing import TypeVar
 
 from regather.backoff import STORES
-from regather.digest import HASH_SIZE, new_hasher
+from regather.digest import new_hasher
+from regather.hashes import HASH_SIZE
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.model import Fragment
 from regather.names import suffixed

@@ -14,8 +14,9 @@ import threading
 from collections.abc import Callable
 
 from regather.coding.codec import Codec, make_codec, strip_size
-from regather.digest import HASH_SIZE, Hasher, new_hasher
+from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError
+from regather.hashes import HASH_SIZE
 from regather.model import ErasureSet, Layout
 from regather.splitter.hash_process import hash_apart
 from regather.splitter.original import Original
