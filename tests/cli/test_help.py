@@ -39,13 +39,23 @@ def test_the_list_has_every_topic_and_command() -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_topic_reads_well(topic: str) -> None:
     text = text_of(topic)
-    assert text.startswith(f"# {topic}: {titles()[topic]}\n")
-    assert max(map(len, text.splitlines())) <= 80
+    assert re.match(rf"# [A-Z][A-Za-z ]+: {re.escape(titles()[topic])}\n", text)
+    assert max(map(len, plain(text).splitlines())) <= 80
     told = run("help", topic)
     assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith(f"{topic}: ")
+    assert told.stdout.startswith(plain(text))
+    assert not re.search(r"^\||<!--", told.stdout, re.MULTILINE), "no table, no comment"
+    assert not re.search(r"\]\(", told.stdout), "no link"
     assert "`" not in plain(text)
     assert "\b" not in told.stdout
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_is_a_page_of_the_docs(topic: str) -> None:
+    """One text: what the terminal shows is the page, or its beginning."""
+    assert (ROOT / "docs" / f"{topic}.md").read_text().startswith(text_of(topic))
+    for page in re.findall(r"\]\((\w[^)#]*)", text_of(topic)):
+        assert (ROOT / "docs" / page).exists(), page
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -61,7 +71,7 @@ def test_what_a_topic_names_exists(topic: str) -> None:
         words = code.split()
         if words[:2] == ["regather", "help"]:
             assert set(words[2:]) <= {*TOPICS, *COMMANDS}, code
-        elif words[0] == "regather":
+        elif words[0] == "regather" and words[1:]:
             assert words[1] in COMMANDS, code
             assert {w for w in words if w.startswith("-")} <= options[words[1]], code
         elif words[0].startswith("--"):
@@ -94,7 +104,7 @@ def test_lists_in_topics_are_complete() -> None:
 def test_a_command_is_a_topic() -> None:
     assert run("help", "get").stdout == run("get", "--help").stdout
     both = run("help", "metalink").stdout
-    assert both.startswith("metalink: ")
+    assert both.startswith("Metalink: ")
     assert run("metalink", "--help").stdout in both
 
 
@@ -123,7 +133,7 @@ def test_a_pager_on_a_terminal(tmp_path: Path) -> None:
     assert process.wait(30) == 0
     os.close(master)
     shown = (tmp_path / "shown").read_text()
-    assert shown.startswith("s\bsi\bi")
+    assert shown.startswith("S\bSi\bi")
     assert re.sub(".\b", "", shown) == plain(text_of("sizes"))
 
 

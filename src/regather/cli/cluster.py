@@ -12,27 +12,40 @@ from regather.cli.options import whole
 from regather.cli.signals import end_politely
 
 SUMMARY = "Start a local server for each folder of a split."
-EXAMPLES = ("regather cluster hosted", "regather cluster hosted --first-port 9001")
+EXAMPLES = (
+    "regather cluster hosted",
+    "regather cluster hosted --first-port 9001",
+    "regather cluster hosted --fault corrupt@0.05 --fault-seed 7",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="what split --out was given")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+        "folder", type=Path, metavar="DIR", help="the folder of a split (split --out DIR)"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1)"
     )
     parser.add_argument(
         "--first-port",
         type=whole(0),
         default=0,
         metavar="P",
-        help="use P, P+1, ... (default: any free ones)",
+        help="listen on the ports P, P+1 and so on (default: free ports)",
     )
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="SPEC", help="as in serve, for all of them"
+        "--fault",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="make all servers fail like serve --fault; repeatable",
     )
     parser.add_argument(
-        "--fault-seed", type=int, metavar="N", help="makes the faults repeatable, as in serve"
+        "--fault-seed",
+        type=int,
+        metavar="N",
+        help="repeat the faults of an earlier run, like serve --fault-seed",
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 

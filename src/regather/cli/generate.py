@@ -7,12 +7,12 @@ import json
 import time
 from pathlib import Path
 
-from regather.cli.options import add_output, size, whole
+from regather.cli.options import add_force, add_output, size, whole
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.units import format_exact, format_rate
 
-SUMMARY = "Write a large test file of repeating English text."
+SUMMARY = "Write a large test file of English text."
 EXAMPLES = (
     "regather generate large_file.txt --size 100MB",
     "regather generate other.txt --size 1GiB --seed 7",
@@ -26,12 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=size,
         default=size("100MB"),
-        help="how large: 500KB, 100MB (10^6), 1GiB (2^30) (default: 100MB)",
+        help="write SIZE bytes: 500KB, 100MB (10^6), 1GiB (2^30) (default: 100MB)",
     )
     parser.add_argument(
         "--seed", type=whole(0), default=0, metavar="N", help="choose another text (default: 0)"
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    add_force(parser, "replace an existing file")
     add_output(parser, verbose="")
 
 
