@@ -9,7 +9,7 @@ STAMP := $(VENV)/.ready
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv plain stores demo test chaos lint format bench requirements clean help
+.PHONY: venv plain stores demo test chaos lint format docs reference bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,8 @@ help:
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter'
 	@echo 'make format        let ruff rewrite what it can'
+	@echo 'make docs          the documentation as a site, in docs/_build/html; a broken link fails'
+	@echo 'make reference     write docs/commands.md anew from the parser'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
 	@echo 'make requirements  pin the requirement files anew (needs uv and npm)'
 	@echo 'make clean         remove .venv, .venv-stores and caches'
@@ -107,6 +109,13 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(STAMP) reference
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo 'open docs/_build/html/index.html'
+
+reference: $(STAMP)
+	$(BIN)/python docs/commands.py
+
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
@@ -122,4 +131,4 @@ requirements:
 
 clean:
 	$(REMOVE_COMPILED)
-	rm -rf $(VENV) $(STORES) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(STORES) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

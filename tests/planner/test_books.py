@@ -73,7 +73,7 @@ def test_what_comes_after_it_was_cancelled_is_taken_as_it_is(
     health = tell.planner.sources[0]
     health.allowance = 2
     one, two = starts(tell(Begin(), 0.0))
-    health.strikes = 1
+    health.corrupt_total = 1
     assert two.start == 0
     assert Cancel(two.request) in tell(PieceCorrupt(one.request, one.start), 0.1)
     tell(late(two.request), 0.1)

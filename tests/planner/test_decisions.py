@@ -98,8 +98,8 @@ def test_a_corrupt_piece_is_asked_elsewhere_and_two_end_the_source() -> None:
     first = {s.source: s for s in starts(plan.handle(Begin(), 0.0))}
     assert set(first) == {0, 1}
     plan.handle(PieceCorrupt(first[0].request, first[0].start), 0.1)
-    assert plan.sources[0].strikes == 1
-    plan.sources[0].strikes = 2
+    assert plan.sources[0].corrupt_total == 1
+    plan.sources[0].corrupt_total = 2
     (rest,) = starts(plan.handle(PieceDone(first[1].request, first[1].start), 0.2))
     assert rest.source == 1
     assert plan.handle(PieceDone(rest.request, rest.start), 0.3)[-1] == Finished()
@@ -218,10 +218,10 @@ def test_a_request_that_is_stuck_does_not_hold_up_its_source() -> None:
         assert plan.wake_at is not None
         assert plan.wake_at < 3.0
         more = starts(plan.handle(Tick(), plan.wake_at))
-    assert plan.sources[0].silent
+    assert plan.sources[0].all_stalled
     plan.handle(Answered(more[0].request), 3.0)
     plan.handle(PieceDone(more[0].request, more[0].start), 3.1)
-    assert not plan.sources[0].silent
+    assert not plan.sources[0].all_stalled
 
 
 def test_a_source_is_asked_for_no_more_at_a_time_than_it_has_brought() -> None:

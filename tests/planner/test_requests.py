@@ -40,5 +40,5 @@ def test_what_a_source_brings_counts_its_connections_while_it_is_heard() -> None
     assert group.supply(state, 1.0) == 3 * MIB, "two connections, and one of a source not yet known"
     requests.end(first, 2.0)
     state.sources[1].failures = 1
-    state.forget(1)
+    state.invalidate(1)
     assert group.supply(state, 2.0) == MIB

@@ -21,8 +21,8 @@ def test_a_row_lacks_the_data_that_is_not_done() -> None:
 
 def test_parity_of_a_row_that_came_whole_is_not_free() -> None:
     state = State(layout_of([2 * MIB, 2 * MIB], parity=2), [None], [Health(1)], 5)
-    state.take(2, 0, 1)  # it is on its way
+    state.claim(2, 0, 1)  # it is on its way
     rows.came_whole(state, 0, 0)
     assert [list(state.free[f]) for f in (2, 3)] == [[(1, 2)], [(1, 2)]]
-    assert state.unneeded == [0, 0, 0, 1]
+    assert state.spare_after_row == [0, 0, 0, 1]
     assert state.groups.of[3].free == 2

@@ -59,10 +59,10 @@ def test_failing_ones_pause_and_are_given_up_for_a_while() -> None:
 
 def test_a_liar_is_the_last_resort() -> None:
     two = holders(None, frozenset({1}), retries=5)
-    two.lied(0, 0, 7, 0.0)
+    two.corrupt_piece(0, 0, 7, 0.0)
     assert two.sound(0, 7, 0.0) == []
     assert two.sound(0, 8, 0.0) == [0]
-    two.lied(0, 0, 8, 0.0)
+    two.corrupt_piece(0, 0, 8, 0.0)
     assert two.sound(0, 9, 10.0) == []
     assert two.last_resort(0, 0.0) == -1, "lies in a row are asked for ever more slowly"
     assert two.last_resort(0, 10.0) == 0
@@ -83,7 +83,7 @@ def test_what_is_chosen_has_it_and_may_be_asked(data: st.DataObject) -> None:
             case 0:
                 all_of_them.failed(source, now, now)
             case 1:
-                all_of_them.lied(source, 0, data.draw(st.integers(0, 2)), now)
+                all_of_them.corrupt_piece(source, 0, data.draw(st.integers(0, 2)), now)
             case 2:
                 all_of_them.delivered(source)
             case 3:

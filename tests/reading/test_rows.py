@@ -170,7 +170,7 @@ def test_any_k_are_enough_and_fewer_are_not(
         if bench.layout.pieces_of(fragment) > row:
             bench.put(fragment, row)
     for fragment in liars:
-        bench.holders.lied(fragment, fragment, row, 0.0)
+        bench.holders.corrupt_piece(fragment, fragment, row, 0.0)
     free = {f for f in here - {0} if bench.layout.pieces_of(f) > row}
     free |= {f for f in range(6) if bench.layout.pieces_of(f) <= row}
     had = free | (set(range(6)) - lost - (frozenset() if hoping else liars))

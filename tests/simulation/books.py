@@ -97,7 +97,7 @@ def _groups(state: State) -> None:
         working = state.working[fragment].values()
         flying[id(group)] += sum(r.end - r.pos for r in working if not r.cancelled)
         if state.free[fragment].count:
-            assert fragment in group.open, f"fragment {fragment} is in no heap"
+            assert fragment in group.free_heap, f"fragment {fragment} is in no heap"
     via = Counter(
         id(state.groups.of[r.via]) for r in state.requests.values() if r.via != r.fragment
     )
@@ -105,8 +105,8 @@ def _groups(state: State) -> None:
         assert group.standing_in == via[id(group)], "parity in flight of a group"
         assert group.free == free[id(group)], "free pieces of a group"
         assert group.flying == flying[id(group)], "pieces in flight of a group"
-        _heap(group.open)
-        _heap(group.fresh)
+        _heap(group.free_heap)
+        _heap(group.untouched_heap)
     assert state.unclaimed == sum(runs.count for runs in state.free)
     data = range(state.layout.data_count)
     assert state.left == sum(state.done[f].count(0) for f in data)

@@ -38,7 +38,7 @@ from regather.planner import (
     Tick,
     Trim,
 )
-from regather.planner.ending import is_hope
+from regather.planner.termination import is_hope
 from tests.simulation.books import Books
 
 __all__ = ["Model", "World", "layout_of"]

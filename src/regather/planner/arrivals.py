@@ -49,7 +49,7 @@ class Arrivals:
         there = state.parity_rows[number].get(piece)
         if there:
             if stood_in:
-                rows.unneeded(state, number, piece)
+                rows.now_spare(state, number, piece)
             if there >= left:
                 self.decode(number, piece, actions)
         elif not left:
@@ -75,7 +75,7 @@ class Arrivals:
                 self._done(fragment, row, state.length(fragment, row), actions)
             else:
                 state.settled[fragment][row] = 0
-                state.release(fragment, row, row + 1)
+                state.requeue(fragment, row, row + 1)
 
     def _done(self, fragment: int, piece: int, size: int, actions: list[Action]) -> None:
         """A piece of the file was computed: nobody needs to bring it."""

@@ -18,7 +18,6 @@ from regather.model import Layout
 from regather.planner import rows
 from regather.planner.arrivals import Arrivals
 from regather.planner.dispatch import Dispatch
-from regather.planner.ending import give_up, is_hope, nothing_comes
 from regather.planner.events import (
     Action,
     Answered,
@@ -41,6 +40,7 @@ from regather.planner.health import Health
 from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.state import Request, State
+from regather.planner.termination import give_up, is_hope, nothing_comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Planner:
         state = self._state
         for fragment, piece in pieces:
             if not state.done[fragment][piece]:
-                state.take(fragment, piece, piece + 1)
+                state.claim(fragment, piece, piece + 1)
                 if state.layout.is_data(fragment):
                     state.now_done(fragment, piece)
                 else:
@@ -161,8 +161,8 @@ class Planner:
             return None
         request.moved = request.moved_piece = request.answered = now
         health = self._state.sources[request.source]
-        if health.stuck:
-            self._dispatch.listen(now)
+        if health.stalled:
+            self._dispatch.find_stalls(now)
         if not request.ahead:
             before = health.allowance
             health.answered(now, now - request.began)
@@ -182,8 +182,8 @@ class Planner:
         if health.rate != health.counted:
             state.count_rate(source)
         request.partial, request.moved = received, now
-        if health.stuck:
-            self._dispatch.listen(now)
+        if health.stalled:
+            self._dispatch.find_stalls(now)
         return request
 
     def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> Request | None:
@@ -208,7 +208,7 @@ class Planner:
         changed = health.delivered(size - request.partial, seconds, now, fresh, rest)
         if failing and fresh:  # it fails no more
             changed = True
-            state.forget(source)
+            state.invalidate(source)
         if health.rate != health.counted:
             state.count_rate(source)
         request.pos, request.partial = end, 0
@@ -218,11 +218,11 @@ class Planner:
         if fresh:
             state.fruitless = 0
             if request.cancelled:  # it was given back already
-                state.take(asked, piece, end)
+                state.claim(asked, piece, end)
             self._arrivals.arrived(request, piece, size, actions)
         elif asked != request.fragment:
             # It passes over parity that is in place, which stands in for another piece.
-            state.release(request.fragment, piece, end)
+            state.requeue(request.fragment, piece, end)
         if end < request.end:
             if changed or not state.left:
                 self._room(source, now, actions)
@@ -234,7 +234,10 @@ class Planner:
             or changed
             or not state.left
             # As has_slot, without the call where the one that follows has the only place.
-            or ((health.stuck or health.active < health.climb.connections) and health.has_slot(now))
+            or (
+                (health.stalled or health.active < health.concurrency.connections)
+                and health.has_slot(now)
+            )
         ):
             self._room(source, now, actions)
         return following
@@ -280,10 +283,10 @@ class Planner:
         health = state.sources[source]
         self._requests.end(request, now)
         if not request.cancelled:
-            health.lied(now)
+            health.corrupt_piece(now)
             if request.follower is not None:
                 self._requests.cancel(request.follower, actions)
-            state.forget(source)
+            state.invalidate(source)
             if health.retry_at > now:
                 self._dispatch.wants_later(source)
             if not state.done[request.via][event.piece]:
@@ -315,7 +318,7 @@ class Planner:
                     health.failed(now, request.began, event.retry_after, self._rng)
                 if request.follower is not None:
                     self._requests.cancel(request.follower, actions)
-                state.forget(source)
+                state.invalidate(source)
                 self._dispatch.wants_later(source)
             state.note_fruitless(source)
         self._room(source, now, actions)

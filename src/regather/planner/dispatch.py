@@ -14,17 +14,17 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
-from regather.planner.crowd import crowding
 from regather.planner.events import Action
+from regather.planner.overload import surplus_requests
 from regather.planner.selection import choose
-from regather.planner.silence import listen
+from regather.planner.stalls import find_stalls
 from regather.planner.state import Request, State
-from regather.planner.takeover import take_over
+from regather.planner.steal_and_hedge import take_over
 from regather.planner.work import Work
 
 _LOOK_AGAIN = 0.05
 """Seconds between looks at requests in flight while a source is idle."""
-_LISTEN_SECONDS = 0.5
+_STALL_LOOK_SECONDS = 0.5
 """Seconds between looks for requests that are stuck."""
 _FEW = 256
 """With so few requests and idle sources, who becomes idle looks at once: it costs nothing."""
@@ -53,7 +53,7 @@ class Dispatch:
         self._ready: deque[int] = deque()
         self._is_ready = bytearray(len(state.sources))
         self._idle: OrderedDict[int, None] = OrderedDict()
-        self._fresh: list[int] = []
+        self._newly_idle: list[int] = []
         """Those that became idle since the last look."""
         self._barred: OrderedDict[int, None] = OrderedDict()
         """Idle ones that can bring nothing as things are: they need not be looked at."""
@@ -63,7 +63,7 @@ class Dispatch:
         self._all_at = float("-inf")
         """When all may look at once again."""
         self._timers: list[tuple[float, int]] = []
-        self._look_at = self._help_at = self._listen_at = float("-inf")
+        self._look_at = self._help_at = self._stalls_at = float("-inf")
 
     def wants(self, source: int) -> None:
         """A source may have room for one more request."""
@@ -85,19 +85,19 @@ class Dispatch:
             self.wants(heapq.heappop(timers)[1])
         # With nothing in flight no time makes a difference: all look now, or never.
         last = not state.requests
-        if now >= self._listen_at or (last and state.stuck):
-            self.listen(now)
+        if now >= self._stalls_at or (last and state.stalled):
+            self.find_stalls(now)
             self._thin_out(now, actions)
-            self._listen_at = now + _LISTEN_SECONDS * max(1.0, len(state.requests) / _MANY)
-        if state.given or last or (state.unclaimed and now >= self._look_at):
+            self._stalls_at = now + _STALL_LOOK_SECONDS * max(1.0, len(state.requests) / _MANY)
+        if state.freed or last or (state.unclaimed and now >= self._look_at):
             # What is worth while changes with time as well: a source turns out to be slow.
-            if not state.given:
+            if not state.freed:
                 self._look_at = now + self._pause()
             self._again_idle = len(self._idle)
-        if state.given or last or self._judged != state.groups.judgements:
+        if state.freed or last or self._judged != state.groups.judgements:
             self._again_barred = len(self._barred)
         self._judged = state.groups.judgements
-        state.given = False
+        state.freed = False
         self._give(now, actions)
         if self._idle and len(state.requests) - state.queued < self._most:
             self._help(now, actions)
@@ -125,7 +125,7 @@ class Dispatch:
                     self._barred[source] = None
                     continue
                 self._idle[source] = None
-                self._fresh.append(source)
+                self._newly_idle.append(source)
                 continue
             self._start(source, work, now, actions)
             if health.has_slot(now):
@@ -150,15 +150,15 @@ class Dispatch:
             return self._barred.popitem(last=False)[0]
         return -1
 
-    def listen(self, now: float) -> None:
+    def find_stalls(self, now: float) -> None:
         """Find out who is stuck, and who is not any more."""
-        for source in listen(self._state, now):
+        for source in find_stalls(self._state, now):
             self.wants(source)
 
     def _thin_out(self, now: float, actions: list[Action]) -> None:
         """Give up what only stands in the way of other requests to the same source."""
-        for request in crowding(self._state, now):
-            self._state.sources[request.source].climb.give_one_up(now)
+        for request in surplus_requests(self._state, now):
+            self._state.sources[request.source].concurrency.give_one_up(now)
             if request.follower is not None:
                 self._cancel(request.follower, actions)
             self._cancel(request, actions)
@@ -175,12 +175,12 @@ class Dispatch:
         state = self._state
         thieves: Iterable[int] = self._idle
         if now < self._help_at:
-            if not self._fresh or len(state.requests) + len(self._idle) > _FEW:
+            if not self._newly_idle or len(state.requests) + len(self._idle) > _FEW:
                 return
-            thieves = [source for source in self._fresh if source in self._idle]
+            thieves = [source for source in self._newly_idle if source in self._idle]
         else:
             self._look_at = self._help_at = now + self._pause()
-        self._fresh = []
+        self._newly_idle = []
 
         begun: list[int] = []
 
@@ -204,7 +204,7 @@ class Dispatch:
         at = self._timers[0][0] if self._timers else math.inf
         soon = now + _LOOK_AGAIN
         if self._state.requests:
-            at = min(at, max(soon, self._listen_at))
+            at = min(at, max(soon, self._stalls_at))
             if self._idle or self._again_barred:
                 at = min(at, self._look_at if self._look_at > now else soon)
         return None if at == math.inf else at

@@ -87,7 +87,7 @@ def _set_seconds(state: State, parity: tuple[int, ...], data: list[Share]) -> fl
         for fragment in parity:
             # What was not needed so far counts as well: the few pieces that are left in the end
             # would seem to be no help, and stuck data would be waited for.
-            count = state.free[fragment].count + state.unneeded[fragment]
+            count = state.free[fragment].count + state.spare_after_row[fragment]
             if count and (speed := _spare_speed(state, fragment)):
                 helpers.append(_share(state, count, speed))
     helpers.sort()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
-from regather.planner.health import MAX_STRIKES, Health
+from regather.planner.health import MAX_CORRUPT, Health
 
 _KEEP_SECONDS = 0.1
 _KEEP_LONG_SECONDS = 0.25
@@ -29,7 +29,7 @@ class Pool(Protocol):
     """The sources, and what is known of all of them."""
 
     sources: list[Health]
-    worth: list[float]
+    weighted_rate: list[float]
     rated: int
 
     def mean_rate(self) -> float:
@@ -50,12 +50,12 @@ class Group:
     """Pieces that requests in flight are still to bring."""
     standing_in: int = 0
     """Requests in flight for parity of the group, which stands in for data."""
-    open: list[int] = field(default_factory=list)
+    free_heap: list[int] = field(default_factory=list)
     """Heap of the fragments with free pieces; may name some that have none any more."""
-    fresh: list[int] = field(default_factory=list)
+    untouched_heap: list[int] = field(default_factory=list)
     """Heap of those that nobody had begun when they came in; may name some that are begun."""
     trusted: bool = False
-    """Whether some holder neither lied nor fails; as of ``judged``."""
+    """Whether some holder neither fails nor sent wrong bytes; as of ``judged``."""
     judged: int = -1
     known_supply: float = 0.0
     """Bytes a second that the holders bring together; stands until then, or so many have a rate."""
@@ -73,11 +73,11 @@ class Group:
         self.known_until = now + self._keep
         # As long as more and more rates become known, the sum is of another kind.
         self.known_rated = pool.rated + pool.rated // 8
-        worth: Sequence[float] = self._of_holders(pool.worth)
+        rates: Sequence[float] = self._of_holders(pool.weighted_rate)
         if pool.rated < len(pool.sources):
             mean = pool.mean_rate()
-            worth = [own if own >= 0 else -own * mean for own in worth]
-        self.known_supply = sum(worth) or pool.mean_rate()
+            rates = [own if own >= 0 else -own * mean for own in rates]
+        self.known_supply = sum(rates) or pool.mean_rate()
         return self.known_supply
 
     @property
@@ -100,7 +100,10 @@ class Group:
                 [
                     (h.rate, h.rate * (h.active or 1))
                     for h in self._of_holders(pool.sources)
-                    if h.rate and not h.failures and not h.silent and h.strikes < MAX_STRIKES
+                    if h.rate
+                    and not h.failures
+                    and not h.all_stalled
+                    and h.corrupt_total < MAX_CORRUPT
                 ]
             )
             self._rates = [rate for rate, _ in rated]
@@ -109,7 +112,7 @@ class Group:
                 self._faster[at] = self._faster[at + 1] + rated[at][1]
         return self._faster[bisect_right(self._rates, rate)]
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Sum anew at the next question: a holder came or went."""
         self.known_until = self._ranked_until = float("-inf")
 
@@ -180,8 +183,8 @@ class Groups:
         old.standing_in -= standing_in
         new.standing_in += standing_in
         if free:
-            heapq.heappush(new.open, fragment)
-            heapq.heappush(new.fresh, fragment)
+            heapq.heappush(new.free_heap, fragment)
+            heapq.heappush(new.untouched_heap, fragment)
 
     def _drop_empty(self) -> None:
         """Forget groups that all fragments have left, where sources turned out to have less."""
@@ -193,26 +196,26 @@ class Groups:
         self._empty = 0
 
     def trusted(self, fragment: int, pool: Pool) -> bool:
-        """Whether some source that neither lied nor fails holds a fragment."""
+        """Whether some source that neither fails nor sent wrong bytes holds a fragment."""
         group = self.of[fragment]
         if group.judged != self.judgements:
             group.judged = self.judgements
             group.trusted = any(
-                not (health := pool.sources[s]).distrusted and not health.unheard
+                not (health := pool.sources[s]).distrusted and not health.unreachable
                 for s in group.holders
             )
         return group.trusted
 
-    def forget(self, source: int) -> None:
+    def invalidate(self, source: int) -> None:
         """A source came or went: sum anew what it has a part in."""
         self.judgements += 1
         for group in self.of_source[source]:
-            group.forget()
+            group.invalidate()
 
     def in_order(self, group: Group) -> Iterator[int]:
         """The fragments of a group that have, or had, free pieces, in order, each once."""
         last = -1
-        for fragment in sorted(group.open):
+        for fragment in sorted(group.free_heap):
             if fragment != last and self.of[fragment] is group:
                 yield fragment
             last = fragment

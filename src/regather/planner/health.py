@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from regather.planner.climb import WINDOW, Climb
+from regather.planner.concurrency import WINDOW, HillClimb
 
 _BACKOFF_BASE = 0.25
 _BACKOFF_CAP = 10.0
@@ -27,7 +27,7 @@ FAST_CONNECTION = 100e6
 _WORTH_A_TRIAL = 5.0
 """Seconds that a new connection needs to bring more than it costs: it starts slowly, and late in a
 download the last pieces would wait for it."""
-MAX_STRIKES = 2
+MAX_CORRUPT = 2
 """A source that sent this many corrupt pieces is asked only for what nobody else can send."""
 _FORGIVEN = 50
 """So many good pieces make up for a corrupt one, before there are too many of those."""
@@ -50,25 +50,25 @@ class Health:
     """Seconds to the first byte on a connection that is there, about."""
     failures: int = 0
     """In a row, since the last good piece."""
-    strikes: int = 0
+    corrupt_total: int = 0
     """Corrupt pieces; one is forgiven for ``_FORGIVEN`` good ones after it."""
     good: int = 0
     """Good pieces since the last corrupt one, or since one was forgiven."""
     pieces: int = 0
     """Those that it brought."""
-    lies: int = 0
+    corrupt_in_row: int = 0
     """Corrupt pieces in a row, since the last good one."""
     retry_at: float = 0.0
-    stuck: int = 0
+    stalled: int = 0
     """Requests from which nothing has come for long."""
-    silent: bool = False
+    all_stalled: bool = False
     """Whether all of its requests are stuck."""
     ignores_ranges: bool = False
     fruitless: bool = False
     """Whether a request failed, or was for what it has not, before it brought a piece."""
     absent: set[int] = field(default_factory=set)
     """Fragments that it turned out not to have."""
-    climb: Climb = field(default_factory=Climb)
+    concurrency: HillClimb = field(default_factory=HillClimb)
     full_at: int = 0
     """Connections at which it said that it has no more; 0: it never did."""
     full_until: float = 0.0
@@ -82,34 +82,34 @@ class Health:
     @property
     def allowance(self) -> int:
         """How many requests at the same time are worth while, by what was seen."""
-        return self.climb.connections
+        return self.concurrency.connections
 
     @allowance.setter
     def allowance(self, count: int) -> None:
-        self.climb.connections = count
+        self.concurrency.connections = count
 
     @property
     def distrusted(self) -> bool:
         """Whether it sent wrong bytes more than once: the last resort from then on."""
-        return self.strikes >= MAX_STRIKES
+        return self.corrupt_total >= MAX_CORRUPT
 
     @property
-    def unheard(self) -> bool:
+    def unreachable(self) -> bool:
         """Whether it failed last, or says nothing."""
-        return self.failures > 0 or self.silent
+        return self.failures > 0 or self.all_stalled
 
     def has_slot(self, now: float) -> bool:
         """Whether one more request may go to it now."""
         if now < self.retry_at:
             return False
-        if self.failures or self.strikes >= MAX_STRIKES:
+        if self.failures or self.corrupt_total >= MAX_CORRUPT:
             return self.active < 1  # after a failure one request probes before the others follow
         if self.full_at and now < self.full_until and self.active >= self.full_at:
             return False
-        if self.stuck:
+        if self.stalled:
             # That may be the connection and not the source: one more tries.
-            return self.active < min(self.limit, self.climb.connections + 1)
-        return self.active < self.climb.connections
+            return self.active < min(self.limit, self.concurrency.connections + 1)
+        return self.active < self.concurrency.connections
 
     def answered(self, now: float, seconds: float) -> None:
         """It began to answer ``seconds`` after the request."""
@@ -124,7 +124,7 @@ class Health:
             most = _LONG_PATH_CONNECTIONS if seconds > _LONG_LATENCY else _FIRST_CONNECTIONS
             self.allowance = max(self.allowance, min(self.limit, most))
         if first:
-            self.climb.begin(now, self.latency, long_path=seconds > _LONG_LATENCY)
+            self.concurrency.begin(now, self.latency, long_path=seconds > _LONG_LATENCY)
         if self.active <= 1:
             self._bytes, self._since = 0, now
 
@@ -134,8 +134,8 @@ class Health:
         The connections of a source do not share its path evenly: only what they bring together
         tells what it can bring.
         """
-        if now >= self.climb.since:
-            self.climb.received += count
+        if now >= self.concurrency.since:
+            self.concurrency.received += count
         self._bytes += count
         if now - self._since >= _WINDOW:
             self._measure(now)
@@ -163,9 +163,9 @@ class Health:
         fewer, at a time are worth while now.
         """
         self.pieces += 1
-        if fresh and (self.failures or self.lies or self.strikes):
+        if fresh and (self.failures or self.corrupt_in_row or self.corrupt_total):
             self._forgive()
-        climb, changed = self.climb, False
+        climb, changed = self.concurrency, False
         connections = climb.connections
         if self.active < connections:
             climb.restart(now)
@@ -183,20 +183,22 @@ class Health:
 
     def _forgive(self) -> None:
         """A good piece came after failures or corrupt ones."""
-        self.failures = self.lies = 0
-        if 0 < self.strikes < MAX_STRIKES:
+        self.failures = self.corrupt_in_row = 0
+        if 0 < self.corrupt_total < MAX_CORRUPT:
             self.good += 1
             if self.good >= _FORGIVEN:
-                self.strikes -= 1
+                self.corrupt_total -= 1
                 self.good = 0
 
-    def lied(self, now: float) -> None:
+    def corrupt_piece(self, now: float) -> None:
         """It sent a corrupt piece; lies in a row are asked for ever more slowly."""
-        self.strikes += 1
+        self.corrupt_total += 1
         self.good = 0
-        self.lies += 1
-        if self.lies > 1:
-            self.retry_at = max(self.retry_at, now + min(0.05 * 2**self.lies, _BACKOFF_CAP))
+        self.corrupt_in_row += 1
+        if self.corrupt_in_row > 1:
+            self.retry_at = max(
+                self.retry_at, now + min(0.05 * 2**self.corrupt_in_row, _BACKOFF_CAP)
+            )
 
     def failed(
         self, now: float, began: float, retry_after: float | None, rng: random.Random

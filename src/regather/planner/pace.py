@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regather.planner.state import Request, State
 
-STUCK_SECONDS = 1.0
+STALL_SECONDS = 1.0
 """A request that brought no byte for so long is stuck: even its own source may be asked again."""
 
 OLD_SECONDS = 0.5

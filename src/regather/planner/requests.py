@@ -42,14 +42,14 @@ class Requests:
             state.note_rivals(request, work.victim)
         elif overlapping := state.overlapping[fragment]:
             overlapping[number] = request
-        # As State.take, without the call: this is what every request goes through.
+        # As State.claim, without the call: this is what every request goes through.
         taken = state.free[fragment].remove(start, end)
         state.unclaimed -= taken
         group = state.groups.of[fragment]
         group.free -= taken
         group.flying += end - start
         if via >= 0:
-            state.take(via, start, end)
+            state.claim(via, start, end)
             state.groups.of[via].standing_in += 1
         after = -1
         if behind is None:
@@ -69,7 +69,7 @@ class Requests:
         victim.end = start
         state.groups.of[victim.fragment].flying -= end - start
         if victim.via != victim.fragment:
-            state.release_parity(victim.via, start, end)
+            state.requeue_parity(victim.via, start, end)
         actions.append(Trim(victim.id, start))
 
     def end(self, request: Request, now: float) -> None:
@@ -123,8 +123,8 @@ class Requests:
         state.groups.of[request.fragment].flying -= request.end - last - 1
         end, request.end = request.end, last + 1
         if request.via != request.fragment:
-            state.release(request.fragment, last + 1, end)
-            state.release_parity(request.via, last + 1, end)
+            state.requeue(request.fragment, last + 1, end)
+            state.requeue_parity(request.via, last + 1, end)
         actions.append(Trim(request.id, request.end))
 
     def become_whole(self, request: Request) -> None:
@@ -140,12 +140,12 @@ class Requests:
         request.first = 0
         if not request.cancelled:
             group.flying += request.end
-        state.take(request.fragment, 0, state.layout.pieces_of(request.fragment))
-        state.take(request.via, 0, request.end)
+        state.claim(request.fragment, 0, state.layout.pieces_of(request.fragment))
+        state.claim(request.via, 0, request.end)
 
     def _release(self, request: Request) -> None:
         state = self._state
         state.groups.of[request.fragment].flying -= request.end - request.pos
-        state.release(request.fragment, request.pos, request.end)
+        state.requeue(request.fragment, request.pos, request.end)
         if request.via != request.fragment:
-            state.release_parity(request.via, request.pos, request.end)
+            state.requeue_parity(request.via, request.pos, request.end)

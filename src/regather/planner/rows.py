@@ -35,11 +35,11 @@ def parity_arrived(state: State, number: int, row: int, stands_for: int | None) 
         if stands_for is None or not _bound(state, number, row):
             _spare(state, number, row)
     else:
-        state.take(stands_for, row, row + 1)  # what brings it may be cancelled
+        state.claim(stands_for, row, row + 1)  # what brings it may be cancelled
         state.settled[stands_for][row] = 1
 
 
-def unneeded(state: State, number: int, row: int) -> None:
+def now_spare(state: State, number: int, row: int) -> None:
     """Note that a data piece is done that parity in place stood in for: that becomes spare."""
     if not _bound(state, number, row):
         _spare(state, number, row)
@@ -51,7 +51,7 @@ def _bound(state: State, number: int, row: int) -> bool:
     if not free:
         return False
     fragment = next((f for f in free if not state.trusted(f)), free[0])
-    state.take(fragment, row, row + 1)
+    state.claim(fragment, row, row + 1)
     state.settled[fragment][row] = 1
     return True
 
@@ -77,7 +77,7 @@ def decode_if_ready(state: State, number: int, row: int) -> Decode | None:
     for fragment in make:
         if not state.settled[fragment][row]:
             state.settled[fragment][row] = 1
-            state.take(fragment, row, row + 1)
+            state.claim(fragment, row, row + 1)
     return Decode(number, row, make, parity[: len(make)])
 
 
@@ -102,13 +102,13 @@ def forget(state: State, number: int, row: int) -> None:
     state.spare[number].pop(row, None)
     for fragment in state.layout.sets[number].parity:
         if not state.done[fragment][row]:
-            state.take(fragment, row, row + 1)
+            state.claim(fragment, row, row + 1)
 
 
 def came_whole(state: State, number: int, row: int) -> None:
     """Note that all data of a row came by itself: nobody wants its parity any more."""
     for fragment in state.layout.sets[number].parity:
-        state.unneeded[fragment] += state.take(fragment, row, row + 1)
+        state.spare_after_row[fragment] += state.claim(fragment, row, row + 1)
 
 
 def spans(state: State, number: int, lost: Sequence[int], usable: Sequence[int]) -> Iterator[Span]:
@@ -160,7 +160,7 @@ def unbind(state: State, obtainable: Callable[[int], bool]) -> bool:
             for fragment in missing(state, erasure_set, row):
                 if state.settled[fragment][row] and obtainable(fragment):
                     state.settled[fragment][row] = 0
-                    state.release(fragment, row, row + 1)
+                    state.requeue(fragment, row, row + 1)
                     _spare(state, number, row)
                     found = True
     return found

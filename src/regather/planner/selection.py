@@ -6,21 +6,21 @@ Rules, tried in this order:
    finished last by all who hold it. This is what keeps a fragment with few holders from being
    left for the end. Inside it a fragment that nobody has begun, else the first one.
 2. *Stand in.* Parity, row by row, for free pieces that nobody can send now, or that only a source
-   holds that is far slower than the others (``standin.py``).
+   holds that is far slower than the others (``parity.py``).
 3. *Once more*: pieces that the source itself sent wrong, and that nobody else could send.
 
-With nothing free, work is taken over from others (``takeover.py``).
+With nothing free, work is taken over from others (``steal_and_hedge.py``).
 """
 
 from __future__ import annotations
 
 from heapq import heappop
 
-from regather.planner import standin
-from regather.planner.careful import careful_work
+from regather.planner import parity
 from regather.planner.groups import Group
-from regather.planner.health import MAX_STRIKES, Health
+from regather.planner.health import MAX_CORRUPT, Health
 from regather.planner.pace import OLD_SECONDS, request_rate
+from regather.planner.probation import probation_work
 from regather.planner.state import Request, State
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
@@ -87,9 +87,9 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
         request.whole
         or request.cancelled
         or health.failures
-        or health.strikes
+        or health.corrupt_total
         or now < health.retry_at
-        or health.active > health.climb.connections
+        or health.active > health.concurrency.connections
     ):
         return None
     return choose(state, source, now, pace)
@@ -98,9 +98,9 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
 def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
     health = state.sources[source]
     groups = state.groups.of_source[source]
-    if health.ignores_ranges or health.strikes:
+    if health.ignores_ranges or health.corrupt_total:
         groups = [g for g in groups if g.free]
-        return careful_work(state, source, groups, now, pace, once_more=False)
+        return probation_work(state, source, groups, now, pace, once_more=False)
     group, load = most_pressing(state, groups, now)
     if group is None:
         return None
@@ -110,9 +110,9 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
         # By far the most frequent: there is enough for all.
         if load <= own and _better_left(state, health, group, load, own, now):
             return None
-    fragment = group.open[0]
+    fragment = group.free_heap[0]
     free = state.free[fragment]
-    if group.fresh or not free.count or state.groups.of[fragment] is not group:
+    if group.untouched_heap or not free.count or state.groups.of[fragment] is not group:
         fragment = _first_fragment(state, group)
         free = state.free[fragment]
     start, end = free.runs[0]
@@ -130,21 +130,21 @@ def _other_work(state: State, source: int, now: float, pace: float) -> Work | No
 def _once_more(state: State, source: int, now: float) -> Work | None:
     """Pieces that it sent wrong, where there is nothing else to ask it for."""
     groups = [g for g in state.groups.of_source[source] if g.free]
-    if not groups or not state.sources[source].strikes:
+    if not groups or not state.sources[source].corrupt_total:
         return None
-    return careful_work(state, source, groups, now, 0.0, once_more=True)
+    return probation_work(state, source, groups, now, 0.0, once_more=True)
 
 
 def _first_fragment(state: State, group: Group) -> int:
     """The fragment of a group to begin with; drops from its heaps what has nothing free."""
-    fresh, of = group.fresh, state.groups.of
+    fresh, of = group.untouched_heap, state.groups.of
     while fresh:
         fragment = fresh[0]
         if state.free[fragment].count and not state.working[fragment] and of[fragment] is group:
             return fragment
         heappop(fresh)
-    while not (state.free[fragment := group.open[0]].count and of[fragment] is group):
-        heappop(group.open)
+    while not (state.free[fragment := group.free_heap[0]].count and of[fragment] is group):
+        heappop(group.free_heap)
     return fragment
 
 
@@ -161,7 +161,7 @@ def _better_left(
 
 
 def _standing_in(state: State, source: int, now: float, pace: float) -> Work | None:
-    found = standin.free_rows(state, source, now)
+    found = parity.free_rows(state, source, now)
     if found is None:
         return None
     if state.sources[source].ignores_ranges:
@@ -177,9 +177,9 @@ def _fair_share(state: State, pieces: int) -> int:
     """At most half of what would be this connection's share of the rest, in parity."""
     slots = sum(
         [
-            health.climb.connections
+            health.concurrency.connections
             for health in state.sources
-            if not health.failures and health.strikes < MAX_STRIKES
+            if not health.failures and health.corrupt_total < MAX_CORRUPT
         ]
     )
     return max(1, pieces // (2 * max(slots, 1)))

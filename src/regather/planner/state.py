@@ -10,7 +10,7 @@ from heapq import heappush
 from regather.model import ErasureSet, Layout
 from regather.planner.groups import Groups
 from regather.planner.health import Health
-from regather.planner.pieces import Run, Runs
+from regather.planner.intervals import IntervalSet, Run
 from regather.planner.values import Value
 
 _MOST_FRUITLESS = 1000
@@ -74,15 +74,15 @@ class State:
     retries: int
     """Failures, or lies, in a row that are borne from a source."""
     piece_size: int = field(init=False)
-    unneeded: list[int] = field(init=False)
+    spare_after_row: list[int] = field(init=False)
     """By fragment of parity: pieces that were free when all data of their row had come."""
-    free: list[Runs] = field(init=False)
+    free: list[IntervalSet] = field(init=False)
     """By fragment: the pieces that are neither settled nor in flight, nor parity of a row that is
-    whole. Changed by ``give`` and ``take`` alone, which keep the groups true."""
+    whole. Changed by ``release`` and ``claim`` alone, which keep the groups true."""
     groups: Groups = field(init=False)
     unclaimed: int = 0
     """How many pieces are free in all."""
-    given: bool = False
+    freed: bool = False
     """Whether pieces were given back since the planner last looked."""
     done: list[bytearray] = field(init=False)
     settled: list[bytearray] = field(init=False)
@@ -94,10 +94,10 @@ class State:
     overlapping: list[dict[int, Request]] = field(init=False)
     """By wanted fragment: the requests over many pieces that others may work on as well."""
     requests: dict[int, Request] = field(default_factory=dict)
-    worth: list[float] = field(init=False)
+    weighted_rate: list[float] = field(init=False)
     """By source: bytes a second that its connections bring together, 0 while it fails or is silent;
     below 0 where its rate is not known, and then how many connections it has. Kept by ``weigh``."""
-    stuck: set[int] = field(default_factory=set)
+    stalled: set[int] = field(default_factory=set)
     """The sources with requests that are stuck, when that was last looked at."""
     queued: int = 0
     """How many requests wait behind another one."""
@@ -116,7 +116,7 @@ class State:
     parity_rows: list[dict[int, int]] = field(init=False)
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
     forecasts: dict[int, Forecast] = field(default_factory=dict)
-    """By erasure set, for ``standin``."""
+    """By erasure set, for ``parity``."""
     lacking: list[array[int]] = field(init=False)
     """By erasure set and row: how many data pieces are not done."""
     spare: list[dict[int, int]] = field(init=False)
@@ -129,8 +129,8 @@ class State:
     def __post_init__(self) -> None:
         count = len(self.layout.fragments)
         self.piece_size = self.layout.piece_size
-        self.unneeded = [0] * count
-        self.free = [Runs() for _ in range(count)]
+        self.spare_after_row = [0] * count
+        self.free = [IntervalSet() for _ in range(count)]
         self.working = [{} for _ in range(count)]
         self.overlapping = [{} for _ in range(count)]
         self.done = [bytearray(self.layout.pieces_of(f)) for f in range(count)]
@@ -143,12 +143,12 @@ class State:
         self.spare = [{} for _ in self.layout.sets]
         self._doubtful = [(-1, ())] * len(self.layout.sets)
         self.left = self.layout.data_pieces
-        self.worth = [0.0] * len(self.sources)
+        self.weighted_rate = [0.0] * len(self.sources)
         for source in range(len(self.sources)):
             self.weigh(source)
         self.groups = Groups(self.holdings, count, self.layout.data_count)
         for f in range(count):
-            self.give(f, 0, self.layout.pieces_of(f))
+            self.release(f, 0, self.layout.pieces_of(f))
 
     def _data_in_rows(self, members: ErasureSet) -> array[int]:
         """How many data pieces each row of an erasure set has."""
@@ -174,7 +174,7 @@ class State:
 
     # -- free pieces ----------------------------------------------------------------------
 
-    def give(self, fragment: int, start: int, end: int) -> None:
+    def release(self, fragment: int, start: int, end: int) -> None:
         """Pieces are free to be chosen."""
         free = self.free[fragment]
         new = free.add(start, end)
@@ -183,13 +183,13 @@ class State:
         group = self.groups.of[fragment]
         group.free += new
         self.unclaimed += new
-        self.given = True
+        self.freed = True
         if free.count == new:
-            heappush(group.open, fragment)
+            heappush(group.free_heap, fragment)
             if not self.working[fragment]:
-                heappush(group.fresh, fragment)
+                heappush(group.untouched_heap, fragment)
 
-    def take(self, fragment: int, start: int, end: int) -> int:
+    def claim(self, fragment: int, start: int, end: int) -> int:
         """Pieces are not free any more; return how many of them were."""
         taken = self.free[fragment].remove(start, end)
         if taken:
@@ -216,7 +216,7 @@ class State:
             for number, other in enumerate(self.sources):
                 if not other.pieces and other.failures <= self.retries:
                     other.failures = self.retries + 1
-                    self.forget(number)
+                    self.invalidate(number)
 
     def rivals(self, fragment: int, piece: int) -> list[Request]:
         """The requests that may bring a piece, where more than one may; else perhaps none."""
@@ -265,7 +265,7 @@ class State:
         # Everything is verified, so even a liar harms nobody but itself: it is asked where no
         # other could help, as long as it sends something good at times.
         return (
-            health.lies <= self.retries
+            health.corrupt_in_row <= self.retries
             and not self.trusted(fragment)
             and not self._parity_will_do(fragment)
         )
@@ -280,11 +280,11 @@ class State:
         )
 
     def trusted(self, fragment: int) -> bool:
-        """Whether some source that neither lied nor fails can serve a fragment."""
+        """Whether some source that neither fails nor sent wrong bytes can serve a fragment."""
         return self.groups.trusted(fragment, self)
 
     def doubtful(self, number: int) -> tuple[int, ...]:
-        """The data fragments of a set that no source which neither lied nor fails can serve."""
+        """The data fragments of a set that no trusted source can serve."""
         groups = self.groups
         judged, found = self._doubtful[number]
         if judged != groups.judgements + groups.moves:
@@ -295,7 +295,7 @@ class State:
     def others_can(self, fragment: int, but: set[int]) -> bool:
         """Whether a source that does not fail, and is not one of these, can serve a fragment."""
         return any(
-            s not in but and not self.sources[s].unheard and self.can_serve(s, fragment)
+            s not in but and not self.sources[s].unreachable and self.can_serve(s, fragment)
             for s in self.groups.of[fragment].holders
         )
 
@@ -338,26 +338,26 @@ class State:
             yield at, stop
             at = done.find(0, stop, end)
 
-    def release(self, fragment: int, start: int, end: int) -> None:
+    def requeue(self, fragment: int, start: int, end: int) -> None:
         """Give pieces back to be chosen, save what is settled or in flight elsewhere."""
         self._give_back(fragment, start, end, self.working[fragment].values())
 
-    def release_parity(self, fragment: int, start: int, end: int) -> None:
+    def requeue_parity(self, fragment: int, start: int, end: int) -> None:
         """Give parity pieces back that a request for them did not bring."""
         others = [r for r in self.requests.values() if r.via == fragment]
         self._give_back(fragment, start, end, others)
 
     def _give_back(self, fragment: int, start: int, end: int, others: Iterable[Request]) -> None:
-        given, before = self.given, self.free[fragment].count
+        freed, before = self.freed, self.free[fragment].count
         runs = list(self.unsettled(fragment, start, end))
         if not runs:
             return
         for run in runs:
-            self.give(fragment, *run)
+            self.release(fragment, *run)
         for request in others:
             if not request.cancelled:
-                self.take(fragment, request.pos, request.end)
-        self.given = given or self.free[fragment].count > before
+                self.claim(fragment, request.pos, request.end)
+        self.freed = freed or self.free[fragment].count > before
 
     def count_rate(self, source: int) -> None:
         """The rate of a source is another one than what was counted."""
@@ -372,16 +372,16 @@ class State:
     def weigh(self, source: int) -> None:
         """The rate of a source, or its number of connections, has changed."""
         health = self.sources[source]
-        if health.failures or health.silent:
-            self.worth[source] = 0.0
+        if health.failures or health.all_stalled:
+            self.weighted_rate[source] = 0.0
         else:
             connections = health.active or 1
-            self.worth[source] = health.rate * connections if health.rate else -connections
+            self.weighted_rate[source] = health.rate * connections if health.rate else -connections
 
-    def forget(self, source: int) -> None:
+    def invalidate(self, source: int) -> None:
         """A source came or went: sum anew what it has a part in."""
         self.weigh(source)
-        self.groups.forget(source)
+        self.groups.invalidate(source)
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one, in bytes a second; 1 where none has."""

@@ -55,7 +55,10 @@ def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group 
         load += seconds
         if best is None or seconds > highest:
             best, highest = group, seconds
-        elif seconds == highest and (group.flying, group.open[0]) < (best.flying, best.open[0]):
+        elif seconds == highest and (group.flying, group.free_heap[0]) < (
+            best.flying,
+            best.free_heap[0],
+        ):
             best = group
     return best, load * state.piece_size
 
@@ -63,7 +66,7 @@ def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group 
 def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
     """Smaller where a group would be finished later."""
     backlog = group.free + group.flying
-    return (-backlog / group.supply(state, now), group.flying, group.open[0])
+    return (-backlog / group.supply(state, now), group.flying, group.free_heap[0])
 
 
 def length_of(state: State, health: Health, group: Group, supply: float, pace: float) -> int:
@@ -83,7 +86,7 @@ def length_of(state: State, health: Health, group: Group, supply: float, pace: f
 
 def run_length(state: State, health: Health, pace: float = 0.0) -> int:
     """Longest sensible request in pieces, by the rate of the connection, or of the source."""
-    if health.strikes:
+    if health.corrupt_total:
         return 1  # no more is at stake than one piece
     own, piece = health.rate, state.piece_size
     if not own:

@@ -114,7 +114,7 @@ class Holders:
 
     def _given_up(self, source: int) -> bool:
         health = self.health[source]
-        return health.failures > self.retries or health.lies > self.retries
+        return health.failures > self.retries or health.corrupt_in_row > self.retries
 
     def steady(self, fragment: int, piece: int) -> bool:
         """Whether some source that is not given up can be expected to send a piece as it is."""
@@ -146,13 +146,13 @@ class Holders:
     def delivered(self, source: int) -> None:
         """It brought a good piece."""
         health = self.health[source]
-        health.failures = health.lies = 0
+        health.failures = health.corrupt_in_row = 0
 
     def failed(self, source: int, now: float, began: float, pause: float | None = None) -> None:
         """A request that began at ``began`` failed; ``pause`` is what the source asks for."""
         self.health[source].failed(now, began, pause, self._rng)
 
-    def lied(self, source: int, fragment: int, piece: int, now: float) -> None:
+    def corrupt_piece(self, source: int, fragment: int, piece: int, now: float) -> None:
         """It sent a piece wrong."""
-        self.health[source].lied(now)
+        self.health[source].corrupt_piece(now)
         self.liars.setdefault((fragment, piece), set()).add(source)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 from regather.model import Layout
-from regather.planner.pace import STUCK_SECONDS
+from regather.planner.pace import STALL_SECONDS
 from regather.reading.holders import Holders
 from regather.reading.rows import Rows
 from regather.reading.wants import Request
 
 _PATIENT_LATENCIES = 4
-"""A source is silent after ``STUCK_SECONDS`` and so many of its latencies."""
+"""A source is silent after ``STALL_SECONDS`` and so many of its latencies."""
 _OVERTAKEN = 2.0
 _MARGIN = 0.5
 """Late: another source would take less than the time left, less these seconds, by this factor."""
@@ -40,7 +40,7 @@ class Lateness:
     def silent(self, request: Request, now: float) -> bool:
         """Whether nothing has come for too long."""
         latency = self._holders.health[request.source].latency
-        return now - request.moved > STUCK_SECONDS + _PATIENT_LATENCIES * latency
+        return now - request.moved > STALL_SECONDS + _PATIENT_LATENCIES * latency
 
     def overtaken(self, request: Request, now: float) -> bool:
         """Whether others would bring clearly earlier what is left of a request."""

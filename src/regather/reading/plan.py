@@ -123,7 +123,7 @@ class Plan:
         request = self._requests[request_id]
         self.ended(request_id)
         self._failed_at(request)
-        self.holders.lied(request.source, request.fragment, piece, now)
+        self.holders.corrupt_piece(request.source, request.fragment, piece, now)
 
     def fragment_absent(self, request_id: int) -> None:
         """The source does not have the fragment as it must be; the request is over."""

@@ -1,4 +1,4 @@
-"""Runs behave as the set of numbers that they stand for."""
+"""An interval set behaves as the set of numbers that it stands for."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regather.planner.pieces import Runs
+from regather.planner.intervals import IntervalSet
 
 OPERATIONS = st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 40)), max_size=40)
 
 
 @given(OPERATIONS)
 def test_runs_are_a_set(operations: list[tuple[bool, int, int]]) -> None:
-    runs = Runs()
+    runs = IntervalSet()
     numbers: set[int] = set()
     for adds, start, end in operations:
         these = set(range(start, end))
@@ -38,7 +38,7 @@ def test_what_two_sets_share(
 ) -> None:
     sets = []
     for operations in one, other:
-        runs = Runs()
+        runs = IntervalSet()
         for adds, start, end in operations:
             (runs.add if adds else runs.remove)(start, end)
         sets.append((runs, {n for a, b in runs for n in range(a, b)}))
@@ -52,7 +52,7 @@ def test_what_two_sets_share(
 
 @given(OPERATIONS, st.integers(0, 40))
 def test_since_when_there_is_none(operations: list[tuple[bool, int, int]], number: int) -> None:
-    runs = Runs()
+    runs = IntervalSet()
     for adds, start, end in operations:
         (runs.add if adds else runs.remove)(start, end)
     smaller = [n for a, b in runs for n in range(a, b) if n < number]
@@ -60,9 +60,9 @@ def test_since_when_there_is_none(operations: list[tuple[bool, int, int]], numbe
 
 
 def test_repr_reads_well() -> None:
-    runs = Runs()
+    runs = IntervalSet()
     runs.add(0, 3)
     runs.add(7, 8)
-    assert repr(runs) == "Runs(0-2, 7-7)"
+    assert repr(runs) == "IntervalSet(0-2, 7-7)"
     runs.clear()
     assert list(runs) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regather.planner import rows
 from regather.planner.events import GiveUp
-from regather.planner.pace import STUCK_SECONDS
+from regather.planner.pace import STALL_SECONDS
 from regather.planner.state import State
 
 
@@ -13,7 +13,7 @@ def nothing_comes(state: State, now: float) -> bool:
     if state.requests and not state.layout.sets:
         return False  # nothing could be done about it
     for request in state.requests.values():
-        if not state.sources[request.source].failures and now - request.moved <= STUCK_SECONDS:
+        if not state.sources[request.source].failures and now - request.moved <= STALL_SECONDS:
             return False
     return True
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 
-from regather.planner import standin, whole
-from regather.planner.pace import STUCK_SECONDS, later_than, request_rate, seconds_left
+from regather.planner import parity as parity_runs
+from regather.planner import whole
+from regather.planner.pace import STALL_SECONDS, later_than, request_rate, seconds_left
 from regather.planner.state import Request, State
 from regather.planner.work import Work, run_length
 
@@ -73,7 +74,7 @@ def _share_out(
 ) -> None:
     """Match sources, the fastest first, with requests that end late."""
     who = {source for _, source in thieves}
-    helpers = standin.helpers(state, who) if state.layout.sets else set()
+    helpers = parity_runs.helpers(state, who) if state.layout.sets else set()
     of = state.groups.of
     latest = [
         (-(left if not r.whole else whole.seconds_awaited(state, r, now)), r.id, r)
@@ -81,7 +82,7 @@ def _share_out(
         if not r.cancelled
         and (
             not who.isdisjoint(of[r.fragment].holders)
-            or (helpers and standin.may_stand_in(state, r, helpers))
+            or (helpers and parity_runs.may_stand_in(state, r, helpers))
         )
     ]
     heapq.heapify(latest)
@@ -93,7 +94,7 @@ def _share_out(
         factor = _gain_asked(state, victim, now)
         if not factor:
             continue
-        parity = standin.stand_ins(state, victim, helpers, now) if helpers else []
+        parity = parity_runs.stand_ins(state, victim, helpers, now) if helpers else []
         if not parity and who.isdisjoint(of[victim.fragment].holders):
             continue
         for at, (own, source) in enumerate(thieves):
@@ -102,7 +103,7 @@ def _share_out(
                 break  # nor for those who are slower still
             via = -1
             if not state.can_serve(source, victim.fragment):
-                via = standin.instead_of(state, victim, source, parity) if parity else -1
+                via = parity_runs.instead_of(state, victim, source, parity) if parity else -1
                 if via < 0:
                     continue
             work = _taken(state, source, victim, -left, now, via)
@@ -145,7 +146,7 @@ def _taken(
     count = max(1, round(both_end / state.piece_size))
     start = end - min(count, remaining - 1, run_length(state, health))
     if parity >= 0 and parity != victim.via:
-        start = max(start, standin.free_since(state, parity, end))
+        start = max(start, parity_runs.free_since(state, parity, end))
     # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,
     # and lose all where the other fails. Both go on, and what is done is skipped.
     return Work(victim.fragment, start, end, victim, hedge=victim.whole, via=parity)
@@ -163,7 +164,7 @@ def _gain_asked(state: State, victim: Request, now: float) -> float:
     copies = state.rivals(victim.fragment, victim.pos)
     if (
         len(copies) < 2
-        or all(now - r.moved > STUCK_SECONDS for r in copies)
+        or all(now - r.moved > STALL_SECONDS for r in copies)
         or all(r.source == victim.source for r in copies)
     ):
         return _HEDGE_FACTOR
@@ -180,4 +181,4 @@ def _may_hedge(state: State, request: Request, source: int, parity: int, now: fl
     copies = state.rivals(request.fragment, request.pos)
     if len(copies) > 1:
         return all(r.source != source for r in copies)  # never twice from one source
-    return request.source != source or now - request.moved > STUCK_SECONDS
+    return request.source != source or now - request.moved > STALL_SECONDS

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from regather.planner.groups import Group
-from regather.planner.pieces import Run
+from regather.planner.intervals import Run
 from regather.planner.state import State
 from regather.planner.work import Work, length_of, pressing
 
 
-def careful_work(
+def probation_work(
     state: State, source: int, groups: list[Group], now: float, pace: float, once_more: bool
 ) -> Work | None:
     """As free work, fragment by fragment: for sources with which something is wrong."""

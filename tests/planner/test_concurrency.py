@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regather.planner import Finished
-from regather.planner.climb import Climb
+from regather.planner.concurrency import HillClimb
 from tests.simulation.world import Model, World, layout_of
 
 
@@ -12,7 +12,7 @@ def settled(most: float, each: float, limit: int = 16, start: int = 8) -> int:
 
     One connection brings ``each`` at most.
     """
-    climb = Climb(connections=start)
+    climb = HillClimb(connections=start)
     climb.begin(0.0, 0.2, long_path=True)
     now = 0.0
     for _ in range(6000):
@@ -47,7 +47,7 @@ def test_nothing_is_tried_when_the_last_pieces_come() -> None:
 
 
 def test_a_source_keeps_a_connection_where_one_is_given_up_while_another_is_tried() -> None:
-    climb = Climb()
+    climb = HillClimb()
     climb.begin(0.0, 0.1, long_path=False)
     now = 0.0
     while climb.connections == 1 and now < 60:

@@ -30,7 +30,7 @@ _SLOW_PIECE = 2.0
 
 
 @dataclass(slots=True)
-class Climb:
+class HillClimb:
     """The search for one source. ``connections`` is what is worth while, or on trial."""
 
     connections: int = 1

@@ -10,7 +10,7 @@ Run = tuple[int, int]
 """Pieces ``start`` up to, not including, ``end``."""
 
 
-class Runs:
+class IntervalSet:
     """A set of whole numbers, kept as sorted runs that neither touch nor overlap."""
 
     __slots__ = ("count", "runs")
@@ -32,14 +32,14 @@ class Runs:
         return iter(self.runs)
 
     def __repr__(self) -> str:
-        return "Runs(" + ", ".join(f"{a}-{b - 1}" for a, b in self.runs) + ")"
+        return "IntervalSet(" + ", ".join(f"{a}-{b - 1}" for a, b in self.runs) + ")"
 
     def none_since(self, number: int) -> int:
         """From where on, at most up to a number, nothing below that number is in the set."""
         at = bisect_left(self.runs, (number, number))
         return min(self.runs[at - 1][1], number) if at else 0
 
-    def first_shared(self, other: Runs, begin: int = 0) -> Run | None:
+    def first_shared(self, other: IntervalSet, begin: int = 0) -> Run | None:
         """The first run from ``begin`` on that is in both sets."""
         ones, others = self.runs, other.runs
         i = _at_or_after(ones, begin) if begin else 0

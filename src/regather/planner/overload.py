@@ -16,7 +16,7 @@ _SETTLED_LATENCIES = 3
 """After both together a source's rate tells what it can bring: connections start slowly."""
 
 
-def crowding(state: State, now: float) -> list[Request]:
+def surplus_requests(state: State, now: float) -> list[Request]:
     """Requests whose piece in transfer would come too late only because of others beside it."""
     by_source: dict[int, list[Request]] = {}
     slow = state.piece_size / _SETTLED_SECONDS

@@ -18,7 +18,7 @@ from regather.planner.values import Value
 from regather.planner.whole import open_end
 
 
-class Rows(Value, frozen=True):
+class ParityRun(Value, frozen=True):
     """Rows of ``parity`` that may stand in for the same pieces of ``fragment``."""
 
     fragment: int
@@ -29,7 +29,7 @@ class Rows(Value, frozen=True):
     """Rows that parity is wanted for in all, of this set."""
 
 
-def free_rows(state: State, source: int, now: float) -> Rows | None:
+def free_rows(state: State, source: int, now: float) -> ParityRun | None:
     """The best parity rows that a source holds, for free pieces; None where none is wanted.
 
     What nobody can send comes first. Of what would come late, it is the first row: parity is of use
@@ -81,9 +81,9 @@ def _sent_wrong(state: State, fragment: int) -> bool:
 
 def _instead_of_dead(
     state: State, source: int, number: int, mine: list[int], dead: list[int], usable: list[int]
-) -> Rows | None:
+) -> ParityRun | None:
     spare = state.spare[number]
-    best: Rows | None = None
+    best: ParityRun | None = None
     eligible = 0
     for start, end, wanted, supply in spans(state, number, dead, usable):
         if wanted > supply or (spare and spare.get(start, 0) >= wanted):
@@ -91,7 +91,7 @@ def _instead_of_dead(
         eligible += (end - start) * wanted
         if best is None:
             best = _first(state, source, dead, mine, start, end)
-    return best and Rows(best.fragment, best.parity, best.start, best.end, eligible)
+    return best and ParityRun(best.fragment, best.parity, best.start, best.end, eligible)
 
 
 def _instead_of_late(
@@ -102,7 +102,7 @@ def _instead_of_late(
     dead: list[int],
     usable: list[int],
     now: float,
-) -> Rows | None:
+) -> ParityRun | None:
     """The first row for a fragment that comes in any case; what the dead need of it is left."""
     spare = state.spare[number]
     doubts = bool(spare or state.suspects)
@@ -134,7 +134,7 @@ def _instead_of_late(
     if best is None:
         return None
     fragment, parity, at, until = best
-    return Rows(fragment, parity, at, until, until - at)
+    return ParityRun(fragment, parity, at, until, until - at)
 
 
 def _first_wanted(state: State, source: int, number: int, parity: int, start: int, end: int) -> int:
@@ -151,7 +151,7 @@ def _first_wanted(state: State, source: int, number: int, parity: int, start: in
 
 def _first(
     state: State, source: int, lost: list[int], mine: list[int], start: int, end: int
-) -> Rows | None:
+) -> ParityRun | None:
     for parity in mine:
         if not _covers(state, parity, start):
             continue
@@ -159,7 +159,7 @@ def _first(
             continue
         for fragment in lost:
             if _covers(state, fragment, start):
-                return Rows(fragment, parity, start, end, 0)
+                return ParityRun(fragment, parity, start, end, 0)
     return None
 
 
