@@ -21,7 +21,7 @@ help:
 	@echo 'make lint          ruff, mypy --strict, import-linter'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make docs          the documentation as a site, in docs/_build/html; a broken link fails'
-	@echo 'make reference     write docs/commands.md anew from the parser'
+	@echo 'make reference     write docs/commands.md and the manual pages anew from the parser'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
 	@echo 'make requirements  pin the requirement files anew (needs uv and npm)'
 	@echo 'make clean         remove .venv, .venv-stores and caches'
@@ -115,6 +115,7 @@ docs: $(STAMP) reference
 
 reference: $(STAMP)
 	$(BIN)/python docs/commands.py
+	$(BIN)/python docs/man.py
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH_ARGS)

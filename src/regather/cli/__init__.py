@@ -104,8 +104,8 @@ def parser_of(called: str | None = None) -> Parser:
 
     parser = _Overview(
         "regather",
-        description="Download one large file from several servers at once. Every piece is "
-        "verified, and\ndownloads resume and go on when servers fail.",
+        description="Download one large file from several servers at once. Every piece is\n"
+        "verified; downloads resume, and survive servers that fail.",
         usage="regather COMMAND [options]",
     )
     parser.add_helps(parser)

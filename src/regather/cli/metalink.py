@@ -21,9 +21,9 @@ from regather.errors import reason
 
 SUMMARY = "Write a metalink for aria2 and other tools."
 EXAMPLES = (
-    "regather metalink hosted/large_file.txt.regather.json -o fragments.meta4",
     "regather metalink hosted/large_file.txt.regather.json --file large_file.txt \\",
     "    --mirror https://a.example/large_file.txt > large_file.txt.meta4",
+    "regather metalink disk.img.regather.json --server https://a.example/d -o fragments.meta4",
     "regather metalink https://a.example/d/disk.img.regather.json -o disk.img.meta4",
 )
 

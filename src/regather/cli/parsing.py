@@ -133,12 +133,12 @@ def indented(lines: Sequence[str]) -> str:
 
 def shown_names(action: argparse.Action) -> str:
     """Its options and their value: ``-o, --output DEST``."""
-    formatter = argparse.HelpFormatter("")
-    value = formatter._format_args(action, action.metavar or action.dest.upper())
+    value = str(action.metavar or action.dest.upper())
     if not action.option_strings:
-        return str(action.metavar or action.dest)
+        return value
     names = ", ".join(action.option_strings)
-    return names if action.nargs == 0 else f"{names} {value}"
+    optional = f"[{value}]" if action.nargs == "?" else value
+    return names if action.nargs == 0 else f"{names} {optional}"
 
 
 def groups_of(parser: argparse.ArgumentParser) -> list[tuple[str, list[argparse.Action]]]:

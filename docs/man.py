@@ -1,13 +1,14 @@
 """Manual pages out of the parsers: one for ``regather``, one for each command.
 
-``python -m regather.cli.man FOLDER`` writes them. They hold no date, so that a change of the parser
-is the only thing that changes them.
+``make reference`` writes them into share/man/man1. They hold no date: nothing but a change of the
+parser changes them.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from regather._version import __version__
 from regather.cli import EXAMPLES, EXIT_CODES, parser_of
 from regather.cli.parsing import Parser, commands_of, groups_of, shown_names
 
-__all__ = ["pages"]
+DATE = "2026-11-30"
+"""Of the last release, or before the first one of this form: readers of manuals want one."""
+FOLDER = Path(__file__).parents[1] / "share/man/man1"
 
 
 def pages() -> dict[str, str]:
@@ -45,10 +48,10 @@ def _page(
     program, *rest = (parser.usage or "").split(" [options]")[0].split()
     others = ("regather-get", "regather-help") if name == "regather" else ("regather",)
     lines = [
-        f'.TH {_text(name.upper())} 1 "" "regather {__version__}" "User Commands"',
-        *(".SH NAME", rf"{_text(name)} \- {_text(summary)}"),
+        f'.TH {_text(name.upper())} 1 {DATE} "regather {__version__}" "User Commands"',
+        *(".SH NAME", *_lines(f"{name} -- {summary}")),
         *(".SH SYNOPSIS", rf"\fB{_text(program)}\fR {_text(' '.join(rest))} [options]"),
-        *(".SH DESCRIPTION", _text(parser.description or "")),
+        *(".SH DESCRIPTION", *_lines(parser.description or "")),
         *more,
         *_options(parser),
         *(".SH EXAMPLES", ".nf", *map(_text, examples or parser.examples), ".fi"),
@@ -68,13 +71,26 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
             value = shown_names(action).removeprefix(", ".join(action.option_strings)).strip()
             yield ".TP"
             yield " ".join(filter(None, (names, rf"\fI{_text(value)}\fR" if value else "")))
-            yield _text((action.help or "").replace("%%", "%"))
+            yield from _lines((action.help or "").replace("%%", "%"))
 
 
 def _exit_codes() -> Iterator[str]:
     for line in EXIT_CODES.splitlines()[1:]:
         number, _, meaning = line.strip().partition(" ")
         yield from (".TP", rf".B {number}", _text(meaning))
+
+
+def _lines(text: str) -> list[str]:
+    """A paragraph: a line a sentence, as manuals have it, none of them long."""
+    lines = []
+    for sentence in re.split(r"(?<=[^.][.]) (?=[A-Z])", " ".join(text.split())):
+        lines += textwrap.wrap(
+            _text(sentence.replace(" -- ", " \0 ")).replace("\0", r"\-"),
+            79,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
 
 
 def _text(text: str) -> str:
@@ -84,16 +100,11 @@ def _text(text: str) -> str:
     return rf"\&{text}" if text.startswith(".") else text
 
 
-def main(folder: Path) -> None:
-    """Write the pages into a folder, and remove those of commands that are gone."""
-    folder.mkdir(parents=True, exist_ok=True)
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
     made = pages()
-    for old in folder.glob("regather*.1"):
+    for old in FOLDER.glob("*.1"):
         if old.name not in made:
             old.unlink()
     for name, text in made.items():
-        (folder / name).write_text(text, "utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+        (FOLDER / name).write_text(text, "utf-8")
