@@ -18,7 +18,7 @@ help:
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
 	@echo 'make stores        what the tests against object stores need (OpenStack Swift, Azurite; by npm)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
-	@echo 'make lint          ruff, mypy --strict, import-linter'
+	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make docs          the documentation as a site, in docs/_build/html; a broken link fails'
 	@echo 'make reference     write docs/commands.md and the manual pages anew from the parser'
@@ -104,6 +104,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.prose
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from regather._version import __version__
 
 if TYPE_CHECKING:
-    from regather.client import (
+    from regather.downloader import (
         DownloadReport,
         Progress,
         Settings,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
-    "regather.client": (
+    "regather.downloader": (
         "DownloadReport",
         "Progress",
         "Settings",

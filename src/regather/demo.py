@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from regather.client import DownloadReport, Progress, Settings, download
 from regather.cluster import Cluster, server_folders
+from regather.downloader import DownloadReport, Progress, Settings, download
 from regather.errors import StorageError, UsageError, VerificationError
 from regather.generator import generate
 from regather.names import MANIFEST_SUFFIX

@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from regather.checksum import Checksum
-from regather.client.asking import FEW_RETRIES, Asking
-from regather.client.naming import base_url, check_scheme, checked_url, is_base, with_scheme
-from regather.client.resolve import load_manifest, sources_of
-from regather.client.settings import Settings, transport_options
 from regather.digest import Hasher, new_hasher, piece_hash
 from regather.errors import NotEnoughSourcesError, UsageError, VerificationError, reason
 from regather.manifest import Manifest
 from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
 from regather.model import Layout, Source
 from regather.names import texts
+from regather.sources.addresses import base_url, check_scheme, checked_url, is_base, with_scheme
+from regather.sources.manifests import load_manifest, sources_of
+from regather.sources.probing import FEW_RETRIES, Prober
+from regather.sources.settings import Settings, transport_options
 from regather.transport import (
     Connection,
     RequestFailed,
@@ -31,7 +31,7 @@ from regather.transport import (
     object_of,
     open_connection,
 )
-from regather.transport.reading import read_range
+from regather.transport.ranges import read_range
 from regather.units import counted
 
 __all__ = ["export_metalink"]
@@ -67,7 +67,7 @@ def export_metalink(
     options = transport_options(settings)
     bases = [base_url(server) for server in texts(servers)]
     source = with_scheme(str(manifest))
-    asking = Asking(options, retries=min(settings.retries, FEW_RETRIES))
+    asking = Prober(options, retries=min(settings.retries, FEW_RETRIES))
     read, folder = load_manifest(source, asking)
     layout = read.layout
     sources = sources_of(source, read, folder, bases)

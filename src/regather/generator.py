@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from regather.errors import StorageError, is_disk_full, reason
+from regather.files.platform import open_new, preallocate, publish, write_all
 from regather.names import suffixed, temporary_suffix
 from regather.store import check_destination
-from regather.store.platform import open_new, preallocate, publish, write_all
 from regather.tasks import interrupts_held
 from regather.units import format_size
 

@@ -316,7 +316,7 @@ def test_disk_full_halfway(
 ) -> None:
     """Something else takes the space while the download runs: an error, and a way to go on."""
     # Else a machine that is quick enough reserves the space, and nobody can take it.
-    monkeypatch.setattr("regather.store.platform._CHEAP_SECONDS", 0.0)
+    monkeypatch.setattr("regather.files.platform._CHEAP_SECONDS", 0.0)
     large = random_file(tmp_path / "large.bin", 30 << 20)
     regather.split(large, tmp_path / "out", fragments=1)
     manifest = str(tmp_path / "out" / "large.bin.regather.json")

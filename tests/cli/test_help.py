@@ -260,7 +260,7 @@ def test_examples_can_be_pasted(name: str, pasted: Path, tmp_path: Path) -> None
             shutil.rmtree(here / "hosted", ignore_errors=True)
             shutil.rmtree(here / "fragments", ignore_errors=True)
         if name in ("get", "generate"):
-            (here / "copy.txt").unlink()
-            (here / "large_file.txt").unlink()
+            (here / "copy.txt").unlink(missing_ok=True)
+            (here / "large_file.txt").unlink(missing_ok=True)
         told = paste(line, here)
         assert told.returncode == 0, (line, told.stderr)

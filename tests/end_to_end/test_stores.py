@@ -12,7 +12,7 @@ import obstore
 import pytest
 
 import regather
-from regather.client import Settings
+from regather.downloader import Settings
 from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.files import regather as command
 from tests.support.hosting import Hosting

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regather.erasure import make_codec
+from regather.coding.codec import make_codec
 from regather.errors import ManifestError
 from regather.manifest import CODE, Manifest
 from regather.model import HASH_SIZE, MIN_PIECE_SIZE, Fragment, Source, piece_size_for

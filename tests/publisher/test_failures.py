@@ -20,7 +20,7 @@ from blake3 import blake3
 
 import regather
 from regather.errors import DestinationExistsError, NotPlacedError, RegatherError, UsageError
-from regather.incoming import PREFIX
+from regather.files.atomic import PREFIX
 from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 from tests.publisher.support import SECRET, SETTINGS, Cloud, make_cloud

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import regather
+from regather.coding.codec import strip_size
 from regather.digest import HASH_SIZE, piece_hash
-from regather.erasure import strip_size
 from regather.errors import UsageError
 from regather.model import MIN_PIECE_SIZE, Fragment
 from regather.splitter.geometry import MAX_FRAGMENTS, fragment_sizes, layout_of

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.coding.placement import spread
 from regather.errors import DestinationExistsError, RegatherError, StorageError, UsageError
 from regather.splitter.geometry import fragment_sizes, layout_of
-from regather.splitter.placement import spread
 from tests.support.files import MIB, random_file
 
 PIECE = MIB

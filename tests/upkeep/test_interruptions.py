@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from regather.incoming import PREFIX
+from regather.files.atomic import PREFIX
 from regather.server.tokens import Tokens
 from regather.upkeep import check
 from tests.support.files import regather

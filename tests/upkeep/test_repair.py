@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from regather.client import Settings
+from regather.downloader import Settings
 from regather.errors import StorageError
 from regather.manifest import Manifest
 from regather.server.tokens import Tokens

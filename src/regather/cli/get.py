@@ -27,7 +27,7 @@ from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
 
 if TYPE_CHECKING:
-    from regather.client.jobs import Job
+    from regather.sources.jobs import DownloadJob
 
 SUMMARY = "Download a file or folder from several sources at once, verified."
 EXAMPLES = (
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
         from regather.cli.get_many import get_all, jobs_in_list
 
         return get_all(jobs_in_list(args), args, settings)
-    from regather.client.run import Session
+    from regather.downloader.session import Session
 
     job = _job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
@@ -163,17 +163,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _job_of(args: argparse.Namespace) -> Job:
+def _job_of(args: argparse.Namespace) -> DownloadJob:
     """What the command line names. Raises UsageError."""
-    from regather.client.jobs import Job
     from regather.errors import UsageError
+    from regather.sources.jobs import DownloadJob
 
     if not args.source and not args.fragment:
         raise UsageError(
             "nothing to get",
             help="name a manifest, a metalink, URLs, a list (-i) or fragments (--fragment)",
         )
-    return Job(
+    return DownloadJob(
         tuple(args.source),
         destination_of(args.output),
         tuple(args.fragment),

@@ -17,7 +17,7 @@ from regather.units import (
 
 if TYPE_CHECKING:
     from regather.cli.progress import View
-    from regather.client import DownloadReport, Progress
+    from regather.downloader import DownloadReport, Progress
 
 
 def print_notes(notes: Sequence[str]) -> None:

@@ -37,13 +37,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    from regather.client.asking import Asking
-    from regather.client.resolve import load_manifest
-    from regather.client.settings import transport_options
     from regather.manifest import CODE
+    from regather.sources.manifests import load_manifest
+    from regather.sources.probing import Prober
+    from regather.sources.settings import transport_options
 
     settings = settings_of(args)
-    asking = Asking(transport_options(settings), retries=settings.retries)
+    asking = Prober(transport_options(settings), retries=settings.retries)
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

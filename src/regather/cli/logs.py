@@ -21,7 +21,7 @@ from regather.errors import UsageError, printable, reason
 from regather.units import counted, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
-    from regather.client import Progress, SourceProgress
+    from regather.downloader import Progress, SourceProgress
 
 _RATES_SECONDS = 5.0
 _log = logging.getLogger("regather.sources")

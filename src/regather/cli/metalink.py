@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(path: Path, document: bytes, *, force: bool) -> None:
     from regather.errors import StorageError
-    from regather.incoming import write_file
+    from regather.files.atomic import write_file
 
     try:
         write_file(path, document, replace=force)

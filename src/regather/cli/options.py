@@ -16,7 +16,7 @@ from regather.tokens import read_token_file
 from regather.units import parse_rate, parse_size
 
 if TYPE_CHECKING:
-    from regather.client import Settings
+    from regather.sources.settings import Settings
 
 
 _TOO_MANY = 10**9
@@ -269,7 +269,7 @@ def add_reach(parser: argparse.ArgumentParser, who: str, retries: int) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """What add_pace and add_reach have read, as far as the command has them. Raises UsageError."""
-    from regather.client import Settings
+    from regather.sources.settings import Settings
     from regather.transport.objects.options import parse_options
 
     names = (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from regather.client import Progress, SourceProgress
+    from regather.downloader import Progress, SourceProgress
 
 OnBytes = Callable[[int, int], None]
 Draw = Callable[[int, int], "list[Text]"]
@@ -82,7 +82,7 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
         yield None
     elif _is_live():
         from regather.cli.rendering import total_line
-        from regather.client.report import RateMeter
+        from regather.downloader.report import RateMeter
 
         meter = RateMeter()
         done = total = 0

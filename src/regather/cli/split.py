@@ -24,8 +24,8 @@ from regather.tasks import interrupts_held
 from regather.units import counted, format_exact, format_rate
 
 if TYPE_CHECKING:
+    from regather.coding.survival import Survival
     from regather.manifest import Manifest
-    from regather.survival import Survival
 
 SUMMARY = "Split a file or folder into fragments, with a manifest."
 EXAMPLES = (
@@ -101,10 +101,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Split the file."""
+    from regather.coding.placement import crowding, spread
+    from regather.coding.survival import survival
     from regather.names import MANIFEST_SUFFIX, suffixed
     from regather.splitter import split
-    from regather.splitter.placement import crowding, spread
-    from regather.survival import survival
 
     # A polite kill leaves as little behind as Ctrl-C.
     end_politely()

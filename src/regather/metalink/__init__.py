@@ -5,13 +5,13 @@ Bytes to values and back, without any I/O; the client makes layouts of them.
 
 from __future__ import annotations
 
+from regather.metalink.detect import looks_like_metalink
 from regather.metalink.headers import Links, digests, links, offered_name
 from regather.metalink.parts import path_flaw
 from regather.metalink.read import (
     MAX_METALINK_BYTES,
     read_metalink,
 )
-from regather.metalink.recognise import looks_like_metalink
 from regather.metalink.values import Metalink, MetalinkFile, Mirror, Pieces
 from regather.metalink.write import write_metalink
 

@@ -19,18 +19,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from regather.client import Settings
-from regather.client.settings import transport_options
+from regather.coding.placement import crowding
+from regather.engine.rate_limit import RateLimiter
 from regather.errors import InterruptedPublish
-from regather.limiter import RateLimiter
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.publisher.access import Stopping, persist
-from regather.publisher.earlier import earlier_count
 from regather.publisher.finish import check_placed, report_of, write_manifests
-from regather.publisher.origin import Origin
-from regather.publisher.plan import Plan
+from regather.publisher.origin import FragmentReader
+from regather.publisher.plan import UploadPlan
+from regather.publisher.previous_upload import earlier_count
 from regather.publisher.report import PublishReport, TargetReport
-from regather.publisher.survey import check_permission, refuse_to_replace, survey
+from regather.publisher.target_survey import check_permission, refuse_to_replace, survey
 from regather.publisher.targets import (
     check_source_is_safe,
     targets_of,
@@ -38,10 +37,10 @@ from regather.publisher.targets import (
     warnings_of_folder,
 )
 from regather.publisher.upload import Uploads
+from regather.sources.settings import Settings, transport_options
 from regather.splitter import manifest_of
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.original import original_of
-from regather.splitter.placement import crowding
 from regather.splitter.plain import copy
 from regather.transport import Failure, RequestFailed, TransportOptions
 
@@ -100,14 +99,14 @@ def publish(
             fragments = earlier or default_fragments(len(targets), parity, source.size)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)
-        plan = Plan(layout, len(targets), replicas, survive, force=force)
+        plan = UploadPlan(layout, len(targets), replicas, survive, force=force)
         total = layout.size + plan.load  # all is read once, and then stored
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         for target in targets:
             if not target.remote:
                 source.check_outside(Path(target.url))
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
-        origin = Origin(path, source, layout)
+        origin = FragmentReader(path, source, layout)
         try:
             check_permission(targets, manifest_name, options, stopping)
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress, total))

@@ -17,7 +17,8 @@ from regather.model import Fragment
 from regather.names import suffixed
 from regather.tasks import run_all
 from regather.transport import Failure, RequestFailed, TransportOptions
-from regather.transport.upload import ReadInto, Store, open_store
+from regather.transport.stores.base import ReadInto, Store
+from regather.transport.stores.open import open_store
 
 _BAD_REQUEST = 400
 _MD5 = re.compile(r'"[0-9a-f]{32}(-[0-9]{1,5})?"')

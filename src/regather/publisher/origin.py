@@ -16,14 +16,14 @@ from regather.digest import new_hasher
 from regather.errors import RegatherError, StorageError, reason
 from regather.model import Layout
 from regather.splitter.original import Original
-from regather.transport.upload import ReadInto
+from regather.transport.stores.base import ReadInto
 from regather.units import format_size
 
 _STEP = 1 << 20
 _HELP = "set TMPDIR to a folder with more room, or use less --parity"
 
 
-class Origin:
+class FragmentReader:
     """The fragments of one file; takes parity from the pass, then gives all. Thread-safe."""
 
     def __init__(self, path: Path, source: Original, layout: Layout) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from regather.coding.placement import losses_borne, spread
+from regather.coding.survival import Survival, set_survival, survival
 from regather.errors import UsageError
 from regather.model import Layout
-from regather.splitter.placement import losses_borne, spread
-from regather.survival import Survival, set_survival, survival
 
 
-class Plan:
+class UploadPlan:
     """The placement as it is meant, changed where targets are lost on the way."""
 
     def __init__(

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from regather.limiter import RateLimiter
+from regather.engine.rate_limit import RateLimiter
 from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, persist
-from regather.publisher.origin import Origin
-from regather.publisher.plan import Plan
+from regather.publisher.origin import FragmentReader
+from regather.publisher.plan import UploadPlan
 from regather.publisher.report import TargetState
-from regather.publisher.survey import Finding, occupied
-from regather.publisher.targets import Target
+from regather.publisher.target_survey import TargetFinding, occupied
+from regather.publisher.targets import PublishTarget
 from regather.transport import Failure, RequestFailed, TransportOptions
-from regather.transport.upload import Store
+from regather.transport.stores.base import Store
 
 _KEEPING: dict[Failure, TargetState] = {Failure.NO_SPACE: "full", Failure.TOO_LARGE: "limited"}
 """What makes a target take no more, and what it is then; all that stands there is good."""
@@ -46,11 +46,11 @@ class Uploads:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: UploadPlan,
         manifest: Manifest,
-        targets: Sequence[Target],
-        findings: Sequence[Finding],
-        origin: Origin,
+        targets: Sequence[PublishTarget],
+        findings: Sequence[TargetFinding],
+        origin: FragmentReader,
         options: TransportOptions,
         stopping: Stopping,
         *,

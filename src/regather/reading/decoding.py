@@ -16,7 +16,7 @@ def compute(
 
     ``pieces`` has those that it names, by fragment; where there is none, its bytes are zeros.
     """
-    from regather.erasure import codec_for  # most reads never need it
+    from regather.coding.codec import codec_for  # most reads never need it
 
     erasure_set = layout.sets[order.set]
     members = (*erasure_set.data, *erasure_set.parity)

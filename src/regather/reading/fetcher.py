@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from regather.engine import SourceTally
-from regather.limiter import RateLimiter
+from regather.engine.rate_limit import RateLimiter
 from regather.model import Layout, Source
 from regather.reading.cache import Cache
 from regather.reading.decoding import compute

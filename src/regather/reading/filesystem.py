@@ -18,8 +18,6 @@ from typing import Any, ClassVar
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 
-from regather.client.naming import is_base
-from regather.client.settings import Settings
 from regather.errors import RegatherError
 from regather.names import texts
 from regather.reading.buffered import BufferedFile, OpenedFile
@@ -28,6 +26,8 @@ from regather.reading.options import check_open, split_options
 from regather.reading.oserrors import as_os_errors, only_read
 from regather.reading.paths import entries, parent_of, stripped, stripped_all
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
+from regather.sources.addresses import is_base
+from regather.sources.settings import Settings
 from regather.transport import HostOptions, is_url
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from regather.client.settings import Settings
 from regather.errors import UsageError
+from regather.sources.settings import Settings
 from regather.transport import HostOptions
 
 _SETTINGS = frozenset(field.name for field in fields(Settings))

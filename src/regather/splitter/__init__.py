@@ -22,8 +22,8 @@ from regather.model import Layout, Source
 from regather.names import MANIFEST_SUFFIX, split_url, suffixed
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.original import original_of
-from regather.splitter.placement import Placement
 from regather.splitter.plain import copy
+from regather.splitter.server_folders import Placement
 from regather.splitter.writer import Writer, trouble
 from regather.tasks import interrupts_held
 from regather.units import counted

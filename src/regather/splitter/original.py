@@ -10,16 +10,16 @@ from typing import Protocol, Self
 
 from regather.digest import Hasher
 from regather.errors import (
-    RegatherError,
     StorageError,
     UsageError,
     is_fault_here,
     of_system,
     reason,
 )
-from regather.files import size_is_untrue
+from regather.files.platform import size_is_untrue
 from regather.folder import Folder
 from regather.names import flaw_of
+from regather.splitter.changed import changed
 from regather.tasks import interrupts_held
 
 _STEP = 1 << 20
@@ -183,9 +183,3 @@ class Input:
 
     def check_outside(self, path: Path) -> None:
         """What has its own place is looked at where it is written."""
-
-
-def changed(path: str | Path, done: str) -> RegatherError:
-    """The error where ``path`` was written to while it was ``done``."""
-    again = {"split": "split it again", "published": "publish it again"}.get(done, "do it again")
-    return RegatherError(f"{path}: changed while it was {done}", help=again)

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 from regather.errors import RegatherError, StorageError, UsageError, is_disk_full, reason
-from regather.files import make_folders, sync_folder
+from regather.files.platform import make_folders, open_new, sync_folder, sync_system
 from regather.model import Layout
 from regather.names import TEMPORARY, suffixed, temporary_suffix
-from regather.splitter.earlier import FRAGMENT_NAME, Earlier
-from regather.splitter.placement import Placement
-from regather.store.platform import open_new, sync_system
+from regather.splitter.previous_split import FRAGMENT_NAME, Earlier
+from regather.splitter.server_folders import Placement
 from regather.tasks import interrupts_held
 
 _UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)

@@ -24,12 +24,7 @@ from regather.errors import (
     of_system,
     reason,
 )
-from regather.files import sync_folder
-from regather.model import Layout
-from regather.names import MAX_NAME_BYTES, suffixed
-from regather.store.journal import Journal
-from regather.store.pieces import matching
-from regather.store.platform import (
+from regather.files.platform import (
     check_space,
     cut_to,
     is_named,
@@ -37,8 +32,13 @@ from regather.store.platform import (
     preallocate,
     publish,
     read_all,
+    sync_folder,
     write_all,
 )
+from regather.model import Layout
+from regather.names import MAX_NAME_BYTES, suffixed
+from regather.store.journal import Journal
+from regather.store.pieces import matching
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"

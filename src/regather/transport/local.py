@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 
-from regather.files import UNTRUE_SIZE, size_is_untrue
+from regather.files.platform import UNTRUE_SIZE, size_is_untrue
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.units import counted
 

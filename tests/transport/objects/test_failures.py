@@ -15,7 +15,7 @@ from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.objects.clients import check
 from regather.transport.objects.connection import ObjectConnection
 from regather.transport.objects.options import StoreOptions
-from regather.transport.upload import open_store
+from regather.transport.stores.open import open_store
 from tests.support.rogue import Rogue, sends
 from tests.support.tls import issue
 

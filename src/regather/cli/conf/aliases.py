@@ -25,7 +25,7 @@ _READ = ("source", "manifest")
 
 def aliases_in(config: Config) -> dict[str, tuple[str, ...]]:
     """What stands for each name: addresses, or paths of folders. Raises UsageError."""
-    from regather.client.naming import with_scheme
+    from regather.sources.addresses import with_scheme
 
     found = {}
     for name, value in config.table("alias").items():

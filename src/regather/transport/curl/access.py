@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from regather.tokens import is_loopback
 from regather.transport.credentials import Origin
-from regather.transport.curl.ways import (
+from regather.transport.curl.tls_and_proxy import (
     configure_proxy,
     configure_tls,
     refused_certificate,

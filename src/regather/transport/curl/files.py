@@ -10,9 +10,9 @@ from regather.schemes import scheme_of
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.curl import INSTALL, available
 from regather.transport.curl.address import split_target
-from regather.transport.curl.retrieval import NoRanges, Retrieval, Told
+from regather.transport.curl.fetch import NoRanges, Retrieval, Told
 from regather.transport.options import TransportOptions
-from regather.transport.reading import STEP
+from regather.transport.ranges import STEP
 from regather.units import MAX_SIZE, counted
 
 _CHEAP_TO_DRAIN = 256 << 10
