@@ -123,6 +123,7 @@ def parser_of(called: str | None = None) -> Parser:
         command = commands.add_parser(
             name,
             prog=f"regather {name}",
+            help=module.SUMMARY,  # completion leaves out commands without it
             description=module.SUMMARY,
             epilog=f"examples:\n{indented(module.EXAMPLES)}\n{EXIT_CODES}",
         )
