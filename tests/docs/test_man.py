@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from docs.man import FOLDER, pages
 
-from regather.cli import COMMANDS, parser_of
+from regather.cli import parser_of
+from regather.cli.commands import COMMANDS
 from regather.cli.parsing import commands_of
 
 

@@ -18,6 +18,7 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from regather._version import __version__
+from regather.cli.commands import COMMANDS, GROUPS, UNCONFIGURED
 from regather.cli.parsing import (
     CommandLineError,
     Formatter,
@@ -39,8 +40,6 @@ from regather.errors import (
     of_system,
 )
 
-UNCONFIGURED = ("config", "completion", "help")
-"""Commands that no configuration file says anything of."""
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
@@ -56,13 +55,6 @@ EXIT_CODES = """exit codes:
 """
 
 
-GROUPS = {
-    "download and host": ("get", "publish", "check", "repair", "info"),
-    "on one machine": ("split", "serve", "cluster", "demo", "generate"),
-    "more": ("metalink", "config", "completion", "help"),
-}
-"""The commands as the overview shows them."""
-COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 EXAMPLES = (
     "regather demo",
     "regather generate large_file.txt --size 100MB",
@@ -290,7 +282,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     _check_filled(arguments)
     from regather.cli.conf import configured
 
-    return configured(args, commands_of(parser)[args.command], parsed)
+    return configured(
+        args, commands_of(parser)[args.command], parsed, lambda: commands_of(parser_of())
+    )
 
 
 def _check_filled(arguments: Sequence[str]) -> None:
