@@ -65,17 +65,17 @@ def run(args: argparse.Namespace) -> int:
     with Cluster(
         folders, host=args.host, first_port=args.first_port, arguments=arguments
     ) as cluster:
-        manifests = sorted(args.folder.glob("*.regather.json"))
-        source = str(manifests[0]) if manifests else "MANIFEST"
-        words = ["regather", "get", source]
-        words += [word for url in cluster.urls for word in ("--server", url)]
-        if args.json:
-            print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
-        else:
-            for member in cluster.members:
-                print(f"{member.url}  {member.folder}")
-            print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
         try:
+            manifests = sorted(args.folder.glob("*.regather.json"))
+            source = str(manifests[0]) if manifests else "MANIFEST"
+            words = ["regather", "get", source]
+            words += [word for url in cluster.urls for word in ("--server", url)]
+            if args.json:
+                print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
+            else:
+                for member in cluster.members:
+                    print(f"{member.url}  {member.folder}")
+                print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
             while any(member.process.poll() is None for member in cluster.members):
                 time.sleep(0.2)
         except KeyboardInterrupt:

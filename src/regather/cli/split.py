@@ -87,7 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_force(
         section(parser, "output"),
-        "replace an earlier split in DIR, including folders of servers that are no longer used; "
+        "replace an earlier split in DIR, including unused folders of servers; "
         "split even if --survive is not met",
     )
     section(parser, "output").add_argument(

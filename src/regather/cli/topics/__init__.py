@@ -44,6 +44,8 @@ def plain(text: str, *, bold: bool = False) -> str:
             fenced = not fenced
         elif fenced:
             lines.append("    " + line if line else "")
+        elif line.startswith("<!--"):
+            pass
         elif line.startswith("    "):
             lines.append(line)
         elif line.startswith("#"):
