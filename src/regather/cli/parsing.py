@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -51,6 +50,8 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
     """Lines of at most 100 characters; ``-o, --output DEST`` names the value once."""
 
     def __init__(self, prog: str) -> None:
+        import shutil
+
         width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
         super().__init__(prog, width=width, max_help_position=28)
 
