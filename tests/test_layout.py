@@ -29,7 +29,6 @@ FILES = {
     **dict.fromkeys(("checks", "document", "values"), SAME_ROLE + ": what is read and written"),
     **dict.fromkeys(("base", "http", "local"), SAME_ROLE + ": transports, and stores over them"),
     **dict.fromkeys(("channel", "failures"), SAME_ROLE + ": HTTP of our own and by a library"),
-    "access": "one of the two goes with the stores that ask again",
     "core": "what its package is named after: the planner, the engine",
     "hosts": "options for single hosts: on the command line, in the configuration",
     "options": "what users set: on the command line, in the configuration, for connections",
