@@ -30,6 +30,7 @@ FILES = {
     **dict.fromkeys(("base", "http", "local"), SAME_ROLE + ": transports, and stores over them"),
     **dict.fromkeys(("channel", "failures"), SAME_ROLE + ": HTTP of our own and by a library"),
     "core": "what its package is named after: the planner, the engine",
+    "logs": "loggers of the library, and what the command line shows of them",
     "hosts": "options for single hosts: on the command line, in the configuration",
     "options": "what users set: on the command line, in the configuration, for connections",
     "ranges": "RFC 9110, 14: as the server reads it, as the client does",
