@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -16,7 +17,6 @@ from regather.downloader.placing import destination_of, path_for, seeds_of
 from regather.downloader.progress import OnProgress, asking_progress
 from regather.downloader.report import DownloadReport, Progress, RateMeter
 from regather.downloader.rounds import DownloadRun
-from regather.downloader.stream import Stream
 from regather.downloader.wrong_file import WrongFile
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import (
@@ -31,9 +31,12 @@ from regather.sources.manifests import DownloadTarget
 from regather.sources.probing import FEW_RETRIES, GOES_ON, Prober
 from regather.sources.recognise import expand_job, resolve_targets
 from regather.sources.settings import Settings, transport_options
-from regather.store import AnyDestination, check_place
-from regather.store.seeds import Seed
+from regather.store import check_place
 from regather.transport import TransportOptions
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+    from regather.store.seeds import Seed
 
 _NO_SEEDS = (
     "older versions are of no use: there are no hashes of pieces to tell what of them is the same"
@@ -278,6 +281,8 @@ class Session:
                 seed.close()
 
     def _stream(self, job: DownloadJob, target: DownloadTarget, path: Path) -> DownloadReport:
+        from regather.downloader.stream import Stream
+
         return Stream(
             target,
             path,

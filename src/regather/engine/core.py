@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -35,9 +36,11 @@ from regather.planner import (
     Tick,
     Trim,
 )
-from regather.store import AnyDestination
 from regather.tasks import interrupts_held
 from regather.transport import Connection, Failure, RequestFailed
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _LOOK_SECONDS = 0.1
 """How long a row may wait for workers to compute it, who may all be waiting for bytes.
