@@ -150,7 +150,9 @@ def test_the_majority_is_wrong_and_the_checksum_decides(
 def test_nobody_has_what_was_asked_for(
     mirrors: list[Mirror], content: bytes, tmp_path: Path
 ) -> None:
-    with pytest.raises(regather.VerificationError, match="no source has the file") as raised:
+    with pytest.raises(
+        regather.VerificationError, match="no source has the requested file"
+    ) as raised:
         get(urls(mirrors), tmp_path / "got", checksum=sha256(b"else"))
     assert hashlib.sha256(content).hexdigest() in str(raised.value.details)
     assert list(tmp_path.iterdir()) == [], "a wrong file is not kept, nor gone on from"
@@ -163,7 +165,9 @@ def test_all_that_have_a_wrong_file_are_named(
     if differing:  # from the first byte on, so that it shows before the download
         mirrors[2].content = other(content, 0)
     named = [*urls(mirrors), f"http://127.0.0.1:{free_port()}/file.bin"]
-    with pytest.raises(regather.VerificationError, match="no source has the file") as raised:
+    with pytest.raises(
+        regather.VerificationError, match="no source has the requested file"
+    ) as raised:
         get(named, tmp_path / "got", checksum=sha256(b"else"))
     told = dict(line.split(": ", 1) for line in raised.value.details)
     assert sorted(told) == sorted(named)
@@ -314,9 +318,9 @@ def test_a_digest_that_the_server_tells(content: bytes, tmp_path: Path) -> None:
         one.headers["Repr-Digest"] = f"sha-256=:{coded}:"
         report = get([one.url + "file.bin"], tmp_path / "got")
         assert not report.verified, "who sends the bytes is no witness for them"
-        assert any("sha256 that its server tells" in n for n in report.notes)
+        assert any("sha256 that its server reports" in n for n in report.notes)
         one.content = other(content, 3 * MIB)
-        with pytest.raises(regather.VerificationError, match="no source has the file"):
+        with pytest.raises(regather.VerificationError, match="no source has the requested file"):
             get([one.url + "file.bin"], tmp_path / "wrong")
         assert not (tmp_path / "wrong").exists()
 

@@ -107,7 +107,7 @@ def lies(data: bytes) -> dict[str, Answer]:
         "short chunked": sends(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         ),
-        "broken chunked": sends(
+        "invalid chunked": sends(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\nhello\r\n"
         ),
         "not http": sends(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),

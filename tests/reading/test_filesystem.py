@@ -332,7 +332,7 @@ def test_ranges(made: Made, served: list[str]) -> None:
     assert fs.cat_ranges([here, here], 3, [5, 6]) == [content[3:5], content[3:6]]
     with pytest.raises(FileNotFoundError):
         fs.cat_ranges([missing], [0], [1], on_error="raise")
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="the same length"):
         fs.cat_ranges([here], [0, 1], [1])
 
 

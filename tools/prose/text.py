@@ -23,7 +23,7 @@ _END = re.compile(
 _WORD = re.compile(r"\S*\w\S*")
 _PROSE = re.compile(r"[a-z]{2,}\W+ ?[a-z]{2,}\W* [a-z]{2,}", re.IGNORECASE)
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-_PATTERN = re.compile(r"\(\?|\\[bdsw]|\]\+|\[\^")
+_PATTERN = re.compile(r"\(\?|\\[bdsw]|\]\+|\[\^|\w\|\w|^import ", re.MULTILINE)
 
 
 @dataclass(frozen=True)

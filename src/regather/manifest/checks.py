@@ -37,7 +37,7 @@ def fragments_of(document: Document) -> tuple[Fragment, ...]:
 def sources_of(document: Document) -> tuple[Source, ...]:
     """The sources, of fragments that exist; raises Flaw.
 
-    One that stands twice has what it holds according to both.
+    One that is listed twice has what it holds according to both.
     """
     known = {f.index for f in document.fragments}
     held: dict[str, set[int] | None] = {}
@@ -84,22 +84,24 @@ def _check_coverage(document: Document, fragments: tuple[Fragment, ...]) -> None
     end = 0
     for i, fragment in enumerate(fragments):
         if fragment.name in names:
-            raise Flaw(f"fragments[{i}].name {fragment.name[:60]!r} stands twice")
+            raise Flaw(f"fragments[{i}].name {fragment.name[:60]!r} is listed twice")
         names.add(fragment.name)
         if fragment.index in indexes:
-            raise Flaw(f"fragments[{i}].index {fragment.index} stands twice")
+            raise Flaw(f"fragments[{i}].index {fragment.index} is listed twice")
         indexes.add(fragment.index)
         if fragment.kind != "data":
             continue
         if fragment.offset != end:
-            verb = "overlaps the one before" if fragment.offset < end else "leaves a gap"
+            verb = "overlaps the previous one" if fragment.offset < end else "leaves a gap"
             raise Flaw(
                 f"fragments[{i}].offset is {fragment.offset}, must be {end}: fragment "
                 f"{fragment.index} {verb}"
             )
         end += fragment.size
     if end != document.size:
-        raise Flaw(f"size is {document.size}, but the fragments make up {counted(end, 'byte')}")
+        raise Flaw(
+            f"size is {document.size}, but the sum of the fragments is {counted(end, 'byte')}"
+        )
 
 
 def _check_sets(document: Document, fragments: tuple[Fragment, ...]) -> None:
@@ -108,7 +110,7 @@ def _check_sets(document: Document, fragments: tuple[Fragment, ...]) -> None:
         return
     if document.erasure is None or document.erasure.code != CODE:
         code = document.erasure.code if document.erasure else "missing"
-        raise Flaw(f"erasure.code is {code!r}, known here is {CODE!r}", "install a newer regather")
+        raise Flaw(f"erasure.code is {code!r}, supported is {CODE!r}", "install a newer regather")
     longest: dict[int, int] = {}
     count: dict[int, int] = {}
     before = 0
@@ -117,7 +119,7 @@ def _check_sets(document: Document, fragments: tuple[Fragment, ...]) -> None:
         count[number] = count.get(number, 0) + 1
         if fragment.kind == "data":
             if number and number != before and number in longest:
-                raise Flaw(f"fragments[{i}].set {number}: its fragments do not stand together")
+                raise Flaw(f"fragments[{i}].set {number}: its fragments are not consecutive")
             longest[number] = max(longest.get(number, 0), fragment.size)
             before = number
     coded = {f.set for f in fragments if f.kind == "parity"}
@@ -129,8 +131,8 @@ def _check_sets(document: Document, fragments: tuple[Fragment, ...]) -> None:
             raise Flaw(f"fragments[{i}].set {number} has no parity")
         if fragment.kind == "parity" and (not number or fragment.size != longest.get(number)):
             raise Flaw(
-                f"fragments[{i}].size is {fragment.size}: parity must be as long as the longest "
-                f"data fragment of its set"
+                f"fragments[{i}].size is {fragment.size}: a parity fragment must have the size "
+                "of the longest data fragment of its set"
             )
 
 

@@ -138,7 +138,7 @@ def _made(document: Document) -> Manifest:
         metadata=metadata_of(document.metadata),
     )
     if manifest.content_digest != document.digest:
-        raise Flaw("digest does not fit the piece hashes: the manifest was altered or damaged")
+        raise Flaw("digest does not match the piece hashes: the manifest was modified or damaged")
     if document.folder is msgspec.UNSET:
         return manifest
     try:

@@ -30,7 +30,7 @@ class Found(Enum):
     """What stands under the name of a fragment."""
 
     NOTHING = "nothing"
-    RIGHT = "the fragment, every byte of it"
+    RIGHT = "the fragment, verified byte by byte"
     OTHER = "something else"
 
 
@@ -96,7 +96,7 @@ def persist(call: Callable[[], _T], retries: int, stopping: Stopping) -> _T:
             pause = STORES.pause(attempt, error.retry_after)
             if pause is None:
                 raise
-            _log.info("%s; asked again in %.1f s", error.what, pause)
+            _log.info("%s; next attempt in %.1f s", error.what, pause)
             stopping.pause(pause)
             attempt += 1
 
@@ -196,4 +196,4 @@ def put_bytes(store: Store, name: str, data: bytes) -> None:
     store.put(name, len(data), read, hasher.digest())
     stat = store.stat(name)
     if stat is None or stat.size != len(data):
-        raise RequestFailed(Failure.DAMAGED, f"{name}: did not stand there afterwards")
+        raise RequestFailed(Failure.DAMAGED, f"{name}: is missing after the upload")

@@ -193,7 +193,9 @@ class Uploads:
         else:
             right = self._look(store, position) is Found.RIGHT
         if not right:
-            raise RequestFailed(Failure.DAMAGED, f"{where}: is not what was stored there")
+            raise RequestFailed(
+                Failure.DAMAGED, f"{where}: the stored file differs from the upload"
+            )
         return True
 
     def _look(self, store: Store, position: int) -> Found:

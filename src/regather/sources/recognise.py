@@ -73,9 +73,9 @@ def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
     seen, failed = survey([source], asking)
     if not seen:
         raise NotEnoughSourcesError(
-            f"{source}: cannot be had: {failed[source].what}",
+            f"{source}: not available: {failed[source].what}",
             missing=(source,),
-            help="check the address and the server, then run it again",
+            help="check the address and the server, then run the same command again",
         )
     if looks_like_metalink(seen[0].look.start):
         try:
@@ -83,7 +83,7 @@ def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
         except RequestFailed as error:
             raise TransportError(
                 f"cannot get the metalink: {error.what}",
-                help="check the URL and the server, then run it again",
+                help="check the URL and the server, then run the same command again",
                 missing=(source,),
             ) from None
         return _jobs_of(job, read_metalink(data, source), select)
@@ -124,11 +124,11 @@ def _jobs_of(job: Job, metalink: Metalink, select: Sequence[str]) -> list[Job]:
     if len(files) > 1 and job.dest is not None and not os.path.isdir(job.dest):
         raise UsageError(
             f"{job.dest}: not a folder, and the metalink has {len(files)} files",
-            help="name a folder, or choose one file of it with --select NAME",
+            help="give a folder, or choose one file with --select NAME",
         )
     if job.checksums and len(files) > 1:
         raise UsageError(
-            f"a checksum is for one file, the metalink has {len(files)}",
+            f"a checksum applies to one file, but the metalink has {len(files)}",
             help="choose one with --select NAME",
         )
     # What is left out of the document is told once, with the first file of those that are wanted.
@@ -144,7 +144,7 @@ def targets_of(job: Job, asking: Asking) -> list[Target]:
     """
     targets = _targets_of(job, asking)
     if job.select and targets[0].folder is None:
-        raise UsageError("--select chooses from a metalink or a folder, and this is neither")
+        raise UsageError("--select works with metalinks and folders, and this is neither")
     return targets
 
 
@@ -169,8 +169,8 @@ def _with(target: Target, checksums: Sequence[Checksum]) -> Target:
         return target
     if target.folder is not None:
         raise UsageError(
-            f"{target.name}: is a folder, and a checksum is of one file",
-            help="pin a folder with --digest; its manifest has the BLAKE3 of every file",
+            f"{target.name}: is a folder, and a checksum applies to one file",
+            help="use --digest for a folder; its manifest has the BLAKE3 of every file",
         )
     notes = target.notes if target.digest else ()  # a checksum verifies what had no hashes
     # It also tells whether all came of one version; tags may differ from node to node.
@@ -192,8 +192,8 @@ def _targets_of_mirrors(job: Job, asking: Asking) -> list[Target]:
         if _is_manifest(start) or looks_like_metalink(start):
             kind = "a metalink" if looks_like_metalink(start) else "a manifest"
             raise UsageError(
-                f"{one.url}: is {kind}: only mirrors of the file itself can be named together",
-                help="name it alone; further servers of a manifest go with --server",
+                f"{one.url}: is {kind}: only mirrors of the same file can be given together",
+                help="give it alone; for more sources of a manifest use --server",
             )
     return _targets_of_seen(job, urls, asking, seen, failed)
 
@@ -259,19 +259,19 @@ def _targets_of_metalink(job: Job, file: MetalinkFile, asking: Asking) -> list[T
     if not urls:
         others = f", only {file.others} of other kinds" if file.others else ""
         raise NotEnoughSourcesError(
-            f"{file.name}: the metalink names no URL of it that can be used{others}",
-            help="name mirrors of it, with its checksum",
+            f"{file.name}: the metalink has no usable URL for it{others}",
+            help="give mirrors of the file, with its checksum",
             missing=(file.name,),
         )
     checksums = _checksums(job, file)
     notes = file.notes
     if file.signed:
-        notes += ("the signature in the metalink is not looked at",)
+        notes += ("the signature in the metalink is not verified",)
     pieces = usable_pieces(file.pieces, file.size) if file.size is not None else None
     if file.lost and pieces is None and not checksums:
         raise VerificationError(
-            f"{file.name}: no hash of it in the metalink can be used",
-            help="ask its publisher for a right one, or name the checksum of the file",
+            f"{file.name}: the metalink has no usable hash for it",
+            help="ask its publisher for a correct one, or give the checksum of the file",
             details=file.notes,
         )
     if pieces is None or file.size is None:
@@ -301,8 +301,8 @@ def _checksums(job: Job, file: MetalinkFile) -> tuple[Checksum, ...]:
     """What the file must hash to, by the user and by the metalink. Raises VerificationError."""
     if not agree(file.checksums, job.checksums):
         raise VerificationError(
-            f"{file.name}: has another checksum in the metalink than the one asked for",
-            help="do not use it, or ask its publisher for the right checksum",
+            f"{file.name}: has another checksum in the metalink than expected",
+            help="do not use it, or ask its publisher for the correct checksum",
         )
     best = strongest(file.checksums)
     if best is None or any(best.algorithm == c.algorithm for c in job.checksums):

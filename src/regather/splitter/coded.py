@@ -147,4 +147,4 @@ class _Row:
 
 
 def _shorter() -> RegatherError:
-    return RegatherError("the file became shorter while it was split")
+    return RegatherError("the file was truncated while it was split")

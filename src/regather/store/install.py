@@ -107,9 +107,9 @@ def _mend(below: Below, entry: Entry) -> bool:
     """Give a file that was there already its mode and time, where they differ; see _dress."""
     status = below.look(entry.path)
     if status is None:
-        raise OSError(errno.ENOENT, "was removed meanwhile", entry.path)
+        raise OSError(errno.ENOENT, "was removed in the meantime", entry.path)
     if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
-        raise OSError(errno.EBUSY, "was changed meanwhile", entry.path)
+        raise OSError(errno.EBUSY, "was changed in the meantime", entry.path)
     time = status.st_mtime_ns // 10**9
     if stat.S_IMODE(status.st_mode) != entry.bits or entry.mtime not in (None, time):
         return _dress(below.open(entry.path), entry)

@@ -112,7 +112,7 @@ def dial(waiting: list[Address], timeout: float, on_made: OnMade) -> socket.sock
             now = time.monotonic()
             for descriptor, (_, deadline) in list(tried.items()):
                 if now >= deadline:
-                    give_up(descriptor, TimeoutError(errno.ETIMEDOUT, "no connection in time"))
+                    give_up(descriptor, TimeoutError(errno.ETIMEDOUT, "connection timed out"))
         raise last
     finally:
         for made, _ in tried.values():

@@ -67,7 +67,7 @@ class Patience:
         pause = STORES.pause(attempt, failed.retry_after)
         if pause is None:
             raise failed
-        _log.info("%s; asked again in %.1f s", failed.what, pause)
+        _log.info("%s; next attempt in %.1f s", failed.what, pause)
         self._ended.wait(pause)
         self.look()
 

@@ -270,7 +270,9 @@ class _Repair:
         found = self._desk(url).stat(name)
         if found is None or found.size != size:
             has = "nothing" if found is None else counted(found.size, "byte")
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}{name}: took it, but has {has} of it")
+            raise RequestFailed(
+                Failure.BAD_RESPONSE, f"{url}{name}: accepted it, but has {has} of it"
+            )
         if not is_url(url):
             return
         # Servers of others may take a file without looking at the hash that was sent with it.
@@ -285,20 +287,20 @@ class _Repair:
         finally:
             reader.close()
         if hasher.digest() != digest:
-            raise RequestFailed(Failure.DAMAGED, f"{url}{name}: sends other bytes than were stored")
+            raise RequestFailed(Failure.DAMAGED, f"{url}{name}: sends other data than was stored")
 
     def _note_move(self, want: Want, url: str) -> None:
         if want.home == url:
             return
         if url in (to for (_, position), to in self._moves.items() if position == want.position):
             name = self._layout.fragments[want.position].name
-            self.notes.append(f"{name} has fewer copies now: name one more source with --to")
+            self.notes.append(f"{name} has fewer copies now: give one more source with --to")
         self._moves[(want.home, want.position)] = url
 
     def _give_up(self, want: Want, reasons: Sequence[str]) -> None:
         name = self._layout.fragments[want.position].name
         where = want.home or ", ".join(want.targets)
-        why = "; ".join(dict.fromkeys(reasons)) or "no source takes it"
+        why = "; ".join(dict.fromkeys(reasons)) or "no source accepts it"
         self.unwritten.append(Unwritten(where, name, why))
 
     def _desk(self, url: str) -> Desk:
