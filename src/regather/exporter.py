@@ -20,7 +20,7 @@ from regather.model import Layout, Source
 from regather.names import texts
 from regather.sources.addresses import base_url, check_scheme, checked_url, is_base, with_scheme
 from regather.sources.manifests import load_manifest, sources_of
-from regather.sources.probing import FEW_RETRIES, Asking
+from regather.sources.probing import FEW_RETRIES, Prober
 from regather.sources.settings import Settings, transport_options
 from regather.transport import (
     Connection,
@@ -67,7 +67,7 @@ def export_metalink(
     options = transport_options(settings)
     bases = [base_url(server) for server in texts(servers)]
     source = with_scheme(str(manifest))
-    asking = Asking(options, retries=min(settings.retries, FEW_RETRIES))
+    asking = Prober(options, retries=min(settings.retries, FEW_RETRIES))
     read, folder = load_manifest(source, asking)
     layout = read.layout
     sources = sources_of(source, read, folder, bases)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.sources.mirror_survey import Seen
+from regather.sources.mirror_survey import MirrorInfo
 from regather.transport import Look
 from tests.downloader.test_stopping import silent
 from tests.end_to_end.test_rogue_servers import lies
@@ -219,7 +219,7 @@ def test_dead_mirrors(mirrors: list[Mirror], content: bytes, tmp_path: Path) -> 
 def test_less_of_the_start_is_not_another_start() -> None:
     """A server may send less than it is asked for."""
     one, two, three = (
-        Seen(url, Look(100, "", start, True))
+        MirrorInfo(url, Look(100, "", start, True))
         for url, start in [("a", b"abc"), ("b", b"ab"), ("c", b"x")]
     )
     assert not one.differs_from(two)

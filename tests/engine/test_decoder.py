@@ -44,7 +44,7 @@ def test_who_waits_for_a_turn_goes_on_when_all_is_computed(tmp_path: Path) -> No
     decoder = Decoder(part.manifest.layout, destination, ended, failed.append, lambda f, r: False)
     decoder.most_threads = 1
     for row in range(ROWS):
-        decoder.parity.keep(2, row, pieces[2, row], PIECE)
+        decoder.parity.hold(2, row, pieces[2, row], PIECE)
         decoder.submit(0, row, (1,), (2,), by_callers=True)
     workers = [
         threading.Thread(target=decoder.catch_up, kwargs={"most": 1}, daemon=True)
@@ -77,7 +77,7 @@ def test_rows_that_no_worker_comes_for_are_computed(tmp_path: Path) -> None:
         lambda f, r: False,
     )
     for row in range(ROWS):
-        decoder.parity.keep(2, row, pieces[2, row], PIECE)
+        decoder.parity.hold(2, row, pieces[2, row], PIECE)
         decoder.submit(0, row, (1,), (2,), by_callers=True)
     assert decoder.waiting
     decoder.look_after(1000.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from queue import SimpleQueue
 
-from regather.engine.worker_pool import MOST_IDLE, Crew
+from regather.engine.worker_pool import MOST_IDLE, WorkerPool
 
 
 class Member:
@@ -22,7 +22,7 @@ def serve(member: Member) -> None:
 
 
 def test_of_thousands_of_idle_threads_few_are_kept() -> None:
-    crew: Crew[Member] = Crew(1000, "test", Member, serve)
+    crew: WorkerPool[Member] = WorkerPool(1000, "test", Member, serve)
     members = [crew.free(source) for source in range(1000)]
     for member in members:
         crew.rest(member)

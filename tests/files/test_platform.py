@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from regather.files.atomic import Incoming
+from regather.files.atomic import AtomicFile
 from regather.files.platform import sync_folder, sync_names
 
 
@@ -39,7 +39,7 @@ def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code
     assert caught.value.filename == str(tmp_path)
     with pytest.raises(OSError, match=os.strerror(code)):
         sync_names(folder)
-    incoming = Incoming(folder, "file")
+    incoming = AtomicFile(folder, "file")
     with pytest.raises(OSError, match=os.strerror(code)):
         incoming.publish(replace=False)
     incoming.discard()
@@ -51,7 +51,7 @@ def test_a_file_system_that_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "fsync", failing(errno.EINVAL))
     folder = folder_of(tmp_path)
     sync_folder(tmp_path)
-    incoming = Incoming(folder, "file")
+    incoming = AtomicFile(folder, "file")
     incoming.publish(replace=False)
     incoming.discard()
     os.close(folder)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from regather.coding.placement import crowding
 from regather.errors import UsageError
 from regather.model import Layout
-from regather.publisher.plan import Plan
+from regather.publisher.plan import UploadPlan
 from regather.splitter.geometry import fragment_sizes, layout_of
 
 
@@ -19,7 +19,7 @@ def layout(data: int, parity: int = 0, set_size: int = 0) -> Layout:
     return layout_of(10**6, fragment_sizes(10**6, data, None), parity, set_size)
 
 
-def bears(plan: Plan, targets: int, losses: int) -> bool:
+def bears(plan: UploadPlan, targets: int, losses: int) -> bool:
     """By trying all: whether any ``losses`` targets may go."""
     groups = [((*s.data, *s.parity), len(s.data)) for s in plan.layout.sets]
     groups += [((f,), 1) for f, s in enumerate(plan.layout.set_of) if s < 0]
@@ -43,10 +43,10 @@ def test_what_is_promised_holds(
 ) -> None:
     made = layout(data, parity, set_size if parity else 0)
     try:
-        plan = Plan(made, targets, replicas, None, force=False)
+        plan = UploadPlan(made, targets, replicas, None, force=False)
     except UsageError:
         if replicas <= targets:
-            forced = Plan(made, targets, replicas, None, force=True)
+            forced = UploadPlan(made, targets, replicas, None, force=True)
             assert not bears(forced, targets, max(parity, replicas - 1))
         return
     assert plan.demanded == max(parity, replicas - 1)
@@ -62,7 +62,7 @@ def test_what_is_promised_holds(
 
 
 def test_one_target_more_takes_what_is_lost() -> None:
-    plan = Plan(layout(4, 2), 7, 1, None, force=False)
+    plan = UploadPlan(layout(4, 2), 7, 1, None, force=False)
     (fragment,) = plan.held_by(2)
     assert plan.lose(2, [fragment]) == [(fragment, 6)]
     assert not plan.unplaced
@@ -70,10 +70,10 @@ def test_one_target_more_takes_what_is_lost() -> None:
 
 
 def test_separation_goes_before_completeness() -> None:
-    plan = Plan(layout(4, 2), 6, 1, None, force=False)
+    plan = UploadPlan(layout(4, 2), 6, 1, None, force=False)
     assert plan.lose(2, plan.held_by(2)) == []
     assert len(plan.unplaced) == 1
-    content = Plan(layout(4, 2), 6, 1, 1, force=False)
+    content = UploadPlan(layout(4, 2), 6, 1, 1, force=False)
     assert len(content.lose(2, content.held_by(2))) == 1
     assert not content.unplaced
 
@@ -93,5 +93,5 @@ def test_refusals(
     made: Layout, targets: int, replicas: int, survive: int | None, says: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        Plan(made, targets, replicas, survive, force=False)
+        UploadPlan(made, targets, replicas, survive, force=False)
     assert says in str(caught.value)

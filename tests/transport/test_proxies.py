@@ -169,7 +169,7 @@ def test_http_and_https_on_our_own_sockets(
     plain, secure = hosting.serve(folder), hosting.serve(folder, tls=files)
     with HttpProxy(login=login) as proxy:
         options = replace(through(proxy.address), tls=lambda: trusted)
-        assert not options.beyond_us
+        assert not options.needs_libcurl
         assert fetched(plain.url + "f.dat", options) == content
         assert fetched(secure.url + "f.dat", options) == content
         # libcurl goes the same ways, where it is asked for something else as well.
@@ -228,7 +228,7 @@ def test_socks(
     with SocksProxy(login=login) as proxy:
         for scheme in ("socks5", "socks5h"):
             options = replace(through(proxy.address(scheme)), cacert=str(files.authority))
-            assert options.beyond_us == f"a proxy of {scheme}://"
+            assert options.needs_libcurl == f"a proxy of {scheme}://"
             assert fetched(plain.url + "f.dat", options) == content
             assert fetched(secure.url + "f.dat", options) == content
         ports = [f":{server.port}" for server in (plain, secure)]
@@ -252,7 +252,7 @@ def test_socks4(
     plain, secure = hosting.serve(folder), hosting.serve(folder, tls=files)
     with SftpServer(folder) as server, SshProxy(server) as proxy:
         options = replace(through(proxy.address(scheme)), cacert=str(files.authority))
-        assert options.beyond_us == f"a proxy of {scheme}://"
+        assert options.needs_libcurl == f"a proxy of {scheme}://"
         for url in (plain.url, secure.url, f"http://localhost:{plain.port}/"):
             assert fetched(url + "f.dat", options) == content
         error = fails(plain.url + "none", options)

@@ -15,7 +15,7 @@ from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 
 if TYPE_CHECKING:
-    from regather.upkeep import CheckReport, Finding, Lost, SetHealth
+    from regather.upkeep import CheckReport, CopyFinding, Lost, SetHealth
 
 SUMMARY = "Check that every fragment is there and intact."
 EXAMPLES = (
@@ -106,7 +106,7 @@ def describe(report: CheckReport) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _state(finding: Finding) -> str:
+def _state(finding: CopyFinding) -> str:
     text = str(finding.state)
     if finding.state == "corrupt":
         plural = "piece" if len(finding.bad) == 1 else "pieces"

@@ -26,7 +26,7 @@ from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
 
 if TYPE_CHECKING:
-    from regather.sources.jobs import Job
+    from regather.sources.jobs import DownloadJob
 
 SUMMARY = "Download a file or folder from several sources at once, verified."
 EXAMPLES = (
@@ -165,17 +165,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _job_of(args: argparse.Namespace) -> Job:
+def _job_of(args: argparse.Namespace) -> DownloadJob:
     """What the command line names. Raises UsageError."""
     from regather.errors import UsageError
-    from regather.sources.jobs import Job
+    from regather.sources.jobs import DownloadJob
 
     if not args.source and not args.fragment:
         raise UsageError(
             "nothing to get",
             help="name a manifest, a metalink, URLs, a list (-i) or fragments (--fragment)",
         )
-    return Job(
+    return DownloadJob(
         tuple(args.source),
         destination_of(args.output),
         tuple(args.fragment),

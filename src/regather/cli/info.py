@@ -37,11 +37,11 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.manifest import CODE
     from regather.sources.manifests import load_manifest
-    from regather.sources.probing import Asking
+    from regather.sources.probing import Prober
     from regather.sources.settings import transport_options
 
     settings = settings_of(args)
-    asking = Asking(transport_options(settings), retries=settings.retries)
+    asking = Prober(transport_options(settings), retries=settings.retries)
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

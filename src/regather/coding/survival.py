@@ -26,7 +26,7 @@ __all__ = [
     "survival",
 ]
 
-Holders = Sequence[Collection[int]]
+HoldersOf = Sequence[Collection[int]]
 """By fragment: the places that hold it."""
 _MOST_COMBINATIONS = 20_000
 """Combinations of lost places that are tried for one set before a lower bound must do."""
@@ -44,7 +44,7 @@ class Survival:
     """False: at least so many; counting exactly would take too long."""
 
 
-def survival(layout: Layout, holders: Holders) -> Survival:
+def survival(layout: Layout, holders: HoldersOf) -> Survival:
     """How many places may fail before the file cannot be put together any more."""
     worst: Survival | None = None
     survivals = Survivals()
@@ -65,7 +65,7 @@ class Survivals:
         self._known: dict[tuple[int, tuple[int, ...]], Survival] = {}
         self._left = _MOST_STEPS
 
-    def of(self, holders: Holders, k: int) -> Survival:
+    def of(self, holders: HoldersOf, k: int) -> Survival:
         """See ``set_survival``; a lower bound where no work is left."""
         # Sets are mostly placed alike, only further around the circle: counted once.
         key = (k, _normal(holders))
@@ -90,7 +90,7 @@ class Steps:
         return True
 
 
-def set_survival(holders: Holders, k: int, steps: Steps | None = None) -> Survival:
+def set_survival(holders: HoldersOf, k: int, steps: Steps | None = None) -> Survival:
     """How many places may fail so that ``k`` of these fragments are left, each somewhere.
 
     ``steps`` bounds the work besides what grows with the number of copies.
@@ -127,7 +127,7 @@ def set_survival(holders: Holders, k: int, steps: Steps | None = None) -> Surviv
     raise AssertionError("with all places gone, all fragments are")
 
 
-def copies_survived(holders: Holders, k: int) -> int:
+def copies_survived(holders: HoldersOf, k: int) -> int:
     """How many single copies may go, whichever, so that ``k`` fragments are left; or -1."""
     copies = sorted(len(frozenset(h)) for h in holders if h)
     if len(copies) < k:
@@ -156,7 +156,7 @@ def _least_by_load(held: Sequence[Collection[int]], fatal: int) -> int:
     return count
 
 
-def _normal(holders: Holders) -> tuple[int, ...]:
+def _normal(holders: HoldersOf) -> tuple[int, ...]:
     """The same for all placements that differ in nothing but the names of the places."""
     names: dict[int, int] = {}
     return tuple(
@@ -174,7 +174,7 @@ def _groups(layout: Layout) -> Iterator[tuple[int, tuple[int, ...]]]:
             yield 1, (position,)
 
 
-def shared(layout: Layout, holders: Holders) -> list[int]:
+def shared(layout: Layout, holders: HoldersOf) -> list[int]:
     """The places that hold more than one fragment of some erasure set, rising."""
     found: set[int] = set()
     for erasure_set in layout.sets:
@@ -185,7 +185,7 @@ def shared(layout: Layout, holders: Holders) -> list[int]:
     return sorted(found)
 
 
-def happiness(holders: Holders) -> int:
+def happiness(holders: HoldersOf) -> int:
     """How many places can each stand for a fragment of its own ("servers of happiness").
 
     Any ``h - k`` places may then be lost: at least k pairs of the matching stay.

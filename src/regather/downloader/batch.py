@@ -18,7 +18,7 @@ from regather.errors import (
     RegatherError,
     of_system,
 )
-from regather.sources.jobs import Job
+from regather.sources.jobs import DownloadJob
 from regather.sources.settings import Settings, transport_options
 from regather.tasks import interrupts_held, pool
 
@@ -51,7 +51,7 @@ def worst(outcomes: Sequence[Outcome]) -> int:
 
 
 def download_all(
-    jobs: Sequence[Job],
+    jobs: Sequence[DownloadJob],
     *,
     at_once: int,
     settings: Settings,
@@ -71,9 +71,9 @@ def download_all(
     options = transport_options(settings)
     limiter = RateLimiter(settings.limit_rate) if settings.limit_rate else None
 
-    claims: dict[str, Job] = {}
+    claims: dict[str, DownloadJob] = {}
 
-    def carry_out(number: int, job: Job) -> list[Outcome]:
+    def carry_out(number: int, job: DownloadJob) -> list[Outcome]:
         if stop.is_set():
             return [Outcome(_name(job), error=InterruptedDownload("interrupted before it started"))]
         show = None if on_progress is None else partial(on_progress, number)
@@ -117,7 +117,7 @@ def download_all(
     return outcomes
 
 
-def _one(session: Session, job: Job, claims: Mapping[str, Job]) -> Outcome:
+def _one(session: Session, job: DownloadJob, claims: Mapping[str, DownloadJob]) -> Outcome:
     try:
         report = session.run(job)
     except RegatherError as error:
@@ -127,7 +127,7 @@ def _one(session: Session, job: Job, claims: Mapping[str, Job]) -> Outcome:
     return Outcome(_name(job), report)
 
 
-def _failed(job: Job, error: RegatherError, claims: Mapping[str, Job]) -> Outcome:
+def _failed(job: DownloadJob, error: RegatherError, claims: Mapping[str, DownloadJob]) -> Outcome:
     # What another job of this run has written is not of an earlier one.
     if (
         isinstance(error, DestinationExistsError)
@@ -138,5 +138,5 @@ def _failed(job: Job, error: RegatherError, claims: Mapping[str, Job]) -> Outcom
     return Outcome(_name(job), error=error)
 
 
-def _name(job: Job) -> str:
+def _name(job: DownloadJob) -> str:
     return job.file.name if job.file is not None else (*job.sources, *job.fragments)[0]

@@ -13,7 +13,7 @@ from regather.downloader.report import DownloadReport
 from regather.errors import DestinationExistsError, StorageError, reason
 from regather.files.platform import read_all
 from regather.model import Layout
-from regather.sources.manifests import Target
+from regather.sources.manifests import DownloadTarget
 from regather.store.pieces import matching
 from regather.units import counted
 
@@ -24,7 +24,7 @@ Watch = Callable[[int], None]
 """Is told how many bytes were looked at now; what it raises ends the look."""
 
 
-def kept(target: Target, path: Path, watch: Watch) -> DownloadReport:
+def kept(target: DownloadTarget, path: Path, watch: Watch) -> DownloadReport:
     """The report on a regular file at ``path`` that is right, and is left as it is.
 
     Raises DestinationExistsError where it is another one or nothing tells, StorageError where it
@@ -58,7 +58,7 @@ def kept(target: Target, path: Path, watch: Watch) -> DownloadReport:
     )
 
 
-def _check(target: Target, path: Path, descriptor: int, watch: Watch) -> None:
+def _check(target: DownloadTarget, path: Path, descriptor: int, watch: Watch) -> None:
     """Raise DestinationExistsError unless the open file is right."""
     layout = target.layout
     actual = os.fstat(descriptor).st_size

@@ -16,7 +16,7 @@ from regather.model import Layout
 from regather.store import AnyDestination
 
 
-class Ledger:
+class MirrorLedger:
     """What each source sent, by hash. ``note`` may be called from any thread."""
 
     def __init__(self, layout: Layout, sources: int) -> None:

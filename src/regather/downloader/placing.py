@@ -10,13 +10,13 @@ from pathlib import Path
 from regather.errors import RegatherError, UsageError, reason
 from regather.folder import Folder, chosen
 from regather.names import on_disk
-from regather.sources.jobs import Job
-from regather.sources.manifests import Target
+from regather.sources.jobs import DownloadJob
+from regather.sources.manifests import DownloadTarget
 from regather.store import AnyDestination, Destination, FolderDestination
 from regather.store.seeds import FileSeed, FolderSeed, Seed
 
 
-def seeds_of(job: Job, target: Target, path: Path | None) -> list[Seed]:
+def seeds_of(job: DownloadJob, target: DownloadTarget, path: Path | None) -> list[Seed]:
     """The older versions that the job names, or that are to be replaced; ``path`` is of a file."""
     if not target.hashed:
         return []
@@ -34,13 +34,13 @@ def seeds_of(job: Job, target: Target, path: Path | None) -> list[Seed]:
     return found
 
 
-def _seed(path: str, target: Target) -> Seed:
+def _seed(path: str, target: DownloadTarget) -> Seed:
     if target.folder is None:
         return FileSeed(path)
     return FolderSeed(path, target.name, target.folder)
 
 
-def destination_of(job: Job, target: Target, path: Path | None) -> AnyDestination:
+def destination_of(job: DownloadJob, target: DownloadTarget, path: Path | None) -> AnyDestination:
     """Open what the job's target is written to; ``path`` is that of a file."""
     layout, identity = target.layout, target.identity
     if path is not None or target.folder is None:
@@ -56,7 +56,7 @@ def destination_of(job: Job, target: Target, path: Path | None) -> AnyDestinatio
     )
 
 
-def _folder_for(job: Job, target: Target) -> Path:
+def _folder_for(job: DownloadJob, target: DownloadTarget) -> Path:
     """Where a published folder goes."""
     # A folder that the user names becomes the one that was published: so that the same command
     # goes on from there when it was made already.
@@ -77,7 +77,7 @@ def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
         ) from None
 
 
-def path_for(job: Job, name: str) -> Path:
+def path_for(job: DownloadJob, name: str) -> Path:
     """Where the file goes. Makes the folders that its name in a metalink names."""
     if job.dest is not None and not os.path.isdir(job.dest):
         return job.dest

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from regather.downloader.lean import without_parity
 from regather.model import Layout
 from regather.planner import Options, Planner
-from regather.sources.manifests import Target
+from regather.sources.manifests import DownloadTarget
 from regather.sources.settings import Settings
 
 _MAX_BUFFERS = 256 << 20
@@ -22,7 +22,7 @@ def max_requests(layout: Layout) -> int:
 
 
 def planner_of(
-    target: Target,
+    target: DownloadTarget,
     settings: Settings,
     sources: Collection[int],
     good: Collection[int],

@@ -11,27 +11,27 @@ from regather.downloader.report import (
     RateMeter,
     SourceProgress,
     SourceReport,
-    State,
+    SourceState,
 )
 from regather.engine import Ending, SourceTally
 from regather.engine.missing import all_refused, missing_lines
 from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
 from regather.model import Source
 from regather.planner import Planner
-from regather.sources.manifests import Target
-from regather.sources.probing import Asked
+from regather.sources.manifests import DownloadTarget
+from regather.sources.probing import Probe
 from regather.transport import is_url
 from regather.units import counted
 
 OnProgress = Callable[[Progress], None]
 
 
-class Telling:
+class ProgressReporter:
     """Knows over all rounds what sources did. Times are on the clock of ``time.monotonic``."""
 
     def __init__(
         self,
-        target: Target,
+        target: DownloadTarget,
         planner: Planner,
         retries: int,
         on_progress: OnProgress | None,
@@ -59,7 +59,7 @@ class Telling:
         """Bytes that are wanted."""
         return self._target.layout.size - self.skipped
 
-    def _state(self, source: int, now: float) -> State:
+    def _state(self, source: int, now: float) -> SourceState:
         health = self.planner.sources[source]
         layout = self._target.layout
         held = self._target.sources[source].fragments
@@ -194,7 +194,7 @@ class Telling:
         )
 
 
-def asking_progress(asked: Sequence[Asked], retries: int, seconds: float) -> Progress:
+def asking_progress(asked: Sequence[Probe], retries: int, seconds: float) -> Progress:
     """The moment as a Progress; name and sizes are empty, for they are what is being asked."""
     return Progress(
         phase="asking",

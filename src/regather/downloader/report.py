@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-State = Literal["active", "idle", "waiting", "unused", "corrupt", "failed"]
+SourceState = Literal["active", "idle", "waiting", "unused", "corrupt", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class SourceProgress:
     """One source at a moment."""
 
     url: str
-    state: State
+    state: SourceState
     """active: sends; idle: has nothing to send; waiting: failed, will be asked again; unused: has
     no fragment that is needed; corrupt: sent wrong bytes, is the last resort; failed: gave up."""
     received: int
@@ -72,7 +72,7 @@ class SourceReport:
     kinds: dict[str, int]
     """Errors by kind."""
     last_error: str
-    state: State
+    state: SourceState
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 
-from regather.downloader.mirror_ledger import Ledger
+from regather.downloader.mirror_ledger import MirrorLedger
 from regather.downloader.planning import planner_of
-from regather.downloader.progress import OnProgress, Telling
+from regather.downloader.progress import OnProgress, ProgressReporter
 from regather.downloader.report import DownloadReport
-from regather.downloader.whole_hash import Front
+from regather.downloader.whole_hash import InOrderHasher
 from regather.downloader.wrong_file import WrongFile
 from regather.engine import Engine
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import InterruptedDownload
 from regather.planner import Planner
 from regather.schemes import HTTP, scheme_of
-from regather.sources.manifests import Target
+from regather.sources.manifests import DownloadTarget
 from regather.sources.probing import GOES_ON
 from regather.sources.settings import Settings
 from regather.store import AnyDestination
@@ -34,12 +34,12 @@ _BEGINS_ANEW = (
 )
 
 
-class Run:
+class DownloadRun:
     """The part of a download that has a destination open."""
 
     def __init__(
         self,
-        target: Target,
+        target: DownloadTarget,
         destination: AnyDestination,
         settings: Settings,
         options: TransportOptions,
@@ -68,10 +68,12 @@ class Run:
         self._skipped = 0
         """Their bytes."""
         tracked = bool(target.checksums) and not target.hashed
-        self._ledger = Ledger(target.layout, len(target.sources)) if tracked else None
-        self._front: Front | None = None
+        self._ledger = MirrorLedger(target.layout, len(target.sources)) if tracked else None
+        self._front: InOrderHasher | None = None
         self._planner = self._plan(range(len(target.sources)), ())
-        self._telling = Telling(target, self._planner, settings.retries, on_progress, began)
+        self._telling = ProgressReporter(
+            target, self._planner, settings.retries, on_progress, began
+        )
         self._engine = self._drive()
 
     def _prepare(self, sources: Collection[int], good: Collection[int]) -> None:
@@ -93,7 +95,7 @@ class Run:
             lambda url: open_connection(url, self._options),
             self._telling.tallies,
             limiter=self._limiter,
-            brought=self._ledger.note if self._ledger is not None else None,
+            delivered=self._ledger.note if self._ledger is not None else None,
         )
 
     @property
@@ -175,10 +177,10 @@ class Run:
         """Fetch all that is missing: from the preferred sources, then from the others too."""
         everyone = range(len(self._target.sources))
         first = self._target.first
-        waves = [range(first), everyone] if 0 < first < len(everyone) else [everyone]
-        for wave in waves:
-            self._telling.asked = len(wave)
-            self._prepare(wave, good)
+        passes = [range(first), everyone] if 0 < first < len(everyone) else [everyone]
+        for these in passes:
+            self._telling.asked = len(these)
+            self._prepare(these, good)
             if self._front is None:
                 self._front = self._new_front()
             ending = self._engine.run(self._watch)
@@ -200,10 +202,10 @@ class Run:
         layout = self._target.layout
         return layout.data_count < len(layout.fragments)
 
-    def _new_front(self) -> Front | None:
+    def _new_front(self) -> InOrderHasher | None:
         if not self._target.checksums:
             return None
-        return Front(
+        return InOrderHasher(
             self._target.layout,
             self._destination,
             self._target.checksums,

@@ -14,7 +14,7 @@ from regather.downloader.existing_file import Watch, kept
 from regather.downloader.placing import destination_of, path_for, seeds_of
 from regather.downloader.progress import OnProgress, asking_progress
 from regather.downloader.report import DownloadReport, Progress, RateMeter
-from regather.downloader.rounds import Run
+from regather.downloader.rounds import DownloadRun
 from regather.downloader.stream import Stream
 from regather.downloader.wrong_file import WrongFile
 from regather.engine.rate_limit import RateLimiter
@@ -25,10 +25,10 @@ from regather.errors import (
     UsageError,
 )
 from regather.names import texts
-from regather.sources.jobs import Job
-from regather.sources.manifests import Target
-from regather.sources.probing import FEW_RETRIES, GOES_ON, Asking
-from regather.sources.recognise import expanded, targets_of
+from regather.sources.jobs import DownloadJob
+from regather.sources.manifests import DownloadTarget
+from regather.sources.probing import FEW_RETRIES, GOES_ON, Prober
+from regather.sources.recognise import expand_job, resolve_targets
 from regather.sources.settings import Settings, transport_options
 from regather.store import AnyDestination, check_place
 from regather.store.seeds import Seed
@@ -81,7 +81,7 @@ def download(
     settings = settings or Settings()
     checksums = (checksum,) if isinstance(checksum, str) else checksum
     select = ((select,) if select else ()) if isinstance(select, str) else select
-    job = Job(
+    job = DownloadJob(
         texts(source),
         None if dest is None else Path(dest),
         texts(fragments),
@@ -172,7 +172,7 @@ class Session:
         stop: threading.Event | None = None,
         options: TransportOptions | None = None,
         limiter: RateLimiter | None = None,
-        claims: dict[str, Job] | None = None,
+        claims: dict[str, DownloadJob] | None = None,
     ) -> None:
         """``options``, ``limiter`` and ``claims`` may be shared with other sessions.
 
@@ -188,11 +188,11 @@ class Session:
         if limiter is None and settings.limit_rate:
             self.limiter = RateLimiter(settings.limit_rate, self._began)
 
-    def _asking_for(self, job: Job) -> Asking:
+    def _asking_for(self, job: DownloadJob) -> Prober:
         retries, on_progress = self._settings.retries, self._on_progress
         if len(job.sources) == 1:
             retries = min(retries, FEW_RETRIES)
-        return Asking(
+        return Prober(
             self.options,
             retries=retries,
             stop=self._stop,
@@ -204,15 +204,15 @@ class Session:
             ),
         )
 
-    def expand(self, job: Job, select: Sequence[str] = ()) -> list[Job]:
+    def expand(self, job: DownloadJob, select: Sequence[str] = ()) -> list[DownloadJob]:
         """The jobs that a job means: see finding.expanded; ``select`` chooses by name."""
         if job.dest is not None and not os.path.isdir(job.dest):
             check_place(job.dest)
-        return expanded(job, self._asking_for(job), select)
+        return expand_job(job, self._asking_for(job), select)
 
-    def run(self, job: Job) -> DownloadReport:
+    def run(self, job: DownloadJob) -> DownloadReport:
         """Carry out one job; raises what ``download`` does."""
-        targets = targets_of(job, self._asking_for(job))
+        targets = resolve_targets(job, self._asking_for(job))
         notes: tuple[str, ...] = ()
         wrong: dict[str, str] = {}
         for target in targets[:-1]:
@@ -230,7 +230,7 @@ class Session:
             error.details += tuple(f"{url}: {why}" for url, why in wrong.items())
             raise
 
-    def _download(self, job: Job, target: Target) -> DownloadReport:
+    def _download(self, job: DownloadJob, target: DownloadTarget) -> DownloadReport:
         destination: AnyDestination | None = None
         seeds: list[Seed] = []
         try:
@@ -248,7 +248,7 @@ class Session:
             if job.seeds and not target.hashed:
                 target = replace(target, notes=(*target.notes, _NO_SEEDS))
             destination = destination_of(job, target, path)
-            run = Run(
+            run = DownloadRun(
                 target,
                 destination,
                 self._settings,
@@ -274,7 +274,7 @@ class Session:
             for seed in seeds:
                 seed.close()
 
-    def _stream(self, job: Job, target: Target, path: Path) -> DownloadReport:
+    def _stream(self, job: DownloadJob, target: DownloadTarget, path: Path) -> DownloadReport:
         return Stream(
             target,
             path,
@@ -287,7 +287,7 @@ class Session:
             limiter=self.limiter,
         ).to_the_end()
 
-    def _watching(self, target: Target, path: Path) -> Watch:
+    def _watching(self, target: DownloadTarget, path: Path) -> Watch:
         """What tells of a file that is looked at, and ends the look on a stop."""
         meter, done = RateMeter(), 0
 

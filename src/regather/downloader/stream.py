@@ -30,8 +30,8 @@ from regather.errors import (
     NotEnoughSourcesError,
     StorageError,
 )
-from regather.files.atomic import Incoming, remove_leftovers
-from regather.sources.manifests import Target
+from regather.files.atomic import AtomicFile, remove_leftovers
+from regather.sources.manifests import DownloadTarget
 from regather.sources.probing import GOES_ON
 from regather.sources.settings import Settings
 from regather.store import check_destination
@@ -47,7 +47,7 @@ class Stream:
 
     def __init__(
         self,
-        target: Target,
+        target: DownloadTarget,
         path: Path,
         settings: Settings,
         options: TransportOptions,
@@ -100,7 +100,7 @@ class Stream:
         wrong: dict[str, str] = {}
         for number, source in enumerate(self._target.sources):
             for attempt in range(self._settings.retries + 1):
-                incoming = Incoming(folder, self._path.name)
+                incoming = AtomicFile(folder, self._path.name)
                 try:
                     flaw = self._receive(number, source.url, incoming)
                     if not flaw:
@@ -135,7 +135,7 @@ class Stream:
             "the same command again",
         )
 
-    def _receive(self, number: int, url: str, incoming: Incoming) -> str:
+    def _receive(self, number: int, url: str, incoming: AtomicFile) -> str:
         """Receive the file; what is wrong with it, empty: nothing. Raises RequestFailed."""
         hashers = [new_hasher(c.algorithm) for c in self._target.checksums]
         connection = HttpConnection(self._options)

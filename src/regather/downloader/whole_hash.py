@@ -22,7 +22,7 @@ _LOOK_SECONDS = 0.02
 _JOIN_SECONDS = 10.0
 
 
-class Front:
+class InOrderHasher:
     """Hashes the file in order, as far as it is there. Call stop() in any case."""
 
     def __init__(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from regather.engine.decoder import Decoder
-from regather.engine.first_write_wins import Brought
+from regather.engine.first_write_wins import Delivered
 from regather.engine.rate_limit import RateLimiter
 from regather.engine.tally import SourceTally
 from regather.engine.transfer import Transfers
@@ -68,11 +68,11 @@ class Engine:
         tallies: Sequence[SourceTally],
         *,
         limiter: RateLimiter | None = None,
-        brought: Brought | None = None,
+        delivered: Delivered | None = None,
     ) -> None:
         """``connect`` makes a connection for a source's URL; ``tallies`` has, by source, its tally.
 
-        ``brought`` is called in the workers' threads, where there is no hash to verify with.
+        ``delivered`` is called in the workers' threads, where there is no hash to verify with.
         """
         self._planner = planner
         self._layout = layout
@@ -94,7 +94,7 @@ class Engine:
             lock=self._changed,
             tell=self._post,
             limiter=limiter,
-            brought=brought,
+            delivered=delivered,
         )
         # One for each request in flight, not for each worker: idle workers need none.
         self._buffers: list[memoryview] = []

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from regather.digest import new_hasher
-from regather.engine.row_buffers import Waiting
+from regather.engine.row_buffers import RowBuffers
 from regather.model import Layout
 from regather.store import AnyDestination
 from regather.tasks import Thread, join_all
@@ -83,9 +83,9 @@ class Decoder:
         self._turn = threading.Condition(self._lock)
         self._stopping = False
         size = max(layout.largest_piece, 1)
-        self.parity = Waiting(_KEPT_BYTES // size, size, self._through)
+        self.parity = RowBuffers(_KEPT_BYTES // size, size, self._through)
         """Pieces that are nowhere else, until their row is computed."""
-        self.data = Waiting(_KEPT_BYTES // size, size, self._through)
+        self.data = RowBuffers(_KEPT_BYTES // size, size, self._through)
         """Pieces that are in place, and need so not be read back."""
         self._computing = 0
         self._taken_at = 0.0

@@ -7,27 +7,27 @@ from collections.abc import Callable
 
 from regather.store import AnyDestination
 
-Brought = Callable[[int, int, bytes], None]
+Delivered = Callable[[int, int, bytes], None]
 """Told a source, the running number of a piece that it sent, and the hash of what it sent."""
 _TURNS = 16
 
 
-class FirstComes:
+class FirstWriteWins:
     """Places each piece once: whoever comes second might send other bytes.
 
     Those of the first were perhaps looked at already. For any thread.
     """
 
-    def __init__(self, destination: AnyDestination, brought: Brought | None) -> None:
+    def __init__(self, destination: AnyDestination, delivered: Delivered | None) -> None:
         self._destination = destination
-        self._brought = brought
+        self._delivered = delivered
         self._placed: set[int] = set()
         self._turns = [threading.Lock() for _ in range(_TURNS)]
 
     def place(self, source: int, number: int, offset: int, view: memoryview, digest: bytes) -> None:
         """Place what ``source`` sent for piece ``number``, unless that is there already."""
-        if self._brought is not None:
-            self._brought(source, number, digest)
+        if self._delivered is not None:
+            self._delivered(source, number, digest)
         with self._turns[number % _TURNS]:
             if number not in self._placed:
                 self._destination.place(number, offset, view, digest)

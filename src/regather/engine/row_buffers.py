@@ -10,20 +10,20 @@ import threading
 from collections.abc import Callable, Iterable
 
 
-class Waiting:
+class RowBuffers:
     """A budget of buffers of one size, and the pieces in them, by (fragment, row); thread-safe."""
 
-    def __init__(self, room: int, size: int, over: Callable[[int, int], bool]) -> None:
-        """``room`` buffers of ``size`` bytes; ``over`` tells of a piece that it serves no more."""
+    def __init__(self, room: int, size: int, is_obsolete: Callable[[int, int], bool]) -> None:
+        """``room`` buffers of ``size`` bytes; ``is_obsolete`` says that a piece has no use now."""
         self._room = room
         self._size = size
-        self._over = over
+        self._is_obsolete = is_obsolete
         self._lock = threading.Lock()
         self._kept: dict[tuple[int, int], memoryview] = {}
         self._free: list[memoryview] = []
         self._refused = 0
 
-    def keep(self, fragment: int, row: int, buffer: memoryview, length: int) -> memoryview | None:
+    def hold(self, fragment: int, row: int, buffer: memoryview, length: int) -> memoryview | None:
         """Keep the piece at the start of ``buffer``; None: no room.
 
         What comes back is a buffer of the same size to go on with.
@@ -64,5 +64,5 @@ class Waiting:
         if self._refused * 8 < len(self._kept):
             return
         self._refused = 0
-        for piece in [piece for piece in self._kept if self._over(*piece)]:
+        for piece in [piece for piece in self._kept if self._is_obsolete(*piece)]:
             self._drop(piece)

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from regather.tasks import Thread, join_all
 
 
-class Member(Protocol):
+class PoolWorker(Protocol):
     """What a thread has in hand."""
 
     source: int
@@ -21,10 +21,10 @@ class Member(Protocol):
 MOST_IDLE = 64
 """So many stay idle. Of more, as of thousands of sources, those idle for longest end."""
 
-_M = TypeVar("_M", bound=Member)
+_M = TypeVar("_M", bound=PoolWorker)
 
 
-class Crew(Generic[_M]):
+class WorkerPool(Generic[_M]):
     """Who there is, and who is idle. To be called under a lock of the caller's, save ``join``."""
 
     def __init__(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from regather.engine.worker_pool import Crew
+from regather.engine.worker_pool import WorkerPool
 from regather.planner import Start
 from regather.transport import Connection
 
@@ -72,7 +72,7 @@ class Worker:
                 self.connection.close()
 
 
-class Workers(Crew[Worker]):
+class Workers(WorkerPool[Worker]):
     """All workers, and the jobs in flight. To be called under the engine's lock, save the end."""
 
     def __init__(self, sources: int, work: Callable[[Worker], None]) -> None:

@@ -17,14 +17,14 @@ from pathlib import Path
 from regather.digest import Hasher, new_hasher
 from regather.files.platform import sync_names
 
-__all__ = ["PREFIX", "Incoming", "remove_leftovers", "write_file"]
+__all__ = ["PREFIX", "AtomicFile", "remove_leftovers", "write_file"]
 
 PREFIX = ".regather-incoming-"
 """How the names of files that are still coming in begin."""
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-class Incoming:
+class AtomicFile:
     """A file that becomes ``name`` in ``folder`` (an open descriptor, the caller's) by publish().
 
     Call discard() in any case: it closes the file and, where it was not published, removes it.
@@ -118,7 +118,7 @@ def write_file(path: Path, data: bytes, *, replace: bool) -> None:
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        incoming = Incoming(folder, path.name)
+        incoming = AtomicFile(folder, path.name)
         try:
             incoming.write(data)
             incoming.sync()

@@ -21,7 +21,7 @@ class NotAFolder(OSError):
         super().__init__(errno.ENOTDIR, "is a link or a file, not a folder", path)
 
 
-class Below:
+class DirHandle:
     """A folder, held open; for one thread at a time. All paths are relative to it."""
 
     def __init__(self, root: str) -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from regather.folder.checks import MAX_ENTRIES, Flaw, check
+from regather.folder.checks import MAX_ENTRIES, EntryFlaw, check
 from regather.folder.values import Entry, Folder
-from regather.jsontext import Reader
+from regather.jsontext import JsonDecoder
 
 _SHOWN = 60
 
@@ -17,12 +17,12 @@ class FolderFlaw(ValueError):
     """What is wrong with the description of a folder, told with the path of the value."""
 
 
-class _Document(msgspec.Struct):
+class _FolderDocument(msgspec.Struct):
     digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     entries: list[Entry]
 
 
-_read = Reader(_Document)
+_read = JsonDecoder(_FolderDocument)
 
 
 def folder_bytes(folder: Folder, digest: str) -> bytes:
@@ -50,7 +50,7 @@ def folder_of(raw: msgspec.Raw, content: str, size: int) -> Folder:
     folder = Folder(tuple(document.entries))
     try:
         check(folder, size)
-    except Flaw as flaw:
+    except EntryFlaw as flaw:
         if flaw.at < 0:
             raise FolderFlaw(f"folder {flaw}") from None
         path = folder.entries[flaw.at].path[:_SHOWN]

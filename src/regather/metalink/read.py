@@ -51,8 +51,8 @@ def read_metalink(data: bytes, where: str = "metalink") -> Metalink:
     if len(data) > MAX_METALINK_BYTES:
         raise ManifestError(f"{where}: larger than {MAX_METALINK_BYTES >> 20} MiB: not a metalink")
     try:
-        return _Reader().read(data)
-    except _Flaw as flaw:
+        return _MetalinkParser().read(data)
+    except _MetalinkFlaw as flaw:
         raise ManifestError(
             f"{where}: {flaw}", help="ask its publisher for a correct one"
         ) from None
@@ -62,7 +62,7 @@ def read_metalink(data: bytes, where: str = "metalink") -> Metalink:
         ) from None
 
 
-class _Flaw(Exception):
+class _MetalinkFlaw(Exception):
     """What is wrong with a metalink, as a whole."""
 
 
@@ -84,7 +84,7 @@ class _File:
     """Why nothing of it can be believed."""
 
 
-class _Reader:
+class _MetalinkParser:
     """Takes the document element by element; keeps only what is of use here."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class _Reader:
                 self._notes.add(Unusable(f"file {file.name[:60]!r} has {file.flaw}"))
         files = tuple(_checked(file) for file in self._files if not file.flaw)
         if not files:
-            raise _Flaw(f"contains no usable file{self._reasons()}")
+            raise _MetalinkFlaw(f"contains no usable file{self._reasons()}")
         return Metalink(files, 4 if self._namespace == _NAMESPACE_4 else 3, self._notes.all())
 
     def _reasons(self) -> str:
@@ -126,13 +126,15 @@ class _Reader:
         namespace, _, name = tag.rpartition(" ")
         if not self._path:
             if name != "metalink" or namespace not in _ROOTS:
-                raise _Flaw(f"not a metalink: its root is {name[:40]!r} of {namespace[:60]!r}")
+                raise _MetalinkFlaw(
+                    f"not a metalink: its root is {name[:40]!r} of {namespace[:60]!r}"
+                )
             self._namespace = namespace
         elif namespace != self._namespace:
             name = ""  # extensions of others, which may stand anywhere
         self._path.append(name)
         if len(self._path) > _MAX_DEPTH:
-            raise _Flaw("elements are nested too deeply")
+            raise _MetalinkFlaw("elements are nested too deeply")
         if name in _WRAPPERS:
             return
         at = tuple(n for n in self._path[1:] if n not in _WRAPPERS)
@@ -149,7 +151,7 @@ class _Reader:
         name = attributes.get("name", "")
         self._count += 1
         if self._count > _MAX_FILES:
-            raise _Flaw(f"names more than {_MAX_FILES} files")
+            raise _MetalinkFlaw(f"names more than {_MAX_FILES} files")
         if flaw := path_flaw(name):
             self._notes.add(Unusable(f"file name {name[:60]!r} {flaw}"))
             return None
@@ -205,7 +207,7 @@ class _Reader:
 
 
 def _no_dtd(*_: object) -> NoReturn:
-    raise _Flaw("contains a DTD or entities, which is not allowed")
+    raise _MetalinkFlaw("contains a DTD or entities, which is not allowed")
 
 
 def _set_size(file: _File, text: str) -> None:

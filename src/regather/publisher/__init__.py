@@ -25,8 +25,8 @@ from regather.errors import InterruptedPublish
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.publisher.access import Stopping, persist
 from regather.publisher.finish import check_placed, report_of, write_manifests
-from regather.publisher.origin import Origin
-from regather.publisher.plan import Plan
+from regather.publisher.origin import FragmentReader
+from regather.publisher.plan import UploadPlan
 from regather.publisher.previous_upload import earlier_count
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.target_survey import check_permission, refuse_to_replace, survey
@@ -99,14 +99,14 @@ def publish(
             fragments = earlier or default_fragments(len(targets), parity, source.size)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)
-        plan = Plan(layout, len(targets), replicas, survive, force=force)
+        plan = UploadPlan(layout, len(targets), replicas, survive, force=force)
         total = layout.size + plan.load  # all is read once, and then stored
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         for target in targets:
             if not target.remote:
                 source.check_outside(Path(target.url))
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
-        origin = Origin(path, source, layout)
+        origin = FragmentReader(path, source, layout)
         try:
             check_permission(targets, manifest_name, options, stopping)
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress, total))

@@ -11,10 +11,10 @@ from regather.errors import NotPlacedError
 from regather.manifest import Manifest
 from regather.model import Source
 from regather.publisher.access import Stopping, persist, put_bytes
-from regather.publisher.plan import Plan
+from regather.publisher.plan import UploadPlan
 from regather.publisher.report import PublishReport, TargetReport
-from regather.publisher.target_survey import Finding
-from regather.publisher.targets import Target
+from regather.publisher.target_survey import TargetFinding
+from regather.publisher.targets import PublishTarget
 from regather.publisher.upload import Tally
 from regather.transport import RequestFailed, TransportOptions
 from regather.units import counted
@@ -24,7 +24,7 @@ _HELP = "the same command resumes; with more targets (--to), some may fail"
 
 
 def check_placed(
-    plan: Plan, targets: Sequence[Target], manifest: Manifest, tallies: Sequence[Tally]
+    plan: UploadPlan, targets: Sequence[PublishTarget], manifest: Manifest, tallies: Sequence[Tally]
 ) -> None:
     """Raise NotPlacedError where some fragments have no place that is safe enough."""
     if not plan.unplaced:
@@ -53,7 +53,7 @@ def check_placed(
     )
 
 
-def _troubles(targets: Sequence[Target], tallies: Sequence[Tally]) -> list[str]:
+def _troubles(targets: Sequence[PublishTarget], tallies: Sequence[Tally]) -> list[str]:
     return [
         f"{target.url}: {'full: ' if tally.state == 'full' else ''}"
         + tally.error.removeprefix(target.url)
@@ -63,11 +63,11 @@ def _troubles(targets: Sequence[Target], tallies: Sequence[Tally]) -> list[str]:
 
 
 def write_manifests(
-    plan: Plan,
+    plan: UploadPlan,
     manifest: Manifest,
     name: str,
-    targets: Sequence[Target],
-    findings: Sequence[Finding],
+    targets: Sequence[PublishTarget],
+    findings: Sequence[TargetFinding],
     tallies: Sequence[Tally],
     options: TransportOptions,
     retries: int,
@@ -108,8 +108,8 @@ def write_manifests(
 
 def _document(
     manifest: Manifest,
-    targets: Sequence[Target],
-    findings: Sequence[Finding],
+    targets: Sequence[PublishTarget],
+    findings: Sequence[TargetFinding],
     tallies: Sequence[Tally],
 ) -> bytes:
     """The manifest with its sources: ours, and those that earlier ones of this file name."""
@@ -130,7 +130,7 @@ def _document(
     return data
 
 
-def _agreed(targets: Sequence[Target], findings: Sequence[Finding]) -> list[Source]:
+def _agreed(targets: Sequence[PublishTarget], findings: Sequence[TargetFinding]) -> list[Source]:
     """The sources that earlier manifests of this file name, beside ours.
 
     A manifest at a server is what that server says: what one of many adds would go to all. So a
@@ -150,9 +150,9 @@ def _agreed(targets: Sequence[Target], findings: Sequence[Finding]) -> list[Sour
 
 
 def report_of(
-    plan: Plan,
+    plan: UploadPlan,
     manifest: Manifest,
-    targets: Sequence[Target],
+    targets: Sequence[PublishTarget],
     tallies: Sequence[Tally],
     manifests: Sequence[str],
     warnings: Sequence[str],
@@ -188,7 +188,9 @@ def report_of(
     )
 
 
-def _command(manifest: str, targets: Sequence[Target], tallies: Sequence[Tally]) -> tuple[str, ...]:
+def _command(
+    manifest: str, targets: Sequence[PublishTarget], tallies: Sequence[Tally]
+) -> tuple[str, ...]:
     words = ["regather", "get", manifest]
     folders = [
         t.url for t, tally in zip(targets, tallies, strict=True) if tally.placed and not t.remote

@@ -23,7 +23,7 @@ _STEP = 1 << 20
 _HELP = "set TMPDIR to a folder with more free space, or use a smaller --parity"
 
 
-class Origin:
+class FragmentReader:
     """The fragments of one file; takes parity from the pass, then gives all. Thread-safe."""
 
     def __init__(self, path: Path, source: Original, layout: Layout) -> None:

@@ -13,7 +13,7 @@ from regather.errors import UsageError
 from regather.model import Layout
 
 
-class Plan:
+class UploadPlan:
     """The placement as it is meant, changed where targets are lost on the way."""
 
     def __init__(

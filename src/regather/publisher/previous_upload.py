@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from regather.publisher.access import Stopping
-from regather.publisher.targets import Target
+from regather.publisher.targets import PublishTarget
 from regather.transport import RequestFailed, TransportOptions
 
 __all__ = ["earlier_count"]
 
 
 def earlier_count(
-    targets: Sequence[Target],
+    targets: Sequence[PublishTarget],
     size: int,
     parity: int,
     options: TransportOptions,

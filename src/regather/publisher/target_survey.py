@@ -10,9 +10,9 @@ from typing import Literal
 from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
 from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
-from regather.publisher.origin import Origin
-from regather.publisher.plan import Plan
-from regather.publisher.targets import Target
+from regather.publisher.origin import FragmentReader
+from regather.publisher.plan import UploadPlan
+from regather.publisher.targets import PublishTarget
 from regather.schemes import STORES, scheme_of
 from regather.transport import Failure, RequestFailed, TransportOptions, locate
 from regather.units import counted
@@ -22,7 +22,7 @@ _NOT_ALLOWED = 405
 
 
 @dataclass(slots=True)
-class Finding:
+class TargetFinding:
     """What stands at one target."""
 
     fragments: dict[int, Found] = field(default_factory=dict)
@@ -39,20 +39,20 @@ class Finding:
 
 
 def survey(
-    targets: Sequence[Target],
-    plan: Plan,
+    targets: Sequence[PublishTarget],
+    plan: UploadPlan,
     manifest: Manifest,
     manifest_name: str,
-    origin: Origin,
+    origin: FragmentReader,
     options: TransportOptions,
     retries: int,
     stopping: Stopping,
-) -> list[Finding]:
+) -> list[TargetFinding]:
     """Look at all targets, one thread each.
 
     A target that does not answer has ``failed`` set. Raises what is raised in a thread.
     """
-    findings = [Finding() for _ in targets]
+    findings = [TargetFinding() for _ in targets]
 
     def work(number: int) -> None:
         finding, layout = findings[number], plan.layout
@@ -80,7 +80,7 @@ def survey(
 
 
 def check_permission(
-    targets: Sequence[Target],
+    targets: Sequence[PublishTarget],
     manifest_name: str,
     options: TransportOptions,
     stopping: Stopping,
@@ -117,7 +117,7 @@ def check_permission(
         )
 
 
-def _remedy(targets: Sequence[Target], refused: Mapping[int, RequestFailed]) -> str:
+def _remedy(targets: Sequence[PublishTarget], refused: Mapping[int, RequestFailed]) -> str:
     """What opens the targets that refuse us."""
     words = []
     for number, error in sorted(refused.items()):
@@ -135,7 +135,7 @@ def _remedy(targets: Sequence[Target], refused: Mapping[int, RequestFailed]) -> 
     return " and ".join(dict.fromkeys(words))
 
 
-def _compare(finding: Finding, raw: bytes, manifest: Manifest) -> None:
+def _compare(finding: TargetFinding, raw: bytes, manifest: Manifest) -> None:
     finding.raw = raw
     finding.manifest = "other"
     try:
@@ -149,7 +149,10 @@ def _compare(finding: Finding, raw: bytes, manifest: Manifest) -> None:
 
 
 def refuse_to_replace(
-    targets: Sequence[Target], findings: Sequence[Finding], manifest: Manifest, manifest_name: str
+    targets: Sequence[PublishTarget],
+    findings: Sequence[TargetFinding],
+    manifest: Manifest,
+    manifest_name: str,
 ) -> None:
     """Raise DestinationExistsError where something else stands in the place of ours.
 

@@ -20,7 +20,7 @@ from regather.units import counted
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PublishTarget:
     """One place that takes fragments."""
 
     url: str
@@ -36,11 +36,11 @@ class Target:
         return locate(self.url, name)
 
 
-def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[Target, ...]:
+def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[PublishTarget, ...]:
     """Read what the user names: URL, HOST:PORT or folder (made when needed). Raises UsageError."""
     if not given:
         raise UsageError("no target to publish to", help="give servers or folders with --to")
-    targets: list[Target] = []
+    targets: list[PublishTarget] = []
     seen: set[str] = set()
     for text in map(str, given):
         if not text:
@@ -56,7 +56,7 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
         open_store(url, options).close()  # says what is wrong with the address; opens nothing
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
             raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")
-        target = Target(url if url.endswith("/") else url + "/")
+        target = PublishTarget(url if url.endswith("/") else url + "/")
         try:
             key = target.url.lower() if target.remote else os.path.realpath(target.url)
         except OSError as error:  # the current folder was removed
@@ -68,10 +68,10 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
     return tuple(targets)
 
 
-def warnings_of(targets: Sequence[Target]) -> list[str]:
+def warnings_of(targets: Sequence[PublishTarget]) -> list[str]:
     """What is odd about the targets together, a line each."""
     lines = []
-    servers: list[_Server] = []
+    servers: list[_TargetHost] = []
     for target in targets:
         if target.remote:
             server = _server_of(target.url)
@@ -95,7 +95,7 @@ def warnings_of(targets: Sequence[Target]) -> list[str]:
 
 
 @dataclass(slots=True)
-class _Server:
+class _TargetHost:
     """What a target is on."""
 
     name: str
@@ -104,11 +104,11 @@ class _Server:
     count: int = 1
     """How many targets are on it."""
 
-    def is_one_with(self, other: _Server) -> bool:
+    def is_one_with(self, other: _TargetHost) -> bool:
         return self.name == other.name or bool(self.addresses & other.addresses)
 
 
-def _server_of(url: str) -> _Server:
+def _server_of(url: str) -> _TargetHost:
     parts = urlsplit(url)
     found: frozenset[tuple[str, int]] = frozenset()
     if parts.scheme in HTTP and parts.hostname:
@@ -116,7 +116,7 @@ def _server_of(url: str) -> _Server:
         with contextlib.suppress(OSError, UnicodeError):  # only a proxy may know the name
             infos = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
             found = frozenset((str(address[0]), port) for *_, address in infos)
-    return _Server(parts.netloc.lower(), found)
+    return _TargetHost(parts.netloc.lower(), found)
 
 
 def warnings_of_folder(folder: Folder | None) -> list[str]:
@@ -131,7 +131,9 @@ def warnings_of_folder(folder: Folder | None) -> list[str]:
     ]
 
 
-def check_source_is_safe(source: Path, targets: Sequence[Target], names: Sequence[str]) -> None:
+def check_source_is_safe(
+    source: Path, targets: Sequence[PublishTarget], names: Sequence[str]
+) -> None:
     """Raise UsageError where the file to publish has the place of something to be stored."""
     for target in targets:
         if target.remote or source.name not in names:

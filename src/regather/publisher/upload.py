@@ -11,11 +11,11 @@ from functools import partial
 from regather.engine.rate_limit import RateLimiter
 from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, persist
-from regather.publisher.origin import Origin
-from regather.publisher.plan import Plan
+from regather.publisher.origin import FragmentReader
+from regather.publisher.plan import UploadPlan
 from regather.publisher.report import TargetState
-from regather.publisher.target_survey import Finding, occupied
-from regather.publisher.targets import Target
+from regather.publisher.target_survey import TargetFinding, occupied
+from regather.publisher.targets import PublishTarget
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.stores.base import Store
 
@@ -46,11 +46,11 @@ class Uploads:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: UploadPlan,
         manifest: Manifest,
-        targets: Sequence[Target],
-        findings: Sequence[Finding],
-        origin: Origin,
+        targets: Sequence[PublishTarget],
+        findings: Sequence[TargetFinding],
+        origin: FragmentReader,
         options: TransportOptions,
         stopping: Stopping,
         *,

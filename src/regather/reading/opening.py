@@ -13,8 +13,8 @@ from regather.reading.file import RemoteFile
 from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
 from regather.sources.addresses import base_url, with_scheme
-from regather.sources.manifests import Target, load_pinned, target_of
-from regather.sources.probing import FEW_RETRIES, Asking
+from regather.sources.manifests import DownloadTarget, load_pinned, target_of
+from regather.sources.probing import FEW_RETRIES, Prober
 from regather.sources.settings import Settings, transport_options
 
 
@@ -46,12 +46,12 @@ def open(
         return RemoteFile(Recipe(target, settings, cache_size, read_ahead))
 
 
-def asking_for(settings: Settings) -> Asking:
+def asking_for(settings: Settings) -> Prober:
     """How to ask for manifests. Raises UsageError."""
-    return Asking(transport_options(settings), retries=min(settings.retries, FEW_RETRIES))
+    return Prober(transport_options(settings), retries=min(settings.retries, FEW_RETRIES))
 
 
-def load(source: str, digest: str, asking: Asking) -> tuple[Manifest, str]:
+def load(source: str, digest: str, asking: Prober) -> tuple[Manifest, str]:
     """Read a manifest; returns it and the base of its folder. Raises as ``open`` does."""
     if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise UsageError(
@@ -61,8 +61,8 @@ def load(source: str, digest: str, asking: Asking) -> tuple[Manifest, str]:
 
 
 def target_at(
-    source: str, manifest: Manifest, folder: str, servers: Sequence[str], asking: Asking
-) -> Target:
+    source: str, manifest: Manifest, folder: str, servers: Sequence[str], asking: Prober
+) -> DownloadTarget:
     """Where what a manifest describes may be. Raises as ``open`` does."""
     bases = [base_url(server) for server in servers]
     for url in bases:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import UsageError
 from regather.reading.fetcher import Fetcher
-from regather.sources.manifests import Target
+from regather.sources.manifests import DownloadTarget
 from regather.sources.settings import Settings, transport_options
 from regather.transport import is_url, open_connection
 
@@ -26,7 +26,7 @@ class Recipe:
     environment, in ~/.netrc and in files that the settings name is looked up again.
     """
 
-    target: Target
+    target: DownloadTarget
     settings: Settings
     cache_size: int = CACHE_SIZE
     read_ahead: int = READ_AHEAD

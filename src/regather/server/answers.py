@@ -16,8 +16,8 @@ from regather.server.body import Outlet, Pacer, abort, open_outlet
 from regather.server.conditions import Conditions, range_applies
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.files import OpenFile, Root
-from regather.server.ranges import Span, UnsatisfiableRange, parse_range
-from regather.server.state import State
+from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
+from regather.server.state import ServerState
 from regather.server.tokens import Tokens
 from regather.server.writing import Limits, Writing
 
@@ -54,7 +54,7 @@ class FileAnswers:
     def __init__(
         self,
         root: Root,
-        state: State,
+        state: ServerState,
         faults: Sequence[Fault],
         seed: int,
         tokens: Tokens,
@@ -143,7 +143,7 @@ class FileAnswers:
         if span is not None:
             headers[hdrs.CONTENT_RANGE] = f"bytes {span.start}-{span.stop - 1}/{file.size}"
         response = BodyResponse(status=200 if span is None else 206, headers=headers)
-        span = span or Span(0, file.size)
+        span = span or ByteRange(0, file.size)
         response.content_length = span.stop - span.start
         sign(response)
         if request.method == hdrs.METH_HEAD or span.start == span.stop:
@@ -175,7 +175,7 @@ class FileAnswers:
         response: BodyResponse,
         outlet: Outlet,
         file: OpenFile,
-        span: Span,
+        span: ByteRange,
         decision: Decision,
     ) -> None:
         began = time.monotonic()
@@ -208,7 +208,7 @@ class FileAnswers:
         request: web.BaseRequest,
         outlet: Outlet,
         file: OpenFile,
-        span: Span,
+        span: ByteRange,
         decision: Decision,
     ) -> FaultKind | None:
         """Send what the decision leaves of the body; return the fault that the connection ends by.
@@ -258,7 +258,7 @@ async def _send_paced(
         start += count
 
 
-def _span(request: web.BaseRequest, file: OpenFile) -> Span | None:
+def _span(request: web.BaseRequest, file: OpenFile) -> ByteRange | None:
     """Return which bytes are wanted; None for the whole file, as for every HEAD (RFC 9110 14.2)."""
     headers = request.headers
     if request.method == hdrs.METH_HEAD or not range_applies(

@@ -20,7 +20,7 @@ from regather.files.atomic import PREFIX, remove_leftovers
 from regather.names import flaw_of
 from regather.server.conditions import Version
 from regather.server.listing import Listing
-from regather.server.places import Folders, Place
+from regather.server.places import Folders, WritePlace
 from regather.server.usage import Usage
 
 __all__ = ["OpenFile", "Root", "UnfitName"]
@@ -133,7 +133,7 @@ class Root:
         with _walked(self._real, path[:-1]) as folder:
             return _open(path[-1], name, folder)
 
-    def place(self, target: str, *, make: bool) -> Place:
+    def place(self, target: str, *, make: bool) -> WritePlace:
         """Find where the file that a request's path names may be written or removed.
 
         With ``make`` missing folders are made. No link is followed, not even one that stays

@@ -12,7 +12,7 @@ from aiohttp import ClientPayloadError, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from regather.digest import HASH_SIZE, Hasher, new_hasher
-from regather.files.atomic import Incoming
+from regather.files.atomic import AtomicFile
 from regather.server.threads import in_thread
 from regather.units import counted
 
@@ -73,7 +73,7 @@ async def go_on(request: web.BaseRequest) -> None:
     request.writer.output_size = 0  # for aiohttp: the response has not begun
 
 
-async def receive(request: web.BaseRequest, incoming: Incoming, size: int) -> None:
+async def receive(request: web.BaseRequest, incoming: AtomicFile, size: int) -> None:
     """Write the body of ``size`` bytes; raise Refused where it ends early or comes no more."""
     batch = bytearray()
     left = size

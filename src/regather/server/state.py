@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-__all__ = ["State"]
+__all__ = ["ServerState"]
 
 
 def _none() -> int:
@@ -18,7 +18,7 @@ def _none() -> int:
 
 
 @dataclass
-class State:
+class ServerState:
     """Counters, the requests being answered, and whether the server is about to end."""
 
     started: float = field(default_factory=time.monotonic)

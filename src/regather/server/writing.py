@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from regather.errors import reason
-from regather.files.atomic import Incoming
+from regather.files.atomic import AtomicFile
 from regather.files.platform import preallocate, sync_names
 from regather.server.access import error_logger
 from regather.server.conditions import Conditions, UnreadableCondition, Version
 from regather.server.files import Root, UnfitName
-from regather.server.places import Place
+from regather.server.places import WritePlace
 from regather.server.receiving import Refused, declared_hash, go_on, listed, receive
 from regather.server.threads import in_thread
 from regather.units import MAX_SIZE, format_size
@@ -69,7 +69,7 @@ class Writing:
                 _check(conditions, place)
                 async with self._room(place, size):
                     try:
-                        incoming = Incoming(place.folder, place.name, hasher=hasher)
+                        incoming = AtomicFile(place.folder, place.name, hasher=hasher)
                     except FileNotFoundError:
                         continue  # the folder is gone already
                     try:
@@ -80,7 +80,7 @@ class Writing:
         raise Refused(503, "another process keeps removing the folder")
 
     async def _publish(
-        self, incoming: Incoming, place: Place, conditions: Conditions, size: int
+        self, incoming: AtomicFile, place: WritePlace, conditions: Conditions, size: int
     ) -> web.Response:
         async with self._lock:
             # Once more: it took time to get here.
@@ -127,7 +127,7 @@ class Writing:
         return size
 
     @contextlib.asynccontextmanager
-    async def _room(self, place: Place, size: int) -> AsyncIterator[None]:
+    async def _room(self, place: WritePlace, size: int) -> AsyncIterator[None]:
         """Hold room for a file in the ``with`` body; what it replaces makes room."""
         async with self._lock:
             if self._limits.total is not None:
@@ -147,7 +147,7 @@ class Writing:
             self._promised -= size
 
 
-async def _take(request: web.BaseRequest, incoming: Incoming, size: int, expected: bytes) -> None:
+async def _take(request: web.BaseRequest, incoming: AtomicFile, size: int, expected: bytes) -> None:
     """Receive the body and make it durable; raise Refused where it is not what was declared."""
     await in_thread(lambda: preallocate(incoming.descriptor, size))
     await go_on(request)
@@ -183,7 +183,7 @@ def _of_error(error: OSError) -> web.Response:
 
 
 @contextlib.contextmanager
-def _placed(root: Root, target: str, *, make: bool) -> Iterator[Place]:
+def _placed(root: Root, target: str, *, make: bool) -> Iterator[WritePlace]:
     try:
         place = root.place(target, make=make)
     except UnfitName as error:
@@ -204,7 +204,7 @@ def _placed(root: Root, target: str, *, make: bool) -> Iterator[Place]:
         place.close()
 
 
-def _check(conditions: Conditions, place: Place) -> os.stat_result | None:
+def _check(conditions: Conditions, place: WritePlace) -> os.stat_result | None:
     """What the request replaces, None for nothing; raises Refused where it must not."""
     old = place.look()
     if old is not None and not stat.S_ISREG(old.st_mode):

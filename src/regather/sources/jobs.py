@@ -10,14 +10,14 @@ from pathlib import Path
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
 from regather.metalink import MetalinkFile, path_flaw
-from regather.sources.mirror_survey import Seen
+from regather.sources.mirror_survey import MirrorInfo
 
 _DIGEST = re.compile("[0-9a-fA-F]{64}")
 _MOST_LINES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DownloadJob:
     """One file to download. Raises UsageError where it contradicts itself."""
 
     sources: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Job:
     """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
     file: MetalinkFile | None = None
     """What a metalink says of it, where its source is one that was read already."""
-    seen: tuple[Seen, ...] = field(default=(), repr=False)
+    seen: tuple[MirrorInfo, ...] = field(default=(), repr=False)
     """What was seen of its sources already."""
 
     def __post_init__(self) -> None:
@@ -69,14 +69,16 @@ class Job:
         return bool(self.servers or self.digest or self.fragments)
 
 
-def read_list(text: str, where: str, folder: Path | None, *, force: bool = False) -> list[Job]:
+def read_list(
+    text: str, where: str, folder: Path | None, *, force: bool = False
+) -> list[DownloadJob]:
     """Read a list of downloads: ``where`` names it in messages, ``folder`` is where to put them.
 
     A line is one download: its URLs, separated by tabs or spaces. Lines that begin with space
     belong to the one before: ``out=NAME`` and ``checksum=ALGO=HEX``. ``#`` begins a comment line.
     Raises UsageError.
     """
-    jobs: list[Job] = []
+    jobs: list[DownloadJob] = []
     entry: list[str] = []
     options: dict[str, list[str]] = {}
 
@@ -121,9 +123,9 @@ def _option(text: str, options: dict[str, list[str]]) -> None:
 
 def _job(
     urls: Sequence[str], options: dict[str, list[str]], folder: Path | None, *, force: bool
-) -> Job:
+) -> DownloadJob:
     out = options.get("out")
-    return Job(
+    return DownloadJob(
         tuple(urls),
         (folder or Path()) / out[-1] if out else folder,
         checksums=tuple(map(parse_checksum, options.get("checksum", ()))),

@@ -38,7 +38,7 @@ from regather.sources.addresses import (
     server_not_manifest,
     with_scheme,
 )
-from regather.sources.probing import Asking
+from regather.sources.probing import Prober
 from regather.transport import RequestFailed, is_url
 from regather.units import MAX_SIZE, counted
 
@@ -47,7 +47,7 @@ DEFAULT_NAME = "recombined_large_file.dat"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DownloadTarget:
     """What to download, from where."""
 
     name: str
@@ -96,7 +96,7 @@ class Target:
         return ", ".join(c.algorithm for c in known)
 
 
-def load_manifest(source: str, asking: Asking) -> tuple[Manifest, str]:
+def load_manifest(source: str, asking: Prober) -> tuple[Manifest, str]:
     """Read a manifest from a path or URL; returns it and the base of its folder.
 
     Raises UsageError, ManifestError, TransportError or InterruptedDownload.
@@ -157,10 +157,10 @@ def _help_for(path: Path) -> str:
 def resolve_manifest(
     source: str,
     servers: Sequence[str],
-    asking: Asking,
+    asking: Prober,
     digest: str = "",
     fragments: Sequence[str] = (),
-) -> Target:
+) -> DownloadTarget:
     """Find out what a manifest describes and where its fragments may be.
 
     Sources are those of the manifest, ``servers``, and the manifest's own folder; where that is
@@ -178,7 +178,7 @@ def resolve_manifest(
     return replace(target, sources=(*target.sources, *last), first=len(target.sources))
 
 
-def load_pinned(source: str, asking: Asking, digest: str = "") -> tuple[Manifest, str]:
+def load_pinned(source: str, asking: Prober, digest: str = "") -> tuple[Manifest, str]:
     """The same as ``load_manifest``; VerificationError where its digest is not ``digest``."""
     manifest, folder = load_manifest(source, asking)
     if digest and digest.lower() != manifest.digest:
@@ -195,7 +195,7 @@ def target_of(
     folder: str,
     bases: Sequence[str],
     fragments: Sequence[str] = (),
-) -> Target:
+) -> DownloadTarget:
     """What a manifest describes, and where its fragments may be; see ``sources_of``."""
     sources = sources_of(source, manifest, folder, bases, fragments)
     if not sources:
@@ -204,7 +204,7 @@ def target_of(
             help="give the sources of the fragments: --server URL, once for each",
         )
     identity = manifest.digest
-    return Target(
+    return DownloadTarget(
         manifest.name,
         manifest.layout,
         sources,
@@ -281,7 +281,7 @@ def _by_position(source: Source, layout: Layout) -> Source:
 # -- plain fragments --------------------------------------------------------------------------
 
 
-def resolve_fragments(fragments: Sequence[str], asking: Asking) -> Target:
+def resolve_fragments(fragments: Sequence[str], asking: Prober) -> DownloadTarget:
     """Make a layout of plain fragments, given in order; asks each for its size.
 
     Nothing is known to verify with. Raises NotEnoughSourcesError naming those that cannot be had.
@@ -308,7 +308,7 @@ def resolve_fragments(fragments: Sequence[str], asking: Asking) -> Target:
     return _plain_target(urls, sizes)
 
 
-def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Target:
+def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> DownloadTarget:
     size = sum(length for length, _ in probed)
     if size > MAX_SIZE:
         raise UsageError(f"the servers report {size} bytes in all", help="check their servers")
@@ -332,7 +332,7 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Tar
     # one whose version nobody tells: it may be another.
     lasting = all(validator for _, validator in probed)
     seen = repr(list(zip(urls, probed, strict=True))) + ("" if lasting else secrets.token_hex(16))
-    return Target(
+    return DownloadTarget(
         DEFAULT_NAME,
         layout,
         tuple(sources),

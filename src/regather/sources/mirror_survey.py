@@ -17,7 +17,7 @@ from regather.metalink import digests, links
 from regather.names import split_url
 from regather.schemes import HTTP
 from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme
-from regather.sources.probing import Asking
+from regather.sources.probing import Prober
 from regather.transport import Askable, LocalConnection, Look, RequestFailed, is_url
 from regather.transport.ranges import read_range
 from regather.units import counted
@@ -30,7 +30,7 @@ _MOST_DUPLICATES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class MirrorInfo:
     """One mirror, as it was found."""
 
     url: str
@@ -54,7 +54,7 @@ class Seen:
         wanted = {(c.algorithm, c.digest) for c in checksums}
         return any((c.algorithm, c.digest) in wanted for c in self.claims)
 
-    def differs_from(self, other: Seen) -> str:
+    def differs_from(self, other: MirrorInfo) -> str:
         """How its file differs from that of another mirror; empty: as far as was seen, not."""
         if self.size != other.size:
             return f"has {counted(self.size, 'byte')}, not {other.size}"
@@ -88,8 +88,8 @@ def checked_mirrors(texts: Sequence[str]) -> list[str]:
 
 
 def survey(
-    urls: Sequence[str], asking: Asking, *, again: bool = True
-) -> tuple[list[Seen], dict[str, RequestFailed]]:
+    urls: Sequence[str], asking: Prober, *, again: bool = True
+) -> tuple[list[MirrorInfo], dict[str, RequestFailed]]:
     """Look at all mirrors at once; returns what was seen, in order, and those that failed.
 
     What failed for a while only is asked ``again``.
@@ -109,7 +109,7 @@ def survey(
     return seen, failed
 
 
-def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> Seen:
+def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> MirrorInfo:
     look = connection.look(url, _SAMPLE)
     samples: tuple[bytes, ...] = ()
     if many and look.ranged and look.size is not None and look.size > _SAMPLE:
@@ -122,10 +122,10 @@ def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> See
     for where, headers in look.heads:
         for claim in digests(headers, where):
             claims.setdefault(claim.algorithm, claim)
-    return Seen(url, look, samples, tuple(claims.values()))
+    return MirrorInfo(url, look, samples, tuple(claims.values()))
 
 
-def _look_at_file(path: str, *, many: bool) -> Seen | RequestFailed:
+def _look_at_file(path: str, *, many: bool) -> MirrorInfo | RequestFailed:
     connection = LocalConnection()
     try:
         return _look(connection, path, many=many)
@@ -135,7 +135,7 @@ def _look_at_file(path: str, *, many: bool) -> Seen | RequestFailed:
         connection.close()
 
 
-def duplicates_of(seen: Sequence[Seen], known: Sequence[str]) -> list[str]:
+def duplicates_of(seen: Sequence[MirrorInfo], known: Sequence[str]) -> list[str]:
     """Further mirrors that the servers themselves name (RFC 6249), the best first."""
     safe = all(url.lower().startswith("https:") for url in known)
     found: dict[str, None] = {}
@@ -157,13 +157,13 @@ def _usable(url: str) -> bool:
 # -- comparing --------------------------------------------------------------------------------
 
 
-def grouped(seen: Sequence[Seen], checksums: Sequence[Checksum]) -> list[list[Seen]]:
+def grouped(seen: Sequence[MirrorInfo], checksums: Sequence[Checksum]) -> list[list[MirrorInfo]]:
     """Mirrors that agree with each other, put together: the group to believe in first.
 
     Those come first of which a server confirms a checksum, last those that deny it, and the
     larger group before the smaller.
     """
-    groups: list[list[Seen]] = []
+    groups: list[list[MirrorInfo]] = []
     for one in seen:
         denies = one.denies(checksums)
         for group in groups:
@@ -182,7 +182,7 @@ def grouped(seen: Sequence[Seen], checksums: Sequence[Checksum]) -> list[list[Se
     return groups
 
 
-def left_out(group: Sequence[Seen], groups: Sequence[Sequence[Seen]]) -> list[str]:
+def left_out(group: Sequence[MirrorInfo], groups: Sequence[Sequence[MirrorInfo]]) -> list[str]:
     """A line on each mirror that is not in ``group``."""
     lines = []
     for other in groups:
@@ -190,6 +190,8 @@ def left_out(group: Sequence[Seen], groups: Sequence[Sequence[Seen]]) -> list[st
             continue
         for one in other:
             why = next((d for g in group if (d := one.differs_from(g))), "has another file")
-            agreed = "the only other source" if len(group) == 1 else f"{len(group)} that agree"
+            agreed = (
+                "the only other source source" if len(group) == 1 else f"{len(group)} that agree"
+            )
             lines.append(f"{one.url} is not used: it {why} (unlike {agreed})")
     return lines

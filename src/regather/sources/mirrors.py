@@ -17,9 +17,9 @@ from regather.digest import piece_hash
 from regather.errors import NotEnoughSourcesError, VerificationError
 from regather.metalink import offered_name
 from regather.names import fitted, flaw_of
-from regather.sources.manifests import Target
-from regather.sources.mirror_survey import Seen, duplicates_of, grouped, left_out, survey
-from regather.sources.probing import Asking
+from regather.sources.manifests import DownloadTarget
+from regather.sources.mirror_survey import MirrorInfo, duplicates_of, grouped, left_out, survey
+from regather.sources.probing import Prober
 from regather.sources.whole_file import source_at, whole_layout
 from regather.transport import Failure, RequestFailed, is_url
 from regather.units import counted
@@ -29,14 +29,14 @@ _NAMELESS = "download"
 
 def resolve_mirrors(
     urls: Sequence[str],
-    asking: Asking,
+    asking: Prober,
     checksums: Sequence[Checksum] = (),
     *,
     name: str = "",
     size: int | None = None,
     notes: Sequence[str] = (),
-    seen: tuple[list[Seen], dict[str, RequestFailed]] | None = None,
-) -> list[Target]:
+    seen: tuple[list[MirrorInfo], dict[str, RequestFailed]] | None = None,
+) -> list[DownloadTarget]:
     """Ask all mirrors of a file; returns what to download from where: first the likeliest.
 
     There is more than one only where ``checksums`` can tell which is right. ``name`` and ``size``
@@ -74,7 +74,9 @@ def resolve_mirrors(
     ]
 
 
-def _sized(found: Sequence[Seen], size: int | None) -> tuple[list[Seen], list[Seen]]:
+def _sized(
+    found: Sequence[MirrorInfo], size: int | None
+) -> tuple[list[MirrorInfo], list[MirrorInfo]]:
     """Those of which the size is known, by themselves or as ``size``, and the others."""
     if size is not None:
         found = [
@@ -87,7 +89,9 @@ def _sizeless(url: str) -> RequestFailed:
     return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not report its size")
 
 
-def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> list[Seen]:
+def _with_duplicates(
+    found: list[MirrorInfo], urls: Sequence[str], asking: Prober
+) -> list[MirrorInfo]:
     """The mirrors, and those that their servers name, as far as these have the same file."""
     more = duplicates_of(found, urls)
     if not more:
@@ -102,8 +106,8 @@ def _with_duplicates(found: list[Seen], urls: Sequence[str], asking: Asking) -> 
 
 
 def _undoubted(
-    found: list[Seen], failed: dict[str, RequestFailed], checksums: Sequence[Checksum]
-) -> list[Seen]:
+    found: list[MirrorInfo], failed: dict[str, RequestFailed], checksums: Sequence[Checksum]
+) -> list[MirrorInfo]:
     """Those that have the file by what their servers say; the others are added to ``failed``.
 
     Servers are mistaken, too: a checksum decides where none of them says so.
@@ -121,7 +125,7 @@ def _undoubted(
     return kept
 
 
-def _wrong_size(seen: Seen, size: int) -> RequestFailed:
+def _wrong_size(seen: MirrorInfo, size: int) -> RequestFailed:
     return RequestFailed(
         Failure.BAD_RESPONSE, f"{seen.url}: has {counted(seen.size, 'byte')}, must have {size}"
     )
@@ -139,19 +143,19 @@ def _none(urls: Sequence[str], failed: dict[str, RequestFailed]) -> NotEnoughSou
 
 
 def _target(
-    group: Sequence[Seen],
+    group: Sequence[MirrorInfo],
     waiting: Sequence[str],
     checksums: Sequence[Checksum],
     name: str,
     notes: Sequence[str],
-) -> Target:
+) -> DownloadTarget:
     size = group[0].size
     checksums, name, notes = _described(group, checksums, name, notes)
     # A checksum tells whether all came of one version; tags may differ from node to node.
     sources = [source_at(one.url, "" if checksums else one.look.validator) for one in group]
     sources += [source_at(url) for url in waiting]
     version = _version(group, checksums)
-    return Target(
+    return DownloadTarget(
         name,
         whole_layout(name, size),
         tuple(sources),
@@ -164,11 +168,11 @@ def _target(
 
 
 def _streamed(
-    group: Sequence[Seen], checksums: Sequence[Checksum], name: str, notes: Sequence[str]
-) -> Target:
+    group: Sequence[MirrorInfo], checksums: Sequence[Checksum], name: str, notes: Sequence[str]
+) -> DownloadTarget:
     """A target of mirrors of which none tells the size."""
     checksums, name, notes = _described(group, checksums, name, notes)
-    return Target(
+    return DownloadTarget(
         name,
         whole_layout(name, 0),
         tuple(source_at(one.url) for one in group),
@@ -186,7 +190,7 @@ def _streamed(
 
 
 def _described(
-    group: Sequence[Seen], checksums: Sequence[Checksum], name: str, notes: Sequence[str]
+    group: Sequence[MirrorInfo], checksums: Sequence[Checksum], name: str, notes: Sequence[str]
 ) -> tuple[Sequence[Checksum], str, list[str]]:
     """What a target has in common, of whatever size it is: checksums, name, notes."""
     notes = list(notes)
@@ -208,7 +212,7 @@ def _identity(size: int, version: str) -> bytes:
     return piece_hash(b"mirrors\0" + repr((size, version or secrets.token_hex(16))).encode())
 
 
-def _version(group: Sequence[Seen], checksums: Sequence[Checksum]) -> str:
+def _version(group: Sequence[MirrorInfo], checksums: Sequence[Checksum]) -> str:
     """Tells content of the same size apart, whichever mirrors are up this time.
 
     Without a checksum it is the date that most mirrors tell, which they usually keep alike, else
@@ -221,7 +225,7 @@ def _version(group: Sequence[Seen], checksums: Sequence[Checksum]) -> str:
     return dates.most_common(1)[0][0] if dates else group[0].look.validator
 
 
-def name_of(group: Sequence[Seen]) -> str:
+def name_of(group: Sequence[MirrorInfo]) -> str:
     """What to call the file: what a server offers, else the last part of its URL's path."""
     for one in group:
         for _, headers in reversed(one.look.heads):

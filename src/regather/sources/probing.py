@@ -38,13 +38,13 @@ FEW_RETRIES = 3
 """The most for a manifest: whoever mistyped its address should not wait for long."""
 GOES_ON = "the same command resumes"
 
-Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
 
 _log = logging.getLogger("regather.asking")
 
 
 @dataclass(slots=True)
-class Asked:
+class Probe:
     """One request, as the caller's thread sees it."""
 
     url: str
@@ -56,7 +56,7 @@ class Asked:
     """When it is asked again (monotonic), while it waits."""
 
 
-class Asking:
+class Prober:
     """How to ask: with which options, and what ends it."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Asking:
         *,
         retries: int = FEW_RETRIES,
         stop: threading.Event | None = None,
-        watch: Callable[[Sequence[Asked]], None] | None = None,
+        watch: Callable[[Sequence[Probe]], None] | None = None,
     ) -> None:
         """``retries`` are those of what failed for a while only, after pauses that grow.
 
@@ -83,7 +83,7 @@ class Asking:
 
             check(url, self._options)
 
-    def one(self, url: str, ask: Callable[[Askable, str], Answer]) -> Answer:
+    def one(self, url: str, ask: Callable[[Askable, str], Reply]) -> Reply:
         """Ask one URL; it is not asked again later than the time-out after the first time.
 
         Raises RequestFailed or InterruptedDownload.
@@ -96,12 +96,12 @@ class Asking:
     def all(
         self,
         urls: Sequence[str],
-        ask: Callable[[Askable, str], Answer],
+        ask: Callable[[Askable, str], Reply],
         patience: float = math.inf,
         *,
         again: bool = True,
         grace: float | None = None,
-    ) -> list[Answer | RequestFailed]:
+    ) -> list[Reply | RequestFailed]:
         """Call ``ask`` with a connection for each URL; return the answers or errors, in order.
 
         Nothing is asked again more than ``patience`` seconds after the first time, and nothing at
@@ -109,7 +109,7 @@ class Asking:
         so many seconds more, and those that have failed already none. Raises InterruptedDownload
         on a stop or Ctrl-C, at once, after breaking off what is under way.
         """
-        round_ = _Round(self._options, self._retries if again else 0, patience, urls, ask)
+        round_ = _ProbeRound(self._options, self._retries if again else 0, patience, urls, ask)
         try:
             self._wait_for(round_, grace)
         except KeyboardInterrupt:
@@ -118,7 +118,7 @@ class Asking:
             ) from None
         return round_.answers()
 
-    def _wait_for(self, round_: _Round[Answer], grace: float | None) -> None:
+    def _wait_for(self, round_: _ProbeRound[Reply], grace: float | None) -> None:
         with interrupts_held() as interrupts:
             try:
                 round_.start()
@@ -134,7 +134,7 @@ class Asking:
                 round_.call_off()
 
 
-class _Round(Generic[Answer]):
+class _ProbeRound(Generic[Reply]):
     """Requests under way: a few threads that take the next URL until none is left."""
 
     def __init__(
@@ -143,14 +143,14 @@ class _Round(Generic[Answer]):
         retries: int,
         patience: float,
         urls: Sequence[str],
-        ask: Callable[[Askable, str], Answer],
+        ask: Callable[[Askable, str], Reply],
     ) -> None:
         self._options = options
         self._retries = retries
         self._patience = patience
         self._ask = ask
-        self.asked = [Asked(url) for url in urls]
-        self._answers: dict[int, Answer | RequestFailed] = {}
+        self.asked = [Probe(url) for url in urls]
+        self._answers: dict[int, Reply | RequestFailed] = {}
         self._next = iter(range(len(urls)))
         self._lock = threading.Lock()
         self._open: set[Askable] = set()
@@ -196,7 +196,7 @@ class _Round(Generic[Answer]):
                 break
             time.sleep(0.01)
 
-    def answers(self) -> list[Answer | RequestFailed]:
+    def answers(self) -> list[Reply | RequestFailed]:
         """The answers in the order of the URLs; raises what went wrong in a thread."""
         if self._error is not None:
             raise self._error
@@ -218,7 +218,7 @@ class _Round(Generic[Answer]):
             self._error = self._error or error
             self._ended.set()
 
-    def _answer(self, asked: Asked) -> Answer | RequestFailed:
+    def _answer(self, asked: Probe) -> Reply | RequestFailed:
         until = time.monotonic() + self._patience
         while True:
             connection = open_askable(asked.url, self._options)
@@ -255,5 +255,5 @@ class _Round(Generic[Answer]):
                 return error
 
 
-def _late(asked: Asked) -> RequestFailed:
+def _late(asked: Probe) -> RequestFailed:
     return RequestFailed(Failure.TIMEOUT, asked.last_error or f"{asked.url}: no response in time")

@@ -31,11 +31,11 @@ from regather.metalink import (
 )
 from regather.names import MANIFEST_SUFFIX, split_url
 from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme
-from regather.sources.jobs import Job
-from regather.sources.manifests import Target, resolve_fragments, resolve_manifest
-from regather.sources.mirror_survey import Seen, checked_mirrors, survey
+from regather.sources.jobs import DownloadJob
+from regather.sources.manifests import DownloadTarget, resolve_fragments, resolve_manifest
+from regather.sources.mirror_survey import MirrorInfo, checked_mirrors, survey
 from regather.sources.mirrors import name_of, resolve_mirrors
-from regather.sources.probing import Asking
+from regather.sources.probing import Prober
 from regather.sources.whole_file import pieces_identity, source_at, usable_pieces, whole_layout
 from regather.transport import RequestFailed, is_served, is_url
 
@@ -49,7 +49,7 @@ _MOST_ASKED = 16
 """So many mirrors are asked where a metalink tells too little to verify the pieces."""
 
 
-def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
+def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> list[DownloadJob]:
     """The jobs that a job means: one for each file of a metalink, else itself.
 
     ``select`` names those of its files that are wanted. Raises what a metalink is refused for,
@@ -90,8 +90,8 @@ def expanded(job: Job, asking: Asking, select: Sequence[str] = ()) -> list[Job]:
     return _no_metalink(replace(job, seen=tuple(seen)), select)
 
 
-def _no_metalink(job: Job, select: Sequence[str]) -> list[Job]:
-    """It may be a manifest of a folder yet: ``targets_of`` sees whether there is what to choose."""
+def _no_metalink(job: DownloadJob, select: Sequence[str]) -> list[DownloadJob]:
+    """It may still be a folder's manifest: ``resolve_targets`` sees if there is what to choose."""
     return [replace(job, select=tuple(select))]
 
 
@@ -110,7 +110,7 @@ def _local_metalink(path: str) -> Metalink | None:
     return read_metalink(data, path)
 
 
-def _jobs_of(job: Job, metalink: Metalink, select: Sequence[str]) -> list[Job]:
+def _jobs_of(job: DownloadJob, metalink: Metalink, select: Sequence[str]) -> list[DownloadJob]:
     files = metalink.files
     if select:
         by_name = {file.name: file for file in files}
@@ -136,7 +136,7 @@ def _jobs_of(job: Job, metalink: Metalink, select: Sequence[str]) -> list[Job]:
     return [replace(job, file=file) for file in files]
 
 
-def targets_of(job: Job, asking: Asking) -> list[Target]:
+def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     """What to download from where: first the likeliest, others for where it proves wrong.
 
     Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, TransportError or
@@ -148,7 +148,7 @@ def targets_of(job: Job, asking: Asking) -> list[Target]:
     return targets
 
 
-def _targets_of(job: Job, asking: Asking) -> list[Target]:
+def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     if not job.sources:
         return [_with(resolve_fragments(job.fragments, asking), job.checksums)]
     if job.file is not None:
@@ -163,7 +163,7 @@ def _targets_of(job: Job, asking: Asking) -> list[Target]:
     return [_with(target, job.checksums)]
 
 
-def _with(target: Target, checksums: Sequence[Checksum]) -> Target:
+def _with(target: DownloadTarget, checksums: Sequence[Checksum]) -> DownloadTarget:
     """The target, held against checksums of the whole file too."""
     if not checksums:
         return target
@@ -182,7 +182,7 @@ def _is_manifest(start: bytes) -> bool:
     return start.lstrip(b" \t\r\n").startswith(b"{") and _FORMAT.search(start) is not None
 
 
-def _targets_of_mirrors(job: Job, asking: Asking) -> list[Target]:
+def _targets_of_mirrors(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     urls = checked_mirrors(job.sources)
     for url in urls:
         asking.check(url)
@@ -199,19 +199,19 @@ def _targets_of_mirrors(job: Job, asking: Asking) -> list[Target]:
 
 
 def _targets_of_seen(
-    job: Job,
+    job: DownloadJob,
     urls: Sequence[str],
-    asking: Asking,
-    seen: list[Seen],
+    asking: Prober,
+    seen: list[MirrorInfo],
     failed: dict[str, RequestFailed],
-) -> list[Target]:
+) -> list[DownloadTarget]:
     file = _described(job, seen, asking)
     if file is not None:
         return _targets_of_metalink(job, file, asking)
     return resolve_mirrors(urls, asking, job.checksums, seen=(seen, failed))
 
 
-def _described(job: Job, seen: Sequence[Seen], asking: Asking) -> MetalinkFile | None:
+def _described(job: DownloadJob, seen: Sequence[MirrorInfo], asking: Prober) -> MetalinkFile | None:
     """What a metalink says that the server of a mirror itself points to (RFC 6249).
 
     It is as good as one that the user names, so it must come from a host that the user named. None
@@ -251,7 +251,9 @@ def _same_origin(one: str, other: str) -> bool:
 # -- metalinks --------------------------------------------------------------------------------
 
 
-def _targets_of_metalink(job: Job, file: MetalinkFile, asking: Asking) -> list[Target]:
+def _targets_of_metalink(
+    job: DownloadJob, file: MetalinkFile, asking: Prober
+) -> list[DownloadTarget]:
     mirrors = sorted(file.mirrors, key=lambda m: (m.location != job.location.lower(), m.priority))
     urls = list(dict.fromkeys(mirror.url for mirror in mirrors))
     # Where nothing else is left, those that need an optional package say so.
@@ -284,7 +286,7 @@ def _targets_of_metalink(job: Job, file: MetalinkFile, asking: Asking) -> list[T
             notes=notes,
         )
     return [
-        Target(
+        DownloadTarget(
             file.name,
             whole_layout(file.name, file.size, pieces),
             tuple(source_at(url) for url in urls),
@@ -297,7 +299,7 @@ def _targets_of_metalink(job: Job, file: MetalinkFile, asking: Asking) -> list[T
     ]
 
 
-def _checksums(job: Job, file: MetalinkFile) -> tuple[Checksum, ...]:
+def _checksums(job: DownloadJob, file: MetalinkFile) -> tuple[Checksum, ...]:
     """What the file must hash to, by the user and by the metalink. Raises VerificationError."""
     if not agree(file.checksums, job.checksums):
         raise VerificationError(

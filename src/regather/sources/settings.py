@@ -83,8 +83,8 @@ def transport_options(settings: Settings) -> TransportOptions:
     )
     for one in settings.hosts.values():
         _readable(one.ssh_key, "--ssh-key")
-    if options.beyond_us and not available():
-        library(options.beyond_us)  # raises, and says why
+    if options.needs_libcurl and not available():
+        library(options.needs_libcurl)  # raises, and says why
     if settings.cacert is not None:
         import ssl
 

@@ -56,7 +56,7 @@ def copy_coded(
             if len(buffers) != members:  # kept for the next row: new memory costs its page faults
                 strip = strip_size(members, layout.piece_size)
                 buffers = [memoryview(bytearray(strip)) for _ in range(members)]
-            made = _Row(source, layout, writer, erasure_set, row, codec).process(buffers)
+            made = _RowInHand(source, layout, writer, erasure_set, row, codec).process(buffers)
             with lock:
                 for fragment, digest in made.items():
                     at = row * HASH_SIZE
@@ -89,7 +89,7 @@ def copy_coded(
     return [bytes(h) for h in hashes], digests[0].hex(), digests[1].hex() if sha256 else ""
 
 
-class _Row:
+class _RowInHand:
     """One row on its way from the input into its fragments."""
 
     def __init__(

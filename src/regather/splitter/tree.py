@@ -18,7 +18,7 @@ from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError, UsageError, reason, shown_path
 from regather.files.platform import UNTRUE_SIZE, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
-from regather.folder.checks import STAGING, Flaw
+from regather.folder.checks import STAGING, EntryFlaw
 from regather.folder.packing import Packing
 from regather.folder.values import MAX_MTIME
 from regather.manifest import MAX_MANIFEST_BYTES
@@ -32,7 +32,7 @@ _ENTRY_BYTES = 190
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _FirstStat:
     """What the system told of a file or folder when it was first seen."""
 
     path: str
@@ -80,10 +80,10 @@ class Tree:
         if flaw := flaw_of(self.name):
             raise UsageError(f"{path}: {flaw}", help="give a folder that has a name")
         self._entries: list[Entry] = []
-        self._seen: list[_Seen] = []
+        self._seen: list[_FirstStat] = []
         try:
             top = os.stat(self._root)
-            self._top = _Seen(self._root, *_marks(top))
+            self._top = _FirstStat(self._root, *_marks(top))
             with interrupts_held() as self._interrupts:
                 self._look_through("", {(top.st_dev, top.st_ino)})
         except OSError as error:
@@ -119,7 +119,7 @@ class Tree:
                 raise self._too_many()
             status = self._status(full)
             mode = f"{stat.S_IMODE(status.st_mode) & 0o777:03o}"
-            self._seen.append(_Seen(full, *_marks(status)))
+            self._seen.append(_FirstStat(full, *_marks(status)))
             if stat.S_ISLNK(status.st_mode):
                 self._entries.append(self._link(path, full))
             elif stat.S_ISDIR(status.st_mode):
@@ -229,7 +229,7 @@ class Tree:
         folder = self._packing.hashed(self._hashes.found())
         try:
             check(folder, self.size)
-        except Flaw as flaw:  # nothing that we would not take ourselves
+        except EntryFlaw as flaw:  # nothing that we would not take ourselves
             raise RegatherError(f"{self._seen[flaw.at].path}: {flaw}") from None
         return folder
 

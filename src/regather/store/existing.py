@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, UsageError
-from regather.files.openat import Below, NotAFolder
+from regather.files.openat import DirHandle, NotAFolder
 from regather.folder import STAGING, Entry, Folder
 from regather.names import on_disk
 
@@ -27,7 +27,7 @@ class Present:
         self,
         path: Path,
         name: str,
-        below: Below,
+        below: DirHandle,
         folder: Folder,
         wanted: Collection[int],
         *,

@@ -20,13 +20,13 @@ from regather.errors import (
     is_disk_full,
     reason,
 )
-from regather.files.openat import Below, NotAFolder
+from regather.files.openat import DirHandle, NotAFolder
 from regather.files.platform import read_all, write_all
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
 from regather.store.existing import Present
-from regather.store.install import move_all
+from regather.store.install import install_all
 from regather.store.pieces import matching
 from regather.store.skippable import unneeded
 from regather.store.spans import Spans
@@ -75,7 +75,7 @@ class FolderDestination:
         self._made = False
         try:
             self._made = _make(path)
-            self._below = Below(str(path))
+            self._below = DirHandle(str(path))
         except OSError as error:
             raise self._trouble(error) from error
         try:
@@ -238,7 +238,7 @@ class FolderDestination:
                 entry = self._folder.entries[number]
                 if entry.kind == "file" and not entry.size:  # others have come, or are missed below
                     os.close(self._staging.file(number))
-            other = move_all(
+            other = install_all(
                 self._below,
                 self._staging.descriptor,
                 self._folder,

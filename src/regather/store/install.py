@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator, Set
 
-from regather.files.openat import Below, NotAFolder
+from regather.files.openat import DirHandle, NotAFolder
 from regather.files.platform import cut_to, sync_system
 from regather.folder import Entry, Folder
 from regather.names import on_disk
@@ -16,8 +16,8 @@ from regather.names import on_disk
 _LINK = "link"
 
 
-def move_all(
-    below: Below,
+def install_all(
+    below: DirHandle,
     staging: int,
     folder: Folder,
     wanted: Set[int],
@@ -39,22 +39,22 @@ def move_all(
         if entry.kind == "file" and number not in right:
             with _about(entry.path):
                 flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-                if not _dress(os.open(str(number), flags, dir_fd=staging), entry):
+                if not _apply_mode_and_time(os.open(str(number), flags, dir_fd=staging), entry):
                     other.append(entry.path)
     if sync:
         sync_system(staging)  # one for all: thousands of small ones would take minutes
     for number, entry in numbered:
         with _about(entry.path):
             if number in right:
-                if entry.kind == "file" and not _mend(below, entry):
+                if entry.kind == "file" and not _fix_metadata(below, entry):
                     other.append(entry.path)
                 continue
             try:
-                _put(below, staging, number, entry, replace=replace)
+                _place(below, staging, number, entry, replace=replace)
             except PermissionError:
                 # A folder that was ours before, and may not be written to: its mode comes last.
                 below.open_up(entry.path.rpartition("/")[0])
-                _put(below, staging, number, entry, replace=replace)
+                _place(below, staging, number, entry, replace=replace)
     # Those inside first: a folder that may not be written to takes nothing any more.
     for _, entry in reversed(numbered):
         if entry.kind == "folder":
@@ -76,7 +76,7 @@ def _about(path: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, path) from None
 
 
-def _put(below: Below, staging: int, number: int, entry: Entry, *, replace: bool) -> None:
+def _place(below: DirHandle, staging: int, number: int, entry: Entry, *, replace: bool) -> None:
     """Let an entry stand under its name."""
     if entry.kind == "folder":
         below.make_folder(entry.path)
@@ -90,7 +90,7 @@ def _put(below: Below, staging: int, number: int, entry: Entry, *, replace: bool
     _move(below, staging, name, entry.path, replace=replace)
 
 
-def _dress(descriptor: int, entry: Entry) -> bool:
+def _apply_mode_and_time(descriptor: int, entry: Entry) -> bool:
     """Give an open file its mode and time, and close it; whether it has that time then."""
     try:
         cut_to(descriptor, entry.size)
@@ -103,8 +103,11 @@ def _dress(descriptor: int, entry: Entry) -> bool:
         os.close(descriptor)
 
 
-def _mend(below: Below, entry: Entry) -> bool:
-    """Give a file that was there already its mode and time, where they differ; see _dress."""
+def _fix_metadata(below: DirHandle, entry: Entry) -> bool:
+    """Give a file that was there already its mode and time, where they differ.
+
+    Returns what ``_apply_mode_and_time`` does.
+    """
     status = below.look(entry.path)
     if status is None:
         raise OSError(errno.ENOENT, "was removed in the meantime", entry.path)
@@ -112,11 +115,11 @@ def _mend(below: Below, entry: Entry) -> bool:
         raise OSError(errno.EBUSY, "was changed in the meantime", entry.path)
     time = status.st_mtime_ns // 10**9
     if stat.S_IMODE(status.st_mode) != entry.bits or entry.mtime not in (None, time):
-        return _dress(below.open(entry.path), entry)
+        return _apply_mode_and_time(below.open(entry.path), entry)
     return True
 
 
-def _move(below: Below, staging: int, name: str, path: str, *, replace: bool) -> None:
+def _move(below: DirHandle, staging: int, name: str, path: str, *, replace: bool) -> None:
     """Give a file of the staging folder its name, as ``platform.publish`` does."""
     folder, last = below.parent(path)
     if replace:

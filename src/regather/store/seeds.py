@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from regather.errors import UsageError, is_fault_here, of_system, reason
-from regather.files.openat import Below
+from regather.files.openat import DirHandle
 from regather.files.platform import read_all
 from regather.folder import Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
-from regather.store.pieces import Place, matching
+from regather.store.pieces import PlacePiece, matching
 from regather.store.spans import Spans
 
 
@@ -65,7 +65,7 @@ class FolderSeed:
     def __init__(self, path: str, name: str, folder: Folder) -> None:
         """``name`` is that of the published folder. Raises UsageError, StorageError."""
         try:
-            self._below = Below(path)
+            self._below = DirHandle(path)
         except OSError as error:
             raise _unusable(path, error) from None
         self._entries = folder.entries
@@ -110,7 +110,7 @@ def reuse(
     seed: Seed,
     layout: Layout,
     missing: Sequence[int],
-    place: Place,
+    place: PlacePiece,
     on_piece: Callable[[int], None],
 ) -> list[int]:
     """Place what a seed has of the pieces that are missing; returns their numbers.

@@ -13,7 +13,7 @@ import os
 import stat
 import threading
 
-from regather.files.openat import Below
+from regather.files.openat import DirHandle
 from regather.files.platform import check_space, is_own, preallocate
 from regather.folder import STAGING, Folder
 from regather.model import Layout
@@ -27,7 +27,7 @@ class Staging:
     """That folder, open and locked."""
 
     def __init__(
-        self, below: Below, layout: Layout, folder: Folder, identity: bytes, rest: int
+        self, below: DirHandle, layout: Layout, folder: Folder, identity: bytes, rest: int
     ) -> None:
         """Open or make it; ``rest`` are the bytes that belong to no file, parity aside.
 

@@ -17,10 +17,10 @@ from regather.transport.connect import connect, peer, reached
 from regather.transport.credentials import Origin
 from regather.transport.dial import HURRY
 from regather.transport.fields import head_end
-from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, Request, parse_head
+from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, HttpRequest, parse_head
 from regather.transport.options import TransportOptions
 from regather.transport.proxies import Proxy
-from regather.transport.wire import Body, early_answer, fill, send
+from regather.transport.wire import RequestBody, early_answer, fill, send
 
 _CHEAP_TO_DRAIN = 256 << 10
 """A rest of a body this small is read to its end rather than paid for with a new connection."""
@@ -43,7 +43,7 @@ class Channel:
         self._socket: socket.socket | None = None
         self._origin: Origin | None = None
         self._aborted = False
-        self._ahead: Request | None = None  # a request that was sent before its turn
+        self._ahead: HttpRequest | None = None  # a request that was sent before its turn
         self._rest = b""  # bytes that came with the head
         self._reset_body()
 
@@ -57,7 +57,7 @@ class Channel:
 
     # -- asking ---------------------------------------------------------------------------
 
-    def exchange(self, request: Request, body: Body | None = None) -> Head:
+    def exchange(self, request: HttpRequest, body: RequestBody | None = None) -> Head:
         """Send a request and read the head of its answer, on a kept connection if there is one.
 
         Set ``left`` afterwards. Raises RequestFailed, and whatever ``body.read`` raises.
@@ -81,7 +81,7 @@ class Channel:
                 raise
         return self._exchange_once(request, body)
 
-    def send_ahead(self, request: Request) -> None:
+    def send_ahead(self, request: HttpRequest) -> None:
         """Send the next request while the body of this one comes (RFC 9112, 9.3.2).
 
         Its answer follows at once where the server goes on with it, and ``exchange`` with the
@@ -117,7 +117,7 @@ class Channel:
         """Whether the body comes in a coding that tells its end."""
         return self._coded is not None
 
-    def _exchange_once(self, request: Request, body: Body | None) -> Head:
+    def _exchange_once(self, request: HttpRequest, body: RequestBody | None) -> Head:
         self._reset_body()
         sent, self._ahead = self._ahead is not None, None
         if not sent:
@@ -162,7 +162,7 @@ class Channel:
             self._coded, self._rest = ChunkedBody(self._rest), b""
         return head
 
-    def _proxy_of(self, request: Request) -> Proxy | None:
+    def _proxy_of(self, request: HttpRequest) -> Proxy | None:
         """The proxy that reads the request itself: through others it goes unseen, in TLS."""
         plain = request.origin[0] == "http"
         return self._options.proxies.of(request.origin) if plain else None
@@ -186,7 +186,7 @@ class Channel:
         except OSError as error:
             raise self._failed(error) from error
 
-    def _send_body(self, body: Body) -> bool:
+    def _send_body(self, body: RequestBody) -> bool:
         """Send a body; False where the server answered before it had all."""
         assert self._socket is not None
         buffer = memoryview(bytearray(body.step))

@@ -99,7 +99,7 @@ def split_url(url: str) -> SplitResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """What is asked of a server: all but the body."""
 
     method: str
@@ -235,7 +235,7 @@ def refused_by_proxy(status: int, target: str, proxy: Proxy) -> RequestFailed:
     )
 
 
-Reader = Callable[[], bytes]
+ReceiveHead = Callable[[], bytes]
 """Returns the next bytes off the wire, or nothing at the end."""
 
 
@@ -250,7 +250,7 @@ class ChunkedBody:
         self._connection.receive_data(head + rest)
         self._connection.next_event()
 
-    def read(self, more: Reader) -> bytes:
+    def read(self, more: ReceiveHead) -> bytes:
         """Return the next decoded bytes, or nothing at the end. Raises RequestFailed."""
         try:
             while True:

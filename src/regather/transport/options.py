@@ -73,9 +73,9 @@ class TransportOptions:
     """How to reach object stores."""
 
     @property
-    def beyond_us(self) -> str:
+    def needs_libcurl(self) -> str:
         """For what plain http(s) needs libcurl, in a few words; mostly empty."""
         if self.http2:
             return "HTTP/2"
-        proxy = self.proxies.beyond_us
+        proxy = self.proxies.needs_libcurl
         return f"a proxy of {proxy}://" if proxy else ""

@@ -100,7 +100,7 @@ class Proxies:
         return self._direct.entries
 
     @property
-    def beyond_us(self) -> str:
+    def needs_libcurl(self) -> str:
         """The kind of a proxy that only libcurl can talk to; empty where there is none."""
         return next((p.scheme for p in self._proxies.values() if not p.plain), "")
 

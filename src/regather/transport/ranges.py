@@ -47,7 +47,7 @@ class UselessRange(RequestFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ContentRange:
     """What a Content-Range names: bytes ``start`` up to ``stop`` of ``total`` (None: not told)."""
 
     start: int
@@ -55,7 +55,7 @@ class Span:
     total: int | None
 
 
-def content_range(head: Head) -> Span | None:
+def content_range(head: Head) -> ContentRange | None:
     """What a head's Content-Range names; None where it has none, or none that can be.
 
     Servers write it with ``=`` or ``:``, in capitals, twice alike, or without its total.
@@ -68,7 +68,7 @@ def content_range(head: Head) -> Span | None:
     if match is None:
         return None
     total = int(match[3]) if match[3] not in (None, "*") else None
-    span = Span(int(match[1]), int(match[2]) + 1, total)
+    span = ContentRange(int(match[1]), int(match[2]) + 1, total)
     valid = span.start < span.stop and (total is None or span.stop <= total)
     return span if valid else None
 
@@ -89,7 +89,7 @@ def told_size(head: Head) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RangeAnswer:
     """A body that holds what was asked for."""
 
     ranged: bool
@@ -104,7 +104,7 @@ class Answer:
 
 def judge_range(
     head: Head, what: str, start: int, stop: int, size: int | None, validator: str
-) -> Answer:
+) -> RangeAnswer:
     """Find out what follows the head of a 200 or 206 to a request for a range.
 
     Raises UselessRange where that is not what was asked for, and RequestFailed where the object is
@@ -124,15 +124,15 @@ def judge_range(
         promised = counted(head.length, "byte")
         raise UselessRange(f"{what}: promises {promised} for a range of {span.stop - span.start}")
     if (span.start, span.stop) != (start, stop) and _is_whole(span, size):
-        return Answer(False, span.stop)
+        return RangeAnswer(False, span.stop)
     if not span.start <= start < span.stop or start - span.start > MOST_SKIPPED:
         raise UselessRange(
             f"{what}: requested bytes {start}-{stop - 1}, received {span.start}-{span.stop - 1}"
         )
-    return Answer(True, span.stop - span.start, start - span.start, min(stop, span.stop))
+    return RangeAnswer(True, span.stop - span.start, start - span.start, min(stop, span.stop))
 
 
-def judge_whole(head: Head, what: str, stop: int, size: int | None, validator: str) -> Answer:
+def judge_whole(head: Head, what: str, stop: int, size: int | None, validator: str) -> RangeAnswer:
     """The same of a request for the whole object."""
     check_version(head, what, validator)
     span = content_range(head)
@@ -142,17 +142,19 @@ def judge_whole(head: Head, what: str, stop: int, size: int | None, validator: s
     if span is None or not _is_whole(span, size) or length not in (None, span.stop):
         raise UselessRange(f"{what}: sent a part in response to a request for the whole file")
     check_size(what, span.stop, stop, size)
-    return Answer(False, span.stop)
+    return RangeAnswer(False, span.stop)
 
 
-def _judge_plain(head: Head, what: str, stop: int, size: int | None, span: Span | None) -> Answer:
+def _judge_plain(
+    head: Head, what: str, stop: int, size: int | None, span: ContentRange | None
+) -> RangeAnswer:
     length = head.length
     # A Content-Range means nothing here (RFC 9110, 14.4), but some send a part so.
     if span is not None and not _is_whole(span, length if size is None else size):
         raise UselessRange(f"{what}: answers {head.status} with a Content-Range")
     if length is not None:
         check_size(what, length, stop, size)
-    return Answer(False, length if length is not None else size)
+    return RangeAnswer(False, length if length is not None else size)
 
 
 def _is_perhaps_part(head: Head, asked: int, size: int) -> bool:
@@ -160,7 +162,7 @@ def _is_perhaps_part(head: Head, asked: int, size: int) -> bool:
     return head.length == asked < size
 
 
-def _is_whole(span: Span, size: int | None) -> bool:
+def _is_whole(span: ContentRange, size: int | None) -> bool:
     return span.start == 0 and span.stop == (size if span.total is None else span.total)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from regather.errors import TransportError
 from regather.names import without_secrets
-from regather.transport.head import Head, Request
-from regather.transport.wire import Body
+from regather.transport.head import Head, HttpRequest
+from regather.transport.wire import RequestBody
 
 __all__ = ["traced"]
 
 _log = logging.getLogger("regather.requests")
-Exchange = Callable[[Request, Body | None], Head]
+Exchange = Callable[[HttpRequest, RequestBody | None], Head]
 
 
 def traced(exchange: Exchange) -> Exchange:
@@ -22,7 +22,7 @@ def traced(exchange: Exchange) -> Exchange:
     if not _log.isEnabledFor(logging.DEBUG):
         return exchange
 
-    def told(request: Request, body: Body | None = None) -> Head:
+    def told(request: HttpRequest, body: RequestBody | None = None) -> Head:
         began = time.monotonic()
         answer = ""
         try:

@@ -18,7 +18,7 @@ _SLOWEST_DISK = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class RequestBody:
     """What is sent: ``size`` bytes; ``read(offset, into)`` fills the buffer, again if need be."""
 
     size: int

@@ -18,24 +18,24 @@ from __future__ import annotations
 from regather.upkeep.inspection import check
 from regather.upkeep.report import (
     CheckReport,
-    Finding,
+    CopyFinding,
+    CopyState,
     Lost,
     RepairReport,
     Restored,
     SetHealth,
-    State,
     Unwritten,
 )
 from regather.upkeep.restoration import repair
 
 __all__ = [
     "CheckReport",
-    "Finding",
+    "CopyFinding",
+    "CopyState",
     "Lost",
     "RepairReport",
     "Restored",
     "SetHealth",
-    "State",
     "Unwritten",
     "check",
     "repair",

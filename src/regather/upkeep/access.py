@@ -14,7 +14,7 @@ from regather.tasks import run_all
 from regather.transport import Failure, RequestFailed, TransportOptions, locate, open_connection
 from regather.transport.stores.base import ReadInto, Stat, Store
 from regather.transport.stores.open import open_hosted
-from regather.upkeep.report import State
+from regather.upkeep.report import CopyState
 
 __all__ = ["CopyReader", "Desk", "Patience", "crew", "state_of"]
 
@@ -72,11 +72,11 @@ class Patience:
         self.look()
 
 
-def state_of(failed: RequestFailed) -> State:
+def state_of(failed: RequestFailed) -> CopyState:
     """What a failed request says of the fragment that was asked for."""
     if failed.failure is Failure.MISSING:
-        return State.MISSING
-    return State.REFUSED if failed.failure is Failure.FORBIDDEN else State.UNREACHABLE
+        return CopyState.MISSING
+    return CopyState.REFUSED if failed.failure is Failure.FORBIDDEN else CopyState.UNREACHABLE
 
 
 class Desk:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from regather.errors import UsageError
 from regather.model import Source
-from regather.upkeep.report import Finding, State
+from regather.upkeep.report import CopyFinding, CopyState
 from regather.upkeep.sources import Subject, expected_of
 
 __all__ = ["Answers", "Room", "expected_findings"]
@@ -52,19 +52,19 @@ class Answers:
     """What one source has, as far as it was asked."""
 
     source: Source
-    findings: dict[int, Finding] = field(default_factory=dict)
+    findings: dict[int, CopyFinding] = field(default_factory=dict)
     """By position; what is neither here nor behind ``gone`` is missing there."""
-    gone: Finding | None = None
+    gone: CopyFinding | None = None
     """Of the fragment at which the source turned out to be out of reach: it was asked no more."""
 
-    def at(self, position: int, name: str) -> Finding:
+    def at(self, position: int, name: str) -> CopyFinding:
         """What is known of a fragment that the source was, or was to be, asked for."""
         if self.gone is not None and position >= self.gone.position:
             return replace(self.gone, position=position, fragment=name)
-        missing = Finding(self.source.url, name, position, State.MISSING, True)
+        missing = CopyFinding(self.source.url, name, position, CopyState.MISSING, True)
         return self.findings.get(position, missing)
 
-    def out_of_reach(self, count: int) -> Finding | None:
+    def out_of_reach(self, count: int) -> CopyFinding | None:
         """Why nothing is known of any of its ``count`` fragments; None where something is."""
         known = self.findings.values()
         asked = self.gone.position if self.gone is not None else count
@@ -73,7 +73,7 @@ class Answers:
         return next(iter(known), self.gone)
 
 
-def expected_findings(subject: Subject, asked: Sequence[Answers]) -> list[Finding]:
+def expected_findings(subject: Subject, asked: Sequence[Answers]) -> list[CopyFinding]:
     """What was found, without what is not there and was not expected to be."""
     layout = subject.layout
     settled = [a for a in asked if a.source.url not in subject.to or a.source.fragments is not None]
@@ -83,7 +83,7 @@ def expected_findings(subject: Subject, asked: Sequence[Answers]) -> list[Findin
     ]
     inferred = expected_of(layout, [a.source for a in settled], present)
     expected = {a.source.url: e for a, e in zip(settled, inferred, strict=True)}
-    findings: list[Finding] = []
+    findings: list[CopyFinding] = []
     for answers in asked:
         should = expected.get(answers.source.url)
         if should is None and (why := answers.out_of_reach(len(layout.fragments))):
@@ -99,9 +99,9 @@ def expected_findings(subject: Subject, asked: Sequence[Answers]) -> list[Findin
     return findings
 
 
-def _unexpected(answers: Answers, should: frozenset[int]) -> Iterator[Finding]:
+def _unexpected(answers: Answers, should: frozenset[int]) -> Iterator[CopyFinding]:
     """Why it is not known whether a source has what nobody expects of it: once for each reason."""
-    seen: set[State] = set()
+    seen: set[CopyState] = set()
     unknown = [f for p, f in answers.findings.items() if f.size is None and p not in should]
     if answers.gone is not None and answers.source.fragments is None:
         unknown.append(answers.gone)

@@ -22,7 +22,7 @@ from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
 from regather.upkeep.answers import Answers, Room, expected_findings
-from regather.upkeep.report import CheckReport, Finding, State
+from regather.upkeep.report import CheckReport, CopyFinding, CopyState
 from regather.upkeep.sources import Subject, open_subject
 from regather.upkeep.verdict import Verdict, judge
 
@@ -82,7 +82,7 @@ def examine(
 
     crew(len(sources), ask, patience, lambda: None, "check")
     findings = expected_findings(subject, asked)
-    progress = _Progress(layout, findings, share)
+    progress = _ByteCounter(layout, findings, share)
     if share:
         own = [[i for i, f in enumerate(findings) if f.source == s.url] for s in sources]
 
@@ -136,8 +136,8 @@ def _notes(subject: Subject, verdict: Verdict) -> tuple[str, ...]:
     return tuple(notes)
 
 
-class _Progress:
-    def __init__(self, layout: Layout, findings: Sequence[Finding], share: float) -> None:
+class _ByteCounter:
+    def __init__(self, layout: Layout, findings: Sequence[CopyFinding], share: float) -> None:
         sizes = (layout.fragments[f.position].size for f in findings if f.size is not None)
         self.total = math.ceil(sum(sizes) * share)
         self.done = 0
@@ -160,7 +160,7 @@ def _ask(
     try:
         for position in wanted:
             fragment = layout.fragments[position]
-            finding = Finding(source.url, fragment.name, position, State.UNREACHABLE, True)
+            finding = CopyFinding(source.url, fragment.name, position, CopyState.UNREACHABLE, True)
             try:
                 found = desk.stat(fragment.name)
             except RequestFailed as failed:
@@ -172,22 +172,22 @@ def _ask(
                     return
             else:
                 finding = _sized(layout, finding, None if found is None else found.size, room)
-            if finding.state is not State.MISSING:
+            if finding.state is not CopyState.MISSING:
                 room.take(1)
                 answers.findings[position] = finding
     finally:
         desk.close()
 
 
-def _sized(layout: Layout, finding: Finding, size: int | None, room: Room) -> Finding:
+def _sized(layout: Layout, finding: CopyFinding, size: int | None, room: Room) -> CopyFinding:
     wanted = layout.fragments[finding.position].size
     if size is None:
-        return replace(finding, state=State.MISSING)
+        return replace(finding, state=CopyState.MISSING)
     if size == wanted:
-        return replace(finding, state=State.OK, size=size)
+        return replace(finding, state=CopyState.OK, size=size)
     return replace(
         finding,
-        state=State.WRONG_SIZE,
+        state=CopyState.WRONG_SIZE,
         size=size,
         bad=room.all_pieces(layout.pieces_of(finding.position)),
         detail=f"has {counted(size, 'byte')}, must have {wanted}",
@@ -196,13 +196,13 @@ def _sized(layout: Layout, finding: Finding, size: int | None, room: Room) -> Fi
 
 def _read(
     layout: Layout,
-    finding: Finding,
+    finding: CopyFinding,
     options: TransportOptions,
     patience: Patience,
     share: float,
     seed: int,
     add: Callable[[int], None],
-) -> Finding:
+) -> CopyFinding:
     """Read pieces of a copy that is there and hash them."""
     if finding.size is None or not layout.pieces_of(finding.position):
         return finding
@@ -243,6 +243,6 @@ def _read(
     finally:
         reader.close()
     state = finding.state
-    if state is State.OK and bad:
-        state = State.CORRUPT
+    if state is CopyState.OK and bad:
+        state = CopyState.CORRUPT
     return replace(finding, state=state, bad=tuple(sorted(bad)), read=read)

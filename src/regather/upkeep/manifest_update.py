@@ -17,7 +17,7 @@ from regather.files.atomic import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.sources.manifests import load_manifest
-from regather.sources.probing import Asking
+from regather.sources.probing import Prober
 from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.upkeep.access import Desk
@@ -126,7 +126,7 @@ def _names(subject: Subject, url: str) -> list[str]:
 
 
 def _current(subject: Subject, options: TransportOptions) -> Manifest:
-    manifest, _ = load_manifest(subject.where, Asking(options))
+    manifest, _ = load_manifest(subject.where, Prober(options))
     if manifest.digest != subject.manifest.digest:
         raise VerificationError(
             f"{subject.where}: was replaced by the manifest of another file",

@@ -6,17 +6,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
-from regather.upkeep.report import CheckReport, Finding, State, Unwritten
+from regather.upkeep.report import CheckReport, CopyFinding, CopyState, Unwritten
 from regather.upkeep.sources import Subject
 
-__all__ = ["Want", "Wants"]
+__all__ = ["Repair", "Wants"]
 
 _MOST_TARGETS = 32
 """Places that are kept in mind for one fragment, the best first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class Repair:
     """A fragment that is to stand at one of ``targets``, the first that takes it."""
 
     position: int
@@ -31,7 +31,7 @@ class Wants:
 
     subject: Subject
     before: CheckReport
-    wants: list[Want] = field(default_factory=list)
+    wants: list[Repair] = field(default_factory=list)
     unwritten: list[Unwritten] = field(default_factory=list)
     """What cannot even be tried."""
     dropped: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Wants:
     def __post_init__(self) -> None:
         findings = self.before.findings
         for f in findings:
-            if f.state is State.OK:
+            if f.state is CopyState.OK:
                 self.good.add((f.source, f.position))
             if f.expected and not _gone(f):
                 self._taken.add((f.source, f.position))
@@ -58,7 +58,7 @@ class Wants:
             if _gone(f):
                 self.gone.add(f.source)
         for finding in findings:
-            if finding.state is not State.OK:
+            if finding.state is not CopyState.OK:
                 self._consider(finding)
         wanted = {w.position for w in self.wants}
         expected = {f.position for f in findings if f.expected}
@@ -68,21 +68,23 @@ class Wants:
         for position in range(len(self.subject.layout.fragments)):
             if position not in cared_for:
                 # Nobody is asked to take it but those who were named, where some were.
-                self._add(Want(position, "", self._to(position) or self._by_room(position, there)))
+                self._add(
+                    Repair(position, "", self._to(position) or self._by_room(position, there))
+                )
 
-    def damaged(self, url: str, position: int) -> Want:
+    def damaged(self, url: str, position: int) -> Repair:
         """A copy turned out to be damaged: where it is to be restored."""
         self.good.discard((url, position))
-        return Want(position, url, (url, *(u for u in self._to(position) if u != url)))
+        return Repair(position, url, (url, *(u for u in self._to(position) if u != url)))
 
-    def _consider(self, finding: Finding) -> None:
+    def _consider(self, finding: CopyFinding) -> None:
         url, position, to = finding.source, finding.position, self.subject.to
         if not _gone(finding):
             self._add(self.damaged(url, position))
         elif position >= 0 and finding.expected:
             targets = tuple(u for u in self._to(position) if u != url)
             if targets:
-                self._add(Want(position, url, targets))
+                self._add(Repair(position, url, targets))
             else:
                 self.unwritten.append(Unwritten(url, finding.fragment, finding.detail))
         elif not to:
@@ -90,7 +92,7 @@ class Wants:
         elif position < 0 and url not in to:
             self.dropped.append(url)
 
-    def _add(self, want: Want) -> None:
+    def _add(self, want: Repair) -> None:
         self.wants.append(want)
         if want.targets:
             self._hold(want.targets[0], want.position)
@@ -119,5 +121,5 @@ class Wants:
         return tuple(nsmallest(_MOST_TARGETS, urls, key=load))
 
 
-def _gone(finding: Finding) -> bool:
+def _gone(finding: CopyFinding) -> bool:
     return finding.state.out_of_reach and finding.size is None

@@ -8,19 +8,19 @@ from typing import Literal
 
 __all__ = [
     "CheckReport",
-    "Finding",
+    "CopyFinding",
+    "CopyState",
     "Lost",
     "RepairReport",
     "Restored",
     "SetHealth",
-    "State",
     "Unwritten",
 ]
 
 Status = Literal["healthy", "degraded", "lost"]
 
 
-class State(StrEnum):
+class CopyState(StrEnum):
     """How a fragment is at a source."""
 
     OK = "ok"
@@ -33,11 +33,11 @@ class State(StrEnum):
     @property
     def out_of_reach(self) -> bool:
         """Whether nothing is known of the fragment, since its source does not give it."""
-        return self in (State.UNREACHABLE, State.REFUSED)
+        return self in (CopyState.UNREACHABLE, CopyState.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CopyFinding:
     """One fragment at one source: it should be there, or it is."""
 
     source: str
@@ -46,7 +46,7 @@ class Finding:
     """Its name; empty where a source of unknown content could not be asked for anything."""
     position: int
     """Of the fragment in the layout, from 0; -1 where ``fragment`` is empty."""
-    state: State
+    state: CopyState
     expected: bool
     """Whether the source is known to hold it; else it was found there."""
     size: int | None = None
@@ -105,7 +105,7 @@ class CheckReport:
     seed: int
     """What makes the same choice of pieces again."""
     sources: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[CopyFinding, ...]
     nowhere: tuple[str, ...]
     """Fragments of which no source has a good copy."""
     sets: tuple[SetHealth, ...]

@@ -21,7 +21,7 @@ from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience
 from regather.upkeep.inspection import examine
 from regather.upkeep.manifest_update import Announcement, announce
-from regather.upkeep.repair_plan import Want, Wants
+from regather.upkeep.repair_plan import Repair, Wants
 from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
 from regather.upkeep.rows import Copies, RowMaker
 from regather.upkeep.sources import Subject, open_subject
@@ -71,7 +71,7 @@ def repair(
 
     before = examine(subject, options, settings.retries, float(not quick), None, checking)
     patience = Patience(settings.retries)
-    work = _Repair(subject, Wants(subject, before), options, patience, temp, on_phase)
+    work = _RepairRun(subject, Wants(subject, before), options, patience, temp, on_phase)
     announcement = run_apart(work.carry_out, patience.end)
     unwritten = (*work.unwritten, *announcement.unwritten)
     lost = tuple(work.lost[p] for p in sorted(work.lost))
@@ -88,7 +88,7 @@ def repair(
     )
 
 
-class _Repair:
+class _RepairRun:
     def __init__(
         self,
         subject: Subject,
@@ -167,9 +167,9 @@ class _Repair:
         for desk in self._desks.values():
             desk.close()
 
-    def _groups(self, wants: Iterable[Want]) -> Iterable[list[Want]]:
+    def _groups(self, wants: Iterable[Repair]) -> Iterable[list[Repair]]:
         """Wants that share their rows: those of a set, where there is room for all at once."""
-        by_set: dict[int, dict[int, list[Want]]] = {}
+        by_set: dict[int, dict[int, list[Repair]]] = {}
         for want in wants:
             number = self._layout.set_of[want.position]
             key = number if number >= 0 else -1 - want.position
@@ -182,7 +182,7 @@ class _Repair:
             else:
                 yield from group.values()
 
-    def _restore(self, wants: Sequence[Want], pool: Executor) -> None:
+    def _restore(self, wants: Sequence[Repair], pool: Executor) -> None:
         open_wants = [want for want in wants if not self._settled(want)]
         positions = sorted({want.position for want in open_wants})
         if not positions:
@@ -205,7 +205,7 @@ class _Repair:
             for fragment in staged.values():
                 fragment.close()
 
-    def _settled(self, want: Want) -> bool:
+    def _settled(self, want: Repair) -> bool:
         """Whether a want needs no bytes: a target has a good copy, or none takes any."""
         if want.targets and (want.targets[0], want.position) in self._wants.good:
             self._note_move(want, want.targets[0])
@@ -237,7 +237,7 @@ class _Repair:
                 self._advance(length)
         self.decoded += maker.decoded
 
-    def _deliver(self, want: Want, staged: Staged) -> None:
+    def _deliver(self, want: Repair, staged: Staged) -> None:
         fragment = self._layout.fragments[want.position]
         reasons = []
         for url in want.targets:
@@ -289,7 +289,7 @@ class _Repair:
         if hasher.digest() != digest:
             raise RequestFailed(Failure.DAMAGED, f"{url}{name}: sends other data than was stored")
 
-    def _note_move(self, want: Want, url: str) -> None:
+    def _note_move(self, want: Repair, url: str) -> None:
         if want.home == url:
             return
         if url in (to for (_, position), to in self._moves.items() if position == want.position):
@@ -297,7 +297,7 @@ class _Repair:
             self.notes.append(f"{name} has fewer copies now: give one more source with --to")
         self._moves[(want.home, want.position)] = url
 
-    def _give_up(self, want: Want, reasons: Sequence[str]) -> None:
+    def _give_up(self, want: Repair, reasons: Sequence[str]) -> None:
         name = self._layout.fragments[want.position].name
         where = want.home or ", ".join(want.targets)
         why = "; ".join(dict.fromkeys(reasons)) or "no source accepts it"

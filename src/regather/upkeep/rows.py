@@ -16,7 +16,7 @@ from regather.digest import piece_hash
 from regather.model import Layout
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.upkeep.access import CopyReader, Patience
-from regather.upkeep.report import Finding, State
+from regather.upkeep.report import CopyFinding, CopyState
 
 __all__ = ["Copies", "RowMaker"]
 
@@ -42,7 +42,7 @@ class Copies:
     def __init__(
         self,
         layout: Layout,
-        findings: Sequence[Finding],
+        findings: Sequence[CopyFinding],
         options: TransportOptions,
         patience: Patience,
     ) -> None:
@@ -58,7 +58,7 @@ class Copies:
                 continue
             # Without having been read, a copy of the wrong size may have good pieces.
             bad = set(f.bad) if f.read else set[int]()
-            self._copies[f.position].append(_Copy(f.source, f.size, bad, f.state is State.OK))
+            self._copies[f.position].append(_Copy(f.source, f.size, bad, f.state is CopyState.OK))
         for copies in self._copies.values():
             copies.sort(key=lambda copy: (not copy.fine, is_url(copy.url)))
 

@@ -14,7 +14,7 @@ from regather.manifest import Manifest
 from regather.model import Layout, Source
 from regather.sources.addresses import base_url, scheme_forgotten, with_scheme
 from regather.sources.manifests import beside, load_manifest, sources_of
-from regather.sources.probing import FEW_RETRIES, Asking
+from regather.sources.probing import FEW_RETRIES, Prober
 from regather.transport import TransportOptions, is_url
 from regather.transport.objects.clients import check
 from regather.transport.stores.open import open_store
@@ -58,7 +58,7 @@ def open_subject(
     """
     where = with_scheme(str(source))
     bases = [base_url(server) for server in servers]
-    manifest, folder = load_manifest(where, Asking(options, retries=min(retries, FEW_RETRIES)))
+    manifest, folder = load_manifest(where, Prober(options, retries=min(retries, FEW_RETRIES)))
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
     sources = list(sources_of(where, manifest, folder, bases))

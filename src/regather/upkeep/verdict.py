@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from regather.coding.survival import Survivals, copies_survived
 from regather.model import Layout
-from regather.upkeep.report import Finding, Lost, SetHealth, State, Status
+from regather.upkeep.report import CopyFinding, CopyState, Lost, SetHealth, Status
 
 __all__ = ["Verdict", "judge"]
 
@@ -30,16 +30,17 @@ class Verdict:
     """Sources that may be lost besides; -1 where something is lost."""
 
 
-def judge(layout: Layout, findings: Sequence[Finding], *, made_for: int = 0) -> Verdict:
+def judge(layout: Layout, findings: Sequence[CopyFinding], *, made_for: int = 0) -> Verdict:
     """Judge a file by what was found of its fragments, and by what its manifest was made for."""
-    copies: dict[int, list[Finding]] = defaultdict(list)
+    copies: dict[int, list[CopyFinding]] = defaultdict(list)
     for finding in findings:
         copies[finding.position].append(finding)
     count = len(layout.fragments)
     lacking = [_lacking(layout, p, copies[p]) for p in range(count)]
     urls = {url: n for n, url in enumerate(dict.fromkeys(f.source for f in findings))}
     holders = [
-        frozenset(urls[f.source] for f in copies[p] if f.state is State.OK) for p in range(count)
+        frozenset(urls[f.source] for f in copies[p] if f.state is CopyState.OK)
+        for p in range(count)
     ]
     nowhere = tuple(p for p in range(count) if not holders[p])
     lost: dict[int, list[int]] = {}
@@ -64,7 +65,7 @@ def judge(layout: Layout, findings: Sequence[Finding], *, made_for: int = 0) -> 
     status: Status = "healthy"
     if lost:
         status = "lost"
-    elif nowhere or short or any(f.state is not State.OK for f in findings):
+    elif nowhere or short or any(f.state is not CopyState.OK for f in findings):
         status = "degraded"
     return Verdict(
         status,
@@ -75,11 +76,11 @@ def judge(layout: Layout, findings: Sequence[Finding], *, made_for: int = 0) -> 
     )
 
 
-def _lacking(layout: Layout, position: int, copies: Sequence[Finding]) -> set[int]:
+def _lacking(layout: Layout, position: int, copies: Sequence[CopyFinding]) -> set[int]:
     """The pieces of a fragment that no copy is known to have."""
     lacking: set[int] | None = None
     for copy in copies:
-        if copy.state in (State.OK, State.CORRUPT, State.WRONG_SIZE):
+        if copy.state in (CopyState.OK, CopyState.CORRUPT, CopyState.WRONG_SIZE):
             lacking = set(copy.bad) if lacking is None else lacking & set(copy.bad)
             if not lacking:
                 return lacking

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from regather.transport.objects.address import Address, address_of
+from regather.transport.objects.address import ObjectAddress, address_of
 
 
 @pytest.mark.parametrize(
     ("url", "address"),
     [
-        ("s3://bucket/a/b.dat", Address("s3", "bucket", "a/b.dat")),
-        ("S3://Bucket_1/", Address("s3", "Bucket_1", "")),
-        ("gs://my.bucket", Address("gs", "my.bucket", "")),
-        ("az://$web/x/", Address("az", "$web", "x/")),
-        ("s3://b1/a%20b/%C3%A4%25", Address("s3", "b1", "a b/ä%")),
-        ("s3://b1/a b/ä", Address("s3", "b1", "a b/ä")),
-        ("s3://b1/q%3Fa%23b", Address("s3", "b1", "q?a#b")),
+        ("s3://bucket/a/b.dat", ObjectAddress("s3", "bucket", "a/b.dat")),
+        ("S3://Bucket_1/", ObjectAddress("s3", "Bucket_1", "")),
+        ("gs://my.bucket", ObjectAddress("gs", "my.bucket", "")),
+        ("az://$web/x/", ObjectAddress("az", "$web", "x/")),
+        ("s3://b1/a%20b/%C3%A4%25", ObjectAddress("s3", "b1", "a b/ä%")),
+        ("s3://b1/a b/ä", ObjectAddress("s3", "b1", "a b/ä")),
+        ("s3://b1/q%3Fa%23b", ObjectAddress("s3", "b1", "q?a#b")),
     ],
 )
-def test_read(url: str, address: Address) -> None:
+def test_read(url: str, address: ObjectAddress) -> None:
     assert address_of(url) == address
 
 

@@ -21,12 +21,12 @@ from regather.transport.dial import HURRY
 from regather.transport.head import (
     MAX_HEAD_BYTES,
     Head,
-    Request,
+    HttpRequest,
     parse_head,
     refused_by_proxy,
 )
 from regather.transport.options import TransportOptions
-from regather.transport.wire import Body
+from regather.transport.wire import RequestBody
 
 _CHEAP_TO_DRAIN = 256 << 10
 _STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([0-9]{3})")
@@ -46,14 +46,14 @@ class CurlChannel:
         self._transfer = self._new_transfer()
         self._closed = False
         self._aborted = False
-        self._request: Request | None = None
+        self._request: HttpRequest | None = None
         self._place: tuple[str, int] | None = None
         self._addresses: list[str] = []
         self.left: int | None = 0
         """Bytes of the answer's body still to come; None: until the transfer ends."""
 
     def _new_transfer(self) -> Transfer:
-        curl = library(self._options.beyond_us)
+        curl = library(self._options.needs_libcurl)
         # HTTP/2 ends a stream, and the connection goes on.
         return Transfer(curl, self._options, shared=self._options.http2)
 
@@ -62,7 +62,7 @@ class CurlChannel:
         """Whether the body comes in a coding that tells its end: libcurl has taken it off."""
         return False
 
-    def exchange(self, request: Request, body: Body | None = None) -> Head:
+    def exchange(self, request: HttpRequest, body: RequestBody | None = None) -> Head:
         """See Channel.exchange."""
         if self._closed:  # after a failure
             self._transfer = self._new_transfer()
@@ -104,7 +104,7 @@ class CurlChannel:
         assert head is not None
         return head
 
-    def _looked_up(self, request: Request) -> list[str]:
+    def _looked_up(self, request: HttpRequest) -> list[str]:
         """The addresses that a request may go to, but those that say nothing; see Channel.
 
         None where libcurl itself may look them up: of a host that only a proxy may know.
@@ -122,7 +122,7 @@ class CurlChannel:
             self._addresses = speak or found
         return self._addresses
 
-    def send_ahead(self, request: Request) -> None:
+    def send_ahead(self, request: HttpRequest) -> None:
         """See Channel.send_ahead: libcurl cannot."""
 
     def receive(self, into: memoryview) -> int:
@@ -172,7 +172,7 @@ class CurlChannel:
 
     # -- how it is asked ------------------------------------------------------------------
 
-    def _configure(self, easy: Any, request: Request, sending: _Sending | None) -> None:
+    def _configure(self, easy: Any, request: HttpRequest, sending: _Sending | None) -> None:
         import pycurl
 
         scheme = request.origin[0]
@@ -271,7 +271,7 @@ class _Blocks:
 class _Sending:
     """Gives libcurl a body to send."""
 
-    def __init__(self, body: Body, transfer: Transfer) -> None:
+    def __init__(self, body: RequestBody, transfer: Transfer) -> None:
         self._transfer = transfer
         self.size = body.size
         self.error: BaseException | None = None

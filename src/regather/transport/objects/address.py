@@ -14,7 +14,7 @@ _MAX_KEY = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ObjectAddress:
     """An object, or a prefix where ``key`` is empty or ends in a slash."""
 
     scheme: str
@@ -27,7 +27,7 @@ class Address:
         return f"{self.scheme}://{self.bucket}/{self.key}"
 
 
-def address_of(url: str) -> Address:
+def address_of(url: str) -> ObjectAddress:
     """Read the URL of an object, percent-encoded as all URLs are. Raises ValueError, saying why."""
     parts = urlsplit(url)
     if parts.scheme not in STORES:
@@ -45,4 +45,4 @@ def address_of(url: str) -> Address:
     names = key.removesuffix("/").split("/") if key else []
     if any(name in ("", ".", "..") or not name.isprintable() for name in names):
         raise ValueError(f"{url}: a key with empty names, only dots, or control characters")
-    return Address(parts.scheme, parts.netloc, key)
+    return ObjectAddress(parts.scheme, parts.netloc, key)

@@ -16,7 +16,7 @@ from regather.schemes import PORTS, STORES, scheme_of
 from regather.tokens import is_loopback
 from regather.transport.credentials import Origin, origin_of
 from regather.transport.objects import installed
-from regather.transport.objects.address import Address, address_of
+from regather.transport.objects.address import ObjectAddress, address_of
 from regather.transport.objects.guard import Way, open_way
 from regather.transport.objects.options import checked_endpoint
 from regather.transport.options import TransportOptions
@@ -54,7 +54,7 @@ def check(url: str, options: TransportOptions) -> None:
     client_of(address, options, "read")
 
 
-def client_of(address: Address, options: TransportOptions, use: Use) -> Client:
+def client_of(address: ObjectAddress, options: TransportOptions, use: Use) -> Client:
     """The client for an object's bucket. Raises UsageError where obstore or a setting is missing.
 
     One to ``read`` with fails after the time-out without a byte; one to ``store`` with cannot see

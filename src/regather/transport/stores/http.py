@@ -11,7 +11,7 @@ from regather.transport.http import HttpConnection
 from regather.transport.options import TransportOptions
 from regather.transport.ranges import read_range
 from regather.transport.stores.base import ReadInto, Stat, check_name, stat_of
-from regather.transport.wire import Body
+from regather.transport.wire import RequestBody
 
 _DONE = frozenset((200, 201, 204))
 _FAILURES = {
@@ -53,7 +53,7 @@ class HttpStore:
         ]
         if not replace:
             headers.append(("If-None-Match", "*"))
-        self._submit("PUT", name, headers, Body(size, read))
+        self._submit("PUT", name, headers, RequestBody(size, read))
 
     def delete(self, name: str) -> None:
         """See Store.delete."""
@@ -72,7 +72,7 @@ class HttpStore:
         self._connection.close()
 
     def _submit(
-        self, method: str, name: str, headers: list[tuple[str, str]], body: Body | None
+        self, method: str, name: str, headers: list[tuple[str, str]], body: RequestBody | None
     ) -> None:
         target = self._target(name)
         head, text = self._connection.submit(method, target, headers, body)

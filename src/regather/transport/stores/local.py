@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from regather.errors import reason
-from regather.files.atomic import Incoming, remove_leftovers
+from regather.files.atomic import AtomicFile, remove_leftovers
 from regather.files.platform import make_folders
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.local import LocalConnection
@@ -73,7 +73,7 @@ class LocalStore:
             if not replace and os.path.lexists(path):  # before all is read; again in the end
                 raise RequestFailed(Failure.EXISTS, f"{path}: already exists")
             try:
-                incoming = Incoming(folder, name)
+                incoming = AtomicFile(folder, name)
             except OSError as error:
                 raise _failed(path, error) from None
             try:
@@ -92,7 +92,7 @@ class LocalStore:
         finally:
             os.close(folder)
 
-    def _write(self, incoming: Incoming, path: str, size: int, read: ReadInto) -> None:
+    def _write(self, incoming: AtomicFile, path: str, size: int, read: ReadInto) -> None:
         free = os.fstatvfs(incoming.descriptor)
         if size > free.f_bavail * free.f_frsize:
             raise _failed(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))

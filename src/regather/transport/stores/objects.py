@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from regather.digest import new_hasher
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.objects.address import Address, address_of
+from regather.transport.objects.address import ObjectAddress, address_of
 from regather.transport.objects.clients import check, client_of
 from regather.transport.objects.connection import ObjectConnection
 from regather.transport.objects.failures import failed
@@ -165,7 +165,7 @@ class _Upload:
     """
 
     def __init__(
-        self, address: Address, options: TransportOptions, size: int, blake3: bytes
+        self, address: ObjectAddress, options: TransportOptions, size: int, blake3: bytes
     ) -> None:
         self._address = address
         self._options = options

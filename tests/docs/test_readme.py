@@ -1,0 +1,151 @@
+"""The README: its commands run on a smaller file; its figures are those of the record."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from bench.readme import filled
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [(kind, text) for kind, text in FENCE.findall(README)]
+SHELL = [text for kind, text in BLOCKS if kind == "sh"]
+INSTALL, FIVE, *JOBS = SHELL
+LINES = 120
+
+
+def free_decades(count: int) -> list[str]:
+    """Return what to write before the last digit, so that ports 1 to 9 of each are free."""
+    found = []
+    for decade in range(2100 + os.getpid() % 800, 3200):
+        try:
+            with ExitStack() as stack:
+                for digit in range(1, 10):
+                    address = ("127.0.0.1", decade * 10 + digit)
+                    stack.enter_context(socket.create_server(address))
+        except OSError:
+            continue
+        found.append(str(decade))
+        if len(found) == count:
+            return found
+    raise AssertionError("no free ports")
+
+
+@dataclass
+class Ran:
+    folder: Path
+    output: str
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """Every command but the installation, by one shell, as pasted: nobody waits for a server."""
+    folder = tmp_path_factory.mktemp("readme")
+    script = FIVE + "".join(JOBS)
+    script = script.replace("1GB", "20MB").replace("20000000", "2000000")
+    for known, free in zip(("900", "800", "801", "802"), free_decades(4), strict=True):
+        script = re.sub(rf"\b{known}(?=\d\b|\{{|\$)", free, script)
+    assert not re.search(r"\b[89]0[0-9](?=\d\b|\{|\$)", script)
+    tools = Path(sys.executable).parent
+    done = subprocess.Popen(
+        ["bash", "-c", "set -ex\n" + script + "kill $(jobs -p) || true\nwait\n"],
+        cwd=folder,
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(folder), "no_proxy": "*"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = done.communicate(timeout=150)
+        assert done.returncode == 0, output + errors
+        yield Ran(folder, output, errors)
+    finally:
+        try:
+            os.killpg(done.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def test_the_five_lines_leave_what_they_promise(ran: Ran) -> None:
+    original = (ran.folder / "large_file.txt").read_bytes()
+    assert (ran.folder / "copy.txt").read_bytes() == original
+    assert "\nidentical\n" in ran.output
+    assert len(list((ran.folder / "hosted").glob("server[14]/file_fragment_*.dat"))) == 2
+
+
+def test_the_jobs_leave_what_they_promise(ran: Ran) -> None:
+    original = (ran.folder / "large_file.txt").read_bytes()
+    for copy in ("mirrored.txt", "hosted_copy.txt"):
+        assert (ran.folder / copy).read_bytes() == original
+    names = ["SHA256SUMS", "a.txt"]
+    for name in names:
+        copied = (ran.folder / "dataset_copy" / name).read_bytes()
+        assert copied == (ran.folder / "dataset" / name).read_bytes()
+    assert sorted(path.name for path in (ran.folder / "dataset_copy").iterdir()) == names
+
+
+def test_the_output_shown_is_of_the_form_of_the_real_one(ran: Ran) -> None:
+    """Numbers differ, and so do the errors of a source: they are what is left out."""
+
+    def form(line: str) -> str:
+        line = re.sub(r", \d+ errors?, last: .*", "", line)
+        line = re.sub(r"127\.0\.0\.1:\d+", "HOST", line)
+        return re.sub(r"\b\d[\d.]*(?: [KMGT]?i?B\b)?", "N", line)
+
+    shown = [text for kind, text in BLOCKS if kind == "text"]
+    real = {form(line) for line in (ran.output + ran.errors).splitlines()}
+    assert shown
+    for line in shown[0].splitlines():
+        assert form(line) in real, (line, real)
+
+
+def test_the_figures_are_those_of_the_record() -> None:
+    record = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert filled(README, record) == README, "call: python -m bench.readme"
+
+
+def test_another_record_gives_other_figures() -> None:
+    record = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    shown = re.search(r"this tool's \| 1 \| ([\d.]+)", README)
+    assert shown is not None
+    assert filled(README, record.replace(f"| {shown[1]} |", "| 0.11 |")) != README
+
+
+def test_it_fits_a_first_look() -> None:
+    assert len(README.splitlines()) <= LINES
+
+
+def test_its_links_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", README)
+    assert len(targets) > 10
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_picture_needs_nothing_from_elsewhere() -> None:
+    path = ROOT / "docs" / "picture.svg"
+    text = path.read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)
+    space = "{http://www.w3.org/2000/svg}"
+    title, described = root.find(f"{space}title"), root.find(f"{space}desc")
+    assert path.stat().st_size <= 60 << 10
+    assert title is not None
+    assert title.text
+    assert described is not None
+    assert "python -m bench.picture" in (described.text or "")
+    assert "prefers-color-scheme: dark" in text
+    assert not re.search(r"(?:href|src)=|url\(|@import|@font-face", text)
