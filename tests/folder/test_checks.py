@@ -134,7 +134,7 @@ def at(entries: list[dict[str, Any]], path: str) -> dict[str, Any]:
 
 
 CHANGES: dict[str, Any] = {
-    "stands twice": lambda e: e.append(dict(e[0])),
+    "is listed twice": lambda e: e.append(dict(e[0])),
     "is absolute": lambda e: e[0].update(path="/a.bin"),
     "folder reference": lambda e: e[0].update(path="deep/../../a.bin"),
     "control character": lambda e: e[0].update(path="a\n.bin"),

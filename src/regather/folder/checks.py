@@ -80,7 +80,7 @@ def check(folder: Folder, size: int) -> None:
         if flaw := flaw_of_path(entry.path) or _flaw_of(entry):
             raise EntryFlaw(at, flaw)
         if entry.path in kinds:
-            raise EntryFlaw(at, "stands twice")
+            raise EntryFlaw(at, "is listed twice")
         parent = entry.path.rpartition("/")[0]
         if parent and kinds.get(parent) != "folder":
             raise EntryFlaw(at, "its parent is not a folder, or comes after it")
