@@ -73,8 +73,9 @@ def lines(text: str) -> dict[str, str]:
     plain = compared(DOWNLOAD, aria2, "wall / aria2c")
     missed = [cells for cells in record.table("Goals") if cells[-1] == "missed"]
     day = next(cells[1] for cells in record.table("The record") if cells[0] == "date")[:10]
-    told = "; ".join(
-        f"{what} {found.removesuffix('x')} (goal {bound.split()[-1].removesuffix('x')})"
+    told = " ".join(
+        f"{what[0].upper()}{what[1:]}: {found.removesuffix('x')} "
+        f"(goal {bound.split()[-1].removesuffix('x')})."
         for what, bound, found, _ in missed
     )
     return dict(
@@ -104,7 +105,7 @@ def lines(text: str) -> dict[str, str]:
                 record.cell(LINKS, "curl, from the fastest", "of the links"),
             ),
             ("Measured on ", f"Measured on {day} by `make bench`, all rows of a table in one run."),
-            ("Goals missed: ", f"Goals missed: {told}." if missed else "Goals missed: none."),
+            ("Goals missed: ", f"Goals missed: {told}" if missed else "Goals missed: none."),
         ]
     )
 

@@ -32,12 +32,13 @@ IN_PYTHON = {
     **{
         f"--{name.replace('_', '-')}": name
         for name in (
-            *("at", "chunk_size", "digest", "file", "follow_links", "force", "fragments", "out"),
-            *("parity", "piece_size", "replicas", "select", "servers", "set_size", "survive"),
-            *("temp", "to"),
+            *("at", "chunk_size", "digest", "file", "follow_links", "force", "fragments", "host"),
+            *("out", "parity", "piece_size", "port", "read_token", "replicas", "select", "servers"),
+            *("set_size", "survive", "temp", "tls_cert", "tls_key", "to", "write_token"),
         )
     },
     "-o": "dest",
+    "--fault": "faults",
     "--fragment": "fragments",
     "--mirror": "mirrors",
     "--server": "servers",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import regather as package
-from regather.cli import COMMANDS
+from regather.cli.commands import COMMANDS
 from regather.cli.get_report import describe
 from regather.units import format_size
 from tests.support.files import alone, random_file, without_progress

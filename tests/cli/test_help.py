@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from regather import errors
-from regather.cli import COMMANDS, parser_of
+from regather.cli import parser_of
+from regather.cli.commands import COMMANDS
 from regather.cli.parsing import commands_of
 from regather.cli.topics import plain, text_of, titles
 from regather.server.faults import FaultKind, parse_fault

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.server.authorization import Tokens
 from regather.server.run import Server
-from regather.server.tokens import Tokens
 from tests.support.files import MIB, without_progress
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting

@@ -21,7 +21,7 @@ from blake3 import blake3
 import regather
 from regather.errors import DestinationExistsError, NotPlacedError, RegatherError, UsageError
 from regather.files.atomic import PREFIX
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from regather.server.writing import Limits
 from tests.publisher.support import SECRET, SETTINGS, Cloud, make_cloud
 from tests.support.files import random_file
@@ -335,7 +335,7 @@ def test_a_file_that_changes_meanwhile(tmp_path: Path, hosting: Hosting) -> None
 def test_no_room_for_parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = random_file(tmp_path / "file.bin", 10_000)
     monkeypatch.setattr(
-        "regather.publisher.origin.os.statvfs", lambda _: os.statvfs_result([0] * 11)
+        "regather.publisher.fragment_reader.os.statvfs", lambda _: os.statvfs_result([0] * 11)
     )
     with pytest.raises(regather.StorageError, match="TMPDIR"):
         regather.publish(file, [str(tmp_path / "a"), str(tmp_path / "b")], parity=1)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import regather
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from tests.publisher.support import SECRET, SETTINGS, make_cloud
 from tests.support.files import random_file
 from tests.support.hosting import Hosting

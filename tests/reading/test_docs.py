@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import regather
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from tests.support.hosting import Hosting
 
 TEXT = Path(__file__).parents[2].joinpath("docs/python.md").read_text("utf-8")

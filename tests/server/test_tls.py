@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from regather.server.authorization import Tokens
 from regather.server.body import unsent
 from regather.server.run import Server
 from regather.server.tls import tls_context
-from regather.server.tokens import Tokens
 from tests.server.process import HOST, TIMEOUT, Serve, ask, command
 from tests.support.files import random_file
 from tests.support.hosting import Hosting

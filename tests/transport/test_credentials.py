@@ -13,10 +13,11 @@ import pytest
 from regather.cli.options import tokens_of
 from regather.errors import UsageError
 from regather.names import split_url
-from regather.server.tokens import Tokens
+from regather.origins import parse_host
+from regather.server.authorization import Tokens
 from regather.transport import Credentials, Failure, HttpConnection, RequestFailed, TransportOptions
 from regather.transport.cookies import Cookies
-from regather.transport.credentials import parse_host, variable_of
+from regather.transport.credentials import variable_of
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.rogue import Rogue, sends

@@ -19,7 +19,7 @@ from regather.transport import (
     open_askable,
 )
 from regather.transport.objects.clients import check
-from regather.transport.objects.options import StoreOptions
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.proxies import Proxies, parse_proxy
 from tests.support.files import random_file
 from tests.support.ftp import FtpServer

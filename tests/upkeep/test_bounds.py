@@ -20,8 +20,9 @@ from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
 from regather.sources.settings import Settings
-from regather.upkeep import CheckReport, CopyState, answers, check, sources
+from regather.upkeep import CheckReport, CopyState, check, sources
 from regather.upkeep import repair_plan as wants
+from regather.upkeep import source_answers as answers
 from regather.upkeep import verdict as judge
 from regather.upkeep.report import CopyFinding
 from regather.upkeep.sources import Subject, expected_of

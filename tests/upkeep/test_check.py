@@ -10,7 +10,7 @@ import pytest
 
 from regather.downloader import Settings
 from regather.errors import NotEnoughSourcesError, UsageError
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from regather.upkeep import CheckReport, CopyState, check
 from tests.support.hosting import Hosting
 from tests.support.small import PIECE, Small, flip, small

@@ -12,7 +12,7 @@ import pytest
 from regather.downloader import Settings
 from regather.errors import StorageError
 from regather.manifest import Manifest
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from regather.server.writing import Limits
 from regather.upkeep import check, repair
 from tests.support.hosting import Hosting

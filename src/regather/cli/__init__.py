@@ -18,6 +18,7 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from regather._version import __version__
+from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.parsing import (
     CommandLineError,
     Parser,
@@ -36,12 +37,6 @@ from regather.errors import (
     of_system,
 )
 
-COMMANDS = (
-    *("get", "publish", "check", "repair", "info", "split", "serve", "cluster", "demo"),
-    *("generate", "metalink", "config", "completion", "help"),
-)
-UNCONFIGURED = ("config", "completion", "help")
-"""Commands that no configuration file says anything of."""
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
@@ -255,7 +250,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     _check_filled(arguments)
     from regather.cli.conf import configured
 
-    return configured(args, commands_of(parser)[args.command], parsed)
+    return configured(
+        args, commands_of(parser)[args.command], parsed, lambda: commands_of(parser_of())
+    )
 
 
 def _check_filled(arguments: Sequence[str]) -> None:

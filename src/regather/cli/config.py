@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from regather.cli.options import add_config
 
 if TYPE_CHECKING:
-    from regather.cli.conf.file import Config
+    from regather.cli.conf.config_file import Config
 
 SUMMARY = "Show the settings, and where each comes from."
 EXAMPLES = (
@@ -58,10 +58,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _look(args: argparse.Namespace) -> _Shown:
-    from regather.cli import COMMANDS, UNCONFIGURED, parser_of
+    from regather.cli import parser_of
+    from regather.cli.commands import COMMANDS, UNCONFIGURED
     from regather.cli.conf import check_tables
     from regather.cli.conf.aliases import aliases_in
-    from regather.cli.conf.file import Config, find, load
+    from regather.cli.conf.config_file import Config, find, load
     from regather.cli.parsing import commands_of
     from regather.errors import UsageError
 

@@ -72,8 +72,8 @@ def add_ways(parser: argparse._ActionsContainer) -> None:
 
 def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
     """What the options of add_hosts say, by host, and else the configuration. Raises UsageError."""
+    from regather.origins import parse_host
     from regather.transport import HostOptions
-    from regather.transport.credentials import parse_host
 
     hosts: dict[str, HostOptions] = dict(args.config_hosts)
     known = {parse_host(name): name for name in hosts}
@@ -121,7 +121,7 @@ def _pairs(given: Sequence[str], option: str, form: str) -> Iterator[tuple[str, 
 
 
 def _is_host(text: str) -> bool:
-    from regather.transport.credentials import parse_host
+    from regather.origins import parse_host
 
     try:
         parse_host(text)

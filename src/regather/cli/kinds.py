@@ -40,7 +40,7 @@ _BY_NAME = {
     **dict.fromkeys(("PATH", "DEST"), Kind.PLACE),
     "MANIFEST": Kind.MANIFEST,
     "SOURCE": Kind.SOURCE,
-    "SPEC": Kind.FAULT,
+    **dict.fromkeys(("SPEC", "[N:]SPEC"), Kind.FAULT),
     "TOPIC": Kind.TOPIC,
     "COMMAND": Kind.COMMAND,
     **dict.fromkeys(

@@ -241,7 +241,7 @@ def add_reach(parser: argparse.ArgumentParser, who: str, retries: int) -> None:
 def settings_of(args: argparse.Namespace) -> Settings:
     """What add_pace and add_reach have read, as far as the command has them. Raises UsageError."""
     from regather.sources.settings import Settings
-    from regather.transport.objects.options import parse_options
+    from regather.transport.objects.store_options import parse_options
 
     names = (
         "connections timeout connect_timeout retries limit_rate cacert known_hosts "
@@ -298,7 +298,7 @@ def add_store_options(parser: argparse._ActionsContainer) -> None:
 
 def tokens_of(given: Sequence[str]) -> dict[str, str]:
     """Read what --token names; returns tokens by host. Raises UsageError."""
-    from regather.transport.credentials import parse_host
+    from regather.origins import parse_host
 
     tokens = {}
     for pair in given:

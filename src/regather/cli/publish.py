@@ -82,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Publish the file."""
     from regather.publisher import publish
-    from regather.transport.objects.options import for_readers
+    from regather.transport.objects.store_options import for_readers
 
     # A polite kill leaves the same resumable state as Ctrl-C.
     end_politely()

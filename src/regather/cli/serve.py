@@ -6,16 +6,11 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from regather.cli.options import size, token_in, warn
 from regather.cli.parsing import section
 from regather.errors import UsageError
 from regather.tokens import flaw_of_token, is_loopback
-
-if TYPE_CHECKING:
-    from regather.server.run import Server
 
 SUMMARY = "Serve a folder or a file over HTTP."
 EXAMPLES = (
@@ -107,64 +102,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    from regather.server.faults import parse_fault
-    from regather.server.run import Server, serve
-    from regather.server.tls import tls_context
-    from regather.server.tokens import Tokens
-    from regather.server.writing import Limits
+    from regather.server.serving import serve
 
-    faults = tuple(map(parse_fault, args.fault))
-    if not 0 <= args.port <= 65535:
-        raise UsageError(f"no such port: {args.port}", help="ports go from 0 (any) to 65535")
-
-    if (args.tls_cert is None) != (args.tls_key is None):
-        raise UsageError("TLS needs both a certificate and its key", help="--tls-cert --tls-key")
-    tls = tls_context(args.tls_cert, args.tls_key) if args.tls_cert is not None else None
-    tokens = Tokens(
-        read=_token(args.read_token, "--read-token", "REGATHER_READ_TOKEN"),
-        write=_token(args.write_token, "--write-token", "REGATHER_WRITE_TOKEN"),
-    )
+    read_token = _token(args.read_token, "--read-token", "REGATHER_READ_TOKEN")
+    write_token = _token(args.write_token, "--write-token", "REGATHER_WRITE_TOKEN")
     if args.write_token is not None and os.path.isfile(args.path):
         raise UsageError(
             f"{args.path} is a file: uploads are not possible in it",
             help="serve a folder, or leave the token for writing out",
         )
-    if tokens.write is None and (args.max_upload is not None or args.max_total is not None):
-        raise UsageError("limits for uploads without uploads", help="add --write-token FILE")
-    if tokens.any and tls is None and not is_loopback(args.host):
+    if (read_token or write_token) and args.tls_cert is None and not is_loopback(args.host):
         warn(
             f"tokens and data cross the network to {args.host} readable for all on the way; "
             "use --tls-cert and --tls-key, or a proxy that speaks https"
         )
 
-    def listening(server: Server) -> None:
+    def listening(url: str, port: int) -> None:
         if args.json:
-            event = {
-                "event": "listening",
-                "url": server.url,
-                "port": server.port,
-                "path": args.path,
-            }
+            event = {"event": "listening", "url": url, "port": port, "path": args.path}
             print(json.dumps(event), flush=True)
         elif not args.quiet:
-            line = f"Serving {args.path} at {server.url}"
+            line = f"Serving {args.path} at {url}"
             encoding = sys.stdout.encoding or "utf-8"  # the path may hold what it cannot express
             print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
-    return serve(
-        lambda: Server(
-            Path(args.path),
-            host=args.host,
-            port=args.port,
-            faults=faults,
-            fault_seed=args.fault_seed,
-            access_log=args.access_log,
-            tokens=tokens,
-            limits=Limits(upload=args.max_upload, total=args.max_total),
-            tls=tls,
-        ),
+    serve(
+        args.path,
+        host=args.host,
+        port=args.port,
+        faults=args.fault,
+        fault_seed=args.fault_seed,
+        read_token=read_token,
+        write_token=write_token,
+        max_upload=args.max_upload,
+        max_total=args.max_total,
+        tls_cert=args.tls_cert,
+        tls_key=args.tls_key,
+        access_log=args.access_log,
         on_listening=listening,
     )
+    return 0
 
 
 def _token(path: str | None, option: str, variable: str) -> str | None:

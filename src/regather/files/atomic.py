@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
-from regather.files.platform import sync_names
+from regather.files.platform import keep_mode, sync_names
 
 __all__ = ["PREFIX", "AtomicFile", "remove_leftovers", "write_file"]
 
@@ -71,6 +71,7 @@ class AtomicFile:
         self._differ_in_time()
         folder = self._folder
         if replace:
+            keep_mode(self._name, self.descriptor, folder=folder)
             os.rename(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
         else:
             self._publish_new()

@@ -174,6 +174,17 @@ def sync_system(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def keep_mode(old: str, new: str | int, *, folder: int | None = None) -> None:
+    """Let those who may use the file ``old``, and no others, use ``new``, which replaces it.
+
+    Where there is no regular file ``old`` (below the open ``folder``, if given), nothing happens.
+    """
+    with contextlib.suppress(OSError):
+        status = os.stat(old, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            os.chmod(new, status.st_mode & 0o777)
+
+
 def publish(source: str, target: str, *, replace: bool) -> None:
     """Give a finished file its final name, atomically.
 
@@ -181,6 +192,7 @@ def publish(source: str, target: str, *, replace: bool) -> None:
     target left alone, even if it appeared only now.
     """
     if replace:
+        keep_mode(target, source)
         os.replace(source, target)
         return
     try:

@@ -25,8 +25,7 @@ from regather.errors import InterruptedPublish
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.publisher.access import Stopping, persist
 from regather.publisher.finish import check_placed, report_of, write_manifests
-from regather.publisher.origin import FragmentReader
-from regather.publisher.plan import UploadPlan
+from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.previous_upload import earlier_count
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.target_survey import check_permission, refuse_to_replace, survey
@@ -37,6 +36,7 @@ from regather.publisher.targets import (
     warnings_of_folder,
 )
 from regather.publisher.upload import Uploads
+from regather.publisher.upload_plan import UploadPlan
 from regather.sources.settings import Settings, transport_options
 from regather.splitter import manifest_of
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of

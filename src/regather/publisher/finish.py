@@ -11,11 +11,11 @@ from regather.errors import NotPlacedError
 from regather.manifest import Manifest
 from regather.model import Source
 from regather.publisher.access import Stopping, persist, put_bytes
-from regather.publisher.plan import UploadPlan
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.target_survey import TargetFinding
 from regather.publisher.targets import PublishTarget
 from regather.publisher.upload import Tally
+from regather.publisher.upload_plan import UploadPlan
 from regather.transport import RequestFailed, TransportOptions
 from regather.units import counted
 

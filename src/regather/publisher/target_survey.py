@@ -10,9 +10,9 @@ from typing import Literal
 from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
 from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
-from regather.publisher.origin import FragmentReader
-from regather.publisher.plan import UploadPlan
+from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.targets import PublishTarget
+from regather.publisher.upload_plan import UploadPlan
 from regather.schemes import STORES, scheme_of
 from regather.transport import Failure, RequestFailed, TransportOptions, locate
 from regather.units import counted

@@ -11,11 +11,11 @@ from functools import partial
 from regather.engine.rate_limit import RateLimiter
 from regather.manifest import Manifest
 from regather.publisher.access import Found, Stopping, look, persist
-from regather.publisher.origin import FragmentReader
-from regather.publisher.plan import UploadPlan
+from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.report import TargetState
 from regather.publisher.target_survey import TargetFinding, occupied
 from regather.publisher.targets import PublishTarget
+from regather.publisher.upload_plan import UploadPlan
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.stores.base import Store
 

@@ -21,8 +21,8 @@ from fsspec.spec import AbstractFileSystem
 from regather.errors import RegatherError
 from regather.names import texts
 from regather.reading.buffered import BufferedFile, OpenedFile
+from regather.reading.fsspec_options import check_open, split_options
 from regather.reading.lookup import Known, Lookup
-from regather.reading.options import check_open, split_options
 from regather.reading.oserrors import as_os_errors, only_read
 from regather.reading.paths import entries, parent_of, stripped, stripped_all
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from aiohttp import hdrs, web
 
 from regather.errors import reason
-from regather.server.access import BodyResponse, error_logger, log_request, sign
+from regather.server.access_log import BodyResponse, error_logger, log_request, sign
+from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
 from regather.server.conditions import Conditions, range_applies
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.files import OpenFile, Root
 from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
-from regather.server.state import ServerState
-from regather.server.tokens import Tokens
+from regather.server.status import ServerState
 from regather.server.writing import Limits, Writing
 
 __all__ = ["EXIT_DIED", "FileAnswers", "target_of"]

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from aiohttp import HttpVersion11, hdrs, web
 
 from regather._version import __version__
-from regather.server.access import sign
+from regather.server.access_log import sign
 from regather.server.answers import FileAnswers, target_of
+from regather.server.authorization import Tokens
 from regather.server.faults import Fault
 from regather.server.files import Root
-from regather.server.state import ServerState
-from regather.server.tokens import Tokens
+from regather.server.status import ServerState
 from regather.server.writing import Limits
 
 __all__ = ["Application"]

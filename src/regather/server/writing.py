@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from regather.errors import reason
 from regather.files.atomic import AtomicFile
 from regather.files.platform import preallocate, sync_names
-from regather.server.access import error_logger
+from regather.server.access_log import error_logger
 from regather.server.conditions import Conditions, UnreadableCondition, Version
 from regather.server.files import Root, UnfitName
 from regather.server.places import WritePlace

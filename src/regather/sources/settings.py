@@ -10,8 +10,8 @@ from regather.errors import UsageError, pem_flaw, reason
 from regather.transport import Credentials, HostOptions, TransportOptions
 from regather.transport.cookies import Cookies
 from regather.transport.curl import available, library
-from regather.transport.hosts import Hosts
-from regather.transport.objects.options import StoreOptions
+from regather.transport.host_options import Hosts
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.proxies import Proxies
 from regather.transport.tls import context_with
 

@@ -19,7 +19,7 @@ from regather.errors import RegatherError
 from regather.model import ErasureSet, Layout
 from regather.splitter.hash_process import hash_apart
 from regather.splitter.original import Original
-from regather.splitter.workers import Turns, run_workers
+from regather.splitter.turns import Turns, run_workers
 from regather.splitter.writer import Sink
 
 _READ = 1 << 20

@@ -14,7 +14,7 @@ from regather.errors import RegatherError
 from regather.model import Layout
 from regather.splitter.coded import copy_coded
 from regather.splitter.original import Original
-from regather.splitter.workers import Turns, run_workers
+from regather.splitter.turns import Turns, run_workers
 from regather.splitter.writer import Sink
 
 OnBytes = Callable[[int, int], None]

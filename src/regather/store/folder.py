@@ -27,10 +27,10 @@ from regather.folder.packing import Packing
 from regather.model import Layout
 from regather.store.existing import Present
 from regather.store.install import install_all
+from regather.store.partial_folder import Staging
 from regather.store.pieces import matching
 from regather.store.skippable import unneeded
 from regather.store.spans import Spans
-from regather.store.staging import Staging
 from regather.tasks import pool
 from regather.units import format_size
 

@@ -12,9 +12,9 @@ import socket
 import time
 
 from regather.errors import reason
+from regather.origins import Origin
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect, peer, reached
-from regather.transport.credentials import Origin
 from regather.transport.dial import HURRY
 from regather.transport.fields import head_end
 from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, HttpRequest, parse_head

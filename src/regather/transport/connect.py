@@ -12,8 +12,8 @@ import struct
 
 from regather.errors import reason
 from regather.names import bracketed, without_zone
+from regather.origins import Origin
 from regather.transport.base import TICK, Failure, RequestFailed
-from regather.transport.credentials import Origin
 from regather.transport.dial import OnMade, dial
 from regather.transport.head import MAX_HEAD_BYTES, head_bytes, parse_head, refused_by_proxy
 from regather.transport.options import TransportOptions

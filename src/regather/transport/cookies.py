@@ -16,8 +16,8 @@ from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import urlsplit
 
 from regather.errors import UsageError, reason
+from regather.origins import ascii_host
 from regather.tokens import is_address
-from regather.transport.credentials import ascii_host
 
 __all__ = ["Cookies"]
 

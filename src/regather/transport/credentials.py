@@ -12,29 +12,19 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
 
 from regather.errors import UsageError, reason
-from regather.names import bracketed, with_zone
-from regather.schemes import PORTS
+from regather.names import bracketed
+from regather.origins import Origin, ascii_host, parse_host
 from regather.tokens import flaw_of_token, is_loopback
-
-if TYPE_CHECKING:
-    from regather.transport.logins import Login
+from regather.transport.logins import Login, read_logins
 
 __all__ = [
     "Credentials",
-    "Origin",
     "advice",
-    "ascii_host",
-    "origin_of",
-    "parse_host",
     "variable_of",
 ]
 
-Origin = tuple[str, str, int]
-"""Scheme, host and port of a URL: where secrets may go is decided by all three."""
 _Key = tuple[str, int | None]
 _VARIABLE = "REGATHER_TOKEN"
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -158,8 +148,6 @@ class Credentials:
         return None
 
     def _read_netrc(self, path: str) -> None:
-        from regather.transport.logins import read_logins
-
         self._netrc_path = None  # once is enough
         try:
             entries, bad = read_logins(path)
@@ -185,25 +173,6 @@ class Credentials:
         _log.warning("regather: warning: %s", line)
 
 
-def parse_host(text: str) -> tuple[str, int | None]:
-    """Read ``host``, ``host:port``, ``[::1]:port``; returns the host in ASCII, and the port.
-
-    Raises UsageError.
-    """
-    bare = f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
-    try:
-        parts = urlsplit(f"//{bare}")
-        host, port = ascii_host(parts.hostname or ""), parts.port
-        fit = parts.netloc == bare and "@" not in bare and not any(c.isspace() for c in bare)
-    except ValueError:  # UnicodeError is one
-        host, port, fit = "", None, False
-    if not host or not fit:
-        raise UsageError(
-            f"not a host: {text.rpartition('@')[2]!r}", help="write HOST or HOST:PORT, not a URL"
-        )
-    return host, port
-
-
 def variable_of(host: str, port: int | None = None) -> str:
     """The environment variable for the token of a host; empty where none can express it.
 
@@ -215,12 +184,6 @@ def variable_of(host: str, port: int | None = None) -> str:
         return ""
     name = host.replace("-", "__").replace(".", "_").upper()
     return f"{_VARIABLE}_{name}" + (f"___{port}" if port is not None else "")
-
-
-def origin_of(url: SplitResult) -> Origin:
-    """Where a URL leads."""
-    port = PORTS[url.scheme] if url.port is None else url.port
-    return url.scheme, with_zone(url.hostname or ""), port
 
 
 def unsaid(text: str, headers: Iterable[tuple[str, str]]) -> str:
@@ -248,8 +211,3 @@ def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
     if status == 401:
         return f"; the token was not accepted: check --token {host}=FILE"
     return f"; the token does not permit this: use --token {host}=FILE with one that does"
-
-
-def ascii_host(host: str) -> str:
-    """A host as it goes over the wire: in lower case, IDNA."""
-    return host.lower().encode("idna").decode()

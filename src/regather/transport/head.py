@@ -11,9 +11,9 @@ import h11
 
 from regather import names
 from regather._version import __version__
+from regather.origins import Origin, origin_of
 from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.credentials import Origin, origin_of
 from regather.transport.fields import cleaned, media_type
 from regather.transport.proxies import Proxy
 

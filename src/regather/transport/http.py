@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regather.transport.answers import check_coding, doubt_of, look_of, size_of, sizeless
+from regather.origins import origin_of
+from regather.transport.answer_checks import check_coding, doubt_of, look_of, size_of, sizeless
 from regather.transport.base import Failure, Look, OtherSize, RequestFailed
 from regather.transport.channel import Channel
-from regather.transport.credentials import advice, origin_of, unsaid
+from regather.transport.credentials import advice, unsaid
 from regather.transport.fields import decoded
 from regather.transport.head import GOOD, Head, HttpRequest, check_status, split_url
 from regather.transport.options import TransportOptions, default_tls

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from regather.forking import free_after_fork
+from regather.origins import Origin
 from regather.transport.cookies import Cookies
-from regather.transport.credentials import Credentials, Origin
+from regather.transport.credentials import Credentials
 from regather.transport.dial import SilentAddresses
-from regather.transport.hosts import Hosts
-from regather.transport.objects.options import StoreOptions
+from regather.transport.host_options import Hosts
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.proxies import Proxies
 from regather.transport.ranges import Manner
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from regather.errors import UsageError
 from regather.names import bracketed
-from regather.transport.credentials import Origin, ascii_host
+from regather.origins import Origin, ascii_host
 
 __all__ = ["Proxies", "Proxy", "parse_proxy"]
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from regather.names import bracketed, without_secrets
+from regather.origins import Origin, origin_of
 from regather.tokens import is_loopback
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect
-from regather.transport.credentials import Origin, origin_of
 from regather.transport.fields import link_text
 from regather.transport.head import Head, HttpRequest, split_url
 from regather.transport.options import TransportOptions

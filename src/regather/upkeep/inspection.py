@@ -21,8 +21,8 @@ from regather.sources.settings import Settings, transport_options
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.units import counted
 from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
-from regather.upkeep.answers import Answers, Room, expected_findings
 from regather.upkeep.report import CheckReport, CopyFinding, CopyState
+from regather.upkeep.source_answers import Answers, Room, expected_findings
 from regather.upkeep.sources import Subject, open_subject
 from regather.upkeep.verdict import Verdict, judge
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from regather.cli import COMMANDS, UNCONFIGURED, parser_of
+from regather.cli import parser_of
+from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.conf import check_tables
 from regather.cli.conf.aliases import aliases_in
-from regather.cli.conf.file import Config, parse
+from regather.cli.conf.config_file import Config, parse
 from regather.cli.conf.hosts import tokens_in
 from regather.cli.conf.options import defaults_for, name_of, settable
 from regather.cli.parsing import commands_of

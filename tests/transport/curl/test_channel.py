@@ -140,7 +140,7 @@ def test_a_head_without_end(connection: HttpConnection) -> None:
 
 
 def test_publishing_through_socks(hosting: Hosting, tmp_path: Path) -> None:
-    from regather.server.tokens import Tokens
+    from regather.server.authorization import Tokens
 
     content = random_file(tmp_path / "f.dat", 3 * MIB + 5).read_bytes()
     (tmp_path / "store").mkdir()

@@ -14,7 +14,7 @@ from regather.errors import UsageError
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.objects.clients import check
 from regather.transport.objects.connection import ObjectConnection
-from regather.transport.objects.options import StoreOptions
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.stores.open import open_store
 from tests.support.rogue import Rogue, sends
 from tests.support.tls import issue

@@ -12,7 +12,7 @@ import pytest
 from blake3 import blake3
 
 from regather.transport import Failure, RequestFailed, TransportOptions
-from regather.transport.objects.options import StoreOptions
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.stores.base import Store
 from regather.transport.stores.open import open_store
 from tests.conformance.line import Fault, Line

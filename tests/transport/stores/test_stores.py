@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from regather.errors import UsageError
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.stores.base import Store
 from regather.transport.stores.open import open_store

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from regather.cli.conf.file import Config, kind, shown
+from regather.cli.conf.config_file import Config, kind, shown
 from regather.errors import UsageError
 
 __all__ = ["aliases_in", "expand"]

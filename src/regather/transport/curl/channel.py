@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from regather.names import bracketed
+from regather.origins import ascii_host
 from regather.tokens import is_address
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.credentials import ascii_host
 from regather.transport.curl import library
 from regather.transport.curl.failures import PEER_REFUSED, PROXY_UNREACHABLE, TLS_FAILED, Trouble
 from regather.transport.curl.tls_and_proxy import (

@@ -9,10 +9,10 @@ from typing import Any
 from regather.names import bracketed
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.curl import library
-from regather.transport.curl.access import Access
-from regather.transport.curl.address import split_target
 from regather.transport.curl.ftp_replies import explained, knows_no_ranges
+from regather.transport.curl.login import Access
 from regather.transport.curl.transfer import GULP, Transfer
+from regather.transport.curl.urls import split_target
 from regather.transport.options import TransportOptions
 
 __all__ = ["NoRanges", "Retrieval", "Told"]

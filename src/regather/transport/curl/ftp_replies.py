@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 
 from regather.transport.base import Failure
-from regather.transport.curl.access import Access
 from regather.transport.curl.failures import (
     LOGIN_DENIED,
     NO_RANGES,
@@ -14,6 +13,7 @@ from regather.transport.curl.failures import (
     PEER_REFUSED,
     Trouble,
 )
+from regather.transport.curl.login import Access
 
 _ERROR = re.compile(rb"[45][0-9]{2} ")
 _CROWDED = re.compile(

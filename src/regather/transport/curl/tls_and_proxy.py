@@ -6,8 +6,8 @@ import os
 import ssl
 from typing import Any
 
+from regather.origins import Origin
 from regather.schemes import FILES
-from regather.transport.credentials import Origin
 from regather.transport.options import TransportOptions
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from regather.errors import UsageError, reason
-from regather.transport.objects.options import checked_endpoint
+from regather.transport.objects.store_options import checked_endpoint
 
 _CREDENTIALS = {
     "aws_access_key_id": "access_key_id",

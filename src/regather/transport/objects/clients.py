@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from regather.errors import UsageError, pem_flaw, reason
+from regather.origins import Origin, origin_of
 from regather.schemes import PORTS, STORES, scheme_of
 from regather.tokens import is_loopback
-from regather.transport.credentials import Origin, origin_of
 from regather.transport.objects import installed
-from regather.transport.objects.address import ObjectAddress, address_of
 from regather.transport.objects.guard import Way, open_way
-from regather.transport.objects.options import checked_endpoint
+from regather.transport.objects.object_address import ObjectAddress, address_of
+from regather.transport.objects.store_options import checked_endpoint
 from regather.transport.options import TransportOptions
 
 if TYPE_CHECKING:

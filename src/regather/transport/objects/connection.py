@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from regather.errors import UsageError
 from regather.transport.base import TICK, Failure, Look, RequestFailed
-from regather.transport.objects.address import ObjectAddress, address_of
 from regather.transport.objects.clients import client_of
 from regather.transport.objects.failures import (
     StoreFailed,
@@ -24,6 +23,7 @@ from regather.transport.objects.failures import (
     lost_before_an_answer,
 )
 from regather.transport.objects.loop import submit
+from regather.transport.objects.object_address import ObjectAddress, address_of
 from regather.transport.objects.pump import ObjectBody
 from regather.transport.options import TransportOptions
 from regather.units import counted

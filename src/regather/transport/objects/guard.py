@@ -24,10 +24,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from regather.origins import Origin, origin_of
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.connect import tunnel
-from regather.transport.credentials import Origin, origin_of
 from regather.transport.head import Head, HttpRequest, split_url
 from regather.transport.options import TransportOptions
 from regather.transport.wire import RequestBody

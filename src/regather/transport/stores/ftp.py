@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.curl.files import FileConnection
+from regather.transport.curl.file_connection import FileConnection
 from regather.transport.options import TransportOptions
 from regather.transport.ranges import read_range
 from regather.transport.stores.base import ReadInto, Stat, check_name

@@ -18,11 +18,11 @@ from urllib.parse import quote
 
 from regather.digest import new_hasher
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.objects.address import ObjectAddress, address_of
 from regather.transport.objects.clients import check, client_of
 from regather.transport.objects.connection import ObjectConnection
 from regather.transport.objects.failures import failed
 from regather.transport.objects.loop import submit
+from regather.transport.objects.object_address import ObjectAddress, address_of
 from regather.transport.options import TransportOptions
 from regather.transport.ranges import STEP, read_range
 from regather.transport.stores.base import ReadInto, Stat, check_name, stat_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from regather.transport.objects.address import ObjectAddress, address_of
+from regather.transport.objects.object_address import ObjectAddress, address_of
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from regather.transport import (
     TransportOptions,
 )
 from regather.transport.cookies import Cookies
-from regather.transport.hosts import Hosts
+from regather.transport.host_options import Hosts
 from regather.transport.tls import context_with
 from tests.support.files import random_file
 from tests.support.files import regather as run

@@ -23,8 +23,8 @@ from regather.transport import (
     TransportOptions,
     open_askable,
 )
-from regather.transport.curl.access import Access
-from regather.transport.hosts import Hosts
+from regather.transport.curl.login import Access
+from regather.transport.host_options import Hosts
 from tests.support.files import random_file
 from tests.support.ftp import PASSWORD, USER, FtpServer
 from tests.support.sftp import SftpServer, make_key

@@ -9,8 +9,8 @@ from typing import TypeVar
 from regather.schemes import scheme_of
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.transport.curl import INSTALL, available
-from regather.transport.curl.address import split_target
 from regather.transport.curl.fetch import NoRanges, Retrieval, Told
+from regather.transport.curl.urls import split_target
 from regather.transport.options import TransportOptions
 from regather.transport.ranges import STEP
 from regather.units import MAX_SIZE, counted

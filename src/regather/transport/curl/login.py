@@ -11,8 +11,8 @@ from shlex import quote
 from typing import Any
 from urllib.parse import unquote
 
+from regather.origins import Origin
 from regather.tokens import is_loopback
-from regather.transport.credentials import Origin
 from regather.transport.curl.tls_and_proxy import (
     configure_proxy,
     configure_tls,

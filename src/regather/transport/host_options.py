@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from regather.errors import UsageError
+from regather.origins import Origin, ascii_host, parse_host
 from regather.tokens import is_loopback
-from regather.transport.credentials import Origin, ascii_host, parse_host
 
 __all__ = ["HostOptions", "Hosts", "flaw_of_header"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from regather.errors import UsageError
-from regather.transport.objects.options import StoreOptions, for_readers, parse_options
+from regather.transport.objects.store_options import StoreOptions, for_readers, parse_options
 
 
 def test_the_nearest_scope_counts() -> None:

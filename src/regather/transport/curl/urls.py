@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import quote, unquote
 
 from regather.names import split_url
+from regather.origins import Origin, origin_of
 from regather.schemes import FILES
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.credentials import Origin, origin_of
 
 
 def split_target(target: str) -> tuple[Origin, str, str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from regather.coding.placement import crowding
 from regather.errors import UsageError
 from regather.model import Layout
-from regather.publisher.plan import UploadPlan
+from regather.publisher.upload_plan import UploadPlan
 from regather.splitter.geometry import fragment_sizes, layout_of
 
 
