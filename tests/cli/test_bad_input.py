@@ -171,7 +171,7 @@ def test_destination_exists(made: Path) -> None:
     good = made / "good.bin"
     good.write_bytes(b"precious")
     manifest = made / "out" / "file.bin.regather.json"
-    fails(6, "get", manifest, "-o", good, says="is there already with 8 bytes")
+    fails(6, "get", manifest, "-o", good, says="already exists with 8 bytes")
     fails(6, "generate", good, "--size", "5", says="already exists")
     fails(6, "split", made / "file.bin", "--out", made / "out", says="--force")
     assert good.read_bytes() == b"precious"
@@ -365,12 +365,12 @@ def test_manifests_that_are_none(made: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda d: d.update(version=2), "version 2 is not known"),
+        (lambda d: d.update(version=2), "version 2 is not supported"),
         (lambda d: d.update(version="1"), "version"),
         (lambda d: d.update(size=-5), "size"),
         (lambda d: d.update(size=2**63), "size"),
         (lambda d: d.update(size=10**400), "size"),
-        (lambda d: d.update(size=4999), "make up 5000 bytes"),
+        (lambda d: d.update(size=4999), "sum of the fragments is 5000 bytes"),
         (lambda d: d.update(piece_size=0), "piece_size"),
         (lambda d: d.update(piece_size=2**40), "piece_size"),
         (lambda d: d.update(piece_size=3000), "power of two"),

@@ -67,7 +67,7 @@ def test_one_that_is_stopped(made: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda content: content[:-1], "with 2999999 bytes, and the file to get has 3000000"),
+        (lambda content: content[:-1], "with 2999999 bytes, the download has 3000000"),
         (lambda content: content + b"!", "with 3000001 bytes"),
         (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "is a different file"),
         (lambda content: b"", "with 0 bytes"),
@@ -81,7 +81,7 @@ def test_another_file_is_refused_and_kept(made: Path, damage, says: str, how: st
     with mirror(content) as one:
         named = [manifest(made)]
         if how == "checksum":
-            named, says = [f"{one.url}f.bin", "--checksum", sha256(content)], "its sha256"
+            named, says = [f"{one.url}f.bin", "--checksum", sha256(content)], "a different sha256"
         told = run("get", *named, "-o", "x", cwd=made)
         assert told.returncode == 6
         assert says in told.stderr

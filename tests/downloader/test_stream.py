@@ -37,7 +37,7 @@ def test_what_is_told_of_it(tmp_path: Path) -> None:
         assert report.size == report.received == len(CONTENT)
         assert not report.verified
         assert any("NOT verified" in note for note in report.notes)
-        assert any("in one go" in note for note in report.notes)
+        assert any("one connection" in note for note in report.notes)
         assert report.sources[0].useful == len(CONTENT)
         assert any(progress.phase == "downloading" for progress in told)
 

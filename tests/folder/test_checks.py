@@ -142,7 +142,7 @@ CHANGES: dict[str, Any] = {
     "not a folder, or comes after it": lambda e: e.reverse(),
     "its parent is not a folder": lambda e: e.append(dict(e[0], path="a.bin/x")),
     "overlaps": lambda e: at(e, "deep/er/b.bin").update(offset=0),
-    "behind the": lambda e: at(e, "größe mit leer.txt").update(offset=10**6),
+    "after the end": lambda e: at(e, "größe mit leer.txt").update(offset=10**6),
     "$.folder.entries[0].mode": lambda e: e[0].update(mode="4755"),
     "entries[0].mode": lambda e: e[0].update(mode=420),
     "has no mode": lambda e: e[0].pop("mode"),

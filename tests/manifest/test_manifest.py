@@ -148,8 +148,12 @@ def test_parity_may_stand_anywhere() -> None:
     ("at", "changes", "says"),
     [
         (3, {"size": 2 * MIN_PIECE_SIZE}, "hashes"),
-        (3, {"size": 2 * MIN_PIECE_SIZE + 1}, "fragments[3].size is 2097153: parity fragment must"),
-        (3, {"size": 0, "hashes": ""}, "fragments[3].size is 0: parity fragment must"),
+        (
+            3,
+            {"size": 2 * MIN_PIECE_SIZE + 1},
+            "fragments[3].size is 2097153: a parity fragment must",
+        ),
+        (3, {"size": 0, "hashes": ""}, "fragments[3].size is 0: a parity fragment must"),
         (3, {"size": 2**61}, "fragments[3].size"),
         (3, {"size": 2**60}, "hashes"),
         (3, {"size": -1}, "fragments[3].size"),

@@ -58,7 +58,7 @@ def test_a_server_that_is_down_from_the_start(tmp_path: Path, hosting: Hosting) 
         regather.publish(cloud.file, cloud.urls, parity=2, settings=SETTINGS)
     assert caught.value.missing == ("file_fragment_3.dat",)
     assert caught.value.exit_code == 1
-    assert "1 of 6 fragments could not be placed" in str(caught.value)
+    assert "1 of 6 fragments could not be stored" in str(caught.value)
     assert "the same command resumes" in str(caught.value)
     assert any(cloud.urls[2] in line for line in caught.value.details)
     assert manifests(cloud) == []
@@ -126,7 +126,7 @@ def test_wrong_tokens(tmp_path: Path, hosting: Hosting) -> None:
         words = [word for url in cloud.urls for word in ("--to", url)]
         result = run("publish", cloud.file, *words, *more)
         assert result.returncode == 1
-        assert "2 of 2 targets let us store nothing" in result.stderr
+        assert "2 of 2 targets did not accept the upload" in result.stderr
         assert "probe" not in result.stderr
         assert "401" in result.stderr
         assert ("--token 127.0.0.1=FILE" in result.stderr) or more
@@ -142,7 +142,7 @@ def test_a_server_that_takes_no_files(tmp_path: Path, hosting: Hosting) -> None:
     with pytest.raises(NotPlacedError) as caught:
         regather.publish(file, [server.url])
     assert "405" in "".join(caught.value.details)
-    assert "takes no files" in "".join(caught.value.details)
+    assert "does not accept uploads" in "".join(caught.value.details)
     assert "--token" not in caught.value.help
 
 
@@ -157,7 +157,7 @@ def test_a_redirect_is_told_with_where_it_leads(tmp_path: Path, location: str) -
             regather.publish(file, [f"{rogue.url}d/"], fragments=1, settings=SETTINGS)
         assert not any(request.startswith(b"PUT") for request in rogue.requests)
     told = "".join(caught.value.details)
-    places = {"..": f"{rogue.url}other/", "//a": "http://b.example/", "//[": "no address"}
+    places = {"..": f"{rogue.url}other/", "//a": "http://b.example/", "//[": "an invalid address"}
     assert next((p for start, p in places.items() if location.startswith(start)), rogue.url) in told
     assert "s3cret" not in told + str(caught.value)
 
@@ -246,7 +246,7 @@ def test_nothing_is_touched_where_one_may_not_write(tmp_path: Path, hosting: Hos
     before = {p: p.read_bytes() for n in range(2) for p in cloud.folder(n).iterdir()}
     random_file(cloud.file, 5_000_011, seed=9)
     closed = hosting.serve(cloud.folder(1), tokens=Tokens(write="changed"))
-    with pytest.raises(NotPlacedError, match="1 of 2 targets let us store nothing"):
+    with pytest.raises(NotPlacedError, match="1 of 2 targets did not accept the upload"):
         regather.publish(
             cloud.file, [cloud.urls[0], closed.url], replicas=2, force=True, settings=SETTINGS
         )
@@ -501,7 +501,7 @@ def test_nobody_is_there(tmp_path: Path) -> None:
     url = f"127.0.0.1:{free_port()}"
     result = run("publish", file, "--to", url, "--fragments", "2", "--retries", "0")
     assert result.returncode == 1
-    assert result.stderr.startswith("regather: 2 of 2 fragments could not be placed")
+    assert result.stderr.startswith("regather: 2 of 2 fragments could not be stored")
     assert url in result.stderr
 
 
