@@ -18,7 +18,7 @@ _INTRO = """\
 
 Every command takes `-h` (the most used options) and `--help` (all options).
 The [last section](#options-of-several-commands) has the options that several commands share.
-Defaults of most options can stand in a [configuration file](config.md).
+A [configuration file](config.md) can set defaults of most options.
 Exit codes are the same for all commands.
 
 | command | purpose |
@@ -33,7 +33,7 @@ def page() -> str:
     text += [f"| [`{name}`](#{name}) | {_cell(c.description)} |\n" for name, c in commands.items()]
     shared: dict[str, dict[tuple[str, str], list[str]]] = {title: {} for title in _SHARED}
     for name, command in commands.items():
-        text.append(f"\n## {name}\n\n{command.description}\n\n```sh\n{_usage(command)}\n```\n")
+        text.append(f"\n## {name}\n\n{command.description}\n\nUsage: `{_usage(command)}`\n")
         others = []
         for group in command._action_groups:
             title = group.title or ""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from regather.checksum import Checksum, agree
 from regather.errors import UsageError
-from regather.metalink import digests, links
+from regather.metalink.headers import digests, links
 from regather.names import split_url
 from regather.schemes import HTTP
 from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme
@@ -191,7 +191,7 @@ def left_out(group: Sequence[MirrorInfo], groups: Sequence[Sequence[MirrorInfo]]
         for one in other:
             why = next((d for g in group if (d := one.differs_from(g))), "has another file")
             agreed = (
-                "the only other source source source"
+                "the only other source source source source"
                 if len(group) == 1
                 else f"{len(group)} that agree"
             )
