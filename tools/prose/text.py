@@ -112,9 +112,9 @@ def of_python(source: str, path: str, *, docstrings: bool = False) -> Iterator[P
             skipped |= set(ast.walk(node)) - {node}
         if node in skipped or not isinstance(node, ast.Constant | ast.JoinedStr):
             continue
-        text = _literal(node)
-        if _PROSE.search(text) and not _PATTERN.search(text):
-            yield Passage(_masked(text), path, node.lineno)
+        for line in _literal(node).splitlines():
+            if _PROSE.search(line) and not _PATTERN.search(line):
+                yield Passage(_masked(line), path, node.lineno)
 
 
 def _literal(node: ast.AST) -> str:
