@@ -71,7 +71,7 @@ class Demo:
         rng = random.Random(self.seed)
         original = self.folder / NAME
         hosted = self.folder / "hosted"
-        self.say("A file lies on five servers. While it is downloaded, two are killed.\n")
+        self.say("A file is stored on five servers. While it is downloaded, two are killed.\n")
         self.say(f"1. Generate {format_exact(self.size)} of English text.")
         with self.bars("writing") as progress:
             generate(original, self.size, on_progress=progress)
