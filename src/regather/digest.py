@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -38,6 +37,8 @@ def piece_hasher(algorithm: str) -> Callable[[bytes | memoryview], bytes]:
     if algorithm == "blake3":
         return piece_hash
 
+    import hashlib
+
     def other(data: bytes | memoryview) -> bytes:
         return hashlib.new(algorithm, data, usedforsecurity=False).digest()
 
@@ -46,7 +47,11 @@ def piece_hasher(algorithm: str) -> Callable[[bytes | memoryview], bytes]:
 
 def new_hasher(algorithm: str = "blake3") -> Hasher:
     """An incremental hash of a whole file; ``algorithm`` is a key of ``model.HASH_SIZES``."""
-    return blake3() if algorithm == "blake3" else hashlib.new(algorithm, usedforsecurity=False)
+    if algorithm == "blake3":
+        return blake3()
+    import hashlib
+
+    return hashlib.new(algorithm, usedforsecurity=False)
 
 
 def file_identity(size: int, piece_size: int, hashes: Iterable[bytes]) -> bytes:

@@ -15,7 +15,8 @@ from regather.checksum import Checksum
 from regather.digest import Hasher, new_hasher, piece_hash
 from regather.errors import NotEnoughSourcesError, UsageError, VerificationError, reason
 from regather.manifest import Manifest
-from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
+from regather.metalink.values import MetalinkFile, Mirror, Pieces
+from regather.metalink.write import write_metalink
 from regather.model import Layout, Source
 from regather.names import texts
 from regather.sources.addresses import base_url, check_scheme, checked_url, is_base, with_scheme

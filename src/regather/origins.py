@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import SplitResult, urlsplit
 
 from regather.errors import UsageError
-from regather.names import with_zone
+from regather.names import idna, with_zone
 from regather.schemes import PORTS
 
 __all__ = ["Origin", "ascii_host", "origin_of", "parse_host"]
@@ -41,4 +41,4 @@ def parse_host(text: str) -> tuple[str, int | None]:
 
 def ascii_host(host: str) -> str:
     """A host as it goes over the wire: in lower case, IDNA."""
-    return host.lower().encode("idna").decode()
+    return idna(host.lower())

@@ -15,7 +15,8 @@ import pytest
 
 import regather
 from regather.checksum import Checksum
-from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
+from regather.metalink.values import MetalinkFile, Mirror, Pieces
+from regather.metalink.write import write_metalink
 from tests.support.files import MIB, leftovers, random_file, without_progress
 from tests.support.files import regather as run
 from tests.support.ftp import FtpServer

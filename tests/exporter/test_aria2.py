@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.metalink import read_metalink
+from regather.metalink.read import read_metalink
 from tests.support.files import MIB, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting

@@ -10,17 +10,11 @@ from hypothesis import strategies as st
 
 from regather.checksum import Checksum
 from regather.errors import ManifestError
-from regather.metalink import (
-    MAX_METALINK_BYTES,
-    Metalink,
-    MetalinkFile,
-    Mirror,
-    Pieces,
-    looks_like_metalink,
-    path_flaw,
-    read_metalink,
-    write_metalink,
-)
+from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
+from regather.metalink.parts import path_flaw
+from regather.metalink.read import read_metalink
+from regather.metalink.values import Metalink, MetalinkFile, Mirror, Pieces
+from regather.metalink.write import write_metalink
 from tests.support.steps import assert_linear
 
 PUBLISHED = Path(__file__).parent / "published"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -101,6 +100,8 @@ class _ShortHelp(argparse.Action):
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
+    import shutil
+
     return argparse.HelpFormatter(prog, width=min(shutil.get_terminal_size().columns, 100) - 2)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 
+from regather.logs import Logger
 from regather.transport import Failure, OtherSize, RequestFailed
 
-_log = logging.getLogger("regather.engine")
+_log = Logger("regather.engine")
 
 
 @dataclass(slots=True)

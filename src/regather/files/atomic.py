@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class AtomicFile:
         self._hasher = hasher or new_hasher()
         self._published = False
         while True:
-            self._temporary = PREFIX + secrets.token_hex(8)
+            self._temporary = PREFIX + os.urandom(8).hex()
             self.descriptor = os.open(
                 self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o666, dir_fd=folder
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterable
@@ -101,7 +100,7 @@ def is_own(descriptor: int, above: str | os.PathLike[str], *, folder: int | None
     owner = os.fstat(descriptor).st_uid
     if owner == os.geteuid():
         return True
-    name = os.path.join(above, f".regather-owner-{secrets.token_hex(8)}")
+    name = os.path.join(above, f".regather-owner-{os.urandom(8).hex()}")
     probe = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
     try:
         return os.fstat(probe).st_uid == owner

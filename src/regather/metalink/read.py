@@ -14,6 +14,7 @@ from xml.parsers import expat
 
 from regather.checksum import Checksum, algorithm_of
 from regather.errors import ManifestError
+from regather.metalink.detect import MAX_METALINK_BYTES
 from regather.metalink.parts import (
     LOWEST_PRIORITY,
     Notes,
@@ -30,9 +31,8 @@ from regather.names import split_url
 from regather.schemes import REMOTE
 from regather.units import MAX_SIZE
 
-__all__ = ["MAX_METALINK_BYTES", "read_metalink"]
+__all__ = ["read_metalink"]
 
-MAX_METALINK_BYTES = 64 << 20
 _NAMESPACE_4 = "urn:ietf:params:xml:ns:metalink"
 _NAMESPACE_3 = "http://www.metalinker.org/"
 _ROOTS = frozenset((_NAMESPACE_4, _NAMESPACE_3, ""))

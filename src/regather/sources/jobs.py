@@ -6,11 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
-from regather.metalink import MetalinkFile, path_flaw
-from regather.sources.mirror_survey import MirrorInfo
+
+if TYPE_CHECKING:
+    from regather.metalink.values import MetalinkFile
+    from regather.sources.mirror_survey import MirrorInfo
 
 _DIGEST = re.compile("[0-9a-fA-F]{64}")
 _MOST_LINES = 1_000_000
@@ -109,6 +112,8 @@ def read_list(
 
 
 def _option(text: str, options: dict[str, list[str]]) -> None:
+    from regather.metalink.parts import path_flaw
+
     name, equals, value = text.partition("=")
     if not equals or name not in ("out", "checksum"):
         raise UsageError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -327,7 +326,7 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Dow
     # Another list of fragments, or another version of one, must not continue this partial; nor must
     # one whose version nobody tells: it may be another.
     lasting = all(validator for _, validator in probed)
-    seen = repr(list(zip(urls, probed, strict=True))) + ("" if lasting else secrets.token_hex(16))
+    seen = repr(list(zip(urls, probed, strict=True))) + ("" if lasting else os.urandom(16).hex())
     return DownloadTarget(
         DEFAULT_NAME,
         layout,

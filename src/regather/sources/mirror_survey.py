@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from regather.checksum import Checksum, agree
 from regather.errors import UsageError
-from regather.metalink import digests, links
+from regather.metalink.headers import digests, links
 from regather.names import split_url
 from regather.schemes import HTTP
 from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme

@@ -5,7 +5,7 @@ Those that disagree with the others are left out; where there is a checksum, the
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from regather.checksum import Checksum, strongest
 from regather.digest import piece_hash
 from regather.errors import NotEnoughSourcesError, VerificationError
-from regather.metalink import offered_name
+from regather.metalink.headers import offered_name
 from regather.names import fitted, flaw_of
 from regather.sources.manifests import DownloadTarget
 from regather.sources.mirror_survey import MirrorInfo, duplicates_of, grouped, left_out, survey
@@ -205,7 +205,7 @@ def _described(
 
 def _identity(size: int, version: str) -> bytes:
     """Tells partial downloads of different content apart; without a version each from all."""
-    return piece_hash(b"mirrors\0" + repr((size, version or secrets.token_hex(16))).encode())
+    return piece_hash(b"mirrors\0" + repr((size, version or os.urandom(16).hex())).encode())
 
 
 def _version(group: Sequence[MirrorInfo], checksums: Sequence[Checksum]) -> str:

@@ -6,7 +6,6 @@ Ctrl-C, whatever the network does: a look-up of a name, for one, cannot be inter
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 import threading
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from regather.errors import InterruptedDownload
+from regather.logs import Logger
 from regather.schemes import STORES, scheme_of
 from regather.tasks import Thread, interrupts_held
 from regather.transport import (
@@ -40,7 +40,7 @@ GOES_ON = "the same command goes on"
 
 Reply = TypeVar("Reply")
 
-_log = logging.getLogger("regather.asking")
+_log = Logger("regather.asking")
 
 
 @dataclass(slots=True)

@@ -1,52 +1,32 @@
 """From a job to targets: its source may be a manifest, a metalink, or the file itself.
 
-The content decides, not the name: the start of what is there is looked at once.
+The content decides, not the name: the start of what is there is looked at once. What only mirrors
+and metalinks need is imported where one is met: a download by a manifest starts without it.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from regather.checksum import Checksum, agree, strongest
-from regather.errors import (
-    ManifestError,
-    NotEnoughSourcesError,
-    TransportError,
-    UsageError,
-    VerificationError,
-)
-from regather.metalink import (
-    MAX_METALINK_BYTES,
-    Metalink,
-    MetalinkFile,
-    Mirror,
-    links,
-    looks_like_metalink,
-    read_metalink,
-)
-from regather.names import MANIFEST_SUFFIX, split_url
+from regather.checksum import Checksum
+from regather.errors import NotEnoughSourcesError, TransportError, UsageError
+from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
+from regather.names import MANIFEST_SUFFIX
 from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme
 from regather.sources.jobs import DownloadJob
 from regather.sources.manifests import DownloadTarget, resolve_fragments, resolve_manifest
-from regather.sources.mirror_survey import MirrorInfo, checked_mirrors, survey
-from regather.sources.mirrors import name_of, resolve_mirrors
 from regather.sources.probing import Prober
-from regather.sources.whole_file import pieces_identity, source_at, usable_pieces, whole_layout
-from regather.transport import RequestFailed, is_served, is_url
+from regather.transport import RequestFailed, is_url
 
-_FORMAT = re.compile(rb'"format"\s*:\s*"regather"')
+if TYPE_CHECKING:
+    from regather.metalink.values import Metalink
+
 _START = 4 << 10
-_MAX_DESCRIPTION = 16 << 20
-"""Bytes of a metalink that nobody asked for."""
-_FIRST = 8
-"""So many mirrors of a metalink are used at first, the best ones; the others where those fail."""
-_MOST_ASKED = 16
-"""So many mirrors are asked where a metalink tells too little to verify the pieces."""
 
 
 def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> list[DownloadJob]:
@@ -70,6 +50,8 @@ def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> 
     asking.check(source)
     if path.endswith(MANIFEST_SUFFIX) or is_base(source):
         return _no_metalink(job, select)
+    from regather.sources.mirror_survey import survey
+
     seen, failed = survey([source], asking)
     if not seen:
         raise NotEnoughSourcesError(
@@ -86,7 +68,7 @@ def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> 
                 help="check the URL and the server, then run it again",
                 missing=(source,),
             ) from None
-        return _jobs_of(job, read_metalink(data, source), select)
+        return _jobs_of(job, _read(data, source), select)
     return _no_metalink(replace(job, seen=tuple(seen)), select)
 
 
@@ -107,7 +89,13 @@ def _local_metalink(path: str) -> Metalink | None:
             data += file.read(MAX_METALINK_BYTES)
     except (OSError, ValueError):
         return None
-    return read_metalink(data, path)
+    return _read(data, path)
+
+
+def _read(data: bytes, where: str) -> Metalink:
+    from regather.metalink.read import read_metalink
+
+    return read_metalink(data, where)
 
 
 def _jobs_of(job: DownloadJob, metalink: Metalink, select: Sequence[str]) -> list[DownloadJob]:
@@ -151,14 +139,11 @@ def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
 def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     if not job.sources:
         return [_with(resolve_fragments(job.fragments, asking), job.checksums)]
-    if job.file is not None:
-        return _targets_of_metalink(job, job.file, asking)
-    if job.seen:
-        if not _is_manifest(job.seen[0].look.start):
-            urls = [one.url for one in job.seen]
-            return _targets_of_seen(job, urls, asking, list(job.seen), {})
-    elif len(job.sources) > 1:
-        return _targets_of_mirrors(job, asking)
+    if job.file is not None or job.seen or len(job.sources) > 1:
+        from regather.sources.whole_targets import targets_of_whole
+
+        if (targets := targets_of_whole(job, asking)) is not None:
+            return targets
     target = resolve_manifest(job.sources[0], job.servers, asking, job.digest, job.fragments)
     return [_with(target, job.checksums)]
 
@@ -176,137 +161,3 @@ def _with(target: DownloadTarget, checksums: Sequence[Checksum]) -> DownloadTarg
     # It also tells whether all came of one version; tags may differ from node to node.
     sources = tuple(replace(source, validators={}) for source in target.sources)
     return replace(target, sources=sources, checksums=tuple(checksums), notes=notes)
-
-
-def _is_manifest(start: bytes) -> bool:
-    return start.lstrip(b" \t\r\n").startswith(b"{") and _FORMAT.search(start) is not None
-
-
-def _targets_of_mirrors(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
-    urls = checked_mirrors(job.sources)
-    for url in urls:
-        asking.check(url)
-    seen, failed = survey(urls, asking)
-    for one in seen:
-        start = one.look.start
-        if _is_manifest(start) or looks_like_metalink(start):
-            kind = "a metalink" if looks_like_metalink(start) else "a manifest"
-            raise UsageError(
-                f"{one.url}: is {kind}: only mirrors of the file itself can be named together",
-                help="name it alone; further servers of a manifest go with --server",
-            )
-    return _targets_of_seen(job, urls, asking, seen, failed)
-
-
-def _targets_of_seen(
-    job: DownloadJob,
-    urls: Sequence[str],
-    asking: Prober,
-    seen: list[MirrorInfo],
-    failed: dict[str, RequestFailed],
-) -> list[DownloadTarget]:
-    file = _described(job, seen, asking)
-    if file is not None:
-        return _targets_of_metalink(job, file, asking)
-    return resolve_mirrors(urls, asking, job.checksums, seen=(seen, failed))
-
-
-def _described(job: DownloadJob, seen: Sequence[MirrorInfo], asking: Prober) -> MetalinkFile | None:
-    """What a metalink says that the server of a mirror itself points to (RFC 6249).
-
-    It is as good as one that the user names, so it must come from a host that the user named. None
-    where there is none of use: then the mirrors alone have to do.
-    """
-    for one in seen:
-        for where, headers in one.look.heads:
-            for url in links(headers, where).metalinks:
-                if not _same_origin(url, one.url):
-                    continue
-                try:
-                    data, _ = asking.one(url, lambda c, u: c.fetch(u, _MAX_DESCRIPTION))
-                    files = read_metalink(data, url).files
-                except (RequestFailed, ManifestError):
-                    continue
-                name = name_of([one])
-                for file in files:
-                    if len(files) > 1 and file.name.rpartition("/")[2] != name:
-                        continue
-                    size = one.size
-                    if file.size != size or usable_pieces(file.pieces, size) is None:
-                        continue
-                    if not agree(file.checksums, (*job.checksums, *one.claims)):
-                        continue
-                    named = tuple(Mirror(s.url, 0) for s in seen if s.size == size)
-                    return replace(file, name=name, mirrors=(*named, *file.mirrors))
-    return None
-
-
-def _same_origin(one: str, other: str) -> bool:
-    try:
-        return split_url(one)[:2] == split_url(other)[:2]
-    except ValueError:
-        return False
-
-
-# -- metalinks --------------------------------------------------------------------------------
-
-
-def _targets_of_metalink(
-    job: DownloadJob, file: MetalinkFile, asking: Prober
-) -> list[DownloadTarget]:
-    mirrors = sorted(file.mirrors, key=lambda m: (m.location != job.location.lower(), m.priority))
-    urls = list(dict.fromkeys(mirror.url for mirror in mirrors))
-    # Where nothing else is left, those that need an optional package say so.
-    urls = list(filter(is_served, urls)) or urls
-    if not urls:
-        others = f", only {file.others} of other kinds" if file.others else ""
-        raise NotEnoughSourcesError(
-            f"{file.name}: the metalink names no URL of it that can be used{others}",
-            help="name mirrors of it, with its checksum",
-            missing=(file.name,),
-        )
-    checksums = _checksums(job, file)
-    notes = file.notes
-    if file.signed:
-        notes += ("the signature in the metalink is not looked at",)
-    pieces = usable_pieces(file.pieces, file.size) if file.size is not None else None
-    if file.lost and pieces is None and not checksums:
-        raise VerificationError(
-            f"{file.name}: no hash of it in the metalink can be used",
-            help="ask its publisher for a right one, or name the checksum of the file",
-            details=file.notes,
-        )
-    if pieces is None or file.size is None:
-        return resolve_mirrors(
-            urls[:_MOST_ASKED],
-            asking,
-            checksums,
-            name=file.name,
-            size=file.size,
-            notes=notes,
-        )
-    return [
-        DownloadTarget(
-            file.name,
-            whole_layout(file.name, file.size, pieces),
-            tuple(source_at(url) for url in urls),
-            pieces_identity(file.size, pieces),
-            "",
-            checksums=checksums,
-            notes=notes,
-            first=_FIRST,
-        )
-    ]
-
-
-def _checksums(job: DownloadJob, file: MetalinkFile) -> tuple[Checksum, ...]:
-    """What the file must hash to, by the user and by the metalink. Raises VerificationError."""
-    if not agree(file.checksums, job.checksums):
-        raise VerificationError(
-            f"{file.name}: has another checksum in the metalink than the one asked for",
-            help="do not use it, or ask its publisher for the right checksum",
-        )
-    best = strongest(file.checksums)
-    if best is None or any(best.algorithm == c.algorithm for c in job.checksums):
-        return job.checksums
-    return (*job.checksums, best)

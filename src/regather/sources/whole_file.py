@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from regather.checksum import STRENGTH
 from regather.digest import file_identity
-from regather.metalink import Pieces
 from regather.model import MAX_PIECE_SIZE, Fragment, Layout, Source, piece_size_for
+
+if TYPE_CHECKING:
+    from regather.metalink.values import Pieces
 
 _MAX_PIECES = 1 << 20
 _MIN_PIECE = 1 << 10

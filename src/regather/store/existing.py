@@ -6,14 +6,17 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import Executor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, UsageError
 from regather.files.openat import DirHandle, NotAFolder
 from regather.folder import STAGING, Entry, Folder
 from regather.names import on_disk
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _STEP = 1 << 20
 _SHOWN = 20

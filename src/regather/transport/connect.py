@@ -11,7 +11,7 @@ import socket
 import struct
 
 from regather.errors import reason
-from regather.names import bracketed, without_zone
+from regather.names import bracketed, idna, without_zone
 from regather.origins import Origin
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.dial import OnMade, dial
@@ -149,7 +149,7 @@ def _prepare(
 
 def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: TransportOptions) -> None:
     """Have a proxy connect us through to an origin (CONNECT). Raises RequestFailed, OSError."""
-    host = origin[1].encode("idna").decode()
+    host = idna(origin[1])
     target = f"{bracketed(host)}:{origin[2]}"
     made.settimeout(options.timeout)
     made.sendall(head_bytes("CONNECT", target, [("Host", target), *proxy.headers]))

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import urlsplit
 
 from regather.errors import UsageError, reason
@@ -180,7 +179,11 @@ def _expiry(said: dict[str, str]) -> float | None:
     if re.fullmatch(r"-?[0-9]{1,18}", age):
         return time.time() + int(age)
     date = said.get("expires", "")
-    parsed = parsedate_tz(date) if 0 < len(date) < 100 else None
+    if not date:
+        return None
+    from email.utils import mktime_tz, parsedate_tz
+
+    parsed = parsedate_tz(date) if len(date) < 100 else None
     try:
         return None if parsed is None else float(mktime_tz(parsed))
     except (ValueError, OverflowError):

@@ -7,13 +7,13 @@ redirect to another place, and no ``repr``, error or log shows it.
 from __future__ import annotations
 
 import base64
-import logging
 import os
 import re
 import threading
 from collections.abc import Iterable, Mapping
 
 from regather.errors import UsageError, reason
+from regather.logs import Logger
 from regather.names import bracketed
 from regather.origins import Origin, ascii_host, parse_host
 from regather.tokens import flaw_of_token, is_loopback
@@ -32,7 +32,7 @@ _PARTS = re.compile(r"[\s;=]+")
 _SECRET = 8
 """Characters: a shorter word of a header is shown, it may be any word."""
 _PLAIN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_log = logging.getLogger("regather.transport")
+_log = Logger("regather.transport")
 
 
 class Credentials:

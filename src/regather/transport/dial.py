@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from regather.names import idna
+
 __all__ = ["HURRY", "OnMade", "SilentAddresses", "dial", "in_turn"]
 
 OnMade = Callable[[socket.socket | None], bool]
@@ -39,7 +41,8 @@ class SilentAddresses:
 
         Raises OSError, UnicodeError.
         """
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # As bytes: for a text, Python imports the tables of its codec.
+        addresses = socket.getaddrinfo(idna(host).encode(), port, type=socket.SOCK_STREAM)
         self._known[host, port] = {str(a[4][0]) for a in addresses}
         return sorted(in_turn(addresses), key=lambda a: (host, port, str(a[4][0])) in self._silent)
 

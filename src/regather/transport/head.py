@@ -120,7 +120,7 @@ class HttpRequest:
     @property
     def address(self) -> str:
         """The same with the zone of a link-local address, as it stands in URLs (RFC 6874)."""
-        return self.url.netloc.rpartition("@")[2].encode("idna").decode()
+        return names.idna(self.url.netloc.rpartition("@")[2])
 
     @property
     def target(self) -> str:

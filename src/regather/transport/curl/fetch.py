@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from regather.names import bracketed
+from regather.names import bracketed, idna
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.curl import library
 from regather.transport.curl.ftp_replies import explained, knows_no_ranges
@@ -118,7 +118,7 @@ class Retrieval:
         def configure(easy: Any) -> None:
             import pycurl
 
-            name = host.replace("%", "%25") if ":" in host else host.encode("idna").decode()
+            name = host.replace("%", "%25") if ":" in host else idna(host)
             easy.setopt(pycurl.URL, f"{scheme}://{bracketed(name)}:{port}{path}")
             easy.setopt(pycurl.PROTOCOLS, getattr(pycurl, f"PROTO_{scheme.upper()}"))
             easy.setopt(pycurl.OPT_FILETIME, 1)
