@@ -17,8 +17,12 @@ from regather.cli.progress import bytes_progress, download_view
 from regather.cli.signals import end_politely
 from regather.errors import InterruptedDownload
 
-SUMMARY = "Show it at work: split, serve, kill servers, download, compare."
-EXAMPLES = ("regather demo", "regather demo --size 200MB --seed 7")
+SUMMARY = "Show a download while servers fail, on this machine."
+EXAMPLES = (
+    "regather demo",
+    "regather demo --size 200MB --seed 7",
+    "regather demo --size 60MB --rate 20MB/s --json",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=size,
         default=size("1GiB"),
         metavar="SIZE",
-        help="of the file (default: 1GiB)",
+        help="download a file of SIZE (default: 1GiB)",
     )
     parser.add_argument(
         "--seed", type=whole(0), metavar="N", help="repeat the failures of an earlier run"
@@ -37,16 +41,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--rate",
         type=rate,
         default=size("150MB"),
-        metavar="SIZE",
-        help="bytes a second that each server is held to, to be seen at work (default: 150MB)",
+        metavar="RATE",
+        help="limit each server to RATE (default: 150MB/s)",
     )
     parser.add_argument(
         "--dir",
         type=Path,
         metavar="DIR",
-        help="where to work (default: a temporary folder); what is made there is removed",
+        help="work in DIR (default: a temporary folder); all files are removed at the end",
     )
-    parser.add_argument("--keep", action="store_true", help="do not remove what was made")
+    parser.add_argument("--keep", action="store_true", help="keep the files")
     add_output(parser)
 
 

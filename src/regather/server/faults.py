@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from regather.errors import UsageError
-from regather.units import parse_size
+from regather.units import parse_rate
 
 __all__ = ["VALID_FAULTS", "Decision", "Fault", "FaultKind", "decide", "parse_fault", "refuses"]
 
@@ -98,7 +98,7 @@ def parse_fault(spec: str) -> Fault:
         status = int(argument)
     elif kind is FaultKind.SLOW:
         try:
-            rate = parse_size(argument)
+            rate = parse_rate(argument)
         except UsageError as error:
             raise _wrong(spec, error.what) from None
         if rate == 0:

@@ -41,6 +41,8 @@ from regather.sources.probing import Prober
 from regather.transport import RequestFailed, is_url
 from regather.units import MAX_SIZE, counted
 
+_PIPES = ("/dev/stdin", "/dev/fd/")
+"""Paths that a user who pipes a manifest names: no other pipe is waited for."""
 DEFAULT_NAME = "recombined_large_file.dat"
 """What a list of plain fragments is recombined to."""
 
@@ -123,7 +125,8 @@ def load_manifest(source: str, asking: Prober) -> tuple[Manifest, str]:
         return Manifest.from_bytes(data, source), _folder_of(where)
     path = Path(source)
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        piped = source.startswith(_PIPES)
+        if not piped and path.exists() and not path.is_file() and not path.is_dir():
             raise UsageError(f"{source}: not a regular file", help="name a manifest")
         with path.open("rb") as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)

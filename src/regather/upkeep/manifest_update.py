@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from regather.digest import piece_hash
 from regather.errors import ManifestError, VerificationError, reason
 from regather.files.atomic import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
@@ -20,7 +19,7 @@ from regather.sources.manifests import load_manifest
 from regather.sources.probing import Prober
 from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
-from regather.upkeep.access import Desk
+from regather.transport.stores.retrying import RetryingStore
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
 
@@ -43,7 +42,7 @@ def announce(
     dropped: Sequence[str],
     gone: Collection[str],
     restored: Sequence[str],
-    desk: Callable[[str], Desk],
+    store: Callable[[str], RetryingStore],
     options: TransportOptions,
 ) -> Announcement:
     """Write the manifest where it has to change or is missing.
@@ -85,7 +84,7 @@ def announce(
             if not is_url(url) and os.path.abspath(url + name) == os.path.abspath(subject.where):
                 continue
             try:
-                if _put(desk(url), name, data, manifest.digest, only_missing=not changing):
+                if _put(store(url), name, data, manifest.digest, only_missing=not changing):
                     written.append(url + name)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
@@ -163,18 +162,14 @@ def _is_locked(descriptor: int) -> bool:
     return False
 
 
-def _put(desk: Desk, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:
+def _put(store: RetryingStore, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:
     """Store the manifest at a source; leaves that of another file, and an equal one, alone."""
-    old = desk.read_whole(name, MAX_MANIFEST_BYTES)
+    old = store.read_whole(name, MAX_MANIFEST_BYTES)
     if old is not None:
         if only_missing or old == data:
             return False
         with contextlib.suppress(ManifestError):
             if Manifest.from_bytes(old).digest != digest:
                 return False
-
-    def read(offset: int, into: memoryview) -> None:
-        into[:] = data[offset : offset + len(into)]
-
-    desk.put(name, len(data), read, piece_hash(data))
+    store.put_bytes(name, data)
     return True

@@ -15,7 +15,7 @@ from regather.coding.codec import codec_for, strip_size
 from regather.digest import piece_hash
 from regather.model import Layout
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
-from regather.upkeep.access import CopyReader, Patience
+from regather.transport.stores.retrying import RetryingReader, RetryPolicy
 from regather.upkeep.report import CopyFinding, CopyState
 
 __all__ = ["Copies", "RowMaker"]
@@ -31,7 +31,7 @@ class _Copy:
     usable: bool = True
     last: int = -2
     """The piece that was read last."""
-    reader: CopyReader | None = None
+    reader: RetryingReader | None = None
     found: set[int] = field(default_factory=set)
     """Bad pieces that nobody knew of."""
 
@@ -44,11 +44,11 @@ class Copies:
         layout: Layout,
         findings: Sequence[CopyFinding],
         options: TransportOptions,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> None:
         self._layout = layout
         self._options = options
-        self._patience = patience
+        self._policy = policy
         self._copies: dict[int, list[_Copy]] = defaultdict(list)
         self._gone: set[str] = set()
         self.failures: dict[tuple[str, int], str] = {}
@@ -71,7 +71,7 @@ class Copies:
                 continue
             if copy.reader is None:
                 name = layout.fragments[position].name
-                copy.reader = CopyReader(copy.url, name, copy.size, self._options, self._patience)
+                copy.reader = RetryingReader(copy.url, name, copy.size, self._options, self._policy)
             # Who asks for a second piece in a row will want the next ones too.
             until = copy.size if copy.last == piece - 1 else stop
             try:
