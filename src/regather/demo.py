@@ -111,7 +111,7 @@ class Demo:
     def _verify(self, original: Path, copy: Path) -> None:
         """Compare byte for byte: independent of every hash."""
         if original.stat().st_size != copy.stat().st_size:
-            raise VerificationError("the copy is not as long as the original")
+            raise VerificationError("the copy and the original differ in length")
         with (
             original.open("rb") as a,
             copy.open("rb") as b,
