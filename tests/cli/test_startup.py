@@ -13,7 +13,15 @@ UNUSED = frozenset(
     (
         *("aiohttp", "asyncio", "rich", "shtab", "zfec", "fsspec", "obstore", "pycurl"),
         *("concurrent.futures", "ctypes", "email.utils", "encodings.idna", "hashlib", "logging"),
-        *("multiprocessing", "secrets", "ssl", "subprocess", "tempfile", "xml.parsers.expat"),
+        *(
+            "multiprocessing",
+            "secrets",
+            "shutil",
+            "ssl",
+            "subprocess",
+            "tempfile",
+            "xml.parsers.expat",
+        ),
         *("regather.cli.conf.options", "regather.metalink.read", "regather.publisher"),
         *("regather.reading", "regather.server", "regather.splitter", "regather.store.folder"),
         *("regather.sources.mirrors", "regather.upkeep"),
