@@ -14,6 +14,7 @@ from regather.cli.options import (
     RATES,
     add_checksums,
     add_force,
+    add_mkdir,
     add_output,
     add_pace,
     add_reach,
@@ -102,6 +103,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="get only this file of a metalink or folder; repeatable. In a folder, NAME may also "
         "be a folder or a pattern with *",
     )
+    add_mkdir(output)
+    output.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="leave out this file of a metalink or folder; repeatable. NAME is as for --select",
+    )
     output.add_argument(
         "-j",
         "--jobs",
@@ -150,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
         session = Session(settings, on_progress=both(noted, log))
-        jobs = session.expand(job, args.select)
+        jobs = session.expand(job)
         report = session.run(jobs[0]) if len(jobs) == 1 else None
     if report is None:
         from regather.cli.get_many import get_all
@@ -175,7 +184,7 @@ def _job_of(args: argparse.Namespace) -> DownloadJob:
         )
     return DownloadJob(
         tuple(args.source),
-        destination_of(args.output),
+        destination_of(args.output, mkdir=args.mkdir),
         tuple(args.fragment),
         tuple(args.server),
         args.digest,
@@ -183,4 +192,6 @@ def _job_of(args: argparse.Namespace) -> DownloadJob:
         checksums_of(args),
         args.location,
         tuple(args.seed),
+        tuple(args.select),
+        tuple(args.exclude),
     )

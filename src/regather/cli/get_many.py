@@ -35,7 +35,7 @@ def jobs_in_list(args: argparse.Namespace) -> list[DownloadJob]:
             "a list and sources, servers, digests, checksums or older files on the command line",
             help="name them in the list, or leave the list out",
         )
-    folder = destination_of(args.output)
+    folder = destination_of(args.output, mkdir=args.mkdir)
     try:
         if args.input == "-":
             text, where = sys.stdin.read(), "standard input"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from regather.errors import RegatherError, UsageError, reason
@@ -51,7 +50,7 @@ def destination_of(job: DownloadJob, target: DownloadTarget, path: Path | None) 
         layout,
         target.folder,
         identity,
-        wanted=_wanted(target.folder, job.select),
+        wanted=wanted_of(job, target.folder),
         force=job.force,
     )
 
@@ -66,13 +65,16 @@ def _folder_for(job: DownloadJob, target: DownloadTarget) -> Path:
     return path if path.name else path.resolve()
 
 
-def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
+def wanted_of(job: DownloadJob, folder: Folder) -> frozenset[int] | None:
     """The numbers of the entries that are wanted; None: all. Raises UsageError."""
+    if not (job.select or job.exclude):
+        return None
     try:
-        return chosen(folder, select) if select else None
+        return chosen(folder, job.select, job.exclude)
     except KeyError as error:
+        left = " that --exclude does not leave out" if job.exclude else ""
         raise UsageError(
-            f"nothing in the folder is called {error.args[0]!r}",
+            f"nothing in the folder is called {error.args[0]!r}{left}",
             help="regather info --files shows what is in it",
         ) from None
 
