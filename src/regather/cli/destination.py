@@ -10,10 +10,10 @@ from regather.errors import UsageError, reason
 _STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 
 
-def destination_of(output: str | None, *, mkdir: bool = False) -> Path | None:
+def destination_of(output: str | None, *, mkdir: bool = False, dry: bool = False) -> Path | None:
     """What ``-o`` names: with a slash at its end a folder, made if need be. Raises UsageError.
 
-    With ``mkdir`` the folders that it is in are made too.
+    With ``mkdir`` the folders that it is in are made too; with ``dry`` none is.
     """
     if output is None:
         return None
@@ -24,21 +24,27 @@ def destination_of(output: str | None, *, mkdir: bool = False) -> Path | None:
             help="name a file with -o, and ./- for one of that name",
         )
     path = Path(output)
-    check_parent(path, mkdir=mkdir)
+    check_parent(path, mkdir=mkdir, dry=dry)
+    if dry:
+        return path
     if output.endswith("/") and not os.path.exists(path):
         make_folder(path)
     return path
 
 
-def check_parent(path: Path, *, mkdir: bool) -> None:
-    """Raise UsageError where the folder of ``path`` is missing; with ``mkdir`` make it."""
+def check_parent(path: Path, *, mkdir: bool, dry: bool = False) -> None:
+    """Raise UsageError where the folder of ``path`` is missing; with ``mkdir`` make it.
+
+    With ``dry`` nothing is made.
+    """
     if os.path.lexists(path.parent):
         return
     if not mkdir:
         raise UsageError(
             f"{path}: the folder '{path.parent}' does not exist", help="make it, or use --mkdir"
         )
-    make_folder(path.parent)
+    if not dry:
+        make_folder(path.parent)
 
 
 def make_folder(path: Path) -> None:

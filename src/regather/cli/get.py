@@ -13,6 +13,7 @@ from regather.cli.logs import both, source_log
 from regather.cli.options import (
     RATES,
     add_checksums,
+    add_dry_run,
     add_force,
     add_mkdir,
     add_output,
@@ -111,6 +112,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="leave out this file of a metalink or folder; repeatable. NAME is as for --select",
     )
+    add_dry_run(output, "what would be downloaded, from where and to where")
     output.add_argument(
         "-j",
         "--jobs",
@@ -149,13 +151,17 @@ def run(args: argparse.Namespace) -> int:
     # A polite kill leaves the same resumable state as Ctrl-C.
     end_politely()
     settings = settings_of(args)
+    if args.dry_run:
+        from regather.cli.get_preview import preview_all
+
+        return preview_all(args, settings)
     if args.input is not None:
         from regather.cli.get_many import get_all, jobs_in_list
 
         return get_all(jobs_in_list(args), args, settings)
     from regather.downloader.session import Session
 
-    job = _job_of(args)
+    job = job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
         session = Session(settings, on_progress=both(noted, log))
@@ -172,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _job_of(args: argparse.Namespace) -> DownloadJob:
+def job_of(args: argparse.Namespace) -> DownloadJob:
     """What the command line names. Raises UsageError."""
     from regather.errors import UsageError
     from regather.sources.jobs import DownloadJob
@@ -184,7 +190,7 @@ def _job_of(args: argparse.Namespace) -> DownloadJob:
         )
     return DownloadJob(
         tuple(args.source),
-        destination_of(args.output, mkdir=args.mkdir),
+        destination_of(args.output, mkdir=args.mkdir, dry=args.dry_run),
         tuple(args.fragment),
         tuple(args.server),
         args.digest,

@@ -19,7 +19,7 @@ def seeds_of(job: DownloadJob, target: DownloadTarget, path: Path | None) -> lis
     """The older versions that the job names, or that are to be replaced; ``path`` is of a file."""
     if not target.hashed:
         return []
-    place = path if path is not None else _folder_for(job, target)
+    place = path if path is not None else folder_for(job, target)
     found: list[Seed] = []
     if job.force and os.path.lexists(place):
         with contextlib.suppress(RegatherError):  # it is replaced, whatever it is
@@ -45,7 +45,7 @@ def destination_of(job: DownloadJob, target: DownloadTarget, path: Path | None) 
     if path is not None or target.folder is None:
         return Destination(path or Path(), layout, identity, force=job.force)
     return FolderDestination(
-        _folder_for(job, target),
+        folder_for(job, target),
         target.name,
         layout,
         target.folder,
@@ -55,7 +55,7 @@ def destination_of(job: DownloadJob, target: DownloadTarget, path: Path | None) 
     )
 
 
-def _folder_for(job: DownloadJob, target: DownloadTarget) -> Path:
+def folder_for(job: DownloadJob, target: DownloadTarget) -> Path:
     """Where a published folder goes."""
     # A folder that the user names becomes the one that was published: so that the same command
     # goes on from there when it was made already.
@@ -79,14 +79,16 @@ def wanted_of(job: DownloadJob, folder: Folder) -> frozenset[int] | None:
         ) from None
 
 
-def path_for(job: DownloadJob, name: str) -> Path:
-    """Where the file goes. Makes the folders that its name in a metalink names."""
+def path_for(job: DownloadJob, name: str, *, make: bool = True) -> Path:
+    """Where the file goes. With ``make``, makes the folders that its name in a metalink names."""
     if job.dest is not None and not os.path.isdir(job.dest):
         return job.dest
     folder = job.dest or Path()
     *parts, last = map(on_disk, name.split("/"))
     for part in parts:
         folder /= part
+        if not make:
+            continue
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.checksum import parse_checksum
 from regather.downloader.existing_file import Watch, kept
@@ -33,6 +34,9 @@ from regather.sources.settings import Settings, transport_options
 from regather.store import AnyDestination, check_place
 from regather.store.seeds import Seed
 from regather.transport import TransportOptions
+
+if TYPE_CHECKING:
+    from regather.downloader.preview import Preview
 
 _NO_SEEDS = (
     "older versions are of no use: there are no hashes of pieces to tell what of them is the same"
@@ -216,6 +220,16 @@ class Session:
         if job.dest is not None and not os.path.isdir(job.dest):
             check_place(job.dest)
         return expand_job(job, self._asking_for(job))
+
+    def preview(self, job: DownloadJob, into: Path | None = None) -> list[Preview]:
+        """What a job would do, for each of its files; see preview.preview_of."""
+        from regather.downloader.preview import preview_of
+
+        asking = self._asking_for(job)
+        return [
+            preview_of(one, resolve_targets(one, asking)[0], into)
+            for one in expand_job(job, asking)
+        ]
 
     def run(self, job: DownloadJob) -> DownloadReport:
         """Carry out one job; raises what ``download`` does."""
