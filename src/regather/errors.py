@@ -36,6 +36,7 @@ IN_PYTHON = {
                 "at",
                 "chunk_size",
                 "digest",
+                "dry_run",
                 "exclude",
                 "file",
                 "follow_links",
