@@ -131,7 +131,7 @@ def describe(report: RepairReport) -> str:
     did = f"{counted(len(report.restored), 'fragment')} {done}, {format_size(size)}"
     if report.decoded:
         did += f", {counted(report.decoded, 'piece')} decoded"
-    more = "; the same command goes on" if report.status == "incomplete" else ""
+    more = "; the same command resumes" if report.status == "incomplete" else ""
     took = format_duration(report.seconds)
     lines.append(f"{report.before.name}: {report.status}; {did}, {took}{more}")
     return "\n".join(map(printable, lines))

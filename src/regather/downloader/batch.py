@@ -75,7 +75,8 @@ def download_all(
 
     def carry_out(number: int, job: DownloadJob) -> list[Outcome]:
         if stop.is_set():
-            return [Outcome(name_of(job), error=InterruptedDownload("interrupted before it began"))]
+            error = InterruptedDownload("interrupted before it started")
+            return [Outcome(name_of(job), error=error)]
         show = None if on_progress is None else partial(on_progress, number)
         session = Session(
             settings, on_progress=show, stop=stop, options=options, limiter=limiter, claims=claims

@@ -74,8 +74,8 @@ def wanted_of(job: DownloadJob, folder: Folder) -> frozenset[int] | None:
     except KeyError as error:
         left = " that --exclude does not leave out" if job.exclude else ""
         raise UsageError(
-            f"nothing in the folder is called {error.args[0]!r}{left}",
-            help="regather info --files shows what is in it",
+            f"the folder contains no {error.args[0]!r}{left}",
+            help="regather info --files lists its content",
         ) from None
 
 
@@ -94,5 +94,7 @@ def path_for(job: DownloadJob, name: str, *, make: bool = True) -> Path:
         except OSError as error:
             raise UsageError(f"{folder}: {reason(error).lower()}") from None
         if folder.is_symlink():
-            raise UsageError(f"{folder}: is a link, and names in metalinks do not follow any")
+            raise UsageError(
+                f"{folder}: is a link, and a name in a metalink must not lead through a link"
+            )
     return folder / last

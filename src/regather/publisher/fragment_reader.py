@@ -20,7 +20,7 @@ from regather.transport.stores.base import ReadInto
 from regather.units import format_size
 
 _STEP = 1 << 20
-_HELP = "set TMPDIR to a folder with more room, or use less --parity"
+_HELP = "set TMPDIR to a folder with more free space, or use a smaller --parity"
 
 
 class FragmentReader:
@@ -41,7 +41,7 @@ class FragmentReader:
             free = os.statvfs(folder)
             if needed > free.f_bavail * free.f_frsize:
                 raise StorageError(
-                    f"{folder}: no room for {format_size(needed)} of parity", help=_HELP
+                    f"{folder}: not enough space for {format_size(needed)} of parity", help=_HELP
                 )
             self._parity = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as error:
@@ -75,7 +75,7 @@ class FragmentReader:
                     raise StorageError(f"{self._path}: {reason(error).lower()}") from error
                 if count == 0:
                     raise RegatherError(
-                        f"{self._path}: became shorter while it was published",
+                        f"{self._path}: was truncated while it was published",
                         help="publish it again",
                     )
                 into, offset = into[count:], offset + count
@@ -113,6 +113,6 @@ class FragmentReader:
 
 def _trouble(error: OSError) -> StorageError:
     return StorageError(
-        f"{tempfile.gettempdir()}: cannot keep parity: {reason(error).lower()}",
+        f"{tempfile.gettempdir()}: cannot store parity: {reason(error).lower()}",
         help=_HELP,
     )

@@ -22,7 +22,7 @@ def trouble(folder: str | None, error: OSError) -> StorageError:
     """What a failure of the folder for temporary files means to the user."""
     where = folder or tempfile.gettempdir()
     why = reason(error).lower()
-    return StorageError(f"{where}: {why}", help="name a folder with more room: --temp FOLDER")
+    return StorageError(f"{where}: {why}", help="use a folder with more free space: --temp FOLDER")
 
 
 def has_room(folder: str | None, size: int) -> bool:
@@ -63,8 +63,9 @@ class Staged:
         """Raises StorageError where there is no room for ``size`` bytes."""
         if not has_room(folder, size):
             raise StorageError(
-                f"{folder or tempfile.gettempdir()}: no room for a fragment of {format_size(size)}",
-                help="name a folder with more room: --temp FOLDER",
+                f"{folder or tempfile.gettempdir()}: not enough space for a fragment of "
+                f"{format_size(size)}",
+                help="use a folder with more free space: --temp FOLDER",
             )
         self._folder = folder
         self._hasher = new_hasher()
@@ -93,7 +94,7 @@ class Staged:
         while into:
             count = os.preadv(self._file.fileno(), [into], offset)
             if not count:
-                raise RequestFailed(Failure.TRUNCATED, "the temporary file is shorter than it was")
+                raise RequestFailed(Failure.TRUNCATED, "the temporary file was truncated")
             into, offset = into[count:], offset + count
 
     def close(self) -> None:
