@@ -47,11 +47,14 @@ def parse_checksum(text: str) -> Checksum:
     """Read ``ALGO:HEX`` or ``ALGO=HEX``. Raises UsageError."""
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"not a checksum: {text!r}", help="write ALGO:HEX, like sha256:9f86...")
+        raise UsageError(
+            f"not a checksum: {text!r}", help="write ALGO:HEX, for example sha256:9f86..."
+        )
     algorithm = algorithm_of(match[1])
     if not algorithm:
         raise UsageError(
-            f"{match[1]}: not a hash that is known here", help=f"use one of {', '.join(HASH_SIZES)}"
+            f"{match[1]}: not a supported hash algorithm",
+            help=f"use one of {', '.join(HASH_SIZES)}",
         )
     digits = 2 * HASH_SIZES[algorithm]
     if len(match[2]) != digits:

@@ -148,8 +148,12 @@ def test_parity_may_stand_anywhere() -> None:
     ("at", "changes", "says"),
     [
         (3, {"size": 2 * MIN_PIECE_SIZE}, "hashes"),
-        (3, {"size": 2 * MIN_PIECE_SIZE + 1}, "fragments[3].size is 2097153: parity must be"),
-        (3, {"size": 0, "hashes": ""}, "fragments[3].size is 0: parity must be"),
+        (
+            3,
+            {"size": 2 * MIN_PIECE_SIZE + 1},
+            "fragments[3].size is 2097153: a parity fragment must",
+        ),
+        (3, {"size": 0, "hashes": ""}, "fragments[3].size is 0: a parity fragment must"),
         (3, {"size": 2**61}, "fragments[3].size"),
         (3, {"size": 2**60}, "hashes"),
         (3, {"size": -1}, "fragments[3].size"),
@@ -159,9 +163,9 @@ def test_parity_may_stand_anywhere() -> None:
         (3, {"set": -1}, "fragments[3].set"),
         (3, {"set": 2**33}, "fragments[3].set"),
         (3, {"set": 1.5}, "fragments[3].set"),
-        (3, {"index": 1}, "fragments[3].index 1 stands twice"),
-        (3, {"index": 5}, "fragments[4].index 5 stands twice"),
-        (3, {"name": "f1"}, "fragments[3].name 'f1' stands twice"),
+        (3, {"index": 1}, "fragments[3].index 1 is listed twice"),
+        (3, {"index": 5}, "fragments[4].index 5 is listed twice"),
+        (3, {"name": "f1"}, "fragments[3].name 'f1' is listed twice"),
         (3, {"name": "../p"}, "fragments[3].name"),
         (3, {"kind": "data"}, "fragments[3].offset"),
         (3, {"kind": "mirror"}, "fragments[3].kind"),
@@ -185,7 +189,7 @@ def test_the_data_of_a_set_stands_together() -> None:
         fragment["set"] = number
     parity = document["fragments"][0] | {"index": 9, "name": "p", "kind": "parity"}
     document |= {"fragments": [*document["fragments"], parity], "erasure": {"code": CODE}}
-    with pytest.raises(ManifestError, match=r"fragments\[2\].set 1: .* stand together"):
+    with pytest.raises(ManifestError, match=r"fragments\[2\].set 1: .* are not consecutive"):
         Manifest.from_bytes(json.dumps(document).encode())
     document["fragments"][1]["set"] = 1
     assert len(Manifest.from_bytes(json.dumps(document).encode()).layout.sets) == 1

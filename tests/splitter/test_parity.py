@@ -165,7 +165,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
         (How(fragments=3, parity=254), "more than 256 in one erasure set"),
         (How(fragments=500, set_size=250, parity=7), "more than 256 in one erasure set"),
         (How(chunk_size=1, parity=1), "more than 256 in one erasure set"),
-        (How(fragments=3, set_size=2), "a set size needs parity"),
+        (How(fragments=3, set_size=2), "a set size requires parity"),
         (How(parity=-1), "must not be negative"),
         (How(parity=1, set_size=-1), "must not be negative"),
         (How(fragments=2000, set_size=1, parity=200), "402000 fragments are more than"),

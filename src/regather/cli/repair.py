@@ -119,7 +119,7 @@ def describe(report: RepairReport) -> str:
     done = f"{counted(len(report.restored), 'fragment')} restored, {format_size(size)}"
     if report.decoded:
         done += f", {counted(report.decoded, 'piece')} decoded"
-    more = "; the same command goes on" if report.status == "incomplete" else ""
+    more = "; the same command resumes" if report.status == "incomplete" else ""
     took = format_duration(report.seconds)
     lines.append(f"{report.before.name}: {report.status}; {done}, {took}{more}")
     return "\n".join(map(printable, lines))

@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     write_token = _token(args.write_token, "--write-token", "REGATHER_WRITE_TOKEN")
     if args.write_token is not None and os.path.isfile(args.path):
         raise UsageError(
-            f"{args.path} is a file: nothing can be stored in it",
+            f"{args.path} is a file: uploads are not possible in it",
             help="serve a folder, or leave the token for writing out",
         )
     if (read_token or write_token) and args.tls_cert is None and not is_loopback(args.host):
@@ -152,5 +152,5 @@ def _token(path: str | None, option: str, variable: str) -> str | None:
         return token_in(path, option)
     given = os.environ.get(variable)
     if given is not None and (flaw := flaw_of_token(given)):
-        raise UsageError(f"{variable}: the token in it {flaw}", help="set it right, or unset it")
+        raise UsageError(f"{variable}: the token in it {flaw}", help="correct it, or unset it")
     return given

@@ -72,8 +72,8 @@ def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
         return chosen(folder, select) if select else None
     except KeyError as error:
         raise UsageError(
-            f"nothing in the folder is called {error.args[0]!r}",
-            help="regather info --files shows what is in it",
+            f"the folder contains no {error.args[0]!r}",
+            help="regather info --files lists its content",
         ) from None
 
 
@@ -90,5 +90,7 @@ def path_for(job: DownloadJob, name: str) -> Path:
         except OSError as error:
             raise UsageError(f"{folder}: {reason(error).lower()}") from None
         if folder.is_symlink():
-            raise UsageError(f"{folder}: is a link, and names in metalinks do not follow any")
+            raise UsageError(
+                f"{folder}: is a link, and a name in a metalink must not lead through a link"
+            )
     return folder / last

@@ -34,12 +34,10 @@ from regather.store import AnyDestination, check_place
 from regather.store.seeds import Seed
 from regather.transport import TransportOptions
 
-_NO_SEEDS = (
-    "older versions are of no use: there are no hashes of pieces to tell what of them is the same"
-)
+_NO_SEEDS = "--seed has no effect: without piece hashes, unchanged pieces cannot be found"
 _UNSTABLE = (
-    "the file changed on its server while it was fetched, or its nodes tell different versions "
-    "of it: it was fetched anew, in one go"
+    "the file changed on its server during the download, or its nodes have different "
+    "versions: it was downloaded again from the beginning"
 )
 
 
@@ -222,7 +220,7 @@ class Session:
                 return self._download(job, replace(target, notes=(*notes, *target.notes)))
             except WrongFile as error:
                 wrong |= {url: why for url, why in error.found.items() if url not in wrong}
-                notes = (*notes, f"{error.what}; {', '.join(error.details)}; others are tried")
+                notes = (*notes, f"{error.what}; {', '.join(error.details)}; trying other sources")
         target = targets[-1]
         try:
             return self._download(job, replace(target, notes=(*notes, *target.notes)))
@@ -241,8 +239,8 @@ class Session:
                 return kept(target, path, self._watching(target, path))
             if path is not None and self._claims.setdefault(os.path.abspath(path), job) is not job:
                 raise DestinationExistsError(
-                    f"{path}: several files would get this name",
-                    help="give each a name of its own, with out=NAME in a list",
+                    f"{path}: several downloads would write this file",
+                    help="give each download its own name, with out=NAME in the list",
                 )
             if path is not None and target.streamed:
                 return self._stream(job, target, path)

@@ -109,7 +109,7 @@ class Transfers:
                 digest = self._hash(view)
                 expected = self._layout.hash_of(start.fragment, piece)
                 if begun and not begun.ended(view, right=expected in (None, digest)):
-                    what = f"{target}: wrong bytes in piece {piece}, which came in parts"
+                    what = f"{target}: wrong bytes in piece {piece}, received in several parts"
                     raise RequestFailed(Failure.DAMAGED, what)
                 if expected is not None and digest != expected:
                     with self._changed:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-UNTRUE_SIZE = "has another size than the system says, as files in /proc and /sys do"
+UNTRUE_SIZE = "its content does not match its size, as in /proc and /sys"
 MODE = 0o666
 """Of files to be made: the user's umask takes from it what it takes."""
 _SAMPLE = 16 << 20
@@ -75,7 +75,7 @@ def open_own(path: str | os.PathLike[str], *, folder: int | None = None) -> int:
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EINVAL, "is in the way and not a regular file", str(path))
+                raise OSError(errno.EINVAL, "exists and is not a regular file", str(path))
             if status.st_nlink <= 1 and is_own(descriptor, os.path.dirname(path), folder=folder):
                 return descriptor
         except BaseException:
@@ -87,7 +87,7 @@ def open_own(path: str | os.PathLike[str], *, folder: int | None = None) -> int:
             os.unlink(path, dir_fd=folder)
         except PermissionError:
             raise PermissionError(
-                errno.EPERM, "belongs to another user, and may not be removed", str(path)
+                errno.EPERM, "belongs to another user and cannot be removed", str(path)
             ) from None
     return os.open(path, flags | os.O_EXCL, MODE, dir_fd=folder)
 
@@ -125,7 +125,7 @@ def cut_to(descriptor: int, size: int) -> None:
     """
     actual = os.fstat(descriptor).st_size
     if actual < size:
-        raise OSError(errno.EIO, "became shorter while it was filled")
+        raise OSError(errno.EIO, "was truncated during the download")
     if actual > size:
         os.ftruncate(descriptor, size)
 

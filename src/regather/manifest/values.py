@@ -139,7 +139,7 @@ def _made(document: ManifestDocument) -> Manifest:
     )
     if manifest.content_digest != document.digest:
         raise ManifestFlaw(
-            "digest does not fit the piece hashes: the manifest was altered or damaged"
+            "digest does not match the piece hashes: the manifest was modified or damaged"
         )
     if document.folder is msgspec.UNSET:
         return manifest

@@ -49,7 +49,10 @@ class Notes:
     def all(self) -> tuple[str, ...]:
         """The lines, the last one of which tells how many more there were."""
         more = self.count - len(self.lines)
-        return (*self.lines, *([f"the metalink has {more} more such values"] if more else ()))
+        return (
+            *self.lines,
+            *([f"the metalink has {more} more errors of this kind"] if more else ()),
+        )
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ def path_flaw(name: str) -> str:
 def number(text: str, what: str, most: int) -> int:
     """Read a number up to ``most``. Raises Unusable."""
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > most:
-        raise Unusable(f"{what} is {text[:40]!r}, not a number that can be")
+        raise Unusable(f"{what} is {text[:40]!r}, not a valid number")
     return int(text)
 
 
@@ -84,7 +87,7 @@ def digest(algorithm: str, text: str) -> bytes:
     except ValueError:
         read = b""
     if len(read) != HASH_SIZES[algorithm]:
-        raise Unusable(f"{algorithm} is {text[:80]!r}, not a hash of that kind")
+        raise Unusable(f"{algorithm} is {text[:80]!r}, not a hash of this type")
     return read
 
 
@@ -109,7 +112,7 @@ def packed(pieces: PieceHashes, size: int | None) -> Pieces | None:
     if size is None:
         return None
     if not length:
-        raise Unusable("pieces have no length")
+        raise Unusable("the piece length is missing")
     expected = -(-size // length)
     if len(pieces.hashes) != expected:
         raise Unusable(
@@ -121,6 +124,6 @@ def packed(pieces: PieceHashes, size: int | None) -> Pieces | None:
     ]
     numbered.sort(key=lambda pair: pair[0])
     if [place for place, _ in numbered] != list(range(expected)):
-        raise Unusable("piece numbers leave a gap")
+        raise Unusable("a piece number is missing")
     packed = b"".join(digest(pieces.algorithm, text) for _, text in numbered)
     return Pieces(pieces.algorithm, length, packed)

@@ -164,8 +164,8 @@ def publish(
             )
         except KeyboardInterrupt:
             raise InterruptedPublish(
-                "interrupted: what was stored is kept",
-                help="the same command goes on from there",
+                "interrupted: stored fragments are kept",
+                help="the same command resumes",
             ) from None
         finally:
             policy.scope.cancel()

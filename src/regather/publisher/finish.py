@@ -19,7 +19,7 @@ from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from regather.units import counted
 
 _SHOWN = 20
-_HELP = "the same command goes on from there; with more targets (--to) they need not all be there"
+_HELP = "the same command resumes; with more targets (--to), some may fail"
 
 
 def check_placed(
@@ -43,8 +43,8 @@ def check_placed(
     details = [*_troubles(targets, tallies), f"not placed: {', '.join(names)}"]
     demanded = plan.demanded
     raise NotPlacedError(
-        f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be placed, so "
-        "no manifest was written: other targets cannot take them and survive the loss of "
+        f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be stored, "
+        "so no manifest was written. The other targets cannot take them and survive the loss of "
         f"{demanded}",
         help=_HELP,
         details=tuple(details),
@@ -92,9 +92,8 @@ def write_manifests(
     policy.scope.run(work, there, "manifest")
     if len(written) <= plan.demanded:
         raise NotPlacedError(
-            "all fragments are placed, but the manifest stands at "
-            f"{counted(len(written), 'target')} only: too few to survive the loss of "
-            f"{plan.demanded}",
+            "all fragments are stored, but the manifest is only on "
+            f"{counted(len(written), 'target')}: too few to survive the loss of {plan.demanded}",
             help=_HELP,
             details=tuple(_troubles(targets, tallies)),
         )

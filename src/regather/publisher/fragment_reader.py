@@ -19,7 +19,7 @@ from regather.splitter.original import Original
 from regather.transport.stores.base import ReadInto
 
 _STEP = 1 << 20
-_HELP = "set TMPDIR to a folder with more room, or use less --parity"
+_HELP = "set TMPDIR to a folder with more free space, or use a smaller --parity"
 
 
 class FragmentReader:
@@ -66,7 +66,7 @@ class FragmentReader:
                     raise StorageError(f"{self._path}: {reason(error).lower()}") from error
                 if count == 0:
                     raise RegatherError(
-                        f"{self._path}: became shorter while it was published",
+                        f"{self._path}: was truncated while it was published",
                         help="publish it again",
                     )
                 into, offset = into[count:], offset + count
@@ -105,6 +105,6 @@ class FragmentReader:
 
 def _trouble(error: OSError) -> StorageError:
     return StorageError(
-        f"{tempfile.gettempdir()}: cannot keep parity: {reason(error).lower()}",
+        f"{tempfile.gettempdir()}: cannot store parity: {reason(error).lower()}",
         help=_HELP,
     )

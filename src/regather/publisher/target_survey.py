@@ -103,9 +103,10 @@ def check_permission(
             )
     if refused:
         raise NotPlacedError(
-            f"{len(refused)} of {counted(len(targets), 'target')} let us store nothing, so nothing "
+            f"{len(refused)} of {counted(len(targets), 'target')} did not accept the upload, so "
+            "nothing "
             "was sent",
-            help=f"{_remedy(targets, refused)}, or leave them out",
+            help=f"{_remedy(targets, refused)}, or omit them",
             details=tuple(refused[n].what for n in sorted(refused)),
         )
 
@@ -142,15 +143,15 @@ def _remedy(targets: Sequence[PublishTarget], refused: Mapping[int, RequestFaile
     for number, error in sorted(refused.items()):
         scheme = scheme_of(targets[number].url)
         if scheme in STORES:
-            words.append("see what each store answered")
+            words.append("see the response of each store")
         elif error.status == _NOT_ALLOWED:
-            words.append("have them take files")
+            words.append("allow uploads there")
         elif error.status is not None and 300 <= error.status < 400:
-            words.append("see where they redirect to")
+            words.append("check their redirects")
         elif scheme == "https" and error.status is None:
-            words.append("trust the certificate's authority with --cacert FILE")
+            words.append("trust its certificate authority with --cacert FILE")
         else:
-            words.append("show the right token with --token HOST=FILE")
+            words.append("send the correct token with --token HOST=FILE")
     return " and ".join(dict.fromkeys(words))
 
 
@@ -199,13 +200,13 @@ def occupied(
 ) -> DestinationExistsError:
     """The error where other files have the names that ours need; ``taken`` by target."""
     (url, names), *more = taken.items()
-    what, help = "something else stands there", "use --force to replace it"
+    what, help = "another file with this name exists", "use --force to replace it"
     if another_version_of:
-        what = f"another version of {another_version_of} stands there"
+        what = f"another version of {another_version_of} exists there"
         help = "use --force to replace it, which sends only the fragments that differ"
     lines = [f"{url}: {', '.join(names[:_SHOWN])}" for url, names in taken.items()]
     return DestinationExistsError(
         f"{locate(url, names[0])}: {what}",
-        help=f"publish to a folder of its own (--to URL/NAME/), or {help}",
+        help=f"publish to a separate folder (--to URL/NAME/), or {help}",
         details=tuple(lines) if more or len(names) > 1 else (),
     )

@@ -185,7 +185,9 @@ class Uploads:
         else:
             right = store.look(self._layout, position) is Found.RIGHT
         if not right:
-            raise RequestFailed(Failure.DAMAGED, f"{where}: is not what was stored there")
+            raise RequestFailed(
+                Failure.DAMAGED, f"{where}: the stored file differs from the upload"
+            )
         return True
 
     def _lose(self, number: int, error: RequestFailed, *failed: int) -> None:

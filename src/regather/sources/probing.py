@@ -36,7 +36,7 @@ _MOST_PAUSE = 60.0
 """The longest that a server's Retry-After is honoured; then it is asked again all the same."""
 FEW_RETRIES = 3
 """The most for a manifest: whoever mistyped its address should not wait for long."""
-GOES_ON = "the same command goes on"
+GOES_ON = "the same command resumes"
 
 Reply = TypeVar("Reply")
 
@@ -256,4 +256,4 @@ class _ProbeRound(Generic[Reply]):
 
 
 def _late(asked: Probe) -> RequestFailed:
-    return RequestFailed(Failure.TIMEOUT, asked.last_error or f"{asked.url}: no answer in time")
+    return RequestFailed(Failure.TIMEOUT, asked.last_error or f"{asked.url}: no response in time")

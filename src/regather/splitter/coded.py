@@ -122,4 +122,4 @@ def _code(
 
 
 def _shorter() -> RegatherError:
-    return RegatherError("the file became shorter while it was split")
+    return RegatherError("the file was truncated while it was split")

@@ -52,7 +52,7 @@ def copy(
             fragment, piece = layout.locate(number)
             view = buffer[: layout.length(fragment, piece)]
             if source.read(layout.offset(fragment, piece), view) != len(view):
-                raise RegatherError("the file became shorter while it was split")
+                raise RegatherError("the file was truncated while it was split")
             at = piece * HASH_SIZE
             hashes[fragment][at : at + HASH_SIZE] = piece_hash(view)
             writer.write(fragment, piece * layout.piece_size, view)

@@ -73,7 +73,7 @@ class Writer:
                 if not path.is_file() or path.samefile(source):
                     flaw = "is the file to split" if path.is_file() else "is not a regular file"
                     raise UsageError(
-                        f"{path}: is in the way and {flaw}", help="choose another --out"
+                        f"{path}: already exists and {flaw}", help="choose another --out"
                     )
             self._remove_leftovers(manifest_name)
             for f, fragment in enumerate(layout.fragments):

@@ -111,9 +111,9 @@ def _fix_metadata(below: DirHandle, entry: Entry) -> bool:
     """
     status = below.look(entry.path)
     if status is None:
-        raise OSError(errno.ENOENT, "was removed meanwhile", entry.path)
+        raise OSError(errno.ENOENT, "was removed in the meantime", entry.path)
     if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
-        raise OSError(errno.EBUSY, "was changed meanwhile", entry.path)
+        raise OSError(errno.EBUSY, "was changed in the meantime", entry.path)
     time = status.st_mtime_ns // 10**9
     if stat.S_IMODE(status.st_mode) != entry.bits or entry.mtime not in (None, time):
         return _apply_mode_and_time(below.open(entry.path), entry)

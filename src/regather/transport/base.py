@@ -23,7 +23,7 @@ class Failure(Enum):
     UNREACHABLE = "unreachable"
     TIMEOUT = "timed out"
     RESET = "connection lost"
-    TRUNCATED = "body cut short"
+    TRUNCATED = "body truncated"
     BUSY = "busy"
     SERVER_ERROR = "server error"
     MISSING = "not there"

@@ -202,12 +202,13 @@ def _read(path: str) -> Iterator[_Cookie]:
     except OSError as error:
         why = reason(error).lower()
         if "=" in path:  # curl's -b takes cookies themselves: they are not shown
-            raise UsageError(f"--cookies: {why}", help="name a file of cookies") from None
+            raise UsageError(f"--cookies: {why}", help="give a cookie file") from None
         raise UsageError(f"{path}: not usable as --cookies ({why})") from None
     if not _MAGIC.match(lines[0]):
         raise UsageError(
-            f"{path}: not a file of cookies",
-            help="it must be in Netscape's format, beginning with '# Netscape HTTP Cookie File'",
+            f"{path}: not a cookie file",
+            help="it must be in the Netscape format, with the first line '# Netscape HTTP Cookie "
+            "File'",
         )
     for number, line in enumerate(lines, 1):
         text = line.removesuffix("\r").removeprefix(_HTTP_ONLY)
@@ -215,7 +216,7 @@ def _read(path: str) -> Iterator[_Cookie]:
             try:
                 yield _in_file(text)
             except (ValueError, OverflowError):  # not shown: it may be a secret
-                raise UsageError(f"{path}: line {number} is no cookie") from None
+                raise UsageError(f"{path}: line {number} is not a cookie") from None
 
 
 def _in_file(line: str) -> _Cookie:

@@ -22,7 +22,7 @@ MAX_HEAD_BYTES = 256 << 10
 GOOD = frozenset((200, 203, 206))
 """Statuses with which bytes of an object come."""
 MAX_RETRY_AFTER = 3600.0
-PROXY_ADVICE = "; the proxy wants a login: --proxy http://USER:PASSWORD@HOST:PORT"
+PROXY_ADVICE = "; the proxy requires a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _SINGLE = frozenset(
     "content-disposition content-type etag last-modified location retry-after".split()
@@ -93,7 +93,7 @@ def split_url(url: str) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         raise RequestFailed(
             Failure.BAD_RESPONSE,
-            f"a URL with a user name or password in it, at {parts.hostname}: refused",
+            f"a URL with a user name or password, at {parts.hostname}: refused",
         )
     return parts
 
@@ -195,7 +195,7 @@ def check_status(head: Head, what: str, advice: str = "") -> None:
         advice += PROXY_ADVICE
     # What servers answer to plain HTTP on a port for TLS; there is no other sign of it.
     if status == 400 and what.startswith("http:"):
-        advice += ", is that a port for https?"
+        advice += "; is this a port for https?"
     raise RequestFailed(
         failure_of(status),
         f"{what}: HTTP {status}{advice}",
@@ -227,10 +227,12 @@ def refused_by_proxy(status: int, target: str, proxy: Proxy) -> RequestFailed:
     if status in (401, 407):  # some mix them up
         failure, advice = Failure.FORBIDDEN, PROXY_ADVICE
     elif status == 403:
-        failure, advice = Failure.FORBIDDEN, "; it does not permit that"
+        failure, advice = Failure.FORBIDDEN, "; it does not permit this"
     else:
         failure, advice = Failure.UNREACHABLE, ""
-    return RequestFailed(failure, f"{target}: the proxy {proxy.where} says HTTP {status}{advice}")
+    return RequestFailed(
+        failure, f"{target}: the proxy {proxy.where} responded with HTTP {status}{advice}"
+    )
 
 
 ReceiveHead = Callable[[], bytes]
@@ -261,4 +263,4 @@ class ChunkedBody:
                 else:
                     return b""
         except h11.RemoteProtocolError as error:
-            raise RequestFailed(Failure.TRUNCATED, f"broken chunked body ({error})") from None
+            raise RequestFailed(Failure.TRUNCATED, f"invalid chunked body ({error})") from None

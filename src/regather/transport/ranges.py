@@ -114,7 +114,7 @@ def judge_range(
     span = content_range(head)
     if head.status != 206:
         if _is_perhaps_part(head, stop - start, stop if size is None else size):
-            raise UselessRange(f"{what}: answers {head.status} with no more than was asked for")
+            raise UselessRange(f"{what}: HTTP {head.status} with only the requested bytes")
         return _judge_plain(head, what, stop, size, span)
     if span is None or "multipart/" in head.headers.get("content-type", "").lower():
         raise UselessRange(f"{what}: answers 206 without a valid Content-Range")
@@ -127,7 +127,7 @@ def judge_range(
         return RangeAnswer(False, span.stop)
     if not span.start <= start < span.stop or start - span.start > MOST_SKIPPED:
         raise UselessRange(
-            f"{what}: asked for bytes {start}-{stop - 1}, got {span.start}-{span.stop - 1}"
+            f"{what}: requested bytes {start}-{stop - 1}, received {span.start}-{span.stop - 1}"
         )
     return RangeAnswer(True, span.stop - span.start, start - span.start, min(stop, span.stop))
 
@@ -140,7 +140,7 @@ def judge_whole(head: Head, what: str, stop: int, size: int | None, validator: s
         return _judge_plain(head, what, stop, size, span)
     length = head.length
     if span is None or not _is_whole(span, size) or length not in (None, span.stop):
-        raise UselessRange(f"{what}: answers with a part of it to a request for the whole")
+        raise UselessRange(f"{what}: sent a part in response to a request for the whole file")
     check_size(what, span.stop, stop, size)
     return RangeAnswer(False, span.stop)
 
@@ -182,7 +182,7 @@ def check_version(head: Head, what: str, validator: str) -> None:
     dated = validator.endswith("GMT")
     now = head.headers.get("last-modified" if dated else "etag", "") if validator else ""
     if now and now.removeprefix("W/") != validator.removeprefix("W/"):
-        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server meanwhile")
+        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server during the download")
 
 
 # -- what is known of a server ----------------------------------------------------------------

@@ -106,7 +106,7 @@ def early_answer(connection: socket.socket) -> bytes:
         finally:
             connection.settimeout(TICK)
     if not data:
-        raise ConnectionResetError("closed by the other end")
+        raise ConnectionResetError("closed by the peer")
     return data
 
 

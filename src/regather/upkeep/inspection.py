@@ -131,8 +131,8 @@ def _notes(subject: Subject, verdict: Verdict) -> tuple[str, ...]:
     few = 2 * len(verdict.nowhere) >= len(fragments)
     if not (manifest.sources or subject.named or not few or is_url(subject.where)):
         notes.append(
-            "the manifest names no sources, so nothing was asked but the folder it lies in: name "
-            "the others with --server"
+            "the manifest names no sources, so only its own folder was checked: give the others "
+            "with --server"
         )
     return tuple(notes)
 

@@ -92,7 +92,7 @@ def announce(
                 if failed.failure is not Failure.FORBIDDEN:
                     unwritten.append(Unwritten(url, name, failed.what))
                 elif changing:
-                    notes.append(f"{url} keeps its old manifest: it takes no writes")
+                    notes.append(f"{url} keeps its old manifest: it does not accept uploads")
     return Announcement(tuple(written), tuple(unwritten), tuple(dict.fromkeys(notes)))
 
 
@@ -106,10 +106,10 @@ def _telling(
         name = subject.layout.fragments[position].name
         if not is_url(url):
             if url in subject.to:
-                notes.append(f"a manifest names no folders: {name} is in {url}")
+                notes.append(f"a manifest cannot name folders: {name} is in {url}")
         elif not subject.manifest.sources:
             if url in subject.to:
-                notes.append(f"the manifest names no sources: name {url} with --server")
+                notes.append(f"the manifest names no sources: give {url} with --server")
         elif home in named or url in named or url in subject.to:
             telling[home, position] = url
     return telling
@@ -128,8 +128,8 @@ def _current(subject: Subject, options: TransportOptions) -> Manifest:
     manifest, _ = load_manifest(subject.where, Prober(options))
     if manifest.digest != subject.manifest.digest:
         raise VerificationError(
-            f"{subject.where}: became the manifest of another file meanwhile",
-            help="the fragments are repaired, the manifest is left as it is",
+            f"{subject.where}: was replaced by the manifest of another file",
+            help="the fragments are repaired, the manifest is kept",
         )
     return manifest
 

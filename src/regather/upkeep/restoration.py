@@ -280,7 +280,7 @@ class _RepairRun:
             right = found is not None and found.size == fragment.size
         if not right:
             raise RequestFailed(
-                Failure.DAMAGED, f"{url}{fragment.name}: is not what was stored there"
+                Failure.DAMAGED, f"{url}{fragment.name}: the stored file differs from the upload"
             )
 
     def _note_move(self, want: Repair, url: str) -> None:
@@ -288,13 +288,13 @@ class _RepairRun:
             return
         if url in (to for (_, position), to in self._moves.items() if position == want.position):
             name = self._layout.fragments[want.position].name
-            self.notes.append(f"{name} has fewer copies now: name one more source with --to")
+            self.notes.append(f"{name} has fewer copies now: give one more source with --to")
         self._moves[(want.home, want.position)] = url
 
     def _give_up(self, want: Repair, reasons: Sequence[str]) -> None:
         name = self._layout.fragments[want.position].name
         where = want.home or ", ".join(want.targets)
-        why = "; ".join(dict.fromkeys(reasons)) or "no source takes it"
+        why = "; ".join(dict.fromkeys(reasons)) or "no source accepts it"
         self.unwritten.append(Unwritten(where, name, why))
 
     def _store(self, url: str) -> RetryingStore:

@@ -19,7 +19,7 @@ def trouble(folder: str | None, error: OSError) -> StorageError:
     """What a failure of the folder for temporary files means to the user."""
     where = folder or tempfile.gettempdir()
     why = reason(error).lower()
-    return StorageError(f"{where}: {why}", help="name a folder with more room: --temp FOLDER")
+    return StorageError(f"{where}: {why}", help="use a folder with more free space: --temp FOLDER")
 
 
 def scratch(folder: str | None, size: int) -> memoryview:

@@ -34,7 +34,7 @@ class Found(Enum):
     """What stands under the name of a fragment."""
 
     NOTHING = "nothing"
-    RIGHT = "the fragment, every byte of it"
+    RIGHT = "the fragment, verified byte by byte"
     OTHER = "something else"
 
 
@@ -64,7 +64,7 @@ class RetryPolicy:
         pause = STORES.pause(attempt, failed.retry_after)
         if pause is None:
             raise failed
-        _log.info("%s; asked again in %.1f s", failed.what, pause)
+        _log.info("%s; next attempt in %.1f s", failed.what, pause)
         self.pause(pause)
 
     def call(self, call: Callable[[], _T]) -> _T:
@@ -122,7 +122,7 @@ class RetryingStore:
             self.store.put(name, len(data), read, piece_hash(data))
             stat = self.store.stat(name)
             if stat is None or stat.size != len(data):
-                raise RequestFailed(Failure.DAMAGED, f"{name}: did not stand there afterwards")
+                raise RequestFailed(Failure.DAMAGED, f"{name}: is missing after the upload")
 
         self._policy.call(put)
 
