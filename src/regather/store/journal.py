@@ -18,9 +18,13 @@ import fcntl
 import os
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
 from regather.files.platform import is_named, open_own, write_all
-from regather.model import HASH_SIZE, Layout
+from regather.hashes import HASH_SIZE
+
+if TYPE_CHECKING:
+    from regather.model import Layout
 
 _MAGIC = b"RGJRNL1\n"
 _HEADER = struct.Struct("<8sQQQ32s")
