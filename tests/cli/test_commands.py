@@ -34,7 +34,7 @@ def test_version_and_help() -> None:
     assert run("--version").stdout == f"regather {package.__version__}\n"
     overview = run("--help").stdout
     for command in COMMANDS:
-        assert f"\n    {command} " in overview
+        assert f"\n  {command} " in overview
         told = run(command, "--help").stdout
         assert "examples:\n" in told
         assert "exit codes:" in told

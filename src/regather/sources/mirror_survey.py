@@ -8,8 +8,9 @@ nothing here, for every server makes its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from regather.checksum import Checksum, agree
 from regather.errors import UsageError
@@ -29,8 +30,7 @@ _GRACE = 2.0
 _MOST_DUPLICATES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorInfo:
+class MirrorInfo(Struct, frozen=True):
     """One mirror, as it was found."""
 
     url: str
