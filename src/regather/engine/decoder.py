@@ -256,9 +256,7 @@ class Decoder:
             if digest != layout.hash_of(fragment, row):
                 right = False
                 continue
-            self._destination.place(
-                layout.number(fragment, row), layout.offset(fragment, row), buffer[:size], digest
-            )
+            self._destination.place(layout.number(fragment, row), buffer[:size], digest)
         return right
 
     def _kept(self, fragment: int, row: int, length: int) -> memoryview | None:
@@ -271,7 +269,6 @@ class Decoder:
         """Fill ``view`` with a strip of a piece in place, and zeros behind its end."""
         count = max(0, min(length - start, len(view)))
         if count:
-            offset = self._layout.offset(fragment, row) + start
-            self._destination.read(offset, view[:count])
+            self._destination.read(self._layout.number(fragment, row), start, view[:count])
         view[count:] = bytes(len(view) - count)
         return view

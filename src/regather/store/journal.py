@@ -81,6 +81,10 @@ class Journal:
             if (record := records[number * HASH_SIZE : (number + 1) * HASH_SIZE]) != blank
         }
 
+    def claim(self, number: int) -> bytes:
+        """The record of one piece. Raises OSError."""
+        return os.pread(self._descriptor, HASH_SIZE, _RECORDS + number * HASH_SIZE)
+
     @property
     def empty(self) -> bool:
         """Whether nothing was ever written to it."""
