@@ -149,7 +149,6 @@ class DiskCache(Bounded):
     def _drop(self, numbers: Sequence[int]) -> None:
         # What fails here leaves a claim that proves wrong, or room that the next start gives back.
         for number in numbers:
-            self._trusted[number] = False
             with contextlib.suppress(OSError):
                 self._journal.withdraw(number)
         for number in numbers:
