@@ -22,7 +22,7 @@ help:
 	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make docs          the documentation as a site, in docs/_build/html; a broken link fails'
-	@echo 'make reference     write docs/commands.md anew from the parser'
+	@echo 'make reference     write docs/commands.md and the manual pages anew from the parser'
 	@echo 'make dist          sdist and wheels in dist/: pure, and compiled for this platform; the same bytes each time'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
 	@echo 'make requirements  pin the requirement files anew (needs uv, which .venv has, and npm)'
@@ -134,6 +134,7 @@ docs: $(STAMP) reference
 
 reference: $(STAMP)
 	$(BIN)/python docs/commands.py
+	$(BIN)/python docs/man.py
 
 DIST := dist
 COMPILED := yes

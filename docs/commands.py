@@ -11,7 +11,7 @@ from regather.cli.parsing import commands_of
 
 PAGE = Path(__file__).parent / "commands.md"
 _SHARED = ("credentials", "network", "display", "configuration")
-_HEADS = {"positional arguments": "argument | meaning", "options": "option | meaning"}
+_HEADS = {"arguments": "argument | meaning", "options": "option | meaning"}
 _INTRO = """\
 <!-- Written by `make reference` from the parser: edit the help texts in src/regather/cli. -->
 # Commands

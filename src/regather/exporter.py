@@ -142,7 +142,7 @@ def _whole_urls(manifest: Manifest, mirrors: Sequence[str], sources: Sequence[So
         url = with_scheme(mirror)
         check_scheme(url)
         if not is_url(url):
-            raise UsageError(f"{mirror}: not a URL", help="name where the whole file is hosted")
+            raise UsageError(f"{mirror}: not a URL", help="give the URL of the whole file")
         checked_url(url)
         urls.append(
             locate(url if url.endswith("/") else url + "/", manifest.file_name)
@@ -168,8 +168,9 @@ def _check_urls(layout: Layout, sources: Sequence[Source]) -> None:
     for fragment in range(layout.data_count):
         if not _fragment_urls(fragment, layout, sources):
             raise UsageError(
-                f"no URL is known of {layout.fragments[fragment].name}",
-                help="say where the whole file is (--mirror URL) or the fragments (--server URL)",
+                f"no URL is known for {layout.fragments[fragment].name}",
+                help="give the URL of the whole file (--mirror URL) or of the fragments "
+                "(--server URL)",
             )
 
 
@@ -181,7 +182,7 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
 
     def differs(how: str) -> VerificationError:
         return VerificationError(
-            f"{path}: is not the file of the manifest: {how}", help="name the one that was split"
+            f"{path}: does not match the manifest: {how}", help="give the file that was split"
         )
 
     buffer = memoryview(bytearray(max(layout.largest_piece, 1)))
@@ -229,7 +230,7 @@ def _from(layout: Layout, sources: Sequence[Source], options: TransportOptions) 
             name = layout.fragments[fragment].name
             raise NotEnoughSourcesError(
                 f"{name} could not be read in full",
-                help="name the file with --file, or repair what is hosted",
+                help="give the file with --file, or repair the fragments",
                 details=tuple(errors),
                 missing=(name,),
             )

@@ -130,9 +130,9 @@ def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
         url.encode()
         ascii_ = idna(host) if host else ""
         if parts.scheme not in STORES and not all("!" <= c <= "~" for c in ascii_):
-            raise ValueError("no host has such a name")
+            raise ValueError("invalid host name")
     except ValueError as error:  # UnicodeError is one
-        why = "no host has such a name" if "netloc" in str(error) else error  # it quotes the login
+        why = "invalid host name" if "netloc" in str(error) else error  # it quotes the login
         raise ValueError(f"not a URL: {_shown(url)} ({why})") from None
     if parts.scheme not in schemes:
         raise ValueError(f"not {listed(schemes)}: {_shown(url)}")

@@ -34,7 +34,7 @@ def parse_host(text: str) -> tuple[str, int | None]:
         host, port, fit = "", None, False
     if not host or not fit:
         raise UsageError(
-            f"not a host: {text.rpartition('@')[2]!r}", help="write HOST or HOST:PORT, no URL"
+            f"not a host: {text.rpartition('@')[2]!r}", help="write HOST or HOST:PORT, not a URL"
         )
     return host, port
 

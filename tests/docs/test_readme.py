@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 import pytest
 from bench.readme import filled
 
+import regather
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -92,6 +94,26 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
             output, errors = shell.communicate()
     assert shell.returncode == 0, output + errors
     return Ran(folder, output, errors)
+
+
+def test_the_two_lines_install(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"set -e\n{INSTALL}\ncommand -v regather\nregather --version"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "HOME": str(tmp_path),
+            "PIP_CACHE_DIR": str(Path.home() / ".cache" / "pip"),
+            "PIP_NO_COMPILE": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(tmp_path) in done.stdout
+    assert f"regather {regather.__version__}" in done.stdout
 
 
 def test_the_five_lines_leave_what_they_promise(ran: Ran) -> None:

@@ -80,6 +80,6 @@ def test_two_files_of_one_name_do_not_replace_each_other(tmp_path: Path) -> None
         (tmp_path / "list").write_text(f"{one.url}f\n{two.url}f\n{two.url}f\n out=g\n")
         result = run("get", "-i", "list", "-o", "d", "-j", "1", "--force", cwd=tmp_path)
         assert result.returncode == 6, result.stderr
-        assert result.stderr.count("several files would get this name") == 1
+        assert result.stderr.count("several downloads would write this file") == 1
         assert (tmp_path / "d" / "f").read_bytes() == CONTENT
         assert (tmp_path / "d" / "g").read_bytes() == CONTENT[::-1]

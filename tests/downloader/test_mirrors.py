@@ -102,7 +102,7 @@ def test_one_of_another_size_is_named_and_left_out(
     mirrors[0].content = content[:-5]
     report = get(urls(mirrors), tmp_path)
     assert (tmp_path / "file.bin").read_bytes() == content
-    (note,) = [n for n in report.notes if "left out" in n]
+    (note,) = [n for n in report.notes if "is not used" in n]
     assert mirrors[0].url in note
     assert f"has {SIZE - 5} bytes" in note
     assert any("NOT verified" in n for n in report.notes)
@@ -116,7 +116,7 @@ def test_one_of_another_version_is_named_and_left_out(
     mirrors[1].content = other(content, place)
     report = get(urls(mirrors), tmp_path)
     assert (tmp_path / "file.bin").read_bytes() == content
-    (note,) = [n for n in report.notes if "left out" in n]
+    (note,) = [n for n in report.notes if "is not used" in n]
     assert mirrors[1].url in note
 
 
@@ -150,7 +150,9 @@ def test_the_majority_is_wrong_and_the_checksum_decides(
 def test_nobody_has_what_was_asked_for(
     mirrors: list[Mirror], content: bytes, tmp_path: Path
 ) -> None:
-    with pytest.raises(regather.VerificationError, match="no source has the file") as raised:
+    with pytest.raises(
+        regather.VerificationError, match="no source has the requested file"
+    ) as raised:
         get(urls(mirrors), tmp_path / "got", checksum=sha256(b"else"))
     assert hashlib.sha256(content).hexdigest() in str(raised.value.details)
     assert list(tmp_path.iterdir()) == [], "a wrong file is not kept, nor gone on from"
@@ -163,7 +165,9 @@ def test_all_that_have_a_wrong_file_are_named(
     if differing:  # from the first byte on, so that it shows before the download
         mirrors[2].content = other(content, 0)
     named = [*urls(mirrors), f"http://127.0.0.1:{free_port()}/file.bin"]
-    with pytest.raises(regather.VerificationError, match="no source has the file") as raised:
+    with pytest.raises(
+        regather.VerificationError, match="no source has the requested file"
+    ) as raised:
         get(named, tmp_path / "got", checksum=sha256(b"else"))
     told = dict(line.split(": ", 1) for line in raised.value.details)
     assert sorted(told) == sorted(named)
@@ -204,7 +208,7 @@ def test_dead_mirrors(mirrors: list[Mirror], content: bytes, tmp_path: Path) -> 
     sources = [nobody, *urls(mirrors)]
     report = get(sources, tmp_path / "unverified")
     assert (tmp_path / "unverified").read_bytes() == content
-    left_out = [n for n in report.notes if "left out" in n]
+    left_out = [n for n in report.notes if "is not used" in n]
     assert [nobody in left_out[0], mirrors[0].url in left_out[1]] == [True, True]
     get(sources, tmp_path / "verified", checksum=sha256(content))
     assert (tmp_path / "verified").read_bytes() == content
@@ -220,7 +224,7 @@ def test_less_of_the_start_is_not_another_start() -> None:
     )
     assert not one.differs_from(two)
     assert not two.differs_from(one)
-    assert "begins" in one.differs_from(three)
+    assert "beginning" in one.differs_from(three)
 
 
 def test_a_mirror_whose_file_changes_meanwhile(content: bytes, tmp_path: Path) -> None:
@@ -314,9 +318,9 @@ def test_a_digest_that_the_server_tells(content: bytes, tmp_path: Path) -> None:
         one.headers["Repr-Digest"] = f"sha-256=:{coded}:"
         report = get([one.url + "file.bin"], tmp_path / "got")
         assert not report.verified, "who sends the bytes is no witness for them"
-        assert any("sha256 that its server tells" in n for n in report.notes)
+        assert any("sha256 that its server reports" in n for n in report.notes)
         one.content = other(content, 3 * MIB)
-        with pytest.raises(regather.VerificationError, match="no source has the file"):
+        with pytest.raises(regather.VerificationError, match="no source has the requested file"):
             get([one.url + "file.bin"], tmp_path / "wrong")
         assert not (tmp_path / "wrong").exists()
 
@@ -437,7 +441,7 @@ def test_a_silent_mirror_is_not_waited_for(
     with Rogue(silent) as rogue:
         sources = [rogue.url + "file.bin", *urls(mirrors)]
         report = regather.download(sources, tmp_path / "got", settings=patient)
-        assert any(rogue.url in note and "no answer" in note for note in report.notes)
+        assert any(rogue.url in note and "no response" in note for note in report.notes)
     assert (tmp_path / "got").read_bytes() == content
 
 

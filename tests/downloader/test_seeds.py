@@ -65,7 +65,7 @@ def test_the_command(made: Path) -> None:
     assert " came from an older version, " in told.stdout
     assert "were there already" not in told.stdout
     assert (made / "x").read_bytes() == (made / "new" / "f.bin").read_bytes()
-    for seed, says in (("none", "none: no such file"), ("out", "out: is no file")):
+    for seed, says in (("none", "none: no such file"), ("out", "out: is not a file")):
         told = run("get", manifest(made), "--seed", seed, "-o", "y", cwd=made)
         assert told.returncode == 2
         assert says in told.stderr
@@ -106,7 +106,7 @@ def test_without_hashes_nothing_is_taken(made: Path) -> None:
             f"{one.url}f", made / "x", checksum=checksum, seeds=made / "f.bin", settings=QUICK
         )
     assert report.reused == 0
-    assert any("older versions are of no use" in note for note in report.notes)
+    assert any("--seed has no effect" in note for note in report.notes)
 
 
 def test_a_folder(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_signal(tmp_path: Path, what: str, number: signal.Signals) -> None:
         client.send_signal(number)
         _, told = client.communicate(timeout=HANG)
     assert client.returncode == 130
-    assert "interrupted before the download began; the same command goes on" in told
+    assert "interrupted before the download began; the same command resumes" in told
     assert "Traceback" not in told
     assert without_progress(told).count("\n") == 1
 

@@ -37,7 +37,7 @@ def test_what_is_told_of_it(tmp_path: Path) -> None:
         assert report.size == report.received == len(CONTENT)
         assert not report.verified
         assert any("NOT verified" in note for note in report.notes)
-        assert any("in one go" in note for note in report.notes)
+        assert any("one connection" in note for note in report.notes)
         assert report.sources[0].useful == len(CONTENT)
         assert any(progress.phase == "downloading" for progress in told)
 
@@ -86,7 +86,7 @@ def test_it_is_begun_again(tmp_path: Path) -> None:
 def test_another_file_than_was_asked_for(tmp_path: Path) -> None:
     with (
         Rogue(sends(HEAD, chunk(CONTENT[1:]), END)) as server,
-        pytest.raises(regather.VerificationError, match="nothing is kept") as caught,
+        pytest.raises(regather.VerificationError, match="nothing was kept") as caught,
     ):
         regather.download(
             server.url + "f.bin", tmp_path / "f.bin", checksum=CHECKSUM, settings=QUICK
@@ -150,7 +150,7 @@ def test_a_stop(tmp_path: Path) -> None:
 
     with (
         Rogue(endless) as server,
-        pytest.raises(regather.InterruptedDownload, match="nothing is kept"),
+        pytest.raises(regather.InterruptedDownload, match="nothing was kept"),
     ):
         regather.download(
             server.url + "f.bin",

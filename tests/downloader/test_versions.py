@@ -43,7 +43,7 @@ def stopped(
 
 def test_where_nothing_tells_versions_apart(tmp_path: Path) -> None:
     with mirror(OLD) as one:
-        assert "begins anew" in stopped(f"{one.url}f", tmp_path / "f")
+        assert "starts again from the beginning" in stopped(f"{one.url}f", tmp_path / "f")
         one.content = NEW
         report = regather.download(f"{one.url}f", tmp_path / "f", settings=QUICK)
     assert (tmp_path / "f").read_bytes() == NEW
@@ -52,7 +52,9 @@ def test_where_nothing_tells_versions_apart(tmp_path: Path) -> None:
 
 def test_plain_fragments(tmp_path: Path) -> None:
     with mirror(OLD) as one:
-        assert "begins anew" in stopped(None, tmp_path / "f", fragments=[f"{one.url}f"])
+        assert "starts again from the beginning" in stopped(
+            None, tmp_path / "f", fragments=[f"{one.url}f"]
+        )
         one.content = NEW
         regather.download(fragments=[f"{one.url}f"], dest=tmp_path / "f", settings=QUICK)
     assert (tmp_path / "f").read_bytes() == NEW
@@ -70,7 +72,7 @@ def by_date(one: Mirror) -> None:
 def test_what_is_still_the_same_goes_on(tmp_path: Path, tell) -> None:  # type: ignore[no-untyped-def]
     with mirror(OLD) as one:
         tell(one)
-        assert "begins anew" not in stopped(f"{one.url}f", tmp_path / "f")
+        assert "starts again from the beginning" not in stopped(f"{one.url}f", tmp_path / "f")
         report = regather.download(f"{one.url}f", tmp_path / "f", settings=QUICK)
     assert (tmp_path / "f").read_bytes() == OLD
     assert report.resumed > 0
@@ -80,7 +82,9 @@ def test_what_is_still_the_same_goes_on(tmp_path: Path, tell) -> None:  # type: 
 def test_a_checksum_tells_enough(tmp_path: Path, changed: bool) -> None:
     with mirror(OLD) as one:
         checksum = "sha256:" + hashlib.sha256(OLD).hexdigest()
-        assert "begins anew" not in stopped(f"{one.url}f", tmp_path / "f", checksum)
+        assert "starts again from the beginning" not in stopped(
+            f"{one.url}f", tmp_path / "f", checksum
+        )
         if changed:
             one.content = NEW
             with pytest.raises(regather.VerificationError):

@@ -186,11 +186,14 @@ def test_a_bad_value_is_left_out_and_told(bad: str, says: str, first: bool) -> N
     ("pieces", "says"),
     [
         (f'<pieces length="4" type="sha-256"><hash>{A_SHA256}</hash></pieces>', "1 piece hashes"),
-        ('<pieces length="0" type="sha-1"></pieces>', "no length"),
+        ('<pieces length="0" type="sha-1"></pieces>', "length is missing"),
         ('<pieces type="sha-1"></pieces>', "length of pieces"),
         ('<pieces length="-9" type="sha-1"></pieces>', "length of pieces"),
         ('<pieces length="9" type="sha-1"><hash>ab</hash></pieces>', "sha1 is 'ab'"),
-        (f'<pieces length="9" type="sha-256"><hash piece="1">{A_SHA256}</hash></pieces>', "gap"),
+        (
+            f'<pieces length="9" type="sha-256"><hash piece="1">{A_SHA256}</hash></pieces>',
+            "number is missing",
+        ),
         (f'<pieces length="9" type="sha-256"><hash piece="x">{A_SHA256}</hash></pieces>', "piece"),
     ],
 )

@@ -124,9 +124,9 @@ def test_tls(fragment: Path, tmp_path: Path) -> None:
     [
         ({"port": 65536}, "no such port: 65536"),
         ({"faults": "explode"}, "bad fault 'explode'"),
-        ({"host": "256.0.0.1.invalid"}, r"unknown host.*in Python: host|give a name"),
+        ({"host": "256.0.0.1.invalid"}, r"unknown host.*in Python: host|give a host name"),
         ({"tls_cert": "c.pem"}, r"needs both.*in Python: tls_cert, tls_key"),
-        ({"read_token": "two words"}, r"the token holds spaces.*in Python: read_token"),
+        ({"read_token": "two words"}, r"the token contains spaces.*in Python: read_token"),
         ({"max_upload": 1}, r"without uploads.*in Python: write_token"),
     ],
 )

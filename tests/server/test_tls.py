@@ -200,4 +200,4 @@ def test_files_that_will_not_do(store: Path, tls: TlsFiles, tmp_path: Path) -> N
     assert "no such file" in fail("--tls-cert", tmp_path / "none", "--tls-key", tls.key)
     assert "mismatch" in fail("--tls-cert", tls.certificate, "--tls-key", other.key)
     told = fail("--tls-cert", store / "x.dat", "--tls-key", tls.key)
-    assert "cannot be used: not in PEM, not what belongs there, or encrypted; give" in told
+    assert "cannot be used: not PEM, of the wrong kind, or encrypted; give" in told

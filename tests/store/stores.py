@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from regather.digest import piece_hash
-from regather.model import HASH_SIZE, Fragment, Layout
+from regather.hashes import HASH_SIZE
+from regather.model import Fragment, Layout
 
 PIECE = 64 << 10
 IDENTITY = b"i" * HASH_SIZE

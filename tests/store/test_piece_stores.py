@@ -12,9 +12,10 @@ import pytest
 import regather
 from regather.digest import piece_hash
 from regather.model import Layout
-from regather.store import Destination, FolderDestination
+from regather.store import Destination
 from regather.store.base import PieceMissing, PieceStore
 from regather.store.disk_cache import DiskCache
+from regather.store.folder import FolderDestination
 from regather.store.memory import MemoryStore
 from tests.support.files import random_file
 

@@ -25,7 +25,7 @@ def test_the_project_is_clean_but_for_a_list_that_only_becomes_shorter() -> None
 
 
 def test_every_kind_of_text_is_read() -> None:
-    for name in ("README.md", "src/regather/cli/topics/sources.md", "help", "CHANGELOG.md"):
+    for name in ("README.md", "docs/sources.md", "help", "CHANGELOG.md"):
         assert name in names()
         assert sum(len(list(p.sentences())) for p in passages(name)) > 10, name
 

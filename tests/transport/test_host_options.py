@@ -313,10 +313,10 @@ def test_a_download_with_one(mutual: tuple[Nginx, TlsFiles, Path], tmp_path: Pat
         (["--cert", "h={0}/cert.pem"], "not usable as --cert"),
         (
             ["--cert", "h={0}/key.pem"],
-            "--cert (not in PEM, not what belongs there, or",
+            "--cert (not PEM, of the wrong kind, or",
         ),
         (["--cacert", "/none"], "/none: not usable as --cacert (no such file or directory); name"),
-        (["--cacert", "{0}/key.pem"], "as --cacert (no certificate or crl found); name a PEM file"),
+        (["--cacert", "{0}/key.pem"], "as --cacert (no certificate or crl found); give a PEM file"),
         (["--key-file", "h={0}/key.pem"], "a key without a certificate"),
         (["--cert", "{0}/cert.pem"], "--cert needs HOST=FILE"),
     ],

@@ -189,7 +189,7 @@ def test_a_proxy_that_wants_a_login(
     with HttpProxy(login=LOGIN) as proxy:
         error = fails(server.url + "f.dat", through(f"http://127.0.0.1:{proxy.port}"))
         assert error.failure is Failure.FORBIDDEN
-        assert "the proxy wants a login" in error.what
+        assert "the proxy requires a login" in error.what
         wrong = fails(server.url + "f.dat", through(f"http://ann:no@127.0.0.1:{proxy.port}"))
         assert wrong.failure is Failure.FORBIDDEN
 
@@ -201,7 +201,7 @@ def test_a_proxy_that_does_not_connect_through(folder: Path, tmp_path: Path) -> 
     with HttpProxy() as proxy:
         error = fails(f"https://127.0.0.1:{free_port()}/f", through(proxy.address))
         assert error.failure is Failure.UNREACHABLE
-        assert f"the proxy 127.0.0.1:{proxy.port} says HTTP 50" in error.what
+        assert f"the proxy 127.0.0.1:{proxy.port} responded with HTTP 50" in error.what
 
 
 def test_no_proxy_there(folder: Path, hosting: Hosting) -> None:
@@ -276,7 +276,7 @@ def test_who_is_distrusted_is_the_server_and_not_the_proxy(
         error = fails(
             f"https://127.0.0.1:{plain.port}/f.dat", through(f"http://127.0.0.1:{proxy.port}")
         )
-        assert error.what == f"127.0.0.1:{plain.port}: speaks no TLS: use http://"
+        assert error.what == f"127.0.0.1:{plain.port}: does not support TLS: use http://"
 
 
 def test_literal_addresses_stand_in_brackets_in_errors() -> None:

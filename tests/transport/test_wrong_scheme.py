@@ -74,7 +74,7 @@ def test_http_where_tls_is_spoken(server: TlsServer, options: TransportOptions) 
         lambda: connection.probe(url),
         lambda: connection.submit("PUT", url, [], RequestBody(3, lambda at, into: None)),
     ):
-        with pytest.raises(RequestFailed, match="speaks TLS: use https://") as caught:
+        with pytest.raises(RequestFailed, match="requires TLS: use https://") as caught:
             ask()
         assert caught.value.failure is Failure.BAD_RESPONSE  # lasting: it is not asked again
     connection.close()

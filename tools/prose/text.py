@@ -23,7 +23,7 @@ _END = re.compile(
 _WORD = re.compile(r"\S*\w\S*")
 _PROSE = re.compile(r"[a-z]{2,}\W+ ?[a-z]{2,}\W* [a-z]{2,}", re.IGNORECASE)
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-_PATTERN = re.compile(r"\(\?|\\[bdsw]|\]\+|\[\^")
+_PATTERN = re.compile(r"\(\?|\\[bdsw]|\]\+|\[\^|\w\|\w|^import ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ def of_python(source: str, path: str, *, docstrings: bool = False) -> Iterator[P
             skipped |= set(ast.walk(node)) - {node}
         if node in skipped or not isinstance(node, ast.Constant | ast.JoinedStr):
             continue
-        text = _literal(node)
-        if _PROSE.search(text) and not _PATTERN.search(text):
-            yield Passage(_masked(text), path, node.lineno)
+        for line in _literal(node).splitlines():
+            if _PROSE.search(line) and not _PATTERN.search(line):
+                yield Passage(_masked(line), path, node.lineno)
 
 
 def _literal(node: ast.AST) -> str:

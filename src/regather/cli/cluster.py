@@ -17,32 +17,38 @@ from regather.errors import UsageError
 SUMMARY = "Start a local server for each folder of a split."
 EXAMPLES = (
     "regather cluster hosted",
-    "regather cluster hosted --first-port 9001 --fault 2:die@0.05",
+    "regather cluster hosted --first-port 9001",
+    "regather cluster hosted --fault 2:die@0.05 --fault-seed 7",
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="what split --out was given")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+        "folder", type=Path, metavar="DIR", help="the folder of a split (split --out DIR)"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1)"
     )
     parser.add_argument(
         "--first-port",
         type=whole(0),
         default=0,
         metavar="P",
-        help="use P, P+1, ... (default: any free ones)",
+        help="listen on the ports P, P+1 and so on (default: free ports)",
     )
     parser.add_argument(
         "--fault",
         action="append",
         default=[],
         metavar="[N:]SPEC",
-        help="as in serve, for all servers, or only for server N (2:die@10s)",
+        help="make all servers, or server N only, fail like serve --fault; repeatable",
     )
     parser.add_argument(
-        "--fault-seed", type=int, metavar="N", help="makes the faults repeatable, as in serve"
+        "--fault-seed",
+        type=int,
+        metavar="N",
+        help="repeat the faults of an earlier run, like serve --fault-seed",
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 
@@ -59,17 +65,17 @@ def run(args: argparse.Namespace) -> int:
     with Cluster(
         folders, host=args.host, first_port=args.first_port, arguments=arguments
     ) as cluster:
-        manifests = sorted(args.folder.glob("*.regather.json"))
-        source = str(manifests[0]) if manifests else "MANIFEST"
-        words = ["regather", "get", source]
-        words += [word for url in cluster.urls for word in ("--server", url)]
-        if args.json:
-            print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
-        else:
-            for member in cluster.members:
-                print(f"{member.url}  {member.folder}")
-            print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
         try:
+            manifests = sorted(args.folder.glob("*.regather.json"))
+            source = str(manifests[0]) if manifests else "MANIFEST"
+            words = ["regather", "get", source]
+            words += [word for url in cluster.urls for word in ("--server", url)]
+            if args.json:
+                print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
+            else:
+                for member in cluster.members:
+                    print(f"{member.url}  {member.folder}")
+                print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
             while any(member.process.poll() is None for member in cluster.members):
                 time.sleep(0.2)
         except KeyboardInterrupt:

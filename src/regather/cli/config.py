@@ -15,11 +15,12 @@ from regather.cli.options import add_config
 if TYPE_CHECKING:
     from regather.cli.conf.config_file import Config
 
-SUMMARY = "Show the settings, and where each comes from."
+SUMMARY = "Show the settings and their origins."
 EXAMPLES = (
     "regather config",
     "regather config get",
-    "regather config --config other.toml --json",
+    "regather config get --json",
+    "regather config --config other.toml",
 )
 _BUILT_IN = "built-in"
 _SECRET = "(a secret)"
@@ -28,7 +29,7 @@ _SECRET = "(a secret)"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "of", nargs="?", metavar="COMMAND", help="the options of this command alone"
+        "of", nargs="?", metavar="COMMAND", help="show the options of this command only"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
     add_config(parser, default=argparse.SUPPRESS)

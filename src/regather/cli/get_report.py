@@ -49,7 +49,7 @@ def describe(report: DownloadReport) -> str:
     if report.kept:
         return (
             f"{report.path}: {format_exact(report.size)}, was there already and is right "
-            f"({report.verified_by or 'by the hash that its server tells'}); nothing was fetched"
+            f"({report.verified_by or 'by the hash that its server reports'}); nothing was fetched"
         )
     how = "verified" if report.verified else "NOT verified"
     if report.verified and report.verified_by != "manifest":

@@ -44,7 +44,7 @@ _BY_NAME = {
     "TOPIC": Kind.TOPIC,
     "COMMAND": Kind.COMMAND,
     **dict.fromkeys(
-        ("N", "M", "K", "R", "F", "P", "SIZE", "SHARE", "SECONDS", "SEED", "HOST", "PORT"),
+        ("N", "M", "K", "R", "F", "P", "SIZE", "RATE", "SHARE", "SECONDS", "SEED", "HOST", "PORT"),
         Kind.PLAIN,
     ),
     **dict.fromkeys(("URL", "HEX", "ALGO:HEX", "NAME", "CC", "HOST=FILE"), Kind.PLAIN),

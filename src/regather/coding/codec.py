@@ -179,7 +179,7 @@ def _check_buffers(k: int, pieces: Buffers, count: int, out: Buffers) -> None:
     length = len(pieces[0])
     for buffer in (*pieces, *out):
         if buffer.readonly or not buffer.c_contiguous or buffer.nbytes != length or length == 0:
-            raise ValueError("buffers must be writable, contiguous, and as long as each other")
+            raise ValueError("buffers must be writable, contiguous and of equal length")
 
 
 def _addresses(buffers: Buffers) -> ctypes.Array[ctypes.c_void_p]:

@@ -30,7 +30,7 @@ def losses_borne(
     place is, and ``more`` says how to get so many more.
     """
     if survive is not None and survive < 0:
-        raise UsageError(f"the losses to survive must not be negative: {survive}")
+        raise UsageError(f"the number of losses to survive must not be negative: {survive}")
     parity = max((len(s.parity) for s in layout.sets), default=0)
     asked = max(parity, replicas - 1) if survive is None else survive
     planned = survival(layout, copies)
@@ -45,8 +45,8 @@ def crowding(layout: Layout, copies: Sequence[Collection[int]], places: int, nou
     if not count:
         return ""
     return (
-        f"{count} of {counted(places, noun)} {'holds' if count == 1 else 'hold'} more than one "
-        f"fragment of a set: more {noun}s would survive more losses"
+        f"{count} of {counted(places, noun)} {'holds' if count == 1 else 'hold'} more than "
+        f"one fragment of an erasure set: with more {noun}s would survive more losses"
     )
 
 

@@ -75,7 +75,7 @@ def download_all(
 
     def carry_out(number: int, job: DownloadJob) -> list[Outcome]:
         if stop.is_set():
-            return [Outcome(_name(job), error=InterruptedDownload("interrupted before it began"))]
+            return [Outcome(_name(job), error=InterruptedDownload("interrupted before it started"))]
         show = None if on_progress is None else partial(on_progress, number)
         session = Session(
             settings, on_progress=show, stop=stop, options=options, limiter=limiter, claims=claims

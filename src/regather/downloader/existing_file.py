@@ -39,7 +39,7 @@ def kept(target: DownloadTarget, path: Path, watch: Watch) -> DownloadReport:
             os.close(descriptor)
     except OSError as error:
         raise StorageError(
-            f"{path}: is there already, and cannot be read: {reason(error).lower()}",
+            f"{path}: already exists, and cannot be read: {reason(error).lower()}",
             help=_FORCE,
         ) from None
     return DownloadReport(
@@ -66,21 +66,21 @@ def _check(target: DownloadTarget, path: Path, descriptor: int, watch: Watch) ->
     if told and actual != layout.size and (target.hashed or not target.checksums):
         raise _refusal(
             path,
-            f"is there already with {counted(actual, 'byte')}, and the file to get has "
-            f"{layout.size}: it is left as it is",
+            f"already exists with {counted(actual, 'byte')}, the download has {layout.size}: the "
+            "existing file is kept",
         )
     if target.hashed and not _pieces_right(layout, descriptor, watch):
-        raise _refusal(path, "is another file than the one to get, and is left as it is")
+        raise _refusal(path, "is a different file, and is kept")
     for must, have in zip(
         target.checksums, _hashed(descriptor, target.checksums, watch), strict=True
     ):
         if must.digest != have:
-            raise _refusal(path, f"is another file by its {must.algorithm}, and is left as it is")
+            raise _refusal(path, f"has a different {must.algorithm}, and is kept")
     if not target.hashed and not target.checksums:
-        alike = ", with as many bytes as the file to get" if told else ""
+        alike = ", with the same size as the download" if told else ""
         error = _refusal(
             path,
-            f"already exists{alike}, and nothing tells whether it is that: it is left as it is",
+            f"already exists{alike}, but cannot be verified: it is kept",
         )
         error.unsure = True
         raise error

@@ -6,14 +6,18 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.errors import RegatherError, UsageError, reason
 from regather.folder import Folder, chosen
 from regather.names import on_disk
 from regather.sources.jobs import DownloadJob
 from regather.sources.manifests import DownloadTarget
-from regather.store import AnyDestination, Destination, FolderDestination
-from regather.store.seeds import FileSeed, FolderSeed, Seed
+from regather.store import Destination
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+    from regather.store.seeds import Seed
 
 
 def seeds_of(job: DownloadJob, target: DownloadTarget, path: Path | None) -> list[Seed]:
@@ -35,6 +39,8 @@ def seeds_of(job: DownloadJob, target: DownloadTarget, path: Path | None) -> lis
 
 
 def _seed(path: str, target: DownloadTarget) -> Seed:
+    from regather.store.seeds import FileSeed, FolderSeed
+
     if target.folder is None:
         return FileSeed(path)
     return FolderSeed(path, target.name, target.folder)
@@ -45,6 +51,8 @@ def destination_of(job: DownloadJob, target: DownloadTarget, path: Path | None) 
     layout, identity = target.layout, target.identity
     if path is not None or target.folder is None:
         return Destination(path or Path(), layout, identity, force=job.force)
+    from regather.store.folder import FolderDestination
+
     return FolderDestination(
         _folder_for(job, target),
         target.name,
@@ -72,8 +80,8 @@ def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
         return chosen(folder, select) if select else None
     except KeyError as error:
         raise UsageError(
-            f"nothing in the folder is called {error.args[0]!r}",
-            help="regather info --files shows what is in it",
+            f"the folder contains no {error.args[0]!r}",
+            help="regather info --files lists its content",
         ) from None
 
 
@@ -90,5 +98,7 @@ def path_for(job: DownloadJob, name: str) -> Path:
         except OSError as error:
             raise UsageError(f"{folder}: {reason(error).lower()}") from None
         if folder.is_symlink():
-            raise UsageError(f"{folder}: is a link, and names in metalinks do not follow any")
+            raise UsageError(
+                f"{folder}: is a link, and a name in a metalink must not lead through a link"
+            )
     return folder / last

@@ -170,23 +170,23 @@ class ProgressReporter:
         details = missing_lines(target.layout, *known)
         count = len(self._target.layout.fragments)
         if self._target.whole:
-            what, more = f"the file could not be had in full; {kept}", "another mirror"
+            what, more = f"the file is incomplete; {kept}", "another mirror"
         else:
             what = (
-                f"{len(fragments)} of {counted(count, 'fragment')} could not be had in full; {kept}"
+                f"{len(fragments)} of {counted(count, 'fragment')} could not be downloaded; {kept}"
             )
             more = "another with --server"
         if ending.corrupt:
             return VerificationError(
-                f"wrong bytes from a source, and no other has them: {what}",
-                help=f"repair that source or add {more}, then run it again",
+                f"a source sent wrong data, and no other source has these pieces: {what}",
+                help=f"repair that source, or add {more}, then run the same command again",
                 details=details,
             )
         remote = any(is_url(s.url) for s in self._target.sources)
         if all_refused(*known):
-            help = f"the sources do not have it: check the addresses, or name {more}"
+            help = f"the sources do not have it: check the addresses, or add {more}"
         elif remote:
-            help = f"when the servers are back, or with {more}, the same command goes on"
+            help = f"when the servers are back, or with {more}, the same command resumes"
         else:
             help = f"name {more}"
         return NotEnoughSourcesError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from regather.downloader.mirror_ledger import MirrorLedger
 from regather.downloader.planning import planner_of
@@ -23,14 +24,16 @@ from regather.schemes import HTTP, scheme_of
 from regather.sources.manifests import DownloadTarget
 from regather.sources.probing import GOES_ON
 from regather.sources.settings import Settings
-from regather.store import AnyDestination
-from regather.store.seeds import Seed, reuse
 from regather.transport import TransportOptions, open_connection
 from regather.units import format_size
 
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+    from regather.store.seeds import Seed
+
 _BEGINS_ANEW = (
-    "the same command begins anew, for no server tells a tag or a date of the file, and it may be "
-    "another by then; with a checksum (--sha256 HEX) it would go on"
+    "the same command starts again from the beginning, because no server reports an "
+    "ETag or a date of the file; with a checksum (--sha256 HEX) it would resume"
 )
 
 
@@ -162,6 +165,8 @@ class DownloadRun:
         """Place what an older version has; the numbers of these pieces."""
         layout, there = self._target.layout, set(good)
         missing = [n for n in range(layout.data_pieces) if n not in there]
+        from regather.store.seeds import reuse
+
         found = reuse(seed, layout, missing, self._destination.place, self._checked)
         self._reused += self._bytes_of(found)
         self._base = self._bytes_of(there) + self._bytes_of(found)
@@ -231,12 +236,12 @@ class DownloadRun:
             return
         if self._ledger is None:
             raise self._refuse(
-                f"its pieces are right, but {wrong}: the hashes of the pieces and of the whole "
-                "file are of different files"
+                f"its pieces are right, but {wrong}: the piece hashes and the whole-file hash "
+                "belong to different files"
             )
         others = len(self._target.sources) > 1
         if others:
-            self._note(f"{wrong}; looking for a mirror that has the right file")
+            self._note(f"{wrong}; looking for a mirror with the correct file")
         tried: list[int] = []
         found = {}
         for source in self._ledger.order():
@@ -254,16 +259,16 @@ class DownloadRun:
             if self._ledger.agreed(tried):
                 break
         detail = "" if found else f" ({wrong})"
-        raise self._refuse(f"no source has the file that was asked for{detail}", found)
+        raise self._refuse(f"no source has the requested file{detail}", found)
 
     def _untried(self, source: int) -> str:
         """What is known of a source whose file was not looked at alone."""
         assert self._ledger is not None
         if error := self._telling.tallies[source].last_error:
-            return f"cannot be had: {error}"
+            return f"not available: {error}"
         if self._ledger.sent(source):
-            return "the same, as far as was asked of it"
-        return "was not asked"
+            return "the same data in the pieces that it sent"
+        return "was not tried"
 
     def _wrong(self) -> str:
         """What is wrong with the hash of the file that is now in place; empty: nothing."""
@@ -290,18 +295,18 @@ class DownloadRun:
         assert self._ledger is not None
         for source, count in self._ledger.differing(right).items():
             self._telling.liars.add(source)
-            what = f"has another file, {count} wrong pieces came from it"
+            what = f"has another file; it sent {count} wrong pieces"
             self._telling.tallies[source].note_wrong(what, count)
             self._note(
-                f"{self._target.sources[source].url} has another file; pieces of it that were "
-                f"replaced: {count}"
+                f"{self._target.sources[source].url} has another file; {count} of its pieces "
+                "were replaced"
             )
 
     def _refuse(self, what: str, wrong: Mapping[int, str] | None = None) -> WrongFile:
         """The error for a file that is whole and wrong; a next run must not begin with it."""
         self._destination.discard()
         return WrongFile(
-            f"{self._destination.path.name}: {what}; nothing is kept",
+            f"{self._destination.path.name}: {what}; nothing was kept",
             {
                 source.url: wrong.get(number) or self._untried(number)
                 for number, source in enumerate(self._target.sources)
@@ -340,4 +345,4 @@ class DownloadRun:
             self._destination.discard()
             return "nothing was received"
         part = self._destination.part
-        return f"{format_size(have)} of {format_size(self._telling.size)} are kept in {part}"
+        return f"{format_size(have)} of {format_size(self._telling.size)} kept in {part}"

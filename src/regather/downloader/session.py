@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from regather.checksum import parse_checksum
 from regather.downloader.existing_file import Watch, kept
@@ -15,7 +17,6 @@ from regather.downloader.placing import destination_of, path_for, seeds_of
 from regather.downloader.progress import OnProgress, asking_progress
 from regather.downloader.report import DownloadReport, Progress, RateMeter
 from regather.downloader.rounds import DownloadRun
-from regather.downloader.stream import Stream
 from regather.downloader.wrong_file import WrongFile
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import (
@@ -30,16 +31,17 @@ from regather.sources.manifests import DownloadTarget
 from regather.sources.probing import FEW_RETRIES, GOES_ON, Prober
 from regather.sources.recognise import expand_job, resolve_targets
 from regather.sources.settings import Settings, transport_options
-from regather.store import AnyDestination, check_place
-from regather.store.seeds import Seed
+from regather.store import check_place
 from regather.transport import TransportOptions
 
-_NO_SEEDS = (
-    "older versions are of no use: there are no hashes of pieces to tell what of them is the same"
-)
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+    from regather.store.seeds import Seed
+
+_NO_SEEDS = "--seed has no effect: without piece hashes, unchanged pieces cannot be found"
 _UNSTABLE = (
-    "the file changed on its server while it was fetched, or its nodes tell different versions "
-    "of it: it was fetched anew, in one go"
+    "the file changed on its server during the download, or its nodes have different "
+    "versions: it was downloaded again from the beginning"
 )
 
 
@@ -222,7 +224,7 @@ class Session:
                 return self._download(job, replace(target, notes=(*notes, *target.notes)))
             except WrongFile as error:
                 wrong |= {url: why for url, why in error.found.items() if url not in wrong}
-                notes = (*notes, f"{error.what}; {', '.join(error.details)}; others are tried")
+                notes = (*notes, f"{error.what}; {', '.join(error.details)}; trying other sources")
         target = targets[-1]
         try:
             return self._download(job, replace(target, notes=(*notes, *target.notes)))
@@ -241,8 +243,8 @@ class Session:
                 return kept(target, path, self._watching(target, path))
             if path is not None and self._claims.setdefault(os.path.abspath(path), job) is not job:
                 raise DestinationExistsError(
-                    f"{path}: several files would get this name",
-                    help="give each a name of its own, with out=NAME in a list",
+                    f"{path}: several downloads would write this file",
+                    help="give each download its own name, with out=NAME in the list",
                 )
             if path is not None and target.streamed:
                 return self._stream(job, target, path)
@@ -277,6 +279,8 @@ class Session:
                 seed.close()
 
     def _stream(self, job: DownloadJob, target: DownloadTarget, path: Path) -> DownloadReport:
+        from regather.downloader.stream import Stream
+
         return Stream(
             target,
             path,

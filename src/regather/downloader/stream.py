@@ -86,7 +86,7 @@ class Stream:
                 os.close(folder)
         except FileExistsError:
             error = DestinationExistsError(
-                f"{self._path}: already exists and is left as it is",
+                f"{self._path}: already exists, and is kept",
                 help="use --force to replace it",
             )
             error.path = str(self._path)
@@ -122,16 +122,17 @@ class Stream:
         }
         if wrong:
             raise WrongFile(
-                f"{self._path.name}: no source has the file that was asked for "
-                f"({next(iter(wrong.values()))}); nothing is kept",
+                f"{self._path.name}: no source has the requested file "
+                f"({next(iter(wrong.values()))}); nothing was kept",
                 {**failed, **wrong},
             )
         reasons = list(failed.values())
         raise NotEnoughSourcesError(
-            f"{self._path.name}: could not be had in one go: {reasons[0]}",
+            f"{self._path.name}: the download failed: {reasons[0]}",
             details=tuple(reasons[1:]),
             missing=tuple(failed),
-            help="give its checksum (--sha256 HEX) if its end is not told, else run it again",
+            help="if the server reports no size, give the checksum (--sha256 HEX); otherwise run "
+            "the same command again",
         )
 
     def _receive(self, number: int, url: str, incoming: AtomicFile) -> str:
@@ -148,7 +149,7 @@ class Stream:
             if not certain and not hashers:
                 raise RequestFailed(
                     Failure.BAD_RESPONSE,
-                    f"{url}: tells neither the size nor the end of what it sends",
+                    f"{url}: the server reports neither the size nor the end of the file",
                 )
             while (count := self._read(connection, buffer)) is not None:
                 incoming.write(buffer[:count])
@@ -193,7 +194,7 @@ class Stream:
     @staticmethod
     def _interrupted(how: str) -> InterruptedDownload:
         return InterruptedDownload(
-            f"{how}: what comes in one go cannot be resumed, nothing is kept",
+            f"{how}: this download cannot be resumed, and nothing was kept",
             help=f"{GOES_ON} anew",
         )
 

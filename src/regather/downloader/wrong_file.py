@@ -15,6 +15,6 @@ class WrongFile(VerificationError):
         self.found = found
         super().__init__(
             what,
-            help="check the checksum, and whether the sources have the version that it is of",
+            help="check the checksum, and check that the sources have the same version",
             details=tuple(f"{url}: {wrong}" for url, wrong in found.items()),
         )

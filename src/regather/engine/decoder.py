@@ -14,12 +14,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from regather.digest import new_hasher
 from regather.engine.row_buffers import RowBuffers
 from regather.model import Layout
-from regather.store import AnyDestination
 from regather.tasks import Thread, join_all
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _MOST_THREADS = 4
 _KEPT_BYTES = 32 << 20
@@ -32,27 +34,11 @@ _OnRow = Callable[[int, int, bool], None]
 
 
 class _Scratch:
-    """Buffers to compute one row at a time in, made once: new memory costs as much as decoding."""
+    """Buffers to compute one row at a time in, made once."""
 
     def __init__(self) -> None:
-        self._made: list[memoryview] = []
-        self._inputs: list[memoryview] = []
-
-    def made(self, count: int, size: int) -> list[memoryview]:
-        """``count`` buffers of ``size`` bytes for the pieces that come out."""
-        self._made = _grown(self._made, count, size)
-        return [view[:size] for view in self._made[:count]]
-
-    def inputs(self, count: int, size: int) -> list[memoryview]:
-        """``count`` buffers of ``size`` bytes for strips of the pieces that go in."""
-        self._inputs = _grown(self._inputs, count, size)
-        return [view[:size] for view in self._inputs[:count]]
-
-
-def _grown(have: list[memoryview], count: int, size: int) -> list[memoryview]:
-    if len(have) >= count and all(len(view) >= size for view in have):
-        return have
-    return [memoryview(bytearray(size)) for _ in range(max(count, len(have)))]
+        self.made: list[memoryview] = []
+        self.strips: list[memoryview] = []
 
 
 class Decoder:
@@ -221,54 +207,36 @@ class Decoder:
         parity: tuple[int, ...],
         scratch: _Scratch,
     ) -> bool:
-        from regather.coding.codec import codec_for, strip_size  # most downloads never need it
+        # Most downloads never need it.
+        from regather.coding.rows import compute_row, grown
 
         layout = self._layout
-        erasure_set = layout.sets[number]
-        k = len(erasure_set.data)
-        codec = codec_for(k, len(erasure_set.parity))
-        members = (*erasure_set.data, *erasure_set.parity)
-        have = tuple(n for n, f in enumerate(members) if f in parity or (n < k and f not in make))
-        want = tuple(n for n, f in enumerate(erasure_set.data) if f in make)
+        data = [f for f in layout.sets[number].data if f not in make]
         length = layout.length(parity[0], row)
-        made = scratch.made(len(want), length)
-        lengths = [layout.length(members[n], row) for n in have]
-        kept = [self._kept(members[n], row, length) for n in have]
-        strip = strip_size(k, length)
-        inputs = scratch.inputs(len(have), strip if None in kept else 0)
-        hashers = [new_hasher() for _ in want]
-        sizes = [layout.length(members[n], row) for n in want]
-        for start in range(0, length, strip):
-            stop = min(start + strip, length)
-            views = [
-                self._read(members[n], row, own, start, view[: stop - start])
-                if here is None
-                else here[start:stop]
-                for n, here, own, view in zip(have, kept, lengths, inputs, strict=True)
-            ]
-            out = [buffer[start:stop] for buffer in made]
-            codec.decode(have, views, want, out)
-            for hasher, size, view in zip(hashers, sizes, out, strict=True):
-                hasher.update(view[: max(0, size - start)])
-        right = True
-        for n, hasher, size, buffer in zip(want, hashers, sizes, made, strict=True):
-            fragment, digest = members[n], hasher.digest()
-            if digest != layout.hash_of(fragment, row):
-                right = False
-                continue
-            self._destination.place(layout.number(fragment, row), buffer[:size], digest)
-        return right
+        scratch.made = grown(scratch.made, len(make), length)
+        out = {f: view[:length] for f, view in zip(make, scratch.made, strict=False)}
+        kept = ((f, self._kept(f, row, length)) for f in (*data, *parity))
+        whole = {f: view for f, view in kept if view is not None}
+
+        def read(fragment: int, start: int, into: memoryview) -> None:
+            self._destination.read(layout.number(fragment, row), start, into)
+
+        digests = compute_row(
+            layout,
+            number,
+            row,
+            (*data, *parity),
+            make,
+            read,
+            out,
+            whole=whole,
+            buffers=scratch.strips,
+        )
+        for f, digest in digests.items():
+            view = out[f][: layout.length(f, row)]
+            self._destination.place(layout.number(f, row), view, digest)
+        return len(digests) == len(make)
 
     def _kept(self, fragment: int, row: int, length: int) -> memoryview | None:
         view = self.parity.get(fragment, row) or self.data.get(fragment, row)
         return view if view is not None and len(view) == length else None
-
-    def _read(
-        self, fragment: int, row: int, length: int, start: int, view: memoryview
-    ) -> memoryview:
-        """Fill ``view`` with a strip of a piece in place, and zeros behind its end."""
-        count = max(0, min(length - start, len(view)))
-        if count:
-            self._destination.read(self._layout.number(fragment, row), start, view[:count])
-        view[count:] = bytes(len(view) - count)
-        return view

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from regather.digest import piece_hasher
 from regather.engine.decoder import Decoder
@@ -28,8 +29,10 @@ from regather.planner import (
     RangeIgnored,
     Start,
 )
-from regather.store import AnyDestination
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _LEFT = 2
 """Rows to compute that a worker behind the others leaves to them."""
@@ -109,7 +112,7 @@ class Transfers:
                 digest = self._hash(view)
                 expected = self._layout.hash_of(start.fragment, piece)
                 if begun and not begun.ended(view, right=expected in (None, digest)):
-                    what = f"{target}: wrong bytes in piece {piece}, which came in parts"
+                    what = f"{target}: wrong bytes in piece {piece}, received in several parts"
                     raise RequestFailed(Failure.DAMAGED, what)
                 if expected is not None and digest != expected:
                     with self._changed:

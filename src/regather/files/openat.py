@@ -18,7 +18,7 @@ class NotAFolder(OSError):
     """Something else stands where a folder must be; ``filename`` is its path below the folder."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(errno.ENOTDIR, "is a link or a file where a folder must be", path)
+        super().__init__(errno.ENOTDIR, "is a link or a file, not a folder", path)
 
 
 class DirHandle:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-UNTRUE_SIZE = "has another size than the system says, as files in /proc and /sys do"
+UNTRUE_SIZE = "its content does not match its size, as in /proc and /sys"
 MODE = 0o666
 """Of files to be made: the user's umask takes from it what it takes."""
 _SAMPLE = 16 << 20
@@ -77,7 +77,7 @@ def open_own(path: str | os.PathLike[str], *, folder: int | None = None) -> int:
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EINVAL, "is in the way and not a regular file", str(path))
+                raise OSError(errno.EINVAL, "exists and is not a regular file", str(path))
             if status.st_nlink <= 1 and is_own(descriptor, os.path.dirname(path), folder=folder):
                 return descriptor
         except BaseException:
@@ -89,7 +89,7 @@ def open_own(path: str | os.PathLike[str], *, folder: int | None = None) -> int:
             os.unlink(path, dir_fd=folder)
         except PermissionError:
             raise PermissionError(
-                errno.EPERM, "belongs to another user, and may not be removed", str(path)
+                errno.EPERM, "belongs to another user and cannot be removed", str(path)
             ) from None
     return os.open(path, flags | os.O_EXCL, MODE, dir_fd=folder)
 
@@ -127,7 +127,7 @@ def cut_to(descriptor: int, size: int) -> None:
     """
     actual = os.fstat(descriptor).st_size
     if actual < size:
-        raise OSError(errno.EIO, "became shorter while it was filled")
+        raise OSError(errno.EIO, "was truncated during the download")
     if actual > size:
         os.ftruncate(descriptor, size)
 
@@ -212,27 +212,35 @@ def keep_mode(old: str, new: str | int, *, folder: int | None = None) -> None:
             os.chmod(new, status.st_mode & 0o777)
 
 
-def publish(source: str, target: str, *, replace: bool) -> None:
-    """Give a finished file its final name, atomically.
+def publish(
+    source: str,
+    target: str,
+    *,
+    replace: bool,
+    source_folder: int | None = None,
+    folder: int | None = None,
+) -> None:
+    """Give a finished file, or a link, its final name, atomically.
 
-    With ``replace`` an existing target is replaced; without, FileExistsError is raised and the
-    target left alone, even if it appeared only now.
+    Names are relative to open folders, where those are given. With ``replace`` an existing target
+    is replaced; without, FileExistsError is raised and the target left alone, even if it appeared
+    only now.
     """
     if replace:
-        keep_mode(target, source)
-        os.replace(source, target)
+        os.replace(source, target, src_dir_fd=source_folder, dst_dir_fd=folder)
         return
     try:
-        os.link(source, target)
+        os.link(source, target, src_dir_fd=source_folder, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
         raise
     except OSError:
         # No hard links here: look first, which leaves only a very small window.
-        if os.path.lexists(target):
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(target, dir_fd=folder, follow_symlinks=False)
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
-        os.rename(source, target)
+        os.rename(source, target, src_dir_fd=source_folder, dst_dir_fd=folder)
     else:
-        os.unlink(source)
+        os.unlink(source, dir_fd=source_folder)
 
 
 def size_is_untrue(descriptor: int) -> bool:

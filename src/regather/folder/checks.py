@@ -45,7 +45,7 @@ def _deep(path: str) -> str:
     if path.count("/") >= MAX_DEPTH:
         return f"is more than {MAX_DEPTH} folders deep"
     first = path.partition("/")[0]
-    return "is what unfinished downloads are called" if first.lower() == STAGING else ""
+    return "is a name reserved for unfinished downloads" if first.lower() == STAGING else ""
 
 
 def flaw_of_target(path: str, target: str) -> str:
@@ -64,7 +64,7 @@ def flaw_of_target(path: str, target: str) -> str:
         return "points out of the folder"
     for part in parts[levels:]:
         if part == "..":
-            return "points up again after it went down"
+            return "goes up (..) after a folder name"
         if flaw := flaw_of(part):
             return f"points to a name that {flaw}"
     return "" if len(target.encode()) <= MAX_PATH_BYTES else "points too far"
@@ -80,17 +80,17 @@ def check(folder: Folder, size: int) -> None:
         if flaw := flaw_of_path(entry.path) or _flaw_of(entry):
             raise EntryFlaw(at, flaw)
         if entry.path in kinds:
-            raise EntryFlaw(at, "stands twice")
+            raise EntryFlaw(at, "is listed twice")
         parent = entry.path.rpartition("/")[0]
         if parent and kinds.get(parent) != "folder":
-            raise EntryFlaw(at, "stands in something that is no folder, or comes only later")
+            raise EntryFlaw(at, "its parent is not a folder, or comes after it")
         kinds[entry.path] = entry.kind
         if entry.size:
             if entry.offset < end:
-                raise EntryFlaw(at, f"overlaps the file before: its offset must be {end} or more")
+                raise EntryFlaw(at, f"overlaps the previous file: its offset must be {end} or more")
             end = entry.end
             if end > size:
-                raise EntryFlaw(at, f"ends at {end}, behind the end at {size}")
+                raise EntryFlaw(at, f"ends at {end}, after the end at {size}")
 
 
 def _flaw_of(entry: Entry) -> str:

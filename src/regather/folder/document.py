@@ -41,7 +41,7 @@ def folder_of(raw: msgspec.Raw, content: str, size: int) -> Folder:
     """
     # Every entry begins with a brace, so this bounds what decoding them takes.
     if bytes(raw).count(b"{") > MAX_ENTRIES + 1:
-        raise FolderFlaw(f"folder.entries holds more than {MAX_ENTRIES} braces")
+        raise FolderFlaw(f"folder.entries contains more than {MAX_ENTRIES} braces")
     try:
         document = _read(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -56,5 +56,5 @@ def folder_of(raw: msgspec.Raw, content: str, size: int) -> Folder:
         path = folder.entries[flaw.at].path[:_SHOWN]
         raise FolderFlaw(f"folder.entries[{flaw.at}] {path!r} {flaw}") from None
     if folder.identity(content) != document.digest:
-        raise FolderFlaw("folder.digest does not fit its entries: the manifest was altered")
+        raise FolderFlaw("folder.digest does not match its entries: the manifest was modified")
     return folder

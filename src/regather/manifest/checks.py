@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from regather.digest import HASH_SIZE
+from regather.hashes import HASH_SIZE
 from regather.manifest.document import FragmentText, ManifestDocument, ManifestFlaw, SourceText
 from regather.model import MAX_SET, Fragment, Source
 from regather.names import flaw_of, split_url
@@ -84,15 +84,15 @@ def _check_coverage(document: ManifestDocument, fragments: tuple[Fragment, ...])
     end = 0
     for i, fragment in enumerate(fragments):
         if fragment.name in names:
-            raise ManifestFlaw(f"fragments[{i}].name {fragment.name[:60]!r} stands twice")
+            raise ManifestFlaw(f"fragments[{i}].name {fragment.name[:60]!r} is listed twice")
         names.add(fragment.name)
         if fragment.index in indexes:
-            raise ManifestFlaw(f"fragments[{i}].index {fragment.index} stands twice")
+            raise ManifestFlaw(f"fragments[{i}].index {fragment.index} is listed twice")
         indexes.add(fragment.index)
         if fragment.kind != "data":
             continue
         if fragment.offset != end:
-            verb = "overlaps the one before" if fragment.offset < end else "leaves a gap"
+            verb = "overlaps the previous one" if fragment.offset < end else "leaves a gap"
             raise ManifestFlaw(
                 f"fragments[{i}].offset is {fragment.offset}, must be {end}: fragment "
                 f"{fragment.index} {verb}"
@@ -100,7 +100,7 @@ def _check_coverage(document: ManifestDocument, fragments: tuple[Fragment, ...])
         end += fragment.size
     if end != document.size:
         raise ManifestFlaw(
-            f"size is {document.size}, but the fragments make up {counted(end, 'byte')}"
+            f"size is {document.size}, but the sum of the fragments is {counted(end, 'byte')}"
         )
 
 
@@ -111,7 +111,7 @@ def _check_sets(document: ManifestDocument, fragments: tuple[Fragment, ...]) -> 
     if document.erasure is None or document.erasure.code != CODE:
         code = document.erasure.code if document.erasure else "missing"
         raise ManifestFlaw(
-            f"erasure.code is {code!r}, known here is {CODE!r}", "install a newer regather"
+            f"erasure.code is {code!r}, supported is {CODE!r}", "install a newer regather"
         )
     longest: dict[int, int] = {}
     count: dict[int, int] = {}
@@ -122,7 +122,7 @@ def _check_sets(document: ManifestDocument, fragments: tuple[Fragment, ...]) -> 
         if fragment.kind == "data":
             if number and number != before and number in longest:
                 raise ManifestFlaw(
-                    f"fragments[{i}].set {number}: its fragments do not stand together"
+                    f"fragments[{i}].set {number}: its fragments are not consecutive"
                 )
             longest[number] = max(longest.get(number, 0), fragment.size)
             before = number
@@ -135,8 +135,8 @@ def _check_sets(document: ManifestDocument, fragments: tuple[Fragment, ...]) -> 
             raise ManifestFlaw(f"fragments[{i}].set {number} has no parity")
         if fragment.kind == "parity" and (not number or fragment.size != longest.get(number)):
             raise ManifestFlaw(
-                f"fragments[{i}].size is {fragment.size}: parity must be as long as the longest "
-                f"data fragment of its set"
+                f"fragments[{i}].size is {fragment.size}: a parity fragment must have the size "
+                "of the longest data fragment of its set"
             )
 
 

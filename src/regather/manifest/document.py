@@ -80,7 +80,7 @@ _read_document = JsonDecoder(ManifestDocument)
 class ManifestFlaw(Exception):
     """What is wrong with a manifest, told with the path of the value."""
 
-    def __init__(self, what: str, help: str = "fetch or make the manifest again") -> None:
+    def __init__(self, what: str, help: str = "download or create the manifest again") -> None:
         super().__init__(what)
         self.help = help
 
@@ -95,12 +95,12 @@ def decoded(data: bytes) -> ManifestDocument:
         raise ManifestFlaw(f"not a regather manifest ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         detail = "empty" if not data.strip() else str(error)
-        raise ManifestFlaw(f"not JSON, or cut short ({detail})") from None
+        raise ManifestFlaw(f"not JSON, or truncated ({detail})") from None
     if head.format != "regather":
         raise ManifestFlaw(f"not a regather manifest (format is {head.format[:40]!r})")
     if head.version != VERSION:
         raise ManifestFlaw(
-            f"manifest version {head.version} is not known here, only version {VERSION}",
+            f"manifest version {head.version} is not supported, only version {VERSION}",
             "install a newer regather",
         )
     try:

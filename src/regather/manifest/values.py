@@ -57,7 +57,7 @@ class Manifest:
         parity = []
         for fragment in self.fragments:
             if fragment.kind == "parity":
-                parity.append(replace(fragment, offset=end))
+                parity.append(msgspec.structs.replace(fragment, offset=end))
                 end += fragment.size
         return Layout(self.size, self.piece_size, (*data, *parity))
 
@@ -139,7 +139,7 @@ def _made(document: ManifestDocument) -> Manifest:
     )
     if manifest.content_digest != document.digest:
         raise ManifestFlaw(
-            "digest does not fit the piece hashes: the manifest was altered or damaged"
+            "digest does not match the piece hashes: the manifest was modified or damaged"
         )
     if document.folder is msgspec.UNSET:
         return manifest

@@ -8,9 +8,10 @@ libmetalink, librepo); a file whose name would lead out of a folder is left out 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from regather.checksum import Checksum, algorithm_of
 from regather.errors import ManifestError
@@ -53,10 +54,12 @@ def read_metalink(data: bytes, where: str = "metalink") -> Metalink:
     try:
         return _MetalinkParser().read(data)
     except _MetalinkFlaw as flaw:
-        raise ManifestError(f"{where}: {flaw}", help="ask its publisher for a right one") from None
+        raise ManifestError(
+            f"{where}: {flaw}", help="ask its publisher for a correct one"
+        ) from None
     except (expat.ExpatError, LookupError, ValueError) as error:  # encodings that are none
         raise ManifestError(
-            f"{where}: not well-formed XML, or cut short ({error})", help="fetch it again"
+            f"{where}: not well-formed XML, or truncated ({error})", help="download it again"
         ) from None
 
 
@@ -64,8 +67,7 @@ class _MetalinkFlaw(Exception):
     """What is wrong with a metalink, as a whole."""
 
 
-@dataclass(slots=True)
-class _File:
+class _File(Struct):
     name: str
     size: int | None = None
     checksums: dict[str, Checksum] = field(default_factory=dict)
@@ -114,7 +116,7 @@ class _MetalinkParser:
                 self._notes.add(Unusable(f"file {file.name[:60]!r} has {file.flaw}"))
         files = tuple(_checked(file) for file in self._files if not file.flaw)
         if not files:
-            raise _MetalinkFlaw(f"names no file that can be used{self._reasons()}")
+            raise _MetalinkFlaw(f"contains no usable file{self._reasons()}")
         return Metalink(files, 4 if self._namespace == _NAMESPACE_4 else 3, self._notes.all())
 
     def _reasons(self) -> str:
@@ -154,7 +156,7 @@ class _MetalinkParser:
             self._notes.add(Unusable(f"file name {name[:60]!r} {flaw}"))
             return None
         if name in self._names:
-            self._notes.add(Unusable(f"file {name[:60]!r} stands twice, the second one"))
+            self._notes.add(Unusable(f"file {name[:60]!r} is listed twice, the second time"))
             return None
         self._names.add(name)
         self._files.append(_File(name))
@@ -205,7 +207,7 @@ class _MetalinkParser:
 
 
 def _no_dtd(*_: object) -> NoReturn:
-    raise _MetalinkFlaw("has a DTD or entities: refused")
+    raise _MetalinkFlaw("contains a DTD or entities, which is not allowed")
 
 
 def _set_size(file: _File, text: str) -> None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from regather.errors import NotPlacedError
 from regather.manifest import Manifest
 from regather.model import Source
-from regather.publisher.access import Stopping, persist, put_bytes
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.target_survey import TargetFinding
 from regather.publisher.targets import PublishTarget
 from regather.publisher.upload import Tally
 from regather.publisher.upload_plan import UploadPlan
 from regather.transport import RequestFailed, TransportOptions
+from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from regather.units import counted
 
 _SHOWN = 20
-_HELP = "the same command goes on from there; with more targets (--to) they need not all be there"
+_HELP = "the same command resumes; with more targets (--to), some may fail"
 
 
 def check_placed(
@@ -44,8 +43,8 @@ def check_placed(
     details = [*_troubles(targets, tallies), f"not placed: {', '.join(names)}"]
     demanded = plan.demanded
     raise NotPlacedError(
-        f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be placed, so "
-        "no manifest was written: other targets cannot take them and survive the loss of "
+        f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be stored, "
+        "so no manifest was written. The other targets cannot take them and survive the loss of "
         f"{demanded}",
         help=_HELP,
         details=tuple(details),
@@ -70,8 +69,7 @@ def write_manifests(
     findings: Sequence[TargetFinding],
     tallies: Sequence[Tally],
     options: TransportOptions,
-    retries: int,
-    stopping: Stopping,
+    policy: RetryPolicy,
 ) -> list[str]:
     """Write the manifest to all targets that are there; returns where it stands.
 
@@ -82,24 +80,20 @@ def write_manifests(
     written: set[int] = set()
 
     def work(number: int) -> None:
-        store = stopping.open(targets[number].url, options)
         try:
             if findings[number].raw != data:
-                persist(lambda: put_bytes(store, name, data), retries, stopping)
+                with RetryingStore(targets[number].url, options, policy) as store:
+                    store.put_bytes(name, data)
             written.add(number)
         except RequestFailed as error:
             tallies[number].error = tallies[number].error or f"the manifest: {error.what}"
-        finally:
-            stopping.close(store)
 
-    stopping.run(
-        [partial(work, n) for n, tally in enumerate(tallies) if not tally.failed], "manifest"
-    )
+    there = [number for number, tally in enumerate(tallies) if not tally.failed]
+    policy.scope.run(work, there, "manifest")
     if len(written) <= plan.demanded:
         raise NotPlacedError(
-            "all fragments are placed, but the manifest stands at "
-            f"{counted(len(written), 'target')} only: too few to survive the loss of "
-            f"{plan.demanded}",
+            "all fragments are stored, but the manifest is only on "
+            f"{counted(len(written), 'target')}: too few to survive the loss of {plan.demanded}",
             help=_HELP,
             details=tuple(_troubles(targets, tallies)),
         )

@@ -7,11 +7,10 @@ target is full, would cut the file anew, and all that stands at the others would
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-from regather.publisher.access import Stopping
 from regather.publisher.targets import PublishTarget
 from regather.transport import RequestFailed, TransportOptions
+from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 
 __all__ = ["earlier_count"]
 
@@ -21,7 +20,7 @@ def earlier_count(
     size: int,
     parity: int,
     options: TransportOptions,
-    stopping: Stopping,
+    policy: RetryPolicy,
 ) -> int | None:
     """Into how many equal fragments the file was cut that stand at the targets; None: unknown.
 
@@ -31,18 +30,16 @@ def earlier_count(
     sizes: dict[int, int] = {}
 
     def ask(number: int) -> None:
-        store = stopping.open(targets[number].url, options)
         try:
-            for position, name in _names(number, parity):
-                stat = store.stat(name)
-                if stat is not None and stat.size:
-                    sizes[position] = stat.size
+            with RetryingStore(targets[number].url, options, policy) as store:
+                for position, name in _names(number, parity):
+                    stat = store.store.stat(name)  # once: whoever looks closer asks again
+                    if stat is not None and stat.size:
+                        sizes[position] = stat.size
         except RequestFailed:
             pass  # whoever looks closer will say so
-        finally:
-            stopping.close(store)
 
-    stopping.run([partial(ask, n) for n in range(len(targets))], "earlier")
+    policy.scope.run(ask, range(len(targets)), "earlier")
     return matching(size, sizes, len(targets) - parity)
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
-from regather.manifest import Manifest
-from regather.publisher.access import Found, Stopping, look, may_write, persist, read_whole
+from regather.manifest import MAX_MANIFEST_BYTES, Manifest
+from regather.names import suffixed
 from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.targets import PublishTarget
 from regather.publisher.upload_plan import UploadPlan
 from regather.schemes import STORES, scheme_of
 from regather.transport import Failure, RequestFailed, TransportOptions, locate
+from regather.transport.stores.base import Store
+from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
 from regather.units import counted
 
 _SHOWN = 20
 _NOT_ALLOWED = 405
+_BAD_REQUEST = 400
 
 
 @dataclass(slots=True)
@@ -45,37 +48,30 @@ def survey(
     manifest_name: str,
     origin: FragmentReader,
     options: TransportOptions,
-    retries: int,
-    stopping: Stopping,
+    policy: RetryPolicy,
 ) -> list[TargetFinding]:
     """Look at all targets, one thread each.
 
     A target that does not answer has ``failed`` set. Raises what is raised in a thread.
     """
     findings = [TargetFinding() for _ in targets]
+    layout = manifest.layout
 
     def work(number: int) -> None:
-        finding, layout = findings[number], plan.layout
-        store = stopping.open(targets[number].url, options)
+        finding = findings[number]
         try:
-            raw = persist(lambda: read_whole(store, manifest_name), retries, stopping)
-            if raw is not None:
-                _compare(finding, raw, manifest)
-            for position in plan.held_by(number):
-                fragment = manifest.fragments[position]
-                finding.fragments[position] = persist(
-                    lambda f=fragment, p=position: look(  # type: ignore[misc]
-                        store, f, layout.piece_size, origin.reader(p)
-                    ),
-                    retries,
-                    stopping,
-                )
+            with RetryingStore(targets[number].url, options, policy) as store:
+                raw = store.read_whole(manifest_name, MAX_MANIFEST_BYTES)
+                if raw is not None:
+                    _compare(finding, raw, manifest)
+                for position in plan.held_by(number):
+                    finding.fragments[position] = store.look(
+                        layout, position, origin.reader(position)
+                    )
         except RequestFailed as error:
             finding.failed = error
-        finally:
-            stopping.close(store)
 
-    stopping.run([partial(work, n) for n in range(len(targets))], "survey")
+    policy.scope.run(work, range(len(targets)), "survey")
     return findings
 
 
@@ -83,7 +79,7 @@ def check_permission(
     targets: Sequence[PublishTarget],
     manifest_name: str,
     options: TransportOptions,
-    stopping: Stopping,
+    policy: RetryPolicy,
 ) -> None:
     """Raise NotPlacedError where a target takes nothing from us: before a long file is read.
 
@@ -92,15 +88,13 @@ def check_permission(
     refused: dict[int, RequestFailed] = {}
 
     def work(number: int) -> None:
-        store = stopping.open(targets[number].url, options)
         try:
-            may_write(store, manifest_name)
+            with RetryingStore(targets[number].url, options, policy) as store:
+                _may_write(store.store, manifest_name)
         except RequestFailed as error:
             refused[number] = error
-        finally:
-            stopping.close(store)
 
-    stopping.run([partial(work, n) for n in range(len(targets))], "permission")
+    policy.scope.run(work, range(len(targets)), "permission")
     for number in sorted(refused):
         if refused[number].failure is not Failure.FORBIDDEN:
             raise UsageError(
@@ -109,11 +103,38 @@ def check_permission(
             )
     if refused:
         raise NotPlacedError(
-            f"{len(refused)} of {counted(len(targets), 'target')} let us store nothing, so nothing "
+            f"{len(refused)} of {counted(len(targets), 'target')} did not accept the upload, so "
+            "nothing "
             "was sent",
-            help=f"{_remedy(targets, refused)}, or leave them out",
+            help=f"{_remedy(targets, refused)}, or omit them",
             details=tuple(refused[n].what for n in sorted(refused)),
         )
+
+
+def _may_write(store: Store, like: str) -> None:
+    """Raise RequestFailed where we may not write (FORBIDDEN), or not under such a name as ``like``.
+
+    Changes nothing: removing what is not there is how to ask. It is refused to those who may not,
+    and 404 to others; a name that is never taken is answered with 400.
+    """
+    mark = f"-regather-probe-{secrets.token_hex(8)}"
+    try:
+        store.delete(suffixed(like, mark))
+    except RequestFailed as error:
+        if error.failure is Failure.FORBIDDEN or (
+            error.status == _BAD_REQUEST and not _refused(store, f"name{mark}")
+        ):
+            error.what = error.what.replace(mark, "")
+            raise
+
+
+def _refused(store: Store, name: str) -> bool:
+    """Whether a name, even a plain one, is answered with 400: then that says nothing."""
+    try:
+        store.delete(name)
+    except RequestFailed as error:
+        return error.status == _BAD_REQUEST
+    return False
 
 
 def _remedy(targets: Sequence[PublishTarget], refused: Mapping[int, RequestFailed]) -> str:
@@ -122,15 +143,15 @@ def _remedy(targets: Sequence[PublishTarget], refused: Mapping[int, RequestFaile
     for number, error in sorted(refused.items()):
         scheme = scheme_of(targets[number].url)
         if scheme in STORES:
-            words.append("see what each store answered")
+            words.append("see the response of each store")
         elif error.status == _NOT_ALLOWED:
-            words.append("have them take files")
+            words.append("allow uploads there")
         elif error.status is not None and 300 <= error.status < 400:
-            words.append("see where they redirect to")
+            words.append("check their redirects")
         elif scheme == "https" and error.status is None:
-            words.append("trust the certificate's authority with --cacert FILE")
+            words.append("trust its certificate authority with --cacert FILE")
         else:
-            words.append("show the right token with --token HOST=FILE")
+            words.append("send the correct token with --token HOST=FILE")
     return " and ".join(dict.fromkeys(words))
 
 
@@ -179,13 +200,13 @@ def occupied(
 ) -> DestinationExistsError:
     """The error where other files have the names that ours need; ``taken`` by target."""
     (url, names), *more = taken.items()
-    what, help = "something else stands there", "use --force to replace it"
+    what, help = "another file with this name exists", "use --force to replace it"
     if another_version_of:
-        what = f"another version of {another_version_of} stands there"
+        what = f"another version of {another_version_of} exists there"
         help = "use --force to replace it, which sends only the fragments that differ"
     lines = [f"{url}: {', '.join(names[:_SHOWN])}" for url, names in taken.items()]
     return DestinationExistsError(
         f"{locate(url, names[0])}: {what}",
-        help=f"publish to a folder of its own (--to URL/NAME/), or {help}",
+        help=f"publish to a separate folder (--to URL/NAME/), or {help}",
         details=tuple(lines) if more or len(names) > 1 else (),
     )

@@ -39,7 +39,7 @@ class PublishTarget:
 def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[PublishTarget, ...]:
     """Read what the user names: URL, HOST:PORT or folder (made when needed). Raises UsageError."""
     if not given:
-        raise UsageError("nowhere to publish to", help="name servers or folders with --to")
+        raise UsageError("no target to publish to", help="give servers or folders with --to")
     targets: list[PublishTarget] = []
     seen: set[str] = set()
     for text in map(str, given):
@@ -47,8 +47,8 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
             raise UsageError("an empty --to", help="give a URL, HOST:PORT or a folder")
         if text.isdecimal() and not os.path.exists(text):
             raise UsageError(
-                f"{text}: a port without a host, or a folder that is not there",
-                help=f"write HOST:PORT, like 127.0.0.1:{text}, or ./{text}",
+                f"{text}: a port without a host, or a folder that does not exist",
+                help=f"write HOST:PORT, for example 127.0.0.1:{text}, or ./{text}",
             )
         url = with_scheme(text)
         if not is_url(url) and (forgotten := scheme_forgotten(url)):
@@ -62,7 +62,7 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
         except OSError as error:  # the current folder was removed
             raise UsageError(f"{text}: {reason(error).lower()}") from None
         if key in seen:
-            raise UsageError(f"{text}: is named twice", help="name each target once")
+            raise UsageError(f"{text}: is given twice", help="give each target once")
         seen.add(key)
         targets.append(target)
     return tuple(targets)
@@ -81,15 +81,15 @@ def warnings_of(targets: Sequence[PublishTarget]) -> list[str]:
             else:
                 known.count += 1
     lines += [
-        f"{server.count} targets are on {server.name}: they are lost together"
+        f"{server.count} targets are on {server.name}: a failure of that host loses both"
         for server in servers
         if server.count > 1
     ]
     folders = sum(not t.remote for t in targets)
     if 0 < folders < len(targets):
         lines.append(
-            "a manifest never names folders: whoever gets the file by URL needs --server for "
-            "what stands in them"
+            "a manifest cannot name folders: to download by URL, use --server for the fragments "
+            "in folders"
         )
     return lines
 
@@ -127,7 +127,7 @@ def warnings_of_folder(folder: Folder | None) -> list[str]:
     return [
         f"{clashes[0][0]!r} and {clashes[0][1]!r}"
         + (f", and {counted(len(clashes) - 1, 'more pair')}," if len(clashes) > 1 else "")
-        + " are the same name to systems that ignore case: the folder cannot be put together there"
+        + " are the same name on systems that ignore case: the folder cannot be restored there"
     ]
 
 
@@ -141,6 +141,6 @@ def check_source_is_safe(
         path = Path(target.url) / source.name
         if path.exists() and path.samefile(source):
             raise UsageError(
-                f"{path}: is the file to publish, and would be replaced by a fragment",
+                f"{path}: is the file to publish; a fragment would replace it",
                 help="publish to another folder",
             )

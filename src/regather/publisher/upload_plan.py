@@ -24,7 +24,7 @@ class UploadPlan:
             raise UsageError(f"replicas must be 1 or more, not {replicas}")
         if replicas > targets:
             raise UsageError(
-                f"{replicas} replicas need as many targets, not {targets}",
+                f"{replicas} replicas need at least this number of targets, not {targets}",
                 help=f"add targets with --to, or use --replicas {targets} or fewer",
             )
         self.layout = layout

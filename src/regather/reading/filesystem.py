@@ -200,7 +200,7 @@ class RegatherFileSystem(AbstractFileSystem, metaclass=_Instances):  # type: ign
         """When the manifest was made. Raises NotImplementedError where it does not tell."""
         made = self._known(path).manifest.created
         if not made:
-            raise NotImplementedError(f"{path}: its manifest does not tell when it was made")
+            raise NotImplementedError(f"{path}: its manifest has no creation time")
         return datetime.fromisoformat(made)
 
     def modified(self, path: str) -> datetime:
@@ -275,7 +275,7 @@ class RegatherFileSystem(AbstractFileSystem, metaclass=_Instances):  # type: ign
         firsts = starts if isinstance(starts, list) else [starts] * count
         lasts = ends if isinstance(ends, list) else [ends] * count
         if not len(firsts) == len(lasts) == count:
-            raise ValueError("paths, starts and ends must be equally many")
+            raise ValueError("paths, starts and ends must have the same length")
         places: dict[str, list[int]] = {}
         for n, path in enumerate(paths):
             places.setdefault(stripped(path), []).append(n)

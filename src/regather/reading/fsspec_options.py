@@ -81,11 +81,11 @@ def _refuse_unknown(
         if name not in known:
             if name in _CHAINED:
                 raise UsageError(
-                    "regather:// takes no other file system of a chain",
+                    "regather:// does not support chained file systems",
                     help="write regather://MANIFEST, and an IPv6 address in it without '::'",
                 )
             near = difflib.get_close_matches(name, sorted(known | more), 1)
             raise UsageError(
                 f"regather:// has no option {name!r}",
-                help=f"did you mean {near[0]}?" if near else "see docs/python.md for those it has",
+                help=f"did you mean {near[0]}?" if near else "docs/python.md lists the options",
             )

@@ -55,7 +55,7 @@ def load(source: str, digest: str, asking: Prober) -> tuple[Manifest, str]:
     """Read a manifest; returns it and the base of its folder. Raises as ``open`` does."""
     if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise UsageError(
-            f"not a digest: {digest!r}", help="give all 64 hexadecimal digits, as split prints them"
+            f"not a digest: {digest!r}", help="give all 64 hexadecimal digits that split printed"
         )
     return load_pinned(source, asking, digest)
 

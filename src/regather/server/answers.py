@@ -44,7 +44,7 @@ _STATUS_OF_ERROR = {
     errno.EAGAIN: 503,
     errno.ENOMEM: 503,
 }
-_MESSAGES = {403: "may not be read", 404: "not found", 500: "cannot be read", 503: "too busy"}
+_MESSAGES = {403: "not readable", 404: "not found", 500: "cannot be read", 503: "too busy"}
 _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE)
 
 
@@ -110,7 +110,7 @@ class FileAnswers:
         line = f"only {', '.join(allowed[:-1])} and {allowed[-1]}"
         if request.method in _WRITING:
             line += (
-                ": a single file is served, nothing can be stored"
+                ": a single file is served, uploads are not possible"
                 if self._root.is_file
                 else ": to store files, start the server with --write-token FILE"
             )
@@ -133,12 +133,12 @@ class FileAnswers:
             case 304:
                 return web.Response(status=304, headers=headers)
             case 412:
-                return web.Response(status=412, text="the file is another\n", headers=headers)
+                return web.Response(status=412, text="the file has changed\n", headers=headers)
         try:
             span = _span(request, file)
         except UnsatisfiableRange:
             headers[hdrs.CONTENT_RANGE] = f"bytes */{file.size}"
-            return web.Response(status=416, text="no such range\n", headers=headers)
+            return web.Response(status=416, text="range not satisfiable\n", headers=headers)
         headers[hdrs.CONTENT_TYPE] = file.content_type
         if span is not None:
             headers[hdrs.CONTENT_RANGE] = f"bytes {span.start}-{span.stop - 1}/{file.size}"
@@ -223,7 +223,7 @@ class FileAnswers:
             await _send_paced(outlet, file, start, at, pacers)
             wrong = bytes(byte ^ 0xFF for byte in os.pread(file.descriptor, 1, at))
             if not wrong:
-                raise EOFError("the file has become shorter")
+                raise EOFError("the file was truncated")
             await outlet.send_bytes(wrong)
             await _send_paced(outlet, file, at + 1, stop, pacers)
             return None

@@ -48,9 +48,9 @@ class Tokens:
             return None
         if may_read:
             return web.Response(
-                status=403, text="this token permits reading only: send the one for writing\n"
+                status=403, text="this token permits reading only: send the write token\n"
             )
-        return _unauthorized("the token is not right")
+        return _unauthorized("wrong token")
 
 
 def _unauthorized(line: str) -> web.Response:

@@ -150,7 +150,7 @@ class Server:
         if now - self._complained >= _COMPLAIN:
             self._complained = now
             error_logger.warning(
-                "%s: new connections wait until others end", (error.strerror or "").lower()
+                "%s: new connections must wait for others to close", (error.strerror or "").lower()
             )
 
     def _refuse_all(self) -> None:
@@ -218,7 +218,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise UsageError(
             f"cannot listen on {host!r}: unknown host ({reason(error)})",
-            help="give a name or an address of this machine",
+            help="give a host name or an address of this machine",
         ) from None
     try:
         bound = socket.socket(family, kind, protocol)
@@ -242,10 +242,10 @@ def _cannot_listen(host: str, port: int, error: OSError) -> RegatherError:
     if error.errno == errno.EADDRINUSE:
         return RegatherError(
             f"{where} is in use",
-            help="stop what listens there, or take another: --port 0 finds one",
+            help="stop the program that listens there, or use another port: --port 0 chooses one",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return RegatherError(f"{where} may not be used", help="take a port from 1024 on")
+        return RegatherError(f"{where} cannot be used", help="take a port from 1024 on")
     return RegatherError(
         f"cannot listen on {where}: {reason(error)}", help="give an address of this machine"
     )

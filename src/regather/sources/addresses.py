@@ -27,7 +27,7 @@ _HOSTLIKE = re.compile(
 _CUT_SCHEME = re.compile(r"([A-Za-z0-9]+)(?::/?|//)([^/].*)", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
 _FORMS = "give a URL, HOST:PORT or a folder with fragments"
-MANIFEST_FORMS = f"name a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
+MANIFEST_FORMS = f"give a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
 
 
 def with_scheme(text: str) -> str:
@@ -40,8 +40,8 @@ def with_scheme(text: str) -> str:
         host = text.partition("://")[2] or text
         host = host.partition("/")[0].rpartition("@")[2]
         raise UsageError(
-            f"the address of {host} has a user name or password in it",
-            help=f"leave that out and use --token {host}=FILE, or ~/.netrc",
+            f"the address of {host} contains a user name or a password",
+            help=f"remove them and use --token {host}=FILE, or ~/.netrc",
         )
     match = None if "://" in text or os.path.exists(text) else _HOST_AND_PORT.fullmatch(text)
     if match is None:
@@ -75,16 +75,16 @@ def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
     if cut and cut[1].lower() in (*PORTS, *STORES) and not os.path.lexists(first):
         place = cut[2].rpartition("@")[2]  # what is left out may be a login
         return UsageError(
-            f"{text if place == cut[2] else place}: no such {kind}, and it looks like a URL "
-            "without its ://",
-            help=f"write {cut[1].lower()}://{place}, or put ./ before it where it is a {kind}",
+            f"{text if place == cut[2] else place}: no such {kind}; it looks like a URL without "
+            "its ://",
+            help=f"write {cut[1].lower()}://{place}, or write ./ before it if it is a {kind}",
         )
     if "://" in text or not _HOSTLIKE.fullmatch(text) or os.path.lexists(first):
         return None
     host = first.rpartition("@")[2].partition(":")[0] if first[:1] != "[" else first
     text = text.rpartition("@")[2] if "@" in first else text  # it may be a login
     return UsageError(
-        f"{text}: no such {kind}, and it looks like a host without a scheme",
+        f"{text}: no such {kind}; it looks like a host without a scheme",
         help=f"write https://{host}/..., or ./{text} where it is a {kind}",
     )
 
@@ -109,7 +109,7 @@ def base_url(server: str) -> str:
     if is_url(url):
         parts = checked_url(url)
         if parts.query or parts.fragment:
-            raise UsageError(f"not a base URL: {server!r}", help="give it without query or #")
+            raise UsageError(f"not a base URL: {server!r}", help="remove the query and the #")
     elif not os.path.isdir(url):
         raise _no_source(server)
     return url if url.endswith("/") else url + "/"
@@ -122,12 +122,14 @@ def _no_source(server: str) -> UsageError:
         return UsageError(f"{server}: is a file, not a folder", help=_FORMS)
     if re.fullmatch(r"[0-9]{1,5}", server):
         return UsageError(
-            f"{server}: a port without a host", help=f"write HOST:PORT, like 127.0.0.1:{server}"
+            f"{server}: a port without a host",
+            help=f"write HOST:PORT, for example 127.0.0.1:{server}",
         )
     if _HOST.fullmatch(server):
         return UsageError(
-            f"{server}: no such folder, and no port for a host of that name",
-            help=f"write HOST:PORT, like {server}:8000, or a URL, or a folder with fragments",
+            f"{server}: no such folder, and no port if it is a host",
+            help=f"write HOST:PORT, for example {server}:8000, or a URL, or a folder with "
+            "fragments",
         )
     return scheme_forgotten(server) or UsageError(f"{server}: no such folder", help=_FORMS)
 
@@ -151,7 +153,7 @@ def server_not_manifest(source: str) -> UsageError:
     """The error for a base URL where a manifest is meant."""
     return UsageError(
         f"{source}: that is a server, not a manifest",
-        help="name its manifest URL, or use --server with a manifest",
+        help="give the URL of its manifest, or use --server with a manifest",
     )
 
 
@@ -174,5 +176,6 @@ def check_looks(source: str, data: bytes) -> None:
     if not path.endswith(MANIFEST_SUFFIX):
         raise error(
             f"{source}: not a manifest",
-            help=MANIFEST_FORMS + "; get takes metalinks too, and plain fragments with --fragment",
+            help=MANIFEST_FORMS
+            + "; get also accepts metalinks, and plain fragments with --fragment",
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
@@ -19,8 +20,7 @@ _DIGEST = re.compile("[0-9a-fA-F]{64}")
 _MOST_LINES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadJob:
+class DownloadJob(Struct, frozen=True):
     """One file to download. Raises UsageError where it contradicts itself."""
 
     sources: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class DownloadJob:
     """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
     file: MetalinkFile | None = None
     """What a metalink says of it, where its source is one that was read already."""
-    seen: tuple[MirrorInfo, ...] = field(default=(), repr=False)
+    seen: tuple[MirrorInfo, ...] = ()
     """What was seen of its sources already."""
 
     def __post_init__(self) -> None:
@@ -52,18 +52,18 @@ class DownloadJob:
         if self.digest and not _DIGEST.fullmatch(self.digest):
             raise UsageError(
                 f"not a digest: {self.digest!r}",
-                help="give all 64 hexadecimal digits, as split prints them",
+                help="give all 64 hexadecimal digits that split printed",
             )
         if not self.sources and (self.servers or self.digest):
             raise UsageError(
                 "servers and a digest need a manifest",
-                help="plain fragments have nothing to check by; a checksum may be given",
+                help="plain fragments have no manifest with a digest: use --sha256 or --checksum",
             )
         if len(self.sources) > 1 and self.needs_manifest:
             raise UsageError(
-                "several sources are mirrors of one whole file: with those there can be no "
-                "--server, --fragment or --digest",
-                help="name one manifest, or mirrors alone",
+                "several sources are mirrors of one whole file: --server, --fragment and "
+                "--digest cannot be used with them",
+                help="give one manifest, or only mirrors",
             )
 
     @property
@@ -98,7 +98,7 @@ def read_list(
                 continue
             if line[0] in " \t":
                 if not entry:
-                    raise UsageError("an option before any URL")
+                    raise UsageError("an option before the first URL")
                 _option(line.strip(), options)
             else:
                 end()
@@ -107,7 +107,7 @@ def read_list(
             raise UsageError(f"{where}, line {number}: {error.what}", help=error.help) from None
     end()
     if not jobs:
-        raise UsageError(f"{where}: names no URL", help="write one download a line")
+        raise UsageError(f"{where}: contains no URL", help="write one download per line")
     return jobs
 
 
@@ -117,12 +117,12 @@ def _option(text: str, options: dict[str, list[str]]) -> None:
     name, equals, value = text.partition("=")
     if not equals or name not in ("out", "checksum"):
         raise UsageError(
-            f"not understood: {text[:60]!r}", help="options are out=NAME and checksum=ALGO=HEX"
+            f"unknown option: {text[:60]!r}", help="options are out=NAME and checksum=ALGO=HEX"
         )
     if name == "checksum":
         parse_checksum(value)
     elif flaw := path_flaw(value):
-        raise UsageError(f"out={value[:60]}: {flaw}", help="give a name below the folder")
+        raise UsageError(f"out={value[:60]}: {flaw}", help="give a relative name without ..")
     options.setdefault(name, []).append(value)
 
 

@@ -6,9 +6,11 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from regather.checksum import Checksum
 from regather.digest import piece_hash
@@ -41,12 +43,13 @@ from regather.sources.probing import Prober
 from regather.transport import RequestFailed, is_url
 from regather.units import MAX_SIZE, counted
 
+_PIPES = ("/dev/stdin", "/dev/fd/")
+"""Paths that a user who pipes a manifest names: no other pipe is waited for."""
 DEFAULT_NAME = "recombined_large_file.dat"
 """What a list of plain fragments is recombined to."""
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadTarget:
+class DownloadTarget(Struct, frozen=True):
     """What to download, from where."""
 
     name: str
@@ -114,16 +117,20 @@ def load_manifest(source: str, asking: Prober) -> tuple[Manifest, str]:
             if error.what.endswith(f"larger than {MAX_MANIFEST_BYTES} bytes"):
                 raise ManifestError(
                     what,
-                    help="--digest is that of a manifest: --sha256 or --checksum is a file's own",
+                    help="--digest is the digest of a manifest; for the file itself use --sha256 "
+                    "or --checksum",
                 ) from None
             raise TransportError(
-                what, help="check the URL and the server, then run it again", missing=(source,)
+                what,
+                help="check the URL and the server, then run the same command again",
+                missing=(source,),
             ) from None
         check_looks(source, data)
         return Manifest.from_bytes(data, source), _folder_of(where)
     path = Path(source)
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        piped = source.startswith(_PIPES)
+        if not piped and path.exists() and not path.is_file() and not path.is_dir():
             raise UsageError(f"{source}: not a regular file", help="name a manifest")
         with path.open("rb") as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)
@@ -147,7 +154,7 @@ def _help_for(path: Path) -> str:
         found = next((p for p in sorted(path.iterdir()) if p.name.endswith(MANIFEST_SUFFIX)), None)
     except OSError:
         found = None
-    return f"name the manifest in it: {found}" if found else MANIFEST_FORMS
+    return f"give the manifest in it: {found}" if found else MANIFEST_FORMS
 
 
 def resolve_manifest(
@@ -179,8 +186,8 @@ def load_pinned(source: str, asking: Prober, digest: str = "") -> tuple[Manifest
     manifest, folder = load_manifest(source, asking)
     if digest and digest.lower() != manifest.digest:
         raise VerificationError(
-            f"{source}: its digest is {manifest.digest}, not the one asked for",
-            help="do not use it, or ask its publisher for the right digest",
+            f"{source}: its digest is {manifest.digest}, not the expected one",
+            help="do not use it, or ask its publisher for the correct digest",
         )
     return manifest, folder
 
@@ -196,8 +203,8 @@ def target_of(
     sources = sources_of(source, manifest, folder, bases, fragments)
     if not sources:
         raise NotEnoughSourcesError(
-            f"{source}: names no server, and its folder holds no fragments",
-            help="say where the fragments are: --server URL, once for each",
+            f"{source}: names no source, and its folder contains no fragments",
+            help="give the sources of the fragments: --server URL, once for each",
         )
     identity = manifest.digest
     return DownloadTarget(
@@ -258,7 +265,8 @@ def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:
         if position is None:
             raise UsageError(
                 f"{text}: the manifest has no fragment of that name",
-                help=f"give URLs that end in a fragment's name, like {layout.fragments[0].name}",
+                help="give URLs that end in the name of a fragment, for example "
+                f"{layout.fragments[0].name}",
             )
         index = layout.fragments[position].index
         found.append(Source(url, frozenset((position,)), objects={index: url}))
@@ -292,12 +300,12 @@ def resolve_fragments(fragments: Sequence[str], asking: Prober) -> DownloadTarge
     failed = [a.what for a in answers if isinstance(a, RegatherError)]
     if failed:
         raise NotEnoughSourcesError(
-            f"{len(failed)} of {counted(len(urls), 'fragment')} cannot be had: {failed[0]}",
+            f"cannot get {len(failed)} of {counted(len(urls), 'fragment')}: {failed[0]}",
             details=tuple(failed[1:]),
             missing=tuple(
                 u for u, a in zip(urls, answers, strict=True) if isinstance(a, RegatherError)
             ),
-            help="check the addresses and servers, then run it again",
+            help="check the addresses and the servers, then run the same command again",
         )
     sizes = [a for a in answers if not isinstance(a, RegatherError)]
     return _plain_target(urls, sizes)
@@ -306,7 +314,7 @@ def resolve_fragments(fragments: Sequence[str], asking: Prober) -> DownloadTarge
 def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> DownloadTarget:
     size = sum(length for length, _ in probed)
     if size > MAX_SIZE:
-        raise UsageError(f"the fragments claim {size} bytes in all", help="check their servers")
+        raise UsageError(f"the servers report {size} bytes in all", help="check their servers")
     layout_fragments: list[Fragment] = []
     sources: list[Source] = []
     offset = 0
@@ -333,7 +341,7 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Dow
         tuple(sources),
         piece_hash(b"plain fragments\0" + seen.encode()),
         "",
-        notes=("plain fragments have no hashes: what is received is NOT verified",),
+        notes=("plain fragments have no hashes: the received data is NOT verified",),
         lasting=lasting,
     )
 

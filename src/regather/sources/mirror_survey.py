@@ -8,8 +8,9 @@ nothing here, for every server makes its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from regather.checksum import Checksum, agree
 from regather.errors import UsageError
@@ -29,8 +30,7 @@ _GRACE = 2.0
 _MOST_DUPLICATES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorInfo:
+class MirrorInfo(Struct, frozen=True):
     """One mirror, as it was found."""
 
     url: str
@@ -61,11 +61,11 @@ class MirrorInfo:
         # Some send less than they are asked for.
         alike = min(len(self.look.start), len(other.look.start))
         if self.look.start[:alike] != other.look.start[:alike]:
-            return "begins with other bytes"
+            return "differs at the beginning"
         if self.samples and other.samples and self.samples != other.samples:
-            return "has other bytes in its middle or at its end"
+            return "differs in the middle or at the end"
         if not agree(self.claims, other.claims):
-            return "has another hash by what its server says"
+            return "has another hash, as its server reports"
         return ""
 
 
@@ -82,7 +82,7 @@ def checked_mirrors(texts: Sequence[str]) -> list[str]:
             if is_base(url) and not urlsplit(url).query:
                 raise UsageError(
                     f"{url}: that is a server, not a file",
-                    help="name the file on it; a server of a manifest goes with --server",
+                    help="give the URL of the file; for a source of a manifest use --server",
                 )
     return urls
 
@@ -190,6 +190,10 @@ def left_out(group: Sequence[MirrorInfo], groups: Sequence[Sequence[MirrorInfo]]
             continue
         for one in other:
             why = next((d for g in group if (d := one.differs_from(g))), "has another file")
-            agreed = "the only other" if len(group) == 1 else f"{len(group)} that agree"
-            lines.append(f"{one.url} is left out: it {why} (unlike {agreed})")
+            agreed = (
+                "the only other source source source source source"
+                if len(group) == 1
+                else f"{len(group)} that agree"
+            )
+            lines.append(f"{one.url} is not used: it {why} (unlike {agreed})")
     return lines

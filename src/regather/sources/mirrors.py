@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
+
+from msgspec.structs import replace
 
 from regather.checksum import Checksum, strongest
 from regather.digest import piece_hash
@@ -61,13 +62,13 @@ def resolve_mirrors(
     groups = grouped(found, checksums)
     if not checksums and len(groups) > 1 and len(groups[0]) == len(groups[1]):
         raise VerificationError(
-            "the mirrors have different files, and nothing tells which is right",
-            help="give its checksum (--sha256 HEX), or name only mirrors that you trust",
+            "the mirrors have different files, and it is unknown which one is correct",
+            help="give its checksum (--sha256 HEX), or use only mirrors that you trust",
             details=tuple(left_out(groups[0], groups)),
         )
     # Whoever fails now may come back, but what it has was not seen: only a checksum can tell.
     waiting = [url for url, error in failed.items() if checksums and not error.failure.lasting]
-    gone = [f"{url} is left out: {e.what}" for url, e in failed.items() if url not in waiting]
+    gone = [f"{url} is not used: {e.what}" for url, e in failed.items() if url not in waiting]
     return [
         _target(group, waiting, checksums, name, [*notes, *gone, *left_out(group, groups)])
         for group in (groups if checksums else groups[:1])
@@ -86,7 +87,7 @@ def _sized(
 
 
 def _sizeless(url: str) -> RequestFailed:
-    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
+    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not report its size")
 
 
 def _with_duplicates(
@@ -133,12 +134,12 @@ def _wrong_size(seen: MirrorInfo, size: int) -> RequestFailed:
 
 def _none(urls: Sequence[str], failed: dict[str, RequestFailed]) -> NotEnoughSourcesError:
     reasons = [error.what for error in failed.values()]
-    what = f"{urls[0]}: cannot be had" if len(urls) == 1 else f"none of {len(urls)} mirrors has it"
+    what = f"{urls[0]}: not available" if len(urls) == 1 else f"none of {len(urls)} mirrors has it"
     return NotEnoughSourcesError(
         f"{what}: {reasons[0]}",
         details=tuple(reasons[1:]),
         missing=tuple(urls),
-        help="check the addresses and servers, then run it again",
+        help="check the addresses and the servers, then run the same command again",
     )
 
 
@@ -179,7 +180,11 @@ def _streamed(
         _identity(0, ""),
         "",
         checksums=tuple(checksums),
-        notes=(*notes, "the server does not tell the size: it comes in one go, not resumable"),
+        notes=(
+            *notes,
+            "the server does not report the size: the download uses one connection and cannot be "
+            "resumed",
+        ),
         lasting=False,
         streamed=True,
     )
@@ -195,11 +200,11 @@ def _described(
         if told is not None:
             checksums = [told]
             notes.append(
-                "there is no checksum: what is received is checked only by the "
-                f"{told.algorithm} that its server tells"
+                f"no checksum given: the file is verified only by the {told.algorithm} that its "
+                "server reports"
             )
         else:
-            notes.append("there is no checksum: what is received is NOT verified")
+            notes.append("no checksum given: the received data is NOT verified")
     return checksums, name or name_of(group), notes
 
 

@@ -11,8 +11,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
+
+from msgspec import Struct
 
 from regather.errors import InterruptedDownload
 from regather.logs import Logger
@@ -36,15 +37,14 @@ _MOST_PAUSE = 60.0
 """The longest that a server's Retry-After is honoured; then it is asked again all the same."""
 FEW_RETRIES = 3
 """The most for a manifest: whoever mistyped its address should not wait for long."""
-GOES_ON = "the same command goes on"
+GOES_ON = "the same command resumes"
 
 Reply = TypeVar("Reply")
 
 _log = Logger("regather.asking")
 
 
-@dataclass(slots=True)
-class Probe:
+class Probe(Struct):
     """One request, as the caller's thread sees it."""
 
     url: str
@@ -256,4 +256,4 @@ class _ProbeRound(Generic[Reply]):
 
 
 def _late(asked: Probe) -> RequestFailed:
-    return RequestFailed(Failure.TIMEOUT, asked.last_error or f"{asked.url}: no answer in time")
+    return RequestFailed(Failure.TIMEOUT, asked.last_error or f"{asked.url}: no response in time")

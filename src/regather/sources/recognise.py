@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from regather.checksum import Checksum
 from regather.errors import NotEnoughSourcesError, TransportError, UsageError
@@ -55,9 +56,9 @@ def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> 
     seen, failed = survey([source], asking)
     if not seen:
         raise NotEnoughSourcesError(
-            f"{source}: cannot be had: {failed[source].what}",
+            f"{source}: not available: {failed[source].what}",
             missing=(source,),
-            help="check the address and the server, then run it again",
+            help="check the address and the server, then run the same command again",
         )
     if looks_like_metalink(seen[0].look.start):
         try:
@@ -65,7 +66,7 @@ def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> 
         except RequestFailed as error:
             raise TransportError(
                 f"cannot get the metalink: {error.what}",
-                help="check the URL and the server, then run it again",
+                help="check the URL and the server, then run the same command again",
                 missing=(source,),
             ) from None
         return _jobs_of(job, _read(data, source), select)
@@ -112,11 +113,11 @@ def _jobs_of(job: DownloadJob, metalink: Metalink, select: Sequence[str]) -> lis
     if len(files) > 1 and job.dest is not None and not os.path.isdir(job.dest):
         raise UsageError(
             f"{job.dest}: not a folder, and the metalink has {len(files)} files",
-            help="name a folder, or choose one file of it with --select NAME",
+            help="give a folder, or choose one file with --select NAME",
         )
     if job.checksums and len(files) > 1:
         raise UsageError(
-            f"a checksum is for one file, the metalink has {len(files)}",
+            f"a checksum applies to one file, but the metalink has {len(files)}",
             help="choose one with --select NAME",
         )
     # What is left out of the document is told once, with the first file of those that are wanted.
@@ -132,7 +133,7 @@ def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     """
     targets = _targets_of(job, asking)
     if job.select and targets[0].folder is None:
-        raise UsageError("--select chooses from a metalink or a folder, and this is neither")
+        raise UsageError("--select works with metalinks and folders, and this is neither")
     return targets
 
 
@@ -154,8 +155,8 @@ def _with(target: DownloadTarget, checksums: Sequence[Checksum]) -> DownloadTarg
         return target
     if target.folder is not None:
         raise UsageError(
-            f"{target.name}: is a folder, and a checksum is of one file",
-            help="pin a folder with --digest; its manifest has the BLAKE3 of every file",
+            f"{target.name}: is a folder, and a checksum applies to one file",
+            help="use --digest for a folder; its manifest has the BLAKE3 of every file",
         )
     notes = target.notes if target.digest else ()  # a checksum verifies what had no hashes
     # It also tells whether all came of one version; tags may differ from node to node.

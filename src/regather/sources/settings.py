@@ -93,7 +93,7 @@ def transport_options(settings: Settings) -> TransportOptions:
         except OSError as error:
             raise UsageError(
                 f"{settings.cacert}: not usable as --cacert ({pem_flaw(error)})",
-                help="name a PEM file with the certificates of authorities",
+                help="give a PEM file with the certificates of the authorities",
             ) from None
         options = replace(options, tls=lambda: context)
     for one in settings.hosts.values():

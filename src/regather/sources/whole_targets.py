@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from regather.checksum import Checksum, agree, strongest
 from regather.errors import ManifestError, NotEnoughSourcesError, UsageError, VerificationError
@@ -60,8 +61,8 @@ def _targets_of_mirrors(job: DownloadJob, asking: Prober) -> list[DownloadTarget
         if _is_manifest(start) or looks_like_metalink(start):
             kind = "a metalink" if looks_like_metalink(start) else "a manifest"
             raise UsageError(
-                f"{one.url}: is {kind}: only mirrors of the file itself can be named together",
-                help="name it alone; further servers of a manifest go with --server",
+                f"{one.url}: is {kind}: only mirrors of the same file can be given together",
+                help="give it alone; for more sources of a manifest use --server",
             )
     return _targets_of_seen(job, urls, asking, seen, failed)
 
@@ -129,19 +130,19 @@ def _targets_of_metalink(
     if not urls:
         others = f", only {file.others} of other kinds" if file.others else ""
         raise NotEnoughSourcesError(
-            f"{file.name}: the metalink names no URL of it that can be used{others}",
-            help="name mirrors of it, with its checksum",
+            f"{file.name}: the metalink has no usable URL for it{others}",
+            help="give mirrors of the file, with its checksum",
             missing=(file.name,),
         )
     checksums = _checksums(job, file)
     notes = file.notes
     if file.signed:
-        notes += ("the signature in the metalink is not looked at",)
+        notes += ("the signature in the metalink is not verified",)
     pieces = usable_pieces(file.pieces, file.size) if file.size is not None else None
     if file.lost and pieces is None and not checksums:
         raise VerificationError(
-            f"{file.name}: no hash of it in the metalink can be used",
-            help="ask its publisher for a right one, or name the checksum of the file",
+            f"{file.name}: the metalink has no usable hash for it",
+            help="ask its publisher for a correct one, or give the checksum of the file",
             details=file.notes,
         )
     if pieces is None or file.size is None:
@@ -171,8 +172,8 @@ def _checksums(job: DownloadJob, file: MetalinkFile) -> tuple[Checksum, ...]:
     """What the file must hash to, by the user and by the metalink. Raises VerificationError."""
     if not agree(file.checksums, job.checksums):
         raise VerificationError(
-            f"{file.name}: has another checksum in the metalink than the one asked for",
-            help="do not use it, or ask its publisher for the right checksum",
+            f"{file.name}: has another checksum in the metalink than expected",
+            help="do not use it, or ask its publisher for the correct checksum",
         )
     best = strongest(file.checksums)
     if best is None or any(best.algorithm == c.algorithm for c in job.checksums):

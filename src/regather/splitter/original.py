@@ -117,7 +117,7 @@ class Input:
             os.close(self._descriptor)
             help = "name a file or a folder"
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-                help = "it can be read only once: write what comes out of it to a file first"
+                help = "it can be read only once: save its output to a file first"
             raise UsageError(f"{path}: {flaw}", help=help)
         self.size = self._before.st_size
         try:
@@ -148,7 +148,8 @@ class Input:
         except OSError as error:
             raise StorageError(
                 f"{self._path}: cannot be copied before it is read: {reason(error).lower()}",
-                help="set TMPDIR to a folder with more room, or copy it to a disk first",
+                help="set TMPDIR to a folder with more free space, or copy the file to a disk "
+                "first",
             ) from error
 
     def __enter__(self) -> Self:

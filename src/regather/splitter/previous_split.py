@@ -49,7 +49,8 @@ class Earlier:
         found = [*self.stale, *(path for paths in unused.values() for path in paths)]
         if found and not force:
             raise DestinationExistsError(
-                f"{out}: holds fragments or a manifest already, like {found[0].relative_to(out)}",
+                f"{out}: already contains fragments or a manifest, for example "
+                f"{found[0].relative_to(out)}",
                 help="choose another --out, or use --force to replace them",
             )
         self.manifests = [*manifests, *(m for f in used for m in _describing(f, fragments))]
@@ -63,8 +64,8 @@ class Earlier:
             named = {name for names in describing.values() for name in names}
             if strange := next((path for path in paths if path.name not in named), None):
                 raise UsageError(
-                    f"{strange}: is in the way, and no manifest beside it tells whose it is",
-                    help=f"remove {folder} if nobody needs it, or choose another --out",
+                    f"{strange}: already exists, and does not belong to a manifest in this folder",
+                    help=f"remove {folder} if it is not needed, or choose another --out",
                 )
             copies = [c for m in same if (c := folder / m.name).is_file() and cmp(c, m, False)]
             # As long as fragments are there, so is what says whose they are.

@@ -51,8 +51,7 @@ class Placement:
             raise UsageError(f"{servers} servers are more than {_MOST_SERVERS}")
         if replicas > servers:
             raise UsageError(
-                f"{replicas} replicas cannot stand on {counted(servers, 'server')} without sharing "
-                "one",
+                f"{replicas} replicas need more than {counted(servers, 'server')}",
                 help=f"use --servers {replicas} or more, or --replicas {servers} or fewer",
             )
         folders = tuple(out / f"server{n + 1}" for n in range(servers))

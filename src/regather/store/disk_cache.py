@@ -18,9 +18,10 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from regather.digest import HASH_SIZE, piece_hasher
+from regather.digest import piece_hasher
 from regather.errors import StorageError, is_disk_full, of_system
 from regather.files.platform import open_own, punch_hole, read_all, write_all
+from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.store.bounded import EXTENT, Bounded
 from regather.store.journal import Journal

@@ -60,8 +60,9 @@ class Present:
         ours = {on_disk(entry.path.partition("/")[0]) for entry in self._folder.entries}
         if STAGING not in there and not there <= ours and not self._any_file(there):
             error = DestinationExistsError(
-                f"{self._path}: holds other things, and would become the published folder",
-                help=f"name a new folder, like -o {self._path / name}, or use --force to fill it",
+                f"{self._path}: contains other files, and would become the published folder",
+                help=f"give a new folder, for example -o {self._path / name}, or use --force to "
+                "fill it",
             )
             error.path = str(self._path)
             raise error
@@ -96,7 +97,7 @@ class Present:
                     mounted.add(entry.path)
             elif stat.S_ISDIR(status.st_mode):
                 raise UsageError(
-                    f"{self._path / entry.path}: is a folder, and a {entry.kind} is to stand there",
+                    f"{self._path / entry.path}: is a folder, and a {entry.kind} is expected there",
                     help="move it away, or choose another folder with -o",
                 )
             elif entry.kind == "link" and stat.S_ISLNK(status.st_mode) and self._points(entry):
@@ -115,8 +116,8 @@ class Present:
 
     def _cannot_move(self, folder: str) -> UsageError:
         return UsageError(
-            f"{self._path / folder}: is on another file system than {self._path}, and what is "
-            "whole cannot be moved there",
+            f"{self._path / folder}: is on another file system than {self._path}, so that "
+            "finished files cannot be moved there",
             help="unmount it, or choose another folder with -o",
         )
 
@@ -130,7 +131,7 @@ class Present:
             return
         more = (f"and {len(other) - _SHOWN} more",) if len(other) > _SHOWN else ()
         error = DestinationExistsError(
-            f"{self._path / other[0]}: is another file than the one to get, and is left as it is",
+            f"{self._path / other[0]}: is a different file, and is kept",
             help="choose another folder with -o, or use --force to replace what differs",
             details=(*(str(self._path / path) for path in other[1:_SHOWN]), *more),
         )

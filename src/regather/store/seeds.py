@@ -46,7 +46,9 @@ class FileSeed:
             raise _unusable(path, error) from None
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             self.close()
-            raise UsageError(f"{path}: is no file, and one is got", help="name an older file")
+            raise UsageError(
+                f"{path}: is not a file, but the download is one", help="give an older file"
+            )
 
     def read(self, offset: int, into: memoryview) -> None:
         """See Seed."""
@@ -101,7 +103,7 @@ class FolderSeed:
 def _unusable(path: str, error: OSError) -> Exception:
     if is_fault_here(error):
         return of_system(error, path)
-    return UsageError(f"{path}: {reason(error).lower()}", help="name an older version")
+    return UsageError(f"{path}: {reason(error).lower()}", help="give an older version")
 
 
 def reuse(

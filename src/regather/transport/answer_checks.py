@@ -14,12 +14,12 @@ from regather.units import MAX_SIZE
 __all__ = ["check_coding", "doubt_of", "look_of", "size_of", "sizeless"]
 
 _PAGE_NAMES = (".html", ".htm", ".xhtml")
-_CODED = "the server sends it {}-coded although that was declined"
+_CODED = "the server sends it with Content-Encoding {}, although it was declined"
 
 
 def sizeless(url: str) -> RequestFailed:
     """The error where an object's size is not told, or cannot be."""
-    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not tell its size")
+    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not report its size")
 
 
 def look_of(
@@ -61,9 +61,9 @@ def doubt_of(head: Head, target: str, url: str, start: bytes = b"") -> str:
     paths = _paths(target, url)
     named = any(path.lower().endswith(_PAGE_NAMES) for path in paths)
     if head.page and not named and not is_binary(start):
-        return "answers with a web page, not a file"
+        return "sent a web page, not a file"
     if head.status == 203:  # RFC 9110, 15.3.4
-        return "the server says that it was changed on the way"
+        return "the server reports that it was modified in transit"
     coding = coding_of(head.headers.get("content-encoding", ""), *paths)
     return _CODED.format(coding) if coding else ""
 

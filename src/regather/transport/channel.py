@@ -229,10 +229,10 @@ class Channel:
             elif received.startswith(_TLS_ALERT) and self._origin and self._origin[0] == "http":
                 raise RequestFailed(
                     Failure.BAD_RESPONSE,
-                    f"{self._origin[1]}:{self._origin[2]}: speaks TLS: use https://",
+                    f"{self._origin[1]}:{self._origin[2]}: requires TLS: use https://",
                 )
             elif len(received) > MAX_HEAD_BYTES:
-                raise RequestFailed(Failure.BAD_RESPONSE, "response head without end")
+                raise RequestFailed(Failure.BAD_RESPONSE, "response header too long")
             else:
                 more = self._more(16 << 10, until)
                 received += more
@@ -270,7 +270,7 @@ class Channel:
         except (BlockingIOError, TimeoutError):
             if first and time.monotonic() - self._heard > self._options.timeout:
                 raise self._fail(
-                    Failure.TIMEOUT, f"no byte for {self._options.timeout:g} s (--timeout)"
+                    Failure.TIMEOUT, f"received nothing for {self._options.timeout:g} s (--timeout)"
                 ) from None
             self._count(0, began)
             return 0
@@ -295,7 +295,7 @@ class Channel:
         elif self._waited > self._options.timeout:
             raise self._fail(
                 Failure.TIMEOUT,
-                f"{self._trickled} bytes in {self._waited:.0f} s are too few to wait for",
+                f"{self._trickled} bytes in {self._waited:.0f} s is too slow",
             )
         return now
 
@@ -381,10 +381,10 @@ class Channel:
         self.close()
 
     def _silent(self, seconds: float) -> RequestFailed:
-        return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s (--timeout)")
+        return self._fail(Failure.TIMEOUT, f"no response for {seconds:g} s (--timeout)")
 
     def _ended(self) -> RequestFailed:
-        return self._fail(Failure.TRUNCATED, "connection ended too early")
+        return self._fail(Failure.TRUNCATED, "connection closed too early")
 
     def _failed(self, error: OSError) -> RequestFailed:
         late = isinstance(error, (TimeoutError, BlockingIOError))

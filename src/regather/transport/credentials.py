@@ -74,7 +74,7 @@ class Credentials:
             if variable.startswith(f"{_VARIABLE}_"):
                 if flaw := flaw_of_token(token):
                     raise UsageError(
-                        f"{variable}: the token in it {flaw}", help="set it right, or unset it"
+                        f"{variable}: the token in it {flaw}", help="correct it, or unset it"
                     )
                 made._environment[variable] = token
         for pair in environment.get(_VARIABLE, "").split():
@@ -85,7 +85,7 @@ class Credentials:
                 token = ""
             if flaw_of_token(token):
                 raise UsageError(
-                    f"{_VARIABLE} does not say for which host its token is",
+                    f"{_VARIABLE} does not name the host of its token",
                     help=f"write it as {_VARIABLE}=HOST=TOKEN, or use {_VARIABLE}_<HOST>",
                 )
             made._tokens.setdefault(key, token)
@@ -108,8 +108,8 @@ class Credentials:
         if token is not None:
             if in_the_clear:
                 self.warn(
-                    f"a token is sent to {host} over plain http, readable for all on the way; "
-                    "use https"
+                    f"a token is sent to {host} over plain http, readable by others on the "
+                    "network; use https"
                 )
             return f"Bearer {token}"
         login = self.login(host)
@@ -160,7 +160,9 @@ class Credentials:
         for entry in entries:
             self._logins.setdefault(entry.host, []).append(entry)
         if bad:  # not shown: it may be a secret
-            _log.warning("regather: warning: %s: line %s is no entry, and not used", path, bad[0])
+            _log.warning(
+                "regather: warning: %s: line %s is not a valid entry and is ignored", path, bad[0]
+            )
 
     def warn(self, line: str) -> None:
         """Log a warning, each only once."""
@@ -200,12 +202,12 @@ def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
     host = bracketed(origin[1])
     if redirected:
         return (
-            "; no token goes along with a redirect: if one is needed, name this address itself, "
-            f"with --token {host}=FILE"
+            "; tokens are not sent after a redirect: if one is needed, give this address "
+            f"directly, with --token {host}=FILE"
         )
     if not sent:
-        needed = "a token is needed" if status == 401 else "a token may help"
+        needed = "a token is required" if status == 401 else "a token may help"
         return f"; {needed}: --token {host}=FILE"
     if status == 401:
         return f"; the token was not accepted: check --token {host}=FILE"
-    return f"; the token does not permit this: --token {host}=FILE with one that does"
+    return f"; the token does not permit this: use --token {host}=FILE with one that does"

@@ -115,7 +115,7 @@ def dial(waiting: list[SocketAddress], timeout: float, on_made: OnMade) -> socke
             now = time.monotonic()
             for descriptor, (_, deadline) in list(tried.items()):
                 if now >= deadline:
-                    give_up(descriptor, TimeoutError(errno.ETIMEDOUT, "no connection in time"))
+                    give_up(descriptor, TimeoutError(errno.ETIMEDOUT, "connection timed out"))
         raise last
     finally:
         for made, _ in tried.values():

@@ -46,17 +46,17 @@ class HostOptions:
             if flaw := flaw_of_header(name, value):
                 raise UsageError(flaw)
         if self.key and not self.cert:
-            raise UsageError("a key without a certificate", help="give the certificate too")
+            raise UsageError("a key without a certificate", help="give the certificate as well")
 
 
 def flaw_of_header(name: str, value: str) -> str:
     """Why a header cannot be sent; empty where it can. Never shows its value."""
     if not _TOKEN.fullmatch(name):
-        return f"not the name of a header: {name[:60]!r}"
+        return f"not a header name: {name[:60]!r}"
     if name.lower() in _OURS:
-        return f"the header {name} cannot be set: the download itself needs it"
+        return f"the header {name} cannot be set: it is used by the download itself"
     if not _VALUE.fullmatch(value) or len(value) > _MOST_HEADER:
-        return f"the value of the header {name} is empty, too long, or holds control characters"
+        return f"the value of the header {name} is empty, too long, or contains control characters"
     return ""
 
 
@@ -92,7 +92,10 @@ class Hosts:
         scheme, host, port = origin
         headers = self.of(host, port).headers
         if headers and scheme != "https" and not is_loopback(host):
-            warn(f"headers set for {host} are sent over plain http, readable for all on the way")
+            warn(
+                f"headers set for {host} are sent over plain http, readable by others on the "
+                "network"
+            )
         return headers
 
     def all(self) -> list[HostOptions]:

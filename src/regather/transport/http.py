@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from regather.origins import origin_of
 from regather.transport.answer_checks import check_coding, doubt_of, look_of, size_of, sizeless
@@ -43,8 +44,7 @@ _MAX_TEXT = 4 << 10
 """Bytes of an answer's text that are looked at."""
 
 
-@dataclass(slots=True)
-class _PartialRange:
+class _PartialRange(Struct):
     """A range of which answers bring only parts."""
 
     target: str
@@ -171,7 +171,7 @@ class HttpConnection:
         """Read past bytes that were not asked for."""
         if count > MOST_SKIPPED:
             self.close()
-            raise RequestFailed(Failure.TRUNCATED, "ranges are ignored by now")
+            raise RequestFailed(Failure.TRUNCATED, "ranges are ignored now")
         scratch = memoryview(bytearray(min(count, 64 << 10)))
         while count:
             count -= self._channel.receive(scratch[:count])
@@ -256,7 +256,7 @@ class HttpConnection:
         start = self._read_all(wanted - 1)[:wanted] if wanted else b""
         if size is not None and len(start) < min(wanted, answer.stop or wanted):
             where = shown(target, url)
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: sends less than it promises")
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: sent less than announced")
         if ranged:
             manner.accepts(len(start))
         self.finish()
@@ -314,7 +314,7 @@ class HttpConnection:
             return RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {detail}")
 
         if head.status != 200:
-            raise bad("not sent whole")
+            raise bad("not sent completely")
         self._channel.left = head.length
         if self._channel.left is not None and self._channel.left > limit:
             raise bad(f"larger than {limit} bytes")

@@ -80,7 +80,7 @@ class LocalConnection:
             raise RequestFailed(Failure.RESET, f"{self._target}: {error.strerror}") from None
         if count == 0 and want:
             self.close()
-            raise RequestFailed(Failure.TRUNCATED, f"{self._target}: shorter than it was")
+            raise RequestFailed(Failure.TRUNCATED, f"{self._target}: was truncated")
         self._at += count
         return count
 

@@ -121,7 +121,7 @@ def parse_proxy(text: str, where: str) -> Proxy:
         )
     if parts.scheme not in _PORTS:
         raise UsageError(
-            f"{where}: {parts.scheme[:20]}:// is no kind of proxy that is known",
+            f"{where}: {parts.scheme[:20]}:// proxies are not supported",
             help=f"use one of {', '.join(_PORTS)}",
         )
     return Proxy(parts.scheme, host, port or _PORTS[parts.scheme], user, password)

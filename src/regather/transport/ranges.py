@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from regather.transport.base import Connection, Failure, OtherSize, RequestFailed
 from regather.transport.head import Head
@@ -46,8 +47,7 @@ class UselessRange(RequestFailed):
         super().__init__(Failure.BAD_RESPONSE, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRange:
+class ContentRange(Struct, frozen=True):
     """What a Content-Range names: bytes ``start`` up to ``stop`` of ``total`` (None: not told)."""
 
     start: int
@@ -88,8 +88,7 @@ def told_size(head: Head) -> int | None:
     return int(match[1]) if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class RangeAnswer:
+class RangeAnswer(Struct, frozen=True):
     """A body that holds what was asked for."""
 
     ranged: bool
@@ -114,7 +113,7 @@ def judge_range(
     span = content_range(head)
     if head.status != 206:
         if _is_perhaps_part(head, stop - start, stop if size is None else size):
-            raise UselessRange(f"{what}: answers {head.status} with no more than was asked for")
+            raise UselessRange(f"{what}: HTTP {head.status} with only the requested bytes")
         return _judge_plain(head, what, stop, size, span)
     if span is None or "multipart/" in head.headers.get("content-type", "").lower():
         raise UselessRange(f"{what}: answers 206 without a valid Content-Range")
@@ -127,7 +126,7 @@ def judge_range(
         return RangeAnswer(False, span.stop)
     if not span.start <= start < span.stop or start - span.start > MOST_SKIPPED:
         raise UselessRange(
-            f"{what}: asked for bytes {start}-{stop - 1}, got {span.start}-{span.stop - 1}"
+            f"{what}: requested bytes {start}-{stop - 1}, received {span.start}-{span.stop - 1}"
         )
     return RangeAnswer(True, span.stop - span.start, start - span.start, min(stop, span.stop))
 
@@ -140,7 +139,7 @@ def judge_whole(head: Head, what: str, stop: int, size: int | None, validator: s
         return _judge_plain(head, what, stop, size, span)
     length = head.length
     if span is None or not _is_whole(span, size) or length not in (None, span.stop):
-        raise UselessRange(f"{what}: answers with a part of it to a request for the whole")
+        raise UselessRange(f"{what}: sent a part in response to a request for the whole file")
     check_size(what, span.stop, stop, size)
     return RangeAnswer(False, span.stop)
 
@@ -182,14 +181,13 @@ def check_version(head: Head, what: str, validator: str) -> None:
     dated = validator.endswith("GMT")
     now = head.headers.get("last-modified" if dated else "etag", "") if validator else ""
     if now and now.removeprefix("W/") != validator.removeprefix("W/"):
-        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server meanwhile")
+        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server during the download")
 
 
 # -- what is known of a server ----------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Manner:
+class Manner(Struct):
     """How a server answers ranges, as far as it was seen. Shared by all connections to it."""
 
     served: int = 0

@@ -164,7 +164,7 @@ class Redirects:
             return
         if speaks:
             where = f"{bracketed(origin[1])}:{origin[2]}"
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: speaks TLS: use https://")
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: requires TLS: use https://")
 
 
 def _onward(target: str, url: str, location: str) -> str:
@@ -174,7 +174,7 @@ def _onward(target: str, url: str, location: str) -> str:
         onward = urljoin(url, link_text(location))
         parts = split_url(onward)
     except ValueError:
-        raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: redirects to no URL") from None
+        raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: redirects to an invalid URL") from None
     except RequestFailed as error:
         raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: redirects to {error.what}") from None
     if parts.scheme == "http" and split_url(url).scheme == "https":

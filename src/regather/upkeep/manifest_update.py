@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from regather.digest import piece_hash
 from regather.errors import ManifestError, VerificationError, reason
 from regather.files.atomic import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
@@ -20,7 +19,7 @@ from regather.sources.manifests import load_manifest
 from regather.sources.probing import Prober
 from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
-from regather.upkeep.access import Desk
+from regather.transport.stores.retrying import RetryingStore
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
 
@@ -43,7 +42,7 @@ def announce(
     dropped: Sequence[str],
     gone: Collection[str],
     restored: Sequence[str],
-    desk: Callable[[str], Desk],
+    store: Callable[[str], RetryingStore],
     options: TransportOptions,
 ) -> Announcement:
     """Write the manifest where it has to change or is missing.
@@ -85,7 +84,7 @@ def announce(
             if not is_url(url) and os.path.abspath(url + name) == os.path.abspath(subject.where):
                 continue
             try:
-                if _put(desk(url), name, data, manifest.digest, only_missing=not changing):
+                if _put(store(url), name, data, manifest.digest, only_missing=not changing):
                     written.append(url + name)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
@@ -93,7 +92,7 @@ def announce(
                 if failed.failure is not Failure.FORBIDDEN:
                     unwritten.append(Unwritten(url, name, failed.what))
                 elif changing:
-                    notes.append(f"{url} keeps its old manifest: it takes no writes")
+                    notes.append(f"{url} keeps its old manifest: it does not accept uploads")
     return Announcement(tuple(written), tuple(unwritten), tuple(dict.fromkeys(notes)))
 
 
@@ -107,10 +106,10 @@ def _telling(
         name = subject.layout.fragments[position].name
         if not is_url(url):
             if url in subject.to:
-                notes.append(f"a manifest names no folders: {name} is in {url}")
+                notes.append(f"a manifest cannot name folders: {name} is in {url}")
         elif not subject.manifest.sources:
             if url in subject.to:
-                notes.append(f"the manifest names no sources: name {url} with --server")
+                notes.append(f"the manifest names no sources: give {url} with --server")
         elif home in named or url in named or url in subject.to:
             telling[home, position] = url
     return telling
@@ -129,8 +128,8 @@ def _current(subject: Subject, options: TransportOptions) -> Manifest:
     manifest, _ = load_manifest(subject.where, Prober(options))
     if manifest.digest != subject.manifest.digest:
         raise VerificationError(
-            f"{subject.where}: became the manifest of another file meanwhile",
-            help="the fragments are repaired, the manifest is left as it is",
+            f"{subject.where}: was replaced by the manifest of another file",
+            help="the fragments are repaired, the manifest is kept",
         )
     return manifest
 
@@ -163,18 +162,14 @@ def _is_locked(descriptor: int) -> bool:
     return False
 
 
-def _put(desk: Desk, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:
+def _put(store: RetryingStore, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:
     """Store the manifest at a source; leaves that of another file, and an equal one, alone."""
-    old = desk.read_whole(name, MAX_MANIFEST_BYTES)
+    old = store.read_whole(name, MAX_MANIFEST_BYTES)
     if old is not None:
         if only_missing or old == data:
             return False
         with contextlib.suppress(ManifestError):
             if Manifest.from_bytes(old).digest != digest:
                 return False
-
-    def read(offset: int, into: memoryview) -> None:
-        into[:] = data[offset : offset + len(into)]
-
-    desk.put(name, len(data), read, piece_hash(data))
+    store.put_bytes(name, data)
     return True

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from regather.transport import Failure, RequestFailed
+
 __all__ = [
     "CheckReport",
     "CopyFinding",
@@ -15,6 +17,7 @@ __all__ = [
     "Restored",
     "SetHealth",
     "Unwritten",
+    "state_of",
 ]
 
 Status = Literal["healthy", "degraded", "lost"]
@@ -34,6 +37,13 @@ class CopyState(StrEnum):
     def out_of_reach(self) -> bool:
         """Whether nothing is known of the fragment, since its source does not give it."""
         return self in (CopyState.UNREACHABLE, CopyState.REFUSED)
+
+
+def state_of(failed: RequestFailed) -> CopyState:
+    """What a failed request says of the fragment that was asked for."""
+    if failed.failure is Failure.MISSING:
+        return CopyState.MISSING
+    return CopyState.REFUSED if failed.failure is Failure.FORBIDDEN else CopyState.UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ class Room:
             self._taken += count
             if self._taken > self._most:
                 raise UsageError(
-                    f"the manifest has more than {self._most} copies of fragments to look at",
-                    help="look at fewer sources: remove some from a copy of the manifest",
+                    f"the manifest has more than {self._most} copies of fragments to check",
+                    help="check fewer sources: remove some from a copy of the manifest",
                 )
 
     def all_pieces(self, count: int) -> tuple[int, ...]:

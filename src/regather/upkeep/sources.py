@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from regather.coding.placement import spread
 from regather.errors import NotEnoughSourcesError
@@ -66,8 +68,8 @@ def open_subject(
         sources = _with_empty_folders(sources, folder)
     if not sources and not targets:
         raise NotEnoughSourcesError(
-            f"{where}: names no server, and its folder holds no fragments",
-            help="say where the fragments are: --server URL, once for each",
+            f"{where}: names no source, and its folder contains no fragments",
+            help="give the sources of the fragments: --server URL, once for each",
         )
     known = {s.url for s in sources}
     for url in targets:

@@ -122,7 +122,9 @@ def test_what_is_right_is_taken(data: st.DataObject) -> None:
         if action.nargs == 0:
             given_[name] = expected[action.dest] = True
             continue
-        if action.type is None or "Path" in str(action.type):
+        if action.choices is not None:
+            given_[name] = data.draw(st.sampled_from(sorted(action.choices)))
+        elif action.type is None or "Path" in str(action.type):
             given_[name] = data.draw(st.from_regex("/[a-z]+", fullmatch=True))
         else:
             given_[name] = 1 if name == "read-data" else data.draw(st.integers(1, 10**6))

@@ -271,7 +271,7 @@ def test_a_bucket_that_is_not_there_is_told_to_who_reads() -> None:
     with Rogue(reasons(b"404 No", b"<Error><Code>NoSuchBucket</Code></Error>")) as rogue:
         connection = ObjectConnection(options_for(rogue.url))
         for ask in (look, fetch):
-            with pytest.raises(RequestFailed, match="no such bucket"):
+            with pytest.raises(RequestFailed, match="does not exist"):
                 ask(connection, "s3://bucket/x")
         connection.close()
 

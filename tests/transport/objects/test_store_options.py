@@ -42,10 +42,10 @@ def test_written_on_the_command_line() -> None:
     ("text", "says"),
     [
         ("endpoint", "no ="),
-        ("=x", "not understood"),
-        ("ftp:endpoint=x", "not understood"),
-        ("s3://b/c:endpoint=x", "not understood"),
-        ("nonsense=x", "no such option"),
+        ("=x", "wrong form"),
+        ("ftp:endpoint=x", "wrong form"),
+        ("s3://b/c:endpoint=x", "wrong form"),
+        ("nonsense=x", "unknown option"),
         ("gs:region=x", "no such option for gs://"),
     ],
 )

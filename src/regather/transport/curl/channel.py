@@ -96,10 +96,10 @@ class CurlChannel:
         if not blocks.complete():
             trouble = self._transfer.trouble
             if trouble is None:
-                raise self._fail(Failure.TRUNCATED, "connection ended too early")
+                raise self._fail(Failure.TRUNCATED, "connection closed too early")
             raise self._troubled(trouble)
         if len(blocks.head) > MAX_HEAD_BYTES:
-            raise self._fail(Failure.BAD_RESPONSE, "response head without end")
+            raise self._fail(Failure.BAD_RESPONSE, "response header too long")
         head = parse_head(blocks.head)
         assert head is not None
         return head
@@ -139,7 +139,7 @@ class CurlChannel:
                 raise self._troubled(self._transfer.trouble)
             if self.left is None:
                 self.left = 0
-            raise self._fail(Failure.TRUNCATED, "connection ended too early")
+            raise self._fail(Failure.TRUNCATED, "connection closed too early")
         if self.left is not None:
             self.left -= count
         return count
@@ -219,7 +219,7 @@ class CurlChannel:
         if trouble.code == PEER_REFUSED:
             detail = refused_certificate(detail)
         if trouble.code == TLS_FAILED and _NOT_TLS.search(detail):
-            return self._fail(Failure.BAD_RESPONSE, "speaks no TLS: use http://")
+            return self._fail(Failure.BAD_RESPONSE, "does not support TLS: use http://")
         if proxy is not None and trouble.code in PROXY_UNREACHABLE:
             self.close()
             why = PROXY_UNREACHABLE[trouble.code]

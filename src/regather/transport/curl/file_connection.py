@@ -57,7 +57,7 @@ class FileConnection:
         self._check(told, stop, size, validator)
         whole = size if told.size is None else told.size
         if not ranged and whole is None:
-            raise self._fail(Failure.BAD_RESPONSE, "the server does not tell its size")
+            raise self._fail(Failure.BAD_RESPONSE, "the server does not report its size")
         self._left = stop - start if ranged else (whole or 0)
         if ranged and start < stop and scheme_of(target) != "sftp" and stop != whole:
             self._going = target, stop, told
@@ -162,7 +162,7 @@ class FileConnection:
             return told, ranged
         known = self._known[1]
         if known.time != told.time:
-            raise self._fail(Failure.CHANGED, "changed on the server meanwhile")
+            raise self._fail(Failure.CHANGED, "changed on the server during the download")
         return known, ranged
 
     def _look_at(self, target: str) -> Told:
@@ -170,14 +170,14 @@ class FileConnection:
         self._target, self._going = target, None
         told = self._asked(lambda made: made.look(target))
         if told.size is None or told.size > MAX_SIZE:
-            raise self._fail(Failure.BAD_RESPONSE, "the server does not tell its size")
+            raise self._fail(Failure.BAD_RESPONSE, "the server does not report its size")
         if scheme_of(target) == "sftp":
             self._known = target, told
         return told
 
     def _check(self, told: Told, stop: int, size: int | None, validator: str) -> None:
         if validator and told.validator and told.validator != validator:
-            raise self._fail(Failure.CHANGED, "changed on the server meanwhile")
+            raise self._fail(Failure.CHANGED, "changed on the server during the download")
         actual = told.size
         if actual is not None and ((size is not None and actual != size) or actual < stop):
             wanted = stop if size is None else size

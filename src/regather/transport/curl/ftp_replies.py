@@ -36,16 +36,19 @@ def explained(trouble: Trouble, lines: Sequence[bytes], access: Access) -> tuple
     if trouble.code == PEER_REFUSED:
         return failure, access.refused(detail)
     if code == b"421" or (code == b"530" and _CROWDED.search(said)):
-        return Failure.BUSY, f"the server says {words!r}"
+        return Failure.BUSY, f"server response: {words!r}"
     if trouble.code == LOGIN_DENIED:
-        detail = f"login refused (the server says {words!r})" if words else "login refused"
+        detail = f"login refused (server response: {words!r})" if words else "login refused"
         return failure, detail + access.advice()
     if trouble.code == NO_TLS:
-        return failure, f"it offers no TLS (the server says {words!r}){access.advice_on_tls()}"
+        return (
+            failure,
+            f"it does not support TLS (server response: {words!r}){access.advice_on_tls()}",
+        )
     if code == b"550" and _DENIED.search(said):
-        return Failure.FORBIDDEN, f"the server says {words!r}{access.advice()}"
+        return Failure.FORBIDDEN, f"server response: {words!r}{access.advice()}"
     if code and failure is not Failure.TRUNCATED:
-        detail += f" (the server says {words!r})"
+        detail += f" (server response: {words!r})"
         if code.startswith(b"4"):
             failure = Failure.SERVER_ERROR
     return failure, detail

@@ -53,7 +53,7 @@ class Access:
             # A manifest may name any host, to see the password of ~/.netrc pass by.
             self._options.credentials.warn(
                 f"the password of ~/.netrc is not sent to {host} over plain ftp; use ftps:// or "
-                f"--ftp-tls {host}, or say that it may be with ftp://USER@{host}/"
+                f"--ftp-tls {host}, or permit it with ftp://USER@{host}/"
             )
             return "", ""
         return named or login[0], login[1]
@@ -111,12 +111,13 @@ class Access:
         known, key = self._known_hosts, self._host_key
         if self._key_differs:
             return (
-                f"its host key ({key}) is not the one in {known}: somebody may be in between; "
-                "ask its operator, and correct that file only if the key was changed"
+                f"its host key ({key}) is not the one in {known}: the connection may be "
+                "intercepted; ask the operator of the server, and correct that file only if the "
+                "key was changed"
             )
         return (
-            f"its host key ({key}) is not in {known}; compare it with what its operator says, "
-            f"then add it: ssh-keyscan -p {port} {quote(host)} >> {quote(known)}"
+            f"its host key ({key}) is not in {known}; compare it with the operator of the "
+            f"server, then add it: ssh-keyscan -p {port} {quote(host)} >> {quote(known)}"
         )
 
     def advice(self) -> str:
@@ -124,17 +125,23 @@ class Access:
         scheme, host, _ = self._origin
         if scheme == "sftp":
             return (
-                f"; name the user as sftp://USER@{host}/ and the key with --ssh-key {host}=FILE, "
-                "load it into ssh-agent, or put the password into ~/.netrc"
+                f"; give the user as sftp://USER@{host}/ and the key with --ssh-key "
+                f"{host}=FILE, load it into ssh-agent, or put the password into ~/.netrc"
             )
         if all(self.login):
             return "; check the entry of ~/.netrc"
-        return f"; put name and password into ~/.netrc: machine {host} login NAME password WORD"
+        return (
+            f"; put the user name and the password into ~/.netrc: machine {host} login NAME "
+            "password WORD"
+        )
 
     def advice_on_tls(self) -> str:
         """What to do where TLS is wanted and not to be had, as the rest of an error's line."""
         _, host, _ = self._origin
-        return f"; it may be at ftps://{host}/; without --ftp-tls {host} it is asked in the clear"
+        return (
+            f"; it may be at ftps://{host}/; without --ftp-tls {host} the connection is not "
+            "encrypted"
+        )
 
 
 def _own_name() -> str:

@@ -64,5 +64,5 @@ def _trust(easy: Any, options: TransportOptions, file: int, folder: int) -> None
 def refused_certificate(detail: str) -> str:
     """What to tell of a certificate that libcurl does not believe."""
     if "unable to get" in detail or "self" in detail:
-        detail += "; trust its authority with --cacert FILE"
+        detail += "; trust its certificate authority with --cacert FILE"
     return f"certificate refused ({detail})"

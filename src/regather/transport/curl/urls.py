@@ -18,10 +18,12 @@ def split_target(target: str) -> tuple[Origin, str, str]:
         raise RequestFailed(Failure.BAD_RESPONSE, str(error)) from None
     if parts.password is not None:
         raise RequestFailed(
-            Failure.BAD_RESPONSE, f"a URL with a password in it, at {parts.hostname}: refused"
+            Failure.BAD_RESPONSE, f"a URL with a password, at {parts.hostname}: refused"
         )
     if any(ord(c) < 32 or c == "\x7f" for c in unquote(parts.username or "")):
-        raise RequestFailed(Failure.BAD_RESPONSE, f"no name to log in with at {parts.hostname}")
+        raise RequestFailed(
+            Failure.BAD_RESPONSE, f"no user name to log in with, at {parts.hostname}"
+        )
     # Neither protocol has queries; libcurl reads ";type=a" as an order to change line ends.
     name = parts.path + (f"?{parts.query}" if parts.query else "")
     path = quote(name or "/", safe="/%:@!$&'()*+,=~-._")

@@ -126,7 +126,9 @@ class ObjectConnection:
             )
         if failure.failure is Failure.CHANGED:
             return RequestFailed(
-                Failure.CHANGED, f"{self._what}: changed in the store meanwhile", status=412
+                Failure.CHANGED,
+                f"{self._what}: changed in the store during the download",
+                status=412,
             )
         return failure
 
@@ -144,13 +146,15 @@ class ObjectConnection:
         flaw = ""
         if validator and (tag := validator_of(meta)) and tag != validator:
             self._drop_body()
-            raise RequestFailed(Failure.CHANGED, f"{self._what}: changed in the store meanwhile")
+            raise RequestFailed(
+                Failure.CHANGED, f"{self._what}: changed in the store during the download"
+            )
         if size is not None and meta["size"] != size:
             flaw = f"has {counted(meta['size'], 'byte')}, must have {size}"
         elif meta["size"] < stop:
             flaw = f"has {counted(meta['size'], 'byte')}, must have {stop}"
         elif ranged and tuple(head.range) != (start, stop):
-            flaw = f"asked for bytes {start}-{stop - 1}, got others"
+            flaw = f"requested bytes {start}-{stop - 1}, received others"
         if flaw:
             self._drop_body()
             raise RequestFailed(Failure.BAD_RESPONSE, f"{self._what}: {flaw}")
@@ -204,7 +208,7 @@ class ObjectConnection:
             return None
         if not chunk:  # obstore does not count
             self._drop_body()
-            raise RequestFailed(Failure.TRUNCATED, f"{self._what}: the body was cut short")
+            raise RequestFailed(Failure.TRUNCATED, f"{self._what}: the body was truncated")
         self._received += len(chunk)
         # Little steps where it is slow, for progress is told by them; else fewer, which cost less.
         rate = self._received / max(time.monotonic() - self._began, 1e-6)

@@ -134,8 +134,7 @@ class _Relayed(HttpRequest):
         return self.host
 
 
-@dataclass(frozen=True, slots=True)
-class _Coming(RequestBody):
+class _Coming(RequestBody, frozen=True):
     """A body that is on its way: not held back until the server asks for it."""
 
     @property
@@ -240,13 +239,13 @@ class _Relay(BaseHTTPRequestHandler):
             channel.finish()
             url = split_url(urljoin(request.url.geturl(), to))
             if (request.url.scheme, url.scheme) == ("https", "http"):
-                raise RequestFailed(Failure.BAD_RESPONSE, "redirects from https to plain http")
+                raise RequestFailed(Failure.BAD_RESPONSE, "redirects from https to http")
             own = request.own
             if origin_of(url) != request.origin:
                 own = tuple((name, value) for name, value in own if name.lower() in _TO_ANYBODY)
             request = HttpRequest(self.command, url, own)
             head = channel.exchange(request)
-        raise RequestFailed(Failure.BAD_RESPONSE, "redirects without end")
+        raise RequestFailed(Failure.BAD_RESPONSE, "too many redirects")
 
     def _take(self, count: int) -> bytes:
         """More of what obstore sends. Raises OSError where it has gone."""

@@ -31,9 +31,9 @@ def address_of(url: str) -> ObjectAddress:
     """Read the URL of an object, percent-encoded as all URLs are. Raises ValueError, saying why."""
     parts = urlsplit(url)
     if parts.scheme not in STORES:
-        raise ValueError(f"not an object's address: {url!r}")
+        raise ValueError(f"not the address of an object: {url!r}")
     if not _BUCKET.fullmatch(parts.netloc):
-        raise ValueError(f"no name of a bucket: {parts.netloc!r}")
+        raise ValueError(f"not a bucket name: {parts.netloc!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"{url}: in a key, ? is written %3F and # is %23")
     try:
@@ -44,5 +44,5 @@ def address_of(url: str) -> ObjectAddress:
         raise ValueError(f"{url[:100]}...: a key has at most {_MAX_KEY} bytes")
     names = key.removesuffix("/").split("/") if key else []
     if any(name in ("", ".", "..") or not name.isprintable() for name in names):
-        raise ValueError(f"{url}: a key of empty names, dots alone or control characters")
+        raise ValueError(f"{url}: a key with empty names, only dots, or control characters")
     return ObjectAddress(parts.scheme, parts.netloc, key)

@@ -120,8 +120,10 @@ def parse_options(texts: Sequence[str]) -> dict[str, str]:
         _, key = _read(name)
         if key in _SECRET:
             raise UsageError(
-                f"--store-option {name}: a secret, which all users of this machine could read",
-                help="put it into the environment or the store's own files (see docs/stores.md)",
+                f"--store-option {name}: a secret, which every user of this machine could read "
+                "on the command line",
+                help="put it into the environment or the configuration of the store (see "
+                "docs/stores.md)",
             )
         options[name] = value
     return options
@@ -160,7 +162,7 @@ def _read(name: str) -> tuple[_Scope, str]:
     match = _OPTION.fullmatch(name)
     if match is None or (match["scheme"] and match["scheme"] not in STORES):
         raise UsageError(
-            f"store option {name!r}: not understood",
+            f"store option {name!r}: wrong form",
             help="write KEY=VALUE, s3:KEY=VALUE or s3://BUCKET:KEY=VALUE",
         )
     scheme, bucket = match["scheme"] or "", match["bucket"] or ""
@@ -171,8 +173,7 @@ def _read(name: str) -> tuple[_Scope, str]:
     key = _ALIASES.get(key, key)
     if key not in known:
         raise UsageError(
-            f"store option {name!r}: there is no such option"
-            + (f" for {scheme}://" if scheme else ""),
+            f"store option {name!r}: unknown option" + (f" for {scheme}://" if scheme else ""),
             help=f"there are {', '.join(sorted(known - _SECRET))}",
         )
     return (scheme, bucket), key
@@ -186,5 +187,5 @@ def _checked(scheme: str, key: str, value: str) -> str:
             raise UsageError(f"store option {key}: must be true or false, not {value!r}")
         return value.lower()
     if not value or not value.isprintable():
-        raise UsageError(f"store option {key}: empty, or holds control characters")
+        raise UsageError(f"store option {key}: empty, or contains control characters")
     return value

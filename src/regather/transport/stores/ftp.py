@@ -48,7 +48,7 @@ class HostedFiles:
 
     def _read_only(self, name: str) -> RequestFailed:
         return RequestFailed(
-            Failure.FORBIDDEN, f"{self._target(name)}: FTP and SFTP servers are only read from"
+            Failure.FORBIDDEN, f"{self._target(name)}: FTP and SFTP servers can only be read"
         )
 
     def _target(self, name: str) -> str:

@@ -23,9 +23,9 @@ _FAILURES = {
 }
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _ADVICE = {
-    405: "it takes no files: let it take PUT and DELETE (nginx: dav_methods PUT DELETE; regather "
-    "serve: --write-token)",
-    413: "it takes no files of this size: raise its limit (nginx: client_max_body_size; regather "
+    405: "it does not accept uploads: enable PUT and DELETE (nginx: dav_methods PUT DELETE; "
+    "regather serve: --write-token)",
+    413: "the file is too large for it: raise its limit (nginx: client_max_body_size; regather "
     "serve: --max-upload), or make smaller fragments (--chunk-size)",
 }
 _LONGEST = 500
@@ -112,12 +112,12 @@ def _place(target: str, head: Head) -> str:
         parts = urlsplit(urljoin(target, location)) if location else urlsplit("")
         host = parts.netloc.rpartition("@")[2]
     except ValueError:
-        return "no address at all"
+        return "an invalid address"
     if not host:
         return "nowhere"
     folder, _, name = parts.path.rpartition("/")
     place = urlunsplit((parts.scheme, host, f"{folder}/", "", ""))[:_LONGEST]
     here, _, own = target.rpartition("/")
     if name != own:
-        return f"{place}, not to a file of that name: it may want you to log in (--token)"
+        return f"{place}, not to a file of that name: a login may be required (--token)"
     return f"{place}: give that address with --to" if place != f"{here}/" else "itself"

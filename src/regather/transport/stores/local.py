@@ -71,7 +71,7 @@ class LocalStore:
             raise _failed(self._base, error) from None
         try:
             if not replace and os.path.lexists(path):  # before all is read; again in the end
-                raise RequestFailed(Failure.EXISTS, f"{path}: is there already")
+                raise RequestFailed(Failure.EXISTS, f"{path}: already exists")
             try:
                 incoming = AtomicFile(folder, name)
             except OSError as error:
@@ -80,7 +80,7 @@ class LocalStore:
                 self._write(incoming, path, size, read)
                 if incoming.digest() != blake3:
                     raise RequestFailed(
-                        Failure.DAMAGED, f"{path}: the bytes do not have the hash they should"
+                        Failure.DAMAGED, f"{path}: the data does not have the expected hash"
                     )
                 try:
                     incoming.sync()

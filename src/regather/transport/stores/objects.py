@@ -71,11 +71,11 @@ class ObjectStore:
         target = self._target(name)
         if size > _LARGEST:
             raise RequestFailed(
-                Failure.TOO_LARGE, f"{target}: larger than the 5 TiB that an object can have"
+                Failure.TOO_LARGE, f"{target}: larger than 5 TiB, the limit of an object"
             )
         if not replace and size > _WHOLE and self.stat(name) is not None:
             # Only what goes in one request can the store itself refuse.
-            raise RequestFailed(Failure.EXISTS, f"{target}: is there already")
+            raise RequestFailed(Failure.EXISTS, f"{target}: already exists")
         upload = self._upload = _Upload(address_of(target), self._options, size, blake3)
         try:
             if self._aborted.is_set():
@@ -88,7 +88,9 @@ class ObjectStore:
         if self._hash_of(target, size) != blake3:
             # Nobody else can have relied on it yet.
             self.delete(name)
-            raise RequestFailed(Failure.DAMAGED, f"{target}: is not what was sent")
+            raise RequestFailed(
+                Failure.DAMAGED, f"{target}: the stored object differs from the upload"
+            )
 
     def tag_of(self, size: int, read: ReadInto) -> str:
         """The entity tag that an object has which was stored from here, if it is MD5."""
@@ -238,7 +240,7 @@ class _Upload:
     def _check(self, digest: bytes) -> None:
         if digest != self._blake3:
             raise RequestFailed(
-                Failure.DAMAGED, f"{self._address}: the bytes do not have the hash they should"
+                Failure.DAMAGED, f"{self._address}: the data does not have the expected hash"
             )
 
     def _result(self, sending: Future[PutResult]) -> str:

@@ -53,8 +53,8 @@ def _check_base(url: str) -> None:
     if parts.username is not None or parts.password is not None:
         host = parts.hostname
         raise UsageError(
-            f"the address of {host} has a user name or password in it",
-            help=f"leave that out and use --token {host}=FILE",
+            f"the address of {host} contains a user name or a password",
+            help=f"remove them and use --token {host}=FILE",
         )
     if parts.query or parts.fragment:
-        raise UsageError(f"not a base URL: {url!r}", help="give it without query or #")
+        raise UsageError(f"not a base URL: {url!r}", help="remove the query and the #")

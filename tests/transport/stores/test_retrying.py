@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
 from regather.backoff import STORES, Backoff
-from regather.publisher.access import Stopping, persist
 from regather.transport import Failure, RequestFailed
-from regather.upkeep.access import Patience
+from regather.transport.stores.retrying import RetryPolicy
 
 
 def pauses(policy: Backoff, attempt: int, told: float | None = None) -> list[float]:
@@ -54,27 +52,17 @@ def busy(told: float | None) -> RequestFailed:
     return RequestFailed(Failure.BUSY, "http://a/x: HTTP 503", retry_after=told, status=503)
 
 
-def by_publish(clock: Clock, told: float | None, retries: int) -> None:
-    stopping = Stopping()
-    stopping._event = clock
+def ask(clock: Clock, told: float | None, retries: int) -> None:
+    policy = RetryPolicy(retries)
+    policy.scope._ended = clock
 
     def call() -> None:
         raise busy(told)
 
-    persist(call, retries, stopping)
+    policy.call(call)
 
 
-def by_check(clock: Clock, told: float | None, retries: int) -> None:
-    patience = Patience(retries)
-    patience._ended = clock
-    for attempt in range(retries + 1):
-        patience.bear(busy(told), attempt)
-
-
-@pytest.mark.parametrize("ask", [by_publish, by_check])
-def test_publish_check_and_repair_keep_to_it(
-    ask: Callable[[Clock, float | None, int], None],
-) -> None:
+def test_publish_check_and_repair_keep_to_it() -> None:
     clock = Clock()
     with pytest.raises(RequestFailed):
         ask(clock, 30.0, 3)
