@@ -36,7 +36,7 @@ def called(*command: str | Path, cwd: Path = ROOT, patience: float = 170, **vari
         env=surroundings(variables),
         capture_output=True,
         text=True,
-        timeout=patience,
+        timeout=570,
         check=False,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -48,8 +48,7 @@ def dist(folder: Path, *, cwd: Path = ROOT, compiled: bool = False, **variables:
     environment = ROOT / ".venv"
     kept = f"{environment}/.installed"
     settings = (f"DIST={folder}", f"COMPILED={'yes' if compiled else 'no'}", f"VENV={environment}")
-    patience = 570 if compiled else 170
-    called("make", "-o", kept, "dist", *settings, cwd=cwd, patience=patience, **variables)
+    called("make", "-o", kept, "dist", *settings, cwd=cwd, **variables)
     return folder
 
 
