@@ -28,7 +28,7 @@ def surroundings(variables: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **variables}
 
 
-def called(*command: str | Path, cwd: Path = ROOT, patience: float = 170, **variables: str) -> str:
+def called(*command: str | Path, cwd: Path = ROOT, **variables: str) -> str:
     """What a command printed that has to succeed."""
     done = subprocess.run(
         command,
