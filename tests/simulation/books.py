@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from regather.planner import Planner
 from regather.planner.groups import Group
-from regather.planner.state import Request, State
+from regather.planner.inflight import Request
+from regather.planner.state import State
 
 
 class Books:

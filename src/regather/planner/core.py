@@ -17,29 +17,36 @@ from dataclasses import dataclass
 from regather.model import Layout
 from regather.planner import rows
 from regather.planner.arrivals import Arrivals
+from regather.planner.demand import Demands
 from regather.planner.dispatch import Dispatch
 from regather.planner.events import (
     Action,
+    AddSource,
     Answered,
     Begin,
-    Blame,
     Cancelled,
     Decoded,
     DecodeFailed,
     Event,
+    Evicted,
     Failed,
     Finished,
     PieceCorrupt,
     PieceDone,
     Progress,
     RangeIgnored,
-    Restart,
+    Release,
+    RemoveSource,
     Tick,
+    Want,
 )
+from regather.planner.failures import Failures
 from regather.planner.health import Health
+from regather.planner.inflight import Request
+from regather.planner.membership import Membership
 from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
-from regather.planner.state import Request, State
+from regather.planner.state import State
 from regather.planner.termination import give_up, is_hope, nothing_comes
 
 
@@ -64,18 +71,33 @@ class Planner:
         holdings: Sequence[frozenset[int] | None],
         options: Options | None = None,
         rng: random.Random | None = None,
+        *,
+        wanted: Sequence[tuple[int, int]] | None = None,
+        live: bool = False,
     ) -> None:
-        """``holdings`` has, by source, the positions of the fragments it holds (None: ask it)."""
+        """``holdings`` has, by source, the positions of the fragments it holds (None: ask it).
+
+        ``wanted`` are runs of running numbers: the pieces that are wanted; None: the whole file.
+        With ``live``, demands come and go: only what events want is, and there is no end.
+        """
         self._options = options or Options()
         self._rng = rng or random.Random()
+        self._live = live
         limit = self._options.connections
         retries = self._options.retries
-        self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
+        healths = [Health(limit) for _ in holdings]
+        everything = wanted is None and not live
+        self._state = State(layout, list(holdings), healths, retries, everything)
         self._requests = Requests(self._state)
-        self._arrivals = Arrivals(self._state, self._requests)
+        self._demands = Demands(self._state, self._requests)
+        self._arrivals = Arrivals(self._state, self._requests, self._demands)
         self._dispatch = Dispatch(
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
         )
+        self._failures = Failures(self._state, self._requests, self._dispatch, self._rng)
+        self._membership = Membership(self._state, self._requests, self._dispatch, limit)
+        for start, end in wanted or ():
+            self._demands.want(Want(0, start, end), [])
         # Each returns the request, if any, that goes on and behind which the next may be queued.
         self._handlers: dict[type, Callable[..., Request | None]] = {
             Begin: self._begin,
@@ -89,6 +111,11 @@ class Planner:
             Cancelled: self._cancelled,
             Decoded: self._row_ended,
             DecodeFailed: self._row_ended,
+            Want: self._want,
+            Release: self._release,
+            Evicted: self._evicted,
+            AddSource: self._add_source,
+            RemoveSource: self._remove_source,
         }
         self._over = False
         self.wake_at: float | None = None
@@ -252,75 +279,20 @@ class Planner:
         self._plan(now, actions)
 
     def _range_ignored(self, event: RangeIgnored, now: float, actions: list[Action]) -> None:
-        state = self._state
-        request = state.requests.get(event.request)
-        if request is None:
-            return
-        health = state.sources[request.source]
-        health.ignores_ranges = True
-        if request.cancelled:
-            return  # its answer was on the way: what it was to bring was given back
-        request.moved = now
-        working = state.working[request.fragment].values()
-        if any(
-            r.whole and not r.cancelled and (r.source, r.via) == (request.source, request.via)
-            for r in working
-        ):
-            self._requests.cancel(request, actions)
+        if self._failures.range_ignored(event, now, actions):
             self._plan(now, actions)
-            return
-        self._requests.become_whole(request)
-        if request.follower is not None:
-            self._requests.cancel(request.follower, actions)
-        actions.append(Restart(request.id, request.end))
 
     def _corrupt(self, event: PieceCorrupt, now: float, actions: list[Action]) -> None:
-        state = self._state
-        request = state.requests.get(event.request)
-        if request is None:
-            return
-        source = request.source
-        health = state.sources[source]
-        self._requests.end(request, now)
-        if not request.cancelled:
-            health.corrupt_piece(now)
-            if request.follower is not None:
-                self._requests.cancel(request.follower, actions)
-            state.invalidate(source)
-            if health.retry_at > now:
-                self._dispatch.wants_later(source)
-            if not state.done[request.via][event.piece]:
-                state.suspects.setdefault((request.via, event.piece), set()).add(source)
-            if health.distrusted:
-                for other in list(state.requests.values()):
-                    if other.source == source:
-                        self._requests.cancel(other, actions)
-            state.note_fruitless(source)
-        self._room(source, now, actions)
+        self._after_failure(self._failures.corrupt(event, now, actions), now, actions)
 
     def _failed(self, event: Failed, now: float, actions: list[Action]) -> None:
-        state = self._state
-        request = state.requests.get(event.request)
-        if request is None:
+        self._after_failure(self._failures.failed(event, now, actions), now, actions)
+
+    def _after_failure(self, source: int, now: float, actions: list[Action]) -> None:
+        if source < 0:
             return
-        source = request.source
-        self._requests.end(request, now)
-        if not request.cancelled:
-            if event.blame is Blame.FRAGMENT:
-                state.absent(source, request.via)
-            else:
-                health = state.sources[source]
-                if event.blame is Blame.BUSY and health.active and not health.failures:
-                    health.busy(now, event.retry_after)
-                else:
-                    if event.kept:  # it gets on, if in small steps
-                        health.failures = 0
-                    health.failed(now, request.began, event.retry_after, self._rng)
-                if request.follower is not None:
-                    self._requests.cancel(request.follower, actions)
-                state.invalidate(source)
-                self._dispatch.wants_later(source)
-            state.note_fruitless(source)
+        if not self._state.everything:
+            self._look_at(self._state.groups.held_by(source), actions)
         self._room(source, now, actions)
 
     def _cancelled(self, event: Cancelled, now: float, actions: list[Action]) -> None:
@@ -328,6 +300,47 @@ class Planner:
         if request is not None:
             self._requests.end(request, now)
             self._room(request.source, now, actions)
+
+    # -- demand and sources that come and go ------------------------------------------------
+
+    def _want(self, event: Want, now: float, actions: list[Action]) -> None:
+        fragments = self._demands.want(event, actions)
+        if self._live:
+            self._dispatch.try_again(fragments)
+        self._look_at(fragments, actions)
+        if event.urgent:
+            self._dispatch.prefer(fragments)
+        self._plan(now, actions)
+        if event.urgent and not self._over and self._demands.make_room(fragments, actions):
+            self._plan(now, actions)
+
+    def _release(self, event: Release, now: float, actions: list[Action]) -> None:
+        fragments = self._demands.release(event, actions)
+        self._look_at(fragments, actions)
+        self._plan(now, actions)
+
+    def _evicted(self, event: Evicted, now: float, actions: list[Action]) -> None:
+        self._demands.evicted(event, actions)
+        self._plan(now, actions)
+
+    def _add_source(self, event: AddSource, now: float, actions: list[Action]) -> None:
+        self._membership.add(event.holdings)
+        self._plan(now, actions)
+
+    def _remove_source(self, event: RemoveSource, now: float, actions: list[Action]) -> None:
+        held = self._membership.remove(event.source, actions)
+        self._look_at(held, actions)
+        self._plan(now, actions)
+
+    def _look_at(self, fragments: Iterable[int], actions: list[Action]) -> None:
+        """The demand for some fragments changed, or who can send them."""
+        state = self._state
+        if state.everything:
+            return
+        for number in {state.layout.set_of[fragment] for fragment in fragments} - {-1}:
+            self._demands.widen(number, actions)
+        if self._live:
+            self._demands.check(fragments, actions)
 
     # -- planning -------------------------------------------------------------------------
 
@@ -337,20 +350,22 @@ class Planner:
         self.wake_at = None
         if self._over:
             return
-        if state.left == 0:
+        if state.left == 0 and not self._live:
             self._over = True
             for request in list(state.requests.values()):
                 self._requests.cancel(request, actions)
             actions.append(Finished())
             return
         self._dispatch.run(now, actions)
-        if not state.decoding and nothing_comes(state, now):
+        if state.left and not state.decoding and nothing_comes(state, now):
             # Before waiting for those who fail, all that the others can do.
             hope = bool(state.requests) or (self._dispatch.waits and is_hope(state))
             if rows.unbind(state, state.answered_for if hope else state.hopeful):
                 self._plan(now, actions)
                 return
-            if not hope:
+            if not hope and self._live:
+                self._demands.check(range(state.layout.data_count), actions)
+            elif not hope:
                 self._over = True
                 actions.append(give_up(state))
                 return

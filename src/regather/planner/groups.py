@@ -12,9 +12,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from regather.planner.health import MAX_CORRUPT, Health
+from regather.planner.inflight import Request
+from regather.planner.intervals import IntervalSet
+from regather.planner.readers import Line, Turns
 
 _KEEP_SECONDS = 0.1
 _KEEP_LONG_SECONDS = 0.25
@@ -23,6 +26,11 @@ _MANY = 32
 
 
 T = TypeVar("T")
+
+_IN_FREE, _IN_UNTOUCHED = 1, 2
+
+Counts: TypeAlias = tuple[int, int, int]
+"""Of a fragment: pieces that are free, pieces in flight, and requests for it as parity."""
 
 
 class Pool(Protocol):
@@ -35,6 +43,13 @@ class Pool(Protocol):
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one."""
         ...
+
+
+class Pieces(Protocol):
+    """The pieces of all fragments."""
+
+    free: list[IntervalSet]
+    working: list[dict[int, Request]]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +69,10 @@ class Group:
     """Heap of the fragments with free pieces; may name some that have none any more."""
     untouched_heap: list[int] = field(default_factory=list)
     """Heap of those that nobody had begun when they came in; may name some that are begun."""
+    urgent: Line | None = None
+    """Readers that wait for pieces of the group."""
+    ahead: Line | None = None
+    """Readers whose read-ahead is of the group."""
     trusted: bool = False
     """Whether some holder neither fails nor sent wrong bytes; as of ``judged``."""
     judged: int = -1
@@ -112,6 +131,21 @@ class Group:
                 self._faster[at] = self._faster[at + 1] + rated[at][1]
         return self._faster[bisect_right(self._rates, rate)]
 
+    def line(self, *, urgent: bool) -> Line:
+        """The line of readers that wait, or of their read-ahead."""
+        if urgent:
+            line = self.urgent = self.urgent or Line()
+        else:
+            line = self.ahead = self.ahead or Line()
+        return line
+
+    def replace_holders(self, holders: frozenset[int]) -> None:
+        """Other sources hold all of it now."""
+        self.holders = holders
+        self._pick = None
+        self.judged = -1
+        self.invalidate()
+
     def invalidate(self) -> None:
         """Sum anew at the next question: a holder came or went."""
         self.known_until = self._ranked_until = float("-inf")
@@ -121,7 +155,11 @@ class Groups:
     """All groups, by fragment and by source."""
 
     def __init__(
-        self, holdings: Sequence[frozenset[int] | None], fragments: int, data_count: int
+        self,
+        holdings: Sequence[frozenset[int] | None],
+        fragments: int,
+        data_count: int,
+        turns: Turns,
     ) -> None:
         """``holdings`` has, by source, the fragments that it holds; None: perhaps all.
 
@@ -142,8 +180,13 @@ class Groups:
         """By fragment: its group."""
         self.judgements = 0
         """Counted up when a source failed, fell silent, recovered or lied."""
+        self.turns = turns
         self._empty = 0
         """How many groups have no fragments any more."""
+        self._listed = bytearray(fragments)
+        """By fragment: in which heaps of its group it stands."""
+        self._listed = bytearray(fragments)
+        """By fragment: in which heaps of its group it stands."""
         self.moves = 0
         """Counted up when a fragment came into another group."""
         for fragment in range(fragments):
@@ -162,14 +205,59 @@ class Groups:
                 by_source[source].append(group)
         return group
 
-    def drop_holder(
-        self, fragment: int, source: int, free: int, flying: int, standing_in: int
-    ) -> None:
-        """A source turned out not to have a fragment with so many pieces free and in flight."""
+    def list_free(self, fragment: int, *, untouched: bool) -> None:
+        """A fragment has free pieces, and perhaps nobody works on it."""
+        group, listed = self.of[fragment], self._listed
+        if not listed[fragment] & _IN_FREE:
+            listed[fragment] |= _IN_FREE
+            heapq.heappush(group.free_heap, fragment)
+        if untouched and not listed[fragment] & _IN_UNTOUCHED:
+            listed[fragment] |= _IN_UNTOUCHED
+            heapq.heappush(group.untouched_heap, fragment)
+
+    def first(self, group: Group, state: Pieces) -> int:
+        """The fragment of a group to begin with: one that nobody works on, if there is.
+
+        Drops from its heaps what does not belong there any more.
+        """
+        heap, of, listed = group.untouched_heap, self.of, self._listed
+        while heap:
+            fragment = heap[0]
+            own = of[fragment] is group
+            if own and state.free[fragment].count and not state.working[fragment]:
+                return fragment
+            heapq.heappop(heap)
+            if own:
+                listed[fragment] &= ~_IN_UNTOUCHED & 255
+        heap = group.free_heap
+        while True:
+            fragment = heap[0]
+            own = of[fragment] is group
+            if own and state.free[fragment].count:
+                return fragment
+            heapq.heappop(heap)
+            if own:
+                listed[fragment] &= ~_IN_FREE & 255
+
+    def held_by(self, source: int) -> list[int]:
+        """The fragments that a source holds, or may hold."""
+        groups = {id(g) for g in self.of_source[source]}
+        groups |= {id(g) for g in self.parity_of_source[source]}
+        return [fragment for fragment, group in enumerate(self.of) if id(group) in groups]
+
+    # -- holders that come and go ---------------------------------------------------------
+
+    def drop_holder(self, fragment: int, source: int, counts: Counts) -> None:
+        """A source turned out not to have a fragment, of which ``counts`` tells the pieces."""
         old = self.of[fragment]
-        if source not in old.holders:
-            return
-        new = self.of[fragment] = self._with(old.holders - {source}, fragment)
+        if source in old.holders:
+            self._move(fragment, old.holders - {source}, counts)
+
+    def _move(self, fragment: int, holders: frozenset[int], counts: Counts) -> None:
+        """A fragment has other holders now."""
+        free, flying, standing_in = counts
+        old = self.of[fragment]
+        new = self.of[fragment] = self._with(holders, fragment)
         self.moves += 1
         new.fragments += 1
         old.fragments -= 1
@@ -182,9 +270,71 @@ class Groups:
         new.flying += flying
         old.standing_in -= standing_in
         new.standing_in += standing_in
+        self._listed[fragment] = 0
         if free:
-            heapq.heappush(new.free_heap, fragment)
-            heapq.heappush(new.untouched_heap, fragment)
+            self.list_free(fragment, untouched=True)
+        self.turns.move(old.urgent, new.line(urgent=True))
+        self.turns.move(old.ahead, new.line(urgent=False))
+
+    def add_source(
+        self, source: int, held: frozenset[int] | None, counts: Callable[[int], Counts]
+    ) -> None:
+        """A new source, with the next number; ``held`` as in ``__init__``."""
+        self.of_source.append([])
+        self.parity_of_source.append([])
+        inside: dict[int, list[int]] = {}
+        for fragment in range(len(self.of)) if held is None else held:
+            inside.setdefault(id(self.of[fragment]), []).append(fragment)
+        for fragments in inside.values():
+            group = self.of[fragments[0]]
+            holders = group.holders | {source}
+            if len(fragments) < group.fragments:
+                for fragment in fragments:
+                    self._move(fragment, holders, counts(fragment))
+            else:
+                data = fragments[0] < self._data_count
+                self._rename(group, holders, data)
+                (self.of_source if data else self.parity_of_source)[source].append(group)
+
+    def remove_source(self, source: int) -> None:
+        """A source holds nothing any more."""
+        for by_source, data in ((self.of_source, True), (self.parity_of_source, False)):
+            for group in by_source[source]:
+                holders = group.holders - {source}
+                other = self._by_holders.get((holders, data))
+                if other is None:
+                    self._rename(group, holders, data)
+                else:
+                    self._merge(group, other, data)
+            by_source[source] = []
+
+    def _rename(self, group: Group, holders: frozenset[int], data: bool) -> None:
+        """All fragments of a group have other holders now."""
+        del self._by_holders[group.holders, data]
+        self._by_holders[holders, data] = group
+        group.replace_holders(holders)
+        self.moves += 1
+        self.judgements += 1
+
+    def _merge(self, group: Group, other: Group, data: bool) -> None:
+        """All fragments of a group have the holders of another one now."""
+        del self._by_holders[group.holders, data]
+        for source in group.holders:
+            (self.of_source if data else self.parity_of_source)[source].remove(group)
+        listed = [f for f, own in enumerate(self.of) if own is group]
+        for fragment in listed:
+            self.of[fragment] = other
+            before, self._listed[fragment] = self._listed[fragment], 0
+            if before & _IN_FREE:
+                self.list_free(fragment, untouched=bool(before & _IN_UNTOUCHED))
+        other.fragments += group.fragments
+        other.free += group.free
+        other.flying += group.flying
+        other.standing_in += group.standing_in
+        self.turns.move(group.urgent, other.line(urgent=True))
+        self.turns.move(group.ahead, other.line(urgent=False))
+        self.moves += 1
+        self.judgements += 1
 
     def _drop_empty(self) -> None:
         """Forget groups that all fragments have left, where sources turned out to have less."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from regather.planner.state import Request, State
+from regather.planner.inflight import Request
+from regather.planner.state import State
 
 STALL_SECONDS = 1.0
 """A request that brought no byte for so long is stuck: even its own source may be asked again."""

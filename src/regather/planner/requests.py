@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from regather.planner.events import Action, Cancel, Start, Trim
-from regather.planner.state import Request, State
+from regather.planner.inflight import Request
+from regather.planner.state import State
 from regather.planner.work import Work
 
 
@@ -35,6 +36,7 @@ class Requests:
         request = Request(
             number, source, fragment, asked, start, end, now, now, now, whole, -1.0, start
         )
+        request.urgent = work.urgent
         state.requests[number] = state.working[fragment][number] = request
         if whole:
             state.note_whole(request)
@@ -126,6 +128,16 @@ class Requests:
             state.requeue(request.fragment, last + 1, end)
             state.requeue_parity(request.via, last + 1, end)
         actions.append(Trim(request.id, request.end))
+
+    def shorten(self, request: Request, end: int, actions: list[Action]) -> None:
+        """A request ends before the piece ``end``; who wants the rest must ask for it anew."""
+        state, tail = self._state, request.end
+        request.end = end
+        state.groups.of[request.fragment].flying -= tail - end
+        state.requeue(request.fragment, end, tail)
+        if request.via != request.fragment:
+            state.requeue_parity(request.via, end, tail)
+        actions.append(Trim(request.id, end))
 
     def become_whole(self, request: Request) -> None:
         """The whole fragment comes instead of a range of it."""

@@ -146,6 +146,22 @@ def recoverable(state: State, number: int) -> bool:
     return any(wanted <= supply for _, _, wanted, supply in spans(state, number, lost, usable))
 
 
+def beyond_recovery(state: State, fragment: int) -> list[tuple[int, int]]:
+    """The free pieces of a fragment without a hopeful source that parity cannot replace."""
+    number = state.layout.set_of[fragment]
+    if number < 0:
+        return list(state.free[fragment])
+    members = state.layout.sets[number]
+    lost = [f for f in members.data if state.free[f] and not state.hopeful(f)]
+    usable = [f for f in members.parity if state.free[f] and state.hopeful(f)]
+    return [
+        (max(start, a), min(end, b))
+        for start, end, wanted, supply in spans(state, number, lost, usable)
+        if wanted > supply
+        for a, b in state.free[fragment].within(start, end)
+    ]
+
+
 def unbind(state: State, obtainable: Callable[[int], bool]) -> bool:
     """Where nothing else is left: fetch pieces after all that parity stands in for.
 

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable
 
 from regather.planner import parity as parity_runs
 from regather.planner import whole
+from regather.planner.inflight import Request
 from regather.planner.pace import STALL_SECONDS, later_than, request_rate, seconds_left
-from regather.planner.state import Request, State
+from regather.planner.state import State
 from regather.planner.work import Work, run_length
 
 _HEDGE_FACTOR = 1.5

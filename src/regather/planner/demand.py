@@ -1,0 +1,352 @@
+"""Demand: who wants which pieces, and what that changes.
+
+Free to be given is what is wanted and not in flight. A piece is wanted as long as one demand wants
+it. The parity of a row may be used once all data of the row is wanted, for it is of use only beside
+the rest: where a piece that somebody wants cannot be had, the rest of its row is wanted as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from regather.planner.events import Action, Evicted, Release, Unavailable, Want
+from regather.planner.inflight import Request
+from regather.planner.intervals import IntervalSet
+from regather.planner.readers import Demand
+from regather.planner.requests import Requests
+from regather.planner.rows import beyond_recovery, missing
+from regather.planner.state import State
+
+_LOOKS = 256
+"""With more requests in flight, none is cut short for a reader: one of them soon ends anyhow."""
+
+
+class Demands:
+    """All demands of one file."""
+
+    def __init__(self, state: State, requests: Requests) -> None:
+        self._state = state
+        self._requests = requests
+        self._demands: dict[int, Demand] = {}
+
+    # -- events ---------------------------------------------------------------------------
+
+    def want(self, event: Want, actions: list[Action]) -> list[int]:
+        """Take note of what is wanted; return the fragments that it concerns."""
+        demand = self._demands.get(event.demand)
+        if demand is None:
+            demand = self._demands[event.demand] = Demand(event.demand)
+        fragments: list[int] = []
+        for fragment, start, end in self._spans(event.start, event.end):
+            self._want(demand, fragment, start, end, actions, urgent=event.urgent)
+            fragments.append(fragment)
+        return fragments
+
+    def release(self, event: Release, actions: list[Action]) -> list[int]:
+        """Take note of what a demand does not want any more; return the fragments concerned."""
+        demand = self._demands.get(event.demand)
+        fragments: list[int] = []
+        if demand is None:
+            return fragments
+        for fragment, start, end in self._spans(event.start, event.end):
+            if fragment in demand.held:
+                self._release(demand, fragment, start, end, actions)
+                fragments.append(fragment)
+        if not demand.held:
+            del self._demands[event.demand]
+        return fragments
+
+    def evicted(self, event: Evicted, actions: list[Action]) -> None:
+        """Pieces are not in place any more."""
+        state = self._state
+        for fragment, start, end in self._spans(event.start, event.end):
+            number = state.layout.set_of[fragment]
+            for piece in range(start, end):
+                if not state.done[fragment][piece]:
+                    continue
+                state.done[fragment][piece] = state.settled[fragment][piece] = 0
+                if number >= 0:
+                    self._row_evicted(number, piece)
+                if state.is_wanted(fragment, piece):
+                    self._now_wanted(fragment, piece, piece + 1, actions)
+
+    def drop(self, fragment: int, start: int, end: int, actions: list[Action]) -> None:
+        """Pieces cannot be had: nobody wants them any more."""
+        for demand in [*self._demands.values(), *(own for own, _ in self._rows())]:
+            self._release(demand, fragment, start, end, actions)
+
+    # -- wanted and not -------------------------------------------------------------------
+
+    def _spans(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Running numbers as (fragment, start, end)."""
+        layout = self._state.layout
+        end = min(end, layout.data_pieces)
+        while 0 <= start < end:
+            fragment, piece = layout.locate(start)
+            stop = min(end, layout.first_pieces[fragment + 1])
+            yield fragment, piece, piece + stop - start
+            start = stop
+
+    def _want(
+        self,
+        demand: Demand,
+        fragment: int,
+        start: int,
+        end: int,
+        actions: list[Action],
+        *,
+        urgent: bool,
+    ) -> None:
+        state = self._state
+        held = demand.held.get(fragment)
+        if held is None:
+            held = demand.held[fragment] = IntervalSet()
+        new = held.gaps(start, end)
+        held.add(start, end)
+        if urgent:
+            self._wait_for(demand, fragment, start, end)
+        if not state.everything:
+            for run in new:
+                for first, last in state.wanted[fragment].add(*run):
+                    self._now_wanted(fragment, first, last, actions)
+        state.freed = True
+        group = state.groups.of[fragment]
+        if urgent:
+            state.turns.join(group.line(urgent=True), demand)
+        if demand.reads:
+            state.turns.join(group.line(urgent=False), demand)
+
+    def _wait_for(self, demand: Demand, fragment: int, start: int, end: int) -> None:
+        """A reader waits for those of some pieces that are not done."""
+        state = self._state
+        if not demand.reads:
+            demand.reads = True
+            for other in demand.held:
+                state.turns.join(state.groups.of[other].line(urgent=False), demand)
+        waits = demand.urgent.get(fragment) or IntervalSet()
+        first = state.layout.first_pieces[fragment]
+        for begin, stop in waits.gaps(start, end):
+            for piece in range(begin, stop):
+                if not state.done[fragment][piece]:
+                    waits.add(piece, piece + 1)
+                    state.turns.urgent.setdefault(first + piece, []).append(demand)
+        if waits:
+            demand.urgent[fragment] = waits
+        for request in state.working[fragment].values():
+            request.urgent |= request.pos < end and start < request.end
+
+    def _release(
+        self, demand: Demand, fragment: int, start: int, end: int, actions: list[Action]
+    ) -> None:
+        state = self._state
+        held = demand.held.get(fragment)
+        if held is None:
+            return
+        runs = held.within(start, end)
+        held.remove(start, end)
+        if not held:
+            del demand.held[fragment]
+        if waits := demand.urgent.get(fragment):
+            first = state.layout.first_pieces[fragment]
+            for begin, stop in waits.within(start, end):
+                for number in range(first + begin, first + stop):
+                    others = state.turns.urgent[number]
+                    others.remove(demand)
+                    if not others:
+                        del state.turns.urgent[number]
+            waits.remove(start, end)
+            if not waits:
+                del demand.urgent[fragment]
+        if not state.everything:
+            for run in runs:
+                for first, last in state.wanted[fragment].remove(*run):
+                    self._now_unwanted(fragment, first, last, actions)
+
+    def _now_wanted(self, fragment: int, start: int, end: int, actions: list[Action]) -> None:
+        """Nobody wanted these pieces before."""
+        state = self._state
+        state.left += state.done[fragment].count(0, start, end)
+        state.requeue(fragment, start, end)
+        number = state.layout.set_of[fragment]
+        if number < 0:
+            return
+        self._free_parity(number, start, end)
+        if state.parity_rows[number]:
+            for row in range(start, end):
+                self.keep_row(number, row, actions)
+
+    def _free_parity(self, number: int, start: int, end: int) -> None:
+        """Parity may be used in rows of which all is wanted and some is missing."""
+        state = self._state
+        members, lacking = state.layout.sets[number], state.lacking[number]
+        for first, last in state.wanted_within(members.parity[0], start, end):
+            row = first
+            while row < last:
+                begin = row
+                while row < last and lacking[row]:
+                    row += 1
+                if begin < row:
+                    for parity in members.parity:
+                        state.requeue_parity(parity, begin, row)
+                row += 1
+
+    def keep_row(self, number: int, row: int, actions: list[Action]) -> None:
+        """Where parity stands in for a wanted piece, the rest of its row is wanted as well."""
+        state = self._state
+        if state.everything or row not in state.parity_rows[number]:
+            return
+        if (number, row) in state.decoding or (number, row) in state.row_wants:
+            return
+        for fragment in missing(state, state.layout.sets[number], row):
+            if state.settled[fragment][row] and row in state.wanted[fragment]:
+                self.want_row(number, row, fragment, actions)
+                return
+
+    def _now_unwanted(self, fragment: int, start: int, end: int, actions: list[Action]) -> None:
+        """Nobody wants these pieces any more."""
+        state = self._state
+        state.left -= state.done[fragment].count(0, start, end)
+        state.claim(fragment, start, end)
+        for request in list(state.working[fragment].values()):
+            if (
+                request.pos < end
+                and start < request.end
+                and not (request.cancelled or request.whole)
+            ):
+                self._stop(request, start, actions)
+        number = state.layout.set_of[fragment]
+        if number < 0:
+            return
+        if not state.everything:
+            for parity in state.layout.sets[number].parity:
+                state.claim(parity, start, end)
+        if state.row_wants:
+            for row in range(start, end):
+                self._cause_gone(number, row, fragment, actions)
+        if state.parity_rows[number]:
+            for row in range(start, end):
+                self.keep_row(number, row, actions)
+
+    def _stop(self, request: Request, start: int, actions: list[Action]) -> None:
+        """Of a request, pieces from one on are not wanted: the piece under way still comes."""
+        if start > request.pos:
+            self._requests.shorten(request, start, actions)
+        elif request.answered < 0:
+            self._requests.cancel(request, actions)
+        elif request.end > request.pos + 1:
+            self._requests.shorten(request, request.pos + 1, actions)
+
+    def make_room(self, fragments: list[int], actions: list[Action]) -> bool:
+        """Where a reader waits for a busy source, cut a request short that nobody waits for.
+
+        Returns whether there was one: only pieces that are not begun change hands.
+        """
+        state = self._state
+        if len(state.requests) > _LOOKS:
+            return False
+        holders: set[int] = set()
+        for fragment in fragments:
+            group = state.groups.of[fragment]
+            if group.urgent is not None and group.urgent.waiting and state.free[fragment]:
+                holders |= group.holders
+        if not holders:
+            return False
+        best: Request | None = None
+        soonest = 0.0
+        for request in state.requests.values():
+            if request.source not in holders or request.cancelled or request.whole:
+                continue
+            if request.urgent or request.behind is not None or request.end - request.pos < 2:
+                continue
+            rate = request.pace or state.sources[request.source].rate or state.mean_rate()
+            seconds = (state.piece_size - request.partial) / rate
+            if best is None or seconds < soonest:
+                best, soonest = request, seconds
+        if best is None:
+            return False
+        if best.follower is not None and best.follower.end - best.follower.pos > 1:
+            self._requests.shorten(best.follower, best.follower.pos + 1, actions)
+        self._requests.shorten(best, best.pos + 1, actions)
+        return True
+
+    # -- rows -----------------------------------------------------------------------------
+
+    def _rows(self) -> list[tuple[Demand, set[int]]]:
+        return list(self._state.row_wants.values())
+
+    def want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> None:
+        """The rest of a row is wanted, for the sake of a piece of one of its fragments."""
+        state = self._state
+        entry = state.row_wants.get((number, row))
+        if entry is not None:
+            demand, causes = entry
+            if cause not in causes and not state.done[cause][row]:
+                causes.add(cause)
+                self._release(demand, cause, row, row + 1, actions)
+            return
+        demand = Demand(-1 - state.layout.number(cause, row))
+        state.row_wants[number, row] = demand, {cause}
+        urgent = state.layout.number(cause, row) in state.turns.urgent
+        for fragment in state.layout.sets[number].data:
+            if fragment != cause and row < state.layout.pieces_of(fragment):
+                self._want(demand, fragment, row, row + 1, actions, urgent=urgent)
+
+    def row_needs_less(self, fragment: int, piece: int, actions: list[Action]) -> None:
+        """A piece came by itself, or was computed: its row may not be needed any more."""
+        number = self._state.layout.set_of[fragment]
+        if number >= 0:
+            self._cause_gone(number, piece, fragment, actions)
+
+    def _cause_gone(self, number: int, row: int, fragment: int, actions: list[Action]) -> None:
+        entry = self._state.row_wants.get((number, row))
+        if entry is None or fragment not in entry[1]:
+            return
+        demand, causes = entry
+        causes.remove(fragment)
+        if not causes:
+            del self._state.row_wants[number, row]
+            for other in list(demand.held):
+                self._release(demand, other, row, row + 1, actions)
+
+    def widen(self, number: int, actions: list[Action]) -> None:
+        """Want the rows of a set in which a wanted piece can be had by parity alone."""
+        state = self._state
+        if state.everything:
+            return
+        members = state.layout.sets[number]
+        doubtful = state.doubtful(number)
+        usable = sum(state.trusted(parity) for parity in members.parity)
+        if not doubtful or len(doubtful) > usable:
+            return
+        for fragment in doubtful:
+            first = state.layout.first_pieces[fragment]
+            lost = not state.hopeful(fragment)
+            for start, end in list(state.free[fragment]):
+                for row in range(start, end):
+                    if lost or first + row in state.turns.urgent:
+                        self.want_row(number, row, fragment, actions)
+
+    def _row_evicted(self, number: int, row: int) -> None:
+        """A data piece of a row is gone, and what was computed from it with it."""
+        state = self._state
+        state.lacking[number][row] += 1
+        if row not in state.parity_rows[number]:
+            for parity in state.layout.sets[number].parity:
+                state.done[parity][row] = 0
+
+    # -- what cannot be had ---------------------------------------------------------------
+
+    def check(self, fragments: Iterable[int], actions: list[Action]) -> None:
+        """Of some fragments, say which wanted pieces cannot be had, and drop the wants for them."""
+        state = self._state
+        for fragment in fragments:
+            if not state.free[fragment] or state.hopeful(fragment):
+                continue
+            runs = beyond_recovery(state, fragment)
+            if not runs:
+                continue
+            corrupt = any(state.sources[s].distrusted for s in state.groups.of[fragment].holders)
+            first = state.layout.first_pieces[fragment]
+            for start, end in runs:
+                self.drop(fragment, start, end, actions)
+                actions.append(Unavailable(first + start, first + end, corrupt))

@@ -1,0 +1,92 @@
+"""Work for readers, one after the other: what they wait for before all else, then read-ahead.
+
+A reader's pieces are given in order, as many at a time as leave something for the others' turns.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heapreplace
+
+from regather.planner.groups import Group
+from regather.planner.health import Health
+from regather.planner.readers import Demand, Line
+from regather.planner.state import State
+from regather.planner.work import Work, run_length
+
+_TURN_SHARE = 4
+"""While others wait, a turn is this part of the longest request."""
+
+
+def in_turn(state: State, source: int, groups: list[Group], now: float, pace: float) -> Work | None:
+    """The next reader's work for a source. What is returned counts as given."""
+    health = state.sources[source]
+    for urgent in (True, False):
+        found = _next(state, groups, urgent)
+        if found is None:
+            continue
+        group, line, demand, fragment, start, end = found
+        if urgent and health.rate and _better_left(state, health, group, now):
+            continue
+        end = min(end, start + _length(state, health, group, line, urgent, pace, now))
+        turns = state.turns
+        turns.clock = demand.tag
+        demand.tag += end - start
+        return Work(fragment, start, end, urgent=urgent)
+    return None
+
+
+def _next(
+    state: State, groups: list[Group], urgent: bool
+) -> tuple[Group, Line, Demand, int, int, int] | None:
+    """Whose turn it is, and for which pieces; drops from the lines who has nothing to wait for."""
+    while True:
+        best: Line | None = None
+        owner = groups[0] if groups else None
+        for group in groups:
+            line = group.urgent if urgent else group.ahead
+            if line is not None and line.heap and (best is None or line.heap[0] < best.heap[0]):
+                best, owner = line, group
+        if best is None or owner is None:
+            return None
+        tag, number = best.heap[0]
+        demand = best.waiting[number]
+        if demand.tag > tag:
+            heapreplace(best.heap, (demand.tag, number))
+            continue
+        of = state.groups.of
+        for fragment, pieces in (demand.urgent if urgent else demand.held).items():
+            if of[fragment] is owner and (run := pieces.first_shared(state.free[fragment])):
+                return owner, best, demand, fragment, run[0], run[1]
+        heappop(best.heap)
+        del best.waiting[number]
+        state.turns.queued -= 1
+
+
+def _better_left(state: State, health: Health, group: Group, now: float) -> bool:
+    """Whether faster sources bring all that is waited for before this one brings a piece."""
+    faster = group.faster(state, 2 * health.rate, now)
+    if not faster:
+        return False
+    own = state.piece_size / health.rate + health.latency
+    return len(state.turns.urgent) * state.piece_size < own * faster
+
+
+def _length(
+    state: State,
+    health: Health,
+    group: Group,
+    line: Line,
+    urgent: bool,
+    pace: float,
+    now: float,
+) -> int:
+    """How many pieces to give: half of this connection's share of all that is waited for."""
+    longest = run_length(state, health, pace)
+    if longest == 1:
+        return 1
+    if len(line.waiting) > 1:
+        longest = longest // _TURN_SHARE or 1
+    rate = pace or health.rate or state.mean_rate()
+    backlog = len(state.turns.urgent) if urgent else group.free
+    share = int(backlog * rate / (2 * group.supply(state, now)))
+    return min(longest, share or 1)
