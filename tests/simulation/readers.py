@@ -16,8 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from bench.simulate.links import Flight
 from bench.simulate.setting import Setting, SourceModel, layout_of
 from bench.simulate.supply import supply_of
+
+from bench.simulate import world as simulator
 from regather.planner import (
     Decoded,
     Event,
@@ -31,8 +34,6 @@ from regather.planner import (
     Want,
 )
 from tests.simulation.books import Books
-
-from bench.simulate import world as simulator
 
 MIB = 1 << 20
 MOST_MICROSECONDS = 20.0
@@ -66,25 +67,11 @@ class Reader:
         return self.order[self.at : self.at + self.urgent + self.ahead]
 
 
-class Reading(simulator.World):
-    """A planner without end, readers, and a cache that forgets what was used longest ago."""
+class Readers(simulator.World):
+    """Readers, and a cache that forgets what was used longest ago."""
 
-    def __init__(
-        self,
-        setting: Setting,
-        readers: Sequence[Reader],
-        seconds: float,
-        *,
-        cached: int = 1 << 30,
-        check_every: int = 0,
-    ) -> None:
-        """``cached`` pieces are kept that nobody wants; the run ends after so many ``seconds``."""
-        super().__init__(setting)
-        holdings = [m.holds if m.known else None for m in setting.sources]
-        rng = random.Random(setting.seed + 1)
-        self.planner = Planner(setting.layout, holdings, setting.options, rng, live=True)
-        self.books = Books(self.planner)
-        self.check_every = check_every
+    def attach(self, readers: Sequence[Reader], seconds: float, cached: int) -> None:
+        """Let readers come and go for a time; so many ``cached`` pieces are kept for others."""
         self.readers = {reader.number: reader for reader in readers}
         self.seconds = seconds
         self.useful = 0
@@ -95,6 +82,8 @@ class Reading(simulator.World):
         self._cache: OrderedDict[int, None] = OrderedDict()
         self._cached = cached
         self._reading: list[Reader] = []
+        self._disturbed: set[int] = set()
+        """Readers whose window changed without them."""
         for reader in readers:
             self._at(reader.joins, self._join, reader)
             if reader.leaves < seconds:
@@ -103,6 +92,12 @@ class Reading(simulator.World):
 
     def _over(self, _subject: object, _stamp: int) -> None:
         self.ending = Finished()
+
+    def may_evict(self, number: int) -> bool:
+        """Whether nobody wants a piece, and no row is computed from it."""
+        fragment, piece = self.layout.locate(number)
+        row = self.layout.set_of[fragment], piece
+        return not (self.planner.is_wanted(fragment, piece) or row in self.planner._state.decoding)
 
     def tell(self, event: Event) -> None:
         if isinstance(event, PieceDone):
@@ -118,15 +113,13 @@ class Reading(simulator.World):
                 if event.row < self.layout.pieces_of(fragment):
                     self._came(self.layout.number(fragment, event.row))
         super().tell(event)
-        if self.check_every and self.events % self.check_every == 0:
-            self.books.check(self.now)
         if self._reading and not self._busy:
             self._read()
 
     _busy = False
-    _ended: simulator.Flight
+    _ended: Flight
 
-    def _end(self, flight: simulator.Flight, *, kept: bool = False) -> None:
+    def _end(self, flight: Flight, *, kept: bool = False) -> None:
         self._ended = flight
         super()._end(flight, kept=kept)
 
@@ -143,6 +136,8 @@ class Reading(simulator.World):
             for reader in self.wanting.pop(number, {}).values():
                 reader.failed.append(number)
                 reader.order = [n for n in reader.order if n != number]
+                self._reading.append(reader)
+                self._disturbed.add(reader.number)
 
     def carry_out(self, action: object) -> None:
         if isinstance(action, Unavailable):
@@ -172,22 +167,30 @@ class Reading(simulator.World):
     def _release(self, reader: Reader, numbers: Sequence[int]) -> None:
         for number in numbers:
             wanting = self.wanting.get(number)
-            if wanting is not None and wanting.pop(reader.number, None) and not wanting:
+            if wanting is not None and reader.number in wanting:
+                del wanting[reader.number]
+            if wanting is not None and not wanting:
                 del self.wanting[number]
                 if number in self.there:
                     self._cache[number] = None
         for start, end in _runs(numbers):
             self.tell(Release(reader.number, start, end))
-        while len(self._cache) > self._cached:
-            number, _ = self._cache.popitem(last=False)
-            self.there.discard(number)
-            self.tell(Evicted(number, number + 1))
+        if len(self._cache) > self._cached:
+            for number in list(self._cache):
+                if len(self._cache) > self._cached and self.may_evict(number):
+                    del self._cache[number]
+                    self.there.discard(number)
+                    self.tell(Evicted(number, number + 1))
 
     def _read(self) -> None:
         """Those whose next piece is there take it, and want one more."""
         self._busy = True
         while self._reading:
             reader = self._reading.pop()
+            if reader.number in self._disturbed and not reader.gone:
+                self._disturbed.discard(reader.number)
+                self._want(reader, reader.window[: reader.urgent], urgent=True)
+                self._want(reader, reader.window[reader.urgent :], urgent=False)
             while (
                 not reader.gone
                 and reader.at < min(len(reader.order), reader.stalls_after)
@@ -202,6 +205,33 @@ class Reading(simulator.World):
                     last = reader.urgent + reader.ahead - 1
                     self._want(reader, window[last : last + 1], urgent=False)
         self._busy = False
+
+
+class Reading(Readers):
+    """Readers and sources that do as they are told, for a time."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        readers: Sequence[Reader],
+        seconds: float,
+        *,
+        cached: int = 1 << 30,
+        check_every: int = 0,
+    ) -> None:
+        """As ``attach``; the books are checked after every so many events."""
+        super().__init__(setting)
+        holdings = [m.holds if m.known else None for m in setting.sources]
+        rng = random.Random(setting.seed + 1)
+        self.planner = Planner(setting.layout, holdings, setting.options, rng, live=True)
+        self._books = Books(self.planner)
+        self._check_every = check_every
+        self.attach(readers, seconds, cached)
+
+    def tell(self, event: Event) -> None:
+        super().tell(event)
+        if self._check_every and self.events % self._check_every == 0:
+            self._books.check(self.now)
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:

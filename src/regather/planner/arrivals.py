@@ -36,7 +36,7 @@ class Arrivals:
                 self._drop([r for r in rivals if r.via == asked], piece, actions, request)
             if state.parity_rows[number][piece] >= state.lacking[number][piece]:
                 self.decode(number, piece, actions)
-            else:
+            elif not state.everything:
                 self._demands.keep_row(number, piece, actions)
             return
         # As _done, without the calls: this is what every piece goes through.
@@ -76,6 +76,8 @@ class Arrivals:
         make = state.decoding.pop((number, row), ())
         rows.forget(state, number, row)
         right = isinstance(event, Decoded)
+        if not right:
+            state.bad_rows.add((number, row))
         for fragment in make:
             if state.done[fragment][row]:
                 continue  # it came while it was computed

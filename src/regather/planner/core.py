@@ -117,6 +117,8 @@ class Planner:
             AddSource: self._add_source,
             RemoveSource: self._remove_source,
         }
+        self._judged = 0
+        """Which judgement of the sources the rows that are wanted as a whole follow from."""
         self._over = False
         self.wake_at: float | None = None
         """When a Tick is wanted, on the clock that events are stamped with; None: never."""
@@ -141,6 +143,10 @@ class Planner:
     def is_done(self, fragment: int, piece: int) -> bool:
         """Whether a piece is done. May be read while another thread plans."""
         return bool(self._state.done[fragment][piece])
+
+    def is_wanted(self, fragment: int, piece: int) -> bool:
+        """Whether anybody wants a piece of the file: then it must stay in the store."""
+        return self._state.is_wanted(fragment, piece)
 
     def likely_computed(self, fragment: int, piece: int) -> bool:
         """Whether a data fragment's piece is likely to serve to compute others of its row."""
@@ -324,7 +330,8 @@ class Planner:
         self._plan(now, actions)
 
     def _add_source(self, event: AddSource, now: float, actions: list[Action]) -> None:
-        self._membership.add(event.holdings)
+        source = self._membership.add(event.holdings)
+        self._look_at(self._state.groups.held_by(source), actions)
         self._plan(now, actions)
 
     def _remove_source(self, event: RemoveSource, now: float, actions: list[Action]) -> None:
@@ -356,6 +363,10 @@ class Planner:
                 self._requests.cancel(request, actions)
             actions.append(Finished())
             return
+        if not state.everything and self._judged != state.groups.judgements:
+            self._judged = state.groups.judgements
+            for number in range(len(state.layout.sets)):
+                self._demands.widen(number, actions)
         self._dispatch.run(now, actions)
         if state.left and not state.decoding and nothing_comes(state, now):
             # Before waiting for those who fail, all that the others can do.

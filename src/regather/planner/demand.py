@@ -14,9 +14,11 @@ from regather.planner.inflight import Request
 from regather.planner.intervals import IntervalSet
 from regather.planner.readers import Demand
 from regather.planner.requests import Requests
-from regather.planner.rows import beyond_recovery, missing
+from regather.planner.rows import beyond_recovery, computable, free_bound, missing, unbind
 from regather.planner.state import State
 
+_WHOLE = -(1 << 62)
+"""The number of the demand for a whole file that readers read as well."""
 _LOOKS = 256
 """With more requests in flight, none is cut short for a reader: one of them soon ends anyhow."""
 
@@ -35,7 +37,7 @@ class Demands:
         """Take note of what is wanted; return the fragments that it concerns."""
         demand = self._demands.get(event.demand)
         if demand is None:
-            demand = self._demands[event.demand] = Demand(event.demand)
+            demand = self._new(event.demand)
         fragments: list[int] = []
         for fragment, start, end in self._spans(event.start, event.end):
             self._want(demand, fragment, start, end, actions, urgent=event.urgent)
@@ -54,6 +56,7 @@ class Demands:
                 fragments.append(fragment)
         if not demand.held:
             del self._demands[event.demand]
+            self._gone(demand)
         return fragments
 
     def evicted(self, event: Evicted, actions: list[Action]) -> None:
@@ -70,10 +73,22 @@ class Demands:
                 if state.is_wanted(fragment, piece):
                     self._now_wanted(fragment, piece, piece + 1, actions)
 
-    def drop(self, fragment: int, start: int, end: int, actions: list[Action]) -> None:
-        """Pieces cannot be had: nobody wants them any more."""
-        for demand in [*self._demands.values(), *(own for own, _ in self._rows())]:
-            self._release(demand, fragment, start, end, actions)
+    def _new(self, number: int) -> Demand:
+        turns = self._state.turns
+        demand = self._demands[number] = turns.bulk[number] = Demand(number)
+        if self._state.everything and _WHOLE not in turns.bulk:
+            # The download of the whole file takes its turn beside readers.
+            whole = turns.bulk[_WHOLE] = Demand(_WHOLE)
+            for fragment in range(self._state.layout.data_count):
+                runs = whole.held[fragment] = IntervalSet()
+                runs.add(0, self._state.layout.pieces_of(fragment))
+                turns.join(self._state.groups.of[fragment].line(urgent=False), whole)
+        return demand
+
+    def _gone(self, demand: Demand) -> None:
+        turns = self._state.turns
+        turns.bulk.pop(demand.number, None)
+        turns.readers -= demand.reads
 
     # -- wanted and not -------------------------------------------------------------------
 
@@ -113,16 +128,15 @@ class Demands:
         group = state.groups.of[fragment]
         if urgent:
             state.turns.join(group.line(urgent=True), demand)
-        if demand.reads:
-            state.turns.join(group.line(urgent=False), demand)
+        state.turns.join(group.line(urgent=False), demand)
 
     def _wait_for(self, demand: Demand, fragment: int, start: int, end: int) -> None:
         """A reader waits for those of some pieces that are not done."""
         state = self._state
         if not demand.reads:
             demand.reads = True
-            for other in demand.held:
-                state.turns.join(state.groups.of[other].line(urgent=False), demand)
+            state.turns.bulk.pop(demand.number, None)
+            state.turns.readers += 1
         waits = demand.urgent.get(fragment) or IntervalSet()
         first = state.layout.first_pieces[fragment]
         for begin, stop in waits.gaps(start, end):
@@ -183,7 +197,7 @@ class Demands:
             row = first
             while row < last:
                 begin = row
-                while row < last and lacking[row]:
+                while row < last and lacking[row] and (number, row) not in state.bad_rows:
                     row += 1
                 if begin < row:
                     for parity in members.parity:
@@ -271,9 +285,6 @@ class Demands:
 
     # -- rows -----------------------------------------------------------------------------
 
-    def _rows(self) -> list[tuple[Demand, set[int]]]:
-        return list(self._state.row_wants.values())
-
     def want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> None:
         """The rest of a row is wanted, for the sake of a piece of one of its fragments."""
         state = self._state
@@ -307,23 +318,23 @@ class Demands:
             del self._state.row_wants[number, row]
             for other in list(demand.held):
                 self._release(demand, other, row, row + 1, actions)
+            self._gone(demand)
 
     def widen(self, number: int, actions: list[Action]) -> None:
         """Want the rows of a set in which a wanted piece can be had by parity alone."""
         state = self._state
-        if state.everything:
-            return
-        members = state.layout.sets[number]
-        doubtful = state.doubtful(number)
-        usable = sum(state.trusted(parity) for parity in members.parity)
-        if not doubtful or len(doubtful) > usable:
-            return
-        for fragment in doubtful:
+        for fragment in state.doubtful(number):
             first = state.layout.first_pieces[fragment]
             lost = not state.hopeful(fragment)
             for start, end in list(state.free[fragment]):
                 for row in range(start, end):
-                    if lost or first + row in state.turns.urgent:
+                    if (number, row) not in state.row_wants and (
+                        (lost and computable(state, number, row, state.hopeful))
+                        or (
+                            first + row in state.turns.urgent
+                            and computable(state, number, row, state.trusted)
+                        )
+                    ):
                         self.want_row(number, row, fragment, actions)
 
     def _row_evicted(self, number: int, row: int) -> None:
@@ -339,14 +350,38 @@ class Demands:
     def check(self, fragments: Iterable[int], actions: list[Action]) -> None:
         """Of some fragments, say which wanted pieces cannot be had, and drop the wants for them."""
         state = self._state
-        for fragment in fragments:
+        left = {f for f in fragments if state.layout.is_data(f)}
+        while left:
+            fragment = left.pop()
             if not state.free[fragment] or state.hopeful(fragment):
                 continue
             runs = beyond_recovery(state, fragment)
+            number = state.layout.set_of[fragment]
+            if runs and number >= 0:
+                # What can be had after all leaves its parity to what cannot.
+                unbind(state, state.hopeful)
+                runs = beyond_recovery(state, fragment)
             if not runs:
                 continue
             corrupt = any(state.sources[s].distrusted for s in state.groups.of[fragment].holders)
             first = state.layout.first_pieces[fragment]
             for start, end in runs:
-                self.drop(fragment, start, end, actions)
+                self._drop(fragment, start, end, actions)
                 actions.append(Unavailable(first + start, first + end, corrupt))
+                if number >= 0:
+                    self._give_up_row(number, start, actions)
+                    left.update(state.layout.sets[number].data)
+
+    def _drop(self, fragment: int, start: int, end: int, actions: list[Action]) -> None:
+        """Pieces cannot be had: nobody wants them any more."""
+        rows = [own for own, _ in self._state.row_wants.values()]
+        for demand in [*self._demands.values(), *rows]:
+            self._release(demand, fragment, start, end, actions)
+
+    def _give_up_row(self, number: int, row: int, actions: list[Action]) -> None:
+        """A row cannot be computed: nobody wants it as a whole."""
+        entry = self._state.row_wants.get((number, row))
+        if entry is not None:
+            for fragment in list(entry[1]):
+                self._cause_gone(number, row, fragment, actions)
+        free_bound(self._state, number, row)

@@ -120,6 +120,7 @@ class Group:
                     (h.rate, h.rate * (h.active or 1))
                     for h in self._of_holders(pool.sources)
                     if h.rate
+                    and now >= h.retry_at
                     and not h.failures
                     and not h.all_stalled
                     and h.corrupt_total < MAX_CORRUPT
@@ -299,7 +300,7 @@ class Groups:
     def remove_source(self, source: int) -> None:
         """A source holds nothing any more."""
         for by_source, data in ((self.of_source, True), (self.parity_of_source, False)):
-            for group in by_source[source]:
+            for group in list(by_source[source]):
                 holders = group.holders - {source}
                 other = self._by_holders.get((holders, data))
                 if other is None:

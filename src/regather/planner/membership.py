@@ -25,8 +25,8 @@ class Membership:
         self._dispatch = dispatch
         self._connections = connections
 
-    def add(self, held: frozenset[int] | None) -> None:
-        """One more source, which may be asked at once."""
+    def add(self, held: frozenset[int] | None) -> int:
+        """One more source, which may be asked at once; return its number."""
         state = self._state
         source = len(state.sources)
         state.sources.append(Health(self._connections))
@@ -35,6 +35,7 @@ class Membership:
         state.groups.add_source(source, held, state.counts)
         state.invalidate(source)
         self._dispatch.add(source)
+        return source
 
     def remove(self, source: int, actions: list[Action]) -> list[int]:
         """A source is not asked any more. Returns the fragments that it held."""

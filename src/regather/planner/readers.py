@@ -42,22 +42,23 @@ class Line:
 class Turns:
     """The lines of all groups of fragments, and which pieces are waited for."""
 
-    __slots__ = ("clock", "queued", "urgent")
+    __slots__ = ("bulk", "clock", "readers", "urgent")
 
     def __init__(self) -> None:
         self.urgent: dict[int, list[Demand]] = {}
         """By the running number of a piece that is not done: who waits for it."""
-        self.queued = 0
-        """How many stand in lines."""
         self.clock = 0.0
         """The tag that was served last."""
+        self.readers = 0
+        """How many demands wait for pieces, or did; with none there are no turns to take."""
+        self.bulk: dict[int, Demand] = {}
+        """The demands that never waited for a piece: downloads, selections."""
 
     def join(self, line: Line, demand: Demand) -> None:
         """A demand waits for its turn, once however often it joins."""
         if demand.number not in line.waiting:
             demand.tag = max(demand.tag, self.clock)
             heappush(line.heap, (demand.tag, demand.number))
-            self.queued += 1
         line.waiting[demand.number] = demand
 
     def move(self, old: Line | None, new: Line) -> None:

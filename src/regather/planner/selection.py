@@ -21,7 +21,7 @@ from regather.planner.inflight import Request
 from regather.planner.pace import OLD_SECONDS, request_rate
 from regather.planner.probation import probation_work
 from regather.planner.state import State
-from regather.planner.turns import in_turn
+from regather.planner.turns import in_turn, somebody_waits
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
 _FELT_LATENCY = 0.002
@@ -101,8 +101,10 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
     if health.ignores_ranges or health.corrupt_total:
         groups = [g for g in groups if g.free]
         return probation_work(state, source, groups, now, pace, once_more=False)
-    if state.turns.queued and (work := in_turn(state, source, groups, now, pace)):
-        return work
+    if state.turns.readers:
+        work = in_turn(state, source, groups, now, pace)
+        if work is not None or somebody_waits(groups):
+            return work
     group, load = most_pressing(state, groups, now)
     if group is None:
         return None

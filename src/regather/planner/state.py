@@ -83,6 +83,8 @@ class State:
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
     _doubtful: list[tuple[int, tuple[int, ...]]] = field(init=False)
     """By erasure set: what ``doubtful`` found, and at which count of judgements."""
+    bad_rows: set[tuple[int, int]] = field(default_factory=set)
+    """Rows (set, row) that could not be computed: their parity is no good."""
     decoding: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
     """Rows (set, row) that are being computed, and the fragments whose pieces are made."""
 
@@ -174,12 +176,14 @@ class State:
         self.freed = True
         if free.count == new:
             self.groups.list_free(fragment, untouched=not self.working[fragment])
-        if self.turns.urgent and self.layout.is_data(fragment):
+        if self.turns.readers and self.layout.is_data(fragment):
             self._queue_readers(group, fragment, start, end)
 
     def _queue_readers(self, group: Group, fragment: int, start: int, end: int) -> None:
         """Readers that wait for pieces that are free now stand in line for them."""
         waited_for, turns = self.turns.urgent, self.turns
+        for demand in turns.bulk.values():
+            turns.join(group.line(urgent=False), demand)
         first = self.layout.first_pieces[fragment]
         numbers = range(first + start, first + end)
         # Of a large part of the file, few pieces are waited for.
@@ -337,9 +341,10 @@ class State:
         runs = list(self.unsettled(fragment, start, end))
         if not runs:
             return
+        if not self.everything:
+            runs = [part for run in runs for part in self.wanted_within(fragment, *run)]
         for run in runs:
-            for wanted in self.wanted_within(fragment, *run):
-                self.release(fragment, *wanted)
+            self.release(fragment, *run)
         for request in others:
             if not request.cancelled:
                 self.claim(fragment, request.pos, request.end)
@@ -356,8 +361,9 @@ class State:
         self.weigh(source)
 
     def note_slow(self, request: Request, now: float) -> None:
-        """Another source brought the last piece of a request sooner: all that is known of a source
-        that never brought one to its end.
+        """Note that another source brought the last piece of a request sooner.
+
+        That is all there is to know of a source that never brought one to its end.
         """
         health = self.sources[request.source]
         if health.rate or request.answered < 0 or now <= request.answered:
