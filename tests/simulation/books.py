@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from regather.planner import Planner
-from regather.planner.groups import Group
+from regather.planner.group import Group
 from regather.planner.inflight import Request
+from regather.planner.rivals import rivals_of
 from regather.planner.state import State
 
 
@@ -60,7 +61,7 @@ def _pieces(state: State, fragment: int, bad_rows: set[tuple[int, int]]) -> None
         assert not (free[piece] and claimed[piece]), f"{where} is free and in flight"
         assert not is_done or settled[piece], f"{where} is done and not settled"
         if len(claimed[piece]) > 1 and data and not settled[piece]:
-            rivals = {r.id for r in state.rivals(fragment, piece)}
+            rivals = {r.id for r in rivals_of(state, fragment, piece)}
             assert claimed[piece] <= rivals, f"{where}: requests that know nothing of each other"
         if not (is_done or settled[piece] or free[piece] or claimed[piece]):
             assert piece not in wanted, f"{where} is lost"

@@ -8,10 +8,10 @@ from dataclasses import replace
 from bench.simulate.links import Link
 from bench.simulate.setting import Setting, SourceModel, layout_of
 from bench.simulate.supply import Absence, supply_of
-from regather.planner import AddSource, Event, Options, Planner, RemoveSource
-from tests.simulation.books import Books
 
 from bench.simulate import world as simulator
+from regather.planner import AddSource, Event, Options, Planner, RemoveSource
+from tests.simulation.books import Books
 
 MIB = 1 << 20
 _NEVER = float("inf")
@@ -48,10 +48,11 @@ class Coming(simulator.World):
             self._books.check(self.now)
 
 
-def coming(seed: int, *, check_every: int = 0) -> tuple[Coming, Setting]:
+def coming(seed: int, *, parts: bool = False, check_every: int = 0) -> tuple[Coming, Setting]:
     """A world by its seed, and what the fluid limit is computed of.
 
-    Two sources stay; up to ten others come and go at random, each with a part of the fragments.
+    Two sources stay; up to ten others come and go at random. With ``parts`` half of these hold half
+    of the fragments: then the limit knows beforehand who will come with what, and no planner can.
     """
     rng = random.Random(f"{seed}/coming")
     layout = layout_of([96 * MIB] * 8)
@@ -65,7 +66,7 @@ def coming(seed: int, *, check_every: int = 0) -> tuple[Coming, Setting]:
     limits: list[SourceModel] = []
     for come, go in stays:
         held = everything
-        if go < _NEVER and rng.random() < 0.5:
+        if parts and go < _NEVER and rng.random() < 0.5:
             held = frozenset(f for f in everything if rng.random() < 0.5) or everything
         rate = rng.choice([10e6, 20e6, 40e6])
         model = SourceModel(supply_of(rate), held, rtt=rng.choice([0.002, 0.02, 0.05]))

@@ -6,7 +6,9 @@ from regather.planner import rows
 from regather.planner.demand import Demands
 from regather.planner.events import Action, Decoded, DecodeFailed
 from regather.planner.inflight import Request
+from regather.planner.pace import note_slow
 from regather.planner.requests import Requests
+from regather.planner.rivals import rivals_of
 from regather.planner.state import State
 
 
@@ -32,7 +34,7 @@ class Arrivals:
                 state.suspects.pop((asked, piece), None)
             rows.parity_arrived(state, number, piece, request.fragment)
             if state.hedged or state.overlapping[request.fragment]:
-                rivals = state.rivals(request.fragment, piece)
+                rivals = rivals_of(state, request.fragment, piece)
                 self._drop([r for r in rivals if r.via == asked], piece, actions, request)
             if state.parity_rows[number][piece] >= state.lacking[number][piece]:
                 self.decode(number, piece, actions)
@@ -112,7 +114,7 @@ class Arrivals:
         if not working:
             return
         others = (
-            state.rivals(fragment, piece)
+            rivals_of(state, fragment, piece)
             if by
             else [r for r in working.values() if r.pos <= piece < r.end and not r.cancelled]
         )
@@ -128,7 +130,7 @@ class Arrivals:
                 continue
             if other.end - other.pos == 1:
                 if by is not None:
-                    state.note_slow(other, by.moved)
+                    note_slow(state, other, by.moved)
                 self._requests.cancel(other, actions)
             elif other.end - 1 == piece:
                 self._requests.trim(other, actions)

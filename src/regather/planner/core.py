@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from regather.model import Layout
 from regather.planner import rows
 from regather.planner.arrivals import Arrivals
+from regather.planner.changes import Changes
 from regather.planner.demand import Demands
 from regather.planner.dispatch import Dispatch
 from regather.planner.events import (
@@ -43,23 +43,11 @@ from regather.planner.events import (
 from regather.planner.failures import Failures
 from regather.planner.health import Health
 from regather.planner.inflight import Request
-from regather.planner.membership import Membership
+from regather.planner.options import Options
 from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.state import State
 from regather.planner.termination import give_up, is_hope, nothing_comes
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Limits that the user may set."""
-
-    connections: int = 8
-    """Most requests in flight at one source."""
-    max_requests: int = 32
-    """Most requests in flight at all."""
-    retries: int = 5
-    """Failures in a row after which nothing waits for a source any longer."""
 
 
 class Planner:
@@ -95,7 +83,14 @@ class Planner:
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
         )
         self._failures = Failures(self._state, self._requests, self._dispatch, self._rng)
-        self._membership = Membership(self._state, self._requests, self._dispatch, limit)
+        self._changes = Changes(
+            self._state,
+            self._requests,
+            self._dispatch,
+            self._demands,
+            connections=limit,
+            live=live,
+        )
         for start, end in wanted or ():
             self._demands.want(Want(0, start, end), [])
         # Each returns the request, if any, that goes on and behind which the next may be queued.
@@ -112,13 +107,11 @@ class Planner:
             Decoded: self._row_ended,
             DecodeFailed: self._row_ended,
             Want: self._want,
-            Release: self._release,
-            Evicted: self._evicted,
-            AddSource: self._add_source,
-            RemoveSource: self._remove_source,
+            Release: self._changed,
+            Evicted: self._changed,
+            AddSource: self._changed,
+            RemoveSource: self._changed,
         }
-        self._judged = 0
-        """Which judgement of the sources the rows that are wanted as a whole follow from."""
         self._over = False
         self.wake_at: float | None = None
         """When a Tick is wanted, on the clock that events are stamped with; None: never."""
@@ -297,8 +290,7 @@ class Planner:
     def _after_failure(self, source: int, now: float, actions: list[Action]) -> None:
         if source < 0:
             return
-        if not self._state.everything:
-            self._look_at(self._state.groups.held_by(source), actions)
+        self._changes.failed(source, actions)
         self._room(source, now, actions)
 
     def _cancelled(self, event: Cancelled, now: float, actions: list[Action]) -> None:
@@ -307,47 +299,20 @@ class Planner:
             self._requests.end(request, now)
             self._room(request.source, now, actions)
 
-    # -- demand and sources that come and go ------------------------------------------------
-
     def _want(self, event: Want, now: float, actions: list[Action]) -> None:
-        fragments = self._demands.want(event, actions)
-        if self._live:
-            self._dispatch.try_again(fragments)
-        self._look_at(fragments, actions)
-        if event.urgent:
-            self._dispatch.prefer(fragments)
+        fragments = self._changes.want(event, actions)
         self._plan(now, actions)
-        if event.urgent and not self._over and self._demands.make_room(fragments, actions):
+        if fragments and not self._over and self._changes.make_room(fragments, actions):
             self._plan(now, actions)
 
-    def _release(self, event: Release, now: float, actions: list[Action]) -> None:
-        fragments = self._demands.release(event, actions)
-        self._look_at(fragments, actions)
+    def _changed(
+        self,
+        event: Release | Evicted | AddSource | RemoveSource,
+        now: float,
+        actions: list[Action],
+    ) -> None:
+        self._changes.note(event, actions)
         self._plan(now, actions)
-
-    def _evicted(self, event: Evicted, now: float, actions: list[Action]) -> None:
-        self._demands.evicted(event, actions)
-        self._plan(now, actions)
-
-    def _add_source(self, event: AddSource, now: float, actions: list[Action]) -> None:
-        source = self._membership.add(event.holdings)
-        self._look_at(self._state.groups.held_by(source), actions)
-        self._plan(now, actions)
-
-    def _remove_source(self, event: RemoveSource, now: float, actions: list[Action]) -> None:
-        held = self._membership.remove(event.source, actions)
-        self._look_at(held, actions)
-        self._plan(now, actions)
-
-    def _look_at(self, fragments: Iterable[int], actions: list[Action]) -> None:
-        """The demand for some fragments changed, or who can send them."""
-        state = self._state
-        if state.everything:
-            return
-        for number in {state.layout.set_of[fragment] for fragment in fragments} - {-1}:
-            self._demands.widen(number, actions)
-        if self._live:
-            self._demands.check(fragments, actions)
 
     # -- planning -------------------------------------------------------------------------
 
@@ -363,10 +328,8 @@ class Planner:
                 self._requests.cancel(request, actions)
             actions.append(Finished())
             return
-        if not state.everything and self._judged != state.groups.judgements:
-            self._judged = state.groups.judgements
-            for number in range(len(state.layout.sets)):
-                self._demands.widen(number, actions)
+        if not state.everything:
+            self._changes.follow_judgements(actions)
         self._dispatch.run(now, actions)
         if state.left and not state.decoding and nothing_comes(state, now):
             # Before waiting for those who fail, all that the others can do.

@@ -1,8 +1,8 @@
 """Demand: who wants which pieces, and what that changes.
 
-Free to be given is what is wanted and not in flight. A piece is wanted as long as one demand wants
-it. The parity of a row may be used once all data of the row is wanted, for it is of use only beside
-the rest: where a piece that somebody wants cannot be had, the rest of its row is wanted as well.
+Free to be given is what is wanted and not in flight. The parity of a row may be used once all data
+of the row is wanted, for it is of use only beside the rest: where a piece that somebody wants cannot
+be had, the rest of its row is wanted as well.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from regather.planner.inflight import Request
 from regather.planner.intervals import IntervalSet
 from regather.planner.readers import Demand
 from regather.planner.requests import Requests
-from regather.planner.rows import beyond_recovery, computable, free_bound, missing, unbind
+from regather.planner.rows import (
+    beyond_recovery,
+    computable,
+    evict_row,
+    free_bound,
+    missing,
+    unbind,
+)
 from regather.planner.state import State
 
 _WHOLE = -(1 << 62)
 """The number of the demand for a whole file that readers read as well."""
-_LOOKS = 256
-"""With more requests in flight, none is cut short for a reader: one of them soon ends anyhow."""
 
 
 class Demands:
@@ -69,7 +74,7 @@ class Demands:
                     continue
                 state.done[fragment][piece] = state.settled[fragment][piece] = 0
                 if number >= 0:
-                    self._row_evicted(number, piece)
+                    evict_row(state, number, piece)
                 if state.is_wanted(fragment, piece):
                     self._now_wanted(fragment, piece, piece + 1, actions)
 
@@ -250,39 +255,6 @@ class Demands:
         elif request.end > request.pos + 1:
             self._requests.shorten(request, request.pos + 1, actions)
 
-    def make_room(self, fragments: list[int], actions: list[Action]) -> bool:
-        """Where a reader waits for a busy source, cut a request short that nobody waits for.
-
-        Returns whether there was one: only pieces that are not begun change hands.
-        """
-        state = self._state
-        if len(state.requests) > _LOOKS:
-            return False
-        holders: set[int] = set()
-        for fragment in fragments:
-            group = state.groups.of[fragment]
-            if group.urgent is not None and group.urgent.waiting and state.free[fragment]:
-                holders |= group.holders
-        if not holders:
-            return False
-        best: Request | None = None
-        soonest = 0.0
-        for request in state.requests.values():
-            if request.source not in holders or request.cancelled or request.whole:
-                continue
-            if request.urgent or request.behind is not None or request.end - request.pos < 2:
-                continue
-            rate = request.pace or state.sources[request.source].rate or state.mean_rate()
-            seconds = (state.piece_size - request.partial) / rate
-            if best is None or seconds < soonest:
-                best, soonest = request, seconds
-        if best is None:
-            return False
-        if best.follower is not None and best.follower.end - best.follower.pos > 1:
-            self._requests.shorten(best.follower, best.follower.pos + 1, actions)
-        self._requests.shorten(best, best.pos + 1, actions)
-        return True
-
     # -- rows -----------------------------------------------------------------------------
 
     def want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> None:
@@ -336,14 +308,6 @@ class Demands:
                         )
                     ):
                         self.want_row(number, row, fragment, actions)
-
-    def _row_evicted(self, number: int, row: int) -> None:
-        """A data piece of a row is gone, and what was computed from it with it."""
-        state = self._state
-        state.lacking[number][row] += 1
-        if row not in state.parity_rows[number]:
-            for parity in state.layout.sets[number].parity:
-                state.done[parity][row] = 0
 
     # -- what cannot be had ---------------------------------------------------------------
 

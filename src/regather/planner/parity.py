@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 
 from regather.planner.forecast import late_ones
-from regather.planner.groups import Group
+from regather.planner.group import Group
 from regather.planner.inflight import Request
 from regather.planner.rows import spans
 from regather.planner.state import State

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from regather.planner.events import Action, Cancel, Start, Trim
 from regather.planner.inflight import Request
+from regather.planner.rivals import forget_rival, note_rivals, note_whole
 from regather.planner.state import State
 from regather.planner.work import Work
 
@@ -39,9 +40,9 @@ class Requests:
         request.urgent = work.urgent
         state.requests[number] = state.working[fragment][number] = request
         if whole:
-            state.note_whole(request)
+            note_whole(state, request)
         elif work.hedge:
-            state.note_rivals(request, work.victim)
+            note_rivals(state, request, work.victim)
         elif overlapping := state.overlapping[fragment]:
             overlapping[number] = request
         # As State.claim, without the call: this is what every request goes through.
@@ -84,7 +85,7 @@ class Requests:
         del state.requests[number]
         del state.working[fragment][number]
         if state.hedged or state.overlapping[fragment]:
-            state.forget_rival(request)
+            forget_rival(state, request)
         if request.via != fragment:
             state.groups.of[request.via].standing_in -= 1
         follower = request.follower
@@ -143,8 +144,8 @@ class Requests:
         """The whole fragment comes instead of a range of it."""
         state = self._state
         request.whole = True
-        state.forget_rival(request)
-        state.note_whole(request)
+        forget_rival(state, request)
+        note_whole(state, request)
         group = state.groups.of[request.fragment]
         if not request.cancelled:
             group.flying -= request.end - request.pos

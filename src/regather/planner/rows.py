@@ -179,6 +179,14 @@ def beyond_recovery(state: State, fragment: int) -> list[tuple[int, int]]:
     ]
 
 
+def evict_row(state: State, number: int, row: int) -> None:
+    """A data piece is not in place any more; parity of a row that was whole is gone as well."""
+    state.lacking[number][row] += 1
+    if row not in state.parity_rows[number]:
+        for parity in state.layout.sets[number].parity:
+            state.done[parity][row] = 0
+
+
 def free_bound(state: State, number: int, row: int) -> None:
     """A row cannot be computed any more: what parity stands in for must be had otherwise."""
     for fragment in missing(state, state.layout.sets[number], row):

@@ -15,7 +15,7 @@ With nothing free, work is taken over from others (``steal_and_hedge.py``).
 from __future__ import annotations
 
 from regather.planner import parity
-from regather.planner.groups import Group
+from regather.planner.group import Group
 from regather.planner.health import MAX_CORRUPT, Health
 from regather.planner.inflight import Request
 from regather.planner.pace import OLD_SECONDS, request_rate

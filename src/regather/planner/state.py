@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from regather.model import ErasureSet, Layout
-from regather.planner.groups import Counts, Group, Groups
+from regather.planner.group import Group
+from regather.planner.groups import Counts, Groups
 from regather.planner.health import Health
 from regather.planner.inflight import Forecast, Request
 from regather.planner.intervals import Coverage, IntervalSet, Run
@@ -200,41 +201,6 @@ class State:
             self.unclaimed -= taken
         return taken
 
-    def rivals(self, fragment: int, piece: int) -> list[Request]:
-        """The requests that may bring a piece, where more than one may; else perhaps none."""
-        few = self.hedged.get((fragment, piece), ()) if self.hedged else ()
-        many = self.overlapping[fragment]
-        if not many:
-            return [r for r in few if not r.cancelled] if few else []
-        found = {**many, **{r.id: r for r in few}}.values()
-        return [r for r in found if not r.cancelled and r.pos <= piece < r.end]
-
-    def note_whole(self, new: Request) -> None:
-        """Note that all who bring pieces of a fragment have a rival, which brings all of it."""
-        overlapping = self.overlapping[new.fragment]
-        overlapping.update(self.working[new.fragment])
-        overlapping[new.id] = new
-
-    def note_rivals(self, new: Request, victim: Request | None) -> None:
-        """Note that a new request works on what this one may bring as well."""
-        if victim is not None and victim.end - victim.pos == 1 and not victim.whole:
-            racing = self.hedged.setdefault((new.fragment, new.pos), [victim])
-            racing.append(new)
-        else:
-            self.overlapping[new.fragment][new.id] = new
-
-    def forget_rival(self, request: Request) -> None:
-        """A request has ended."""
-        if many := self.overlapping[request.fragment]:
-            many.pop(request.id, None)
-        if self.hedged:
-            at = request.fragment, request.end - 1
-            racing = self.hedged.get(at)
-            if racing is not None and request in racing:
-                racing.remove(request)
-                if not racing:
-                    del self.hedged[at]
-
     def counts(self, fragment: int) -> Counts:
         """What its group has to know of a fragment."""
         working = self.working[fragment].values()
@@ -359,19 +325,6 @@ class State:
         self.fastest = max(self.fastest, rate)
         health.counted = rate
         self.weigh(source)
-
-    def note_slow(self, request: Request, now: float) -> None:
-        """Note that another source brought the last piece of a request sooner.
-
-        That is all there is to know of a source that never brought one to its end.
-        """
-        health = self.sources[request.source]
-        if health.rate or request.answered < 0 or now <= request.answered:
-            return
-        most = self.piece_size / (now - request.answered)
-        if most < self.mean_rate():
-            health.guess(most)
-            self.count_rate(request.source)
 
     def weigh(self, source: int) -> None:
         """The rate of a source, or its number of connections, has changed."""

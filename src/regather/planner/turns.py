@@ -8,7 +8,7 @@ from __future__ import annotations
 from heapq import heappop, heapreplace
 from typing import TypeAlias
 
-from regather.planner.groups import Group
+from regather.planner.group import Group
 from regather.planner.health import Health
 from regather.planner.readers import Demand, Line
 from regather.planner.state import State

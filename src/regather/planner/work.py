@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regather.planner.groups import Group
+from regather.planner.group import Group
 from regather.planner.health import PATIENT_LATENCY, Health
 from regather.planner.inflight import Request
 from regather.planner.state import State
