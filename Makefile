@@ -9,7 +9,7 @@ STAMP := $(VENV)/.ready
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv plain stores demo test chaos lint format bench requirements clean help
+.PHONY: venv plain stores demo test chaos lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,10 +18,13 @@ help:
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
 	@echo 'make stores        what the tests against object stores need (OpenStack Swift, Azurite; by npm)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
-	@echo 'make lint          ruff, mypy --strict, import-linter'
+	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
+	@echo 'make docs          the documentation as a site, in docs/_build/html; a broken link fails'
+	@echo 'make reference     write docs/commands.md and the manual pages anew from the parser'
+	@echo 'make dist          sdist and wheels in dist/: pure, and compiled for this platform; the same bytes each time'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
-	@echo 'make requirements  pin the requirement files anew (needs uv and npm)'
+	@echo 'make requirements  pin the requirement files anew (needs uv, which .venv has, and npm)'
 	@echo 'make clean         remove .venv, .venv-stores and caches'
 
 venv: $(STAMP)
@@ -38,12 +41,13 @@ $(INSTALLED): requirements/dev.txt pyproject.toml src/regather/_version.py
 
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 REMOVE_COMPILED = find src -name '*.so' -delete
-HEADERS = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+HEADERS = $$($(abspath $(BIN))/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+CAN_COMPILE = command -v cc >/dev/null && test -f "$(HEADERS)"
 
 # By the build hook in pyproject.toml, beside the source: Python takes what is compiled.
 $(STAMP): $(INSTALLED) $(wildcard src/regather/planner/*.py)
 	$(REMOVE_COMPILED)
-	if command -v cc >/dev/null && test -f "$(HEADERS)"; then \
+	if $(CAN_COMPILE); then \
 		HATCH_BUILD_HOOKS_ENABLE=1 $(INSTALL) || { \
 			echo 'the planner could not be compiled: it stays plain Python'; \
 			$(REMOVE_COMPILED); $(INSTALL); \
@@ -102,15 +106,44 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.prose
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(STAMP) reference
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo 'open docs/_build/html/index.html'
+
+reference: $(STAMP)
+	$(BIN)/python docs/commands.py
+	$(BIN)/python docs/man.py
+
+DIST := dist
+COMPILED := yes
+# The same source gives the same bytes: neither the clock, nor the time zone, nor the caller's settings
+# get into them. The wheels are built from the sdist, so it holds all that they need.
+BUILD = (umask 022 && env -u CFLAGS -u CPPFLAGS -u LDFLAGS TZ=UTC PYTHONHASHSEED=0 SOURCE_DATE_EPOCH="$$epoch" \
+	HATCH_BUILD_HOOKS_ENABLE=$(2) $(abspath $(BIN))/python -m hatchling build -d "$(abspath $(DIST))" -t $(1))
+
+dist: $(INSTALLED)
+	rm -rf "$(DIST)"
+	epoch=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)} && \
+	$(call BUILD,sdist,) && \
+	work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+	tar -xzf "$(DIST)"/*.tar.gz -C "$$work" --strip-components=1 && cd "$$work" && \
+	$(call BUILD,wheel,) && \
+	if test "$(COMPILED)" != yes; then :; elif $(CAN_COMPILE); then \
+		$(call BUILD,wheel,1); \
+	else \
+		echo 'no C compiler, or no headers of Python, here: no compiled wheel'; \
+	fi
+
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
-COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes \
+COMPILE := $(firstword $(wildcard $(BIN)/uv) uv) pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --quiet
 
 requirements:
@@ -122,4 +155,4 @@ requirements:
 
 clean:
 	$(REMOVE_COMPILED)
-	rm -rf $(VENV) $(STORES) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(STORES) $(DIST) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

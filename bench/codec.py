@@ -17,7 +17,7 @@ from random import Random
 
 import zfec
 
-from regather.erasure import Codec, IsalCodec, ZfecCodec, _isal, strip_size
+from regather.coding.codec import Codec, IsalCodec, ZfecCodec, _isal, strip_size
 from regather.model import MIN_PIECE_SIZE
 
 _SECONDS = 0.15

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from regather.erasure import make_codec
+from regather.coding.codec import make_codec
 
 K, M = 4, 2
 PIECE = 2**20

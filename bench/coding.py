@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.model import Result, Sample, Section
 from bench.process import measure
 from bench.rounds import Bench, say
-from regather.erasure import _isal
+from regather.coding.codec import _isal
 
 GROUP = "coding"
 _LIBRARIES = {"isal": "ISA-L", "zfec": "zfec"}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.model import MIB
-from regather.erasure import make_codec
+from regather.coding.codec import make_codec
 
 METALINK_PIECE = 8 * MIB
 _FRAGMENT = re.compile(r"file_fragment_([0-9]+)\.dat")

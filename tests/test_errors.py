@@ -19,22 +19,20 @@ from tests.support.files import regather as run
 
 SOURCES = Path(regather.__file__).parent
 OF_COMMANDS_ALONE = {
-    "--max-upload",
-    "--write-token",
     "--files",
     "--profile",
     "--format",
-    "--fault",
-    "--fault-seed",
+    "--max-upload",
+    "--no-names",
 }
-"""Options of commands that have no function, and of commands that are not ours."""
+"""Options in answers of the server, of commands without a function, and of others' commands."""
 
 
 def spoken_of() -> set[str]:
-    """The options in texts of the library; the command line and the servers are not in it."""
+    """The options in texts of the library; the command line and the cluster are not in it."""
     found: set[str] = set()
     for path in SOURCES.rglob("*.py"):
-        if path.relative_to(SOURCES).parts[0] in ("cli", "server", "cluster.py", "demo.py"):
+        if path.relative_to(SOURCES).parts[0] in ("cli", "cluster.py", "demo.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -51,7 +49,7 @@ def test_the_names_are_those_of_parameters() -> None:
         name
         for function in (
             *(regather.download, regather.split, regather.publish, regather.check),
-            *(regather.repair, regather.export_metalink, regather.generate),
+            *(regather.repair, regather.export_metalink, regather.generate, regather.serve),
         )
         for name in inspect.signature(function).parameters
     }

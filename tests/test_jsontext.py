@@ -8,7 +8,7 @@ import sys
 import msgspec
 import pytest
 
-from regather.jsontext import Reader
+from regather.jsontext import JsonDecoder
 
 RACE = """
 import sys, threading
@@ -52,7 +52,7 @@ def test_threads_that_begin_at_once() -> None:
 
 
 def test_what_does_not_fit_is_told() -> None:
-    read = Reader(dict[str, int])
+    read = JsonDecoder(dict[str, int])
     assert read(b'{"a": 1}') == {"a": 1}
     with pytest.raises(msgspec.ValidationError, match=r"\$"):
         read(b'{"a": "x"}')

@@ -11,9 +11,9 @@ from msgspec import UnsetType
 
 from bench.simulate.scenario import Scenario, SourceTable, rate_of, share_of, size_of
 from bench.simulate.supply import Absence, Supply, factors, flapping, supply_of
+from regather.coding.placement import spread
 from regather.model import Fragment, Layout
 from regather.planner import Options
-from regather.splitter.placement import spread
 
 
 @dataclass(slots=True)

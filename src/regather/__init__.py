@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from regather._version import __version__
 
 if TYPE_CHECKING:
-    from regather.client import (
+    from regather.downloader import (
         DownloadReport,
         Progress,
         Settings,
@@ -45,12 +45,13 @@ if TYPE_CHECKING:
     from regather.manifest import Manifest
     from regather.publisher import PublishReport, TargetReport, publish
     from regather.reading import RemoteFile, open
+    from regather.server.serving import serve
     from regather.splitter import split
     from regather.transport import HostOptions
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
-    "regather.client": (
+    "regather.downloader": (
         "DownloadReport",
         "Progress",
         "Settings",
@@ -78,6 +79,7 @@ _HOMES = {
     "regather.manifest": ("Manifest",),
     "regather.publisher": ("PublishReport", "TargetReport", "publish"),
     "regather.reading": ("RemoteFile", "open"),
+    "regather.server.serving": ("serve",),
     "regather.splitter": ("split",),
     "regather.transport": ("HostOptions",),
     "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
@@ -119,6 +121,7 @@ __all__ = [
     "open",
     "publish",
     "repair",
+    "serve",
     "split",
 ]
 

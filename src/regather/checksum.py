@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from regather.errors import UsageError
-from regather.model import HASH_SIZES
+from regather.hashes import HASH_SIZES
 
 __all__ = ["STRENGTH", "Checksum", "agree", "algorithm_of", "parse_checksum", "strongest"]
 
@@ -18,12 +19,11 @@ STRENGTH = (
 _WRITTEN = re.compile(r"([A-Za-z0-9_-]+)[:=]([0-9A-Fa-f]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(Struct, frozen=True):
     """What a whole file must hash to."""
 
     algorithm: str
-    """A key of ``model.HASH_SIZES``."""
+    """A key of ``hashes.HASH_SIZES``."""
     digest: bytes
     origin: str = ""
     """Who says so; empty: the user."""
@@ -38,7 +38,7 @@ class Checksum:
 
 
 def algorithm_of(name: str) -> str:
-    """The key of ``model.HASH_SIZES`` that a name means, like ``SHA-256``; empty: none."""
+    """The key of ``hashes.HASH_SIZES`` that a name means, like ``SHA-256``; empty: none."""
     plain = name.lower().replace("-", "").replace("_", "")
     return plain if plain in HASH_SIZES else ""
 
@@ -47,11 +47,14 @@ def parse_checksum(text: str) -> Checksum:
     """Read ``ALGO:HEX`` or ``ALGO=HEX``. Raises UsageError."""
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"not a checksum: {text!r}", help="write ALGO:HEX, like sha256:9f86...")
+        raise UsageError(
+            f"not a checksum: {text!r}", help="write ALGO:HEX, for example sha256:9f86..."
+        )
     algorithm = algorithm_of(match[1])
     if not algorithm:
         raise UsageError(
-            f"{match[1]}: not a hash that is known here", help=f"use one of {', '.join(HASH_SIZES)}"
+            f"{match[1]}: not a supported hash algorithm",
+            help=f"use one of {', '.join(HASH_SIZES)}",
         )
     digits = 2 * HASH_SIZES[algorithm]
     if len(match[2]) != digits:

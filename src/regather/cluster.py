@@ -44,7 +44,7 @@ def server_folders(folder: Path) -> list[Path]:
     """
     if not os.path.isdir(folder):
         flaw = "is a file, not a folder" if os.path.lexists(folder) else "no such folder"
-        raise UsageError(f"{folder}: {flaw}", help="name a folder that split has written")
+        raise UsageError(f"{folder}: {flaw}", help="give a folder that split created")
     numbered = [
         (int(match[1]), path)
         for path in folder.iterdir()
@@ -52,8 +52,8 @@ def server_folders(folder: Path) -> list[Path]:
     ]
     if not numbered and not any(folder.glob("*.regather.json")):
         raise UsageError(
-            f"{folder}: holds no server1, server2, ... and no manifest",
-            help="make one with: regather split FILE --out DIR --servers 3",
+            f"{folder}: contains neither server1, server2, ... nor a manifest",
+            help="create one: regather split FILE --out DIR --servers 3",
         )
     return [path for _, path in sorted(numbered)] or [folder]
 
@@ -107,8 +107,8 @@ class Cluster:
         last = self._first_port + len(self._folders) - 1
         if last > _LAST_PORT:
             raise UsageError(
-                f"{len(self._folders)} ports from {self._first_port} on end beyond {_LAST_PORT}",
-                help="choose a smaller --first-port, or leave it out to use free ones",
+                f"{len(self._folders)} ports from {self._first_port} would exceed {_LAST_PORT}",
+                help="choose a smaller --first-port, or omit it to use free ports",
             )
         try:
             family = socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)[0][0]
@@ -126,7 +126,7 @@ class Cluster:
                 why = reason(error).partition(" (while")[0].lower()
                 raise RegatherError(
                     f"cannot listen on {where}: {why}",
-                    help="choose another --first-port, or leave it out to use free ones"
+                    help="choose another --first-port, or omit it to use free ports"
                     if taken
                     else "give an address of this machine with --host",
                 ) from None
@@ -173,5 +173,5 @@ def _listening(process: subprocess.Popen[str], folder: Path) -> str:
     try:
         url = json.loads(line)["url"]
     except (ValueError, KeyError, TypeError):
-        raise RegatherError(f"{folder}: its server did not start") from None
+        raise RegatherError(f"{folder}: the server did not start") from None
     return str(url)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from blake3 import blake3
 
-from regather.model import HASH_SIZE
-
 _IDENTITY_TAG = b"regather file identity v1\x00"
 
-__all__ = ["HASH_SIZE", "Hasher", "file_identity", "new_hasher", "piece_hash", "piece_hasher"]
+__all__ = ["Hasher", "file_identity", "new_hasher", "piece_hash", "piece_hasher"]
 
 
 class Hasher(Protocol):
@@ -34,9 +31,11 @@ def piece_hash(data: bytes | memoryview) -> bytes:
 
 
 def piece_hasher(algorithm: str) -> Callable[[bytes | memoryview], bytes]:
-    """What hashes one piece with ``algorithm``, a key of ``model.HASH_SIZES``."""
+    """What hashes one piece with ``algorithm``, a key of ``hashes.HASH_SIZES``."""
     if algorithm == "blake3":
         return piece_hash
+
+    import hashlib
 
     def other(data: bytes | memoryview) -> bytes:
         return hashlib.new(algorithm, data, usedforsecurity=False).digest()
@@ -45,8 +44,12 @@ def piece_hasher(algorithm: str) -> Callable[[bytes | memoryview], bytes]:
 
 
 def new_hasher(algorithm: str = "blake3") -> Hasher:
-    """An incremental hash of a whole file; ``algorithm`` is a key of ``model.HASH_SIZES``."""
-    return blake3() if algorithm == "blake3" else hashlib.new(algorithm, usedforsecurity=False)
+    """An incremental hash of a whole file; ``algorithm`` is a key of ``hashes.HASH_SIZES``."""
+    if algorithm == "blake3":
+        return blake3()
+    import hashlib
+
+    return hashlib.new(algorithm, usedforsecurity=False)
 
 
 def file_identity(size: int, piece_size: int, hashes: Iterable[bytes]) -> bytes:

@@ -32,12 +32,13 @@ IN_PYTHON = {
     **{
         f"--{name.replace('_', '-')}": name
         for name in (
-            *("at", "chunk_size", "digest", "file", "follow_links", "force", "fragments", "out"),
-            *("parity", "piece_size", "replicas", "select", "servers", "set_size", "survive"),
-            *("temp", "to"),
+            *("at", "chunk_size", "digest", "file", "follow_links", "force", "fragments", "host"),
+            *("out", "parity", "piece_size", "port", "read_token", "replicas", "select", "servers"),
+            *("set_size", "survive", "temp", "tls_cert", "tls_key", "to", "write_token"),
         )
     },
     "-o": "dest",
+    "--fault": "faults",
     "--fragment": "fragments",
     "--mirror": "mirrors",
     "--server": "servers",
@@ -78,7 +79,7 @@ def pem_flaw(error: Exception) -> str:
         return reason(error).lower()
     what = getattr(error, "reason", None) or "PEM_LIB"
     if what == "PEM_LIB":
-        return "not in PEM, not what belongs there, or encrypted"
+        return "not PEM, of the wrong kind, or encrypted"
     return str(what).lower().replace("_", " ")
 
 
@@ -93,25 +94,28 @@ def printable(text: str) -> str:
 _HELPS = {
     **dict.fromkeys(
         (errno.EIO, errno.ENODEV, errno.ENXIO),
-        "the disk or its file system fails: look at its state (dmesg), then run it again",
+        "the disk or its file system fails: check it (dmesg), then run the same command again",
     ),
-    errno.ESTALE: "the file server no longer knows it: mount it again, then run it again",
+    errno.ESTALE: "the file server has lost the file handle: mount it again, then run the same "
+    "command again",
     **dict.fromkeys(
-        (errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n), then run it again"
+        (errno.EMFILE, errno.ENFILE),
+        "raise the limit of open files (ulimit -n), then run the same command again",
     ),
     **dict.fromkeys(
-        (errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN), "free some memory and run it again"
+        (errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN),
+        "free some memory, then run the same command again",
     ),
     **dict.fromkeys(
-        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space or name another place"
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space, or choose another place"
     ),
     **dict.fromkeys(
         (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT),
-        "this machine has no such network: name another address",
+        "this machine has no such network: use another address",
     ),
 }
 """What helps where this machine is at fault and no other command would do."""
-_CHECK = "check that it is there, and who may read and write it"
+_CHECK = "check that it exists, and check its permissions"
 _MAX_SHOWN_PATH = 300
 
 
@@ -134,7 +138,7 @@ def of_system(error: OSError, where: str = "") -> RegatherError:
     why = (error.strerror or str(error) or type(error).__name__).lower()
     what = f"{path}: {why}" if path else why
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"{path}: no file may have so long a name", help="check the path")
+        return UsageError(f"{path}: the name is too long", help="check the path")
     return StorageError(what, help=_HELPS.get(error.errno or 0, _CHECK if path else ""))
 
 

@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from regather.checksum import Checksum
-from regather.client.asking import FEW_RETRIES, Asking
-from regather.client.naming import base_url, check_scheme, checked_url, is_base, with_scheme
-from regather.client.resolve import load_manifest, sources_of
-from regather.client.settings import Settings, transport_options
 from regather.digest import Hasher, new_hasher, piece_hash
 from regather.errors import NotEnoughSourcesError, UsageError, VerificationError, reason
 from regather.manifest import Manifest
-from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
+from regather.metalink.values import MetalinkFile, Mirror, Pieces
+from regather.metalink.write import write_metalink
 from regather.model import Layout, Source
 from regather.names import texts
+from regather.sources.addresses import base_url, check_scheme, checked_url, is_base, with_scheme
+from regather.sources.manifests import load_manifest, sources_of
+from regather.sources.probing import FEW_RETRIES, Prober
+from regather.sources.settings import Settings, transport_options
 from regather.transport import (
     Connection,
     RequestFailed,
@@ -31,7 +32,7 @@ from regather.transport import (
     object_of,
     open_connection,
 )
-from regather.transport.reading import read_range
+from regather.transport.ranges import read_range
 from regather.units import counted
 
 __all__ = ["export_metalink"]
@@ -67,7 +68,7 @@ def export_metalink(
     options = transport_options(settings)
     bases = [base_url(server) for server in texts(servers)]
     source = with_scheme(str(manifest))
-    asking = Asking(options, retries=min(settings.retries, FEW_RETRIES))
+    asking = Prober(options, retries=min(settings.retries, FEW_RETRIES))
     read, folder = load_manifest(source, asking)
     layout = read.layout
     sources = sources_of(source, read, folder, bases)
@@ -141,7 +142,7 @@ def _whole_urls(manifest: Manifest, mirrors: Sequence[str], sources: Sequence[So
         url = with_scheme(mirror)
         check_scheme(url)
         if not is_url(url):
-            raise UsageError(f"{mirror}: not a URL", help="name where the whole file is hosted")
+            raise UsageError(f"{mirror}: not a URL", help="give the URL of the whole file")
         checked_url(url)
         urls.append(
             locate(url if url.endswith("/") else url + "/", manifest.file_name)
@@ -167,8 +168,9 @@ def _check_urls(layout: Layout, sources: Sequence[Source]) -> None:
     for fragment in range(layout.data_count):
         if not _fragment_urls(fragment, layout, sources):
             raise UsageError(
-                f"no URL is known of {layout.fragments[fragment].name}",
-                help="say where the whole file is (--mirror URL) or the fragments (--server URL)",
+                f"no URL is known for {layout.fragments[fragment].name}",
+                help="give the URL of the whole file (--mirror URL) or of the fragments "
+                "(--server URL)",
             )
 
 
@@ -180,7 +182,7 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
 
     def differs(how: str) -> VerificationError:
         return VerificationError(
-            f"{path}: is not the file of the manifest: {how}", help="name the one that was split"
+            f"{path}: does not match the manifest: {how}", help="give the file that was split"
         )
 
     buffer = memoryview(bytearray(max(layout.largest_piece, 1)))
@@ -228,7 +230,7 @@ def _from(layout: Layout, sources: Sequence[Source], options: TransportOptions) 
             name = layout.fragments[fragment].name
             raise NotEnoughSourcesError(
                 f"{name} could not be read in full",
-                help="name the file with --file, or repair what is hosted",
+                help="give the file with --file, or repair the fragments",
                 details=tuple(errors),
                 missing=(name,),
             )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from regather.errors import StorageError, is_disk_full, reason
+from regather.files.platform import open_new, preallocate, publish, write_all
 from regather.names import suffixed, temporary_suffix
 from regather.store import check_destination
-from regather.store.platform import open_new, preallocate, publish
 from regather.tasks import interrupts_held
 from regather.units import format_size
 
@@ -52,6 +52,13 @@ def english_text(seed: int = 0) -> bytes:
     return "".join(lines).encode()[: _PERIOD - 1] + b"\n"
 
 
+def passages(size: int, seed: int = 0) -> Iterator[memoryview]:
+    """``size`` bytes of the text of a seed, a few MB at a time."""
+    text = memoryview(english_text(seed) * _REPEATS)
+    for at in range(0, size, len(text)):
+        yield text[: size - at]
+
+
 def generate(
     path: str | Path,
     size: int,
@@ -69,17 +76,15 @@ def generate(
     path = Path(path)
     check_destination(path, force=force)
     part = path.with_name(suffixed(path.name, temporary_suffix()))
-    text = memoryview(english_text(seed) * _REPEATS)
     with interrupts_held() as interrupts:
         try:
             descriptor = open_new(part)
             try:
                 preallocate(descriptor, size)
                 done = 0
-                while done < size:
-                    # A short write leaves the text at another place: go on from exactly there.
-                    at = done % _PERIOD
-                    done += os.write(descriptor, text[at : at + size - done])
+                for passage in passages(size, seed):
+                    write_all(descriptor, passage, done)
+                    done += len(passage)
                     if on_progress:
                         on_progress(done, size)
                     interrupts.check()

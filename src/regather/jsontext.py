@@ -14,7 +14,7 @@ T = TypeVar("T")
 _preparing = free_after_fork(threading.Lock())
 
 
-class Reader(Generic[T]):
+class JsonDecoder(Generic[T]):
     """Decodes JSON into values of one type; thread-safe.
 
     msgspec prepares a type when it first meets it, and puts the half-prepared one where other

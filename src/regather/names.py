@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -44,6 +43,8 @@ def suffixed(name: str, suffix: str) -> str:
     room = MAX_NAME_BYTES - len(suffix.encode())
     if len(encoded) <= room:
         return name + suffix
+    import hashlib
+
     mark = "~" + hashlib.blake2s(encoded, digest_size=4).hexdigest()
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
 
@@ -108,6 +109,16 @@ def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:
     return (str(named),) if isinstance(named, str | Path) else tuple(map(str, named))
 
 
+def idna(host: str) -> str:
+    """A host in ASCII (RFC 3490). Raises UnicodeError.
+
+    What is ASCII already stays as it is: the codec's tables take a millisecond to import.
+    """
+    if host.isascii() and all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+        return host
+    return host.encode("idna").decode()
+
+
 def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
     """Split a URL of one of ``schemes`` that names a host; raise ValueError, saying why, if not.
 
@@ -117,11 +128,11 @@ def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
         parts = urlsplit(url)
         host = parts.hostname
         url.encode()
-        ascii_ = host.encode("idna").decode() if host else ""
+        ascii_ = idna(host) if host else ""
         if parts.scheme not in STORES and not all("!" <= c <= "~" for c in ascii_):
-            raise ValueError("no host has such a name")
+            raise ValueError("invalid host name")
     except ValueError as error:  # UnicodeError is one
-        why = "no host has such a name" if "netloc" in str(error) else error  # it quotes the login
+        why = "invalid host name" if "netloc" in str(error) else error  # it quotes the login
         raise ValueError(f"not a URL: {_shown(url)} ({why})") from None
     if parts.scheme not in schemes:
         raise ValueError(f"not {listed(schemes)}: {_shown(url)}")

@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOOK_SECONDS",
+    "CancelScope",
     "Interrupts",
     "Thread",
     "interrupts_held",
@@ -155,6 +157,55 @@ def interrupts_held() -> Iterator[Interrupts]:
             if signal.getsignal(number) is ours:
                 signal.signal(number, handler)
         interrupts.check()
+
+
+class CancelScope:
+    """Ends all that is under way at once: connections are aborted, pauses are over. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._aborts: set[Callable[[], None]] = set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether cancel() was called."""
+        return self._ended.is_set()
+
+    def cancel(self) -> None:
+        """End everything, and whatever is added later."""
+        self._ended.set()
+        with self._lock:
+            for abort in self._aborts:
+                abort()
+
+    def add(self, abort: Callable[[], None]) -> None:
+        """Have ``abort`` called by cancel(), until discard()."""
+        with self._lock:
+            self._aborts.add(abort)
+        if self.cancelled:
+            abort()
+
+    def discard(self, abort: Callable[[], None]) -> None:
+        """The opposite of add()."""
+        with self._lock:
+            self._aborts.discard(abort)
+
+    def wait(self, seconds: float) -> None:
+        """Wait that long, or until all is cancelled."""
+        self._ended.wait(seconds)
+
+    def run(
+        self,
+        work: Callable[[int], object],
+        numbers: Iterable[int],
+        name: str,
+        tick: Callable[[], object] | None = None,
+        at_once: int | None = None,
+    ) -> None:
+        """``run_all`` of ``work(number)`` for each number; where one raises, all are cancelled."""
+        jobs = [partial(work, number) for number in numbers]
+        run_all(jobs, name=name, stop=self.cancel, tick=tick, at_once=at_once)
 
 
 def run_all(

@@ -21,7 +21,7 @@ def flaw_of_token(token: str) -> str:
     if not token:
         return "is empty"
     if not all("!" <= c <= "~" for c in token):
-        return "holds spaces, control characters or other than ASCII"
+        return "contains spaces, control characters or non-ASCII characters"
     return f"is longer than {_MAX_TOKEN} bytes" if len(token) > _MAX_TOKEN else ""
 
 
@@ -35,16 +35,16 @@ def read_token_file(path: str, option: str) -> tuple[str, bool]:
             exposed = bool(os.fstat(file.fileno()).st_mode & stat.S_IROTH)
             token = file.read(2 * _MAX_TOKEN).strip().decode("latin-1")
     except (OSError, ValueError) as error:
-        why = (getattr(error, "strerror", None) or "no name of a file").lower()
+        why = (getattr(error, "strerror", None) or "not a file name").lower()
         # What is there is a file; what is not may be the token itself, which is not shown.
-        shown = f"{option} {path}" if os.path.lexists(path) else f"{option}: the file it names"
+        shown = f"{option} {path}" if os.path.lexists(path) else f"{option}: the file that it names"
         raise UsageError(
-            f"{shown}: {why}", help="name a file that holds the token and nothing else"
+            f"{shown}: {why}", help="give a file that contains only the token"
         ) from None
     if flaw := flaw_of_token(token):
         raise UsageError(
             f"{option} {path}: the token in it {flaw}",
-            help="put one long random word in it, as `openssl rand -hex 32` prints",
+            help="put one long random word in it, for example the output of `openssl rand -hex 32`",
         )
     return token, exposed
 

@@ -45,6 +45,11 @@ def parse_size(text: str) -> int:
     return scaled
 
 
+def parse_rate(text: str) -> int:
+    """Read a rate: a size for each second, with or without ``/s``. Raises UsageError."""
+    return parse_size(text.removesuffix("/s"))
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
     """How many of something, for people: ``1 file``, ``3 files``; ``plural`` where it is no "s"."""
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

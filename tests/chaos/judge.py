@@ -140,7 +140,7 @@ def flaws(
     if outcome.code == OK:
         yield from _resume(schedule, truth, seen)
     if outcome.code == FAILED and seen.filled:
-        excused = "no space" in outcome.told or schedule.manifest_at is not None
+        excused = "not enough space" in outcome.told or schedule.manifest_at is not None
         if not excused:
             yield "a full disk is not called one"
     no_manifest = schedule.manifest_at is not None and "cannot get the manifest" in outcome.told

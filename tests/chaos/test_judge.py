@@ -190,7 +190,9 @@ def test_interruptions_and_full_disks() -> None:
     )
     assert not found(schedule, late)
     assert "exit code -15" in found(schedule, replace(late, content=None, names=()))
-    full = replace(seen, interrupted=False, filled=True, outcome=Outcome(1, "no space for 1 MiB"))
+    full = replace(
+        seen, interrupted=False, filled=True, outcome=Outcome(1, "not enough space for 1 MiB")
+    )
     assert not found(schedule, full)
     vague = replace(full, outcome=Outcome(1, "something went wrong"))
     assert "a full disk is not called one" in found(schedule, vague)

@@ -79,7 +79,7 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_where_a_file_is_meant(tmp_path: Path) -> None:
-    fails(2, "split", tmp_path, "--out", tmp_path / "out", says="is inside the folder")
+    fails(2, "split", tmp_path, "--out", tmp_path / "out", says="is inside the source folder")
     fails(2, "get", tmp_path, says="is a directory", cwd=tmp_path)
     fails(2, "generate", tmp_path, says="is a folder")
 
@@ -171,7 +171,7 @@ def test_destination_exists(made: Path) -> None:
     good = made / "good.bin"
     good.write_bytes(b"precious")
     manifest = made / "out" / "file.bin.regather.json"
-    fails(6, "get", manifest, "-o", good, says="is there already with 8 bytes")
+    fails(6, "get", manifest, "-o", good, says="already exists with 8 bytes")
     fails(6, "generate", good, "--size", "5", says="already exists")
     fails(6, "split", made / "file.bin", "--out", made / "out", says="--force")
     assert good.read_bytes() == b"precious"
@@ -214,14 +214,16 @@ def test_options_that_contradict(made: Path) -> None:
     fails(2, "split", file, "--out", out, "--fragments", "0", says="must be 1 or more")
     fails(2, "split", file, "--out", out, "--chunk-size", "0", says="must be 1 byte")
     fails(2, "split", file, "--out", out, "--replicas", "2", says="--servers")
-    fails(2, "split", file, "--out", out, "--servers", "2", "--replicas", "3", says="sharing one")
+    fails(
+        2, "split", file, "--out", out, "--servers", "2", "--replicas", "3", says="need more than"
+    )
     fails(
         2, "split", file, "--out", out, "--fragments", "2", "--chunk-size", "5", says="not allowed"
     )
     fails(2, "split", file, "--out", out, "--servers", "2", "--at", "http://a/", says="--at once")
     fails(2, "get", says="nothing to get")
     fails(2, "get", "--fragment", "http://h/f", "--server", "http://h/", says="need a manifest")
-    fails(2, "get", "m", "127.0.0.1:9001", says="goes with --server")
+    fails(2, "get", "m", "127.0.0.1:9001", says="use --server")
     fails(2, "frobnicate", says="not a command")
     assert not out.exists() or not any(out.rglob("*.dat"))
 
@@ -316,7 +318,7 @@ def test_disk_full_halfway(
 ) -> None:
     """Something else takes the space while the download runs: an error, and a way to go on."""
     # Else a machine that is quick enough reserves the space, and nobody can take it.
-    monkeypatch.setattr("regather.store.platform._CHEAP_SECONDS", 0.0)
+    monkeypatch.setattr("regather.files.platform._CHEAP_SECONDS", 0.0)
     large = random_file(tmp_path / "large.bin", 30 << 20)
     regather.split(large, tmp_path / "out", fragments=1)
     manifest = str(tmp_path / "out" / "large.bin.regather.json")
@@ -349,7 +351,7 @@ def test_manifests_that_are_none(made: Path) -> None:
         (b"", "not JSON"),
         (b"<html>", "not JSON"),
         (b"\xff\xfe\x00", "not JSON"),
-        (whole[: len(whole) // 2], "cut short"),
+        (whole[: len(whole) // 2], "truncated"),
         (b"[1, 2]", "not a regather manifest"),
         (b'{"format": "other", "version": 1}', "not a regather manifest"),
         (b"[" * 100_000, "not"),
@@ -363,12 +365,12 @@ def test_manifests_that_are_none(made: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda d: d.update(version=2), "version 2 is not known"),
+        (lambda d: d.update(version=2), "version 2 is not supported"),
         (lambda d: d.update(version="1"), "version"),
         (lambda d: d.update(size=-5), "size"),
         (lambda d: d.update(size=2**63), "size"),
         (lambda d: d.update(size=10**400), "size"),
-        (lambda d: d.update(size=4999), "make up 5000 bytes"),
+        (lambda d: d.update(size=4999), "sum of the fragments is 5000 bytes"),
         (lambda d: d.update(piece_size=0), "piece_size"),
         (lambda d: d.update(piece_size=2**40), "piece_size"),
         (lambda d: d.update(piece_size=3000), "power of two"),
@@ -377,10 +379,10 @@ def test_manifests_that_are_none(made: Path) -> None:
         (lambda d: d.update(name="a\nb"), "control character"),
         (lambda d: d.update(name="x" * 256), "name"),
         (lambda d: d["fragments"][1].update(name="../../etc/passwd"), "fragments[1].name"),
-        (lambda d: d["fragments"][1].update(name="file_fragment_1.dat"), "stands twice"),
+        (lambda d: d["fragments"][1].update(name="file_fragment_1.dat"), "is listed twice"),
         (lambda d: d["fragments"][1].update(offset=5), "overlaps"),
         (lambda d: d["fragments"][1].update(offset=1700), "leaves a gap"),
-        (lambda d: d["fragments"][1].update(index=1), "stands twice"),
+        (lambda d: d["fragments"][1].update(index=1), "is listed twice"),
         (lambda d: d["fragments"].pop(1), "leaves a gap"),
         (lambda d: d["fragments"].clear(), "fragments"),
         (lambda d: d["fragments"][0].update(size=-1), "fragments[0].size"),
@@ -389,9 +391,9 @@ def test_manifests_that_are_none(made: Path) -> None:
         (lambda d: d["fragments"][0].update(hashes=""), "hashes"),
         (
             lambda d: d["fragments"][0].update(hashes=base64.b64encode(bytes(32)).decode()),
-            "digest does not fit",
+            "digest does not match",
         ),
-        (lambda d: d.update(digest="0" * 64), "digest does not fit"),
+        (lambda d: d.update(digest="0" * 64), "digest does not match"),
         (lambda d: d.update(digest="xyz"), "digest"),
         (lambda d: d.update(sources=[{"url": "file:///etc/"}]), "file:///etc"),
         (lambda d: d.update(sources=[{"url": "http://u:p@h/"}]), "credentials"),
@@ -487,7 +489,7 @@ def test_the_only_source_is_away(tmp_path: Path, words: str) -> None:
         named = words.replace("HOST", f"127.0.0.1:{unused.getsockname()[1]}").split()
         quick = ("--retries", "0")
         told = fails(4, *named, *quick, says="refused", cwd=tmp_path, lines=1 + words.count("/y"))
-        assert "then run it again" in told
+        assert "then run the same command again" in told
         result = run(*named, *quick, *([] if named[0] == "metalink" else ["--json"]), cwd=tmp_path)
         assert result.returncode == 4
         if result.stdout:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from regather.cli import COMMANDS, parser_of
+from regather.cli import parser_of
+from regather.cli.commands import COMMANDS
 from regather.cli.completion import SHELLS, script
 from regather.cli.kinds import kind_of
 from regather.cli.parsing import commands_of

@@ -16,7 +16,7 @@ import regather
 from regather.cli import _parsed, main
 from regather.cli.topics import text_of
 from regather.cluster import Cluster, server_folders
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting

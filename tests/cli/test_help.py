@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from regather import errors
-from regather.cli import COMMANDS, parser_of
+from regather.cli import EXAMPLES, parser_of
+from regather.cli.commands import COMMANDS
 from regather.cli.parsing import commands_of
 from regather.cli.topics import plain, text_of, titles
 from regather.server.faults import FaultKind, parse_fault
@@ -39,13 +41,23 @@ def test_the_list_has_every_topic_and_command() -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_topic_reads_well(topic: str) -> None:
     text = text_of(topic)
-    assert text.startswith(f"# {topic}: {titles()[topic]}\n")
-    assert max(map(len, text.splitlines())) <= 80
+    assert re.match(rf"# [A-Z][A-Za-z ]+: {re.escape(titles()[topic])}\n", text)
+    assert max(map(len, plain(text).splitlines())) <= 80
     told = run("help", topic)
     assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith(f"{topic}: ")
+    assert told.stdout.startswith(plain(text))
+    assert not re.search(r"^\||<!--", told.stdout, re.MULTILINE), "no table, no comment"
+    assert not re.search(r"\]\(", told.stdout), "no link"
     assert "`" not in plain(text)
     assert "\b" not in told.stdout
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_is_a_page_of_the_docs(topic: str) -> None:
+    """One text: what the terminal shows is the page, or its beginning."""
+    assert (ROOT / "docs" / f"{topic}.md").read_text().startswith(text_of(topic))
+    for page in re.findall(r"\]\((\w[^)#]*)", text_of(topic)):
+        assert (ROOT / "docs" / page).exists(), page
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -61,7 +73,7 @@ def test_what_a_topic_names_exists(topic: str) -> None:
         words = code.split()
         if words[:2] == ["regather", "help"]:
             assert set(words[2:]) <= {*TOPICS, *COMMANDS}, code
-        elif words[0] == "regather":
+        elif words[0] == "regather" and words[1:]:
             assert words[1] in COMMANDS, code
             assert {w for w in words if w.startswith("-")} <= options[words[1]], code
         elif words[0].startswith("--"):
@@ -94,7 +106,7 @@ def test_lists_in_topics_are_complete() -> None:
 def test_a_command_is_a_topic() -> None:
     assert run("help", "get").stdout == run("get", "--help").stdout
     both = run("help", "metalink").stdout
-    assert both.startswith("metalink: ")
+    assert both.startswith("Metalink: ")
     assert run("metalink", "--help").stdout in both
 
 
@@ -123,18 +135,19 @@ def test_a_pager_on_a_terminal(tmp_path: Path) -> None:
     assert process.wait(30) == 0
     os.close(master)
     shown = (tmp_path / "shown").read_text()
-    assert shown.startswith("s\bsi\bi")
+    assert shown.startswith("S\bSi\bi")
     assert re.sub(".\b", "", shown) == plain(text_of("sizes"))
 
 
-def examples() -> list[str]:
-    """Every example of a command, on one line."""
-    lines = [
-        line
-        for name in COMMANDS
-        for line in importlib.import_module(f"regather.cli.{name}").EXAMPLES
-    ]
+def examples_of(name: str) -> list[str]:
+    """The examples of a command, each on one line."""
+    lines = importlib.import_module(f"regather.cli.{name}").EXAMPLES
     return "\n".join(lines).replace("\\\n", "").splitlines()
+
+
+def examples() -> list[str]:
+    """Every example of a command, and of the overview."""
+    return [*EXAMPLES, *(line for name in COMMANDS for line in examples_of(name))]
 
 
 @pytest.mark.parametrize("line", examples())
@@ -142,7 +155,7 @@ def test_examples_are_what_a_shell_and_the_command_understand(line: str) -> None
     assert subprocess.run(["bash", "-n", "-c", line], check=False).returncode == 0
     if inner := re.fullmatch(r'eval "\$\((.*)\)".*', line):
         line = inner[1]
-    program, command, *arguments = shlex.split(line.partition(" > ")[0], comments=True)
+    program, command, *arguments = shlex.split(re.split(" > | [|] ", line)[0], comments=True)
     assert program == "regather"
     parser_of(command).parse_args([command, *arguments])
 
@@ -157,9 +170,7 @@ def test_every_default_is_told(name: str) -> None:
 
 def test_where_a_file_goes_is_told() -> None:
     told = " ".join(run("get", "--help").stdout.split())
-    assert (
-        "With a / at its end, or where a folder is, the file goes into it by its own name" in told
-    )
+    assert "If DEST ends in / or is a folder, the file goes into it under its own name" in told
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -168,7 +179,10 @@ def test_the_short_help_fits_a_screen(name: str) -> None:
     assert len(told.splitlines()) <= 40
     assert len(re.findall(r"^  --?[a-z]", told, re.MULTILINE)) <= 10
     assert f"all options: regather {name} --help\n" in told
-    assert "  regather " in told.partition("\nexamples:\n")[2]
+    shown = told.partition("\nexamples:\n")[2].replace("\\\n", "")
+    assert len(re.findall(r"^  [a-z]", shown, re.MULTILINE)) == 3
+    assert max(map(len, told.splitlines())) <= 100
+    assert "--help" not in told.partition("\nexamples:\n")[0]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -182,7 +196,72 @@ def test_all_options_stand_in_groups() -> None:
     told = run("get", "--help").stdout
     titles = re.findall(r"^([a-z ]+):$", told, re.MULTILINE)
     assert titles == [
-        *("positional arguments", "options", "sources", "output", "verification"),
+        *("arguments", "sources", "output", "verification"),
         *("credentials", "network", "display", "configuration", "examples", "exit codes"),
     ]
     assert told.startswith("usage: regather get [SOURCE...] [options]\n")
+
+
+def test_the_overview_fits_a_screen() -> None:
+    told = run()
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == run("-h").stdout
+    assert len(told.stdout.splitlines()) <= 40
+    assert max(map(len, told.stdout.splitlines())) <= 80
+    every = run("--help").stdout
+    assert every.startswith(told.stdout)
+    assert "exit codes:\n" in every
+    assert "--no-config" in every
+
+
+NAMED = re.compile(r"--mirror \S+|--at \S+|#.*")
+"""What names a host without a request to it."""
+SERVERS = ("serve", "cluster")
+"""Commands that go on until they are ended."""
+FOREIGN = re.compile(r"\.example\b|s3://|127\.0\.0\.1:900|> ~|zsh|other\.toml|list\.txt|dataset")
+
+
+@pytest.fixture(scope="module")
+def pasted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the examples are pasted: what those of the overview made is there."""
+    folder = tmp_path_factory.mktemp("pasted")
+    for line in EXAMPLES[1:]:
+        assert paste(line, folder).returncode == 0, line
+    assert (folder / "copy.txt").read_bytes() == (folder / "large_file.txt").read_bytes()
+    return folder
+
+
+def paste(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of a line; servers take free ports, and end once they listen."""
+    line = line.replace("100MB", "3MB").replace("1GiB", "1MB")
+    line = re.sub(r"--(port|first-port) \d+", r"--\1 0", line)
+    if line.split()[1] in SERVERS:
+        port = "" if "port" in line or "cluster" in line else " --port 0"
+        line = f"exec {{out}}< <(exec {line}{port}) && grep -qm1 http <&$out && kill $!; wait $!"
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+def test_examples_can_be_pasted(name: str, pasted: Path, tmp_path: Path) -> None:
+    """In the folder of the overview's examples, as far as they need no host of others."""
+    shutil.copytree(pasted, here := tmp_path / "here")
+    first = examples_of(name)[:3]
+    lines = [line for line in first if not FOREIGN.search(NAMED.sub("", line))]
+    assert lines
+    for line in lines:
+        if name in ("split", "generate"):
+            shutil.rmtree(here / "hosted", ignore_errors=True)
+            shutil.rmtree(here / "fragments", ignore_errors=True)
+        if name in ("get", "generate"):
+            (here / "copy.txt").unlink(missing_ok=True)
+            (here / "large_file.txt").unlink(missing_ok=True)
+        told = paste(line, here)
+        assert told.returncode == 0, (line, told.stderr)

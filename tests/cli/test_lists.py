@@ -21,7 +21,7 @@ def test_the_odd_one_of_three_is_named(tmp_path: Path) -> None:
         told = run("get", *(m.url + "f" for m in (a, b, c)), cwd=tmp_path)
         assert told.returncode == 0, told.stderr
         assert (tmp_path / "f").read_bytes() == b"one"
-        assert f"regather: {b.url}f is left out: it begins with other bytes" in told.stderr
+        assert f"regather: {b.url}f is not used: it differs at the beginning" in told.stderr
         assert told.stderr.count("NOT verified") == 1
         assert "NOT verified" in told.stdout
         told = run("get", a.url + "f", "--sha256", SHA256, "-o", "g", cwd=tmp_path)
@@ -47,7 +47,7 @@ def test_the_odd_one_of_three_is_named(tmp_path: Path) -> None:
     [
         (("--sha256", "abc"), "has 3 digits"),
         (("--sha256", "xyz"), "not a checksum"),
-        (("--checksum", "crc32:00000000"), "not a hash that is known"),
+        (("--checksum", "crc32:00000000"), "not a supported hash"),
         (("--checksum", "0" * 64), "write ALGO:HEX"),
         (("--select", "f"), "this is neither"),
     ],
@@ -78,7 +78,7 @@ def test_a_list(tmp_path: Path) -> None:
             *("get", "-i", tmp_path / "list.txt", "-o", tmp_path / "in", "--json"),
             *("--retries", "0", "-j", "3"),
         )
-    assert told.returncode == 3, "a wrong file is worse than one that cannot be had"
+    assert told.returncode == 3, "a wrong file is worse than one that is not available"
     events = [json.loads(line) for line in told.stdout.splitlines()]
     assert events[-1] == {
         "event": "summary",
@@ -97,15 +97,15 @@ def test_a_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "names no URL"),
-        ("  out=x\n", "line 1: an option before any URL"),
-        ("http://h/f\n  oot=x\n", "line 2: not understood"),
+        ("", "contains no URL"),
+        ("  out=x\n", "line 1: an option before the first URL"),
+        ("http://h/f\n  oot=x\n", "line 2: unknown option"),
         ("http://h/f\n  out=../x\n", "line 2: out=../x"),
         ("http://h/f\n  out=/x\n", "absolute"),
         ("http://h/f\n  checksum=sha-256=12\n", "has 2 digits"),
         (b"\xff\xfe", "not text in UTF-8"),
         (b"http://h/f\0\n", "bytes of 0"),
-        ("\ufeff  out=x\n", "line 1: an option before any URL"),  # the mark is no text
+        ("\ufeff  out=x\n", "line 1: an option before the first URL"),  # the mark is no text
     ],
 )
 def test_bad_lists(text: str | bytes, says: str, tmp_path: Path) -> None:

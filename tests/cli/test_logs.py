@@ -115,4 +115,4 @@ def test_check_tells_of_failures(manifest: Path) -> None:
     dead = f"http://127.0.0.1:{free_port()}/"
     told = run("check", manifest, "--server", dead, "-v", "-q", "--retries", "1")
     assert told.returncode == 4, told.stderr
-    assert "Connection refused; asked again in " in told.stderr
+    assert "Connection refused; next attempt in " in told.stderr

@@ -105,7 +105,7 @@ def test_how_long_it_waits_is_told_and_ctrl_c_loses_nothing(tmp_path: Path, good
         code, lines = _interrupted(command, lambda line: line.startswith("waiting "))
         assert code == 130
         assert any(long.fullmatch(f"{line}\n") for line in lines), lines
-        assert "the same command goes on" in lines[-1]
+        assert "the same command resumes" in lines[-1]
         server.good = 1000
         again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert again.returncode == 0, again.stderr

@@ -11,10 +11,10 @@ from rich.cells import cell_len
 
 from regather.cli.progress import FilesView, download_view
 from regather.cli.rendering import download_lines, fitted, total_line
-from regather.client.report import Progress, SourceProgress, State
+from regather.downloader.report import Progress, SourceProgress, SourceState
 
 
-def source(number: int, state: State = "active", **more: object) -> SourceProgress:
+def source(number: int, state: SourceState = "active", **more: object) -> SourceProgress:
     url = f"http://server{number}.example/a/long/path/to/data/"
     one = SourceProgress(url, state, received=3 << 20, rate=2e6, connections=2, errors=0)
     return dataclasses.replace(one, **more)  # type: ignore[arg-type]
@@ -30,7 +30,7 @@ def moment(sources: list[SourceProgress], **more: object) -> Progress:
 @pytest.mark.parametrize("width", [1, 10, 20, 40, 50, 80, 120, 200])
 @pytest.mark.parametrize("count", [1, 5, 50])
 def test_lines_fit_and_the_total_is_always_there(width: int, count: int) -> None:
-    states: list[State] = ["active", "waiting", "failed", "idle", "corrupt", "unused"]
+    states: list[SourceState] = ["active", "waiting", "failed", "idle", "corrupt", "unused"]
     sources = [
         source(n, states[n % 6], last_error="server: a reason that is rather long", failures=2)
         for n in range(count)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from tests.support.files import alone, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting

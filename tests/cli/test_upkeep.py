@@ -121,7 +121,7 @@ def test_what_is_not_told_of_is_not_taken_for_lost(tmp_path: Path) -> None:
     for command in (["check"], ["repair"]):
         alone = regather(*command, manifest)
         assert alone.returncode == 4
-        assert "names no sources, so nothing was asked but the folder it lies in" in alone.stdout
+        assert "names no sources, so only its own folder was checked" in alone.stdout
         assert "--server" in alone.stdout
     both = regather("check", manifest, "--server", a, "--server", b)
     assert both.returncode == 0

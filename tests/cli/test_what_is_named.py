@@ -45,7 +45,7 @@ def test_a_damaged_manifest_is_no_usage_error(made: Path) -> None:
     whole = (made / "out" / "file.bin.regather.json").read_bytes()
     (made / "renamed.json").write_bytes(whole[:-100])
     (made / "odd.regather.json").write_bytes(b"<html>")
-    fails(3, "get", made / "renamed.json", says="cut short", cwd=made)
+    fails(3, "get", made / "renamed.json", says="truncated", cwd=made)
     fails(3, "get", made / "odd.regather.json", says="not JSON", cwd=made)
 
 
@@ -83,13 +83,13 @@ def test_addresses_are_taken_by_info_as_by_get(made: Path, hosting: Hosting) -> 
 @pytest.mark.parametrize(
     ("server", "says"),
     [
-        ("9001", "write HOST:PORT, like 127.0.0.1:9001"),
-        ("localhost", "write HOST:PORT, like localhost:8000"),
+        ("9001", "write HOST:PORT, for example 127.0.0.1:9001"),
+        ("localhost", "write HOST:PORT, for example localhost:8000"),
         ("rsync://x", "rsync:// is not supported; use az://"),
-        ("s3://buck et/x", "no name of a bucket"),
+        ("s3://buck et/x", "not a bucket name"),
         ("/no/such/folder", "no such folder"),
         ("file.bin", "is a file, not a folder"),
-        ("http://h/?q", "without query"),
+        ("http://h/?q", "remove the query"),
         ("http://h:99999/", "write http://HOST:PORT/"),
     ],
 )
@@ -127,10 +127,12 @@ def test_no_notice_before_an_error(made: Path) -> None:
 
 def test_https_to_a_port_for_http(made: Path, hosting: Hosting) -> None:
     url = hosting.serve(made / "out").url.replace("http:", "https:")
-    fails(4, "get", url + "file.bin.regather.json", says="speaks no TLS: use http://", cwd=made)
-    fails(4, "get", url, says="speaks no TLS: use http://", cwd=made)
+    fails(
+        4, "get", url + "file.bin.regather.json", says="does not support TLS: use http://", cwd=made
+    )
+    fails(4, "get", url, says="does not support TLS: use http://", cwd=made)
     manifest = alone(made / "out" / "file.bin.regather.json")
-    says, got = "speaks no TLS", ("-o", made / "got")
+    says, got = "does not support TLS", ("-o", made / "got")
     fails(4, "get", manifest, "--server", url, *got, says=says, lines=4)
     fails(4, "get", "--fragment", url + "f", *got, says=says)
 
@@ -145,7 +147,7 @@ def test_http_to_a_port_for_https(made: Path, pki: TlsFiles) -> None:
 def test_http_to_a_port_that_answers_with_a_tls_alert(made: Path) -> None:
     with Rogue(sends(b"\x15\x03\x01\x00\x02\x02\x46")) as rogue:
         url = rogue.url + "file.bin.regather.json"
-        fails(4, "get", url, says="speaks TLS: use https://", cwd=made)
+        fails(4, "get", url, says="requires TLS: use https://", cwd=made)
 
 
 def test_from_https_to_http_in_one_line(made: Path, hosting: Hosting, pki: TlsFiles) -> None:

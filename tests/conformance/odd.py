@@ -19,7 +19,7 @@ REFUSED = {
     # It is another file than the one that is described.
     **{(kind, "manifest"): "must have" for kind in _GROWN},
     **{(kind, "checksum"): "must be" for kind in _GROWN},
-    ("203 to all", "bare"): "changed on the way",
+    ("203 to all", "bare"): "modified in transit",
 }
 """What is not to be had, by kind and way, and a part of what is told of it."""
 QUICK = regather.Settings(retries=3, sync=False)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from regather.transport import (
     Askable,
     Connection,
@@ -25,8 +25,8 @@ from regather.transport import (
     open_askable,
     open_connection,
 )
-from regather.transport.hosts import HostOptions, Hosts
-from regather.transport.objects.options import StoreOptions
+from regather.transport.host_options import HostOptions, Hosts
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.proxies import Proxies, parse_proxy
 from tests.conformance.line import Fault, FtpLine, Line
 from tests.support.ftp import FtpServer

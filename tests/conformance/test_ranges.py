@@ -7,7 +7,7 @@ import random
 import pytest
 
 from regather.transport import Connection, Failure, RequestFailed
-from regather.transport.reading import read_range
+from regather.transport.ranges import read_range
 from tests.conformance.places import Place
 
 SIZE = 300_007

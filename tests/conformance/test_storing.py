@@ -15,11 +15,12 @@ import pytest
 from blake3 import blake3
 
 from regather.errors import UsageError
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from regather.server.writing import Limits
 from regather.transport import Credentials, Failure, RequestFailed, TransportOptions
-from regather.transport.objects.options import StoreOptions
-from regather.transport.upload import ReadInto, Stat, Store, open_store
+from regather.transport.objects.store_options import StoreOptions
+from regather.transport.stores.base import ReadInto, Stat, Store
+from regather.transport.stores.open import open_store
 from tests.support.hosting import Hosting
 from tests.support.net import wait_until
 from tests.support.stores import NAMES, ObjectStorage

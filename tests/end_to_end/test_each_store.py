@@ -10,7 +10,7 @@ import obstore
 import pytest
 
 import regather
-from regather.client import Settings
+from regather.downloader import Settings
 from tests.support.files import MIB, random_file
 from tests.support.files import regather as command
 from tests.support.gcs import Gcs
@@ -92,7 +92,7 @@ def test_no_such_bucket(storage: ObjectStorage, original: Path, tmp_path: Path) 
     where = f"{storage.scheme}://nobody-has-it/x"
     environment = storage.environment(tmp_path)
     publishing = said(1, "publish", original, "--to", where, environment=environment)
-    assert "make it first" in publishing
+    assert "create it first" in publishing
     assert "nothing was sent" in publishing
     assert "nobody-has-it" in said(4, "get", where, "-o", tmp_path / "o", environment=environment)
 
@@ -101,7 +101,7 @@ def test_no_such_bucket(storage: ObjectStorage, original: Path, tmp_path: Path) 
     ("changes", "code", "says"),
     [
         ({"GOOGLE_APPLICATION_CREDENTIALS": "{}/none.json"}, 2, "none.json"),
-        ({"GOOGLE_APPLICATION_CREDENTIALS": "{}/wrong.json"}, 2, "obstore does not take"),
+        ({"GOOGLE_APPLICATION_CREDENTIALS": "{}/wrong.json"}, 2, "obstore rejects"),
         ({"GOOGLE_APPLICATION_CREDENTIALS": "{}/other.json"}, None, "check the credentials"),
         ({"GOOGLE_BASE_URL": "nonsense"}, 2, "GOOGLE_BASE_URL: not the address of a store"),
     ],
@@ -122,8 +122,8 @@ def test_google_set_up_wrong(
     ("changes", "code", "says"),
     [
         ({"AZURE_STORAGE_ACCOUNT_KEY": "d3Jvbmc="}, None, "check the credentials"),
-        ({"AZURE_STORAGE_ACCOUNT_KEY": "no base64!"}, 2, "obstore does not take"),
-        ({"AZURE_STORAGE_ACCOUNT_NAME": ""}, 2, "no storage account is named"),
+        ({"AZURE_STORAGE_ACCOUNT_KEY": "no base64!"}, 2, "obstore rejects"),
+        ({"AZURE_STORAGE_ACCOUNT_NAME": ""}, 2, "no storage account given"),
         ({"AZURE_STORAGE_ENDPOINT": "nonsense"}, 2, "AZURE_STORAGE_ENDPOINT"),
     ],
 )

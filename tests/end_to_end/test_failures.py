@@ -104,7 +104,7 @@ def test_gone_for_good_then_back(made: Split, hosting: Hosting, tmp_path: Path) 
     assert "1 of 3 fragments" in first.stderr
     assert "(file_fragment_3.dat)" in first.stderr
     assert third.url in first.stderr
-    assert "the same command goes on" in first.stderr
+    assert "the same command resumes" in first.stderr
     assert not (tmp_path / "got").exists()
     assert len(leftovers(tmp_path)) == 2
     hosting.serve(made.single / "server3", port=port)
@@ -232,7 +232,7 @@ def test_a_polite_end_is_resumable(
     _, told = client.communicate(timeout=PATIENCE)
     assert client.returncode == 130
     assert "Traceback" not in told
-    assert "the same command goes on" in told
+    assert "the same command resumes" in told
     assert run_get(*command).returncode == 0
     assert (tmp_path / "got").read_bytes() == made.content
 

@@ -15,7 +15,8 @@ import pytest
 
 import regather
 from regather.checksum import Checksum
-from regather.metalink import MetalinkFile, Mirror, Pieces, write_metalink
+from regather.metalink.values import MetalinkFile, Mirror, Pieces
+from regather.metalink.write import write_metalink
 from tests.support.files import MIB, leftovers, random_file, without_progress
 from tests.support.files import regather as run
 from tests.support.ftp import FtpServer
@@ -240,7 +241,7 @@ def test_check_and_repair_of_what_can_only_be_read(tmp_path: Path) -> None:
         (hosted / "file_fragment_2.dat").unlink()
         told = run("repair", manifest)
         assert told.returncode == 1
-        assert "are only read from" in told.stdout + told.stderr
+        assert "can only be read" in told.stdout + told.stderr
         told = run("repair", manifest, "--to", server.url + "new/")
         assert (told.returncode, told.stderr.count("\n")) == (2, 1)
         assert "cannot store at ftp://" in told.stderr

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.server.authorization import Tokens
 from regather.server.run import Server
-from regather.server.tokens import Tokens
 from tests.support.files import MIB, without_progress
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
@@ -149,7 +149,7 @@ def test_interrupted(tmp_path: Path, hosting: Hosting) -> None:
     client.send_signal(signal.SIGINT)
     _, errors = client.communicate(timeout=PATIENCE)
     assert client.returncode == 130
-    assert f"are kept in {dest}/.regather-part" in errors
+    assert f"kept in {dest}/.regather-part" in errors
     assert without_progress(errors).count("\n") == 1
     hosts.slow("100MB")
     again = subprocess.run(
@@ -222,7 +222,7 @@ def test_another_folder_in_the_way(tmp_path: Path, hosting: Hosting) -> None:
     hosts.publish(survive=0)
     (hosts.tree / "a.bin").write_bytes(b"another version")
     with pytest.raises(
-        regather.DestinationExistsError, match="another version of tree stands there"
+        regather.DestinationExistsError, match="another version of tree exists there"
     ):
         hosts.publish(survive=0)
     report = regather.publish(hosts.tree, hosts.urls, survive=0, force=True, settings=SETTINGS)
@@ -357,7 +357,7 @@ def test_choices_that_mean_nothing(tmp_path: Path, hosting: Hosting) -> None:
     report = hosts.publish(survive=0)
     done = run("get", report.manifests[0], "-o", tmp_path / "dest", "--select", "no\x1bthing")
     assert done.returncode == 2
-    assert "nothing in the folder is called 'no\\x1bthing'" in done.stderr
+    assert "the folder contains no 'no\\x1bthing'" in done.stderr
     (tmp_path / "host0" / "plain").write_text("x")
     for source in (hosts.urls[0] + "plain", str(tmp_path / "token")):
         done = run("get", source, "-o", tmp_path / "dest", "--select", "x")

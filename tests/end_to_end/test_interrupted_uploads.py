@@ -12,7 +12,7 @@ import obstore
 import pytest
 
 import regather
-from regather.client import Settings
+from regather.downloader import Settings
 from tests.conformance.line import Fault, Line
 from tests.support.files import MIB, random_file
 from tests.support.net import PATIENCE, wait_until

@@ -12,7 +12,7 @@ import pytest
 
 import regather
 from regather.cluster import Cluster, server_folders
-from regather.decoder import Decoder
+from regather.engine.decoder import Decoder
 from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.hosting import Hosting
 from tests.support.small import small_pieces
@@ -189,7 +189,7 @@ def test_parity_that_waited_on_disk_is_not_part_of_the_file(
     made: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit into memory waits behind the end of the partial."""
-    monkeypatch.setattr("regather.decoder._KEPT_BYTES", 0)
+    monkeypatch.setattr("regather.engine.decoder._KEPT_BYTES", 0)
     with Hosting() as hosting:
         urls = [hosting.serve(made.servers[n]).url for n in (1, 2, 4, 5)]
         report = regather.download(made.manifest, tmp_path / "x", servers=urls, settings=QUICK)

@@ -107,7 +107,7 @@ def lies(data: bytes) -> dict[str, Answer]:
         "short chunked": sends(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         ),
-        "broken chunked": sends(
+        "invalid chunked": sends(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\nhello\r\n"
         ),
         "not http": sends(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
@@ -246,7 +246,7 @@ def test_a_head_that_trickles_without_end_is_given_up(
 
     with Rogue(answer) as rogue, pytest.raises(regather.NotEnoughSourcesError) as caught:
         regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
-    assert "no answer for 0.5 s" in "\n".join(caught.value.details)
+    assert "no response for 0.5 s" in "\n".join(caught.value.details)
 
 
 def test_a_manifest_that_is_redirected(

@@ -12,7 +12,7 @@ import obstore
 import pytest
 
 import regather
-from regather.client import Settings
+from regather.downloader import Settings
 from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.files import regather as command
 from tests.support.hosting import Hosting
@@ -193,7 +193,7 @@ def test_checked_repaired_shown_and_read_in_place(swift: Swift, original: Path) 
     [
         (["--store-option", "profile=none"], {}, 2, "no profile 'none'"),
         ([], {"AWS_PROFILE": "none"}, 2, "no profile 'none'"),
-        (["--store-option", "nonsense=1"], {}, 2, "no such option"),
+        (["--store-option", "nonsense=1"], {}, 2, "unknown option"),
         (["--store-option", "endpoint=nonsense"], {}, 2, "not the address of a store"),
         (["--store-option", "secret_access_key=x"], {}, 2, "a secret"),
         ([], {"AWS_ENDPOINT_URL": "nonsense"}, 2, "AWS_ENDPOINT_URL"),
@@ -230,7 +230,7 @@ def test_a_bucket_that_does_not_exist(swift: Swift, original: Path) -> None:
     told = command("publish", original, "--to", "s3://nobody/x", environment=swift.environment())
     assert told.returncode == 1
     assert "nothing was sent" in told.stderr
-    assert "make it first" in told.stderr
+    assert "create it first" in told.stderr
 
 
 def test_sources_that_cannot_be_used_do_not_harm_the_others(

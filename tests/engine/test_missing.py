@@ -22,7 +22,7 @@ def test_a_server_with_many_fragments_is_one_line() -> None:
     assert lines == (
         "http://a:1/: Connection refused (all 30 of them)",
         "http://b:2/: HTTP 404; check the address (f0)",
-        "http://b:2/: was not asked (f1)",
+        "http://b:2/: was not tried (f1)",
     )
 
 
@@ -37,7 +37,7 @@ def test_many_sources_are_counted() -> None:
     sources = [Source(f"http://s{n}/") for n in range(3000)]
     lines = missing_lines(layout(1), sources, [SourceTally() for _ in sources], (0,))
     assert len(lines) == 21
-    assert lines[0] == "http://s0/: was not asked", "of one fragment the name says nothing"
+    assert lines[0] == "http://s0/: was not tried", "of one fragment the name says nothing"
     assert lines[-1] == "and 2980 more"
 
 

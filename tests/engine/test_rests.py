@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.engine.rests import Begun, Place, Rests
+from regather.engine.rests import Begun, PieceAtSource, Rests
 from tests.support.rogue import Rogue
 
 CONTENT = random.Random(1).randbytes(2_400_000)
@@ -117,14 +117,14 @@ def test_what_is_kept_has_bounds() -> None:
     rests = Rests()
     piece = memoryview(bytearray(20 << 20))
     for number in range(5):
-        assert rests.keep(Place(0, 0, number), piece, 32 << 20)
-    kept = [len(rests.begun(Place(0, 0, number))) for number in range(5)]
+        assert rests.keep(PieceAtSource(0, 0, number), piece, 32 << 20)
+    kept = [len(rests.begun(PieceAtSource(0, 0, number))) for number in range(5)]
     assert kept == [0, 0, 20 << 20, 20 << 20, 20 << 20]
-    assert not rests.keep(Place(0, 0, 4), memoryview(bytearray((20 << 20) + 100)), 32 << 20)
+    assert not rests.keep(PieceAtSource(0, 0, 4), memoryview(bytearray((20 << 20) + 100)), 32 << 20)
 
 
 def test_a_spoiled_piece_is_not_kept_again() -> None:
-    rests, place = Rests(), Place(0, 0, 0)
+    rests, place = Rests(), PieceAtSource(0, 0, 0)
     assert rests.keep(place, memoryview(b"a" * 50_000), MIB)
     begun = Begun(rests, place, hashed=True)
     assert begun.at == 50_000

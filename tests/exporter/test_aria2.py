@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.metalink import read_metalink
+from regather.metalink.read import read_metalink
 from tests.support.files import MIB, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
@@ -116,7 +116,7 @@ def test_read_from_sources_of_which_some_fail(made: Path, hosting: Hosting) -> N
 
 def test_what_cannot_be_described(made: Path) -> None:
     manifest = str(made / "out" / "file.bin.regather.json")
-    with pytest.raises(regather.UsageError, match="no URL is known of file_fragment_1"):
+    with pytest.raises(regather.UsageError, match="no URL is known for file_fragment_1"):
         regather.export_metalink(manifest)
     random_file(made / "other.bin", SIZE, seed=2)
     (made / "short.bin").write_bytes(b"x")

@@ -134,15 +134,15 @@ def at(entries: list[dict[str, Any]], path: str) -> dict[str, Any]:
 
 
 CHANGES: dict[str, Any] = {
-    "stands twice": lambda e: e.append(dict(e[0])),
+    "is listed twice": lambda e: e.append(dict(e[0])),
     "is absolute": lambda e: e[0].update(path="/a.bin"),
     "folder reference": lambda e: e[0].update(path="deep/../../a.bin"),
     "control character": lambda e: e[0].update(path="a\n.bin"),
     "unfinished downloads": lambda e: e[0].update(path=".regather-part"),
-    "no folder, or comes only later": lambda e: e.reverse(),
-    "in something that is no folder": lambda e: e.append(dict(e[0], path="a.bin/x")),
+    "not a folder, or comes after it": lambda e: e.reverse(),
+    "its parent is not a folder": lambda e: e.append(dict(e[0], path="a.bin/x")),
     "overlaps": lambda e: at(e, "deep/er/b.bin").update(offset=0),
-    "behind the": lambda e: at(e, "größe mit leer.txt").update(offset=10**6),
+    "after the end": lambda e: at(e, "größe mit leer.txt").update(offset=10**6),
     "$.folder.entries[0].mode": lambda e: e[0].update(mode="4755"),
     "entries[0].mode": lambda e: e[0].update(mode=420),
     "has no mode": lambda e: e[0].pop("mode"),
@@ -202,7 +202,7 @@ def test_the_digest_pins_everything(document: bytes, change: Any) -> None:
     assert regather.Manifest.from_bytes(changed(document, change)).digest != before
     value = json.loads(document)
     change(value["folder"]["entries"])
-    with pytest.raises(ManifestError, match="does not fit its entries"):
+    with pytest.raises(ManifestError, match="does not match its entries"):
         regather.Manifest.from_bytes(json.dumps(value).encode())
 
 

@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as altered
 
-from regather.erasure import make_codec
+from regather.coding.codec import make_codec
 from regather.errors import ManifestError
+from regather.hashes import HASH_SIZE
 from regather.manifest import CODE, Manifest
-from regather.model import HASH_SIZE, MIN_PIECE_SIZE, Fragment, Source, piece_size_for
+from regather.model import MIN_PIECE_SIZE, Fragment, Source, piece_size_for
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -105,8 +107,8 @@ def coded_example() -> Manifest:
     return replace(
         data,
         fragments=(
-            *(replace(f, set=s) for f, s in zip(data.fragments, (1, 1, 2), strict=True)),
-            *(replace(f, set=s, kind="parity") for f, s in zip(parity, (1, 1, 2), strict=True)),
+            *(altered(f, set=s) for f, s in zip(data.fragments, (1, 1, 2), strict=True)),
+            *(altered(f, set=s, kind="parity") for f, s in zip(parity, (1, 1, 2), strict=True)),
         ),
     )
 
@@ -148,8 +150,12 @@ def test_parity_may_stand_anywhere() -> None:
     ("at", "changes", "says"),
     [
         (3, {"size": 2 * MIN_PIECE_SIZE}, "hashes"),
-        (3, {"size": 2 * MIN_PIECE_SIZE + 1}, "fragments[3].size is 2097153: parity must be"),
-        (3, {"size": 0, "hashes": ""}, "fragments[3].size is 0: parity must be"),
+        (
+            3,
+            {"size": 2 * MIN_PIECE_SIZE + 1},
+            "fragments[3].size is 2097153: a parity fragment must",
+        ),
+        (3, {"size": 0, "hashes": ""}, "fragments[3].size is 0: a parity fragment must"),
         (3, {"size": 2**61}, "fragments[3].size"),
         (3, {"size": 2**60}, "hashes"),
         (3, {"size": -1}, "fragments[3].size"),
@@ -159,9 +165,9 @@ def test_parity_may_stand_anywhere() -> None:
         (3, {"set": -1}, "fragments[3].set"),
         (3, {"set": 2**33}, "fragments[3].set"),
         (3, {"set": 1.5}, "fragments[3].set"),
-        (3, {"index": 1}, "fragments[3].index 1 stands twice"),
-        (3, {"index": 5}, "fragments[4].index 5 stands twice"),
-        (3, {"name": "f1"}, "fragments[3].name 'f1' stands twice"),
+        (3, {"index": 1}, "fragments[3].index 1 is listed twice"),
+        (3, {"index": 5}, "fragments[4].index 5 is listed twice"),
+        (3, {"name": "f1"}, "fragments[3].name 'f1' is listed twice"),
         (3, {"name": "../p"}, "fragments[3].name"),
         (3, {"kind": "data"}, "fragments[3].offset"),
         (3, {"kind": "mirror"}, "fragments[3].kind"),
@@ -185,7 +191,7 @@ def test_the_data_of_a_set_stands_together() -> None:
         fragment["set"] = number
     parity = document["fragments"][0] | {"index": 9, "name": "p", "kind": "parity"}
     document |= {"fragments": [*document["fragments"], parity], "erasure": {"code": CODE}}
-    with pytest.raises(ManifestError, match=r"fragments\[2\].set 1: .* stand together"):
+    with pytest.raises(ManifestError, match=r"fragments\[2\].set 1: .* are not consecutive"):
         Manifest.from_bytes(json.dumps(document).encode())
     document["fragments"][1]["set"] = 1
     assert len(Manifest.from_bytes(json.dumps(document).encode()).layout.sets) == 1

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from regather.checksum import Checksum
-from regather.metalink import Links, digests, links, offered_name
+from regather.metalink.headers import Links, digests, links, offered_name
 from tests.support.steps import assert_linear
 
 SHA256 = bytes(range(32))

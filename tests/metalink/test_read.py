@@ -10,17 +10,11 @@ from hypothesis import strategies as st
 
 from regather.checksum import Checksum
 from regather.errors import ManifestError
-from regather.metalink import (
-    MAX_METALINK_BYTES,
-    Metalink,
-    MetalinkFile,
-    Mirror,
-    Pieces,
-    looks_like_metalink,
-    path_flaw,
-    read_metalink,
-    write_metalink,
-)
+from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
+from regather.metalink.parts import path_flaw
+from regather.metalink.read import read_metalink
+from regather.metalink.values import Metalink, MetalinkFile, Mirror, Pieces
+from regather.metalink.write import write_metalink
 from tests.support.steps import assert_linear
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -192,11 +186,14 @@ def test_a_bad_value_is_left_out_and_told(bad: str, says: str, first: bool) -> N
     ("pieces", "says"),
     [
         (f'<pieces length="4" type="sha-256"><hash>{A_SHA256}</hash></pieces>', "1 piece hashes"),
-        ('<pieces length="0" type="sha-1"></pieces>', "no length"),
+        ('<pieces length="0" type="sha-1"></pieces>', "length is missing"),
         ('<pieces type="sha-1"></pieces>', "length of pieces"),
         ('<pieces length="-9" type="sha-1"></pieces>', "length of pieces"),
         ('<pieces length="9" type="sha-1"><hash>ab</hash></pieces>', "sha1 is 'ab'"),
-        (f'<pieces length="9" type="sha-256"><hash piece="1">{A_SHA256}</hash></pieces>', "gap"),
+        (
+            f'<pieces length="9" type="sha-256"><hash piece="1">{A_SHA256}</hash></pieces>',
+            "number is missing",
+        ),
         (f'<pieces length="9" type="sha-256"><hash piece="x">{A_SHA256}</hash></pieces>', "piece"),
     ],
 )

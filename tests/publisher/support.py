@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import regather
+from regather.server.authorization import Tokens
 from regather.server.run import Server
-from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 from tests.support.files import random_file
 from tests.support.hosting import Hosting

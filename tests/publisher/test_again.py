@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.client import Settings
+from regather.downloader import Settings
 from regather.errors import DestinationExistsError, NotPlacedError
 from regather.transport import TransportOptions
-from regather.transport.objects.options import StoreOptions
-from regather.transport.upload import open_store
+from regather.transport.objects.store_options import StoreOptions
+from regather.transport.stores.open import open_store
 from tests.conformance.line import Fault, Line
 from tests.publisher.support import SETTINGS, make_cloud
 from tests.support.files import MIB, random_file

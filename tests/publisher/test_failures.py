@@ -20,8 +20,8 @@ from blake3 import blake3
 
 import regather
 from regather.errors import DestinationExistsError, NotPlacedError, RegatherError, UsageError
-from regather.incoming import PREFIX
-from regather.server.tokens import Tokens
+from regather.files.atomic import PREFIX
+from regather.server.authorization import Tokens
 from regather.server.writing import Limits
 from tests.publisher.support import SECRET, SETTINGS, Cloud, make_cloud
 from tests.support.files import random_file
@@ -58,8 +58,8 @@ def test_a_server_that_is_down_from_the_start(tmp_path: Path, hosting: Hosting) 
         regather.publish(cloud.file, cloud.urls, parity=2, settings=SETTINGS)
     assert caught.value.missing == ("file_fragment_3.dat",)
     assert caught.value.exit_code == 1
-    assert "1 of 6 fragments could not be placed" in str(caught.value)
-    assert "the same command goes on" in str(caught.value)
+    assert "1 of 6 fragments could not be stored" in str(caught.value)
+    assert "the same command resumes" in str(caught.value)
     assert any(cloud.urls[2] in line for line in caught.value.details)
     assert manifests(cloud) == []
     cloud.revive(2)
@@ -126,7 +126,7 @@ def test_wrong_tokens(tmp_path: Path, hosting: Hosting) -> None:
         words = [word for url in cloud.urls for word in ("--to", url)]
         result = run("publish", cloud.file, *words, *more)
         assert result.returncode == 1
-        assert "2 of 2 targets let us store nothing" in result.stderr
+        assert "2 of 2 targets did not accept the upload" in result.stderr
         assert "probe" not in result.stderr
         assert "401" in result.stderr
         assert ("--token 127.0.0.1=FILE" in result.stderr) or more
@@ -142,7 +142,7 @@ def test_a_server_that_takes_no_files(tmp_path: Path, hosting: Hosting) -> None:
     with pytest.raises(NotPlacedError) as caught:
         regather.publish(file, [server.url])
     assert "405" in "".join(caught.value.details)
-    assert "takes no files" in "".join(caught.value.details)
+    assert "does not accept uploads" in "".join(caught.value.details)
     assert "--token" not in caught.value.help
 
 
@@ -157,7 +157,7 @@ def test_a_redirect_is_told_with_where_it_leads(tmp_path: Path, location: str) -
             regather.publish(file, [f"{rogue.url}d/"], fragments=1, settings=SETTINGS)
         assert not any(request.startswith(b"PUT") for request in rogue.requests)
     told = "".join(caught.value.details)
-    places = {"..": f"{rogue.url}other/", "//a": "http://b.example/", "//[": "no address"}
+    places = {"..": f"{rogue.url}other/", "//a": "http://b.example/", "//[": "an invalid address"}
     assert next((p for start, p in places.items() if location.startswith(start)), rogue.url) in told
     assert "s3cret" not in told + str(caught.value)
 
@@ -167,7 +167,7 @@ def test_a_redirect_is_told_with_where_it_leads(tmp_path: Path, location: str) -
     [
         ("../other/{name}", "other/: give that address with --to"),
         ("{name}", "it redirects to itself"),
-        ("/login?next=x", "not to a file of that name: it may want you to log in"),
+        ("/login?next=x", "not to a file of that name: a login may be required"),
         ("", "it redirects to nowhere"),
     ],
 )
@@ -215,7 +215,9 @@ def test_other_files_are_left_alone(tmp_path: Path, hosting: Hosting) -> None:
         random_file(tmp_path / "sub.bin", 5_000_011, seed=2),  # fragments are in the way
         random_file(tmp_path / "file.bin", 5_000_011, seed=3),  # the manifest as well
     ):
-        says = "another version" if other.name == "file.bin" else "something else stands there"
+        says = (
+            "another version" if other.name == "file.bin" else "another file with this name exists"
+        )
         with pytest.raises(DestinationExistsError, match=says):
             regather.publish(other, cloud.urls, settings=SETTINGS)
         assert {p: p.read_bytes() for n in range(3) for p in cloud.folder(n).iterdir()} == before
@@ -244,7 +246,7 @@ def test_nothing_is_touched_where_one_may_not_write(tmp_path: Path, hosting: Hos
     before = {p: p.read_bytes() for n in range(2) for p in cloud.folder(n).iterdir()}
     random_file(cloud.file, 5_000_011, seed=9)
     closed = hosting.serve(cloud.folder(1), tokens=Tokens(write="changed"))
-    with pytest.raises(NotPlacedError, match="1 of 2 targets let us store nothing"):
+    with pytest.raises(NotPlacedError, match="1 of 2 targets did not accept the upload"):
         regather.publish(
             cloud.file, [cloud.urls[0], closed.url], replicas=2, force=True, settings=SETTINGS
         )
@@ -279,13 +281,13 @@ def test_two_at_once(tmp_path: Path, hosting: Hosting) -> None:
     [
         (["--parity", "2"], "survives the loss of exactly"),
         (["--survive", "1"], "add --parity 1 or --replicas 2"),
-        (["--replicas", "3"], "need as many targets"),
+        (["--replicas", "3"], "need at least this number of targets"),
         (["--set-size", "2"], "add --parity"),
         (["--fragments", "2", "--chunk-size", "5"], "not allowed"),
         (["--to", "ftp://a.example/"], "ftp"),
         (["--to", "http://user:pw@a.example/"], "password"),
         (["--to", "{file}"], "not a folder"),
-        (["--to", "{folder}/"], "named twice"),
+        (["--to", "{folder}/"], "given twice"),
         (["--token", "x"], "HOST=FILE"),
     ],
 )
@@ -332,9 +334,7 @@ def test_a_file_that_changes_meanwhile(tmp_path: Path, hosting: Hosting) -> None
 
 def test_no_room_for_parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = random_file(tmp_path / "file.bin", 10_000)
-    monkeypatch.setattr(
-        "regather.publisher.origin.os.statvfs", lambda _: os.statvfs_result([0] * 11)
-    )
+    monkeypatch.setattr("regather.files.spool.os.statvfs", lambda _: os.statvfs_result([0] * 11))
     with pytest.raises(regather.StorageError, match="TMPDIR"):
         regather.publish(file, [str(tmp_path / "a"), str(tmp_path / "b")], parity=1)
 
@@ -465,7 +465,7 @@ def test_interrupted(tmp_path: Path, hosting: Hosting, token: str) -> None:
     told = child.communicate(timeout=60)[1]
     assert child.returncode == 130
     assert told.splitlines() == [
-        "regather: interrupted: what was stored is kept; the same command goes on from there"
+        "regather: interrupted: stored fragments are kept; the same command resumes"
     ]
     assert manifests(cloud) == []
     report = regather.publish(cloud.file, cloud.urls, fragments=8, settings=SETTINGS)
@@ -499,7 +499,7 @@ def test_nobody_is_there(tmp_path: Path) -> None:
     url = f"127.0.0.1:{free_port()}"
     result = run("publish", file, "--to", url, "--fragments", "2", "--retries", "0")
     assert result.returncode == 1
-    assert result.stderr.startswith("regather: 2 of 2 fragments could not be placed")
+    assert result.stderr.startswith("regather: 2 of 2 fragments could not be stored")
     assert url in result.stderr
 
 

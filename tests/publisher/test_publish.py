@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import regather
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from tests.publisher.support import SECRET, SETTINGS, make_cloud
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
@@ -101,14 +101,14 @@ def test_a_folder_among_servers_is_told(tmp_path: Path, hosting: Hosting) -> Non
         *("regather", "get", cloud.urls[0] + NAME),
         *("--server", folder + "/"),
     )
-    assert any("never names folders" in line for line in report.warnings)
+    assert any("cannot name folders" in line for line in report.warnings)
 
 
 def test_sub_folders_of_one_server(tmp_path: Path, hosting: Hosting) -> None:
     cloud = make_cloud(tmp_path, hosting, 1)
     targets = [cloud.urls[0] + "file/a", cloud.urls[0] + "file/b"]
     report = regather.publish(cloud.file, targets, replicas=2, settings=SETTINGS)
-    assert any("are lost together" in line for line in report.warnings)
+    assert any("a failure of that host loses both" in line for line in report.warnings)
     cloud.check(report)
 
 
@@ -119,8 +119,8 @@ def test_two_names_of_one_server(tmp_path: Path, hosting: Hosting) -> None:
     named = cloud.urls[0].replace("127.0.0.1", "localhost") + "sub/"
     settings = replace(SETTINGS, tokens={"127.0.0.1": SECRET, "localhost": SECRET})
     report = regather.publish(cloud.file, [cloud.urls[0], named], parity=1, settings=settings)
-    assert [line for line in report.warnings if "lost together" in line] == [
-        f"2 targets are on {urlsplit(cloud.urls[0]).netloc}: they are lost together"
+    assert [line for line in report.warnings if "loses both" in line] == [
+        f"2 targets are on {urlsplit(cloud.urls[0]).netloc}: a failure of that host loses both"
     ]
 
 
@@ -150,7 +150,7 @@ def test_sharing_is_told(tmp_path: Path, hosting: Hosting) -> None:
         cloud.file, cloud.urls, fragments=4, parity=2, survive=1, settings=SETTINGS
     )
     assert report.survives == 1
-    assert any("more than one fragment of a set" in line for line in report.warnings)
+    assert any("more than one fragment of an erasure set" in line for line in report.warnings)
     cloud.kill(2)
     cloud.check(report)
 

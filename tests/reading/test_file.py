@@ -248,7 +248,7 @@ def test_what_cannot_be_opened(made: Made, tmp_path: Path) -> None:
         regather.open(str(tmp_path / "no.regather.json"))
     with pytest.raises(regather.UsageError, match="not a digest"):
         regather.open(made.manifest, digest="abc")
-    with pytest.raises(regather.VerificationError, match="not the one asked for"):
+    with pytest.raises(regather.VerificationError, match="not the expected one"):
         regather.open(made.manifest, digest="0" * 64)
     with pytest.raises(regather.UsageError, match="cache_size"):
         regather.open(made.manifest, cache_size=-1)

@@ -113,7 +113,7 @@ WRITES: dict[str, Callable[[Any, str], object]] = {
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_it_only_reads(made: Made, write: Callable[[Any, str], object]) -> None:
     before = sorted(made.folder.rglob("*"))
-    with pytest.raises(io.UnsupportedOperation, match="only be read") as caught:
+    with pytest.raises(io.UnsupportedOperation, match="read-only") as caught:
         write(fsspec.filesystem("regather"), made.manifest)
     assert isinstance(caught.value, OSError)
     assert isinstance(caught.value, regather.UsageError)
@@ -332,7 +332,7 @@ def test_ranges(made: Made, served: list[str]) -> None:
     assert fs.cat_ranges([here, here], 3, [5, 6]) == [content[3:5], content[3:6]]
     with pytest.raises(FileNotFoundError):
         fs.cat_ranges([missing], [0], [1], on_error="raise")
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="the same length"):
         fs.cat_ranges([here], [0, 1], [1])
 
 

@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     assert not open_below(tmp_path), "a folder stayed open"
 
 
-def write(place: places.Place) -> None:
+def write(place: places.WritePlace) -> None:
     os.close(os.open(place.name, os.O_CREAT | os.O_WRONLY, dir_fd=place.folder))
 
 

@@ -6,37 +6,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regather.server.ranges import Span, UnsatisfiableRange, parse_range
+from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
 from tests.support.steps import assert_linear
 
 
 @pytest.mark.parametrize(
     ("header", "span"),
     [
-        ("bytes=0-0", Span(0, 1)),
-        ("bytes=2-5", Span(2, 6)),
-        ("bytes=2-", Span(2, 10)),
-        ("bytes=0-9", Span(0, 10)),
-        ("bytes=0-", Span(0, 10)),
-        ("bytes=5-", Span(5, 10)),
-        ("bytes=0-20", Span(0, 10)),
-        ("bytes=1-2", Span(1, 3)),
-        ("bytes=0-9999", Span(0, 10)),
-        ("bytes=-3", Span(7, 10)),
-        ("bytes=-9999", Span(0, 10)),
-        ("bytes=   1 -2   ", Span(1, 3)),
-        ("bytes= 1 - 2 ", Span(1, 3)),
-        ("bytes=1- 2", Span(1, 3)),
-        ("bytes=1 -2", Span(1, 3)),
-        ("Bytes=1-2", Span(1, 3)),  # RFC 9110 14.1: range units are compared without case
-        ("bytes=,0-1", Span(0, 2)),  # 5.6.1.2: lists may have empty elements; nginx answers 416
-        ("bytes=0-1,", Span(0, 2)),
-        ("bytes= , , 0-1 ,\t,", Span(0, 2)),
-        ("bytes=" + "0" * 5000 + "1-" + "9" * 5000, Span(1, 10)),
-        ("bytes=-" + "9" * 5000, Span(0, 10)),
+        ("bytes=0-0", ByteRange(0, 1)),
+        ("bytes=2-5", ByteRange(2, 6)),
+        ("bytes=2-", ByteRange(2, 10)),
+        ("bytes=0-9", ByteRange(0, 10)),
+        ("bytes=0-", ByteRange(0, 10)),
+        ("bytes=5-", ByteRange(5, 10)),
+        ("bytes=0-20", ByteRange(0, 10)),
+        ("bytes=1-2", ByteRange(1, 3)),
+        ("bytes=0-9999", ByteRange(0, 10)),
+        ("bytes=-3", ByteRange(7, 10)),
+        ("bytes=-9999", ByteRange(0, 10)),
+        ("bytes=   1 -2   ", ByteRange(1, 3)),
+        ("bytes= 1 - 2 ", ByteRange(1, 3)),
+        ("bytes=1- 2", ByteRange(1, 3)),
+        ("bytes=1 -2", ByteRange(1, 3)),
+        ("Bytes=1-2", ByteRange(1, 3)),  # RFC 9110 14.1: range units are compared without case
+        (
+            "bytes=,0-1",
+            ByteRange(0, 2),
+        ),  # 5.6.1.2: lists may have empty elements; nginx answers 416
+        ("bytes=0-1,", ByteRange(0, 2)),
+        ("bytes= , , 0-1 ,\t,", ByteRange(0, 2)),
+        ("bytes=" + "0" * 5000 + "1-" + "9" * 5000, ByteRange(1, 10)),
+        ("bytes=-" + "9" * 5000, ByteRange(0, 10)),
     ],
 )
-def test_one_range(header: str, span: Span) -> None:
+def test_one_range(header: str, span: ByteRange) -> None:
     assert parse_range([header], 10) == span
 
 

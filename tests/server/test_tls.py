@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from regather.server.authorization import Tokens
 from regather.server.body import unsent
 from regather.server.run import Server
 from regather.server.tls import tls_context
-from regather.server.tokens import Tokens
 from tests.server.process import HOST, TIMEOUT, Serve, ask, command
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
@@ -200,4 +200,4 @@ def test_files_that_will_not_do(store: Path, tls: TlsFiles, tmp_path: Path) -> N
     assert "no such file" in fail("--tls-cert", tmp_path / "none", "--tls-key", tls.key)
     assert "mismatch" in fail("--tls-cert", tls.certificate, "--tls-key", other.key)
     told = fail("--tls-cert", store / "x.dat", "--tls-key", tls.key)
-    assert "cannot be used: not in PEM, not what belongs there, or encrypted; give" in told
+    assert "cannot be used: not PEM, of the wrong kind, or encrypted; give" in told

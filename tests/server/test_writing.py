@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from regather.incoming import PREFIX
+from regather.files.atomic import PREFIX
 from tests.server.process import HOST, TIMEOUT, Answer, Serve, read_until_broken
 from tests.support.net import wait_until
 

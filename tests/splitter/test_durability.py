@@ -13,8 +13,8 @@ import pytest
 
 import regather
 from regather.errors import StorageError
+from regather.files import platform
 from regather.splitter import writer
-from regather.store import platform
 from tests.support.files import random_file
 
 Event = tuple[str, str]

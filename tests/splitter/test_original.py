@@ -56,7 +56,7 @@ def _as_a_fragment(path: Path, tmp_path: Path) -> None:
 def test_elsewhere_it_is_refused(
     tmp_path: Path, path: Path, use: Callable[[Path, Path], None]
 ) -> None:
-    with pytest.raises(RegatherError, match="has another size than the system says"):
+    with pytest.raises(RegatherError, match="its content does not match its size"):
         use(path, tmp_path)
     assert not (tmp_path / "got").exists()
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import regather
-from regather.digest import HASH_SIZE, piece_hash
-from regather.erasure import strip_size
+from regather.coding.codec import strip_size
+from regather.digest import piece_hash
 from regather.errors import UsageError
+from regather.hashes import HASH_SIZE
 from regather.model import MIN_PIECE_SIZE, Fragment
 from regather.splitter.geometry import MAX_FRAGMENTS, fragment_sizes, layout_of
 from tests.support.files import MIB, random_file
@@ -165,7 +166,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
         (How(fragments=3, parity=254), "more than 256 in one erasure set"),
         (How(fragments=500, set_size=250, parity=7), "more than 256 in one erasure set"),
         (How(chunk_size=1, parity=1), "more than 256 in one erasure set"),
-        (How(fragments=3, set_size=2), "a set size needs parity"),
+        (How(fragments=3, set_size=2), "a set size requires parity"),
         (How(parity=-1), "must not be negative"),
         (How(parity=1, set_size=-1), "must not be negative"),
         (How(fragments=2000, set_size=1, parity=200), "402000 fragments are more than"),

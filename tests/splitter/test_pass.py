@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.coding.placement import spread
 from regather.errors import DestinationExistsError, RegatherError, StorageError, UsageError
 from regather.splitter.geometry import fragment_sizes, layout_of
-from regather.splitter.placement import spread
 from tests.support.files import MIB, random_file
 
 PIECE = MIB
@@ -107,7 +107,7 @@ def test_folders_of_servers_that_a_new_split_does_not_use(tmp_path: Path) -> Non
     regather.split(path, out, servers=5, fragments=8, parity=2, force=True)
     regather.split(path, out, servers=6, fragments=5, force=True)
     (out / "server3" / "mine").write_bytes(b"mine")
-    with pytest.raises(DestinationExistsError, match="holds fragments"):
+    with pytest.raises(DestinationExistsError, match="already contains fragments"):
         regather.split(path, out, servers=2)
     assert (out / "server4" / "f.regather.json").exists()
     regather.split(path, out, servers=2, fragments=2, force=True)
@@ -156,7 +156,7 @@ def test_what_nobody_knows_in_a_folder_that_is_not_used(tmp_path: Path, flaw: st
     for force in (False, True):
         with pytest.raises(UsageError) as caught:
             regather.split(path, out, servers=2, force=force)
-    assert "no manifest beside it" in str(caught.value)
+    assert "does not belong to a manifest" in str(caught.value)
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 

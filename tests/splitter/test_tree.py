@@ -134,7 +134,7 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "holds a path separator": lambda t: (t / "a\\b").touch(),
     "holds a control character": lambda t: (t / "a\nb").touch(),
     "has a name that is not UTF-8": lambda t: os.mkdir(os.fsencode(t) + b"/\xff"),
-    "left of an unfinished download": lambda t: (t / ".regather-part").mkdir(),
+    "belongs to an unfinished download": lambda t: (t / ".regather-part").mkdir(),
 }
 
 
@@ -153,9 +153,9 @@ def test_places_inside_of_it(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", large=10, small=0)
     (tmp_path / "way").symlink_to("tree")
     for inside in (tree, tree / "out", tmp_path / "way" / "deep", tmp_path / "x" / ".." / "tree"):
-        with pytest.raises(UsageError, match="inside the folder that is read"):
+        with pytest.raises(UsageError, match="inside the source folder"):
             regather.publish(tree, inside)
-        with pytest.raises(UsageError, match="inside the folder that is read"):
+        with pytest.raises(UsageError, match="inside the source folder"):
             regather.split(tree, inside)
     regather.publish(tree, tmp_path / "tree2")
 
@@ -180,7 +180,7 @@ def test_links_followed(tmp_path: Path) -> None:
         "more/x": b"x",
     }
     (store / "more" / "round").symlink_to("../../model")
-    with pytest.raises(UsageError, match="is a link to a folder that it stands in"):
+    with pytest.raises(UsageError, match="is a link to a folder that contains it"):
         regather.publish(tmp_path / "model", tmp_path / "out2", follow_links=True)
     (store / "more" / "round").unlink()
     (store / "more" / "gone").symlink_to("nowhere")
@@ -295,7 +295,7 @@ def test_thousands_of_small_files_cost_little(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "says"), [("nowhere", "leads nowhere"), ("l", "leads to itself")]
+    ("target", "says"), [("nowhere", "leads nowhere"), ("l", "points to itself")]
 )
 def test_links_that_cannot_be_followed(tmp_path: Path, target: str, says: str) -> None:
     (tmp_path / "tree").mkdir()

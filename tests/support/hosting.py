@@ -13,10 +13,10 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
 from regather.server.tls import tls_context
-from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 from tests.support.net import PATIENCE, keep_port
 from tests.support.tls import TlsFiles

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from regather.transport import HostOptions, TransportOptions
-from regather.transport.hosts import Hosts
+from regather.transport.host_options import Hosts
 from tests.support.daemon import Daemon
 from tests.support.net import HOST, wait_until
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from regather.coding.codec import make_codec
 from regather.digest import piece_hash
-from regather.erasure import make_codec
 from regather.manifest import Manifest
 from regather.model import Fragment, Source
 

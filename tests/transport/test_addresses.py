@@ -57,8 +57,8 @@ def known_as(monkeypatch: pytest.MonkeyPatch) -> Known:
     genuine = socket.getaddrinfo
 
     def name(addresses: Sequence[tuple[str, int]]) -> None:
-        def look_up(host: str, port: int, *rest: Any, **more: Any) -> list[Any]:
-            if host != "several.example":
+        def look_up(host: bytes | str, port: int, *rest: Any, **more: Any) -> list[Any]:
+            if host != b"several.example":
                 return list(genuine(host, port, *rest, **more))
             return [one for a, p in addresses for one in genuine(a, p, type=socket.SOCK_STREAM)]
 

@@ -13,10 +13,11 @@ import pytest
 from regather.cli.options import tokens_of
 from regather.errors import UsageError
 from regather.names import split_url
-from regather.server.tokens import Tokens
+from regather.origins import parse_host
+from regather.server.authorization import Tokens
 from regather.transport import Credentials, Failure, HttpConnection, RequestFailed, TransportOptions
 from regather.transport.cookies import Cookies
-from regather.transport.credentials import parse_host, variable_of
+from regather.transport.credentials import variable_of
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.rogue import Rogue, sends
@@ -85,7 +86,7 @@ def test_tokens_that_come_last(tmp_path: Path) -> None:
     assert credentials.header(https("c.example", 1)) == "Bearer variable"
     assert credentials.header(https("c.example", 2)) == "Bearer last"
     assert credentials.header(https("d.example")) == "Bearer last"
-    with pytest.raises(UsageError, match="other than ASCII") as raised:
+    with pytest.raises(UsageError, match="non-ASCII") as raised:
         Credentials.gather({}, {}, fallback={"a": "s3cret x"})
     assert "s3cret" not in str(raised.value)
 
@@ -238,7 +239,9 @@ def test_our_server_takes_it(guarded: str) -> None:
 
 
 def test_an_error_says_what_to_do(guarded: str) -> None:
-    with pytest.raises(RequestFailed, match=r"a token is needed: --token 127.0.0.1=FILE") as caught:
+    with pytest.raises(
+        RequestFailed, match=r"a token is required: --token 127.0.0.1=FILE"
+    ) as caught:
         ask(guarded)
     assert caught.value.failure is Failure.FORBIDDEN
     with pytest.raises(RequestFailed, match="was not accepted") as caught:
@@ -300,7 +303,7 @@ def test_a_redirect_on_the_same_server_keeps_the_token() -> None:
 def test_a_redirected_request_that_is_refused(forbidding: Rogue) -> None:
     with (
         redirecting(forbidding.url) as first,
-        pytest.raises(RequestFailed, match="no token goes along with a redirect"),
+        pytest.raises(RequestFailed, match="tokens are not sent after a redirect"),
     ):
         ask(first.url, host="s3cret")
 

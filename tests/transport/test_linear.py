@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from regather.metalink import digests, links, offered_name
+from regather.metalink.headers import digests, links, offered_name
 from regather.transport.cookies import Cookies
 from regather.transport.fields import cleaned
 from regather.transport.head import ChunkedBody, Head, parse_head

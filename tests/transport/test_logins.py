@@ -64,7 +64,7 @@ CASES = [
     # curl has "default" for everybody (130): a manifest may name any host, to see it pass by.
     ("default is for nobody", "default login u password p", "a.example", "", None),
     ("nor for a host of that name", "default login u password p", "default", "", None),
-    ("a host of that name", "machine default login u password p", "default", "", ("u", "p")),
+    ("if it is a host", "machine default login u password p", "default", "", ("u", "p")),
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from regather.transport import (
     open_askable,
 )
 from regather.transport.objects.clients import check
-from regather.transport.objects.options import StoreOptions
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.proxies import Proxies, parse_proxy
 from tests.support.files import random_file
 from tests.support.ftp import FtpServer
@@ -169,7 +169,7 @@ def test_http_and_https_on_our_own_sockets(
     plain, secure = hosting.serve(folder), hosting.serve(folder, tls=files)
     with HttpProxy(login=login) as proxy:
         options = replace(through(proxy.address), tls=lambda: trusted)
-        assert not options.beyond_us
+        assert not options.needs_libcurl
         assert fetched(plain.url + "f.dat", options) == content
         assert fetched(secure.url + "f.dat", options) == content
         # libcurl goes the same ways, where it is asked for something else as well.
@@ -189,7 +189,7 @@ def test_a_proxy_that_wants_a_login(
     with HttpProxy(login=LOGIN) as proxy:
         error = fails(server.url + "f.dat", through(f"http://127.0.0.1:{proxy.port}"))
         assert error.failure is Failure.FORBIDDEN
-        assert "the proxy wants a login" in error.what
+        assert "the proxy requires a login" in error.what
         wrong = fails(server.url + "f.dat", through(f"http://ann:no@127.0.0.1:{proxy.port}"))
         assert wrong.failure is Failure.FORBIDDEN
 
@@ -201,7 +201,7 @@ def test_a_proxy_that_does_not_connect_through(folder: Path, tmp_path: Path) -> 
     with HttpProxy() as proxy:
         error = fails(f"https://127.0.0.1:{free_port()}/f", through(proxy.address))
         assert error.failure is Failure.UNREACHABLE
-        assert f"the proxy 127.0.0.1:{proxy.port} says HTTP 50" in error.what
+        assert f"the proxy 127.0.0.1:{proxy.port} responded with HTTP 50" in error.what
 
 
 def test_no_proxy_there(folder: Path, hosting: Hosting) -> None:
@@ -228,7 +228,7 @@ def test_socks(
     with SocksProxy(login=login) as proxy:
         for scheme in ("socks5", "socks5h"):
             options = replace(through(proxy.address(scheme)), cacert=str(files.authority))
-            assert options.beyond_us == f"a proxy of {scheme}://"
+            assert options.needs_libcurl == f"a proxy of {scheme}://"
             assert fetched(plain.url + "f.dat", options) == content
             assert fetched(secure.url + "f.dat", options) == content
         ports = [f":{server.port}" for server in (plain, secure)]
@@ -252,7 +252,7 @@ def test_socks4(
     plain, secure = hosting.serve(folder), hosting.serve(folder, tls=files)
     with SftpServer(folder) as server, SshProxy(server) as proxy:
         options = replace(through(proxy.address(scheme)), cacert=str(files.authority))
-        assert options.beyond_us == f"a proxy of {scheme}://"
+        assert options.needs_libcurl == f"a proxy of {scheme}://"
         for url in (plain.url, secure.url, f"http://localhost:{plain.port}/"):
             assert fetched(url + "f.dat", options) == content
         error = fails(plain.url + "none", options)
@@ -276,7 +276,7 @@ def test_who_is_distrusted_is_the_server_and_not_the_proxy(
         error = fails(
             f"https://127.0.0.1:{plain.port}/f.dat", through(f"http://127.0.0.1:{proxy.port}")
         )
-        assert error.what == f"127.0.0.1:{plain.port}: speaks no TLS: use http://"
+        assert error.what == f"127.0.0.1:{plain.port}: does not support TLS: use http://"
 
 
 def test_literal_addresses_stand_in_brackets_in_errors() -> None:

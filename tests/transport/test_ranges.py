@@ -15,9 +15,9 @@ import pytest
 from regather.transport import Failure, RequestFailed
 from regather.transport.head import Head
 from regather.transport.ranges import (
-    Answer,
+    ContentRange,
     Manner,
-    Span,
+    RangeAnswer,
     UselessRange,
     check_version,
     content_range,
@@ -36,17 +36,17 @@ def head(status: int = 206, /, **headers: str) -> Head:
 @pytest.mark.parametrize(
     ("value", "span"),
     [
-        ("bytes 42-1233/1234", Span(42, 1234, 1234)),  # the examples of RFC 9110, 14.4
-        ("bytes 42-1233/*", Span(42, 1234, None)),
-        ("bytes 0-0/1", Span(0, 1, 1)),
-        ("bytes=0-4/10", Span(0, 5, 10)),
-        ("bytes: 0-4/10", Span(0, 5, 10)),
-        ("Bytes 0-4/10", Span(0, 5, 10)),
-        ("BYTES\t0-4/10", Span(0, 5, 10)),
-        ("bytes  0 - 4 / 10", Span(0, 5, 10)),
-        ("0-4/10", Span(0, 5, 10)),
-        ("bytes 0-4", Span(0, 5, None)),
-        ("bytes 0-4/10, bytes 0-4/10", Span(0, 5, 10)),  # a header that stands twice
+        ("bytes 42-1233/1234", ContentRange(42, 1234, 1234)),  # the examples of RFC 9110, 14.4
+        ("bytes 42-1233/*", ContentRange(42, 1234, None)),
+        ("bytes 0-0/1", ContentRange(0, 1, 1)),
+        ("bytes=0-4/10", ContentRange(0, 5, 10)),
+        ("bytes: 0-4/10", ContentRange(0, 5, 10)),
+        ("Bytes 0-4/10", ContentRange(0, 5, 10)),
+        ("BYTES\t0-4/10", ContentRange(0, 5, 10)),
+        ("bytes  0 - 4 / 10", ContentRange(0, 5, 10)),
+        ("0-4/10", ContentRange(0, 5, 10)),
+        ("bytes 0-4", ContentRange(0, 5, None)),
+        ("bytes 0-4/10, bytes 0-4/10", ContentRange(0, 5, 10)),  # a header that stands twice
         ("", None),
         ("bytes */1234", None),  # of a 416
         ("bytes 5-4/10", None),  # the last before the first
@@ -62,7 +62,7 @@ def head(status: int = 206, /, **headers: str) -> Head:
         ("items 0-4/10", None),
     ],
 )
-def test_content_range(value: str, span: Span | None) -> None:
+def test_content_range(value: str, span: ContentRange | None) -> None:
     assert content_range(head(content_range=value)) == span
 
 
@@ -112,24 +112,33 @@ def test_a_long_content_range_takes_no_longer_than_it_is_long(filling: str) -> N
         # exactly what was asked for: bytes 100 up to 200 of 1000
         (
             {"content_range": "bytes 100-199/1000", "content_length": "100"},
-            Answer(True, 100, 0, 200),
+            RangeAnswer(True, 100, 0, 200),
         ),
-        ({"content_range": "bytes 100-199/*", "content_length": "100"}, Answer(True, 100, 0, 200)),
-        ({"content_range": "bytes 100-199/1000"}, Answer(True, 100, 0, 200)),
+        (
+            {"content_range": "bytes 100-199/*", "content_length": "100"},
+            RangeAnswer(True, 100, 0, 200),
+        ),
+        ({"content_range": "bytes 100-199/1000"}, RangeAnswer(True, 100, 0, 200)),
         # less
-        ({"content_range": "bytes 100-149/1000", "content_length": "50"}, Answer(True, 50, 0, 150)),
+        (
+            {"content_range": "bytes 100-149/1000", "content_length": "50"},
+            RangeAnswer(True, 50, 0, 150),
+        ),
         # more, with what was asked for in it
         (
             {"content_range": "bytes 64-255/1000", "content_length": "192"},
-            Answer(True, 192, 36, 200),
+            RangeAnswer(True, 192, 36, 200),
         ),
-        ({"content_range": "bytes 64-149/1000", "content_length": "86"}, Answer(True, 86, 36, 150)),
+        (
+            {"content_range": "bytes 64-149/1000", "content_length": "86"},
+            RangeAnswer(True, 86, 36, 150),
+        ),
         # the whole
-        ({"content_range": "bytes 0-999/1000", "content_length": "1000"}, Answer(False, 1000)),
-        ({"content_range": "bytes 0-999/*", "content_length": "1000"}, Answer(False, 1000)),
+        ({"content_range": "bytes 0-999/1000", "content_length": "1000"}, RangeAnswer(False, 1000)),
+        ({"content_range": "bytes 0-999/*", "content_length": "1000"}, RangeAnswer(False, 1000)),
     ],
 )
-def test_answers_that_hold_what_was_asked_for(told: dict[str, str], answer: Answer) -> None:
+def test_answers_that_hold_what_was_asked_for(told: dict[str, str], answer: RangeAnswer) -> None:
     assert judge_range(head(**told), "it", 100, 200, 1000, "") == answer
 
 
@@ -156,7 +165,7 @@ def test_a_whole_that_is_as_long_as_the_range_may_be_the_range(size: int | None)
     told = head(200, content_length="100")
     with pytest.raises(UselessRange):
         judge_range(told, "it", 100, 200, size, "")
-    assert judge_range(told, "it", 0, 100, 100, "") == Answer(False, 100)
+    assert judge_range(told, "it", 0, 100, 100, "") == RangeAnswer(False, 100)
 
 
 @pytest.mark.parametrize("total", [999, 1001])
@@ -188,7 +197,7 @@ def test_what_ends_before_what_was_asked_for() -> None:
     ],
 )
 def test_the_whole(told: Head, length: int) -> None:
-    assert judge_whole(told, "it", 200, 1000, "") == Answer(False, length)
+    assert judge_whole(told, "it", 200, 1000, "") == RangeAnswer(False, length)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from regather.transport import (
     RequestFailed,
     TransportOptions,
 )
-from regather.transport.hosts import Hosts
+from regather.transport.host_options import Hosts
 from tests.support.rogue import Answer, Rogue
 
 SECRET = "X-Amz-Signature=5e5ec7e7"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from regather.client.naming import check_scheme, with_scheme
 from regather.errors import UsageError
+from regather.sources.addresses import check_scheme, with_scheme
 from regather.transport import Credentials, Failure, HttpConnection, RequestFailed, TransportOptions
-from regather.transport.wire import Body
+from regather.transport.wire import RequestBody
 from tests.support.rogue import Rogue, sends
 from tests.support.tls import issue
 
@@ -72,9 +72,9 @@ def test_http_where_tls_is_spoken(server: TlsServer, options: TransportOptions) 
     for ask in (
         lambda: connection.fetch(url, 100),
         lambda: connection.probe(url),
-        lambda: connection.submit("PUT", url, [], Body(3, lambda at, into: None)),
+        lambda: connection.submit("PUT", url, [], RequestBody(3, lambda at, into: None)),
     ):
-        with pytest.raises(RequestFailed, match="speaks TLS: use https://") as caught:
+        with pytest.raises(RequestFailed, match="requires TLS: use https://") as caught:
             ask()
         assert caught.value.failure is Failure.BAD_RESPONSE  # lasting: it is not asked again
     connection.close()

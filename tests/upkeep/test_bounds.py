@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-from regather import survival
-from regather.client import Settings
+from regather.coding import placement, survival
+from regather.coding.survival import Survivals, set_survival
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
-from regather.splitter import placement
-from regather.survival import Survivals, set_survival
-from regather.upkeep import CheckReport, State, answers, check, judge, sources, wants
-from regather.upkeep.report import Finding
+from regather.sources.settings import Settings
+from regather.upkeep import CheckReport, CopyState, check, sources
+from regather.upkeep import repair_plan as wants
+from regather.upkeep import source_answers as answers
+from regather.upkeep import verdict as judge
+from regather.upkeep.report import CopyFinding
 from regather.upkeep.sources import Subject, expected_of
 from tests.support.net import free_port
 from tests.support.small import small
@@ -161,7 +163,7 @@ def test_the_verdict_takes_steps_by_finding() -> None:
     def steps(count: int) -> int:
         layout = many(count).layout
         found = [
-            Finding(f"{n}/", f.name, p, State.OK, True, f.size)
+            CopyFinding(f"{n}/", f.name, p, CopyState.OK, True, f.size)
             for n in range(5)
             for p, f in enumerate(layout.fragments)
         ]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from regather.client import Settings
+from regather.downloader import Settings
 from regather.errors import NotEnoughSourcesError, UsageError
-from regather.server.tokens import Tokens
-from regather.upkeep import CheckReport, State, check
+from regather.server.authorization import Tokens
+from regather.upkeep import CheckReport, CopyState, check
 from tests.support.hosting import Hosting
 from tests.support.small import PIECE, Small, flip, small
 
@@ -24,7 +24,7 @@ def coded() -> Small:
     return small([5000, 4999, 4097, 1024], parity=2)
 
 
-def states(report: CheckReport) -> dict[str, State]:
+def states(report: CheckReport) -> dict[str, CopyState]:
     return {f.fragment: f.state for f in report.findings}
 
 
@@ -33,7 +33,7 @@ def test_all_is_well(tmp_path: Path, coded: Small) -> None:
     for share in (0.0, 0.5, 1.0):
         report = check(path, read_data=share)
         assert report.status == "healthy"
-        assert set(states(report).values()) == {State.OK}
+        assert set(states(report).values()) == {CopyState.OK}
         (health,) = report.sets
         assert (health.survives_fragments, health.survives_sources, health.exact) == (2, 2, True)
     assert report.read == sum(map(len, coded.content.values()))
@@ -51,10 +51,10 @@ def test_every_flipped_bit_is_found(tmp_path: Path, coded: Small) -> None:
         assert check(path).status == "healthy"  # sizes alone do not show it
         report = check(path, read_data=1)
         assert report.status == "degraded"
-        (found,) = [f for f in report.findings if f.state is not State.OK]
+        (found,) = [f for f in report.findings if f.state is not CopyState.OK]
         assert (found.fragment, found.state, found.bad) == (
             name,
-            State.CORRUPT,
+            CopyState.CORRUPT,
             (bit // 8 // PIECE,),
         )
         flip(target, bit)
@@ -65,19 +65,19 @@ def test_truncated_longer_swapped_and_missing(tmp_path: Path, coded: Small) -> N
     path = coded.write(tmp_path, SIX)
     one = tmp_path / "server1" / coded.names[0]
     one.write_bytes(one.read_bytes()[:3000])
-    assert states(check(path))[coded.names[0]] is State.WRONG_SIZE
+    assert states(check(path))[coded.names[0]] is CopyState.WRONG_SIZE
     report = check(path, read_data=1)
     found = next(f for f in report.findings if f.fragment == coded.names[0])
-    assert (found.state, found.size, found.bad) == (State.WRONG_SIZE, 3000, (2, 3, 4))
+    assert (found.state, found.size, found.bad) == (CopyState.WRONG_SIZE, 3000, (2, 3, 4))
     one.write_bytes(coded.content[coded.names[0]] + b"more")
-    assert states(check(path))[coded.names[0]] is State.WRONG_SIZE
+    assert states(check(path))[coded.names[0]] is CopyState.WRONG_SIZE
     one.write_bytes(coded.content[coded.names[4]])  # as long, and another fragment
     report = check(path, read_data=1)
-    assert states(report)[coded.names[0]] is State.CORRUPT
+    assert states(report)[coded.names[0]] is CopyState.CORRUPT
     assert report.nowhere == (coded.names[0],)
     one.unlink()
     report = check(path)
-    assert (report.status, states(report)[coded.names[0]]) == ("degraded", State.MISSING)
+    assert (report.status, states(report)[coded.names[0]]) == ("degraded", CopyState.MISSING)
     assert report.sets[0].survives_fragments == 1
 
 
@@ -86,10 +86,12 @@ def test_every_cut_and_every_swap_is_found(tmp_path: Path, coded: Small) -> None
     files = [tmp_path / f"server{n}" / coded.names[n - 1] for n in range(1, 7)]
     rng = random.Random(4)
 
-    def found() -> dict[str, tuple[State, tuple[int, ...]]]:
+    def found() -> dict[str, tuple[CopyState, tuple[int, ...]]]:
         report = check(path, read_data=1)
         assert report.status == "degraded"
-        return {f.fragment: (f.state, f.bad) for f in report.findings if f.state is not State.OK}
+        return {
+            f.fragment: (f.state, f.bad) for f in report.findings if f.state is not CopyState.OK
+        }
 
     for _ in range(50):
         file = rng.choice(files)
@@ -97,7 +99,7 @@ def test_every_cut_and_every_swap_is_found(tmp_path: Path, coded: Small) -> None
         left = rng.randrange(len(whole))
         file.write_bytes(whole[:left])
         bad = tuple(range(left // PIECE, -(-len(whole) // PIECE)))
-        assert found() == {file.name: (State.WRONG_SIZE, bad)}
+        assert found() == {file.name: (CopyState.WRONG_SIZE, bad)}
         file.write_bytes(whole)
     for one, other in itertools.combinations(files, 2):
         contents = one.read_bytes(), other.read_bytes()
@@ -106,7 +108,9 @@ def test_every_cut_and_every_swap_is_found(tmp_path: Path, coded: Small) -> None
         same = len(contents[0]) == len(contents[1])
         wrong = found()
         assert set(wrong) == {one.name, other.name}
-        assert {s for s, _ in wrong.values()} == {State.CORRUPT if same else State.WRONG_SIZE}
+        assert {s for s, _ in wrong.values()} == {
+            CopyState.CORRUPT if same else CopyState.WRONG_SIZE
+        }
         one.write_bytes(contents[0])
         other.write_bytes(contents[1])
     assert check(path, read_data=1).status == "healthy"
@@ -153,7 +157,7 @@ def test_without_parity(tmp_path: Path) -> None:
     (tmp_path / "server1" / plain.names[0]).unlink()
     report = check(path)
     assert report.status == "degraded"
-    assert [(f.source, f.fragment) for f in report.findings if f.state is State.MISSING] == [
+    assert [(f.source, f.fragment) for f in report.findings if f.state is CopyState.MISSING] == [
         (f"{tmp_path}/server1/", plain.names[0])
     ]
     flip(tmp_path / "server2" / plain.names[0], 0)
@@ -188,17 +192,17 @@ def test_servers(tmp_path: Path, hosting: Hosting, coded: Small) -> None:
     flip(tmp_path / "server3" / coded.names[2], 5000)
     report = check(path, read_data=1, settings=IMPATIENT)
     assert [f.state for f in report.findings] == [
-        State.UNREACHABLE,
-        State.MISSING,
-        State.CORRUPT,
-        State.OK,
-        State.REFUSED,
-        State.OK,
+        CopyState.UNREACHABLE,
+        CopyState.MISSING,
+        CopyState.CORRUPT,
+        CopyState.OK,
+        CopyState.REFUSED,
+        CopyState.OK,
     ]
     assert report.status == "lost"
     tokens = {"127.0.0.1": "reader"}
     report = check(path, read_data=1, settings=Settings(retries=0, tokens=tokens))
-    assert states(report)[coded.names[4]] is State.OK
+    assert states(report)[coded.names[4]] is CopyState.OK
     # Only one row lacks the corrupt piece as well.
     assert {x.rows for x in report.lost} == {(0,)}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from regather.client import Settings
-from regather.upkeep import State, check, repair
+from regather.downloader import Settings
+from regather.upkeep import CopyState, check, repair
 from tests.support.small import PIECE, small
 
 IMPATIENT = Settings(retries=0)
@@ -91,4 +91,4 @@ def test_what_was_stored_is_looked_at(tmp_path: Path, spoil: str) -> None:
         assert report.status == "incomplete"
         assert [u.source for u in report.unwritten] == [url]
         found = check(path, read_data=1, settings=IMPATIENT).findings[0]
-        assert found.state in (State.CORRUPT, State.WRONG_SIZE)
+        assert found.state in (CopyState.CORRUPT, CopyState.WRONG_SIZE)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from regather.incoming import PREFIX
-from regather.server.tokens import Tokens
+from regather.files.atomic import PREFIX
+from regather.server.authorization import Tokens
 from regather.upkeep import check
 from tests.support.files import regather
 from tests.support.hosting import Hosting

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from regather.client import Settings
+from regather.downloader import Settings
 from regather.errors import StorageError
 from regather.manifest import Manifest
-from regather.server.tokens import Tokens
+from regather.server.authorization import Tokens
 from regather.server.writing import Limits
 from regather.upkeep import check, repair
 from tests.support.hosting import Hosting
@@ -298,7 +298,7 @@ def test_a_folder_takes_what_a_dead_server_held(tmp_path: Path, hosting: Hosting
     hosting.kill(servers[0])
     report = repair(path, to=[str(tmp_path / "new")], settings=WRITER)
     assert report.status == "healthy"
-    assert any("names no folders" in note for note in report.notes)
+    assert any("cannot name folders" in note for note in report.notes)
     assert plain.wrong(tmp_path / "new") == []
     assert set(plain.names) <= set(everything(tmp_path / "new"))
     # It cannot say where they are now, so it still says where they should be.

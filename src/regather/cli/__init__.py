@@ -18,10 +18,14 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from regather._version import __version__
+from regather.cli.commands import COMMANDS, GROUPS, UNCONFIGURED
 from regather.cli.parsing import (
     CommandLineError,
+    Formatter,
     Parser,
     commands_of,
+    groups_of,
+    indented,
     is_option,
     near_options,
     section,
@@ -36,71 +40,90 @@ from regather.errors import (
     of_system,
 )
 
-COMMANDS = (
-    *("get", "publish", "check", "repair", "info", "split", "serve", "cluster", "demo"),
-    *("generate", "metalink", "config", "completion", "help"),
-)
-UNCONFIGURED = ("config", "completion", "help")
-"""Commands that no configuration file says anything of."""
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
 EXIT_CODES = """exit codes:
-  0 done   1 failed, the same command resumes   2 the command cannot be carried out as given
-  3 verification or trust failed   4 not enough sources   5 degraded (check only)
-  6 something else is there already and is kept (--force replaces it)
-  130 interrupted, the same command resumes
+  0 done
+  1 failed; the same command resumes
+  2 the command cannot be carried out as given
+  3 verification or trust failed
+  4 not enough sources
+  5 degraded (check only)
+  6 a different file is there and is kept (--force replaces it)
+  130 interrupted; the same command resumes
 """
 
 
-class _Overview(argparse.RawDescriptionHelpFormatter):
-    """Keeps the longest command on one line with what it does: argparse forgets its indentation."""
+EXAMPLES = (
+    "regather demo",
+    "regather generate large_file.txt --size 100MB",
+    "regather split large_file.txt --out hosted --servers 3 --replicas 2",
+    "regather get hosted/large_file.txt.regather.json -o copy.txt",
+)
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog)
-        self._action_max_length = max(map(len, COMMANDS)) + 4
+
+class _Overview(Parser):
+    """The parser of ``regather`` itself, whose help lists the commands."""
+
+    def short_help(self) -> str:
+        """Commands by group, and examples."""
+        lines = [f"usage: {self.usage}", "", f"{self.description}"]
+        commands = commands_of(self)
+        for title, names in GROUPS.items():
+            lines += ["", f"{title}:", *(f"  {n:<11} {commands[n].description}" for n in names)]
+        return (
+            "\n".join(lines) + f"\n\nexamples:\n{indented(EXAMPLES)}\n"
+            "regather COMMAND -h shows the most used options of a command, --help all;\n"
+            "regather help lists topics like sources, parity and resume\n"
+        )
+
+    def format_help(self) -> str:
+        """The same, and the options of all commands and the exit codes."""
+        formatter = Formatter(self.prog)
+        formatter.start_section("options")
+        formatter.add_arguments(groups_of(self)[0][1])
+        formatter.end_section()
+        return f"{self.short_help()}\n{formatter.format_help()}\n{EXIT_CODES}"
 
 
-def parser_of(called: str | None = None) -> argparse.ArgumentParser:
+def parser_of(called: str | None = None) -> Parser:
     """The parser of the whole command line, or of the command that is ``called`` alone.
 
     Only the command that is called is imported; for the overview all of them are.
     """
     from regather.cli.options import add_config
 
-    parser = Parser(
-        prog="regather",
-        description="Download one large file from several servers at once: verified, resumable, "
-        "and unharmed by servers that fail.",
-        epilog=f"{EXIT_CODES}\nregather COMMAND -h shows the most used options and examples, "
-        "--help all options;\nregather help lists topics.",
-        formatter_class=_Overview,
-        allow_abbrev=False,
-        add_help=False,
+    parser = _Overview(
+        "regather",
+        description="Download one large file from several servers at once. Every piece is\n"
+        "verified; downloads resume, and survive servers that fail.",
         usage="regather COMMAND [options]",
     )
-    parser.add_helps(short=False)
-    parser.add_argument("--version", action="version", version=f"regather {__version__}")
+    parser.add_helps(parser)
+    parser.add_argument(
+        "-V",
+        "--version",
+        action="version",
+        version=f"regather {__version__}",
+        help="show the version",
+    )
     add_config(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for name in [called] if called in COMMANDS else COMMANDS:
         module = importlib.import_module(f"regather.cli.{name}")
-        examples = "\n".join(f"  {line}" for line in module.EXAMPLES)
         command = commands.add_parser(
             name,
             prog=f"regather {name}",
-            help=module.SUMMARY,
+            help=module.SUMMARY,  # completion leaves out commands without it
             description=module.SUMMARY,
-            epilog=f"examples:\n{examples}\n\n{EXIT_CODES}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-            add_help=False,
+            epilog=f"examples:\n{indented(module.EXAMPLES)}\n{EXIT_CODES}",
         )
         command.examples, command.common = module.EXAMPLES, getattr(module, "COMMON", ())
         module.configure(command)
         if name not in UNCONFIGURED:
             add_config(section(command, "configuration"), default=argparse.SUPPRESS)
-        command.add_helps()
+        command.add_helps(section(command, "display"))
         command.arrange()
         command.set_defaults(run=module.run)
     return parser
@@ -159,10 +182,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str]) -> int:
-    if arguments == ["--version"]:
+    if arguments in (["--version"], ["-V"]):
         print(f"regather {__version__}")
         return 0
-    arguments = arguments or ["--help"]
+    arguments = arguments or ["-h"]
     code, error = _run(arguments)
     if error is not None:
         _tell(error, as_json="--json" in arguments)
@@ -182,6 +205,10 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
             from regather.cli.logs import set_up
 
             set_up(args)
+        if "color" in args:
+            from regather.cli.progress import use_color
+
+            use_color(args.color)
         code: int = args.run(args)
     except RegatherError as error:
         # What looks like a wrong name may be a disk that fails.
@@ -255,7 +282,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     _check_filled(arguments)
     from regather.cli.conf import configured
 
-    return configured(args, commands_of(parser)[args.command], parsed)
+    return configured(
+        args, commands_of(parser)[args.command], parsed, lambda: commands_of(parser_of())
+    )
 
 
 def _check_filled(arguments: Sequence[str]) -> None:

@@ -7,7 +7,15 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_output, add_reach, add_servers, settings_of, share, whole
+from regather.cli.options import (
+    add_manifest,
+    add_output,
+    add_reach,
+    add_servers,
+    settings_of,
+    share,
+    whole,
+)
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.cli.wording import losses
@@ -15,13 +23,13 @@ from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 
 if TYPE_CHECKING:
-    from regather.upkeep import CheckReport, Finding, Lost, SetHealth
+    from regather.upkeep import CheckReport, CopyFinding, Lost, SetHealth
 
-SUMMARY = "Check that every fragment is there and intact."
+SUMMARY = "Check that every fragment is present and intact."
 EXAMPLES = (
-    "regather check https://a.example/d/disk.img.regather.json",
-    "regather check hosted/large_file.txt.regather.json --read-data",
+    "regather check hosted/large_file.txt.regather.json",
     "regather check hosted/large_file.txt.regather.json --read-data 5% --seed 1",
+    "regather check https://a.example/d/disk.img.regather.json --read-data",
 )
 _EXIT = {"healthy": 0, "degraded": 5, "lost": 4}
 _MOST_LINES = 200
@@ -32,8 +40,8 @@ COMMON = ("--server", "--read-data", "--seed", "--token", "--timeout", "--json",
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
-    add_servers(parser, used="looked at")
+    add_manifest(parser)
+    add_servers(parser, used="only if no other is named")
     parser.add_argument(
         "--read-data",
         type=share,
@@ -41,11 +49,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const=1.0,
         default=0.0,
         metavar="SHARE",
-        help="read and hash every byte, or a random share of the pieces, 0.1 or 10%% (default: "
-        "look at sizes alone)",
+        help="read and hash every byte, or a random SHARE of the pieces, 0.1 or 10%% (default: "
+        "check sizes only)",
     )
     parser.add_argument(
-        "--seed", type=whole(0), metavar="N", help="choose the same pieces as an earlier check"
+        "--seed",
+        type=whole(0),
+        metavar="N",
+        help="read the same random pieces as an earlier check (default: others each time)",
     )
     add_reach(parser, "source", 2)
     add_output(parser)
@@ -106,7 +117,7 @@ def describe(report: CheckReport) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _state(finding: Finding) -> str:
+def _state(finding: CopyFinding) -> str:
     text = str(finding.state)
     if finding.state == "corrupt":
         plural = "piece" if len(finding.bad) == 1 else "pieces"

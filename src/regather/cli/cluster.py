@@ -4,35 +4,51 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from regather.cli.options import whole
 from regather.cli.signals import end_politely
+from regather.errors import UsageError
 
 SUMMARY = "Start a local server for each folder of a split."
-EXAMPLES = ("regather cluster hosted", "regather cluster hosted --first-port 9001")
+EXAMPLES = (
+    "regather cluster hosted",
+    "regather cluster hosted --first-port 9001",
+    "regather cluster hosted --fault 2:die@0.05 --fault-seed 7",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="what split --out was given")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+        "folder", type=Path, metavar="DIR", help="the folder of a split (split --out DIR)"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1)"
     )
     parser.add_argument(
         "--first-port",
         type=whole(0),
         default=0,
         metavar="P",
-        help="use P, P+1, ... (default: any free ones)",
+        help="listen on the ports P, P+1 and so on (default: free ports)",
     )
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="SPEC", help="as in serve, for all of them"
+        "--fault",
+        action="append",
+        default=[],
+        metavar="[N:]SPEC",
+        help="make all servers, or server N only, fail like serve --fault; repeatable",
     )
     parser.add_argument(
-        "--fault-seed", type=int, metavar="N", help="makes the faults repeatable, as in serve"
+        "--fault-seed",
+        type=int,
+        metavar="N",
+        help="repeat the faults of an earlier run, like serve --fault-seed",
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 
@@ -40,31 +56,49 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the servers until interrupted."""
     from regather.cluster import Cluster, server_folders
-    from regather.server.faults import parse_fault
 
-    for fault in args.fault:
-        parse_fault(fault)  # here, that it is told once
     folders = server_folders(args.folder)
-    extra = [word for fault in args.fault for word in ("--fault", fault)]
-    if args.fault_seed is not None:
-        extra += ["--fault-seed", str(args.fault_seed)]
+    faults = _faults_by_server(args.fault, len(folders))
+    seed = [] if args.fault_seed is None else ["--fault-seed", str(args.fault_seed)]
+    arguments = [[*(f"--fault={fault}" for fault in some), *seed] for some in faults]
     end_politely()
     with Cluster(
-        folders, host=args.host, first_port=args.first_port, arguments=[extra] * len(folders)
+        folders, host=args.host, first_port=args.first_port, arguments=arguments
     ) as cluster:
-        manifests = sorted(args.folder.glob("*.regather.json"))
-        source = str(manifests[0]) if manifests else "MANIFEST"
-        words = ["regather", "get", source]
-        words += [word for url in cluster.urls for word in ("--server", url)]
-        if args.json:
-            print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
-        else:
-            for member in cluster.members:
-                print(f"{member.url}  {member.folder}")
-            print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
         try:
+            manifests = sorted(args.folder.glob("*.regather.json"))
+            source = str(manifests[0]) if manifests else "MANIFEST"
+            words = ["regather", "get", source]
+            words += [word for url in cluster.urls for word in ("--server", url)]
+            if args.json:
+                print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
+            else:
+                for member in cluster.members:
+                    print(f"{member.url}  {member.folder}")
+                print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
             while any(member.process.poll() is None for member in cluster.members):
                 time.sleep(0.2)
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def _faults_by_server(given: Sequence[str], servers: int) -> list[list[str]]:
+    """The faults of each server, in order; raise UsageError for one that cannot be."""
+    from regather.server.faults import parse_fault
+
+    faults: list[list[str]] = [[] for _ in range(servers)]
+    for text in given:
+        match = re.fullmatch(r"(?:([0-9]+):)?(.*)", text, re.DOTALL)
+        assert match is not None
+        number, fault = match.groups()
+        parse_fault(fault)  # here, so that an error is reported once
+        if number is not None and not 1 <= int(number) <= servers:
+            raise UsageError(
+                f"--fault {text}: there is no server {number}",
+                help=f"the servers are 1 to {servers}",
+            )
+        for n in range(servers):
+            if number is None or int(number) == n + 1:
+                faults[n].append(fault)
+    return faults

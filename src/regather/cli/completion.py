@@ -110,12 +110,13 @@ def _complete_with(action: argparse.Action) -> None:
     """Tell shtab what to complete the values of ``action`` with."""
     import shtab
 
-    from regather.cli import COMMANDS, UNCONFIGURED
+    from regather.cli.commands import COMMANDS, UNCONFIGURED
     from regather.cli.topics import titles
     from regather.server.faults import FaultKind
 
-    action.metavar = value_name(action).replace(":", "-")  # a colon would end it, for zsh
     named = kind_of(action)
+    # To zsh a colon would end it, and brackets mean something of their own.
+    action.metavar = re.sub(r"\[.*\]", "", value_name(action)).replace(":", "-")
     complete: Any = None
     if named in (Kind.FILE, Kind.PLACE):
         complete = {

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from regather.cli.options import add_config
 
 if TYPE_CHECKING:
-    from regather.cli.conf.file import Config
+    from regather.cli.conf.config_file import Config
 
-SUMMARY = "Show the settings, and where each comes from."
+SUMMARY = "Show the settings and their origins."
 EXAMPLES = (
     "regather config",
     "regather config get",
-    "regather config --config other.toml --json",
+    "regather config get --json",
+    "regather config --config other.toml",
 )
 _BUILT_IN = "built-in"
 _SECRET = "(a secret)"
@@ -28,7 +29,7 @@ _SECRET = "(a secret)"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "of", nargs="?", metavar="COMMAND", help="the options of this command alone"
+        "of", nargs="?", metavar="COMMAND", help="show the options of this command only"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
     add_config(parser, default=argparse.SUPPRESS)
@@ -58,10 +59,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _look(args: argparse.Namespace) -> _Shown:
-    from regather.cli import COMMANDS, UNCONFIGURED, parser_of
+    from regather.cli import parser_of
+    from regather.cli.commands import COMMANDS, UNCONFIGURED
     from regather.cli.conf import check_tables
     from regather.cli.conf.aliases import aliases_in
-    from regather.cli.conf.file import Config, find, load
+    from regather.cli.conf.config_file import Config, find, load
     from regather.cli.parsing import commands_of
     from regather.errors import UsageError
 

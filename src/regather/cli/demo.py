@@ -17,8 +17,12 @@ from regather.cli.progress import bytes_progress, download_view
 from regather.cli.signals import end_politely
 from regather.errors import InterruptedDownload
 
-SUMMARY = "Show it at work: split, serve, kill servers, download, compare."
-EXAMPLES = ("regather demo", "regather demo --size 200MB --seed 7")
+SUMMARY = "Show a download while servers fail, on this machine."
+EXAMPLES = (
+    "regather demo",
+    "regather demo --size 200MB --seed 7",
+    "regather demo --size 60MB --rate 20MB/s --json",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         type=size,
-        default=size("1GiB"),
         metavar="SIZE",
-        help="of the file (default: 1GiB)",
+        help="download a file of SIZE (default: 500MB, less where space is short)",
     )
     parser.add_argument(
         "--seed", type=whole(0), metavar="N", help="repeat the failures of an earlier run"
@@ -36,24 +39,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate",
         type=rate,
-        default=size("150MB"),
-        metavar="SIZE",
-        help="bytes a second that each server is held to, to be seen at work (default: 150MB)",
+        default=size("60MB"),
+        metavar="RATE",
+        help="limit each server to RATE (default: 60MB/s)",
     )
     parser.add_argument(
         "--dir",
         type=Path,
         metavar="DIR",
-        help="where to work (default: a temporary folder); what is made there is removed",
+        help="work in DIR (default: a temporary folder); all files are removed at the end",
     )
-    parser.add_argument("--keep", action="store_true", help="do not remove what was made")
+    parser.add_argument("--keep", action="store_true", help="keep the files")
     add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     from regather.cli.get_report import describe
-    from regather.demo import Demo
+    from regather.demo import Demo, size_for
 
     quiet = args.quiet or args.json
     end_politely()  # the servers must not outlive us
@@ -70,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = Demo(
             folder=folder,
-            size=args.size,
+            size=size_for(shutil.disk_usage(folder).free) if args.size is None else args.size,
             seed=seed,
             rate=args.rate,
             say=say,
@@ -85,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"event": "done", "identical": True, "seed": seed, **asdict(report)}))
         return 0
+    say(f"   Identical, byte for byte. {time.monotonic() - began:.1f} s in all.\n")
     say(describe(report if args.keep else replace(report, path=Path(report.path).name)))
-    say(f"Identical to the original, byte for byte. {time.monotonic() - began:.1f} s in all.")
     if args.keep:
         say(f"The files are in {folder}")
     return 0

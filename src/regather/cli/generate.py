@@ -4,44 +4,53 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
-from regather.cli.options import add_output, size, whole
+from regather.cli.options import add_force, add_output, size, whole
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.units import format_exact, format_rate
 
-SUMMARY = "Write a large test file of repeating English text."
+SUMMARY = "Write a large test file of English text."
 EXAMPLES = (
     "regather generate large_file.txt --size 100MB",
     "regather generate other.txt --size 1GiB --seed 7",
+    "regather generate - --size 100MB | sha256sum",
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("path", type=Path, metavar="PATH", help="the file to write")
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help="write to this file; - is standard output"
+    )
     parser.add_argument(
         "--size",
         type=size,
         default=size("100MB"),
-        help="how large: 500KB, 100MB (10^6), 1GiB (2^30) (default: 100MB)",
+        help="write SIZE bytes: 500KB, 100MB (10^6), 1GiB (2^30) (default: 100MB)",
     )
     parser.add_argument(
         "--seed", type=whole(0), default=0, metavar="N", help="choose another text (default: 0)"
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    add_force(parser, "replace an existing file")
     add_output(parser, verbose="")
 
 
 def run(args: argparse.Namespace) -> int:
     """Generate the file."""
-    from regather.generator import generate
+    from regather.generator import generate, passages
 
     # A polite kill leaves as little behind as Ctrl-C.
     end_politely()
     began = time.monotonic()
+    if str(args.path) == "-":
+        for passage in passages(args.size, args.seed):
+            sys.stdout.buffer.write(passage)
+        sys.stdout.buffer.flush()
+        return 0
     with bytes_progress(f"writing {args.path.name}", quiet=args.quiet or args.json) as progress:
         generate(args.path, args.size, seed=args.seed, force=args.force, on_progress=progress)
     seconds = max(time.monotonic() - began, 1e-9)

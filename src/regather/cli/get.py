@@ -13,6 +13,7 @@ from regather.cli.logs import both, source_log
 from regather.cli.options import (
     RATES,
     add_checksums,
+    add_force,
     add_output,
     add_pace,
     add_reach,
@@ -26,16 +27,17 @@ from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
 
 if TYPE_CHECKING:
-    from regather.client.jobs import Job
+    from regather.sources.jobs import DownloadJob
 
 SUMMARY = "Download a file or folder from several sources at once, verified."
 EXAMPLES = (
+    "regather get hosted/large_file.txt.regather.json -o copy.txt",
     "regather get https://a.example/d/disk.img.regather.json",
+    "regather get https://a.example/disk.img https://b.example/pub/disk.img",
     "regather get hosted/large_file.txt.regather.json \\",
     "    --server 127.0.0.1:9001 --server 127.0.0.1:9002 --server 127.0.0.1:9003 -o copy.txt",
     "regather get --fragment 127.0.0.1:9001/file_fragment_1.dat \\",
     "    --fragment 127.0.0.1:9002/file_fragment_2.dat    # plain, unverified",
-    "regather get https://a.example/disk.img https://b.example/pub/disk.img --sha256 HEX",
     "regather get https://download.example/disk.img.meta4",
     "regather get ftp://ftp.example/disk.img sftp://ann@b.example/srv/disk.img --sha256 HEX",
     "regather get https://a.example/d/dataset.regather.json -o dataset",
@@ -56,53 +58,49 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="*",
         metavar="SOURCE",
-        help="a manifest or a metalink (path or URL), the URL of the file itself, or URLs of "
-        "several mirrors of the whole file",
+        help="a manifest or metalink (path, URL or - for standard input), the URL of a file, or "
+        "the URLs of several mirrors of it",
     )
     sources = section(parser, "sources")
     sources.add_argument(
         "-i",
         "--input",
         metavar="LIST",
-        help="download every file that LIST names (-: standard input). Each line has the URLs of "
-        "one file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
+        help="download every file in LIST; - is standard input. Each line has the URLs of one "
+        "file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
     )
-    add_servers(parser, used="read, and else asked last")
+    add_servers(parser, used="too; if others are named, it is used last")
     sources.add_argument(
         "--fragment",
         action="append",
         default=[],
         metavar="URL",
-        help="without a manifest: a plain fragment, once for each, in order, not verified. With a "
-        "manifest: where one of its fragments is",
+        help="without a manifest: add a plain fragment, in order, not verified; repeatable. With a "
+        "manifest: add the URL of one of its fragments",
     )
     sources.add_argument(
         "--location",
         default="",
         metavar="CC",
-        help="prefer the mirrors of a metalink in this country, like de",
+        help="prefer the mirrors of a metalink in country CC, like de",
     )
     output = section(parser, "output")
     output.add_argument(
         "-o",
         "--output",
         metavar="DEST",
-        help="write to this file or folder (default: the name of the file, here). With a / at its "
-        "end, or where a folder is, the file goes into it by its own name. Plain fragments become "
-        "recombined_large_file.dat. Of a published folder: the name of the copy",
+        help="write to this file or folder (default: the name of the file, here). If DEST ends in "
+        "/ or is a folder, the file goes into it under its own name. Plain fragments become "
+        "recombined_large_file.dat. A published folder becomes DEST itself",
     )
-    output.add_argument(
-        "--force",
-        action="store_true",
-        help="replace an existing file, or files of a folder that differ",
-    )
+    add_force(output, "replace an existing file, or files of a folder that differ")
     output.add_argument(
         "--select",
         action="append",
         default=[],
         metavar="NAME",
-        help="get only this file of a metalink or folder; repeat for more. Of a folder also a "
-        "folder in it, or a pattern with *",
+        help="get only this file of a metalink or folder; repeatable. In a folder, NAME may also "
+        "be a folder or a pattern with *",
     )
     output.add_argument(
         "-j",
@@ -110,26 +108,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=2,
         metavar="N",
-        help="get N files of a list at the same time (default: 2)",
+        help="download N files of a list at the same time (default: 2)",
     )
     output.add_argument(
         "--no-sync",
         action="store_true",
-        help="do not wait until the disk has the file before it gets its name",
+        help="do not wait for the disk before the file gets its name",
     )
     output.add_argument(
         "--seed",
         action="append",
         default=[],
         metavar="PATH",
-        help="an older version of the file or folder: pieces that are still the same, at the same "
-        "offset, are taken from there. With --force what is replaced is one; repeat for more",
+        help="take unchanged pieces from PATH, an older version of the file or folder; repeatable. "
+        "With --force, the replaced file is used in the same way",
     )
     section(parser, "verification").add_argument(
         "--digest",
         default="",
         metavar="HEX",
-        help="the identity that the file must have, as split, publish and info print it",
+        help="require this digest of the file (split, publish and info print it)",
     )
     add_checksums(parser)
     add_pace(parser, "source", 8)
@@ -146,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
         from regather.cli.get_many import get_all, jobs_in_list
 
         return get_all(jobs_in_list(args), args, settings)
-    from regather.client.run import Session
+    from regather.downloader.session import Session
 
     job = _job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
@@ -165,17 +163,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _job_of(args: argparse.Namespace) -> Job:
+def _job_of(args: argparse.Namespace) -> DownloadJob:
     """What the command line names. Raises UsageError."""
-    from regather.client.jobs import Job
     from regather.errors import UsageError
+    from regather.sources.jobs import DownloadJob
 
     if not args.source and not args.fragment:
         raise UsageError(
             "nothing to get",
             help="name a manifest, a metalink, URLs, a list (-i) or fragments (--fragment)",
         )
-    return Job(
+    return DownloadJob(
         tuple(args.source),
         destination_of(args.output),
         tuple(args.fragment),

@@ -20,14 +20,14 @@ from regather.errors import reason
 from regather.units import counted, format_exact
 
 if TYPE_CHECKING:
-    from regather.client import Settings
-    from regather.client.jobs import Job
+    from regather.sources.jobs import DownloadJob
+    from regather.sources.settings import Settings
 
 
-def jobs_in_list(args: argparse.Namespace) -> list[Job]:
+def jobs_in_list(args: argparse.Namespace) -> list[DownloadJob]:
     """What the list of ``-i`` names. Raises UsageError."""
-    from regather.client.jobs import read_list
     from regather.errors import UsageError
+    from regather.sources.jobs import read_list
 
     named = (args.source, args.fragment, args.server, args.digest, checksums_of(args), args.seed)
     if any(named):
@@ -50,9 +50,9 @@ def jobs_in_list(args: argparse.Namespace) -> list[Job]:
     return read_list(text, where, folder, force=args.force)
 
 
-def get_all(jobs: Sequence[Job], args: argparse.Namespace, settings: Settings) -> int:
+def get_all(jobs: Sequence[DownloadJob], args: argparse.Namespace, settings: Settings) -> int:
     """Carry out several jobs; tell of each as it ends, and how many failed."""
-    from regather.client.batch import Outcome, download_all, worst
+    from regather.downloader.batch import Outcome, download_all, worst
     from regather.errors import UsageError
 
     if args.output is not None and not os.path.isdir(args.output):

@@ -17,7 +17,7 @@ from regather.units import (
 
 if TYPE_CHECKING:
     from regather.cli.progress import View
-    from regather.client import DownloadReport, Progress
+    from regather.downloader import DownloadReport, Progress
 
 
 def print_notes(notes: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ def describe(report: DownloadReport) -> str:
     if report.kept:
         return (
             f"{report.path}: {format_exact(report.size)}, was there already and is right "
-            f"({report.verified_by or 'by the hash that its server tells'}); nothing was fetched"
+            f"({report.verified_by or 'by the hash that its server reports'}); nothing was fetched"
         )
     how = "verified" if report.verified else "NOT verified"
     if report.verified and report.verified_by != "manifest":

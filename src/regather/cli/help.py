@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _text(topic: str | None) -> str:
     """What is to be read on a topic. Raises UsageError."""
-    from regather.cli import COMMANDS, parser_of
+    from regather.cli import parser_of
+    from regather.cli.commands import COMMANDS
     from regather.cli.parsing import commands_of
     from regather.cli.topics import plain, text_of, titles
 
@@ -51,7 +52,7 @@ def _text(topic: str | None) -> str:
 
 def _overview(topics: dict[str, str]) -> str:
     """All topics, and that every command is one."""
-    from regather.cli import COMMANDS
+    from regather.cli.commands import COMMANDS
 
     wide = max(map(len, topics))
     lines = [f"  {name:<{wide}}  {title}" for name, title in topics.items()]

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from regather.transport import HostOptions
 
 _FILES = {
-    "cert": ("--cert", "log in to HOST with this client certificate, in PEM"),
-    "key": ("--key-file", "the private key of --cert, where that file does not hold it"),
-    "ssh_key": ("--ssh-key", "log in to the SFTP server HOST with this private key"),
+    "cert": ("--cert", "authenticate to HOST with the client certificate in FILE, in PEM"),
+    "key": ("--key-file", "the private key of --cert, if it is in another file"),
+    "ssh_key": ("--ssh-key", "authenticate to the SFTP server HOST with the private key in FILE"),
 }
 
 
@@ -31,7 +31,7 @@ def add_hosts(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="HOST=NAME: VALUE",
-        help="send this header to HOST (or HOST:PORT) alone. HOST=@FILE: the headers in FILE",
+        help="send this header to HOST (or HOST:PORT) only; HOST=@FILE: the headers in FILE",
     )
     parser.add_argument(
         "--ftp-tls",
@@ -43,7 +43,7 @@ def add_hosts(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--known-hosts",
         metavar="FILE",
-        help="accept only these host keys of SFTP servers (default: ~/.ssh/known_hosts)",
+        help="accept the host keys in FILE of SFTP servers (default: ~/.ssh/known_hosts)",
     )
 
 
@@ -52,18 +52,18 @@ def add_ways(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--proxy",
         metavar="URL",
-        help="connect through a proxy: http://, https://, socks4://, socks4a://, socks5:// or "
-        "socks5h://HOST:PORT; '' for none (default: http_proxy, https_proxy, all_proxy of the "
-        "environment)",
+        help="connect through this proxy: http://, https://, socks4://, socks4a://, socks5:// or "
+        "socks5h://HOST:PORT; '' for none (default: the variables http_proxy, https_proxy and "
+        "all_proxy)",
     )
     parser.add_argument(
         "--no-proxy",
         metavar="HOSTS",
         help="connect to these hosts without a proxy, separated by commas; '*' for all (default: "
-        "no_proxy of the environment)",
+        "the variable no_proxy)",
     )
     parser.add_argument(
-        "--cookies", metavar="FILE", help="send the cookies in FILE, in Netscape's format"
+        "--cookies", metavar="FILE", help="send the cookies in FILE, in the Netscape format"
     )
     parser.add_argument(
         "--http2", action="store_true", help="use HTTP/2 with https servers that offer it"
@@ -72,8 +72,8 @@ def add_ways(parser: argparse._ActionsContainer) -> None:
 
 def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
     """What the options of add_hosts say, by host, and else the configuration. Raises UsageError."""
+    from regather.origins import parse_host
     from regather.transport import HostOptions
-    from regather.transport.credentials import parse_host
 
     hosts: dict[str, HostOptions] = dict(args.config_hosts)
     known = {parse_host(name): name for name in hosts}
@@ -121,7 +121,7 @@ def _pairs(given: Sequence[str], option: str, form: str) -> Iterator[tuple[str, 
 
 
 def _is_host(text: str) -> bool:
-    from regather.transport.credentials import parse_host
+    from regather.origins import parse_host
 
     try:
         parse_host(text)

@@ -7,7 +7,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_reach, settings_of
+from regather.cli.options import add_logs, add_manifest, add_reach, settings_of
+from regather.cli.parsing import section
 from regather.errors import printable
 from regather.units import counted, format_exact, format_size
 
@@ -17,31 +18,32 @@ if TYPE_CHECKING:
 SUMMARY = "Show what a manifest describes."
 EXAMPLES = (
     "regather info hosted/large_file.txt.regather.json",
+    "regather info hosted/large_file.txt.regather.json --json",
     "regather info https://a.example/d/dataset.regather.json --files",
 )
 
-COMMON = ("--files", "--json", "--token")
+COMMON = ("--files", "--token", "--json", "-v")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
-    parser.add_argument(
-        "--files", action="store_true", help="of a folder: show everything that is in it"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+    add_manifest(parser)
+    parser.add_argument("--files", action="store_true", help="list the content of a folder")
     add_reach(parser, "server", 3)
+    display = section(parser, "display")
+    display.add_argument("--json", action="store_true", help="print JSON on standard output")
+    add_logs(display)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    from regather.client.asking import Asking
-    from regather.client.resolve import load_manifest
-    from regather.client.settings import transport_options
     from regather.manifest import CODE
+    from regather.sources.manifests import load_manifest
+    from regather.sources.probing import Prober
+    from regather.sources.settings import transport_options
 
     settings = settings_of(args)
-    asking = Asking(transport_options(settings), retries=settings.retries)
+    asking = Prober(transport_options(settings), retries=settings.retries)
     manifest, _ = load_manifest(args.manifest, asking)
     layout = manifest.layout
     fragments = layout.fragments

@@ -40,11 +40,11 @@ _BY_NAME = {
     **dict.fromkeys(("PATH", "DEST"), Kind.PLACE),
     "MANIFEST": Kind.MANIFEST,
     "SOURCE": Kind.SOURCE,
-    "SPEC": Kind.FAULT,
+    **dict.fromkeys(("SPEC", "[N:]SPEC"), Kind.FAULT),
     "TOPIC": Kind.TOPIC,
     "COMMAND": Kind.COMMAND,
     **dict.fromkeys(
-        ("N", "M", "K", "R", "F", "P", "SIZE", "SHARE", "SECONDS", "SEED", "HOST", "PORT"),
+        ("N", "M", "K", "R", "F", "P", "SIZE", "RATE", "SHARE", "SECONDS", "SEED", "HOST", "PORT"),
         Kind.PLAIN,
     ),
     **dict.fromkeys(("URL", "HEX", "ALGO:HEX", "NAME", "CC", "HOST=FILE"), Kind.PLAIN),

@@ -8,69 +8,21 @@ follows from moments of a download, like pauses and rates, is told here.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import re
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
-from regather.errors import UsageError, printable, reason
+from regather.errors import UsageError, reason
+from regather.logs import INFO, Logger
 from regather.units import counted, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
-    from regather.client import Progress, SourceProgress
+    from regather.downloader import Progress, SourceProgress
 
 _RATES_SECONDS = 5.0
-_log = logging.getLogger("regather.sources")
-_WORD = re.compile(r"\S++")
-
-
-class _Plain(logging.Formatter):
-    """A line a record. It moves no cursor of a terminal, and shows no query of a URL."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return _WORD.sub(_without_query, printable(super().format(record)))
-
-
-def _without_query(word: re.Match[str]) -> str:
-    """The word, without the query where it holds a URL. One expression would be quadratic."""
-    text = word[0]
-    at = text.find("://")
-    query = text.find("?", at) if at >= 0 else -1
-    return text if query < 0 else f"{text[:query]}?..."
-
-
-class _OnStandardError(logging.Handler):
-    """Writes to what ``sys.stderr`` is at that moment: a live display takes its place."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            print(self.format(record), file=sys.stderr, flush=True)
-        except OSError:  # the reader went away; the exit code is the command's
-            self.setLevel(logging.CRITICAL + 1)
-
-
-class _InFile(logging.FileHandler):
-    """Appends to a file; where that fails it says so once and ends: the command goes on."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        error = sys.exc_info()[1]
-        if self.level > logging.CRITICAL or not isinstance(error, OSError):
-            return
-        self.setLevel(logging.CRITICAL + 1)
-        with suppress(OSError):
-            print(
-                f"regather: warning: --log {printable(self.baseFilename)}: "
-                f"{reason(error).lower()}; the log ends here",
-                file=sys.stderr,
-            )
-
-    def close(self) -> None:
-        with suppress(OSError):  # what could not be written is still to be written
-            super().close()
+_log = Logger("regather.sources")
 
 
 def _is_named(path: str, args: argparse.Namespace) -> bool:
@@ -89,6 +41,10 @@ def set_up(args: argparse.Namespace) -> None:
 
     Once ``--verbose`` tells of failures, pauses and rates, twice also of each request.
     """
+    import logging
+
+    from regather.cli.log_handlers import InFile, OnStandardError, Plain
+
     verbose, path = getattr(args, "verbose", 0), getattr(args, "log", None)
     root = logging.getLogger("regather")
     for old in root.handlers[:]:  # of an earlier call in this process
@@ -96,9 +52,9 @@ def set_up(args: argparse.Namespace) -> None:
         old.close()
     root.propagate = False
     if verbose:
-        handler: logging.Handler = _OnStandardError()
+        handler: logging.Handler = OnStandardError()
         handler.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
-        handler.setFormatter(_Plain("%(relativeCreated)7d ms  %(message)s"))
+        handler.setFormatter(Plain("%(relativeCreated)7d ms  %(message)s"))
         root.addHandler(handler)
     if path is not None:
         if _is_named(path, args):
@@ -107,13 +63,13 @@ def set_up(args: argparse.Namespace) -> None:
                 help="name another file for the log",
             )
         try:
-            handler = _InFile(path, encoding="utf-8", errors="backslashreplace")
+            handler = InFile(path, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             why = reason(error).lower()
             raise UsageError(
                 f"--log {path}: {why}", help="name a file that can be written"
             ) from None
-        handler.setFormatter(_Plain("%(asctime)s.%(msecs)03d  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(Plain("%(asctime)s.%(msecs)03d  %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if path is not None or verbose > 1 else logging.INFO)
 
@@ -121,7 +77,7 @@ def set_up(args: argparse.Namespace) -> None:
 @contextmanager
 def source_log() -> Iterator[Callable[[Progress], None] | None]:
     """What to call with the moments of one download; None where nobody asked for a log."""
-    if not _log.isEnabledFor(logging.INFO):
+    if not _log.is_enabled_for(INFO):
         yield None
         return
     log = SourceLog()
@@ -134,7 +90,7 @@ def source_log() -> Iterator[Callable[[Progress], None] | None]:
 @contextmanager
 def files_log() -> Iterator[Callable[[int, Progress | None], None] | None]:
     """The same for several downloads by their numbers; None is the moment after the last."""
-    if not _log.isEnabledFor(logging.INFO):
+    if not _log.is_enabled_for(INFO):
         yield None
         return
     logs: dict[int, SourceLog] = {}

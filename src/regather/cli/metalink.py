@@ -6,15 +6,25 @@ import argparse
 import sys
 from pathlib import Path
 
-from regather.cli.options import add_reach, add_servers, settings_of
+from regather.cli.options import (
+    add_color,
+    add_force,
+    add_logs,
+    add_manifest,
+    add_reach,
+    add_servers,
+    settings_of,
+)
+from regather.cli.parsing import section
 from regather.cli.progress import bytes_progress
 from regather.errors import reason
 
 SUMMARY = "Write a metalink for aria2 and other tools."
 EXAMPLES = (
-    "regather metalink hosted/disk.img.regather.json --mirror https://a.example/disk.img \\",
-    "    --file disk.img > disk.img.meta4",
-    "regather metalink https://a.example/d/disk.img.regather.json -o fragments.meta4",
+    "regather metalink hosted/large_file.txt.regather.json --file large_file.txt \\",
+    "    --mirror https://a.example/large_file.txt > large_file.txt.meta4",
+    "regather metalink disk.img.regather.json --server https://a.example/d -o fragments.meta4",
+    "regather metalink https://a.example/d/disk.img.regather.json -o disk.img.meta4",
 )
 
 COMMON = ("--mirror", "--fragments", "--file", "--server", "-o", "--force", "-q", "--token")
@@ -22,28 +32,36 @@ COMMON = ("--mirror", "--fragments", "--file", "--server", "-o", "--force", "-q"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
-    parser.add_argument(
+    add_manifest(parser)
+    sources = section(parser, "sources")
+    sources.add_argument(
         "--mirror",
         action="append",
         default=[],
         metavar="URL",
-        help="where the whole file is hosted, the best first; repeat for more. Without any, each "
-        "fragment is a file of its own in the metalink",
+        help="add the URL of the whole file, the best first; repeatable. Without a mirror, the "
+        "metalink lists each data fragment as a file",
     )
-    parser.add_argument(
-        "--fragments", action="store_true", help="describe the fragments although there are mirrors"
+    sources.add_argument(
+        "--file", metavar="FILE", help="hash this file (default: read the fragments)"
     )
-    parser.add_argument(
-        "--file", metavar="FILE", help="the file itself, to hash; else the fragments are read"
+    add_servers(parser, used="only if no other is named")
+    output = section(parser, "output")
+    output.add_argument(
+        "--fragments", action="store_true", help="list the data fragments despite --mirror"
     )
-    add_servers(parser, used="read")
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", help="write to (default: standard output)"
+    output.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write to FILE; - is standard output (default: standard output)",
     )
-    parser.add_argument("--force", action="store_true", help="replace an existing file")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    add_force(output, "replace an existing file")
     add_reach(parser, "source", 5)
+    display = section(parser, "display")
+    display.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    add_color(display)
+    add_logs(display)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
     from regather.exporter import export_metalink
     from regather.store import check_destination
 
-    if args.output is not None:
-        check_destination(Path(args.output), force=args.force)
+    output = None if args.output == "-" else args.output
+    if output is not None:
+        check_destination(Path(output), force=args.force)
     with bytes_progress("hashing", quiet=args.quiet) as on_progress:
         document = export_metalink(
             args.manifest,
@@ -63,17 +82,17 @@ def run(args: argparse.Namespace) -> int:
             settings=settings_of(args),
             on_progress=on_progress,
         )
-    if args.output is None:
+    if output is None:
         sys.stdout.buffer.write(document)
         sys.stdout.buffer.flush()
     else:
-        _write(Path(args.output), document, force=args.force)
+        _write(Path(output), document, force=args.force)
     return 0
 
 
 def _write(path: Path, document: bytes, *, force: bool) -> None:
     from regather.errors import StorageError
-    from regather.incoming import write_file
+    from regather.files.atomic import write_file
 
     try:
         write_file(path, document, replace=force)

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from regather.checksum import Checksum, parse_checksum
 from regather.cli.hosts import add_hosts, add_ways, hosts_of
 from regather.cli.parsing import section
 from regather.errors import UsageError
-from regather.model import HASH_SIZES
+from regather.hashes import HASH_SIZES
 from regather.tokens import read_token_file
-from regather.units import parse_size
+from regather.units import parse_rate, parse_size
 
 if TYPE_CHECKING:
-    from regather.client import Settings
+    from regather.checksum import Checksum
+    from regather.sources.settings import Settings
 
 
 _TOO_MANY = 10**9
@@ -25,15 +25,19 @@ _TOO_MANY = 10**9
 
 def size(text: str) -> int:
     """An argument type for sizes; argparse shows what is wrong."""
+    return _parsed(text, parse_size)
+
+
+def _parsed(text: str, parse: Callable[[str], int]) -> int:
     try:
-        return parse_size(text)
+        return parse(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(error.line) from None
 
 
 def rate(text: str) -> int:
-    """An argument type for rates, as sizes a second: more than 0."""
-    value = size(text)
+    """An argument type for rates: more than 0."""
+    value = _parsed(text, parse_rate)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be more than 0: {text}")
     return value
@@ -72,31 +76,56 @@ def share(text: str) -> float:
     return value
 
 
-_FAILURES = "say on standard error what fails at which source, and what is tried again. "
-RATES = (
-    "say on standard error what each source does: failures, pauses, rates, a summary at the end. "
-)
+_FAILURES = "show failures and retries of each source. "
+RATES = "show failures, pauses and rates of each source, and a summary at the end. "
 
 
 def add_output(parser: argparse.ArgumentParser, *, verbose: str = _FAILURES) -> None:
-    """The options on what is shown: --json, --quiet, --verbose and --log.
+    """The options on what is shown: --json, --quiet, --color, and those of add_logs.
 
-    ``verbose`` says what --verbose tells; empty for commands that ask no sources: they log nothing.
+    ``verbose`` says what --verbose shows; empty for commands without sources: they log nothing.
     """
     display = section(parser, "display")
     display.add_argument("--json", action="store_true", help="print JSON on standard output")
-    display.add_argument("-q", "--quiet", action="store_true", help="show no progress, no report")
-    if not verbose:
-        return
+    display.add_argument("-q", "--quiet", action="store_true", help="show no progress or report")
+    add_color(display)
+    if verbose:
+        add_logs(display, verbose)
+
+
+def add_color(display: argparse._ActionsContainer) -> None:
+    """The option --color."""
     display.add_argument(
-        "-v",
-        "--verbose",
-        action="count",
-        default=0,
-        help=f"{verbose}-vv: each request too",
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        metavar="WHEN",
+        help="colour progress on a terminal: auto (unless NO_COLOR is set), always or never "
+        "(default: auto)",
+    )
+
+
+def add_logs(display: argparse._ActionsContainer, verbose: str = _FAILURES) -> None:
+    """The options --verbose and --log."""
+    display.add_argument(
+        "-v", "--verbose", action="count", default=0, help=f"{verbose}-vv: each request too"
     )
     display.add_argument(
-        "--log", metavar="FILE", help="append what -vv says to FILE, with the time of day"
+        "--log", metavar="FILE", help="append the lines of -vv to FILE, with the time of day"
+    )
+
+
+def add_force(group: argparse._ActionsContainer, text: str) -> None:
+    """The option --force."""
+    group.add_argument("-f", "--force", action="store_true", help=text)
+
+
+def add_manifest(parser: argparse.ArgumentParser) -> None:
+    """The argument MANIFEST."""
+    parser.add_argument(
+        "manifest",
+        metavar="MANIFEST",
+        help="the manifest: path, URL or - for standard input",
     )
 
 
@@ -105,8 +134,8 @@ def add_follow_links(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow-links",
         action="store_true",
-        help="of a folder: take what symbolic links point to. Without it, links that stay inside "
-        "the folder are kept as links, and others are refused",
+        help="replace the symbolic links of a folder by the files that they point to (default: "
+        "keep links that stay inside the folder, refuse others)",
     )
 
 
@@ -119,55 +148,57 @@ def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
         "--fragments",
         type=whole(1),
         metavar="N",
-        help=f"make N data fragments of about the same size (default: {default})",
+        help=f"make N data fragments of equal size (default: {default})",
     )
     how.add_argument(
         "--chunk-size",
         type=size,
         metavar="SIZE",
-        help="make fragments of SIZE bytes each, the last one shorter",
+        help="make data fragments of SIZE bytes; the last one is shorter",
     )
     group.add_argument(
         "--parity",
         type=whole(0),
         default=0,
         metavar="M",
-        help="add M parity fragments: any M lost fragments can then be computed (default: 0)",
+        help="add M parity fragments; any M lost fragments can be restored (default: 0)",
     )
     group.add_argument(
         "--set-size",
         type=whole(1),
         default=0,
         metavar="K",
-        help="make the parity of every K data fragments in a row (default: of all)",
+        help="compute parity for every K consecutive data fragments (default: for all together)",
     )
     group.add_argument(
         "--piece-size",
         type=size,
         metavar="SIZE",
         help="verify pieces of SIZE bytes, a power of two from 64KiB to 64MiB. Smaller pieces make "
-        "small reads cheaper (default: 1MiB, more for files beyond 256 GiB)",
+        "small reads cheaper (default: 1MiB, more for files over 256 GiB)",
     )
 
 
 def add_checksums(parser: argparse.ArgumentParser) -> None:
-    """The options on what the whole file must hash to: see checksums_of."""
+    """The options that name a hash of the whole file: see checksums_of."""
     group = section(parser, "verification")
-    for name in ("sha256", "blake3"):
+    for name, label in (("sha256", "SHA-256"), ("blake3", "BLAKE3")):
         group.add_argument(
-            f"--{name}", metavar="HEX", help=f"the {name.upper()} that the whole file must have"
+            f"--{name}", metavar="HEX", help=f"require this {label} of the whole file"
         )
     group.add_argument(
         "--checksum",
         action="append",
         default=[],
         metavar="ALGO:HEX",
-        help=f"the same with another hash: {', '.join(HASH_SIZES)}",
+        help=f"require another hash of the whole file: {', '.join(HASH_SIZES)}",
     )
 
 
 def checksums_of(args: argparse.Namespace) -> tuple[Checksum, ...]:
     """What the options of add_checksums name. Raises UsageError."""
+    from regather.checksum import parse_checksum
+
     named = [f"{name}:{value}" for name in ("sha256", "blake3") if (value := getattr(args, name))]
     return tuple(map(parse_checksum, [*named, *args.checksum]))
 
@@ -179,13 +210,13 @@ def add_servers(parser: argparse.ArgumentParser, *, used: str) -> None:
         action="append",
         default=[],
         metavar="URL",
-        help="add a source of fragments: URL, HOST:PORT or folder; repeat for more. Without any, "
-        f"and none in the manifest, the folder beside a local manifest is {used}",
+        help="add a source of fragments: URL, HOST:PORT or folder; repeatable. The folder of a "
+        f"local manifest is a source {used}",
     )
 
 
 def add_pace(parser: argparse.ArgumentParser, who: str, connections: int, limit: str = "") -> None:
-    """How much at once: --connections to one ``who``, --limit-rate."""
+    """The limits: --connections to one ``who``, --limit-rate."""
     network = section(parser, "network")
     network.add_argument(
         "--connections",
@@ -197,8 +228,8 @@ def add_pace(parser: argparse.ArgumentParser, who: str, connections: int, limit:
     network.add_argument(
         "--limit-rate",
         type=rate,
-        metavar="SIZE",
-        help=f"transfer at most SIZE bytes a second over all {who}s (default: no limit)",
+        metavar="RATE",
+        help=f"transfer at most RATE, like 5MB/s, over all {who}s (default: no limit)",
     )
 
 
@@ -210,21 +241,21 @@ def add_reach(parser: argparse.ArgumentParser, who: str, retries: int) -> None:
         type=number(0.1),
         default=15.0,
         metavar="SECONDS",
-        help=f"a {who} that sends nothing for SECONDS has failed (default: 15)",
+        help=f"a {who} fails when it sends nothing for SECONDS (default: 15)",
     )
     network.add_argument(
         "--connect-timeout",
         type=number(0.1),
         default=5.0,
         metavar="SECONDS",
-        help=f"a {who} that takes longer to connect to has failed (default: 5)",
+        help=f"a {who} fails when it does not connect within SECONDS (default: 5)",
     )
     network.add_argument(
         "--retries",
         type=whole(0),
         default=retries,
         metavar="N",
-        help=f"give up a {who} that fails more than N times in a row (default: {retries})",
+        help=f"retry a {who} at most N times in a row (default: {retries})",
     )
     credentials = section(parser, "credentials")
     add_tokens(credentials)
@@ -232,7 +263,7 @@ def add_reach(parser: argparse.ArgumentParser, who: str, retries: int) -> None:
     credentials.add_argument(
         "--cacert",
         metavar="FILE",
-        help="trust these certificate authorities, in PEM (default: those of the system)",
+        help="trust the certificate authorities in FILE, in PEM (default: those of the system)",
     )
     add_store_options(credentials)
     add_ways(network)
@@ -240,8 +271,8 @@ def add_reach(parser: argparse.ArgumentParser, who: str, retries: int) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """What add_pace and add_reach have read, as far as the command has them. Raises UsageError."""
-    from regather.client import Settings
-    from regather.transport.objects.options import parse_options
+    from regather.sources.settings import Settings
+    from regather.transport.objects.store_options import parse_options
 
     names = (
         "connections timeout connect_timeout retries limit_rate cacert known_hosts "
@@ -279,7 +310,7 @@ def add_tokens(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="HOST=FILE",
-        help="send the token in FILE to HOST (or HOST:PORT) alone; repeat for more",
+        help="send the token in FILE to HOST (or HOST:PORT) only; repeatable",
     )
 
 
@@ -290,15 +321,15 @@ def add_store_options(parser: argparse._ActionsContainer) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="set an option of object stores (s3://, gs://, az://); repeat for more. Like "
-        "endpoint=http://HOST:PORT, region=NAME, profile=NAME, skip_signature=true; for one bucket "
-        "alone s3://BUCKET:KEY=VALUE",
+        help="set an option of object stores (s3://, gs://, az://); repeatable. Examples: "
+        "endpoint=http://HOST:PORT, region=NAME, profile=NAME, skip_signature=true. For one bucket "
+        "s3://BUCKET:KEY=VALUE",
     )
 
 
 def tokens_of(given: Sequence[str]) -> dict[str, str]:
     """Read what --token names; returns tokens by host. Raises UsageError."""
-    from regather.transport.credentials import parse_host
+    from regather.origins import parse_host
 
     tokens = {}
     for pair in given:

@@ -8,21 +8,32 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from regather.errors import UsageError
 
-__all__ = ["CommandLineError", "Parser", "commands_of", "section", "unknown_command"]
+__all__ = [
+    "CommandLineError",
+    "Formatter",
+    "Parser",
+    "commands_of",
+    "groups_of",
+    "is_option",
+    "near_options",
+    "section",
+    "shown_names",
+    "unknown_command",
+]
 
 SECTIONS = (
-    *("sources", "targets", "output", "fragments and parity", "verification", "faults"),
-    *("tokens, uploads and TLS (see docs/server.md)", "credentials", "network", "display"),
-    "configuration",
+    *("arguments", "sources", "targets", "output", "fragments and parity", "verification"),
+    *("faults", "tokens, uploads and TLS (see docs/server.md)", "credentials", "network"),
+    *("options", "display", "configuration"),
 )
 """Titles of groups of options, in the order in which help shows them."""
 _EXAMPLES = 3
+_WIDEST = 100
 _FIRST_CLAUSE = re.compile(r"\. |; ")
 _DEFAULT = re.compile(r" ?\(default: [^()]*\)")
 
@@ -35,6 +46,19 @@ class CommandLineError(UsageError):
         super().__init__(message, help=f"see `{prog} --help`")
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Lines of at most 100 characters; ``-o, --output DEST`` names the value once."""
+
+    def __init__(self, prog: str) -> None:
+        import shutil
+
+        width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
+        super().__init__(prog, width=width, max_help_position=28)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        return shown_names(action)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises what is wrong, so that it is told like every other error; has two kinds of help."""
 
@@ -43,22 +67,23 @@ class Parser(argparse.ArgumentParser):
     examples: Sequence[str] = ()
     """Lines; an example may have several, all but its last with a backslash at the end."""
 
+    def __init__(self, prog: str, **how: Any) -> None:
+        super().__init__(prog, **how, formatter_class=Formatter, allow_abbrev=False, add_help=False)
+        self._positionals.title = "arguments"
+
     def error(self, message: str) -> NoReturn:
         """Raise CommandLineError."""
         raise CommandLineError(self.prog, message)
 
-    def add_helps(self, *, short: bool = True) -> None:
-        """Add ``-h`` and ``--help``; with ``short``, the first shows the most used options only."""
-        if short:
-            self.add_argument("-h", action=_ShortHelp, help="show the most used options")
-            self.add_argument("--help", action="help", help="show all options")
-        else:
-            self.add_argument("-h", "--help", action="help", help="show this help")
+    def add_helps(self, group: argparse._ActionsContainer) -> None:
+        """Add ``-h`` for the most used options, and ``--help`` for all of them."""
+        group.add_argument("-h", action=_ShortHelp, help="show the most used options")
+        group.add_argument("--help", action="help", help="show all options")
 
     def arrange(self) -> None:
         """Put groups into their order, and write a usage line that is short."""
         order = {title: n for n, title in enumerate(SECTIONS)}
-        self._action_groups.sort(key=lambda group: order.get(group.title or "", -1))
+        self._action_groups.sort(key=lambda group: order[group.title or ""])
         places = []
         for action in self._actions:
             if not action.option_strings:
@@ -76,15 +101,17 @@ class Parser(argparse.ArgumentParser):
             and (not action.option_strings or self.common or action.dest not in _ELSEWHERE)
             and (not action.option_strings or not self.common or _is_in(action, self.common))
         ]
-        formatter = _formatter(self.prog)
+        formatter = Formatter(self.prog)
         formatter.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
         formatter.add_text(self.description)
         formatter.start_section("most used")
         for action in shown:
             formatter.add_argument(_shortened(action))
         formatter.end_section()
-        lines = "\n".join(f"  {line}" for line in _first(self.examples, _EXAMPLES))
-        return f"{formatter.format_help()}\nexamples:\n{lines}\n\nall options: {self.prog} --help\n"
+        examples = indented(_first(self.examples, _EXAMPLES))
+        return (
+            f"{formatter.format_help()}\nexamples:\n{examples}\nall options: {self.prog} --help\n"
+        )
 
 
 _ELSEWHERE = ("help", "config", "no_config")
@@ -100,8 +127,34 @@ class _ShortHelp(argparse.Action):
         parser.exit()
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, width=min(shutil.get_terminal_size().columns, 100) - 2)
+def indented(lines: Sequence[str]) -> str:
+    """Lines as help shows them below a title."""
+    return "".join(f"  {line}\n" for line in lines)
+
+
+def shown_names(action: argparse.Action) -> str:
+    """Its options and their value: ``-o, --output DEST``."""
+    value = str(action.metavar or action.dest.upper())
+    if not action.option_strings:
+        return value
+    names = ", ".join(action.option_strings)
+    optional = f"[{value}]" if action.nargs == "?" else value
+    return names if action.nargs == 0 else f"{names} {optional}"
+
+
+def groups_of(parser: argparse.ArgumentParser) -> list[tuple[str, list[argparse.Action]]]:
+    """Groups that help shows, by their titles, without the list of commands."""
+    found = []
+    for group in parser._action_groups:
+        actions = [
+            action
+            for action in group._group_actions
+            if action.help is not argparse.SUPPRESS
+            and not isinstance(action, argparse._SubParsersAction)
+        ]
+        if actions:
+            found.append((group.title or "", actions))
+    return found
 
 
 def _is_in(action: argparse.Action, names: Sequence[str]) -> bool:

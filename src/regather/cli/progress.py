@@ -15,10 +15,11 @@ from regather.cli.wording import by_url, host_of, retry_of, state_of, why
 from regather.units import counted, format_left, format_rate, format_size
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    from regather.client import Progress, SourceProgress
+    from regather.downloader import Progress, SourceProgress
 
 OnBytes = Callable[[int, int], None]
 Draw = Callable[[int, int], "list[Text]"]
@@ -30,22 +31,34 @@ _SHOWN = 8
 """Most sources or files that a plain line names."""
 
 
-def _is_live() -> bool:
-    """Whether standard error is a terminal on which lines can be drawn anew."""
-    if not sys.stderr.isatty():
-        return False
+_no_color: bool | None = None
+"""None: what NO_COLOR says counts."""
+
+
+def use_color(when: str) -> None:
+    """Colour progress ``always``, ``never``, or, ``auto``, unless NO_COLOR is set."""
+    global _no_color  # noqa: PLW0603  one terminal, one process
+    _no_color = {"auto": None, "always": False, "never": True}[when]
+
+
+def _console() -> Console:
     from rich.console import Console
 
-    return not Console(stderr=True).is_dumb_terminal
+    return Console(stderr=True, no_color=_no_color)
+
+
+def _is_live() -> bool:
+    """Whether standard error is a terminal on which lines can be drawn anew."""
+    return sys.stderr.isatty() and not _console().is_dumb_terminal
 
 
 @contextmanager
 def _drawn(draw: Draw) -> Iterator[Live]:
     """Draw lines ten times a second; they are gone at the end, for the report follows."""
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.live import Live
 
-    console = Console(stderr=True)
+    console = _console()
 
     def now() -> Group:
         # The last column stays free: some terminals begin a new line after it.
@@ -69,7 +82,7 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
         yield None
     elif _is_live():
         from regather.cli.rendering import total_line
-        from regather.client.report import RateMeter
+        from regather.downloader.report import RateMeter
 
         meter = RateMeter()
         done = total = 0

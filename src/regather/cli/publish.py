@@ -10,6 +10,7 @@ from pathlib import Path
 
 from regather.cli.options import (
     add_follow_links,
+    add_force,
     add_geometry,
     add_output,
     add_pace,
@@ -25,15 +26,13 @@ from regather.cli.wording import losses
 from regather.schemes import STORES, scheme_of
 from regather.units import counted, format_duration, format_rate, format_size
 
-SUMMARY = "Store a file or folder on several servers, so that some may be lost."
+SUMMARY = "Store a file or folder on several servers, some of which may fail."
 EXAMPLES = (
-    "regather publish disk.img --to https://a.example/d --to https://b.example/d \\",
-    "    --to https://c.example/d --parity 1 --token a.example=a.token \\",
-    "    --token b.example=b.token --token c.example=c.token",
-    "regather publish disk.img --to a.example:8001 --to b.example:8001 --replicas 2",
+    "regather publish large_file.txt --to disk1 --to disk2 --to disk3 --parity 1",
+    "regather publish disk.img --to https://a.example/d --to https://b.example/d --replicas 2 \\",
+    "    --token a.example=a.token --token b.example=b.token",
     "regather publish disk.img --to s3://one/d --to s3://two/d --to s3://three/d --parity 1",
     "regather publish dataset --to a.example:8001 --to b.example:8001 --replicas 2",
-    "regather publish disk.img --to /mnt/disk1/d --to /mnt/disk2/d --to /mnt/disk3/d --parity 1",
 )
 
 COMMON = (
@@ -50,10 +49,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="SOURCE",
-        help="store at this target; repeat for more. A URL or HOST:PORT of a server that takes "
-        "files, s3://BUCKET/PREFIX, or a folder (./NAME where it looks like a host)",
+        help="store at this target; repeatable. It is the URL or HOST:PORT of a server that "
+        "accepts files, s3://BUCKET/PREFIX, or a folder (./NAME if it looks like a host)",
     )
-    add_geometry(parser, default="one a target, parity included")
+    add_geometry(parser, default="one for each target, including parity")
     section(parser, "fragments and parity").add_argument(
         "--replicas",
         type=whole(1),
@@ -65,13 +64,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--survive",
         type=whole(0),
         metavar="F",
-        help="send nothing unless any F targets may be lost afterwards (default: the larger of M "
-        "and R - 1)",
+        help="send nothing unless the file survives the loss of any F targets (default: the larger "
+        "of M and R - 1)",
     )
-    section(parser, "targets").add_argument(
-        "--force",
-        action="store_true",
-        help="publish although fewer losses are survived, and replace other files in the way",
+    add_force(
+        section(parser, "targets"),
+        "replace different files at the targets, and publish even if --survive is not met",
     )
     add_follow_links(parser)
     add_pace(parser, "target", 2, "; 4 at most")
@@ -82,7 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Publish the file."""
     from regather.publisher import publish
-    from regather.transport.objects.options import for_readers
+    from regather.transport.objects.store_options import for_readers
 
     # A polite kill leaves the same resumable state as Ctrl-C.
     end_politely()

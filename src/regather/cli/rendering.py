@@ -17,7 +17,7 @@ from regather.cli.wording import by_url, host_of, name_of, retry_of, state_of, w
 from regather.units import format_left, format_rate, format_size, size_of
 
 if TYPE_CHECKING:
-    from regather.client import Progress, SourceProgress
+    from regather.downloader import Progress, SourceProgress
 
 _GAP = "  "
 _MOST_PROBLEMS = 3

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regather.cli.check import lost_lines
-from regather.cli.options import add_output, add_reach, add_servers, settings_of
+from regather.cli.options import add_manifest, add_output, add_reach, add_servers, settings_of
 from regather.cli.parsing import section
 from regather.cli.progress import OnBytes, bytes_progress
 from regather.cli.signals import end_politely
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from regather.upkeep import RepairReport
     from regather.upkeep.restoration import OnPhase
 
-SUMMARY = "Re-create missing and corrupt fragments."
+SUMMARY = "Restore missing and corrupt fragments."
 EXAMPLES = (
     "regather repair hosted/large_file.txt.regather.json",
     "regather repair https://a.example/d/disk.img.regather.json --token a.example=token.txt",
@@ -35,26 +35,27 @@ COMMON = ("--server", "--to", "--quick", "--temp", "--token", "--retries", "--js
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("manifest", metavar="MANIFEST", help="its path or URL")
-    add_servers(parser, used="looked at")
+    add_manifest(parser)
+    add_servers(parser, used="only if no other is named")
     section(parser, "targets").add_argument(
         "--to",
         action="append",
         default=[],
         metavar="SOURCE",
-        help="store fragments here whose own source is gone or takes no files; repeat for more. A "
-        "URL, HOST:PORT or folder",
+        help="store fragments here if their own source is gone or accepts no files; repeatable. It "
+        "is a URL, HOST:PORT or folder",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="trust copies of the right size, and do not read every byte first",
+        help="trust copies of the right size; do not read every byte first",
     )
     parser.add_argument(
         "--temp",
         type=Path,
-        metavar="FOLDER",
-        help="rebuild fragments in this folder, which needs room for one (default: the system's)",
+        metavar="DIR",
+        help="rebuild fragments in DIR, which needs room for one (default: the system's folder of "
+        "temporary files)",
     )
     add_reach(parser, "source", 2)
     add_output(parser)
@@ -118,7 +119,7 @@ def describe(report: RepairReport) -> str:
     done = f"{counted(len(report.restored), 'fragment')} restored, {format_size(size)}"
     if report.decoded:
         done += f", {counted(report.decoded, 'piece')} decoded"
-    more = "; the same command goes on" if report.status == "incomplete" else ""
+    more = "; the same command resumes" if report.status == "incomplete" else ""
     took = format_duration(report.seconds)
     lines.append(f"{report.before.name}: {report.status}; {done}, {took}{more}")
     return "\n".join(map(printable, lines))

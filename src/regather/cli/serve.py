@@ -6,24 +6,19 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from regather.cli.options import size, token_in, warn
 from regather.cli.parsing import section
 from regather.errors import UsageError
 from regather.tokens import flaw_of_token, is_loopback
 
-if TYPE_CHECKING:
-    from regather.server.run import Server
-
 SUMMARY = "Serve a folder or a file over HTTP."
 EXAMPLES = (
-    "regather serve out/server1 --port 8001",
-    "regather serve big.iso --host :: --access-log",
-    "regather serve out/server2 --port 0 --json",
-    "regather serve out/server3 --fault slow:20MB --fault reset@0.1 --fault-seed 7",
-    "regather serve out/server4 --fault die@10s",
+    "regather serve hosted/server1 --port 8001",
+    "regather serve large_file.txt --port 0 --json",
+    "regather serve hosted/server2 --port 8002 --fault slow:20MB --fault reset@0.1",
+    "regather serve hosted/server3 --fault die@10s --fault-seed 7",
+    "regather serve large_file.txt --host :: --access-log",
     "regather serve store --write-token token.txt --tls-cert cert.pem --tls-key key.pem",
 )
 
@@ -35,17 +30,19 @@ COMMON = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("path", metavar="PATH", help="folder or file to serve")
-    parser.add_argument(
+    parser.add_argument("path", metavar="PATH", help="the folder or file to serve")
+    network = section(parser, "network")
+    network.add_argument(
         "--host",
         default="127.0.0.1",
-        help="listen on this address; :: and 0.0.0.0 are all (default: 127.0.0.1)",
+        help="listen on this address; :: and 0.0.0.0 are all addresses (default: 127.0.0.1)",
     )
-    parser.add_argument(
+    network.add_argument(
+        "-p",
         "--port",
         type=int,
         default=8000,
-        help="listen on this port; 0 is any free one (default: 8000)",
+        help="listen on this port; 0 is any free port (default: 8000)",
     )
     faults = section(parser, "faults")
     faults.add_argument(
@@ -53,9 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SPEC",
-        help="fail on purpose, KIND[:ARG][@WHEN]; repeat for more. KIND is refuse, error:503, "
-        "reset, stall, slow:20MB, truncate, corrupt or die; WHEN is the probability for a request "
-        "(@0.1) or a time after the start (@10s)",
+        help="fail on purpose, KIND[:ARG][@WHEN]; repeatable. KIND is refuse, error:503, reset, "
+        "stall, slow:20MB, truncate, corrupt or die; WHEN is the probability for a request (@0.1) "
+        "or a time after the start (@10s)",
     )
     faults.add_argument(
         "--fault-seed",
@@ -66,18 +63,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     writing = section(parser, "tokens, uploads and TLS (see docs/server.md)")
     writing.description = (
-        "Tokens come from files, or from REGATHER_READ_TOKEN and REGATHER_WRITE_TOKEN."
+        "The variables REGATHER_READ_TOKEN and REGATHER_WRITE_TOKEN can hold tokens, too."
     )
     writing.add_argument(
         "--read-token",
         metavar="FILE",
-        help="require the token in FILE for reading (default: everyone may read)",
+        help="require the token in FILE from clients that read (default: none)",
     )
     writing.add_argument(
         "--write-token",
         metavar="FILE",
-        help="allow clients with the token in FILE to store (PUT) and remove (DELETE) files "
-        "(default: nobody may)",
+        help="let clients with the token in FILE store (PUT) and remove (DELETE) files (default: "
+        "no client)",
     )
     writing.add_argument(
         "--max-upload",
@@ -89,82 +86,64 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-total",
         type=size,
         metavar="SIZE",
-        help="refuse files with which the folder would be larger than SIZE (default: no limit)",
+        help="refuse files that make the folder larger than SIZE (default: no limit)",
     )
-    writing.add_argument("--tls-cert", metavar="FILE", help="serve https with this certificate")
+    writing.add_argument(
+        "--tls-cert", metavar="FILE", help="serve https with the certificate in FILE"
+    )
     writing.add_argument("--tls-key", metavar="FILE", help="the private key of --tls-cert")
     display = section(parser, "display")
     display.add_argument(
         "--access-log", action="store_true", help="write a line for each request to standard error"
     )
     display.add_argument(
-        "--json", action="store_true", help="print the address as one JSON line when listening"
+        "--json", action="store_true", help="print the address as one line of JSON"
     )
-    display.add_argument(
-        "-q", "--quiet", action="store_true", help="print nothing else when listening"
-    )
+    display.add_argument("-q", "--quiet", action="store_true", help="do not print the address")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    from regather.server.faults import parse_fault
-    from regather.server.run import Server, serve
-    from regather.server.tls import tls_context
-    from regather.server.tokens import Tokens
-    from regather.server.writing import Limits
+    from regather.server.serving import serve
 
-    faults = tuple(map(parse_fault, args.fault))
-    if not 0 <= args.port <= 65535:
-        raise UsageError(f"no such port: {args.port}", help="ports go from 0 (any) to 65535")
-
-    if (args.tls_cert is None) != (args.tls_key is None):
-        raise UsageError("TLS needs both a certificate and its key", help="--tls-cert --tls-key")
-    tls = tls_context(args.tls_cert, args.tls_key) if args.tls_cert is not None else None
-    tokens = Tokens(
-        read=_token(args.read_token, "--read-token", "REGATHER_READ_TOKEN"),
-        write=_token(args.write_token, "--write-token", "REGATHER_WRITE_TOKEN"),
-    )
+    read_token = _token(args.read_token, "--read-token", "REGATHER_READ_TOKEN")
+    write_token = _token(args.write_token, "--write-token", "REGATHER_WRITE_TOKEN")
     if args.write_token is not None and os.path.isfile(args.path):
         raise UsageError(
-            f"{args.path} is a file: nothing can be stored in it",
+            f"{args.path} is a file: uploads are not possible in it",
             help="serve a folder, or leave the token for writing out",
         )
-    if tokens.write is None and (args.max_upload is not None or args.max_total is not None):
-        raise UsageError("limits for uploads without uploads", help="add --write-token FILE")
-    if tokens.any and tls is None and not is_loopback(args.host):
+    if (read_token or write_token) and args.tls_cert is None and not is_loopback(args.host):
         warn(
             f"tokens and data cross the network to {args.host} readable for all on the way; "
             "use --tls-cert and --tls-key, or a proxy that speaks https"
         )
 
-    def listening(server: Server) -> None:
+    def listening(url: str, port: int) -> None:
         if args.json:
-            event = {
-                "event": "listening",
-                "url": server.url,
-                "port": server.port,
-                "path": args.path,
-            }
+            event = {"event": "listening", "url": url, "port": port, "path": args.path}
             print(json.dumps(event), flush=True)
         elif not args.quiet:
-            line = f"Serving {args.path} at {server.url}"
+            line = f"Serving {args.path} at {url}"
             encoding = sys.stdout.encoding or "utf-8"  # the path may hold what it cannot express
             print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
-    return serve(
-        lambda: Server(
-            Path(args.path),
-            host=args.host,
-            port=args.port,
-            faults=faults,
-            fault_seed=args.fault_seed,
-            access_log=args.access_log,
-            tokens=tokens,
-            limits=Limits(upload=args.max_upload, total=args.max_total),
-            tls=tls,
-        ),
+    serve(
+        args.path,
+        host=args.host,
+        port=args.port,
+        faults=args.fault,
+        fault_seed=args.fault_seed,
+        read_token=read_token,
+        write_token=write_token,
+        max_upload=args.max_upload,
+        max_total=args.max_total,
+        tls_cert=args.tls_cert,
+        tls_key=args.tls_key,
+        access_log=args.access_log,
         on_listening=listening,
     )
+    return 0
 
 
 def _token(path: str | None, option: str, variable: str) -> str | None:
@@ -173,5 +152,5 @@ def _token(path: str | None, option: str, variable: str) -> str | None:
         return token_in(path, option)
     given = os.environ.get(variable)
     if given is not None and (flaw := flaw_of_token(given)):
-        raise UsageError(f"{variable}: the token in it {flaw}", help="set it right, or unset it")
+        raise UsageError(f"{variable}: the token in it {flaw}", help="correct it, or unset it")
     return given

@@ -8,7 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_follow_links, add_geometry, add_output, warn, whole
+from regather.cli.options import (
+    add_follow_links,
+    add_force,
+    add_geometry,
+    add_output,
+    warn,
+    whole,
+)
 from regather.cli.parsing import section
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -17,10 +24,10 @@ from regather.tasks import interrupts_held
 from regather.units import counted, format_exact, format_rate
 
 if TYPE_CHECKING:
+    from regather.coding.survival import Survival
     from regather.manifest import Manifest
-    from regather.survival import Survival
 
-SUMMARY = "Split a file or folder into fragments, and describe them in a manifest."
+SUMMARY = "Split a file or folder into fragments, with a manifest."
 EXAMPLES = (
     "regather split large_file.txt --out fragments",
     "regather split large_file.txt --out fragments --chunk-size 10MB",
@@ -40,15 +47,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to split")
     section(parser, "output").add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="write to this folder"
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="write to this folder"
     )
-    add_geometry(parser, default="3, or with --servers and --parity one a server, parity included")
+    add_geometry(
+        parser, default="3; with --servers and --parity one for each server, including parity"
+    )
     section(parser, "output").add_argument(
         "--servers",
         type=whole(1),
         metavar="N",
-        help="make a folder for each of N servers, DIR/server1/ to DIR/serverN/ (default: all "
-        "fragments in DIR)",
+        help="make a folder for each of N servers, DIR/server1/ to DIR/serverN/ (default: put all "
+        "fragments into DIR)",
     )
     section(parser, "fragments and parity").add_argument(
         "--replicas",
@@ -61,31 +70,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--survive",
         type=whole(0),
         metavar="F",
-        help="write nothing unless any F servers may be lost afterwards (default: the larger of M "
-        "and R - 1)",
+        help="write nothing unless the file survives the loss of any F servers (default: the "
+        "larger of M and R - 1)",
     )
     section(parser, "output").add_argument(
         "--at",
         action="append",
         default=[],
         metavar="URL",
-        help="the URL at which a server's folder will be hosted, once for each server, in order",
+        help="note the URL at which a server will host its folder; once for each server, in order",
     )
     section(parser, "verification").add_argument(
         "--sha256",
         action="store_true",
-        help="note the SHA-256 of the whole file in the manifest",
+        help="add the SHA-256 of the whole file to the manifest",
     )
-    section(parser, "output").add_argument(
-        "--force",
-        action="store_true",
-        help="replace an earlier split in DIR, also in folders of servers that are not used now; "
-        "split although fewer losses are survived",
+    add_force(
+        section(parser, "output"),
+        "replace an earlier split in DIR, including unused folders of servers; "
+        "split even if --survive is not met",
     )
     section(parser, "output").add_argument(
         "--no-sync",
         action="store_true",
-        help="do not wait until the disk has the files before they get their names",
+        help="do not wait for the disk before the files get their names",
     )
     add_follow_links(parser)
     add_output(parser, verbose="")
@@ -93,10 +101,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Split the file."""
+    from regather.coding.placement import crowding, spread
+    from regather.coding.survival import survival
     from regather.names import MANIFEST_SUFFIX, suffixed
     from regather.splitter import split
-    from regather.splitter.placement import crowding, spread
-    from regather.survival import survival
 
     # A polite kill leaves as little behind as Ctrl-C.
     end_politely()

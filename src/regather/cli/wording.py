@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from regather.units import counted, format_left
 
 if TYPE_CHECKING:
-    from regather.client import Progress, SourceProgress
+    from regather.downloader import Progress, SourceProgress
 
 _LONG_PAUSE = 20.0
 """Seconds; our own pauses are shorter."""

@@ -10,7 +10,7 @@ planner and the transports.
 """
 
 from regather.engine.core import Ending, Engine
+from regather.engine.first_write_wins import Delivered
 from regather.engine.tally import SourceTally
-from regather.engine.unverified import Brought
 
-__all__ = ["Brought", "Ending", "Engine", "SourceTally"]
+__all__ = ["Delivered", "Ending", "Engine", "SourceTally"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from regather.decoder import Decoder
+from msgspec import Struct
+
+from regather.engine.decoder import Decoder
+from regather.engine.first_write_wins import Delivered
+from regather.engine.rate_limit import RateLimiter
 from regather.engine.tally import SourceTally
 from regather.engine.transfer import Transfers
-from regather.engine.unverified import Brought
 from regather.engine.workers import Job, Worker, Workers
-from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.planner import (
     Answered,
@@ -34,9 +36,11 @@ from regather.planner import (
     Tick,
     Trim,
 )
-from regather.store import AnyDestination
 from regather.tasks import interrupts_held
 from regather.transport import Connection, Failure, RequestFailed
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _LOOK_SECONDS = 0.1
 """How long a row may wait for workers to compute it, who may all be waiting for bytes.
@@ -47,8 +51,7 @@ _JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a run ended: whole, or given up with the fragments (positions) that are missing."""
 
     missing: tuple[int, ...] = ()
@@ -68,11 +71,11 @@ class Engine:
         tallies: Sequence[SourceTally],
         *,
         limiter: RateLimiter | None = None,
-        brought: Brought | None = None,
+        delivered: Delivered | None = None,
     ) -> None:
         """``connect`` makes a connection for a source's URL; ``tallies`` has, by source, its tally.
 
-        ``brought`` is called in the workers' threads, where there is no hash to verify with.
+        ``delivered`` is called in the workers' threads, where there is no hash to verify with.
         """
         self._planner = planner
         self._layout = layout
@@ -94,7 +97,7 @@ class Engine:
             lock=self._changed,
             tell=self._post,
             limiter=limiter,
-            brought=brought,
+            delivered=delivered,
         )
         # One for each request in flight, not for each worker: idle workers need none.
         self._buffers: list[memoryview] = []

@@ -28,7 +28,7 @@ def missing_lines(
     for source, tally in zip(sources, tallies, strict=True):
         for position in _expected(source, missing):
             without.discard(position)
-            why = tally.refused.get(position) or tally.last_error or "was not asked"
+            why = tally.refused.get(position) or tally.last_error or "was not tried"
             reasons.setdefault((source.url, without_address(why, source.url)), []).append(position)
     alone = len(layout.fragments) == 1
     lines = [

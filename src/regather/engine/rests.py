@@ -21,7 +21,7 @@ _REPEATED = 16 << 10
 """Bytes that are asked for again where there is no hash."""
 
 
-class Place(NamedTuple):
+class PieceAtSource(NamedTuple):
     """A piece, as a source sends it."""
 
     source: int
@@ -33,12 +33,12 @@ class Rests:
     """Beginnings of pieces, kept in memory. For any thread."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Place, bytes] = OrderedDict()
+        self._kept: OrderedDict[PieceAtSource, bytes] = OrderedDict()
         self._bytes = 0
-        self._spoiled: set[Place] = set()
+        self._spoiled: set[PieceAtSource] = set()
         self._lock = threading.Lock()
 
-    def keep(self, place: Place, begun: memoryview, length: int) -> bool:
+    def keep(self, place: PieceAtSource, begun: memoryview, length: int) -> bool:
         """Keep what came of a piece of ``length`` bytes; returns whether that is progress."""
         with self._lock:
             before = len(self._kept.get(place, b""))
@@ -52,25 +52,25 @@ class Rests:
                 self._drop(next(iter(self._kept)))
             return True
 
-    def begun(self, place: Place) -> bytes:
+    def begun(self, place: PieceAtSource) -> bytes:
         """What is there of a piece; empty: nothing."""
         return self._kept.get(place, b"") if self._kept else b""
 
-    def over(self, place: Place, *, spoiled: bool = False) -> None:
+    def over(self, place: PieceAtSource, *, spoiled: bool = False) -> None:
         """A piece was put together; ``spoiled``: it was wrong."""
         with self._lock:
             self._drop(place)
             if spoiled:
                 self._spoiled.add(place)
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: PieceAtSource) -> None:
         self._bytes -= len(self._kept.pop(place, b""))
 
 
 class Begun:
     """The piece that a request goes on with."""
 
-    def __init__(self, rests: Rests, place: Place, *, hashed: bool) -> None:
+    def __init__(self, rests: Rests, place: PieceAtSource, *, hashed: bool) -> None:
         self._rests = rests
         self._place = place
         self._beginning = rests.begun(place)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from regather.decoder import Decoder
 from regather.digest import piece_hasher
-from regather.engine.rests import Begun, Place, Rests
+from regather.engine.decoder import Decoder
+from regather.engine.first_write_wins import Delivered, FirstWriteWins
+from regather.engine.rate_limit import RateLimiter
+from regather.engine.rests import Begun, PieceAtSource, Rests
+from regather.engine.row_buffers import RowBuffers
 from regather.engine.tally import SourceTally
-from regather.engine.unverified import Brought, FirstComes
 from regather.engine.workers import Job, Worker, Workers
-from regather.limiter import RateLimiter
 from regather.model import Layout, Source
 from regather.planner import (
     Answered,
@@ -27,9 +29,10 @@ from regather.planner import (
     RangeIgnored,
     Start,
 )
-from regather.store import AnyDestination
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
-from regather.waiting import Waiting
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _LEFT = 2
 """Rows to compute that a worker behind the others leaves to them."""
@@ -51,7 +54,7 @@ class Transfers:
         lock: threading.Condition,
         tell: Callable[[Event], object],
         limiter: RateLimiter | None,
-        brought: Brought | None,
+        delivered: Delivered | None,
     ) -> None:
         """``lock`` is the engine's, under which all is decided; ``tell`` tells the planner."""
         self._planner = planner
@@ -66,7 +69,7 @@ class Transfers:
         self._limiter = limiter
         self._hash = piece_hasher(layout.hash_algorithm)
         self._rests = Rests()
-        self._first = FirstComes(destination, brought)
+        self._first = FirstWriteWins(destination, delivered)
         self._served: set[tuple[int, int]] = set()
         """By source and fragment: what was answered well."""
         # A rate limit works on what was received: receive little enough to be even.
@@ -109,7 +112,7 @@ class Transfers:
                 digest = self._hash(view)
                 expected = self._layout.hash_of(start.fragment, piece)
                 if begun and not begun.ended(view, right=expected in (None, digest)):
-                    what = f"{target}: wrong bytes in piece {piece}, which came in parts"
+                    what = f"{target}: wrong bytes in piece {piece}, received in several parts"
                     raise RequestFailed(Failure.DAMAGED, what)
                 if expected is not None and digest != expected:
                     with self._changed:
@@ -146,7 +149,7 @@ class Transfers:
 
     def _begun(self, start: Start) -> Begun | None:
         """What is there of a request's first piece already."""
-        place = Place(start.source, start.fragment, start.start)
+        place = PieceAtSource(start.source, start.fragment, start.start)
         if not self._rests.begun(place):
             return None
         hashed = self._layout.hash_of(start.fragment, start.start) is not None
@@ -172,7 +175,7 @@ class Transfers:
         blame = Blame.BUSY if passing or error.failure is Failure.BUSY else Blame.SOURCE
         kept = False
         if blame is Blame.SOURCE and job.piece >= 0 and job.received:
-            place = Place(job.start.source, job.start.fragment, job.piece)
+            place = PieceAtSource(job.start.source, job.start.fragment, job.piece)
             length = self._layout.length(place.fragment, place.piece)
             kept = self._rests.keep(place, worker.buffer[: job.received], length)
         return Failed(request, blame, error.retry_after, kept)
@@ -187,9 +190,11 @@ class Transfers:
         )
         return error.may_pass(served=place in self._served, serving=place in others)
 
-    def _kept(self, worker: Worker, waiting: Waiting, fragment: int, row: int, length: int) -> bool:
+    def _kept(
+        self, worker: Worker, waiting: RowBuffers, fragment: int, row: int, length: int
+    ) -> bool:
         """Whether the piece in the worker's buffer waits in memory; the buffer is then another."""
-        other = waiting.keep(fragment, row, worker.buffer, length)
+        other = waiting.hold(fragment, row, worker.buffer, length)
         worker.buffer = other or worker.buffer
         return other is not None
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from regather.crew import Crew
+from msgspec import Struct
+
+from regather.engine.worker_pool import WorkerPool
 from regather.planner import Start
 from regather.transport import Connection
 
 
-@dataclass(slots=True)
-class Job:
+class Job(Struct):
     """A request as its worker sees it; ``end`` and ``cancelled`` change while it runs."""
 
     start: Start
@@ -72,7 +72,7 @@ class Worker:
                 self.connection.close()
 
 
-class Workers(Crew[Worker]):
+class Workers(WorkerPool[Worker]):
     """All workers, and the jobs in flight. To be called under the engine's lock, save the end."""
 
     def __init__(self, sources: int, work: Callable[[Worker], None]) -> None:

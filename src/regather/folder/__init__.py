@@ -8,7 +8,14 @@ packing   the one file that holds all its files, a tar, so that a folder is host
 
 from __future__ import annotations
 
-from regather.folder.checks import MAX_ENTRIES, STAGING, Flaw, check, flaw_of_path, flaw_of_target
+from regather.folder.checks import (
+    MAX_ENTRIES,
+    STAGING,
+    EntryFlaw,
+    check,
+    flaw_of_path,
+    flaw_of_target,
+)
 from regather.folder.choosing import chosen
 from regather.folder.values import Entry, Folder
 
@@ -18,7 +25,7 @@ __all__ = [
     "MAX_ENTRIES",
     "STAGING",
     "Entry",
-    "Flaw",
+    "EntryFlaw",
     "Folder",
     "FolderEntry",
     "check",

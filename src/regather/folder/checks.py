@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\\/]+(?:/[^\x00-\x1f\x7f-\x9f\\/]+)*")
 _DOTS = re.compile(r"(?:^|/)\.\.?(?:/|$)")
 
 
-class Flaw(ValueError):
+class EntryFlaw(ValueError):
     """What is wrong with a folder; ``at`` is the number of the entry, or -1."""
 
     def __init__(self, at: int, what: str) -> None:
@@ -45,7 +45,7 @@ def _deep(path: str) -> str:
     if path.count("/") >= MAX_DEPTH:
         return f"is more than {MAX_DEPTH} folders deep"
     first = path.partition("/")[0]
-    return "is what unfinished downloads are called" if first.lower() == STAGING else ""
+    return "is a name reserved for unfinished downloads" if first.lower() == STAGING else ""
 
 
 def flaw_of_target(path: str, target: str) -> str:
@@ -64,33 +64,33 @@ def flaw_of_target(path: str, target: str) -> str:
         return "points out of the folder"
     for part in parts[levels:]:
         if part == "..":
-            return "points up again after it went down"
+            return "goes up (..) after a folder name"
         if flaw := flaw_of(part):
             return f"points to a name that {flaw}"
     return "" if len(target.encode()) <= MAX_PATH_BYTES else "points too far"
 
 
 def check(folder: Folder, size: int) -> None:
-    """Raise Flaw unless the folder can be put anywhere; ``size`` are the packed file's bytes."""
+    """Raise EntryFlaw unless the folder can be put anywhere; its packed file has ``size`` bytes."""
     if len(folder.entries) > MAX_ENTRIES:
-        raise Flaw(-1, f"has more than {MAX_ENTRIES} entries")
+        raise EntryFlaw(-1, f"has more than {MAX_ENTRIES} entries")
     kinds: dict[str, str] = {}
     end = 0
     for at, entry in enumerate(folder.entries):
         if flaw := flaw_of_path(entry.path) or _flaw_of(entry):
-            raise Flaw(at, flaw)
+            raise EntryFlaw(at, flaw)
         if entry.path in kinds:
-            raise Flaw(at, "stands twice")
+            raise EntryFlaw(at, "is listed twice")
         parent = entry.path.rpartition("/")[0]
         if parent and kinds.get(parent) != "folder":
-            raise Flaw(at, "stands in something that is no folder, or comes only later")
+            raise EntryFlaw(at, "its parent is not a folder, or comes after it")
         kinds[entry.path] = entry.kind
         if entry.size:
             if entry.offset < end:
-                raise Flaw(at, f"overlaps the file before: its offset must be {end} or more")
+                raise EntryFlaw(at, f"overlaps the previous file: its offset must be {end} or more")
             end = entry.end
             if end > size:
-                raise Flaw(at, f"ends at {end}, behind the end at {size}")
+                raise EntryFlaw(at, f"ends at {end}, after the end at {size}")
 
 
 def _flaw_of(entry: Entry) -> str:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from regather.folder.checks import MAX_ENTRIES, Flaw, check
+from regather.folder.checks import MAX_ENTRIES, EntryFlaw, check
 from regather.folder.values import Entry, Folder
-from regather.jsontext import Reader
+from regather.jsontext import JsonDecoder
 
 _SHOWN = 60
 
@@ -17,12 +17,12 @@ class FolderFlaw(ValueError):
     """What is wrong with the description of a folder, told with the path of the value."""
 
 
-class _Document(msgspec.Struct):
+class _FolderDocument(msgspec.Struct):
     digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     entries: list[Entry]
 
 
-_read = Reader(_Document)
+_read = JsonDecoder(_FolderDocument)
 
 
 def folder_bytes(folder: Folder, digest: str) -> bytes:
@@ -41,7 +41,7 @@ def folder_of(raw: msgspec.Raw, content: str, size: int) -> Folder:
     """
     # Every entry begins with a brace, so this bounds what decoding them takes.
     if bytes(raw).count(b"{") > MAX_ENTRIES + 1:
-        raise FolderFlaw(f"folder.entries holds more than {MAX_ENTRIES} braces")
+        raise FolderFlaw(f"folder.entries contains more than {MAX_ENTRIES} braces")
     try:
         document = _read(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -50,11 +50,11 @@ def folder_of(raw: msgspec.Raw, content: str, size: int) -> Folder:
     folder = Folder(tuple(document.entries))
     try:
         check(folder, size)
-    except Flaw as flaw:
+    except EntryFlaw as flaw:
         if flaw.at < 0:
             raise FolderFlaw(f"folder {flaw}") from None
         path = folder.entries[flaw.at].path[:_SHOWN]
         raise FolderFlaw(f"folder.entries[{flaw.at}] {path!r} {flaw}") from None
     if folder.identity(content) != document.digest:
-        raise FolderFlaw("folder.digest does not fit its entries: the manifest was altered")
+        raise FolderFlaw("folder.digest does not match its entries: the manifest was modified")
     return folder

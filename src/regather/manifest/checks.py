@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from regather.digest import HASH_SIZE
-from regather.manifest.document import Document, Flaw, FragmentText, SourceText
+from regather.hashes import HASH_SIZE
+from regather.manifest.document import FragmentText, ManifestDocument, ManifestFlaw, SourceText
 from regather.model import MAX_SET, Fragment, Source
 from regather.names import flaw_of, split_url
 from regather.units import counted
@@ -19,12 +19,12 @@ CODE = "reed-solomon-gf256-11d-vandermonde"
 """The erasure code of parity fragments; ``docs/format.md`` defines it."""
 
 
-def fragments_of(document: Document) -> tuple[Fragment, ...]:
+def fragments_of(document: ManifestDocument) -> tuple[Fragment, ...]:
     """The fragments, which make up the file; raises Flaw."""
     if document.piece_size & (document.piece_size - 1):
-        raise Flaw(f"piece_size {document.piece_size} is not a power of two")
+        raise ManifestFlaw(f"piece_size {document.piece_size} is not a power of two")
     if flaw := flaw_of(document.name):
-        raise Flaw(f"name {document.name[:60]!r} {flaw}")
+        raise ManifestFlaw(f"name {document.name[:60]!r} {flaw}")
     fragments = tuple(
         _fragment(raw, f"fragments[{i}]", document.piece_size)
         for i, raw in enumerate(document.fragments)
@@ -34,7 +34,7 @@ def fragments_of(document: Document) -> tuple[Fragment, ...]:
     return fragments
 
 
-def sources_of(document: Document) -> tuple[Source, ...]:
+def sources_of(document: ManifestDocument) -> tuple[Source, ...]:
     """The sources, of fragments that exist; raises Flaw.
 
     One that stands twice has what it holds according to both.
@@ -55,60 +55,64 @@ def metadata_of(raw: msgspec.Raw) -> dict[str, Any]:
     """What the user added; raises Flaw."""
     # Nested values take many times their text in memory, so there must not be much of it.
     if len(bytes(raw)) > MAX_METADATA_BYTES:
-        raise Flaw(f"metadata is larger than {MAX_METADATA_BYTES >> 10} KiB")
+        raise ManifestFlaw(f"metadata is larger than {MAX_METADATA_BYTES >> 10} KiB")
     try:
         return msgspec.json.decode(raw, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Flaw(f"{error} - at `$.metadata`") from None
+        raise ManifestFlaw(f"{error} - at `$.metadata`") from None
 
 
 def _fragment(raw: FragmentText, path: str, piece_size: int) -> Fragment:
     if flaw := flaw_of(raw.name):
-        raise Flaw(f"{path}.name {raw.name[:60]!r} {flaw}")
+        raise ManifestFlaw(f"{path}.name {raw.name[:60]!r} {flaw}")
     try:
         hashes = b64decode(raw.hashes, validate=True)
     except (binascii.Error, ValueError):
-        raise Flaw(f"{path}.hashes is not base64") from None
+        raise ManifestFlaw(f"{path}.hashes is not base64") from None
     pieces = -(-raw.size // piece_size)
     if len(hashes) != pieces * HASH_SIZE:
-        raise Flaw(
+        raise ManifestFlaw(
             f"{path}.hashes holds {counted(len(hashes), 'byte')}, not the {pieces * HASH_SIZE} of "
             f"a fragment of {counted(raw.size, 'byte')}"
         )
     return Fragment(raw.index, raw.name, raw.offset, raw.size, hashes, raw.kind, raw.set)
 
 
-def _check_coverage(document: Document, fragments: tuple[Fragment, ...]) -> None:
+def _check_coverage(document: ManifestDocument, fragments: tuple[Fragment, ...]) -> None:
     names: set[str] = set()
     indexes: set[int] = set()
     end = 0
     for i, fragment in enumerate(fragments):
         if fragment.name in names:
-            raise Flaw(f"fragments[{i}].name {fragment.name[:60]!r} stands twice")
+            raise ManifestFlaw(f"fragments[{i}].name {fragment.name[:60]!r} is listed twice")
         names.add(fragment.name)
         if fragment.index in indexes:
-            raise Flaw(f"fragments[{i}].index {fragment.index} stands twice")
+            raise ManifestFlaw(f"fragments[{i}].index {fragment.index} is listed twice")
         indexes.add(fragment.index)
         if fragment.kind != "data":
             continue
         if fragment.offset != end:
-            verb = "overlaps the one before" if fragment.offset < end else "leaves a gap"
-            raise Flaw(
+            verb = "overlaps the previous one" if fragment.offset < end else "leaves a gap"
+            raise ManifestFlaw(
                 f"fragments[{i}].offset is {fragment.offset}, must be {end}: fragment "
                 f"{fragment.index} {verb}"
             )
         end += fragment.size
     if end != document.size:
-        raise Flaw(f"size is {document.size}, but the fragments make up {counted(end, 'byte')}")
+        raise ManifestFlaw(
+            f"size is {document.size}, but the sum of the fragments is {counted(end, 'byte')}"
+        )
 
 
-def _check_sets(document: Document, fragments: tuple[Fragment, ...]) -> None:
+def _check_sets(document: ManifestDocument, fragments: tuple[Fragment, ...]) -> None:
     """Erasure sets: consecutive data fragments, and parity as long as the longest of them."""
     if not any(f.set or f.kind == "parity" for f in fragments):
         return
     if document.erasure is None or document.erasure.code != CODE:
         code = document.erasure.code if document.erasure else "missing"
-        raise Flaw(f"erasure.code is {code!r}, known here is {CODE!r}", "install a newer regather")
+        raise ManifestFlaw(
+            f"erasure.code is {code!r}, supported is {CODE!r}", "install a newer regather"
+        )
     longest: dict[int, int] = {}
     count: dict[int, int] = {}
     before = 0
@@ -117,20 +121,22 @@ def _check_sets(document: Document, fragments: tuple[Fragment, ...]) -> None:
         count[number] = count.get(number, 0) + 1
         if fragment.kind == "data":
             if number and number != before and number in longest:
-                raise Flaw(f"fragments[{i}].set {number}: its fragments do not stand together")
+                raise ManifestFlaw(
+                    f"fragments[{i}].set {number}: its fragments are not consecutive"
+                )
             longest[number] = max(longest.get(number, 0), fragment.size)
             before = number
     coded = {f.set for f in fragments if f.kind == "parity"}
     for i, fragment in enumerate(fragments):
         number = fragment.set
         if number and count[number] > MAX_SET:
-            raise Flaw(f"fragments[{i}].set {number} has more than {MAX_SET} fragments")
+            raise ManifestFlaw(f"fragments[{i}].set {number} has more than {MAX_SET} fragments")
         if number and number not in coded:
-            raise Flaw(f"fragments[{i}].set {number} has no parity")
+            raise ManifestFlaw(f"fragments[{i}].set {number} has no parity")
         if fragment.kind == "parity" and (not number or fragment.size != longest.get(number)):
-            raise Flaw(
-                f"fragments[{i}].size is {fragment.size}: parity must be as long as the longest "
-                f"data fragment of its set"
+            raise ManifestFlaw(
+                f"fragments[{i}].size is {fragment.size}: a parity fragment must have the size "
+                "of the longest data fragment of its set"
             )
 
 
@@ -138,10 +144,12 @@ def _source(raw: SourceText, path: str, known: set[int]) -> Source:
     try:
         url = split_url(raw.url)
     except ValueError as error:
-        raise Flaw(f"{path}.url: {error}") from None
+        raise ManifestFlaw(f"{path}.url: {error}") from None
     if "@" in url.netloc or url.query or url.fragment or not raw.url.isprintable():
-        raise Flaw(f"{path}.url must be a plain base URL: no credentials, query or fragment")
+        raise ManifestFlaw(
+            f"{path}.url must be a plain base URL: no credentials, query or fragment"
+        )
     if raw.fragments is not None and (unknown := set(raw.fragments) - known):
-        raise Flaw(f"{path}.fragments names fragment {min(unknown)}, which does not exist")
+        raise ManifestFlaw(f"{path}.fragments names fragment {min(unknown)}, which does not exist")
     base = raw.url if raw.url.endswith("/") else raw.url + "/"
     return Source(base, None if raw.fragments is None else frozenset(raw.fragments))

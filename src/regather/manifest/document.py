@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from regather.jsontext import Reader
+from regather.jsontext import JsonDecoder
 from regather.model import MAX_PIECE_SIZE
 from regather.units import MAX_SIZE
 
@@ -23,7 +23,7 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class _Head(msgspec.Struct):
+class _VersionOnly(msgspec.Struct):
     format: str
     version: int
 
@@ -53,7 +53,7 @@ class ErasureText(msgspec.Struct):
     code: Annotated[str, msgspec.Meta(max_length=64)]
 
 
-class Document(msgspec.Struct, omit_defaults=True):
+class ManifestDocument(msgspec.Struct, omit_defaults=True):
     """A manifest as it is written."""
 
     format: str
@@ -73,37 +73,37 @@ class Document(msgspec.Struct, omit_defaults=True):
     folder: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-_read_head = Reader(_Head)
-_read_document = Reader(Document)
+_read_head = JsonDecoder(_VersionOnly)
+_read_document = JsonDecoder(ManifestDocument)
 
 
-class Flaw(Exception):
+class ManifestFlaw(Exception):
     """What is wrong with a manifest, told with the path of the value."""
 
-    def __init__(self, what: str, help: str = "fetch or make the manifest again") -> None:
+    def __init__(self, what: str, help: str = "download or create the manifest again") -> None:
         super().__init__(what)
         self.help = help
 
 
-def decoded(data: bytes) -> Document:
+def decoded(data: bytes) -> ManifestDocument:
     """Read the JSON; raises Flaw."""
     if len(data) > MAX_MANIFEST_BYTES:
-        raise Flaw(f"larger than {MAX_MANIFEST_BYTES >> 20} MiB: not a manifest")
+        raise ManifestFlaw(f"larger than {MAX_MANIFEST_BYTES >> 20} MiB: not a manifest")
     try:
         head = _read_head(data)
     except msgspec.ValidationError as error:
-        raise Flaw(f"not a regather manifest ({error})") from None
+        raise ManifestFlaw(f"not a regather manifest ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         detail = "empty" if not data.strip() else str(error)
-        raise Flaw(f"not JSON, or cut short ({detail})") from None
+        raise ManifestFlaw(f"not JSON, or truncated ({detail})") from None
     if head.format != "regather":
-        raise Flaw(f"not a regather manifest (format is {head.format[:40]!r})")
+        raise ManifestFlaw(f"not a regather manifest (format is {head.format[:40]!r})")
     if head.version != VERSION:
-        raise Flaw(
-            f"manifest version {head.version} is not known here, only version {VERSION}",
+        raise ManifestFlaw(
+            f"manifest version {head.version} is not supported, only version {VERSION}",
             "install a newer regather",
         )
     try:
         return _read_document(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Flaw(str(error)) from None
+        raise ManifestFlaw(str(error)) from None

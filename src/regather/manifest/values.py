@@ -15,10 +15,10 @@ from regather.folder.values import Folder
 from regather.manifest.checks import CODE, fragments_of, metadata_of, sources_of
 from regather.manifest.document import (
     VERSION,
-    Document,
     ErasureText,
-    Flaw,
     FragmentText,
+    ManifestDocument,
+    ManifestFlaw,
     SourceText,
     decoded,
 )
@@ -57,7 +57,7 @@ class Manifest:
         parity = []
         for fragment in self.fragments:
             if fragment.kind == "parity":
-                parity.append(replace(fragment, offset=end))
+                parity.append(msgspec.structs.replace(fragment, offset=end))
                 end += fragment.size
         return Layout(self.size, self.piece_size, (*data, *parity))
 
@@ -80,7 +80,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Write it as JSON, UTF-8, ending in a newline."""
-        document = Document(
+        document = ManifestDocument(
             format="regather",
             version=VERSION,
             name=self.name,
@@ -120,11 +120,11 @@ class Manifest:
         """Read and validate; ``where`` names the manifest in messages. Raises ManifestError."""
         try:
             return _made(decoded(data))
-        except Flaw as flaw:
+        except ManifestFlaw as flaw:
             raise ManifestError(f"{where}: {flaw}", help=flaw.help) from None
 
 
-def _made(document: Document) -> Manifest:
+def _made(document: ManifestDocument) -> Manifest:
     manifest = Manifest(
         name=document.name,
         size=document.size,
@@ -138,10 +138,12 @@ def _made(document: Document) -> Manifest:
         metadata=metadata_of(document.metadata),
     )
     if manifest.content_digest != document.digest:
-        raise Flaw("digest does not fit the piece hashes: the manifest was altered or damaged")
+        raise ManifestFlaw(
+            "digest does not match the piece hashes: the manifest was modified or damaged"
+        )
     if document.folder is msgspec.UNSET:
         return manifest
     try:
         return replace(manifest, folder=folder_of(document.folder, document.digest, document.size))
     except FolderFlaw as flaw:
-        raise Flaw(str(flaw)) from None
+        raise ManifestFlaw(str(flaw)) from None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
+
+from regather.hashes import HASH_SIZES
 from regather.metalink.values import Pieces
-from regather.model import HASH_SIZES
 from regather.names import flaw_of
 from regather.units import MAX_SIZE
 
@@ -33,8 +34,7 @@ class Unusable(Exception):
     """Why a value or a file is left out."""
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(Struct):
     """What is left out and why; the first of them in words."""
 
     lines: list[str] = field(default_factory=list)
@@ -49,11 +49,13 @@ class Notes:
     def all(self) -> tuple[str, ...]:
         """The lines, the last one of which tells how many more there were."""
         more = self.count - len(self.lines)
-        return (*self.lines, *([f"the metalink has {more} more such values"] if more else ()))
+        return (
+            *self.lines,
+            *([f"the metalink has {more} more errors of this kind"] if more else ()),
+        )
 
 
-@dataclass(slots=True)
-class PieceHashes:
+class PieceHashes(Struct):
     """Hashes of pieces as they are written, with the numbers that some give them."""
 
     algorithm: str
@@ -73,7 +75,7 @@ def path_flaw(name: str) -> str:
 def number(text: str, what: str, most: int) -> int:
     """Read a number up to ``most``. Raises Unusable."""
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > most:
-        raise Unusable(f"{what} is {text[:40]!r}, not a number that can be")
+        raise Unusable(f"{what} is {text[:40]!r}, not a valid number")
     return int(text)
 
 
@@ -84,7 +86,7 @@ def digest(algorithm: str, text: str) -> bytes:
     except ValueError:
         read = b""
     if len(read) != HASH_SIZES[algorithm]:
-        raise Unusable(f"{algorithm} is {text[:80]!r}, not a hash of that kind")
+        raise Unusable(f"{algorithm} is {text[:80]!r}, not a hash of this type")
     return read
 
 
@@ -109,7 +111,7 @@ def packed(pieces: PieceHashes, size: int | None) -> Pieces | None:
     if size is None:
         return None
     if not length:
-        raise Unusable("pieces have no length")
+        raise Unusable("the piece length is missing")
     expected = -(-size // length)
     if len(pieces.hashes) != expected:
         raise Unusable(
@@ -121,6 +123,6 @@ def packed(pieces: PieceHashes, size: int | None) -> Pieces | None:
     ]
     numbered.sort(key=lambda pair: pair[0])
     if [place for place, _ in numbered] != list(range(expected)):
-        raise Unusable("piece numbers leave a gap")
+        raise Unusable("a piece number is missing")
     packed = b"".join(digest(pieces.algorithm, text) for _, text in numbered)
     return Pieces(pieces.algorithm, length, packed)

@@ -8,12 +8,14 @@ libmetalink, librepo); a file whose name would lead out of a folder is left out 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
 
+from msgspec import Struct, field
+
 from regather.checksum import Checksum, algorithm_of
 from regather.errors import ManifestError
+from regather.metalink.detect import MAX_METALINK_BYTES
 from regather.metalink.parts import (
     LOWEST_PRIORITY,
     Notes,
@@ -30,9 +32,8 @@ from regather.names import split_url
 from regather.schemes import REMOTE
 from regather.units import MAX_SIZE
 
-__all__ = ["MAX_METALINK_BYTES", "read_metalink"]
+__all__ = ["read_metalink"]
 
-MAX_METALINK_BYTES = 64 << 20
 _NAMESPACE_4 = "urn:ietf:params:xml:ns:metalink"
 _NAMESPACE_3 = "http://www.metalinker.org/"
 _ROOTS = frozenset((_NAMESPACE_4, _NAMESPACE_3, ""))
@@ -51,21 +52,22 @@ def read_metalink(data: bytes, where: str = "metalink") -> Metalink:
     if len(data) > MAX_METALINK_BYTES:
         raise ManifestError(f"{where}: larger than {MAX_METALINK_BYTES >> 20} MiB: not a metalink")
     try:
-        return _Reader().read(data)
-    except _Flaw as flaw:
-        raise ManifestError(f"{where}: {flaw}", help="ask its publisher for a right one") from None
+        return _MetalinkParser().read(data)
+    except _MetalinkFlaw as flaw:
+        raise ManifestError(
+            f"{where}: {flaw}", help="ask its publisher for a correct one"
+        ) from None
     except (expat.ExpatError, LookupError, ValueError) as error:  # encodings that are none
         raise ManifestError(
-            f"{where}: not well-formed XML, or cut short ({error})", help="fetch it again"
+            f"{where}: not well-formed XML, or truncated ({error})", help="download it again"
         ) from None
 
 
-class _Flaw(Exception):
+class _MetalinkFlaw(Exception):
     """What is wrong with a metalink, as a whole."""
 
 
-@dataclass(slots=True)
-class _File:
+class _File(Struct):
     name: str
     size: int | None = None
     checksums: dict[str, Checksum] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class _File:
     """Why nothing of it can be believed."""
 
 
-class _Reader:
+class _MetalinkParser:
     """Takes the document element by element; keeps only what is of use here."""
 
     def __init__(self) -> None:
@@ -114,7 +116,7 @@ class _Reader:
                 self._notes.add(Unusable(f"file {file.name[:60]!r} has {file.flaw}"))
         files = tuple(_checked(file) for file in self._files if not file.flaw)
         if not files:
-            raise _Flaw(f"names no file that can be used{self._reasons()}")
+            raise _MetalinkFlaw(f"contains no usable file{self._reasons()}")
         return Metalink(files, 4 if self._namespace == _NAMESPACE_4 else 3, self._notes.all())
 
     def _reasons(self) -> str:
@@ -124,13 +126,15 @@ class _Reader:
         namespace, _, name = tag.rpartition(" ")
         if not self._path:
             if name != "metalink" or namespace not in _ROOTS:
-                raise _Flaw(f"not a metalink: its root is {name[:40]!r} of {namespace[:60]!r}")
+                raise _MetalinkFlaw(
+                    f"not a metalink: its root is {name[:40]!r} of {namespace[:60]!r}"
+                )
             self._namespace = namespace
         elif namespace != self._namespace:
             name = ""  # extensions of others, which may stand anywhere
         self._path.append(name)
         if len(self._path) > _MAX_DEPTH:
-            raise _Flaw("elements are nested too deeply")
+            raise _MetalinkFlaw("elements are nested too deeply")
         if name in _WRAPPERS:
             return
         at = tuple(n for n in self._path[1:] if n not in _WRAPPERS)
@@ -147,12 +151,12 @@ class _Reader:
         name = attributes.get("name", "")
         self._count += 1
         if self._count > _MAX_FILES:
-            raise _Flaw(f"names more than {_MAX_FILES} files")
+            raise _MetalinkFlaw(f"names more than {_MAX_FILES} files")
         if flaw := path_flaw(name):
             self._notes.add(Unusable(f"file name {name[:60]!r} {flaw}"))
             return None
         if name in self._names:
-            self._notes.add(Unusable(f"file {name[:60]!r} stands twice, the second one"))
+            self._notes.add(Unusable(f"file {name[:60]!r} is listed twice, the second time"))
             return None
         self._names.add(name)
         self._files.append(_File(name))
@@ -203,7 +207,7 @@ class _Reader:
 
 
 def _no_dtd(*_: object) -> NoReturn:
-    raise _Flaw("has a DTD or entities: refused")
+    raise _MetalinkFlaw("contains a DTD or entities, which is not allowed")
 
 
 def _set_size(file: _File, text: str) -> None:

@@ -1,8 +1,8 @@
 """Demand: who wants which pieces, and what that changes.
 
 Free to be given is what is wanted and not in flight. The parity of a row may be used once all data
-of the row is wanted, for it is of use only beside the rest: where a piece that somebody wants cannot
-be had, the rest of its row is wanted as well.
+of the row is wanted. Where a piece that somebody wants cannot be had, the rest of its row is wanted
+as well.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from regather.planner.values import Value
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Request:
     """A request in flight: the pieces ``pos`` up to ``end`` are still to come, in order.
 

@@ -15,7 +15,7 @@ from regather.planner.intervals import Coverage, IntervalSet, Run
 from regather.planner.readers import Demand, Turns
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class State:
     """Everything that decisions are made from."""
 

@@ -19,18 +19,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from regather.client import Settings
-from regather.client.settings import transport_options
+from regather.coding.placement import crowding
+from regather.engine.rate_limit import RateLimiter
 from regather.errors import InterruptedPublish
-from regather.limiter import RateLimiter
 from regather.names import MANIFEST_SUFFIX, suffixed
-from regather.publisher.access import Stopping, persist
-from regather.publisher.earlier import earlier_count
 from regather.publisher.finish import check_placed, report_of, write_manifests
-from regather.publisher.origin import Origin
-from regather.publisher.plan import Plan
+from regather.publisher.fragment_reader import FragmentReader
+from regather.publisher.previous_upload import earlier_count
 from regather.publisher.report import PublishReport, TargetReport
-from regather.publisher.survey import check_permission, refuse_to_replace, survey
+from regather.publisher.target_survey import check_permission, refuse_to_replace, survey
 from regather.publisher.targets import (
     check_source_is_safe,
     targets_of,
@@ -38,12 +35,14 @@ from regather.publisher.targets import (
     warnings_of_folder,
 )
 from regather.publisher.upload import Uploads
+from regather.publisher.upload_plan import UploadPlan
+from regather.sources.settings import Settings, transport_options
 from regather.splitter import manifest_of
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.original import original_of
-from regather.splitter.placement import crowding
 from regather.splitter.plain import copy
 from regather.transport import Failure, RequestFailed, TransportOptions
+from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 
 __all__ = ["PublishReport", "TargetReport", "publish"]
 
@@ -94,22 +93,22 @@ def publish(
     targets = targets_of([to] if isinstance(to, (str, Path)) else to, options)
     warnings = warnings_of(targets)
     with original_of(path, follow_links=follow_links) as source:
-        stopping = Stopping()
+        policy = RetryPolicy(settings.retries)
         if fragments is None and chunk_size is None:
-            earlier = earlier_count(targets, source.size, parity, options, stopping)
+            earlier = earlier_count(targets, source.size, parity, options, policy)
             fragments = earlier or default_fragments(len(targets), parity, source.size)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)
-        plan = Plan(layout, len(targets), replicas, survive, force=force)
+        plan = UploadPlan(layout, len(targets), replicas, survive, force=force)
         total = layout.size + plan.load  # all is read once, and then stored
         manifest_name = suffixed(source.name, MANIFEST_SUFFIX)
         for target in targets:
             if not target.remote:
                 source.check_outside(Path(target.url))
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
-        origin = Origin(path, source, layout)
+        origin = FragmentReader(path, source, layout)
         try:
-            check_permission(targets, manifest_name, options, stopping)
+            check_permission(targets, manifest_name, options, policy)
             hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress, total))
             origin.check_unchanged()
             manifest = replace(
@@ -126,17 +125,14 @@ def publish(
                 manifest_name,
                 origin,
                 options,
-                settings.retries,
-                stopping,
+                policy,
             )
             if not force:
                 refuse_to_replace(targets, findings, manifest, manifest_name)
             for target, finding in zip(targets, findings, strict=True):
                 if finding.manifest == "other" and finding.failed is None:
                     # It would promise fragments that are about to be replaced.
-                    finding.failed = _remove(
-                        target.url, manifest_name, stopping, options, settings.retries
-                    )
+                    finding.failed = _remove(target.url, manifest_name, options, policy)
             uploads = Uploads(
                 plan,
                 manifest,
@@ -144,15 +140,14 @@ def publish(
                 findings,
                 origin,
                 options,
-                stopping,
-                retries=settings.retries,
+                policy,
                 connections=min(settings.connections, _MOST_CONNECTIONS),
                 limiter=RateLimiter(settings.limit_rate) if settings.limit_rate else None,
                 force=force,
             )
-            if on_progress is not None:
-                stopping.tell = _then(on_progress, layout.size, total, uploads)
-            uploads.run()
+            uploads.run(
+                None if on_progress is None else _then(on_progress, layout.size, total, uploads)
+            )
             origin.check_unchanged()
             check_placed(plan, targets, manifest, uploads.tallies)
             if crowded := crowding(layout, plan.holders, len(targets), "target"):
@@ -165,16 +160,15 @@ def publish(
                 findings,
                 uploads.tallies,
                 options,
-                settings.retries,
-                stopping,
+                policy,
             )
         except KeyboardInterrupt:
             raise InterruptedPublish(
-                "interrupted: what was stored is kept",
-                help="the same command goes on from there",
+                "interrupted: stored fragments are kept",
+                help="the same command resumes",
             ) from None
         finally:
-            stopping.stop()
+            policy.scope.cancel()
             origin.close()
     return report_of(
         plan, manifest, targets, uploads.tallies, manifests, warnings, time.monotonic() - began
@@ -194,14 +188,12 @@ def _then(on_progress: OnBytes, size: int, total: int, uploads: Uploads) -> Call
 
 
 def _remove(
-    url: str, name: str, stopping: Stopping, options: TransportOptions, retries: int
+    url: str, name: str, options: TransportOptions, policy: RetryPolicy
 ) -> RequestFailed | None:
     """Remove an object; returns why that was not possible."""
-    store = stopping.open(url, options)
     try:
-        persist(lambda: store.delete(name), retries, stopping)
+        with RetryingStore(url, options, policy) as store:
+            store.delete(name)
     except RequestFailed as error:
         return None if error.failure is Failure.MISSING else error
-    finally:
-        stopping.close(store)
     return None

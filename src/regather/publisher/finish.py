@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from regather.errors import NotPlacedError
 from regather.manifest import Manifest
 from regather.model import Source
-from regather.publisher.access import Stopping, persist, put_bytes
-from regather.publisher.plan import Plan
 from regather.publisher.report import PublishReport, TargetReport
-from regather.publisher.survey import Finding
-from regather.publisher.targets import Target
+from regather.publisher.target_survey import TargetFinding
+from regather.publisher.targets import PublishTarget
 from regather.publisher.upload import Tally
+from regather.publisher.upload_plan import UploadPlan
 from regather.transport import RequestFailed, TransportOptions
+from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from regather.units import counted
 
 _SHOWN = 20
-_HELP = "the same command goes on from there; with more targets (--to) they need not all be there"
+_HELP = "the same command resumes; with more targets (--to), some may fail"
 
 
 def check_placed(
-    plan: Plan, targets: Sequence[Target], manifest: Manifest, tallies: Sequence[Tally]
+    plan: UploadPlan, targets: Sequence[PublishTarget], manifest: Manifest, tallies: Sequence[Tally]
 ) -> None:
     """Raise NotPlacedError where some fragments have no place that is safe enough."""
     if not plan.unplaced:
@@ -44,8 +43,8 @@ def check_placed(
     details = [*_troubles(targets, tallies), f"not placed: {', '.join(names)}"]
     demanded = plan.demanded
     raise NotPlacedError(
-        f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be placed, so "
-        "no manifest was written: other targets cannot take them and survive the loss of "
+        f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be stored, "
+        "so no manifest was written. The other targets cannot take them and survive the loss of "
         f"{demanded}",
         help=_HELP,
         details=tuple(details),
@@ -53,7 +52,7 @@ def check_placed(
     )
 
 
-def _troubles(targets: Sequence[Target], tallies: Sequence[Tally]) -> list[str]:
+def _troubles(targets: Sequence[PublishTarget], tallies: Sequence[Tally]) -> list[str]:
     return [
         f"{target.url}: {'full: ' if tally.state == 'full' else ''}"
         + tally.error.removeprefix(target.url)
@@ -63,15 +62,14 @@ def _troubles(targets: Sequence[Target], tallies: Sequence[Tally]) -> list[str]:
 
 
 def write_manifests(
-    plan: Plan,
+    plan: UploadPlan,
     manifest: Manifest,
     name: str,
-    targets: Sequence[Target],
-    findings: Sequence[Finding],
+    targets: Sequence[PublishTarget],
+    findings: Sequence[TargetFinding],
     tallies: Sequence[Tally],
     options: TransportOptions,
-    retries: int,
-    stopping: Stopping,
+    policy: RetryPolicy,
 ) -> list[str]:
     """Write the manifest to all targets that are there; returns where it stands.
 
@@ -82,24 +80,20 @@ def write_manifests(
     written: set[int] = set()
 
     def work(number: int) -> None:
-        store = stopping.open(targets[number].url, options)
         try:
             if findings[number].raw != data:
-                persist(lambda: put_bytes(store, name, data), retries, stopping)
+                with RetryingStore(targets[number].url, options, policy) as store:
+                    store.put_bytes(name, data)
             written.add(number)
         except RequestFailed as error:
             tallies[number].error = tallies[number].error or f"the manifest: {error.what}"
-        finally:
-            stopping.close(store)
 
-    stopping.run(
-        [partial(work, n) for n, tally in enumerate(tallies) if not tally.failed], "manifest"
-    )
+    there = [number for number, tally in enumerate(tallies) if not tally.failed]
+    policy.scope.run(work, there, "manifest")
     if len(written) <= plan.demanded:
         raise NotPlacedError(
-            "all fragments are placed, but the manifest stands at "
-            f"{counted(len(written), 'target')} only: too few to survive the loss of "
-            f"{plan.demanded}",
+            "all fragments are stored, but the manifest is only on "
+            f"{counted(len(written), 'target')}: too few to survive the loss of {plan.demanded}",
             help=_HELP,
             details=tuple(_troubles(targets, tallies)),
         )
@@ -109,8 +103,8 @@ def write_manifests(
 
 def _document(
     manifest: Manifest,
-    targets: Sequence[Target],
-    findings: Sequence[Finding],
+    targets: Sequence[PublishTarget],
+    findings: Sequence[TargetFinding],
     tallies: Sequence[Tally],
 ) -> bytes:
     """The manifest with its sources: ours, and those that earlier ones of this file name."""
@@ -131,7 +125,7 @@ def _document(
     return data
 
 
-def _agreed(targets: Sequence[Target], findings: Sequence[Finding]) -> list[Source]:
+def _agreed(targets: Sequence[PublishTarget], findings: Sequence[TargetFinding]) -> list[Source]:
     """The sources that earlier manifests of this file name, beside ours.
 
     A manifest at a server is what that server says: what one of many adds would go to all. So a
@@ -151,9 +145,9 @@ def _agreed(targets: Sequence[Target], findings: Sequence[Finding]) -> list[Sour
 
 
 def report_of(
-    plan: Plan,
+    plan: UploadPlan,
     manifest: Manifest,
-    targets: Sequence[Target],
+    targets: Sequence[PublishTarget],
     tallies: Sequence[Tally],
     manifests: Sequence[str],
     warnings: Sequence[str],
@@ -189,7 +183,9 @@ def report_of(
     )
 
 
-def _command(manifest: str, targets: Sequence[Target], tallies: Sequence[Tally]) -> tuple[str, ...]:
+def _command(
+    manifest: str, targets: Sequence[PublishTarget], tallies: Sequence[Tally]
+) -> tuple[str, ...]:
     words = ["regather", "get", manifest]
     folders = [
         t.url for t, tally in zip(targets, tallies, strict=True) if tally.placed and not t.remote

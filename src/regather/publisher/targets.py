@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from regather.client.naming import scheme_forgotten, with_scheme
 from regather.errors import UsageError, reason
 from regather.folder import Folder
 from regather.schemes import HTTP, PORTS
+from regather.sources.addresses import scheme_forgotten, with_scheme
 from regather.transport import TransportOptions, is_url, locate
-from regather.transport.upload import open_store
+from regather.transport.stores.open import open_store
 from regather.units import counted
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PublishTarget:
     """One place that takes fragments."""
 
     url: str
@@ -36,19 +36,19 @@ class Target:
         return locate(self.url, name)
 
 
-def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[Target, ...]:
+def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[PublishTarget, ...]:
     """Read what the user names: URL, HOST:PORT or folder (made when needed). Raises UsageError."""
     if not given:
-        raise UsageError("nowhere to publish to", help="name servers or folders with --to")
-    targets: list[Target] = []
+        raise UsageError("no target to publish to", help="give servers or folders with --to")
+    targets: list[PublishTarget] = []
     seen: set[str] = set()
     for text in map(str, given):
         if not text:
             raise UsageError("an empty --to", help="give a URL, HOST:PORT or a folder")
         if text.isdecimal() and not os.path.exists(text):
             raise UsageError(
-                f"{text}: a port without a host, or a folder that is not there",
-                help=f"write HOST:PORT, like 127.0.0.1:{text}, or ./{text}",
+                f"{text}: a port without a host, or a folder that does not exist",
+                help=f"write HOST:PORT, for example 127.0.0.1:{text}, or ./{text}",
             )
         url = with_scheme(text)
         if not is_url(url) and (forgotten := scheme_forgotten(url)):
@@ -56,22 +56,22 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
         open_store(url, options).close()  # says what is wrong with the address; opens nothing
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
             raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")
-        target = Target(url if url.endswith("/") else url + "/")
+        target = PublishTarget(url if url.endswith("/") else url + "/")
         try:
             key = target.url.lower() if target.remote else os.path.realpath(target.url)
         except OSError as error:  # the current folder was removed
             raise UsageError(f"{text}: {reason(error).lower()}") from None
         if key in seen:
-            raise UsageError(f"{text}: is named twice", help="name each target once")
+            raise UsageError(f"{text}: is given twice", help="give each target once")
         seen.add(key)
         targets.append(target)
     return tuple(targets)
 
 
-def warnings_of(targets: Sequence[Target]) -> list[str]:
+def warnings_of(targets: Sequence[PublishTarget]) -> list[str]:
     """What is odd about the targets together, a line each."""
     lines = []
-    servers: list[_Server] = []
+    servers: list[_TargetHost] = []
     for target in targets:
         if target.remote:
             server = _server_of(target.url)
@@ -81,21 +81,21 @@ def warnings_of(targets: Sequence[Target]) -> list[str]:
             else:
                 known.count += 1
     lines += [
-        f"{server.count} targets are on {server.name}: they are lost together"
+        f"{server.count} targets are on {server.name}: a failure of that host loses both"
         for server in servers
         if server.count > 1
     ]
     folders = sum(not t.remote for t in targets)
     if 0 < folders < len(targets):
         lines.append(
-            "a manifest never names folders: whoever gets the file by URL needs --server for "
-            "what stands in them"
+            "a manifest cannot name folders: to download by URL, use --server for the fragments "
+            "in folders"
         )
     return lines
 
 
 @dataclass(slots=True)
-class _Server:
+class _TargetHost:
     """What a target is on."""
 
     name: str
@@ -104,11 +104,11 @@ class _Server:
     count: int = 1
     """How many targets are on it."""
 
-    def is_one_with(self, other: _Server) -> bool:
+    def is_one_with(self, other: _TargetHost) -> bool:
         return self.name == other.name or bool(self.addresses & other.addresses)
 
 
-def _server_of(url: str) -> _Server:
+def _server_of(url: str) -> _TargetHost:
     parts = urlsplit(url)
     found: frozenset[tuple[str, int]] = frozenset()
     if parts.scheme in HTTP and parts.hostname:
@@ -116,7 +116,7 @@ def _server_of(url: str) -> _Server:
         with contextlib.suppress(OSError, UnicodeError):  # only a proxy may know the name
             infos = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
             found = frozenset((str(address[0]), port) for *_, address in infos)
-    return _Server(parts.netloc.lower(), found)
+    return _TargetHost(parts.netloc.lower(), found)
 
 
 def warnings_of_folder(folder: Folder | None) -> list[str]:
@@ -127,11 +127,13 @@ def warnings_of_folder(folder: Folder | None) -> list[str]:
     return [
         f"{clashes[0][0]!r} and {clashes[0][1]!r}"
         + (f", and {counted(len(clashes) - 1, 'more pair')}," if len(clashes) > 1 else "")
-        + " are the same name to systems that ignore case: the folder cannot be put together there"
+        + " are the same name on systems that ignore case: the folder cannot be restored there"
     ]
 
 
-def check_source_is_safe(source: Path, targets: Sequence[Target], names: Sequence[str]) -> None:
+def check_source_is_safe(
+    source: Path, targets: Sequence[PublishTarget], names: Sequence[str]
+) -> None:
     """Raise UsageError where the file to publish has the place of something to be stored."""
     for target in targets:
         if target.remote or source.name not in names:
@@ -139,6 +141,6 @@ def check_source_is_safe(source: Path, targets: Sequence[Target], names: Sequenc
         path = Path(target.url) / source.name
         if path.exists() and path.samefile(source):
             raise UsageError(
-                f"{path}: is the file to publish, and would be replaced by a fragment",
+                f"{path}: is the file to publish; a fragment would replace it",
                 help="publish to another folder",
             )

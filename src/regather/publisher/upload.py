@@ -6,18 +6,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
-from regather.limiter import RateLimiter
+from regather.engine.rate_limit import RateLimiter
 from regather.manifest import Manifest
-from regather.publisher.access import Found, Stopping, look, persist
-from regather.publisher.origin import Origin
-from regather.publisher.plan import Plan
+from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.report import TargetState
-from regather.publisher.survey import Finding, occupied
-from regather.publisher.targets import Target
+from regather.publisher.target_survey import TargetFinding, occupied
+from regather.publisher.targets import PublishTarget
+from regather.publisher.upload_plan import UploadPlan
 from regather.transport import Failure, RequestFailed, TransportOptions
-from regather.transport.upload import Store
+from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
 
 _KEEPING: dict[Failure, TargetState] = {Failure.NO_SPACE: "full", Failure.TOO_LARGE: "limited"}
 """What makes a target take no more, and what it is then; all that stands there is good."""
@@ -46,27 +44,26 @@ class Uploads:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: UploadPlan,
         manifest: Manifest,
-        targets: Sequence[Target],
-        findings: Sequence[Finding],
-        origin: Origin,
+        targets: Sequence[PublishTarget],
+        findings: Sequence[TargetFinding],
+        origin: FragmentReader,
         options: TransportOptions,
-        stopping: Stopping,
+        policy: RetryPolicy,
         *,
-        retries: int,
         connections: int,
         limiter: RateLimiter | None,
         force: bool,
     ) -> None:
         self._plan = plan
         self._manifest = manifest
+        self._layout = manifest.layout
         self._targets = targets
         self._findings = findings
         self._origin = origin
         self._options = options
-        self._stopping = stopping
-        self._retries = retries
+        self._policy = policy
         self._connections = connections
         self._limiter = limiter
         self._force = force
@@ -80,15 +77,15 @@ class Uploads:
             if finding.failed is not None:
                 self._lose(number, finding.failed)
 
-    def run(self) -> None:
-        """Transfer all. Raises what ended it early."""
-        jobs: list[Callable[[], None]] = []
+    def run(self, tick: Callable[[], object] | None) -> None:
+        """Transfer all; ``tick`` is as in ``run_all``. Raises what ended it early."""
+        jobs: list[int] = []
         for number, tally in enumerate(self.tallies):
             if not tally.failed:
                 # One without work may get that of another.
                 count = min(self._connections, max(len(tally.queue), 1))
-                jobs += [partial(self._work, number)] * count
-        self._stopping.run(jobs, "upload")
+                jobs += [number] * count
+        self._policy.scope.run(self._work, jobs, "upload", tick)
 
     def stored(self) -> int:
         """Bytes at the targets, those that stood there included, and on their way."""
@@ -96,8 +93,7 @@ class Uploads:
             return self._done + sum(self._flying.values())
 
     def _work(self, number: int) -> None:
-        store = self._stopping.open(self._targets[number].url, self._options)
-        try:
+        with RetryingStore(self._targets[number].url, self._options, self._policy) as store:
             while (fragment := self._next(number)) is not None:
                 try:
                     self._carry(store, number, fragment)
@@ -113,14 +109,12 @@ class Uploads:
                         self._flying.pop((number, fragment), None)
                         self._active -= 1
                         self._changed.notify_all()
-        finally:
-            self._stopping.close(store)
 
     def _next(self, number: int) -> int | None:
         """The next fragment for a target; None where nothing will come any more."""
         tally = self.tallies[number]
         with self._changed:
-            while not self._stopping.stopped and tally.state == "complete":
+            while not self._policy.scope.cancelled and tally.state == "complete":
                 if tally.queue:
                     fragment = tally.queue.popleft()
                     self._active += 1
@@ -132,20 +126,18 @@ class Uploads:
             self._changed.notify_all()
             return None
 
-    def _carry(self, store: Store, number: int, position: int) -> None:
+    def _carry(self, store: RetryingStore, number: int, position: int) -> None:
         """Bring one fragment to one target, or see that it is there. Raises RequestFailed."""
         fragment, finding = self._manifest.fragments[position], self._findings[number]
         found = finding.fragments.get(position)
         if found is None:
-            found = persist(lambda: self._look(store, position), self._retries, self._stopping)
+            found = store.look(self._layout, position)
         if found is not Found.RIGHT:
             if found is Found.OTHER and not (self._force or finding.manifest == "same"):
                 raise occupied({self._targets[number].url: [fragment.name]})
             self._origin.blake3(position)  # outside of what is tried again
-            sent = persist(
-                lambda: self._send(store, number, position, replace=found is Found.OTHER),
-                self._retries,
-                self._stopping,
+            sent = self._policy.call(
+                lambda: self._send(store, number, position, replace=found is Found.OTHER)
             )
         else:
             sent = False
@@ -159,7 +151,7 @@ class Uploads:
                 tally.placed.add(position)
                 self._done += fragment.size
 
-    def _send(self, store: Store, number: int, position: int, *, replace: bool) -> bool:
+    def _send(self, store: RetryingStore, number: int, position: int, *, replace: bool) -> bool:
         """Send a fragment and see what landed; False where it stood there before."""
         fragment = self._manifest.fragments[position]
         where = self._targets[number].locate(fragment.name)
@@ -167,12 +159,12 @@ class Uploads:
 
         def counted(offset: int, into: memoryview) -> None:
             if self._limiter is not None:
-                self._stopping.pause(self._limiter.take(len(into)))
+                self._policy.pause(self._limiter.take(len(into)))
             read(offset, into)
             self._flying[number, position] = offset + len(into)
 
         try:
-            store.put(
+            store.store.put(
                 fragment.name,
                 fragment.size,
                 counted,
@@ -183,21 +175,20 @@ class Uploads:
             if error.failure is not Failure.EXISTS:
                 raise
             # Ours, where the answer to an attempt before was lost.
-            if self._look(store, position) is Found.RIGHT:
+            if store.look(self._layout, position) is Found.RIGHT:
                 return False
             raise occupied({self._targets[number].url: [fragment.name]}) from None
         if self._targets[number].remote:
             # The server has compared the hash; that it was ours is seen by the size.
-            stat = store.stat(fragment.name)
+            stat = store.store.stat(fragment.name)
             right = stat is not None and stat.size == fragment.size
         else:
-            right = self._look(store, position) is Found.RIGHT
+            right = store.look(self._layout, position) is Found.RIGHT
         if not right:
-            raise RequestFailed(Failure.DAMAGED, f"{where}: is not what was stored there")
+            raise RequestFailed(
+                Failure.DAMAGED, f"{where}: the stored file differs from the upload"
+            )
         return True
-
-    def _look(self, store: Store, position: int) -> Found:
-        return look(store, self._manifest.fragments[position], self._manifest.piece_size)
 
     def _lose(self, number: int, error: RequestFailed, *failed: int) -> None:
         """Let others take what this target cannot; called under the lock."""

@@ -12,7 +12,7 @@ where it is one column of a table that is read in order, piece by piece, and the
 
 
 @dataclass(slots=True)
-class _Stream:
+class _InOrder:
     stop: int
     length: int
 
@@ -24,7 +24,7 @@ class ReadAhead:
         """``limit`` is the most to fetch ahead, in bytes."""
         self._piece_size = piece_size
         self._limit = limit
-        self._streams: list[_Stream] = []
+        self._streams: list[_InOrder] = []
 
     def after(self, start: int, stop: int) -> int:
         """Bytes ``start`` up to ``stop`` are read; returns how many to fetch behind ``stop``.
@@ -34,7 +34,7 @@ class ReadAhead:
         stream = next((s for s in self._streams if s.stop == start), None)
         if stream is None:
             most = 0
-            stream = _Stream(stop, stop - start)
+            stream = _InOrder(stop, stop - start)
         else:
             stream.length += stop - start
             most = min(stream.length // _SHARE, self._limit)

@@ -10,7 +10,7 @@ from fsspec.caching import caches
 from fsspec.spec import AbstractBufferedFile
 
 from regather.reading.file import RemoteFile
-from regather.reading.options import Buffering
+from regather.reading.fsspec_options import Buffering
 from regather.reading.recipe import Recipe
 
 if TYPE_CHECKING:

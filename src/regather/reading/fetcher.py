@@ -15,10 +15,9 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from regather.engine import SourceTally
-from regather.limiter import RateLimiter
+from regather.engine.rate_limit import RateLimiter
 from regather.model import Layout, Source
 from regather.reading.cache import Cache
-from regather.reading.decoding import compute
 from regather.reading.plan import Plan
 from regather.reading.telling import Telling
 from regather.reading.transfer import Job, RangesIgnored, WrongBytes, transfer
@@ -309,6 +308,8 @@ class Fetcher:
 
     def _decode(self, order: Decode) -> None:
         """Compute pieces of a row, and put them into the cache."""
+        from regather.coding.rows import compute_row  # most reads never need it
+
         layout = self._layout
         with self._changed:
             pieces = {
@@ -317,7 +318,19 @@ class Fetcher:
                 if layout.pieces_of(member) > order.row
                 and (piece := self._cache.get(layout.number(member, order.row))) is not None
             }
-        made = compute(layout, order, pieces)
+        length = layout.length(layout.sets[order.set].parity[0], order.row)
+        out = {member: memoryview(bytearray(length)) for member in order.make}
+
+        def read(member: int, start: int, into: memoryview) -> None:
+            into[:] = pieces[member][start : start + len(into)]
+
+        whole = {member: piece for member, piece in pieces.items() if len(piece) == length}
+        right = compute_row(
+            layout, order.set, order.row, order.have, order.make, read, out, whole=whole
+        )
+        made = {f: out[f][: layout.length(f, order.row)] for f in order.make}
+        if len(right) < len(made):
+            made = {}
         with self._changed:
             self.decoded += bool(made)
             for member, view in made.items():

@@ -18,16 +18,16 @@ from typing import Any, ClassVar
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 
-from regather.client.naming import is_base
-from regather.client.settings import Settings
 from regather.errors import RegatherError
 from regather.names import texts
 from regather.reading.buffered import BufferedFile, OpenedFile
+from regather.reading.fsspec_options import check_open, split_options
 from regather.reading.lookup import Known, Lookup
-from regather.reading.options import check_open, split_options
 from regather.reading.oserrors import as_os_errors, only_read
 from regather.reading.paths import entries, parent_of, stripped, stripped_all
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
+from regather.sources.addresses import is_base
+from regather.sources.settings import Settings
 from regather.transport import HostOptions, is_url
 
 
@@ -200,7 +200,7 @@ class RegatherFileSystem(AbstractFileSystem, metaclass=_Instances):  # type: ign
         """When the manifest was made. Raises NotImplementedError where it does not tell."""
         made = self._known(path).manifest.created
         if not made:
-            raise NotImplementedError(f"{path}: its manifest does not tell when it was made")
+            raise NotImplementedError(f"{path}: its manifest has no creation time")
         return datetime.fromisoformat(made)
 
     def modified(self, path: str) -> datetime:
@@ -275,7 +275,7 @@ class RegatherFileSystem(AbstractFileSystem, metaclass=_Instances):  # type: ign
         firsts = starts if isinstance(starts, list) else [starts] * count
         lasts = ends if isinstance(ends, list) else [ends] * count
         if not len(firsts) == len(lasts) == count:
-            raise ValueError("paths, starts and ends must be equally many")
+            raise ValueError("paths, starts and ends must have the same length")
         places: dict[str, list[int]] = {}
         for n, path in enumerate(paths):
             places.setdefault(stripped(path), []).append(n)

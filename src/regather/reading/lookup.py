@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from regather.client.resolve import Target
-from regather.client.settings import Settings
 from regather.manifest import Manifest
 from regather.reading.opening import asking_for, load, target_at
 from regather.reading.oserrors import as_os_errors
 from regather.reading.paths import candidates
+from regather.sources.manifests import DownloadTarget
+from regather.sources.settings import Settings
 from regather.transport import is_url
 
 
@@ -38,7 +38,7 @@ class Lookup:
         self._digest = digest
         self._servers = servers
         self._known: dict[str, Known] = {}
-        self._targets: dict[str, Target] = {}
+        self._targets: dict[str, DownloadTarget] = {}
 
     def get(self, path: str) -> Known:
         """What a name stands for. Raises as ``regather.open`` does, all of it OSErrors."""
@@ -47,7 +47,7 @@ class Lookup:
             found = self._known[path] = self._find(path)
         return found
 
-    def target(self, path: str) -> Target:
+    def target(self, path: str) -> DownloadTarget:
         """Where it can be read from. Raises the same."""
         found = self._targets.get(path)
         if found is None:

@@ -6,16 +6,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from regather.client.asking import FEW_RETRIES, Asking
-from regather.client.naming import base_url, with_scheme
-from regather.client.resolve import Target, load_pinned, target_of
-from regather.client.settings import Settings, transport_options
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.names import texts
 from regather.reading.file import RemoteFile
 from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
+from regather.sources.addresses import base_url, with_scheme
+from regather.sources.manifests import DownloadTarget, load_pinned, target_of
+from regather.sources.probing import FEW_RETRIES, Prober
+from regather.sources.settings import Settings, transport_options
 
 
 def open(
@@ -46,23 +46,23 @@ def open(
         return RemoteFile(Recipe(target, settings, cache_size, read_ahead))
 
 
-def asking_for(settings: Settings) -> Asking:
+def asking_for(settings: Settings) -> Prober:
     """How to ask for manifests. Raises UsageError."""
-    return Asking(transport_options(settings), retries=min(settings.retries, FEW_RETRIES))
+    return Prober(transport_options(settings), retries=min(settings.retries, FEW_RETRIES))
 
 
-def load(source: str, digest: str, asking: Asking) -> tuple[Manifest, str]:
+def load(source: str, digest: str, asking: Prober) -> tuple[Manifest, str]:
     """Read a manifest; returns it and the base of its folder. Raises as ``open`` does."""
     if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise UsageError(
-            f"not a digest: {digest!r}", help="give all 64 hexadecimal digits, as split prints them"
+            f"not a digest: {digest!r}", help="give all 64 hexadecimal digits that split printed"
         )
     return load_pinned(source, asking, digest)
 
 
 def target_at(
-    source: str, manifest: Manifest, folder: str, servers: Sequence[str], asking: Asking
-) -> Target:
+    source: str, manifest: Manifest, folder: str, servers: Sequence[str], asking: Prober
+) -> DownloadTarget:
     """Where what a manifest describes may be. Raises as ``open`` does."""
     bases = [base_url(server) for server in servers]
     for url in bases:

@@ -45,7 +45,7 @@ def only_read(what: str) -> RegatherError:
     """The error for whatever would write: what ``io`` raises for it, too."""
     import io
 
-    error = UsageError(f"{what}: hosted files can only be read", help="to host one, use publish")
+    error = UsageError(f"{what}: hosted files are read-only", help="use publish to host a file")
     return _copied(error, io.UnsupportedOperation, errno.EROFS)
 
 

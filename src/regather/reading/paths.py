@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from regather.client.naming import is_base, with_scheme
 from regather.names import MANIFEST_SUFFIX
 from regather.reading.oserrors import as_os_errors
+from regather.sources.addresses import is_base, with_scheme
 from regather.transport import is_url
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from regather.client.resolve import Target
-from regather.client.settings import Settings, transport_options
+from msgspec.structs import replace
+
+from regather.engine.rate_limit import RateLimiter
 from regather.errors import UsageError
-from regather.limiter import RateLimiter
 from regather.reading.fetcher import Fetcher
+from regather.sources.manifests import DownloadTarget
+from regather.sources.settings import Settings, transport_options
 from regather.transport import is_url, open_connection
 
 CACHE_SIZE = 64 << 20
@@ -26,7 +28,7 @@ class Recipe:
     environment, in ~/.netrc and in files that the settings name is looked up again.
     """
 
-    target: Target
+    target: DownloadTarget
     settings: Settings
     cache_size: int = CACHE_SIZE
     read_ahead: int = READ_AHEAD

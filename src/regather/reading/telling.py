@@ -42,16 +42,16 @@ class Telling:
         fragment, piece = self._layout.locate(number)
         name = self._layout.fragments[fragment].name
         details = missing_lines(self._layout, self._sources, self._tallies, (fragment,))
-        what = f"piece {piece} of {name} cannot be had"
+        what = f"piece {piece} of {name} is not available"
         if (fragment, piece) in self._holders.liars:
             return VerificationError(
-                f"wrong bytes from a source, and no other has them: {what}",
-                help="repair that source or add another",
+                f"a source sent wrong data, and no other source has these pieces: {what}",
+                help="repair that source, or add another",
                 details=details,
             )
         error = NotEnoughSourcesError(
             f"{what}: {'; '.join(details[:2])}",  # Python shows no details
-            help="read again when its servers are back, or name more servers",
+            help="read it again when its servers are back, or add servers",
             details=details,
             missing=(name,),
         )

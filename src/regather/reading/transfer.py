@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from regather.digest import piece_hash
-from regather.limiter import RateLimiter
+from regather.engine.rate_limit import RateLimiter
 from regather.model import Layout, Source
 from regather.reading.wants import Start
 from regather.transport import Connection, Failure, RequestFailed, object_of

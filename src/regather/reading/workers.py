@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 
-from regather.crew import Crew
+from regather.engine.worker_pool import WorkerPool
 from regather.reading.transfer import Job
 from regather.transport import Connection
 
@@ -41,7 +41,7 @@ class Worker:
             self.connection.abort()
 
 
-class Workers(Crew[Worker]):
+class Workers(WorkerPool[Worker]):
     """All workers of a file, and the jobs that they are at."""
 
     def __init__(self, sources: int, work: Callable[[Worker], None]) -> None:

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from aiohttp import hdrs, web
 
 from regather.errors import reason
-from regather.server.access import BodyResponse, error_logger, log_request, sign
+from regather.server.access_log import BodyResponse, error_logger, log_request, sign
+from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
 from regather.server.conditions import Conditions, range_applies
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.files import OpenFile, Root
-from regather.server.ranges import Span, UnsatisfiableRange, parse_range
-from regather.server.state import State
-from regather.server.tokens import Tokens
+from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
+from regather.server.status import ServerState
 from regather.server.writing import Limits, Writing
 
 __all__ = ["EXIT_DIED", "FileAnswers", "target_of"]
@@ -44,7 +44,7 @@ _STATUS_OF_ERROR = {
     errno.EAGAIN: 503,
     errno.ENOMEM: 503,
 }
-_MESSAGES = {403: "may not be read", 404: "not found", 500: "cannot be read", 503: "too busy"}
+_MESSAGES = {403: "not readable", 404: "not found", 500: "cannot be read", 503: "too busy"}
 _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE)
 
 
@@ -54,7 +54,7 @@ class FileAnswers:
     def __init__(
         self,
         root: Root,
-        state: State,
+        state: ServerState,
         faults: Sequence[Fault],
         seed: int,
         tokens: Tokens,
@@ -110,7 +110,7 @@ class FileAnswers:
         line = f"only {', '.join(allowed[:-1])} and {allowed[-1]}"
         if request.method in _WRITING:
             line += (
-                ": a single file is served, nothing can be stored"
+                ": a single file is served, uploads are not possible"
                 if self._root.is_file
                 else ": to store files, start the server with --write-token FILE"
             )
@@ -133,17 +133,17 @@ class FileAnswers:
             case 304:
                 return web.Response(status=304, headers=headers)
             case 412:
-                return web.Response(status=412, text="the file is another\n", headers=headers)
+                return web.Response(status=412, text="the file has changed\n", headers=headers)
         try:
             span = _span(request, file)
         except UnsatisfiableRange:
             headers[hdrs.CONTENT_RANGE] = f"bytes */{file.size}"
-            return web.Response(status=416, text="no such range\n", headers=headers)
+            return web.Response(status=416, text="range not satisfiable\n", headers=headers)
         headers[hdrs.CONTENT_TYPE] = file.content_type
         if span is not None:
             headers[hdrs.CONTENT_RANGE] = f"bytes {span.start}-{span.stop - 1}/{file.size}"
         response = BodyResponse(status=200 if span is None else 206, headers=headers)
-        span = span or Span(0, file.size)
+        span = span or ByteRange(0, file.size)
         response.content_length = span.stop - span.start
         sign(response)
         if request.method == hdrs.METH_HEAD or span.start == span.stop:
@@ -175,7 +175,7 @@ class FileAnswers:
         response: BodyResponse,
         outlet: Outlet,
         file: OpenFile,
-        span: Span,
+        span: ByteRange,
         decision: Decision,
     ) -> None:
         began = time.monotonic()
@@ -208,7 +208,7 @@ class FileAnswers:
         request: web.BaseRequest,
         outlet: Outlet,
         file: OpenFile,
-        span: Span,
+        span: ByteRange,
         decision: Decision,
     ) -> FaultKind | None:
         """Send what the decision leaves of the body; return the fault that the connection ends by.
@@ -223,7 +223,7 @@ class FileAnswers:
             await _send_paced(outlet, file, start, at, pacers)
             wrong = bytes(byte ^ 0xFF for byte in os.pread(file.descriptor, 1, at))
             if not wrong:
-                raise EOFError("the file has become shorter")
+                raise EOFError("the file was truncated")
             await outlet.send_bytes(wrong)
             await _send_paced(outlet, file, at + 1, stop, pacers)
             return None
@@ -258,7 +258,7 @@ async def _send_paced(
         start += count
 
 
-def _span(request: web.BaseRequest, file: OpenFile) -> Span | None:
+def _span(request: web.BaseRequest, file: OpenFile) -> ByteRange | None:
     """Return which bytes are wanted; None for the whole file, as for every HEAD (RFC 9110 14.2)."""
     headers = request.headers
     if request.method == hdrs.METH_HEAD or not range_applies(

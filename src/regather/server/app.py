@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from aiohttp import HttpVersion11, hdrs, web
 
 from regather._version import __version__
-from regather.server.access import sign
+from regather.server.access_log import sign
 from regather.server.answers import FileAnswers, target_of
+from regather.server.authorization import Tokens
 from regather.server.faults import Fault
 from regather.server.files import Root
-from regather.server.state import State
-from regather.server.tokens import Tokens
+from regather.server.status import ServerState
 from regather.server.writing import Limits
 
 __all__ = ["Application"]
@@ -41,7 +41,7 @@ class Application:
         tokens: Tokens | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.state = State()
+        self.state = ServerState()
         self._files = FileAnswers(
             root, self.state, faults, fault_seed, tokens or Tokens(), limits or Limits()
         )

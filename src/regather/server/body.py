@@ -89,15 +89,15 @@ class FileOutlet:
         self.sent = 0
         connection = None if transport is None else transport.get_extra_info("socket")
         if transport is not None and transport.get_extra_info("sslcontext") is not None:
-            raise NotImplementedError("past a TLS layer nothing can be sent")
+            raise NotImplementedError("nothing can be sent below a TLS layer")
         try:
             if connection is None:
-                raise ConnectionResetError("the connection is gone")
+                raise ConnectionResetError("the connection is closed")
             self._out = os.dup(connection.fileno())
         except OSError as error:
             if error.errno != errno.EBADF:
                 raise
-            raise ConnectionResetError("the connection is gone") from error
+            raise ConnectionResetError("the connection is closed") from error
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +149,7 @@ class FileOutlet:
             try:
                 added = step(done)
                 if added == 0:
-                    raise EOFError("the file has become shorter")
+                    raise EOFError("the file was truncated")
             except (BlockingIOError, InterruptedError):
                 return
             except (OSError, EOFError) as error:
@@ -169,7 +169,7 @@ class FileOutlet:
                 timer = self._loop.call_later(left, watch)
             elif not finished.done():
                 finished.set_exception(
-                    ConnectionAbortedError(f"nothing was taken for {self._timeout:g} s")
+                    ConnectionAbortedError(f"the client read nothing for {self._timeout:g} s")
                 )
 
         if count == 0:
@@ -220,14 +220,14 @@ class TlsOutlet:
         while offset < stop:
             data = os.pread(descriptor, min(stop - offset, _TLS_STEP), offset)
             if not data:
-                raise EOFError("the file has become shorter")
+                raise EOFError("the file was truncated")
             await self.send_bytes(data)
             offset += len(data)
 
     async def send_bytes(self, data: bytes) -> None:
         """See Outlet.send_bytes; at most as many as are worth buffering."""
         if self._transport.is_closing():
-            raise ConnectionResetError("the connection is gone")
+            raise ConnectionResetError("the connection is closed")
         self._transport.write(data)
         while True:
             waiting = self._transport.get_write_buffer_size()
@@ -238,7 +238,7 @@ class TlsOutlet:
             except TimeoutError:
                 if self._transport.get_write_buffer_size() >= waiting:
                     raise ConnectionAbortedError(
-                        f"nothing was taken for {self._timeout:g} s"
+                        f"the client read nothing for {self._timeout:g} s"
                     ) from None
         self.sent += len(data)
         self._on_sent(len(data))

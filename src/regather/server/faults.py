@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from regather.errors import UsageError
-from regather.units import parse_size
+from regather.units import parse_rate
 
 __all__ = ["VALID_FAULTS", "Decision", "Fault", "FaultKind", "decide", "parse_fault", "refuses"]
 
@@ -33,9 +33,9 @@ class FaultKind(StrEnum):
 
 
 VALID_FAULTS = (
-    "valid are refuse, error:STATUS (400 to 599), reset, stall, slow:RATE (bytes a second, like "
-    "20MB), truncate, corrupt and die, each with @PROBABILITY a request (like @0.1) or @TIME "
-    "after the start (like @10s), or neither"
+    "valid kinds are refuse, error:STATUS (400 to 599), reset, stall, slow:RATE "
+    "(bytes per second, like 20MB), truncate, corrupt and die, each with @PROBABILITY per "
+    "request (like @0.1), with @TIME after the start (like @10s), or with neither"
 )
 _WHEN = re.compile(r"(?P<probability>0|1|[01]?\.[0-9]{1,9})|(?P<after>[0-9]{1,9}(\.[0-9]{1,9})?)s")
 
@@ -89,7 +89,7 @@ def parse_fault(spec: str) -> Fault:
     try:
         kind = FaultKind(name)
     except ValueError:
-        raise _wrong(spec, f"there is no kind {name!r}") from None
+        raise _wrong(spec, f"unknown kind {name!r}") from None
     probability, after = _parse_when(spec, when) if at else (1.0, None)
     status = rate = 0
     if kind is FaultKind.ERROR:
@@ -98,13 +98,13 @@ def parse_fault(spec: str) -> Fault:
         status = int(argument)
     elif kind is FaultKind.SLOW:
         try:
-            rate = parse_size(argument)
+            rate = parse_rate(argument)
         except UsageError as error:
             raise _wrong(spec, error.what) from None
         if rate == 0:
-            raise _wrong(spec, "a rate of nothing is what stall is for")
+            raise _wrong(spec, "for a rate of 0, use stall")
     elif colon:
-        raise _wrong(spec, f"{name} takes no argument")
+        raise _wrong(spec, f"{name} does not take an argument")
     return Fault(kind, status=status, rate=rate, probability=probability, after=after)
 
 

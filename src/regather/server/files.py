@@ -16,11 +16,11 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from regather.errors import RegatherError, UsageError
-from regather.incoming import PREFIX, remove_leftovers
+from regather.files.atomic import PREFIX, remove_leftovers
 from regather.names import flaw_of
 from regather.server.conditions import Version
 from regather.server.listing import Listing
-from regather.server.places import Folders, Place
+from regather.server.places import Folders, WritePlace
 from regather.server.usage import Usage
 
 __all__ = ["OpenFile", "Root", "UnfitName"]
@@ -89,7 +89,7 @@ class Root:
             if error.errno == errno.ENAMETOOLONG:
                 shown = os.fspath(path)[:_SHOWN]
                 raise UsageError(
-                    f"cannot serve {shown}...: no file may have so long a name",
+                    f"cannot serve {shown}...: the name is too long",
                     help="check the path",
                 ) from None
             raise RegatherError(
@@ -133,7 +133,7 @@ class Root:
         with _walked(self._real, path[:-1]) as folder:
             return _open(path[-1], name, folder)
 
-    def place(self, target: str, *, make: bool) -> Place:
+    def place(self, target: str, *, make: bool) -> WritePlace:
         """Find where the file that a request's path names may be written or removed.
 
         With ``make`` missing folders are made. No link is followed, not even one that stays
@@ -143,18 +143,22 @@ class Root:
         try:
             names = _names(target)
         except FileNotFoundError:
-            raise UnfitName("the path holds an empty name, a folder reference or a slash") from None
+            raise UnfitName(
+                "the path contains an empty name, a folder reference or a slash"
+            ) from None
         if not names:
-            raise UnfitName("the path names no file")
+            raise UnfitName("the path is not a file")
         if len(names) > _MAX_DEPTH + 1:
             raise UnfitName(f"the path is more than {_MAX_DEPTH} folders deep")
         for name in names:
             if flaw := flaw_of(name):
                 raise UnfitName(f"a name {flaw}")
             if _withheld(name):
-                raise UnfitName("names that begin with a dot or hold .regather-part are not served")
+                raise UnfitName(
+                    "names that begin with a dot or contain .regather-part are not served"
+                )
         if names[0] == "-":
-            raise UnfitName("addresses below /-/ belong to the server")
+            raise UnfitName("paths below /-/ are reserved for the server")
         return self._folders.place(names, make=make)
 
     def usage(self) -> Usage:

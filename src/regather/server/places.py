@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from regather.files import sync_names
+from regather.files.platform import sync_names
 
-__all__ = ["Folders", "Place"]
+__all__ = ["Folders", "WritePlace"]
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES = 8
@@ -23,12 +23,12 @@ _Key = tuple[int, int]
 
 
 @dataclass(slots=True)
-class _Folder:
+class _SharedFolder:
     """An open folder that some are using."""
 
     descriptor: int
     key: _Key
-    parent: _Folder | None
+    parent: _SharedFolder | None
     name: str
     """In its parent."""
     made: bool = False
@@ -38,11 +38,11 @@ class _Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WritePlace:
     """Where a file may be written or removed; whoever got it calls close()."""
 
     folders: Folders
-    _folder: _Folder
+    _folder: _SharedFolder
     name: str
 
     @property
@@ -78,9 +78,9 @@ class Folders:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._open: dict[_Key, _Folder] = {}
+        self._open: dict[_Key, _SharedFolder] = {}
 
-    def place(self, names: Sequence[str], *, make: bool) -> Place:
+    def place(self, names: Sequence[str], *, make: bool) -> WritePlace:
         """The place of the file that the last of ``names`` names, in the folders before it.
 
         With ``make`` missing folders are made. Raises FileNotFoundError, NotADirectoryError (a link
@@ -89,13 +89,13 @@ class Folders:
         *folders, name = names
         for tries_left in reversed(range(_TRIES)):
             try:
-                return Place(self, self._descend(folders, make=make), name)
+                return WritePlace(self, self._descend(folders, make=make), name)
             except FileNotFoundError:
                 if not make or not tries_left:
                     raise
         raise AssertionError
 
-    def _descend(self, names: Sequence[str], *, make: bool) -> _Folder:
+    def _descend(self, names: Sequence[str], *, make: bool) -> _SharedFolder:
         # The root itself may be a link: it is the user who named it.
         folder = self._hold(os.open(self._root, _FLAGS & ~os.O_NOFOLLOW), None, "", made=False)
         for name in names:
@@ -107,13 +107,15 @@ class Folders:
             folder = self._hold(descriptor, folder, name, made=made)
         return folder
 
-    def _hold(self, descriptor: int, parent: _Folder | None, name: str, *, made: bool) -> _Folder:
+    def _hold(
+        self, descriptor: int, parent: _SharedFolder | None, name: str, *, made: bool
+    ) -> _SharedFolder:
         """Count one more user of a folder; the user of ``parent`` becomes a user of this one."""
         status = os.fstat(descriptor)
         key = (status.st_dev, status.st_ino)
         folder = self._open.get(key)
         if folder is None:
-            folder = self._open[key] = _Folder(descriptor, key, parent, name, made)
+            folder = self._open[key] = _SharedFolder(descriptor, key, parent, name, made)
         else:
             os.close(descriptor)
             if parent is not None:
@@ -121,7 +123,7 @@ class Folders:
         folder.users += 1
         return folder
 
-    def release(self, folder: _Folder) -> None:
+    def release(self, folder: _SharedFolder) -> None:
         """Count one user less; the last one closes it."""
         folder.users -= 1
         if folder.users:
@@ -134,7 +136,7 @@ class Folders:
             self.release(folder.parent)
 
 
-def _upwards(folder: _Folder | None) -> Iterator[_Folder]:
+def _upwards(folder: _SharedFolder | None) -> Iterator[_SharedFolder]:
     while folder is not None:
         yield folder
         folder = folder.parent
@@ -156,7 +158,7 @@ def _enter(parent: int, name: str, *, make: bool) -> tuple[int, bool]:
         raise
 
 
-def _remove(folder: _Folder) -> None:
+def _remove(folder: _SharedFolder) -> None:
     """Remove a folder where it still is what was made, and is empty."""
     assert folder.parent is not None
     with contextlib.suppress(OSError):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Span", "UnsatisfiableRange", "parse_range"]
+__all__ = ["ByteRange", "UnsatisfiableRange", "parse_range"]
 
 _BEYOND = 2**63
 _MAX_DIGITS = 18
 _BLANK = " \t"
 
 
-class Span(NamedTuple):
+class ByteRange(NamedTuple):
     """Bytes ``start`` up to, but not including, ``stop``."""
 
     start: int
@@ -23,7 +23,7 @@ class UnsatisfiableRange(Exception):
     """No byte of the file is asked for: the answer is 416."""
 
 
-def parse_range(fields: Sequence[str], size: int) -> Span | None:
+def parse_range(fields: Sequence[str], size: int) -> ByteRange | None:
     """Read the Range header lines against a file of ``size`` bytes; None means the whole file.
 
     Ignored, as a server may (RFC 9110 14.2): other units than bytes, several ranges at once, and
@@ -44,9 +44,9 @@ def parse_range(fields: Sequence[str], size: int) -> Span | None:
     if not dash or not (first or last) or not (_is_number(first) and _is_number(last)):
         raise UnsatisfiableRange
     if not first:
-        span = Span(max(size - _number(last), 0), size)
+        span = ByteRange(max(size - _number(last), 0), size)
     else:
-        span = Span(_number(first), min(_number(last) + 1, size) if last else size)
+        span = ByteRange(_number(first), min(_number(last) + 1, size) if last else size)
     if span.start >= span.stop:
         raise UnsatisfiableRange
     return span

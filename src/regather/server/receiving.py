@@ -11,8 +11,9 @@ import re
 from aiohttp import ClientPayloadError, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from regather.digest import HASH_SIZE, Hasher, new_hasher
-from regather.incoming import Incoming
+from regather.digest import Hasher, new_hasher
+from regather.files.atomic import AtomicFile
+from regather.hashes import HASH_SIZE
 from regather.server.threads import in_thread
 from regather.units import counted
 
@@ -52,7 +53,7 @@ def declared_hash(request: web.BaseRequest) -> tuple[Hasher, bytes]:
         if len(expected) == HASH_SIZE:
             return hashlib.sha256(), expected
     raise Refused(
-        400, f"say what the body's hash is: {HASH_HEADER}: HEX, as `b3sum --no-names FILE` prints"
+        400, f"send the hash of the body: {HASH_HEADER}: HEX, as `b3sum --no-names FILE` prints"
     )
 
 
@@ -68,12 +69,12 @@ async def go_on(request: web.BaseRequest) -> None:
     if not expected or request.version < HttpVersion11:
         return
     if expected != {"100-continue"}:
-        raise Refused(417, "this expectation is not known")
+        raise Refused(417, "this expectation is not supported")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # for aiohttp: the response has not begun
 
 
-async def receive(request: web.BaseRequest, incoming: Incoming, size: int) -> None:
+async def receive(request: web.BaseRequest, incoming: AtomicFile, size: int) -> None:
     """Write the body of ``size`` bytes; raise Refused where it ends early or comes no more."""
     batch = bytearray()
     left = size
@@ -82,7 +83,7 @@ async def receive(request: web.BaseRequest, incoming: Incoming, size: int) -> No
             async with asyncio.timeout(_TIMEOUT):
                 data = await request.content.readany()
         except TimeoutError:
-            raise Refused(408, f"nothing came for {_TIMEOUT:g} s") from None
+            raise Refused(408, f"received nothing for {_TIMEOUT:g} s") from None
         except (ConnectionError, ClientPayloadError, HttpProcessingError, web.PayloadAccessError):
             data = b""
         if not data:

@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import errno
 import os
-import resource
 import secrets
-import signal
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,16 @@ from aiohttp.log import access_logger
 
 from regather.errors import RegatherError, UsageError, reason
 from regather.names import bracketed
-from regather.server.access import AccessLog, error_logger
+from regather.server.access_log import AccessLog, error_logger
 from regather.server.answers import EXIT_DIED
 from regather.server.app import Application
+from regather.server.authorization import Tokens
 from regather.server.body import abort, unsent
 from regather.server.faults import Fault, FaultKind, refuses
 from regather.server.files import Root
-from regather.server.tokens import Tokens
 from regather.server.writing import Limits
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server"]
 
 _BACKLOG = 4096
 _ACCEPTED = 16
@@ -152,7 +150,7 @@ class Server:
         if now - self._complained >= _COMPLAIN:
             self._complained = now
             error_logger.warning(
-                "%s: new connections wait until others end", (error.strerror or "").lower()
+                "%s: new connections must wait for others to close", (error.strerror or "").lower()
             )
 
     def _refuse_all(self) -> None:
@@ -220,7 +218,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise UsageError(
             f"cannot listen on {host!r}: unknown host ({reason(error)})",
-            help="give a name or an address of this machine",
+            help="give a host name or an address of this machine",
         ) from None
     try:
         bound = socket.socket(family, kind, protocol)
@@ -244,50 +242,10 @@ def _cannot_listen(host: str, port: int, error: OSError) -> RegatherError:
     if error.errno == errno.EADDRINUSE:
         return RegatherError(
             f"{where} is in use",
-            help="stop what listens there, or take another: --port 0 finds one",
+            help="stop the program that listens there, or use another port: --port 0 chooses one",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return RegatherError(f"{where} may not be used", help="take a port from 1024 on")
+        return RegatherError(f"{where} cannot be used", help="take a port from 1024 on")
     return RegatherError(
         f"cannot listen on {where}: {reason(error)}", help="give an address of this machine"
     )
-
-
-def serve(server: Callable[[], Server], *, on_listening: Callable[[Server], None]) -> int:
-    """Run the server that ``server`` makes until SIGTERM or SIGINT; return the exit code.
-
-    The first signal stops it in order, the second at once. ``on_listening`` is called when
-    connections are accepted. Raises as Server and its start() do.
-    """
-    _raise_file_limit()
-    return asyncio.run(_serve(server, on_listening))
-
-
-async def _serve(make: Callable[[], Server], on_listening: Callable[[Server], None]) -> int:
-    ended = asyncio.Event()
-
-    def end(number: int) -> None:
-        if ended.is_set():
-            os._exit(128 + number)
-        ended.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as in a script's background job
-            loop.add_signal_handler(number, end, number)
-    server = make()
-    await server.start()
-    try:
-        on_listening(server)
-        await ended.wait()
-    finally:
-        await server.stop()
-    return 0
-
-
-def _raise_file_limit() -> None:
-    """Allow as many open files, so connections, as the system grants without asking."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -22,7 +22,7 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
         except OSError as error:
             raise UsageError(
                 f"{option} {path}: {reason(error).lower()}",
-                help="name a PEM file that this user may read",
+                help="give a PEM file that this user can read",
             ) from None
     try:
         # Without a password here OpenSSL would ask for one on the terminal.
@@ -30,6 +30,6 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     except (ssl.SSLError, OSError, ValueError) as error:
         raise UsageError(
             f"--tls-cert {certificate} and --tls-key {key} cannot be used: {pem_flaw(error)}",
-            help="give the certificate with its chain, and its own key without a password, as PEM",
+            help="give PEM files: the certificate with its chain, and its key without a password",
         ) from None
     return context

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from regather.errors import reason
-from regather.files import sync_names
-from regather.incoming import Incoming
-from regather.server.access import error_logger
+from regather.files.atomic import AtomicFile
+from regather.files.platform import preallocate, sync_names
+from regather.server.access_log import error_logger
 from regather.server.conditions import Conditions, UnreadableCondition, Version
 from regather.server.files import Root, UnfitName
-from regather.server.places import Place
+from regather.server.places import WritePlace
 from regather.server.receiving import Refused, declared_hash, go_on, listed, receive
 from regather.server.threads import in_thread
-from regather.store.platform import preallocate
 from regather.units import MAX_SIZE, format_size
 
 __all__ = ["Limits", "Writing"]
@@ -70,7 +69,7 @@ class Writing:
                 _check(conditions, place)
                 async with self._room(place, size):
                     try:
-                        incoming = Incoming(place.folder, place.name, hasher=hasher)
+                        incoming = AtomicFile(place.folder, place.name, hasher=hasher)
                     except FileNotFoundError:
                         continue  # the folder is gone already
                     try:
@@ -78,10 +77,10 @@ class Writing:
                         return await self._publish(incoming, place, conditions, size)
                     finally:
                         incoming.discard()
-        raise Refused(503, "another process removes the folder again and again")
+        raise Refused(503, "another process keeps removing the folder")
 
     async def _publish(
-        self, incoming: Incoming, place: Place, conditions: Conditions, size: int
+        self, incoming: AtomicFile, place: WritePlace, conditions: Conditions, size: int
     ) -> web.Response:
         async with self._lock:
             # Once more: it took time to get here.
@@ -89,7 +88,7 @@ class Writing:
             try:
                 await in_thread(lambda: incoming.publish(replace=not conditions.new_only))
             except FileExistsError:
-                raise Refused(412, "something is there already") from None
+                raise Refused(412, "a file with this name already exists") from None
             self._usage.changed(size - (old.st_size if old is not None else 0))
         await in_thread(place.keep)
         status = os.fstat(incoming.descriptor)
@@ -115,20 +114,20 @@ class Writing:
     def _declared_size(self, request: web.BaseRequest) -> int:
         headers = request.headers
         if hdrs.CONTENT_RANGE in headers:
-            raise Refused(400, "only whole files are taken: send it without Content-Range")
+            raise Refused(400, "only whole files are accepted: send it without Content-Range")
         if listed(request, hdrs.CONTENT_ENCODING) - {"identity"}:
-            raise Refused(415, "only plain bodies are taken: send it without Content-Encoding")
+            raise Refused(415, "only plain bodies are accepted: send it without Content-Encoding")
         size = request.content_length
         if size is None or hdrs.TRANSFER_ENCODING in headers:
-            raise Refused(411, "say how long the body is: Content-Length")
+            raise Refused(411, "send the length of the body: Content-Length")
         most = self._limits.upload
         if size > (MAX_SIZE if most is None else most):
             limit = "1 EiB" if most is None else format_size(most)
-            raise Refused(413, f"too large: {size} bytes, at most {limit} are taken")
+            raise Refused(413, f"too large: {size} bytes, the limit is {limit}")
         return size
 
     @contextlib.asynccontextmanager
-    async def _room(self, place: Place, size: int) -> AsyncIterator[None]:
+    async def _room(self, place: WritePlace, size: int) -> AsyncIterator[None]:
         """Hold room for a file in the ``with`` body; what it replaces makes room."""
         async with self._lock:
             if self._limits.total is not None:
@@ -138,8 +137,8 @@ class Writing:
                 if used + size > self._limits.total:
                     raise Refused(
                         507,
-                        f"no room: {used} bytes are taken of {self._limits.total}, "
-                        f"and this needs {size}; remove files or send it elsewhere",
+                        f"not enough space: {used} of {self._limits.total} bytes are used, and "
+                        f"this needs {size}; remove files, or send it to another server",
                     )
             self._promised += size
         try:
@@ -148,13 +147,13 @@ class Writing:
             self._promised -= size
 
 
-async def _take(request: web.BaseRequest, incoming: Incoming, size: int, expected: bytes) -> None:
+async def _take(request: web.BaseRequest, incoming: AtomicFile, size: int, expected: bytes) -> None:
     """Receive the body and make it durable; raise Refused where it is not what was declared."""
     await in_thread(lambda: preallocate(incoming.descriptor, size))
     await go_on(request)
     await receive(request, incoming, size)
     if incoming.digest() != expected:
-        raise Refused(422, "the body is not what was declared: its hash differs; send it again")
+        raise Refused(422, "the hash of the body differs from the declared hash; send it again")
     await in_thread(incoming.sync)
 
 
@@ -172,19 +171,19 @@ async def _answer(request: web.BaseRequest, work: Awaitable[web.Response]) -> we
 
 def _of_error(error: OSError) -> web.Response:
     if error.errno in _FULL:
-        status, line = 507, "no room left on the disk: remove files or send it elsewhere"
+        status, line = 507, "the disk is full: remove files, or send it to another server"
     elif error.errno in _FORBIDDEN:
-        status, line = 403, "the server may not write there: see the permissions of its folder"
+        status, line = 403, "the server cannot write there: check the permissions of its folder"
     elif error.errno in _BUSY:
         status, line = 503, "too busy: try again later"
     else:
         error_logger.warning("storing failed: %s", reason(error))
-        status, line = 500, "the disk failed: see what the server says"
+        status, line = 500, "the disk failed: see the messages of the server"
     return web.Response(status=status, text=f"{line}\n")
 
 
 @contextlib.contextmanager
-def _placed(root: Root, target: str, *, make: bool) -> Iterator[Place]:
+def _placed(root: Root, target: str, *, make: bool) -> Iterator[WritePlace]:
     try:
         place = root.place(target, make=make)
     except UnfitName as error:
@@ -192,10 +191,12 @@ def _placed(root: Root, target: str, *, make: bool) -> Iterator[Place]:
     except FileNotFoundError:
         raise Refused(404, "not found") from None
     except NotADirectoryError:
-        raise Refused(409, "on the way there is a file, or a link, which is not followed") from None
+        raise Refused(
+            409, "the path contains a file or a link, and links are not followed"
+        ) from None
     except OSError as error:
         if error.errno == errno.ELOOP:  # what some systems say of a link
-            raise Refused(409, "on the way there is a link, which is not followed") from None
+            raise Refused(409, "the path contains a link, and links are not followed") from None
         raise
     try:
         yield place
@@ -203,17 +204,17 @@ def _placed(root: Root, target: str, *, make: bool) -> Iterator[Place]:
         place.close()
 
 
-def _check(conditions: Conditions, place: Place) -> os.stat_result | None:
+def _check(conditions: Conditions, place: WritePlace) -> os.stat_result | None:
     """What the request replaces, None for nothing; raises Refused where it must not."""
     old = place.look()
     if old is not None and not stat.S_ISREG(old.st_mode):
-        raise Refused(409, "a folder, a link or another thing that is no file stands there")
+        raise Refused(409, "a folder, a link or a special file has this name")
     try:
         met = conditions.for_writing(None if old is None else _version(old))
     except UnreadableCondition as error:
         raise Refused(400, str(error)) from None
     if not met:
-        what = "nothing is there that could match" if old is None else "what is there is another"
+        what = "the file does not exist" if old is None else "the file has changed"
         raise Refused(412, f"{what}: the condition is not met")
     return old
 

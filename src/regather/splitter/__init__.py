@@ -16,14 +16,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
 from regather.names import MANIFEST_SUFFIX, split_url, suffixed
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.original import original_of
-from regather.splitter.placement import Placement
 from regather.splitter.plain import copy
+from regather.splitter.server_folders import Placement
 from regather.splitter.writer import Writer, trouble
 from regather.tasks import interrupts_held
 from regather.units import counted
@@ -122,7 +124,7 @@ def manifest_of(name: str, layout: Layout, hashes: Sequence[bytes]) -> Manifest:
         size=layout.size,
         piece_size=layout.piece_size,
         fragments=tuple(
-            replace(f, offset=f.offset if f.kind == "data" else 0, hashes=hashes[i])
+            msgspec.structs.replace(f, offset=f.offset if f.kind == "data" else 0, hashes=hashes[i])
             for i, f in enumerate(layout.fragments)
         ),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -138,9 +140,7 @@ def _sources(at: Sequence[str], placement: Placement) -> tuple[Source, ...]:
     urls = [url if url.endswith("/") else url + "/" for url in map(_checked, at)]
     if len(set(urls)) < len(urls):
         twice = next(url for url in urls if urls.count(url) > 1)
-        raise UsageError(
-            f"{twice}: is named twice", help="give every server's folder a URL of its own"
-        )
+        raise UsageError(f"{twice}: is given twice", help="give each server its own URL")
     return tuple(Source(url, frozenset(held[i])) for i, url in enumerate(urls))
 
 
@@ -148,10 +148,10 @@ def _checked(url: str) -> str:
     try:
         parts = split_url(url)
     except ValueError as error:
-        raise UsageError(f"--at: {error}", help="name the URL of the folder to come") from None
+        raise UsageError(f"--at: {error}", help="give the URL where the folder will be") from None
     if "@" in parts.netloc or parts.query or parts.fragment or not url.isprintable():
         raise UsageError(  # it may hold a secret, so it is not shown
-            f"--at: no plain base URL at {parts.hostname}",
-            help="leave user names, passwords, queries and # out",
+            f"--at: not a plain base URL: {parts.hostname}",
+            help="remove user names, passwords, queries and #",
         )
     return url

@@ -13,13 +13,15 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from regather.digest import HASH_SIZE, Hasher, new_hasher
-from regather.erasure import Codec, make_codec, strip_size
+from regather.coding.codec import strip_size
+from regather.coding.rows import grown, strips
+from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError
-from regather.model import ErasureSet, Layout
-from regather.splitter.apart import hash_apart
+from regather.hashes import HASH_SIZE
+from regather.model import Layout
+from regather.splitter.hash_process import hash_apart
 from regather.splitter.original import Original
-from regather.splitter.workers import Turns, run_workers
+from regather.splitter.turns import Turns, run_workers
 from regather.splitter.writer import Sink
 
 _READ = 1 << 20
@@ -36,27 +38,21 @@ def copy_coded(
     hashes = [bytearray(layout.pieces_of(f) * HASH_SIZE) for f in range(len(layout.fragments))]
     whole: list[Hasher] = [new_hasher()] + ([hashlib.sha256()] if sha256 else [])
     whole += source.hashers()
-    codecs = {key: make_codec(*key) for key in {(len(s.data), len(s.parity)) for s in layout.sets}}
     turns = Turns()
-    rows = ((s, row) for s in layout.sets for row in range(s.rows))
+    rows = ((n, row) for n, s in enumerate(layout.sets) for row in range(s.rows))
     lock = threading.Lock()
     done = 0
 
     def work() -> None:
         nonlocal done
-        buffers: list[memoryview] = []
+        buffers: tuple[list[memoryview], list[memoryview]] = [], []
         while not turns.stopped:
             with lock:
                 item = next(rows, None)
             if item is None:
                 return
-            erasure_set, row = item
-            codec = codecs[len(erasure_set.data), len(erasure_set.parity)]
-            members = len(erasure_set.data) + len(erasure_set.parity)
-            if len(buffers) != members:  # kept for the next row: new memory costs its page faults
-                strip = strip_size(members, layout.piece_size)
-                buffers = [memoryview(bytearray(strip)) for _ in range(members)]
-            made = _Row(source, layout, writer, erasure_set, row, codec).process(buffers)
+            number, row = item
+            made = _code(source, layout, writer, number, row, buffers)
             with lock:
                 for fragment, digest in made.items():
                     at = row * HASH_SIZE
@@ -89,62 +85,42 @@ def copy_coded(
     return [bytes(h) for h in hashes], digests[0].hex(), digests[1].hex() if sha256 else ""
 
 
-class _Row:
-    """One row on its way from the input into its fragments."""
+def _code(
+    source: Original,
+    layout: Layout,
+    writer: Sink,
+    number: int,
+    row: int,
+    buffers: tuple[list[memoryview], list[memoryview]],
+) -> dict[int, bytes]:
+    """Bring one row from the input into its fragments; the piece hashes of those that reach it.
 
-    def __init__(
-        self,
-        source: Original,
-        layout: Layout,
-        writer: Sink,
-        erasure_set: ErasureSet,
-        row: int,
-        codec: Codec,
-    ) -> None:
-        self._source = source
-        self._layout = layout
-        self._writer = writer
-        self._set = erasure_set
-        self._row = row
-        self._codec = codec
+    ``buffers`` are for the strips of data and of parity, kept for the next row.
+    """
+    data, parity = layout.sets[number].data, layout.sets[number].parity
+    hashers = {f: new_hasher() for f in (*data, *parity) if row < layout.pieces_of(f)}
 
-    def process(self, buffers: list[memoryview]) -> dict[int, bytes]:
-        """Returns the piece hashes by fragment, of the fragments that reach this row.
+    def put(fragment: int, start: int, view: memoryview) -> None:
+        hashers[fragment].update(view)
+        writer.write(fragment, row * layout.piece_size + start, view)
 
-        ``buffers`` are for one strip of every member, all of one length.
-        """
-        members = (*self._set.data, *self._set.parity)
-        longest = self._layout.length(self._set.parity[0], self._row)
-        strip = len(buffers[0])
-        hashers = {f: new_hasher() for f in members if self._row < self._layout.pieces_of(f)}
-        k = len(self._set.data)
-        for start in range(0, longest, strip):
-            views = [b[: min(strip, longest - start)] for b in buffers]
-            for fragment, view in zip(self._set.data, views, strict=False):
-                self._read(fragment, start, view, hashers)
-            self._codec.encode(views[:k], views[k:])
-            for fragment, view in zip(self._set.parity, views[k:], strict=True):
-                self._put(fragment, start, view, hashers[fragment])
-        return {f: h.digest() for f, h in hashers.items()}
+    def read(fragment: int, start: int, into: memoryview) -> None:
+        if source.read(layout.offset(fragment, row) + start, into) != len(into):
+            raise _shorter()
+        put(fragment, start, into)
 
-    def _read(
-        self, fragment: int, start: int, view: memoryview, hashers: dict[int, Hasher]
-    ) -> None:
-        """Fill ``view`` with a strip of a data piece, and zeros behind its end."""
-        length = self._layout.length(fragment, self._row) if fragment in hashers else 0
-        count = max(0, min(len(view), length - start))
-        if count:
-            own = view[:count]
-            offset = self._layout.offset(fragment, self._row) + start
-            if self._source.read(offset, own) != count:
-                raise _shorter()
-            self._put(fragment, start, own, hashers[fragment])
-        view[count:] = bytes(len(view) - count)
+    def room(fragment: int, start: int, stop: int) -> memoryview:
+        return buffers[1][parity.index(fragment)][: stop - start]
 
-    def _put(self, fragment: int, start: int, view: memoryview, hasher: Hasher) -> None:
-        hasher.update(view)
-        self._writer.write(fragment, self._row * self._layout.piece_size + start, view)
+    members = len(data) + len(parity)
+    buffers[1][:] = grown(buffers[1], len(parity), strip_size(members, layout.piece_size))
+    for start, views in strips(
+        layout, number, row, data, parity, read, room, buffers=buffers[0], members=members
+    ):
+        for fragment in parity:
+            put(fragment, start, views[fragment])
+    return {f: h.digest() for f, h in hashers.items()}
 
 
 def _shorter() -> RegatherError:
-    return RegatherError("the file became shorter while it was split")
+    return RegatherError("the file was truncated while it was split")

@@ -19,10 +19,10 @@ MOST_PIECES = 1 << 20
 def fragment_sizes(size: int, count: int | None, chunk_size: int | None) -> list[int]:
     """Sizes of the data fragments, in bytes. Raises UsageError."""
     if count is not None and chunk_size is not None:
-        raise UsageError("give either a number of fragments or a chunk size, not both")
+        raise UsageError("give either a number of fragments or a fragment size, not both")
     if chunk_size is not None:
         if chunk_size < 1:
-            raise UsageError(f"the chunk size must be 1 byte or more, not {chunk_size}")
+            raise UsageError(f"the fragment size must be 1 byte or more, not {chunk_size}")
         count = max(1, -(-size // chunk_size))
         _check_count(count, "use a larger --chunk-size")
         return [chunk_size] * (count - 1) + [size - chunk_size * (count - 1)]
@@ -68,7 +68,7 @@ def layout_of(
     if parity < 0 or set_size < 0:
         raise UsageError("parity and set size must not be negative")
     if set_size and not parity:
-        raise UsageError("a set size needs parity", help="add --parity M")
+        raise UsageError("a set size requires parity", help="add --parity M")
     set_size = set_size or len(sizes)
     if parity and min(set_size, len(sizes)) + parity > MAX_SET:
         raise UsageError(
@@ -108,6 +108,6 @@ def _piece_size(size: int, asked: int | None) -> int:
         raise UsageError(
             f"{format_size(size)} in pieces of {format_size(asked)} would be more than "
             f"{MOST_PIECES} pieces, which no manifest should hold",
-            help="use a larger --piece-size, or none",
+            help="use a larger --piece-size, or omit it",
         )
     return asked

@@ -10,16 +10,16 @@ from typing import Protocol, Self
 
 from regather.digest import Hasher
 from regather.errors import (
-    RegatherError,
     StorageError,
     UsageError,
     is_fault_here,
     of_system,
     reason,
 )
-from regather.files import size_is_untrue
+from regather.files.platform import size_is_untrue
 from regather.folder import Folder
 from regather.names import flaw_of
+from regather.splitter.changed import changed
 from regather.tasks import interrupts_held
 
 _STEP = 1 << 20
@@ -117,7 +117,7 @@ class Input:
             os.close(self._descriptor)
             help = "name a file or a folder"
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-                help = "it can be read only once: write what comes out of it to a file first"
+                help = "it can be read only once: save its output to a file first"
             raise UsageError(f"{path}: {flaw}", help=help)
         self.size = self._before.st_size
         try:
@@ -148,7 +148,8 @@ class Input:
         except OSError as error:
             raise StorageError(
                 f"{self._path}: cannot be copied before it is read: {reason(error).lower()}",
-                help="set TMPDIR to a folder with more room, or copy it to a disk first",
+                help="set TMPDIR to a folder with more free space, or copy the file to a disk "
+                "first",
             ) from error
 
     def __enter__(self) -> Self:
@@ -183,9 +184,3 @@ class Input:
 
     def check_outside(self, path: Path) -> None:
         """What has its own place is looked at where it is written."""
-
-
-def changed(path: str | Path, done: str) -> RegatherError:
-    """The error where ``path`` was written to while it was ``done``."""
-    again = {"split": "split it again", "published": "publish it again"}.get(done, "do it again")
-    return RegatherError(f"{path}: changed while it was {done}", help=again)

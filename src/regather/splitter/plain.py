@@ -9,12 +9,13 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from regather.digest import HASH_SIZE, Hasher, new_hasher, piece_hash
+from regather.digest import Hasher, new_hasher, piece_hash
 from regather.errors import RegatherError
+from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.splitter.coded import copy_coded
 from regather.splitter.original import Original
-from regather.splitter.workers import Turns, run_workers
+from regather.splitter.turns import Turns, run_workers
 from regather.splitter.writer import Sink
 
 OnBytes = Callable[[int, int], None]
@@ -52,7 +53,7 @@ def copy(
             fragment, piece = layout.locate(number)
             view = buffer[: layout.length(fragment, piece)]
             if source.read(layout.offset(fragment, piece), view) != len(view):
-                raise RegatherError("the file became shorter while it was split")
+                raise RegatherError("the file was truncated while it was split")
             at = piece * HASH_SIZE
             hashes[fragment][at : at + HASH_SIZE] = piece_hash(view)
             writer.write(fragment, piece * layout.piece_size, view)

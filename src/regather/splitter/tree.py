@@ -16,14 +16,14 @@ from typing import Self
 
 from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError, UsageError, reason, shown_path
-from regather.files import UNTRUE_SIZE, size_is_untrue
+from regather.files.platform import UNTRUE_SIZE, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
-from regather.folder.checks import STAGING, Flaw
+from regather.folder.checks import STAGING, EntryFlaw
 from regather.folder.packing import Packing
 from regather.folder.values import MAX_MTIME
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.names import flaw_of
-from regather.splitter.original import changed
+from regather.splitter.changed import changed
 from regather.tasks import interrupts_held
 from regather.units import MAX_SIZE
 
@@ -32,7 +32,7 @@ _ENTRY_BYTES = 190
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _FirstStat:
     """What the system told of a file or folder when it was first seen."""
 
     path: str
@@ -63,9 +63,7 @@ def _has_bytes(path: str) -> bool:
 
 
 def _untrue(path: str) -> UsageError:
-    return UsageError(
-        f"{path}: {UNTRUE_SIZE}", help="move it away, or put a copy of it in its place"
-    )
+    return UsageError(f"{path}: {UNTRUE_SIZE}", help="move it away, or replace it with a copy")
 
 
 class Tree:
@@ -80,12 +78,12 @@ class Tree:
         self._follow = follow_links
         self.name = os.path.basename(self._root)
         if flaw := flaw_of(self.name):
-            raise UsageError(f"{path}: {flaw}", help="name a folder that has a name")
+            raise UsageError(f"{path}: {flaw}", help="give a folder that has a name")
         self._entries: list[Entry] = []
-        self._seen: list[_Seen] = []
+        self._seen: list[_FirstStat] = []
         try:
             top = os.stat(self._root)
-            self._top = _Seen(self._root, *_marks(top))
+            self._top = _FirstStat(self._root, *_marks(top))
             with interrupts_held() as self._interrupts:
                 self._look_through("", {(top.st_dev, top.st_ino)})
         except OSError as error:
@@ -96,12 +94,12 @@ class Tree:
         if sum(len(e.path) + _ENTRY_BYTES for e in self._entries) > MAX_MANIFEST_BYTES:
             raise self._too_many()
         if self.size > MAX_SIZE:
-            raise UsageError(f"{path}: holds {self.size} bytes", help="publish less at once")
+            raise UsageError(f"{path}: holds {self.size} bytes", help="publish a smaller folder")
 
     def _too_many(self) -> UsageError:
         return UsageError(
             f"{self._root}: has too many files for one manifest ({len(self._entries)} or more)",
-            help="publish the folders in it one by one, or pack some of them",
+            help="publish its folders one by one, or pack some of them",
         )
 
     # -- looking through ------------------------------------------------------------------
@@ -121,24 +119,25 @@ class Tree:
                 raise self._too_many()
             status = self._status(full)
             mode = f"{stat.S_IMODE(status.st_mode) & 0o777:03o}"
-            self._seen.append(_Seen(full, *_marks(status)))
+            self._seen.append(_FirstStat(full, *_marks(status)))
             if stat.S_ISLNK(status.st_mode):
                 self._entries.append(self._link(path, full))
             elif stat.S_ISDIR(status.st_mode):
                 inode = (status.st_dev, status.st_ino)
                 if inode in above:
-                    raise UsageError(f"{full}: is a link to a folder that it stands in")
+                    raise UsageError(f"{full}: is a link to a folder that contains it")
                 self._entries.append(Entry(path, "folder", mode))
                 self._look_through(path + "/", above | {inode})
             elif stat.S_ISREG(status.st_mode):
                 if not os.access(full, os.R_OK):
-                    raise UsageError(f"{full}: may not be read")
+                    raise UsageError(f"{full}: cannot be read: permission denied")
                 if not status.st_size and _has_bytes(full):
                     raise _untrue(full)
                 mtime = status.st_mtime_ns // 10**9
                 if abs(mtime) > MAX_MTIME:
                     raise UsageError(
-                        f"{full}: was changed at a time that no manifest can tell ({mtime} s)",
+                        f"{full}: its modification time is outside the range of a manifest "
+                        f"({mtime} s)",
                         help="touch it",
                     )
                 self._entries.append(Entry(path, "file", mode, status.st_size, mtime=mtime))
@@ -153,9 +152,9 @@ class Tree:
         except OSError as error:
             if not self._follow or not os.path.islink(full):
                 raise
-            why = "leads to itself" if error.errno == errno.ELOOP else "leads nowhere"
+            why = "points to itself" if error.errno == errno.ELOOP else "leads nowhere"
             raise UsageError(
-                f"{full}: is a link that {why}", help="remove it, or leave out --follow-links"
+                f"{full}: is a link that {why}", help="remove it, or omit --follow-links"
             ) from None
 
     def _flaw_of_path(self, path: str) -> str:
@@ -164,7 +163,7 @@ class Tree:
         except UnicodeEncodeError:
             return "has a name that is not UTF-8"
         if path == STAGING:
-            return "is what is left of an unfinished download"
+            return "belongs to an unfinished download"
         return flaw_of_path(path)
 
     def _link(self, path: str, full: str) -> Entry:
@@ -172,7 +171,7 @@ class Tree:
         if flaw := flaw_of_target(path, target):
             raise UsageError(
                 f"{full}: is a link that {flaw} ({target!r})",
-                help="remove it, or publish what links point to with --follow-links",
+                help="remove it, or use --follow-links to publish the files that links point to",
             )
         return Entry(path, "link", target=target)
 
@@ -230,7 +229,7 @@ class Tree:
         folder = self._packing.hashed(self._hashes.found())
         try:
             check(folder, self.size)
-        except Flaw as flaw:  # nothing that we would not take ourselves
+        except EntryFlaw as flaw:  # nothing that we would not take ourselves
             raise RegatherError(f"{self._seen[flaw.at].path}: {flaw}") from None
         return folder
 
@@ -254,7 +253,7 @@ class Tree:
         inner, root = os.path.realpath(path), os.path.realpath(self._root)
         if inner == root or inner.startswith(root.rstrip("/") + "/"):
             raise UsageError(
-                f"{path}: is inside the folder that is read", help="choose a place outside of it"
+                f"{path}: is inside the source folder", help="choose a place outside it"
             )
 
 

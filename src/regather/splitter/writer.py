@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Protocol
 
 from regather.errors import RegatherError, StorageError, UsageError, is_disk_full, reason
-from regather.files import make_folders, sync_folder
+from regather.files.platform import (
+    make_folders,
+    open_new,
+    sync_folder,
+    sync_system,
+    write_all,
+)
 from regather.model import Layout
 from regather.names import TEMPORARY, suffixed, temporary_suffix
-from regather.splitter.earlier import FRAGMENT_NAME, Earlier
-from regather.splitter.placement import Placement
-from regather.store.platform import open_new, sync_system
+from regather.splitter.previous_split import FRAGMENT_NAME, Earlier
+from regather.splitter.server_folders import Placement
 from regather.tasks import interrupts_held
 
 _UNFIT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -68,7 +73,7 @@ class Writer:
                 if not path.is_file() or path.samefile(source):
                     flaw = "is the file to split" if path.is_file() else "is not a regular file"
                     raise UsageError(
-                        f"{path}: is in the way and {flaw}", help="choose another --out"
+                        f"{path}: already exists and {flaw}", help="choose another --out"
                     )
             self._remove_leftovers(manifest_name)
             for f, fragment in enumerate(layout.fragments):
@@ -107,9 +112,7 @@ class Writer:
     def write(self, fragment: int, offset: int, data: memoryview) -> None:
         """Write bytes of a fragment into all its copies. Thread-safe. Raises OSError."""
         for descriptor in self._descriptors(fragment):
-            written = 0
-            while written < len(data):
-                written += os.pwrite(descriptor, data[written:], offset + written)
+            write_all(descriptor, data, offset)
         self._written(fragment, len(data))
 
     def _written(self, fragment: int, size: int) -> None:

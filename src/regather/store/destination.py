@@ -13,7 +13,6 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from regather.digest import HASH_SIZE
 from regather.errors import (
     DestinationExistsError,
     RegatherError,
@@ -24,12 +23,7 @@ from regather.errors import (
     of_system,
     reason,
 )
-from regather.files import sync_folder
-from regather.model import Layout
-from regather.names import MAX_NAME_BYTES, suffixed
-from regather.store.journal import Journal
-from regather.store.pieces import matching
-from regather.store.platform import (
+from regather.files.platform import (
     check_space,
     cut_to,
     is_named,
@@ -37,8 +31,14 @@ from regather.store.platform import (
     preallocate,
     publish,
     read_all,
+    sync_folder,
     write_all,
 )
+from regather.hashes import HASH_SIZE
+from regather.model import Layout
+from regather.names import MAX_NAME_BYTES, suffixed
+from regather.store.journal import Journal
+from regather.store.pieces import matching
 from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
@@ -118,9 +118,10 @@ class Destination:
     def _trouble(self, error: OSError) -> StorageError:
         if is_disk_full(error):
             return StorageError(
-                f"{self.path}: no space for {format_size(self._layout.size)} "
+                f"{self.path}: not enough space for {format_size(self._layout.size)} "
                 f"({(error.strerror or '').lower()})",
-                help="free some space or choose another folder with -o, then run it again",
+                help="free some space or choose another folder with -o, then run the same "
+                "command again",
             )
         own = next(
             (p for p in (self.part, self._journal_path) if str(p) == str(error.filename)), None
@@ -207,8 +208,8 @@ class Destination:
         """What gets the final name must be what was written to, not what has its name by now."""
         if not is_named(self._descriptor, self.part):
             raise StorageError(
-                f"{self.part}: was moved, removed or replaced while it was filled",
-                help="leave it alone, then run the same command again",
+                f"{self.part}: was moved, removed or replaced during the download",
+                help="leave it in place, then run the same command again",
             )
 
     def discard(self) -> None:
@@ -228,7 +229,7 @@ class Destination:
 
 def _exists(path: Path) -> RegatherError:
     error = DestinationExistsError(
-        f"{path}: already exists and is left as it is", help="use --force to replace it"
+        f"{path}: already exists, and is kept", help="use --force to replace it"
     )
     error.path = str(path)
     return error
@@ -244,7 +245,7 @@ def check_place(path: Path) -> bool:
             if stat.S_ISDIR(status.st_mode):
                 raise _no_place(path, "is a folder, not a file")
             if not stat.S_ISREG(status.st_mode):
-                raise _no_place(path, "is not a regular file and is left as it is")
+                raise _no_place(path, "is not a regular file, and is kept")
             return True
         above = _status(path.parent)
     except OSError as error:
@@ -277,6 +278,6 @@ def check_destination(path: Path, *, force: bool) -> None:
     """Raise UsageError where ``path`` cannot become a file, or exists and may not be replaced."""
     there = check_place(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise _no_place(path, f"the folder {str(path.parent)!r} may not be written to")
+        raise _no_place(path, f"the folder {str(path.parent)!r} is not writable")
     if there and not force:
         raise _exists(path)

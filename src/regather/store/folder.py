@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from regather.digest import HASH_SIZE
 from regather.errors import (
     DestinationExistsError,
     RegatherError,
@@ -20,17 +19,18 @@ from regather.errors import (
     is_disk_full,
     reason,
 )
+from regather.files.openat import DirHandle, NotAFolder
+from regather.files.platform import read_all, write_all
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
+from regather.hashes import HASH_SIZE
 from regather.model import Layout
-from regather.store.below import Below, NotAFolder
-from regather.store.moving import move_all
+from regather.store.existing import Present
+from regather.store.install import install_all
+from regather.store.partial_folder import Staging
 from regather.store.pieces import matching
-from regather.store.platform import read_all, write_all
-from regather.store.present import Present
+from regather.store.skippable import unneeded
 from regather.store.spans import Spans
-from regather.store.staging import Staging
-from regather.store.unneeded import unneeded
 from regather.tasks import pool
 from regather.units import format_size
 
@@ -75,7 +75,7 @@ class FolderDestination:
         self._made = False
         try:
             self._made = _make(path)
-            self._below = Below(str(path))
+            self._below = DirHandle(str(path))
         except OSError as error:
             raise self._trouble(error) from error
         try:
@@ -107,7 +107,8 @@ class FolderDestination:
             clash = next(self._folder.clashes(), None)
             if clash is not None and self._staging.ignores_case():
                 raise UsageError(
-                    f"{self.path}: {clash[0]!r} and {clash[1]!r} are the same name there",
+                    f"{self.path}: {clash[0]!r} and {clash[1]!r} are the same name on this file "
+                    "system",
                     help=f"{_HELP}, on a file system that does not ignore case",
                 )
             maybe = self._present.maybe
@@ -129,9 +130,9 @@ class FolderDestination:
             )
         if is_disk_full(error):
             return StorageError(
-                f"{self.path}: no space for {format_size(self._layout.size)} "
+                f"{self.path}: not enough space for {format_size(self._layout.size)} "
                 f"({(error.strerror or '').lower()})",
-                help=f"free some space or {_HELP}, then run it again",
+                help=f"free some space or {_HELP}, then run the same command again",
             )
         where = self.path / str(error.filename) if error.filename else self.path
         return StorageError(f"{where}: {reason(error).lower()}")
@@ -237,7 +238,7 @@ class FolderDestination:
                 entry = self._folder.entries[number]
                 if entry.kind == "file" and not entry.size:  # others have come, or are missed below
                     os.close(self._staging.file(number))
-            other = move_all(
+            other = install_all(
                 self._below,
                 self._staging.descriptor,
                 self._folder,
@@ -277,10 +278,7 @@ def _notes(folder: Path, other: list[str]) -> tuple[str, ...]:
     if not other:
         return ()
     more = f" and {len(other) - 1} more" if len(other) > 1 else ""
-    return (
-        f"{folder / other[0]}{more}: the file system does not hold the time of the last change, "
-        "it has another",
-    )
+    return (f"{folder / other[0]}{more}: the file system changed the modification time",)
 
 
 def _make(path: Path) -> bool:
@@ -295,7 +293,7 @@ def _make(path: Path) -> bool:
             error = DestinationExistsError(f"{path}: is a file, not a folder", help=_HELP)
             error.path = str(path)
             raise error from None
-        flaw = "may not be written to"
+        flaw = "is not writable"
     except FileNotFoundError:
         flaw = f"the folder {str(path.parent)!r} does not exist"
     raise UsageError(f"{path}: {flaw}", help=_HELP)

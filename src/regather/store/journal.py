@@ -19,8 +19,8 @@ import os
 import struct
 import zlib
 
-from regather.model import HASH_SIZE
-from regather.store.platform import is_named, open_own, write_all
+from regather.files.platform import is_named, open_own, write_all
+from regather.hashes import HASH_SIZE
 
 _MAGIC = b"RGJRNL1\n"
 _HEADER = struct.Struct("<8sQQQ32s")

@@ -12,7 +12,7 @@ from regather.tasks import pool
 
 Read = Callable[[int, memoryview], None]
 """Fills a view with what stands at an offset of the file, in bytes, or raises OSError."""
-Place = Callable[[int, int, memoryview, bytes], None]
+PlacePiece = Callable[[int, int, memoryview, bytes], None]
 """Takes a piece: its running number, its offset in the file, its bytes and their hash."""
 
 
@@ -21,7 +21,7 @@ def matching(
     numbers: Sequence[int],
     read: Read,
     expected: Callable[[int], bytes | None],
-    place: Place | None = None,
+    place: PlacePiece | None = None,
 ) -> Iterator[tuple[int, bool]]:
     """Tell of each piece whether what ``read`` brings has the hash that is expected.
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from regather.errors import UsageError, is_fault_here, of_system, reason
+from regather.files.openat import DirHandle
+from regather.files.platform import read_all
 from regather.folder import Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
-from regather.store.below import Below
-from regather.store.pieces import Place, matching
-from regather.store.platform import read_all
+from regather.store.pieces import PlacePiece, matching
 from regather.store.spans import Spans
 
 
@@ -46,7 +46,9 @@ class FileSeed:
             raise _unusable(path, error) from None
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             self.close()
-            raise UsageError(f"{path}: is no file, and one is got", help="name an older file")
+            raise UsageError(
+                f"{path}: is not a file, but the download is one", help="give an older file"
+            )
 
     def read(self, offset: int, into: memoryview) -> None:
         """See Seed."""
@@ -63,7 +65,7 @@ class FolderSeed:
     def __init__(self, path: str, name: str, folder: Folder) -> None:
         """``name`` is that of the published folder. Raises UsageError, StorageError."""
         try:
-            self._below = Below(path)
+            self._below = DirHandle(path)
         except OSError as error:
             raise _unusable(path, error) from None
         self._entries = folder.entries
@@ -101,14 +103,14 @@ class FolderSeed:
 def _unusable(path: str, error: OSError) -> Exception:
     if is_fault_here(error):
         return of_system(error, path)
-    return UsageError(f"{path}: {reason(error).lower()}", help="name an older version")
+    return UsageError(f"{path}: {reason(error).lower()}", help="give an older version")
 
 
 def reuse(
     seed: Seed,
     layout: Layout,
     missing: Sequence[int],
-    place: Place,
+    place: PlacePiece,
     on_piece: Callable[[int], None],
 ) -> list[int]:
     """Place what a seed has of the pieces that are missing; returns their numbers.

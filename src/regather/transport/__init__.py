@@ -17,7 +17,7 @@ from regather.transport.base import (
 )
 from regather.transport.credentials import Credentials
 from regather.transport.curl import available
-from regather.transport.hosts import HostOptions
+from regather.transport.host_options import HostOptions
 from regather.transport.http import HttpConnection
 from regather.transport.local import LocalConnection
 from regather.transport.objects import installed
@@ -74,7 +74,7 @@ def open_connection(url: str, options: TransportOptions) -> Connection:
 def open_askable(url: str, options: TransportOptions) -> Askable:
     """The same for a URL; it can also be asked for sizes and for small objects whole."""
     if scheme_of(url) in FILES:
-        from regather.transport.curl.files import FileConnection
+        from regather.transport.curl.file_connection import FileConnection
 
         return FileConnection(options)
     if scheme_of(url) in STORES:

@@ -12,15 +12,15 @@ import socket
 import time
 
 from regather.errors import reason
+from regather.origins import Origin
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect, peer, reached
-from regather.transport.credentials import Origin
 from regather.transport.dial import HURRY
 from regather.transport.fields import head_end
-from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, Request, parse_head
+from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, HttpRequest, parse_head
 from regather.transport.options import TransportOptions
 from regather.transport.proxies import Proxy
-from regather.transport.wire import Body, early_answer, fill, send
+from regather.transport.wire import RequestBody, early_answer, fill, send
 
 _CHEAP_TO_DRAIN = 256 << 10
 """A rest of a body this small is read to its end rather than paid for with a new connection."""
@@ -43,7 +43,7 @@ class Channel:
         self._socket: socket.socket | None = None
         self._origin: Origin | None = None
         self._aborted = False
-        self._ahead: Request | None = None  # a request that was sent before its turn
+        self._ahead: HttpRequest | None = None  # a request that was sent before its turn
         self._rest = b""  # bytes that came with the head
         self._reset_body()
 
@@ -57,7 +57,7 @@ class Channel:
 
     # -- asking ---------------------------------------------------------------------------
 
-    def exchange(self, request: Request, body: Body | None = None) -> Head:
+    def exchange(self, request: HttpRequest, body: RequestBody | None = None) -> Head:
         """Send a request and read the head of its answer, on a kept connection if there is one.
 
         Set ``left`` afterwards. Raises RequestFailed, and whatever ``body.read`` raises.
@@ -81,7 +81,7 @@ class Channel:
                 raise
         return self._exchange_once(request, body)
 
-    def send_ahead(self, request: Request) -> None:
+    def send_ahead(self, request: HttpRequest) -> None:
         """Send the next request while the body of this one comes (RFC 9112, 9.3.2).
 
         Its answer follows at once where the server goes on with it, and ``exchange`` with the
@@ -117,7 +117,7 @@ class Channel:
         """Whether the body comes in a coding that tells its end."""
         return self._coded is not None
 
-    def _exchange_once(self, request: Request, body: Body | None) -> Head:
+    def _exchange_once(self, request: HttpRequest, body: RequestBody | None) -> Head:
         self._reset_body()
         sent, self._ahead = self._ahead is not None, None
         if not sent:
@@ -162,7 +162,7 @@ class Channel:
             self._coded, self._rest = ChunkedBody(self._rest), b""
         return head
 
-    def _proxy_of(self, request: Request) -> Proxy | None:
+    def _proxy_of(self, request: HttpRequest) -> Proxy | None:
         """The proxy that reads the request itself: through others it goes unseen, in TLS."""
         plain = request.origin[0] == "http"
         return self._options.proxies.of(request.origin) if plain else None
@@ -186,7 +186,7 @@ class Channel:
         except OSError as error:
             raise self._failed(error) from error
 
-    def _send_body(self, body: Body) -> bool:
+    def _send_body(self, body: RequestBody) -> bool:
         """Send a body; False where the server answered before it had all."""
         assert self._socket is not None
         buffer = memoryview(bytearray(body.step))
@@ -229,10 +229,10 @@ class Channel:
             elif received.startswith(_TLS_ALERT) and self._origin and self._origin[0] == "http":
                 raise RequestFailed(
                     Failure.BAD_RESPONSE,
-                    f"{self._origin[1]}:{self._origin[2]}: speaks TLS: use https://",
+                    f"{self._origin[1]}:{self._origin[2]}: requires TLS: use https://",
                 )
             elif len(received) > MAX_HEAD_BYTES:
-                raise RequestFailed(Failure.BAD_RESPONSE, "response head without end")
+                raise RequestFailed(Failure.BAD_RESPONSE, "response header too long")
             else:
                 more = self._more(16 << 10, until)
                 received += more
@@ -270,7 +270,7 @@ class Channel:
         except (BlockingIOError, TimeoutError):
             if first and time.monotonic() - self._heard > self._options.timeout:
                 raise self._fail(
-                    Failure.TIMEOUT, f"no byte for {self._options.timeout:g} s (--timeout)"
+                    Failure.TIMEOUT, f"received nothing for {self._options.timeout:g} s (--timeout)"
                 ) from None
             self._count(0, began)
             return 0
@@ -295,7 +295,7 @@ class Channel:
         elif self._waited > self._options.timeout:
             raise self._fail(
                 Failure.TIMEOUT,
-                f"{self._trickled} bytes in {self._waited:.0f} s are too few to wait for",
+                f"{self._trickled} bytes in {self._waited:.0f} s is too slow",
             )
         return now
 
@@ -381,10 +381,10 @@ class Channel:
         self.close()
 
     def _silent(self, seconds: float) -> RequestFailed:
-        return self._fail(Failure.TIMEOUT, f"no answer for {seconds:g} s (--timeout)")
+        return self._fail(Failure.TIMEOUT, f"no response for {seconds:g} s (--timeout)")
 
     def _ended(self) -> RequestFailed:
-        return self._fail(Failure.TRUNCATED, "connection ended too early")
+        return self._fail(Failure.TRUNCATED, "connection closed too early")
 
     def _failed(self, error: OSError) -> RequestFailed:
         late = isinstance(error, (TimeoutError, BlockingIOError))

@@ -11,9 +11,9 @@ import socket
 import struct
 
 from regather.errors import reason
-from regather.names import bracketed, without_zone
+from regather.names import bracketed, idna, without_zone
+from regather.origins import Origin
 from regather.transport.base import TICK, Failure, RequestFailed
-from regather.transport.credentials import Origin
 from regather.transport.dial import OnMade, dial
 from regather.transport.head import MAX_HEAD_BYTES, head_bytes, parse_head, refused_by_proxy
 from regather.transport.options import TransportOptions
@@ -79,7 +79,7 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
         if not wanted:
             raise RequestFailed(Failure.ABORTED, "aborted") from None
     if isinstance(last, TimeoutError):
-        raise RequestFailed(Failure.TIMEOUT, f"{where}: no connection in time") from None
+        raise RequestFailed(Failure.TIMEOUT, f"{where}: connection timed out") from None
     raise RequestFailed(Failure.UNREACHABLE, f"{where}: {reason(last)}") from None
 
 
@@ -117,10 +117,10 @@ def tunnel(origin: Origin, options: TransportOptions) -> socket.socket:
 def _distrusted(error: OSError, where: str) -> RequestFailed | None:
     """What an error of TLS means, where another address would not help."""
     if getattr(error, "reason", "") in _NOT_TLS:
-        return RequestFailed(Failure.BAD_RESPONSE, f"{where}: speaks no TLS: use http://")
+        return RequestFailed(Failure.BAD_RESPONSE, f"{where}: does not support TLS: use http://")
     if why := getattr(error, "verify_message", ""):
         if getattr(error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
-            why += "; trust its authority with --cacert FILE"
+            why += "; trust its certificate authority with --cacert FILE"
         return RequestFailed(Failure.FORBIDDEN, f"{where}: certificate refused ({why})")
     return None
 
@@ -149,7 +149,7 @@ def _prepare(
 
 def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: TransportOptions) -> None:
     """Have a proxy connect us through to an origin (CONNECT). Raises RequestFailed, OSError."""
-    host = origin[1].encode("idna").decode()
+    host = idna(origin[1])
     target = f"{bracketed(host)}:{origin[2]}"
     made.settimeout(options.timeout)
     made.sendall(head_bytes("CONNECT", target, [("Host", target), *proxy.headers]))
@@ -161,7 +161,9 @@ def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: Transpor
             raise ConnectionResetError("the proxy closed the connection")
         answer += more
         if len(answer) > MAX_HEAD_BYTES:
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{proxy.where}: no proxy for https")
+            raise RequestFailed(
+                Failure.BAD_RESPONSE, f"{proxy.where}: the proxy does not support https"
+            )
     head = parse_head(bytes(answer))
     status = head.status if head is not None else 0
     if 200 <= status < 300:

@@ -11,13 +11,12 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from email.utils import mktime_tz, parsedate_tz
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from regather.errors import UsageError, reason
+from regather.origins import ascii_host
 from regather.tokens import is_address
-from regather.transport.credentials import ascii_host
 
 __all__ = ["Cookies"]
 
@@ -35,12 +34,12 @@ _MOST_SENT = 8 << 10
 _Key = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Cookie:
     """Name and value are text in Latin-1, as headers are."""
 
     name: str
-    value: str = field(repr=False)
+    value: str
     domain: str
     """In ASCII and lower case, without a dot before it."""
     below: bool
@@ -180,7 +179,11 @@ def _expiry(said: dict[str, str]) -> float | None:
     if re.fullmatch(r"-?[0-9]{1,18}", age):
         return time.time() + int(age)
     date = said.get("expires", "")
-    parsed = parsedate_tz(date) if 0 < len(date) < 100 else None
+    if not date:
+        return None
+    from email.utils import mktime_tz, parsedate_tz
+
+    parsed = parsedate_tz(date) if len(date) < 100 else None
     try:
         return None if parsed is None else float(mktime_tz(parsed))
     except (ValueError, OverflowError):
@@ -199,12 +202,13 @@ def _read(path: str) -> Iterator[_Cookie]:
     except OSError as error:
         why = reason(error).lower()
         if "=" in path:  # curl's -b takes cookies themselves: they are not shown
-            raise UsageError(f"--cookies: {why}", help="name a file of cookies") from None
+            raise UsageError(f"--cookies: {why}", help="give a cookie file") from None
         raise UsageError(f"{path}: not usable as --cookies ({why})") from None
     if not _MAGIC.match(lines[0]):
         raise UsageError(
-            f"{path}: not a file of cookies",
-            help="it must be in Netscape's format, beginning with '# Netscape HTTP Cookie File'",
+            f"{path}: not a cookie file",
+            help="it must be in the Netscape format, with the first line '# Netscape HTTP Cookie "
+            "File'",
         )
     for number, line in enumerate(lines, 1):
         text = line.removesuffix("\r").removeprefix(_HTTP_ONLY)
@@ -212,7 +216,7 @@ def _read(path: str) -> Iterator[_Cookie]:
             try:
                 yield _in_file(text)
             except (ValueError, OverflowError):  # not shown: it may be a secret
-                raise UsageError(f"{path}: line {number} is no cookie") from None
+                raise UsageError(f"{path}: line {number} is not a cookie") from None
 
 
 def _in_file(line: str) -> _Cookie:

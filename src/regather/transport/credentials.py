@@ -7,34 +7,24 @@ redirect to another place, and no ``repr``, error or log shows it.
 from __future__ import annotations
 
 import base64
-import logging
 import os
 import re
 import threading
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
 
 from regather.errors import UsageError, reason
-from regather.names import bracketed, with_zone
-from regather.schemes import PORTS
+from regather.logs import Logger
+from regather.names import bracketed
+from regather.origins import Origin, ascii_host, parse_host
 from regather.tokens import flaw_of_token, is_loopback
-
-if TYPE_CHECKING:
-    from regather.transport.logins import Login
+from regather.transport.logins import Login, read_logins
 
 __all__ = [
     "Credentials",
-    "Origin",
     "advice",
-    "ascii_host",
-    "origin_of",
-    "parse_host",
     "variable_of",
 ]
 
-Origin = tuple[str, str, int]
-"""Scheme, host and port of a URL: where secrets may go is decided by all three."""
 _Key = tuple[str, int | None]
 _VARIABLE = "REGATHER_TOKEN"
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -42,7 +32,7 @@ _PARTS = re.compile(r"[\s;=]+")
 _SECRET = 8
 """Characters: a shorter word of a header is shown, it may be any word."""
 _PLAIN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_log = logging.getLogger("regather.transport")
+_log = Logger("regather.transport")
 
 
 class Credentials:
@@ -84,7 +74,7 @@ class Credentials:
             if variable.startswith(f"{_VARIABLE}_"):
                 if flaw := flaw_of_token(token):
                     raise UsageError(
-                        f"{variable}: the token in it {flaw}", help="set it right, or unset it"
+                        f"{variable}: the token in it {flaw}", help="correct it, or unset it"
                     )
                 made._environment[variable] = token
         for pair in environment.get(_VARIABLE, "").split():
@@ -95,7 +85,7 @@ class Credentials:
                 token = ""
             if flaw_of_token(token):
                 raise UsageError(
-                    f"{_VARIABLE} does not say for which host its token is",
+                    f"{_VARIABLE} does not name the host of its token",
                     help=f"write it as {_VARIABLE}=HOST=TOKEN, or use {_VARIABLE}_<HOST>",
                 )
             made._tokens.setdefault(key, token)
@@ -118,8 +108,8 @@ class Credentials:
         if token is not None:
             if in_the_clear:
                 self.warn(
-                    f"a token is sent to {host} over plain http, readable for all on the way; "
-                    "use https"
+                    f"a token is sent to {host} over plain http, readable by others on the "
+                    "network; use https"
                 )
             return f"Bearer {token}"
         login = self.login(host)
@@ -158,8 +148,6 @@ class Credentials:
         return None
 
     def _read_netrc(self, path: str) -> None:
-        from regather.transport.logins import read_logins
-
         self._netrc_path = None  # once is enough
         try:
             entries, bad = read_logins(path)
@@ -172,7 +160,9 @@ class Credentials:
         for entry in entries:
             self._logins.setdefault(entry.host, []).append(entry)
         if bad:  # not shown: it may be a secret
-            _log.warning("regather: warning: %s: line %s is no entry, and not used", path, bad[0])
+            _log.warning(
+                "regather: warning: %s: line %s is not a valid entry and is ignored", path, bad[0]
+            )
 
     def warn(self, line: str) -> None:
         """Log a warning, each only once."""
@@ -181,25 +171,6 @@ class Credentials:
                 return
             self._warned.add(line)
         _log.warning("regather: warning: %s", line)
-
-
-def parse_host(text: str) -> tuple[str, int | None]:
-    """Read ``host``, ``host:port``, ``[::1]:port``; returns the host in ASCII, and the port.
-
-    Raises UsageError.
-    """
-    bare = f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text
-    try:
-        parts = urlsplit(f"//{bare}")
-        host, port = ascii_host(parts.hostname or ""), parts.port
-        fit = parts.netloc == bare and "@" not in bare and not any(c.isspace() for c in bare)
-    except ValueError:  # UnicodeError is one
-        host, port, fit = "", None, False
-    if not host or not fit:
-        raise UsageError(
-            f"not a host: {text.rpartition('@')[2]!r}", help="write HOST or HOST:PORT, no URL"
-        )
-    return host, port
 
 
 def variable_of(host: str, port: int | None = None) -> str:
@@ -213,12 +184,6 @@ def variable_of(host: str, port: int | None = None) -> str:
         return ""
     name = host.replace("-", "__").replace(".", "_").upper()
     return f"{_VARIABLE}_{name}" + (f"___{port}" if port is not None else "")
-
-
-def origin_of(url: SplitResult) -> Origin:
-    """Where a URL leads."""
-    port = PORTS[url.scheme] if url.port is None else url.port
-    return url.scheme, with_zone(url.hostname or ""), port
 
 
 def unsaid(text: str, headers: Iterable[tuple[str, str]]) -> str:
@@ -237,17 +202,12 @@ def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
     host = bracketed(origin[1])
     if redirected:
         return (
-            "; no token goes along with a redirect: if one is needed, name this address itself, "
-            f"with --token {host}=FILE"
+            "; tokens are not sent after a redirect: if one is needed, give this address "
+            f"directly, with --token {host}=FILE"
         )
     if not sent:
-        needed = "a token is needed" if status == 401 else "a token may help"
+        needed = "a token is required" if status == 401 else "a token may help"
         return f"; {needed}: --token {host}=FILE"
     if status == 401:
         return f"; the token was not accepted: check --token {host}=FILE"
-    return f"; the token does not permit this: --token {host}=FILE with one that does"
-
-
-def ascii_host(host: str) -> str:
-    """A host as it goes over the wire: in lower case, IDNA."""
-    return host.lower().encode("idna").decode()
+    return f"; the token does not permit this: use --token {host}=FILE with one that does"

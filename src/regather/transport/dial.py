@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from regather.names import idna
+
 __all__ = ["HURRY", "OnMade", "SilentAddresses", "dial", "in_turn"]
 
 OnMade = Callable[[socket.socket | None], bool]
 """Told a socket before it is used, and None when it was closed; False: the attempt is to end."""
 
-Address = tuple[int, int, int, str, tuple[Any, ...]]
+SocketAddress = tuple[int, int, int, str, tuple[Any, ...]]
 """As getaddrinfo() has it."""
 
 HURRY = 5
@@ -34,12 +36,13 @@ class SilentAddresses:
         self._known: dict[tuple[str, int], set[str]] = {}
         self._silent: set[tuple[str, int, str]] = set()
 
-    def ordered(self, host: str, port: int) -> list[Address]:
+    def ordered(self, host: str, port: int) -> list[SocketAddress]:
         """The addresses of a host as they are to be tried: those that are silent last.
 
         Raises OSError, UnicodeError.
         """
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # As bytes: for a text, Python imports the tables of its codec.
+        addresses = socket.getaddrinfo(idna(host).encode(), port, type=socket.SOCK_STREAM)
         self._known[host, port] = {str(a[4][0]) for a in addresses}
         return sorted(in_turn(addresses), key=lambda a: (host, port, str(a[4][0])) in self._silent)
 
@@ -57,7 +60,7 @@ class SilentAddresses:
         self._silent.add((host, port, address))
 
 
-def in_turn(addresses: Sequence[Address]) -> list[Address]:
+def in_turn(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
     """The addresses with the families taking turns, otherwise in their order."""
     first = [a for a in addresses if a[0] == addresses[0][0]]
     other = [a for a in addresses if a[0] != addresses[0][0]]
@@ -65,7 +68,7 @@ def in_turn(addresses: Sequence[Address]) -> list[Address]:
     return [a for pair in pairs for a in pair if a is not None]
 
 
-def dial(waiting: list[Address], timeout: float, on_made: OnMade) -> socket.socket:
+def dial(waiting: list[SocketAddress], timeout: float, on_made: OnMade) -> socket.socket:
     """Connect to one of the addresses; those that were tried are taken out of ``waiting``.
 
     Each gets ``timeout`` seconds. Returns a socket that does not block. Raises the OSError of the
@@ -112,7 +115,7 @@ def dial(waiting: list[Address], timeout: float, on_made: OnMade) -> socket.sock
             now = time.monotonic()
             for descriptor, (_, deadline) in list(tried.items()):
                 if now >= deadline:
-                    give_up(descriptor, TimeoutError(errno.ETIMEDOUT, "no connection in time"))
+                    give_up(descriptor, TimeoutError(errno.ETIMEDOUT, "connection timed out"))
         raise last
     finally:
         for made, _ in tried.values():

@@ -105,7 +105,9 @@ def decoded(body: bytes, value: str, limit: int) -> bytes:
     if not coding or body.lstrip()[:1] in (b"{", b"<"):  # it is said to be, and is not
         return body
     if coding not in ("gzip", "deflate"):
-        raise ValueError(f"the server sends it {coding}-coded although that was declined")
+        raise ValueError(
+            f"the server sends it with Content-Encoding {coding}, although it was declined"
+        )
     import zlib
 
     reader = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either, by how it begins

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import SplitResult, quote
 
 import h11
 
 from regather import names
 from regather._version import __version__
+from regather.origins import Origin, origin_of
 from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.credentials import Origin, origin_of
 from regather.transport.fields import cleaned, media_type
 from regather.transport.proxies import Proxy
 
@@ -22,7 +22,7 @@ MAX_HEAD_BYTES = 256 << 10
 GOOD = frozenset((200, 203, 206))
 """Statuses with which bytes of an object come."""
 MAX_RETRY_AFTER = 3600.0
-PROXY_ADVICE = "; the proxy wants a login: --proxy http://USER:PASSWORD@HOST:PORT"
+PROXY_ADVICE = "; the proxy requires a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _SINGLE = frozenset(
     "content-disposition content-type etag last-modified location retry-after".split()
@@ -30,15 +30,15 @@ _SINGLE = frozenset(
 """Headers that are no lists: where one stands twice, the first counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Head:
-    """The head of a response."""
+    """The head of a response; not shown, for there may be secrets in it."""
 
     status: int
     headers: dict[str, str]
     """Lower-case names; lists that stand in several lines are joined with commas."""
     keep_alive: bool
-    cookies: tuple[str, ...] = field(default=(), repr=False)
+    cookies: tuple[str, ...] = ()
     """The values of Set-Cookie, which cannot be joined: their dates hold commas."""
 
     @property
@@ -93,19 +93,19 @@ def split_url(url: str) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         raise RequestFailed(
             Failure.BAD_RESPONSE,
-            f"a URL with a user name or password in it, at {parts.hostname}: refused",
+            f"a URL with a user name or password, at {parts.hostname}: refused",
         )
     return parts
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked of a server: all but the body."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class HttpRequest:
+    """What is asked of a server: all but the body; not shown, for there may be secrets in it."""
 
     method: str
     url: SplitResult
-    own: tuple[tuple[str, str], ...] = field(repr=False)
-    """Headers beside those of every request; there may be secrets in them."""
+    own: tuple[tuple[str, str], ...]
+    """Headers beside those of every request."""
 
     @property
     def origin(self) -> Origin:
@@ -120,7 +120,7 @@ class Request:
     @property
     def address(self) -> str:
         """The same with the zone of a link-local address, as it stands in URLs (RFC 6874)."""
-        return self.url.netloc.rpartition("@")[2].encode("idna").decode()
+        return names.idna(self.url.netloc.rpartition("@")[2])
 
     @property
     def target(self) -> str:
@@ -195,7 +195,7 @@ def check_status(head: Head, what: str, advice: str = "") -> None:
         advice += PROXY_ADVICE
     # What servers answer to plain HTTP on a port for TLS; there is no other sign of it.
     if status == 400 and what.startswith("http:"):
-        advice += ", is that a port for https?"
+        advice += "; is this a port for https?"
     raise RequestFailed(
         failure_of(status),
         f"{what}: HTTP {status}{advice}",
@@ -227,13 +227,15 @@ def refused_by_proxy(status: int, target: str, proxy: Proxy) -> RequestFailed:
     if status in (401, 407):  # some mix them up
         failure, advice = Failure.FORBIDDEN, PROXY_ADVICE
     elif status == 403:
-        failure, advice = Failure.FORBIDDEN, "; it does not permit that"
+        failure, advice = Failure.FORBIDDEN, "; it does not permit this"
     else:
         failure, advice = Failure.UNREACHABLE, ""
-    return RequestFailed(failure, f"{target}: the proxy {proxy.where} says HTTP {status}{advice}")
+    return RequestFailed(
+        failure, f"{target}: the proxy {proxy.where} responded with HTTP {status}{advice}"
+    )
 
 
-Reader = Callable[[], bytes]
+ReceiveHead = Callable[[], bytes]
 """Returns the next bytes off the wire, or nothing at the end."""
 
 
@@ -248,7 +250,7 @@ class ChunkedBody:
         self._connection.receive_data(head + rest)
         self._connection.next_event()
 
-    def read(self, more: Reader) -> bytes:
+    def read(self, more: ReceiveHead) -> bytes:
         """Return the next decoded bytes, or nothing at the end. Raises RequestFailed."""
         try:
             while True:
@@ -261,4 +263,4 @@ class ChunkedBody:
                 else:
                     return b""
         except h11.RemoteProtocolError as error:
-            raise RequestFailed(Failure.TRUNCATED, f"broken chunked body ({error})") from None
+            raise RequestFailed(Failure.TRUNCATED, f"invalid chunked body ({error})") from None

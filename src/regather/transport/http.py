@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regather.transport.answers import check_coding, doubt_of, look_of, size_of, sizeless
+from msgspec import Struct
+
+from regather.origins import origin_of
+from regather.transport.answer_checks import check_coding, doubt_of, look_of, size_of, sizeless
 from regather.transport.base import Failure, Look, OtherSize, RequestFailed
 from regather.transport.channel import Channel
-from regather.transport.credentials import advice, origin_of, unsaid
+from regather.transport.credentials import advice, unsaid
 from regather.transport.fields import decoded
-from regather.transport.head import GOOD, Head, Request, check_status, split_url
+from regather.transport.head import GOOD, Head, HttpRequest, check_status, split_url
 from regather.transport.options import TransportOptions, default_tls
 from regather.transport.ranges import (
     MOST_SKIPPED,
-    Answer,
     Manner,
+    RangeAnswer,
     UselessRange,
     check_size,
     judge_range,
@@ -23,7 +25,7 @@ from regather.transport.ranges import (
     told_size,
 )
 from regather.transport.redirects import Redirects, holds, shown
-from regather.transport.wire import Body
+from regather.transport.wire import RequestBody
 
 if TYPE_CHECKING:
     from regather.transport.curl.channel import CurlChannel
@@ -42,8 +44,7 @@ _MAX_TEXT = 4 << 10
 """Bytes of an answer's text that are looked at."""
 
 
-@dataclass(slots=True)
-class _Wanted:
+class _PartialRange(Struct):
     """A range of which answers bring only parts."""
 
     target: str
@@ -66,7 +67,7 @@ class HttpConnection:
         self._options = options
         self._channel = _channel(options)
         self._redirects = Redirects(self._channel, options)
-        self._wanted: _Wanted | None = None
+        self._wanted: _PartialRange | None = None
         self.receive = self._channel.receive
         """See Connection.receive."""
         self.finish = self._channel.finish
@@ -85,13 +86,13 @@ class HttpConnection:
         self.receive = self._channel.receive
         answer = self._ask_range(target, start, stop, size, validator)
         if answer.ranged and answer.stop < stop:
-            self._wanted = _Wanted(target, start, answer.stop, stop, size, validator)
+            self._wanted = _PartialRange(target, start, answer.stop, stop, size, validator)
             self.receive = self._receive_parts
         return answer.ranged
 
     def _ask_range(
         self, target: str, start: int, stop: int, size: int | None, validator: str
-    ) -> Answer:
+    ) -> RangeAnswer:
         """Ask for a range, or the start of it, in the manner that the server likes."""
         manner = self._manner(target)
         useless: RequestFailed | None = None
@@ -133,7 +134,7 @@ class HttpConnection:
         size: int | None,
         validator: str,
         useless: RequestFailed | None,
-    ) -> Answer:
+    ) -> RangeAnswer:
         """Ask without a range; ``useless`` is what was wrong with the answer to one."""
         manner = self._manner(target)
         head, url = self._redirects.ask("GET", target, [])
@@ -170,7 +171,7 @@ class HttpConnection:
         """Read past bytes that were not asked for."""
         if count > MOST_SKIPPED:
             self.close()
-            raise RequestFailed(Failure.TRUNCATED, "ranges are ignored by now")
+            raise RequestFailed(Failure.TRUNCATED, "ranges are ignored now")
         scratch = memoryview(bytearray(min(count, 64 << 10)))
         while count:
             count -= self._channel.receive(scratch[:count])
@@ -186,7 +187,7 @@ class HttpConnection:
         url = self._options.redirects.get(target, target)
         headers = _range_headers(start, min(stop, start + manner.most), validator)
         headers += self._redirects.own_headers(target, url)
-        self._channel.send_ahead(Request("GET", split_url(url), tuple(headers)))
+        self._channel.send_ahead(HttpRequest("GET", split_url(url), tuple(headers)))
 
     def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
         """Ask how many bytes an object has and what tells its version (see Head.validator).
@@ -221,7 +222,7 @@ class HttpConnection:
         manner = self._manner(target)
         first = [("Range", f"bytes=0-{count - 1}"), *_WANTED_DIGESTS]
         size: int | None = None
-        answer: Answer | None = None
+        answer: RangeAnswer | None = None
         ranged = False
         try:
             head, url = self._redirects.ask("GET", target, first, hops)
@@ -255,7 +256,7 @@ class HttpConnection:
         start = self._read_all(wanted - 1)[:wanted] if wanted else b""
         if size is not None and len(start) < min(wanted, answer.stop or wanted):
             where = shown(target, url)
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: sends less than it promises")
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: sent less than announced")
         if ranged:
             manner.accepts(len(start))
         self.finish()
@@ -264,7 +265,7 @@ class HttpConnection:
 
     def _first_answer(
         self, head: Head, target: str, url: str, count: int
-    ) -> tuple[int | None, Answer]:
+    ) -> tuple[int | None, RangeAnswer]:
         if head.status not in GOOD:
             if self._manner(target).drops_range(head.status):
                 raise UselessRange(f"{shown(target, url)}: HTTP {head.status}")
@@ -313,7 +314,7 @@ class HttpConnection:
             return RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {detail}")
 
         if head.status != 200:
-            raise bad("not sent whole")
+            raise bad("not sent completely")
         self._channel.left = head.length
         if self._channel.left is not None and self._channel.left > limit:
             raise bad(f"larger than {limit} bytes")
@@ -328,7 +329,11 @@ class HttpConnection:
         return body, url
 
     def submit(
-        self, method: str, target: str, headers: list[tuple[str, str]], body: Body | None = None
+        self,
+        method: str,
+        target: str,
+        headers: list[tuple[str, str]],
+        body: RequestBody | None = None,
     ) -> tuple[Head, str]:
         """Send a request that changes something; returns the head of the answer and its text.
 
@@ -341,7 +346,7 @@ class HttpConnection:
         headers.append(("Content-Length", str(body.size if body is not None else 0)))
         if body is not None and body.expect:
             headers.append(("Expect", "100-continue"))
-        request = Request(method, split_url(target), tuple(headers))
+        request = HttpRequest(method, split_url(target), tuple(headers))
         head = self._redirects.exchange(request, body, secret=bool(own))
         self._channel.left = 0 if head.status in _NO_BODY else head.length
         if self._channel.left == 0 and not self._channel.coded:
@@ -380,7 +385,7 @@ class HttpConnection:
 
 def _channel(options: TransportOptions) -> Channel | CurlChannel:
     """Our own sockets wherever they can do what is asked for: they are faster."""
-    if options.beyond_us:
+    if options.needs_libcurl:
         from regather.transport.curl.channel import CurlChannel
 
         return CurlChannel(options)

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 
-from regather.files import UNTRUE_SIZE, size_is_untrue
+from regather.files.platform import UNTRUE_SIZE, size_is_untrue
 from regather.transport.base import Failure, Look, RequestFailed
 from regather.units import counted
 
@@ -80,7 +80,7 @@ class LocalConnection:
             raise RequestFailed(Failure.RESET, f"{self._target}: {error.strerror}") from None
         if count == 0 and want:
             self.close()
-            raise RequestFailed(Failure.TRUNCATED, f"{self._target}: shorter than it was")
+            raise RequestFailed(Failure.TRUNCATED, f"{self._target}: was truncated")
         self._at += count
         return count
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regather.transport.credentials import ascii_host
+from regather.origins import ascii_host
 
 __all__ = ["Login", "read_logins"]
 

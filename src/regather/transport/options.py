@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from regather.forking import free_after_fork
+from regather.origins import Origin
 from regather.transport.cookies import Cookies
-from regather.transport.credentials import Credentials, Origin
+from regather.transport.credentials import Credentials
 from regather.transport.dial import SilentAddresses
-from regather.transport.hosts import Hosts
-from regather.transport.objects.options import StoreOptions
+from regather.transport.host_options import Hosts
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.proxies import Proxies
 from regather.transport.ranges import Manner
 
@@ -38,7 +39,7 @@ def _default_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TransportOptions:
     """How to connect: times in seconds, and what makes the TLS context for https."""
 
@@ -73,9 +74,9 @@ class TransportOptions:
     """How to reach object stores."""
 
     @property
-    def beyond_us(self) -> str:
+    def needs_libcurl(self) -> str:
         """For what plain http(s) needs libcurl, in a few words; mostly empty."""
         if self.http2:
             return "HTTP/2"
-        proxy = self.proxies.beyond_us
+        proxy = self.proxies.needs_libcurl
         return f"a proxy of {proxy}://" if proxy else ""

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from regather.errors import UsageError
 from regather.names import bracketed
-from regather.transport.credentials import Origin, ascii_host
+from regather.origins import Origin, ascii_host
 
 __all__ = ["Proxies", "Proxy", "parse_proxy"]
 
@@ -100,7 +100,7 @@ class Proxies:
         return self._direct.entries
 
     @property
-    def beyond_us(self) -> str:
+    def needs_libcurl(self) -> str:
         """The kind of a proxy that only libcurl can talk to; empty where there is none."""
         return next((p.scheme for p in self._proxies.values() if not p.plain), "")
 
@@ -121,7 +121,7 @@ def parse_proxy(text: str, where: str) -> Proxy:
         )
     if parts.scheme not in _PORTS:
         raise UsageError(
-            f"{where}: {parts.scheme[:20]}:// is no kind of proxy that is known",
+            f"{where}: {parts.scheme[:20]}:// proxies are not supported",
             help=f"use one of {', '.join(_PORTS)}",
         )
     return Proxy(parts.scheme, host, port or _PORTS[parts.scheme], user, password)

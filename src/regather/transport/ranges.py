@@ -7,9 +7,11 @@ than were asked for (15.3.7); what names more is of use too, if what was asked f
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from regather.transport.base import Failure, OtherSize, RequestFailed
+from msgspec import Struct
+
+from regather.transport.base import Connection, Failure, OtherSize, RequestFailed
 from regather.transport.head import Head
 from regather.units import counted
 
@@ -23,6 +25,8 @@ _CONTENT_RANGE = re.compile(
 _UNSATISFIED = re.compile(
     r"(?:bytes)?[ \t]*+[=:]?[ \t]*+\*[ \t]*+/[ \t]*+([0-9]{1,19})", re.IGNORECASE
 )
+STEP = 1 << 20
+"""Bytes in memory at a time, where a range is read step by step."""
 MOST_SKIPPED = 16 << 20
 """Bytes before those that were asked for that are read past."""
 _SMALL = 64 << 10
@@ -43,8 +47,7 @@ class UselessRange(RequestFailed):
         super().__init__(Failure.BAD_RESPONSE, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class ContentRange(Struct, frozen=True):
     """What a Content-Range names: bytes ``start`` up to ``stop`` of ``total`` (None: not told)."""
 
     start: int
@@ -52,7 +55,7 @@ class Span:
     total: int | None
 
 
-def content_range(head: Head) -> Span | None:
+def content_range(head: Head) -> ContentRange | None:
     """What a head's Content-Range names; None where it has none, or none that can be.
 
     Servers write it with ``=`` or ``:``, in capitals, twice alike, or without its total.
@@ -65,7 +68,7 @@ def content_range(head: Head) -> Span | None:
     if match is None:
         return None
     total = int(match[3]) if match[3] not in (None, "*") else None
-    span = Span(int(match[1]), int(match[2]) + 1, total)
+    span = ContentRange(int(match[1]), int(match[2]) + 1, total)
     valid = span.start < span.stop and (total is None or span.stop <= total)
     return span if valid else None
 
@@ -85,8 +88,7 @@ def told_size(head: Head) -> int | None:
     return int(match[1]) if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class RangeAnswer(Struct, frozen=True):
     """A body that holds what was asked for."""
 
     ranged: bool
@@ -101,7 +103,7 @@ class Answer:
 
 def judge_range(
     head: Head, what: str, start: int, stop: int, size: int | None, validator: str
-) -> Answer:
+) -> RangeAnswer:
     """Find out what follows the head of a 200 or 206 to a request for a range.
 
     Raises UselessRange where that is not what was asked for, and RequestFailed where the object is
@@ -111,7 +113,7 @@ def judge_range(
     span = content_range(head)
     if head.status != 206:
         if _is_perhaps_part(head, stop - start, stop if size is None else size):
-            raise UselessRange(f"{what}: answers {head.status} with no more than was asked for")
+            raise UselessRange(f"{what}: HTTP {head.status} with only the requested bytes")
         return _judge_plain(head, what, stop, size, span)
     if span is None or "multipart/" in head.headers.get("content-type", "").lower():
         raise UselessRange(f"{what}: answers 206 without a valid Content-Range")
@@ -121,15 +123,15 @@ def judge_range(
         promised = counted(head.length, "byte")
         raise UselessRange(f"{what}: promises {promised} for a range of {span.stop - span.start}")
     if (span.start, span.stop) != (start, stop) and _is_whole(span, size):
-        return Answer(False, span.stop)
+        return RangeAnswer(False, span.stop)
     if not span.start <= start < span.stop or start - span.start > MOST_SKIPPED:
         raise UselessRange(
-            f"{what}: asked for bytes {start}-{stop - 1}, got {span.start}-{span.stop - 1}"
+            f"{what}: requested bytes {start}-{stop - 1}, received {span.start}-{span.stop - 1}"
         )
-    return Answer(True, span.stop - span.start, start - span.start, min(stop, span.stop))
+    return RangeAnswer(True, span.stop - span.start, start - span.start, min(stop, span.stop))
 
 
-def judge_whole(head: Head, what: str, stop: int, size: int | None, validator: str) -> Answer:
+def judge_whole(head: Head, what: str, stop: int, size: int | None, validator: str) -> RangeAnswer:
     """The same of a request for the whole object."""
     check_version(head, what, validator)
     span = content_range(head)
@@ -137,19 +139,21 @@ def judge_whole(head: Head, what: str, stop: int, size: int | None, validator: s
         return _judge_plain(head, what, stop, size, span)
     length = head.length
     if span is None or not _is_whole(span, size) or length not in (None, span.stop):
-        raise UselessRange(f"{what}: answers with a part of it to a request for the whole")
+        raise UselessRange(f"{what}: sent a part in response to a request for the whole file")
     check_size(what, span.stop, stop, size)
-    return Answer(False, span.stop)
+    return RangeAnswer(False, span.stop)
 
 
-def _judge_plain(head: Head, what: str, stop: int, size: int | None, span: Span | None) -> Answer:
+def _judge_plain(
+    head: Head, what: str, stop: int, size: int | None, span: ContentRange | None
+) -> RangeAnswer:
     length = head.length
     # A Content-Range means nothing here (RFC 9110, 14.4), but some send a part so.
     if span is not None and not _is_whole(span, length if size is None else size):
         raise UselessRange(f"{what}: answers {head.status} with a Content-Range")
     if length is not None:
         check_size(what, length, stop, size)
-    return Answer(False, length if length is not None else size)
+    return RangeAnswer(False, length if length is not None else size)
 
 
 def _is_perhaps_part(head: Head, asked: int, size: int) -> bool:
@@ -157,7 +161,7 @@ def _is_perhaps_part(head: Head, asked: int, size: int) -> bool:
     return head.length == asked < size
 
 
-def _is_whole(span: Span, size: int | None) -> bool:
+def _is_whole(span: ContentRange, size: int | None) -> bool:
     return span.start == 0 and span.stop == (size if span.total is None else span.total)
 
 
@@ -177,14 +181,13 @@ def check_version(head: Head, what: str, validator: str) -> None:
     dated = validator.endswith("GMT")
     now = head.headers.get("last-modified" if dated else "etag", "") if validator else ""
     if now and now.removeprefix("W/") != validator.removeprefix("W/"):
-        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server meanwhile")
+        raise RequestFailed(Failure.CHANGED, f"{what}: changed on the server during the download")
 
 
 # -- what is known of a server ----------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Manner:
+class Manner(Struct):
     """How a server answers ranges, as far as it was seen. Shared by all connections to it."""
 
     served: int = 0
@@ -235,3 +238,26 @@ class Manner:
 def _is_refusal(status: int) -> bool:
     """Whether it may mean that the server does not like a range, and the object is there."""
     return 400 <= status < 500 and status not in _ELSE
+
+
+def read_range(connection: Connection, target: str, start: int, stop: int) -> Iterator[memoryview]:
+    """The bytes ``start`` up to ``stop``, in steps of at most 1 MiB, each valid until the next.
+
+    Raises RequestFailed.
+    """
+    if start >= stop:
+        return
+    buffer = memoryview(bytearray(min(stop - start, STEP)))
+    ranged = connection.request(target, start, stop, None)
+    skip = 0 if ranged else start  # a source that knows no ranges sends all from the first byte
+    left = stop - start
+    try:
+        while left:
+            count = connection.receive(buffer[: min(skip or left, len(buffer))])
+            if skip:
+                skip -= count
+            elif count:
+                left -= count
+                yield buffer[:count]
+    finally:
+        connection.finish()

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from regather.names import bracketed, without_secrets
+from regather.origins import Origin, origin_of
 from regather.tokens import is_loopback
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect
-from regather.transport.credentials import Origin, origin_of
 from regather.transport.fields import link_text
-from regather.transport.head import Head, Request, split_url
+from regather.transport.head import Head, HttpRequest, split_url
 from regather.transport.options import TransportOptions
 from regather.transport.tls import speaks_tls
 from regather.transport.trace import traced
-from regather.transport.wire import Body
+from regather.transport.wire import RequestBody
 
 if TYPE_CHECKING:
     from regather.transport.channel import Channel
@@ -121,7 +121,7 @@ class Redirects:
 
     def _exchange(self, method: str, target: str, url: str, headers: list[tuple[str, str]]) -> Head:
         own = self.own_headers(target, url)
-        request = Request(method, split_url(url), (*headers, *own))
+        request = HttpRequest(method, split_url(url), (*headers, *own))
         try:
             head = self.exchange(request, secret=bool(own))
         except RequestFailed as error:
@@ -132,7 +132,9 @@ class Redirects:
         self._options.cookies.learn(url, head.cookies)
         return head
 
-    def exchange(self, request: Request, body: Body | None = None, *, secret: bool) -> Head:
+    def exchange(
+        self, request: HttpRequest, body: RequestBody | None = None, *, secret: bool
+    ) -> Head:
         """See Channel.exchange; who speaks TLS where plain http is meant is told as such.
 
         Before a ``secret`` goes out in the clear it is asked whether that is so.
@@ -162,7 +164,7 @@ class Redirects:
             return
         if speaks:
             where = f"{bracketed(origin[1])}:{origin[2]}"
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: speaks TLS: use https://")
+            raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: requires TLS: use https://")
 
 
 def _onward(target: str, url: str, location: str) -> str:
@@ -172,7 +174,7 @@ def _onward(target: str, url: str, location: str) -> str:
         onward = urljoin(url, link_text(location))
         parts = split_url(onward)
     except ValueError:
-        raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: redirects to no URL") from None
+        raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: redirects to an invalid URL") from None
     except RequestFailed as error:
         raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: redirects to {error.what}") from None
     if parts.scheme == "http" and split_url(url).scheme == "https":

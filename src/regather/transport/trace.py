@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 
 from regather.errors import TransportError
+from regather.logs import DEBUG, Logger
 from regather.names import without_secrets
-from regather.transport.head import Head, Request
-from regather.transport.wire import Body
+from regather.transport.head import Head, HttpRequest
+from regather.transport.wire import RequestBody
 
 __all__ = ["traced"]
 
-_log = logging.getLogger("regather.requests")
-Exchange = Callable[[Request, Body | None], Head]
+_log = Logger("regather.requests")
+Exchange = Callable[[HttpRequest, RequestBody | None], Head]
 
 
 def traced(exchange: Exchange) -> Exchange:
     """``exchange``, or, where requests are logged, one that tells of each and how long it took."""
-    if not _log.isEnabledFor(logging.DEBUG):
+    if not _log.is_enabled_for(DEBUG):
         return exchange
 
-    def told(request: Request, body: Body | None = None) -> Head:
+    def told(request: HttpRequest, body: RequestBody | None = None) -> Head:
         began = time.monotonic()
         answer = ""
         try:

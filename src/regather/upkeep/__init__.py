@@ -1,14 +1,13 @@
 """Looking after what is hosted: check finds what is missing or corrupt, repair re-creates it.
 
 sources            what a manifest names, and what each source should hold
-access             one source: asked, read and written with patience; threads
 report             what is found and told
-judge, survival    pure: from findings on copies to a verdict on sets and file
+verdict            pure: from findings on copies to a verdict on sets and file
 inspection         asks and reads: check()
-wants              what is to be restored, at which source
+repair_plan        what is to be restored, at which source
 rows, staging      pieces out of good copies, or decoded; rebuilt fragments on their way
 restoration        what must be restored, and where: repair()
-announcing         the manifest, where sources changed
+manifest_update    the manifest, where sources changed
 
 Memory: one buffer a source when checking, one row when repairing, whatever the size of the file.
 """
@@ -18,24 +17,24 @@ from __future__ import annotations
 from regather.upkeep.inspection import check
 from regather.upkeep.report import (
     CheckReport,
-    Finding,
+    CopyFinding,
+    CopyState,
     Lost,
     RepairReport,
     Restored,
     SetHealth,
-    State,
     Unwritten,
 )
 from regather.upkeep.restoration import repair
 
 __all__ = [
     "CheckReport",
-    "Finding",
+    "CopyFinding",
+    "CopyState",
     "Lost",
     "RepairReport",
     "Restored",
     "SetHealth",
-    "State",
     "Unwritten",
     "check",
     "repair",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 import threading
@@ -13,25 +12,28 @@ from os.path import isfile
 from pathlib import Path
 from shlex import quote
 
-from regather.client import Settings
-from regather.client.settings import transport_options
-from regather.digest import new_hasher
-from regather.errors import UsageError
+from regather.errors import RegatherError, UsageError
 from regather.model import Layout
 from regather.names import texts
+from regather.sources.settings import Settings, transport_options
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
+from regather.transport.stores.retrying import (
+    RetryingReader,
+    RetryingStore,
+    RetryPolicy,
+    verify,
+)
 from regather.units import counted
-from regather.upkeep.access import CopyReader, Desk, Patience, crew, state_of
-from regather.upkeep.answers import Answers, Room, expected_findings
-from regather.upkeep.judge import Verdict, judge
-from regather.upkeep.report import CheckReport, Finding, State
+from regather.upkeep.report import CheckReport, CopyFinding, CopyState, state_of
+from regather.upkeep.source_answers import Answers, Room, expected_findings
 from regather.upkeep.sources import Subject, open_subject
+from regather.upkeep.verdict import Verdict, judge
 
 __all__ = ["OnBytes", "check", "examine"]
 
 OnBytes = Callable[[int, int], None]
 """Called with bytes done and in all, in the thread of the caller."""
-_BUFFER = 256 << 10
+_MOST_THREADS = 32
 
 
 def check(
@@ -74,30 +76,28 @@ def examine(
     if seed is None:
         seed = random.SystemRandom().randrange(1 << 32)
     layout, sources = subject.layout, subject.sources
-    patience = Patience(retries)
+    policy = RetryPolicy(retries)
     asked = [Answers(s) for s in sources]
     room = Room()
 
     def ask(number: int) -> None:
-        _ask(layout, asked[number], options, patience, room)
+        _ask(layout, asked[number], options, policy, room)
 
-    crew(len(sources), ask, patience, lambda: None, "check")
+    _at_all(len(sources), ask, policy)
     findings = expected_findings(subject, asked)
-    progress = _Progress(layout, findings, share)
+    progress = _ByteCounter(layout, findings, share)
     if share:
         own = [[i for i, f in enumerate(findings) if f.source == s.url] for s in sources]
 
         def read(number: int) -> None:
             for i in own[number]:
-                findings[i] = _read(
-                    layout, findings[i], options, patience, share, seed, progress.add
-                )
+                findings[i] = _read(layout, findings[i], options, policy, share, seed, progress.add)
 
         def tick() -> None:
             if on_progress is not None:
                 on_progress(progress.done, progress.total)
 
-        crew(len(sources), read, patience, tick, "check")
+        _at_all(len(sources), read, policy, tick)
         tick()
     verdict = judge(layout, findings, made_for=subject.manifest.survives)
     return CheckReport(
@@ -131,14 +131,29 @@ def _notes(subject: Subject, verdict: Verdict) -> tuple[str, ...]:
     few = 2 * len(verdict.nowhere) >= len(fragments)
     if not (manifest.sources or subject.named or not few or is_url(subject.where)):
         notes.append(
-            "the manifest names no sources, so nothing was asked but the folder it lies in: name "
-            "the others with --server"
+            "the manifest names no sources, so only its own folder was checked: give the others "
+            "with --server"
         )
     return tuple(notes)
 
 
-class _Progress:
-    def __init__(self, layout: Layout, findings: Sequence[Finding], share: float) -> None:
+def _at_all(
+    count: int,
+    work: Callable[[int], None],
+    policy: RetryPolicy,
+    tick: Callable[[], None] | None = None,
+) -> None:
+    """Do it for each source by its number, most at once; ``tick`` is as in ``run_all``."""
+    try:
+        policy.scope.run(work, range(count), "check", tick, _MOST_THREADS)
+    except RequestFailed as failed:
+        if failed.failure is Failure.ABORTED:
+            raise RegatherError("stopped") from None
+        raise
+
+
+class _ByteCounter:
+    def __init__(self, layout: Layout, findings: Sequence[CopyFinding], share: float) -> None:
         sizes = (layout.fragments[f.position].size for f in findings if f.size is not None)
         self.total = math.ceil(sum(sizes) * share)
         self.done = 0
@@ -150,20 +165,19 @@ class _Progress:
 
 
 def _ask(
-    layout: Layout, answers: Answers, options: TransportOptions, patience: Patience, room: Room
+    layout: Layout, answers: Answers, options: TransportOptions, policy: RetryPolicy, room: Room
 ) -> None:
     """Presence and sizes at one source; asks no more once it turned out to be out of reach."""
     source = answers.source
     everything = range(len(layout.fragments))
     wanted = everything if source.fragments is None else sorted(source.fragments)
     room.take(0 if source.fragments is None else len(wanted))
-    desk = Desk(source.url, options, patience)
-    try:
+    with RetryingStore(source.url, options, policy) as store:
         for position in wanted:
             fragment = layout.fragments[position]
-            finding = Finding(source.url, fragment.name, position, State.UNREACHABLE, True)
+            finding = CopyFinding(source.url, fragment.name, position, CopyState.UNREACHABLE, True)
             try:
-                found = desk.stat(fragment.name)
+                found = store.stat(fragment.name)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
                     raise
@@ -173,22 +187,20 @@ def _ask(
                     return
             else:
                 finding = _sized(layout, finding, None if found is None else found.size, room)
-            if finding.state is not State.MISSING:
+            if finding.state is not CopyState.MISSING:
                 room.take(1)
                 answers.findings[position] = finding
-    finally:
-        desk.close()
 
 
-def _sized(layout: Layout, finding: Finding, size: int | None, room: Room) -> Finding:
+def _sized(layout: Layout, finding: CopyFinding, size: int | None, room: Room) -> CopyFinding:
     wanted = layout.fragments[finding.position].size
     if size is None:
-        return replace(finding, state=State.MISSING)
+        return replace(finding, state=CopyState.MISSING)
     if size == wanted:
-        return replace(finding, state=State.OK, size=size)
+        return replace(finding, state=CopyState.OK, size=size)
     return replace(
         finding,
-        state=State.WRONG_SIZE,
+        state=CopyState.WRONG_SIZE,
         size=size,
         bad=room.all_pieces(layout.pieces_of(finding.position)),
         detail=f"has {counted(size, 'byte')}, must have {wanted}",
@@ -197,13 +209,13 @@ def _sized(layout: Layout, finding: Finding, size: int | None, room: Room) -> Fi
 
 def _read(
     layout: Layout,
-    finding: Finding,
+    finding: CopyFinding,
     options: TransportOptions,
-    patience: Patience,
+    policy: RetryPolicy,
     share: float,
     seed: int,
     add: Callable[[int], None],
-) -> Finding:
+) -> CopyFinding:
     """Read pieces of a copy that is there and hash them."""
     if finding.size is None or not layout.pieces_of(finding.position):
         return finding
@@ -217,33 +229,16 @@ def _read(
         there = sorted(rng.sample(there, math.ceil(len(there) * share)))
     bad = set(finding.bad)
     read = 0
-    buffer = memoryview(bytearray(min(_BUFFER, layout.piece_size)))
-    reader = CopyReader(finding.source, finding.fragment, size, options, patience)
     try:
-        for _, run in itertools.groupby(enumerate(there), lambda pair: pair[1] - pair[0]):
-            pieces = [piece for _, piece in run]
-            until = layout.span(position, pieces[-1], pieces[-1] + 1)[1]
-            for piece in pieces:
-                hasher = new_hasher()
-                at, stop = layout.span(position, piece, piece + 1)
-                while at < stop:
-                    into = buffer[: min(len(buffer), stop - at)]
-                    reader.read(at, into, until)
-                    hasher.update(into)
-                    at += len(into)
-                    add(len(into))
+        with RetryingReader(finding.source, finding.fragment, size, options, policy) as reader:
+            for piece, right in verify(reader, layout, position, there, add):
                 read += 1
-                if hasher.digest() == layout.hash_of(position, piece):
-                    bad.discard(piece)
-                else:
-                    bad.add(piece)
+                (bad.discard if right else bad.add)(piece)
     except RequestFailed as failed:
         if failed.failure is Failure.ABORTED:
             raise
         return replace(finding, state=state_of(failed), read=read, detail=failed.what)
-    finally:
-        reader.close()
     state = finding.state
-    if state is State.OK and bad:
-        state = State.CORRUPT
+    if state is CopyState.OK and bad:
+        state = CopyState.CORRUPT
     return replace(finding, state=state, bad=tuple(sorted(bad)), read=read)

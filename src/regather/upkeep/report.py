@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from regather.transport import Failure, RequestFailed
+
 __all__ = [
     "CheckReport",
-    "Finding",
+    "CopyFinding",
+    "CopyState",
     "Lost",
     "RepairReport",
     "Restored",
     "SetHealth",
-    "State",
     "Unwritten",
+    "state_of",
 ]
 
 Status = Literal["healthy", "degraded", "lost"]
 
 
-class State(StrEnum):
+class CopyState(StrEnum):
     """How a fragment is at a source."""
 
     OK = "ok"
@@ -33,11 +36,18 @@ class State(StrEnum):
     @property
     def out_of_reach(self) -> bool:
         """Whether nothing is known of the fragment, since its source does not give it."""
-        return self in (State.UNREACHABLE, State.REFUSED)
+        return self in (CopyState.UNREACHABLE, CopyState.REFUSED)
+
+
+def state_of(failed: RequestFailed) -> CopyState:
+    """What a failed request says of the fragment that was asked for."""
+    if failed.failure is Failure.MISSING:
+        return CopyState.MISSING
+    return CopyState.REFUSED if failed.failure is Failure.FORBIDDEN else CopyState.UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CopyFinding:
     """One fragment at one source: it should be there, or it is."""
 
     source: str
@@ -46,7 +56,7 @@ class Finding:
     """Its name; empty where a source of unknown content could not be asked for anything."""
     position: int
     """Of the fragment in the layout, from 0; -1 where ``fragment`` is empty."""
-    state: State
+    state: CopyState
     expected: bool
     """Whether the source is known to hold it; else it was found there."""
     size: int | None = None
@@ -105,7 +115,7 @@ class CheckReport:
     seed: int
     """What makes the same choice of pieces again."""
     sources: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[CopyFinding, ...]
     nowhere: tuple[str, ...]
     """Fragments of which no source has a good copy."""
     sets: tuple[SetHealth, ...]

@@ -12,21 +12,19 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
-from regather.client import Settings
-from regather.client.settings import transport_options
-from regather.digest import new_hasher
+from regather.files.spool import has_room
 from regather.names import texts
+from regather.sources.settings import Settings, transport_options
 from regather.tasks import pool, run_apart
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
-from regather.units import counted
-from regather.upkeep.access import CopyReader, Desk, Patience
-from regather.upkeep.announcing import Announcement, announce
+from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
 from regather.upkeep.inspection import examine
+from regather.upkeep.manifest_update import Announcement, announce
+from regather.upkeep.repair_plan import Repair, Wants
 from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
 from regather.upkeep.rows import Copies, RowMaker
 from regather.upkeep.sources import Subject, open_subject
-from regather.upkeep.staging import Staged, has_room, scratch
-from regather.upkeep.wants import Want, Wants
+from regather.upkeep.staging import Staged, scratch, trouble
 
 __all__ = ["OnPhase", "repair"]
 
@@ -36,7 +34,6 @@ OnPhase = Callable[[str, int, int], None]
 Not always in the thread of the caller.
 """
 _READERS = 8
-_BUFFER = 256 << 10
 
 
 def repair(
@@ -71,9 +68,9 @@ def repair(
         on_phase("checking", done, total)
 
     before = examine(subject, options, settings.retries, float(not quick), None, checking)
-    patience = Patience(settings.retries)
-    work = _Repair(subject, Wants(subject, before), options, patience, temp, on_phase)
-    announcement = run_apart(work.carry_out, patience.end)
+    policy = RetryPolicy(settings.retries)
+    work = _RepairRun(subject, Wants(subject, before), options, policy, temp, on_phase)
+    announcement = run_apart(work.carry_out, policy.scope.cancel)
     unwritten = (*work.unwritten, *announcement.unwritten)
     lost = tuple(work.lost[p] for p in sorted(work.lost))
     return RepairReport(
@@ -89,13 +86,13 @@ def repair(
     )
 
 
-class _Repair:
+class _RepairRun:
     def __init__(
         self,
         subject: Subject,
         wants: Wants,
         options: TransportOptions,
-        patience: Patience,
+        policy: RetryPolicy,
         temp: str | Path | None,
         on_phase: OnPhase,
     ) -> None:
@@ -103,11 +100,11 @@ class _Repair:
         self._layout = subject.layout
         self._wants = wants
         self._options = options
-        self._patience = patience
+        self._policy = policy
         self._temp = None if temp is None else str(temp)
         self._on_phase = on_phase
-        self._copies = Copies(self._layout, wants.before.findings, options, patience)
-        self._desks: dict[str, Desk] = {}
+        self._copies = Copies(self._layout, wants.before.findings, options, policy)
+        self._stores: dict[str, RetryingStore] = {}
         self._refusing: dict[str, str] = {}
         self._moves: dict[tuple[str, int], str] = {}
         self._done = 0
@@ -119,12 +116,12 @@ class _Repair:
         self.lost: dict[int, Lost] = {item.position: item for item in wants.before.lost}
 
     def carry_out(self) -> Announcement:
-        """All of it; to be ended by ``patience``."""
+        """All of it; to be ended by its scope."""
         try:
             self.restore()
             return self.announce()
         except BaseException:
-            self._patience.end()
+            self._policy.scope.cancel()
             raise
         finally:
             self.close()
@@ -142,7 +139,7 @@ class _Repair:
                     found = self._copies.discovered()
                     pending = [self._wants.damaged(url, position) for url, position in found]
             except BaseException:
-                self._patience.end()
+                self._policy.scope.cancel()
                 raise
 
         if self.lost:  # these may be the reason
@@ -158,19 +155,19 @@ class _Repair:
             self._wants.dropped,
             self._wants.gone,
             [r.source for r in self.restored],
-            self._desk,
+            self._store,
             self._options,
         )
 
     def close(self) -> None:
         """Close all connections."""
         self._copies.rest()
-        for desk in self._desks.values():
-            desk.close()
+        for store in self._stores.values():
+            store.close()
 
-    def _groups(self, wants: Iterable[Want]) -> Iterable[list[Want]]:
+    def _groups(self, wants: Iterable[Repair]) -> Iterable[list[Repair]]:
         """Wants that share their rows: those of a set, where there is room for all at once."""
-        by_set: dict[int, dict[int, list[Want]]] = {}
+        by_set: dict[int, dict[int, list[Repair]]] = {}
         for want in wants:
             number = self._layout.set_of[want.position]
             key = number if number >= 0 else -1 - want.position
@@ -178,12 +175,18 @@ class _Repair:
         for group in by_set.values():
             size = sum(self._layout.fragments[p].size for p in group)
             members = [want for wants in group.values() for want in wants]
-            if len(group) == 1 or has_room(self._temp, size):
+            if len(group) == 1 or self._has_room(size):
                 yield members
             else:
                 yield from group.values()
 
-    def _restore(self, wants: Sequence[Want], pool: Executor) -> None:
+    def _has_room(self, size: int) -> bool:
+        try:
+            return has_room(self._temp, size)
+        except OSError as error:
+            raise trouble(self._temp, error) from None
+
+    def _restore(self, wants: Sequence[Repair], pool: Executor) -> None:
         open_wants = [want for want in wants if not self._settled(want)]
         positions = sorted({want.position for want in open_wants})
         if not positions:
@@ -206,7 +209,7 @@ class _Repair:
             for fragment in staged.values():
                 fragment.close()
 
-    def _settled(self, want: Want) -> bool:
+    def _settled(self, want: Repair) -> bool:
         """Whether a want needs no bytes: a target has a good copy, or none takes any."""
         if want.targets and (want.targets[0], want.position) in self._wants.good:
             self._note_move(want, want.targets[0])
@@ -238,7 +241,7 @@ class _Repair:
                 self._advance(length)
         self.decoded += maker.decoded
 
-    def _deliver(self, want: Want, staged: Staged) -> None:
+    def _deliver(self, want: Repair, staged: Staged) -> None:
         fragment = self._layout.fragments[want.position]
         reasons = []
         for url in want.targets:
@@ -249,8 +252,8 @@ class _Repair:
                 reasons.append(self._refusing[url])
                 continue
             try:
-                self._desk(url).put(fragment.name, fragment.size, staged.read, staged.digest())
-                self._verify(url, fragment.name, fragment.size, staged.digest())
+                self._store(url).put(fragment.name, fragment.size, staged.read, staged.digest())
+                self._verify(url, want.position)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
                     raise
@@ -266,46 +269,38 @@ class _Repair:
             return
         self._give_up(want, reasons)
 
-    def _verify(self, url: str, name: str, size: int, digest: bytes) -> None:
+    def _verify(self, url: str, position: int) -> None:
         """Look at what a source has now. A folder of ours was verified while it was written."""
-        found = self._desk(url).stat(name)
-        if found is None or found.size != size:
-            has = "nothing" if found is None else counted(found.size, "byte")
-            raise RequestFailed(Failure.BAD_RESPONSE, f"{url}{name}: took it, but has {has} of it")
-        if not is_url(url):
-            return
-        # Servers of others may take a file without looking at the hash that was sent with it.
-        hasher = new_hasher()
-        buffer = memoryview(bytearray(min(size, _BUFFER)))
-        reader = CopyReader(url, name, size, self._options, self._patience)
-        try:
-            for at in range(0, size, _BUFFER):
-                into = buffer[: min(len(buffer), size - at)]
-                reader.read(at, into, size)
-                hasher.update(into)
-        finally:
-            reader.close()
-        if hasher.digest() != digest:
-            raise RequestFailed(Failure.DAMAGED, f"{url}{name}: sends other bytes than were stored")
+        fragment = self._layout.fragments[position]
+        if is_url(url):
+            # Servers of others may take a file without looking at the hash that was sent with it.
+            right = self._store(url).look(self._layout, position) is Found.RIGHT
+        else:
+            found = self._store(url).stat(fragment.name)
+            right = found is not None and found.size == fragment.size
+        if not right:
+            raise RequestFailed(
+                Failure.DAMAGED, f"{url}{fragment.name}: the stored file differs from the upload"
+            )
 
-    def _note_move(self, want: Want, url: str) -> None:
+    def _note_move(self, want: Repair, url: str) -> None:
         if want.home == url:
             return
         if url in (to for (_, position), to in self._moves.items() if position == want.position):
             name = self._layout.fragments[want.position].name
-            self.notes.append(f"{name} has fewer copies now: name one more source with --to")
+            self.notes.append(f"{name} has fewer copies now: give one more source with --to")
         self._moves[(want.home, want.position)] = url
 
-    def _give_up(self, want: Want, reasons: Sequence[str]) -> None:
+    def _give_up(self, want: Repair, reasons: Sequence[str]) -> None:
         name = self._layout.fragments[want.position].name
         where = want.home or ", ".join(want.targets)
-        why = "; ".join(dict.fromkeys(reasons)) or "no source takes it"
+        why = "; ".join(dict.fromkeys(reasons)) or "no source accepts it"
         self.unwritten.append(Unwritten(where, name, why))
 
-    def _desk(self, url: str) -> Desk:
-        if url not in self._desks:
-            self._desks[url] = Desk(url, self._options, self._patience)
-        return self._desks[url]
+    def _store(self, url: str) -> RetryingStore:
+        if url not in self._stores:
+            self._stores[url] = RetryingStore(url, self._options, self._policy)
+        return self._stores[url]
 
     def _advance(self, count: int) -> None:
         self._done += count

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from regather.coding.rows import compute_row
 from regather.digest import piece_hash
-from regather.erasure import codec_for, strip_size
 from regather.model import Layout
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
-from regather.upkeep.access import CopyReader, Patience
-from regather.upkeep.report import Finding, State
+from regather.transport.stores.retrying import RetryingReader, RetryPolicy
+from regather.upkeep.report import CopyFinding, CopyState
 
 __all__ = ["Copies", "RowMaker"]
 
@@ -31,7 +31,7 @@ class _Copy:
     usable: bool = True
     last: int = -2
     """The piece that was read last."""
-    reader: CopyReader | None = None
+    reader: RetryingReader | None = None
     found: set[int] = field(default_factory=set)
     """Bad pieces that nobody knew of."""
 
@@ -42,13 +42,13 @@ class Copies:
     def __init__(
         self,
         layout: Layout,
-        findings: Sequence[Finding],
+        findings: Sequence[CopyFinding],
         options: TransportOptions,
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> None:
         self._layout = layout
         self._options = options
-        self._patience = patience
+        self._policy = policy
         self._copies: dict[int, list[_Copy]] = defaultdict(list)
         self._gone: set[str] = set()
         self.failures: dict[tuple[str, int], str] = {}
@@ -58,7 +58,7 @@ class Copies:
                 continue
             # Without having been read, a copy of the wrong size may have good pieces.
             bad = set(f.bad) if f.read else set[int]()
-            self._copies[f.position].append(_Copy(f.source, f.size, bad, f.state is State.OK))
+            self._copies[f.position].append(_Copy(f.source, f.size, bad, f.state is CopyState.OK))
         for copies in self._copies.values():
             copies.sort(key=lambda copy: (not copy.fine, is_url(copy.url)))
 
@@ -71,7 +71,7 @@ class Copies:
                 continue
             if copy.reader is None:
                 name = layout.fragments[position].name
-                copy.reader = CopyReader(copy.url, name, copy.size, self._options, self._patience)
+                copy.reader = RetryingReader(copy.url, name, copy.size, self._options, self._policy)
             # Who asks for a second piece in a row will want the next ones too.
             until = copy.size if copy.last == piece - 1 else stop
             try:
@@ -117,6 +117,7 @@ class RowMaker:
         self._layout = layout
         self._copies = copies
         self._pool = pool
+        self._number = number
         self._set = layout.sets[number] if number >= 0 else None
         self.decoded = 0
         """Pieces that were computed."""
@@ -139,12 +140,20 @@ class RowMaker:
             have += self._fetch(row, batch, slots)
         if len(have) < k:
             return got
-        self._compute(row, sorted(members.index(p) for p in have)[:k], missing, members, slots)
-        for position in missing:
-            piece = slots[position][: self._layout.length(position, row)]
-            if piece_hash(piece) == self._layout.hash_of(position, row):
-                got.add(position)
-                self.decoded += 1
+
+        def read(position: int, start: int, into: memoryview) -> None:
+            into[:] = slots[position][start : start + len(into)]
+
+        length = self._layout.length(self._set.parity[0], row)
+        whole = {p: slots[p][:length] for p in have}
+        for position, view in whole.items():
+            own = max(0, self._layout.length(position, row))
+            view[own:] = bytes(length - own)
+        right = compute_row(
+            self._layout, self._number, row, have, missing, read, slots, whole=whole
+        )
+        self.decoded += len(right)
+        got.update(right)
         return got
 
     def _fetch(self, row: int, wanted: Sequence[int], slots: Mapping[int, memoryview]) -> set[int]:
@@ -155,31 +164,3 @@ class RowMaker:
         if len(wanted) == 1:
             return set(wanted) if one(wanted[0]) else set()
         return {p for p, there in zip(wanted, self._pool.map(one, wanted), strict=True) if there}
-
-    def _compute(
-        self,
-        row: int,
-        have: Sequence[int],
-        missing: Sequence[int],
-        members: Sequence[int],
-        slots: Mapping[int, memoryview],
-    ) -> None:
-        layout = self._layout
-        assert self._set is not None
-        k, m = len(self._set.data), len(self._set.parity)
-        codec = codec_for(k, m)
-        length = layout.length(self._set.parity[0], row)
-        for n in have:
-            own = max(0, layout.length(members[n], row))
-            slots[members[n]][own:length] = bytes(length - own)
-        with_parity = any(not layout.is_data(p) for p in missing)
-        # Parity is made of all data; data alone needs no more than itself.
-        want = tuple(
-            n for n in range(k) if n not in have and (with_parity or members[n] in missing)
-        )
-        strip = strip_size(k, length)
-        for start in range(0, length, strip):
-            views = [slots[p][start : min(start + strip, length)] for p in members]
-            codec.decode(tuple(have), [views[n] for n in have], want, [views[n] for n in want])
-            if with_parity:
-                codec.encode(views[:k], views[k:])

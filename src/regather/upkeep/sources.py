@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from regather.client.asking import FEW_RETRIES, Asking
-from regather.client.naming import base_url, scheme_forgotten, with_scheme
-from regather.client.resolve import beside, load_manifest, sources_of
+from msgspec.structs import replace
+
+from regather.coding.placement import spread
 from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
-from regather.splitter.placement import spread
+from regather.sources.addresses import base_url, scheme_forgotten, with_scheme
+from regather.sources.manifests import beside, load_manifest, sources_of
+from regather.sources.probing import FEW_RETRIES, Prober
 from regather.transport import TransportOptions, is_url
 from regather.transport.objects.clients import check
-from regather.transport.upload import open_store
+from regather.transport.stores.open import open_store
 
 __all__ = ["Subject", "expected_of", "open_subject"]
 
@@ -58,7 +60,7 @@ def open_subject(
     """
     where = with_scheme(str(source))
     bases = [base_url(server) for server in servers]
-    manifest, folder = load_manifest(where, Asking(options, retries=min(retries, FEW_RETRIES)))
+    manifest, folder = load_manifest(where, Prober(options, retries=min(retries, FEW_RETRIES)))
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
     sources = list(sources_of(where, manifest, folder, bases))
@@ -66,8 +68,8 @@ def open_subject(
         sources = _with_empty_folders(sources, folder)
     if not sources and not targets:
         raise NotEnoughSourcesError(
-            f"{where}: names no server, and its folder holds no fragments",
-            help="say where the fragments are: --server URL, once for each",
+            f"{where}: names no source, and its folder contains no fragments",
+            help="give the sources of the fragments: --server URL, once for each",
         )
     known = {s.url for s in sources}
     for url in targets:

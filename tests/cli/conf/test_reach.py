@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regather.cli.conf.file import parse
+from regather.cli.conf.config_file import parse
 from regather.cli.conf.reach import host_options_in
 from regather.cli.hosts import add_hosts, hosts_of
 from regather.errors import UsageError

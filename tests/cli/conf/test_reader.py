@@ -12,10 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from regather.cli import COMMANDS, UNCONFIGURED, parser_of
+from regather.cli import parser_of
+from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.conf import check_tables
 from regather.cli.conf.aliases import aliases_in
-from regather.cli.conf.file import Config, parse
+from regather.cli.conf.config_file import Config, parse
 from regather.cli.conf.hosts import tokens_in
 from regather.cli.conf.options import defaults_for, name_of, settable
 from regather.cli.parsing import commands_of
@@ -121,7 +122,9 @@ def test_what_is_right_is_taken(data: st.DataObject) -> None:
         if action.nargs == 0:
             given_[name] = expected[action.dest] = True
             continue
-        if action.type is None or "Path" in str(action.type):
+        if action.choices is not None:
+            given_[name] = data.draw(st.sampled_from(sorted(action.choices)))
+        elif action.type is None or "Path" in str(action.type):
             given_[name] = data.draw(st.from_regex("/[a-z]+", fullmatch=True))
         else:
             given_[name] = 1 if name == "read-data" else data.draw(st.integers(1, 10**6))

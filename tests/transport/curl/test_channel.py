@@ -16,7 +16,7 @@ import pytest
 import regather
 from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
 from regather.transport.proxies import Proxies
-from regather.transport.wire import Body
+from regather.transport.wire import RequestBody
 from tests.support.files import MIB, random_file
 from tests.support.hosting import Hosting
 from tests.support.nginx import Nginx
@@ -114,7 +114,7 @@ def test_a_server_that_takes_its_time(connection: HttpConnection) -> None:
             time.sleep(0.1)
         link.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
 
-    body = Body(size, lambda _, into: None)
+    body = RequestBody(size, lambda _, into: None)
     with Rogue(take) as rogue:
         assert connection.submit("PUT", rogue.url, [], body)[0].status == 201
 
@@ -140,7 +140,7 @@ def test_a_head_without_end(connection: HttpConnection) -> None:
 
 
 def test_publishing_through_socks(hosting: Hosting, tmp_path: Path) -> None:
-    from regather.server.tokens import Tokens
+    from regather.server.authorization import Tokens
 
     content = random_file(tmp_path / "f.dat", 3 * MIB + 5).read_bytes()
     (tmp_path / "store").mkdir()

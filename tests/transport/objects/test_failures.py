@@ -14,8 +14,8 @@ from regather.errors import UsageError
 from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.objects.clients import check
 from regather.transport.objects.connection import ObjectConnection
-from regather.transport.objects.options import StoreOptions
-from regather.transport.upload import open_store
+from regather.transport.objects.store_options import StoreOptions
+from regather.transport.stores.open import open_store
 from tests.support.rogue import Rogue, sends
 from tests.support.tls import issue
 
@@ -271,7 +271,7 @@ def test_a_bucket_that_is_not_there_is_told_to_who_reads() -> None:
     with Rogue(reasons(b"404 No", b"<Error><Code>NoSuchBucket</Code></Error>")) as rogue:
         connection = ObjectConnection(options_for(rogue.url))
         for ask in (look, fetch):
-            with pytest.raises(RequestFailed, match="no such bucket"):
+            with pytest.raises(RequestFailed, match="does not exist"):
                 ask(connection, "s3://bucket/x")
         connection.close()
 

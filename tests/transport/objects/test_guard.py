@@ -13,8 +13,9 @@ from blake3 import blake3
 
 from regather.transport import RequestFailed, TransportOptions
 from regather.transport.objects.guard import MAX_ANSWER, open_way
-from regather.transport.objects.options import StoreOptions
-from regather.transport.upload import Store, open_store
+from regather.transport.objects.store_options import StoreOptions
+from regather.transport.stores.base import Store
+from regather.transport.stores.open import open_store
 from tests.support.rogue import Rogue, sends
 
 MOST = 16 << 20

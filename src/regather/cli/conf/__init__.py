@@ -11,8 +11,9 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.conf.aliases import aliases_in, expand
-from regather.cli.conf.file import Config, load
+from regather.cli.conf.config_file import Config, load
 
 if TYPE_CHECKING:
     from regather.transport import HostOptions
@@ -27,28 +28,30 @@ def configured(
     args: argparse.Namespace,
     parser: argparse.ArgumentParser,
     parsed: Callable[[], argparse.Namespace],
+    every: Callable[[], dict[str, argparse.ArgumentParser]],
 ) -> argparse.Namespace:
     """What a command is called with, by its configuration file too.
 
     ``args`` are as the command line alone has them; ``parser`` is that of the command, and
-    ``parsed`` parses once more, with its new defaults. ``config_tokens`` and ``config_hosts`` are
+    ``parsed`` parses once more, with its new defaults;
+    ``every`` gives the parsers of all commands. ``config_tokens`` and ``config_hosts`` are
     added: the tokens and the other options of the configuration, by host, for commands that ask
     servers. Raises UsageError.
     """
-    from regather.cli.conf.hosts import tokens_in
-    from regather.cli.conf.options import VARIABLES, defaults_for, one_of_each
-    from regather.cli.conf.reach import host_options_in
-
     config = load(args.config, unwanted=args.no_config, environment=os.environ)
     tokens: dict[str, str] = {}
     hosts: dict[str, HostOptions] = {}
     aliases: dict[str, tuple[str, ...]] = {}
     if config is not None:
+        from regather.cli.conf.hosts import tokens_in
+        from regather.cli.conf.options import VARIABLES, defaults_for, one_of_each
+        from regather.cli.conf.reach import host_options_in
+
         command = args.command
         check_tables(config)
         found = {
             dest: default
-            for dest, default in defaults_for(config, command, parser, _every).items()
+            for dest, default in defaults_for(config, command, parser, every).items()
             if os.environ.get(VARIABLES.get((command, dest), "")) is None
         }
         parser.set_defaults(**{dest: default.value for dest, default in found.items()})
@@ -64,17 +67,8 @@ def configured(
     return args
 
 
-def _every() -> dict[str, argparse.ArgumentParser]:
-    from regather.cli import parser_of
-    from regather.cli.parsing import commands_of
-
-    return commands_of(parser_of())
-
-
 def check_tables(config: Config) -> None:
     """Raise UsageError for what stands outside of the tables that there are, or is none."""
-    from regather.cli import COMMANDS, UNCONFIGURED
-
     known = {*TABLES, *COMMANDS} - set(UNCONFIGURED)
     for name, value in config.tables.items():
         if name in known:

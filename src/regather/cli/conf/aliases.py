@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from regather.cli.conf.file import Config, kind, shown
+from regather.cli.conf.config_file import Config, kind, shown
 from regather.errors import UsageError
 
 __all__ = ["aliases_in", "expand"]
@@ -19,11 +19,13 @@ _ADDRESS = re.compile(
 )
 _DESTS = ("source", "manifest", "server", "to", "fragment", "mirror", "at")
 """The arguments of commands that name sources."""
+_READ = ("source", "manifest")
+"""Those of them that may be ``-``, standard input."""
 
 
 def aliases_in(config: Config) -> dict[str, tuple[str, ...]]:
     """What stands for each name: addresses, or paths of folders. Raises UsageError."""
-    from regather.client.naming import with_scheme
+    from regather.sources.addresses import with_scheme
 
     found = {}
     for name, value in config.table("alias").items():
@@ -53,14 +55,14 @@ def aliases_in(config: Config) -> dict[str, tuple[str, ...]]:
 def expand(
     args: argparse.Namespace, aliases: Mapping[str, tuple[str, ...]], path: str | None
 ) -> None:
-    """Put what they stand for in place of the aliases on the command line.
+    """Put what they stand for in place of the aliases on the command line, and of ``-``.
 
     ``path`` is the configuration's, None where there is none. Raises UsageError.
     """
     for dest in _DESTS:
         value: Any = getattr(args, dest, None)
         if isinstance(value, str):
-            made = _meant(value, aliases, path)
+            made = _meant(dest, value, aliases, path)
             if len(made) > 1:
                 raise UsageError(
                     f"{value} stands for {len(made)} sources, and one is meant here",
@@ -68,11 +70,15 @@ def expand(
                 )
             setattr(args, dest, made[0])
         elif isinstance(value, list):
-            meant = [_meant(v, aliases, path) if isinstance(v, str) else [v] for v in value]
+            meant = [_meant(dest, v, aliases, path) if isinstance(v, str) else [v] for v in value]
             setattr(args, dest, [one for some in meant for one in some])
 
 
-def _meant(text: str, aliases: Mapping[str, tuple[str, ...]], path: str | None) -> list[str]:
+def _meant(
+    dest: str, text: str, aliases: Mapping[str, tuple[str, ...]], path: str | None
+) -> list[str]:
+    if text == "-" and dest in _READ:
+        return ["/dev/stdin"]
     if not text.startswith("@") or os.path.lexists(text):
         return [text]
     name, slash, rest = text[1:].partition("/")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from regather.cli.conf import reach
-from regather.cli.conf.file import Config
+from regather.cli.conf.config_file import Config
 from regather.errors import UsageError
 
 __all__ = ["HostToken", "tokens_in"]
@@ -35,7 +35,7 @@ def tokens_in(config: Config) -> list[HostToken]:
 
 def _tokens(config: Config) -> Iterator[HostToken]:
     from regather.cli.options import token_in
-    from regather.transport.credentials import parse_host
+    from regather.origins import parse_host
 
     hosts: dict[tuple[str, int | None], str] = {}
     for name in config.table("host"):

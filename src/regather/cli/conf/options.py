@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regather.cli.conf.file import Config, Key, kind
+from regather.cli.conf.config_file import Config, Key, kind
 from regather.cli.kinds import Kind, kind_of, value_name
 from regather.cli.options import rate, share, size
 

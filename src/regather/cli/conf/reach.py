@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from regather.cli.conf.file import Config, kind
+from regather.cli.conf.config_file import Config, kind
 from regather.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
-"""The texts of ``regather help``: one Markdown file a topic, plain enough to be read as it is.
+"""The texts of ``regather help``: the pages of ``docs/`` that are plain enough for a terminal.
 
-The first line of each is ``# NAME: what it is about``.
+Each ``.md`` here is a link to the page, and a copy of it in a wheel. The first line of a page is
+``# TITLE: what it is about``. A longer page ends for a terminal at the line ``_END``.
 """
 
 from __future__ import annotations
@@ -11,21 +12,24 @@ from importlib.resources import files
 __all__ = ["plain", "text_of", "titles"]
 
 _CODE = re.compile(r"`([^`]+)`")
+_LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
+_END = "\n<!-- help ends -->\n"
 
 
 def titles() -> dict[str, str]:
     """What each topic is about, by its name, in the order of the alphabet."""
-    found = {}
-    for entry in sorted(files(__name__).iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".md"):
-            name, _, title = entry.read_text("utf-8").split("\n", 1)[0].partition(": ")
-            found[name.removeprefix("# ")] = title
-    return found
+    names = sorted(
+        entry.name.removesuffix(".md")
+        for entry in files(__name__).iterdir()
+        if entry.name.endswith(".md")
+    )
+    return {name: text_of(name).split("\n", 1)[0].partition(": ")[2] for name in names}
 
 
 def text_of(topic: str) -> str:
     """The text of a topic, as Markdown."""
-    return (files(__name__) / f"{topic}.md").read_text("utf-8")
+    text = (files(__name__) / f"{topic}.md").read_text("utf-8")
+    return text.partition(_END)[0]
 
 
 def plain(text: str, *, bold: bool = False) -> str:
@@ -40,12 +44,15 @@ def plain(text: str, *, bold: bool = False) -> str:
             fenced = not fenced
         elif fenced:
             lines.append("    " + line if line else "")
+        elif line.startswith("<!--"):
+            pass
         elif line.startswith("    "):
             lines.append(line)
         elif line.startswith("#"):
             lines.append(_struck(line.lstrip("# "), bold=bold))
         else:
-            lines.append(_CODE.sub(lambda match: _struck(match[1], bold=bold), line))
+            bare = _LINK.sub(r"\1", line)
+            lines.append(_CODE.sub(lambda match: _struck(match[1], bold=bold), bare))
     return "\n".join(lines) + "\n"
 
 

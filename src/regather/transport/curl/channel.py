@@ -6,23 +6,27 @@ import re
 from typing import Any
 
 from regather.names import bracketed
+from regather.origins import ascii_host
 from regather.tokens import is_address
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.credentials import ascii_host
 from regather.transport.curl import library
 from regather.transport.curl.failures import PEER_REFUSED, PROXY_UNREACHABLE, TLS_FAILED, Trouble
+from regather.transport.curl.tls_and_proxy import (
+    configure_proxy,
+    configure_tls,
+    refused_certificate,
+)
 from regather.transport.curl.transfer import Transfer
-from regather.transport.curl.ways import configure_proxy, configure_tls, refused_certificate
 from regather.transport.dial import HURRY
 from regather.transport.head import (
     MAX_HEAD_BYTES,
     Head,
-    Request,
+    HttpRequest,
     parse_head,
     refused_by_proxy,
 )
 from regather.transport.options import TransportOptions
-from regather.transport.wire import Body
+from regather.transport.wire import RequestBody
 
 _CHEAP_TO_DRAIN = 256 << 10
 _STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([0-9]{3})")
@@ -42,14 +46,14 @@ class CurlChannel:
         self._transfer = self._new_transfer()
         self._closed = False
         self._aborted = False
-        self._request: Request | None = None
+        self._request: HttpRequest | None = None
         self._place: tuple[str, int] | None = None
         self._addresses: list[str] = []
         self.left: int | None = 0
         """Bytes of the answer's body still to come; None: until the transfer ends."""
 
     def _new_transfer(self) -> Transfer:
-        curl = library(self._options.beyond_us)
+        curl = library(self._options.needs_libcurl)
         # HTTP/2 ends a stream, and the connection goes on.
         return Transfer(curl, self._options, shared=self._options.http2)
 
@@ -58,7 +62,7 @@ class CurlChannel:
         """Whether the body comes in a coding that tells its end: libcurl has taken it off."""
         return False
 
-    def exchange(self, request: Request, body: Body | None = None) -> Head:
+    def exchange(self, request: HttpRequest, body: RequestBody | None = None) -> Head:
         """See Channel.exchange."""
         if self._closed:  # after a failure
             self._transfer = self._new_transfer()
@@ -92,15 +96,15 @@ class CurlChannel:
         if not blocks.complete():
             trouble = self._transfer.trouble
             if trouble is None:
-                raise self._fail(Failure.TRUNCATED, "connection ended too early")
+                raise self._fail(Failure.TRUNCATED, "connection closed too early")
             raise self._troubled(trouble)
         if len(blocks.head) > MAX_HEAD_BYTES:
-            raise self._fail(Failure.BAD_RESPONSE, "response head without end")
+            raise self._fail(Failure.BAD_RESPONSE, "response header too long")
         head = parse_head(blocks.head)
         assert head is not None
         return head
 
-    def _looked_up(self, request: Request) -> list[str]:
+    def _looked_up(self, request: HttpRequest) -> list[str]:
         """The addresses that a request may go to, but those that say nothing; see Channel.
 
         None where libcurl itself may look them up: of a host that only a proxy may know.
@@ -118,7 +122,7 @@ class CurlChannel:
             self._addresses = speak or found
         return self._addresses
 
-    def send_ahead(self, request: Request) -> None:
+    def send_ahead(self, request: HttpRequest) -> None:
         """See Channel.send_ahead: libcurl cannot."""
 
     def receive(self, into: memoryview) -> int:
@@ -135,7 +139,7 @@ class CurlChannel:
                 raise self._troubled(self._transfer.trouble)
             if self.left is None:
                 self.left = 0
-            raise self._fail(Failure.TRUNCATED, "connection ended too early")
+            raise self._fail(Failure.TRUNCATED, "connection closed too early")
         if self.left is not None:
             self.left -= count
         return count
@@ -168,7 +172,7 @@ class CurlChannel:
 
     # -- how it is asked ------------------------------------------------------------------
 
-    def _configure(self, easy: Any, request: Request, sending: _Sending | None) -> None:
+    def _configure(self, easy: Any, request: HttpRequest, sending: _Sending | None) -> None:
         import pycurl
 
         scheme = request.origin[0]
@@ -215,7 +219,7 @@ class CurlChannel:
         if trouble.code == PEER_REFUSED:
             detail = refused_certificate(detail)
         if trouble.code == TLS_FAILED and _NOT_TLS.search(detail):
-            return self._fail(Failure.BAD_RESPONSE, "speaks no TLS: use http://")
+            return self._fail(Failure.BAD_RESPONSE, "does not support TLS: use http://")
         if proxy is not None and trouble.code in PROXY_UNREACHABLE:
             self.close()
             why = PROXY_UNREACHABLE[trouble.code]
@@ -267,7 +271,7 @@ class _Blocks:
 class _Sending:
     """Gives libcurl a body to send."""
 
-    def __init__(self, body: Body, transfer: Transfer) -> None:
+    def __init__(self, body: RequestBody, transfer: Transfer) -> None:
         self._transfer = transfer
         self.size = body.size
         self.error: BaseException | None = None

@@ -72,4 +72,4 @@ _FAILURES = {
     97: Failure.UNREACHABLE,  # proxy handshake
     100: Failure.BAD_RESPONSE,  # a line of a head too long
 }
-_WORDS = {100: "a line of the response head without end"}
+_WORDS = {100: "line of the response header too long"}

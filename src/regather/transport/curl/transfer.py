@@ -212,9 +212,11 @@ class Transfer:
             return
         if not self._warm and not self.info("CONNECT_TIME"):
             if now - self._began > self._options.connect_timeout:
-                raise RequestFailed(Failure.TIMEOUT, "no connection in time")
+                raise RequestFailed(Failure.TIMEOUT, "connection timed out")
         elif now - self._heard > self.patience:
-            raise RequestFailed(Failure.TIMEOUT, f"no byte for {self.patience:g} s (--timeout)")
+            raise RequestFailed(
+                Failure.TIMEOUT, f"received nothing for {self.patience:g} s (--timeout)"
+            )
 
     def _watch(self, event: int, descriptor: int, multi: Any, data: object) -> None:
         curl = self._curl

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from regather.errors import UsageError, reason
-from regather.transport.objects.options import checked_endpoint
+from regather.transport.objects.store_options import checked_endpoint
 
 _CREDENTIALS = {
     "aws_access_key_id": "access_key_id",
@@ -66,7 +66,7 @@ def complete(
     if ways and (profile or not any(environment.get(name) for name in _BEFORE_DEFAULT)):
         name = profile or "default"
         raise UsageError(
-            f"the profile {name} has no keys, but {ways[0]}, which only AWS's own tools know",
+            f"the profile {name} has no keys, but {ways[0]}, which only the tools of AWS support",
             help=f'eval "$(aws configure export-credentials --profile {name} --format env)"',
         )
     if named:
@@ -116,8 +116,8 @@ def _profile(name: str, environment: Mapping[str, str], *, must_exist: bool) -> 
         known = True
     if must_exist and not known:
         raise UsageError(
-            f"there is no profile {name!r} in {credentials} or {config}",
-            help="name one that is there: --store-option profile=NAME, or AWS_PROFILE",
+            f"no profile {name!r} in {credentials} or {config}",
+            help="give an existing one: --store-option profile=NAME, or AWS_PROFILE",
         )
     return settings
 
@@ -145,6 +145,6 @@ def _read(path: Path) -> configparser.RawConfigParser:
             else ""
         )
         raise UsageError(
-            f"{path}{where}: not understood", help="write [profile], then lines KEY = VALUE"
+            f"{path}{where}: invalid line", help="write [profile], then lines KEY = VALUE"
         ) from None
     return parser

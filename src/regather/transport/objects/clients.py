@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from regather.errors import UsageError, pem_flaw, reason
+from regather.origins import Origin, origin_of
 from regather.schemes import PORTS, STORES, scheme_of
 from regather.tokens import is_loopback
-from regather.transport.credentials import Origin, origin_of
 from regather.transport.objects import installed
-from regather.transport.objects.address import Address, address_of
 from regather.transport.objects.guard import Way, open_way
-from regather.transport.objects.options import checked_endpoint
+from regather.transport.objects.object_address import ObjectAddress, address_of
+from regather.transport.objects.store_options import checked_endpoint
 from regather.transport.options import TransportOptions
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def check(url: str, options: TransportOptions) -> None:
     try:
         address = address_of(url)
     except ValueError as error:
-        raise UsageError(str(error), help="write it as s3://BUCKET/KEY, as URLs are") from None
+        raise UsageError(str(error), help="write it as a URL: s3://BUCKET/KEY") from None
     client_of(address, options, "read")
 
 
-def client_of(address: Address, options: TransportOptions, use: Use) -> Client:
+def client_of(address: ObjectAddress, options: TransportOptions, use: Use) -> Client:
     """The client for an object's bucket. Raises UsageError where obstore or a setting is missing.
 
     One to ``read`` with fails after the time-out without a byte; one to ``store`` with cannot see
@@ -124,7 +124,7 @@ def _az(container: str, given: dict[str, str], options: TransportOptions, use: U
     account = config.get("account_name") or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
     if not account and config.get("use_emulator") != "true":
         raise UsageError(
-            f"az://{container}: no storage account is named",
+            f"az://{container}: no storage account given",
             help="set AZURE_STORAGE_ACCOUNT_NAME, or --store-option account_name=NAME",
         )
     where = endpoint or f"https://{account}.blob.core.windows.net"
@@ -150,8 +150,8 @@ def _made(
     if plain and not is_loopback(host):
         _warn(
             options,
-            f"the store at {host} is reached over plain http: all on the way can read what is "
-            "sent, session tokens included; use https",
+            f"the store at {host} is reached over plain http: others on the network can read all "
+            "data and session tokens; use https",
         )
     seconds = options.timeout if use == "read" else _UPLOAD_PATIENCE * options.timeout
     client: dict[str, Any] = {
@@ -180,7 +180,7 @@ def _made(
         )
     except Exception as error:  # obstore's own kinds, ValueError, TypeError
         what = str(error).partition("\n")[0]
-        raise UsageError(f"{bucket}: obstore does not take the settings: {what}") from None
+        raise UsageError(f"{bucket}: obstore rejects the settings: {what}") from None
     return made
 
 
@@ -223,8 +223,8 @@ def _way(origin: Origin, options: TransportOptions) -> dict[str, str]:
         return {"proxy_url": "http://127.0.0.1:1", "proxy_excludes": "*,0.0.0.0/0,::/0"}
     if proxy.scheme not in ("http", "https"):
         raise UsageError(
-            f"no store is reached through a proxy of {proxy.scheme}://: obstore cannot",
-            help=f"use an http:// proxy, or reach {origin[1]} without (--no-proxy)",
+            f"obstore does not support {proxy.scheme}:// proxies",
+            help=f"use an http:// proxy, or reach {origin[1]} directly (--no-proxy)",
         )
     exceptions = ",".join((*options.proxies.exceptions, *_METADATA))
     return {"proxy_url": proxy.url, "proxy_excludes": exceptions}

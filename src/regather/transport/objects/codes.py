@@ -6,14 +6,19 @@ from regather.transport.base import Failure
 
 __all__ = ["advice_of", "failure_by_code"]
 
-_CLOCK = "the clock of this machine differs from the store's: set it right"
+_CLOCK = "the clock of this machine differs from the clock of the store: correct it"
 _EXPIRED = "the credentials have expired: get new ones"
 _REGION = "the bucket is in another region: set it with --store-option region=NAME"
-_ACCOUNT = "the account cannot be used: see its provider"
-_SLOWER = "the store is asked too often: use fewer --connections"
-_NO_ACCESS = "check the credentials: they do not permit this, or the policy of the bucket"
+_ACCOUNT = "the account cannot be used: ask its provider"
+_SLOWER = "too many requests to the store: use fewer --connections"
+_NO_ACCESS = (
+    "check the credentials: they, or the policy of the bucket does not does not does "
+    "not does not, do not permit this"
+)
 _ROLE = "the identity lacks the right to do this: give it a role like Storage Blob Data Contributor"
-_FIREWALL = "check the credentials; if they are right, the store's firewall refuses this network"
+_FIREWALL = (
+    "check the credentials; if they are right, the firewall of the store blocks this network"
+)
 
 _MEANINGS: dict[str, tuple[Failure, str]] = {
     # S3, those who speak like it, and Google's XML.
@@ -26,33 +31,33 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
         Failure.FORBIDDEN,
         "the session token is not valid: get new credentials, or unset AWS_SESSION_TOKEN",
     ),
-    "InvalidClientTokenId": (Failure.FORBIDDEN, "the store does not know this access key"),
+    "InvalidClientTokenId": (Failure.FORBIDDEN, "unknown access key"),
     "InvalidAccessKeyId": (
         Failure.FORBIDDEN,
-        "check the credentials: the store does not know this access key (AWS_ACCESS_KEY_ID or the "
-        "profile); does it belong to this endpoint?",
+        "check the credentials: unknown access key (AWS_ACCESS_KEY_ID or the profile); does it "
+        "belong to this endpoint?",
     ),
     "SignatureDoesNotMatch": (
         Failure.FORBIDDEN,
-        "check the credentials: the secret is not that of the access key (AWS_SECRET_ACCESS_KEY or "
-        "the profile)",
+        "check the credentials: the secret does not match the access key (AWS_SECRET_ACCESS_KEY "
+        "or the profile)",
     ),
     "AccessDenied": (Failure.FORBIDDEN, _NO_ACCESS),
     "AccessForbidden": (Failure.FORBIDDEN, _NO_ACCESS),
     "AllAccessDisabled": (Failure.FORBIDDEN, _NO_ACCESS),
-    "AuthenticationRequired": (Failure.FORBIDDEN, "check the credentials: some are needed"),
+    "AuthenticationRequired": (Failure.FORBIDDEN, "credentials are required"),
     "InvalidSecurity": (Failure.FORBIDDEN, "check the credentials: they are not valid"),
     "AccountProblem": (Failure.FORBIDDEN, _ACCOUNT),
     "NotSignedUp": (Failure.FORBIDDEN, _ACCOUNT),
     "UserSuspended": (Failure.FORBIDDEN, _ACCOUNT),
     "UserProjectAccountProblem": (Failure.FORBIDDEN, _ACCOUNT),
-    "UserProjectMissing": (Failure.FORBIDDEN, "who reads this bucket pays: name a project"),
+    "UserProjectMissing": (Failure.FORBIDDEN, "the reader of this bucket pays: give a project"),
     "InvalidObjectState": (Failure.FORBIDDEN, "the object is archived: restore it first"),
     "NoSuchBucket": (
         Failure.FORBIDDEN,
-        "there is no such bucket: make it first, or check its name",
+        "the bucket does not exist: create it first, or check its name",
     ),
-    "InvalidBucketName": (Failure.FORBIDDEN, "no bucket can have that name"),
+    "InvalidBucketName": (Failure.FORBIDDEN, "invalid bucket name"),
     "AuthorizationHeaderMalformed": (Failure.FORBIDDEN, _REGION),
     "AuthorizationQueryParametersError": (Failure.FORBIDDEN, _REGION),
     "PermanentRedirect": (Failure.FORBIDDEN, _REGION),
@@ -67,7 +72,7 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
     "ConditionalRequestConflict": (Failure.BUSY, ""),
     "OperationAborted": (Failure.BUSY, ""),
     "RequestTimeout": (Failure.TIMEOUT, ""),
-    "EntityTooLarge": (Failure.TOO_LARGE, "the store takes no objects of this size"),
+    "EntityTooLarge": (Failure.TOO_LARGE, "the object is too large for the store"),
     "QuotaExceeded": (Failure.NO_SPACE, "the quota is used up"),
     "XMinioStorageFull": (Failure.NO_SPACE, ""),
     "BadDigest": (Failure.DAMAGED, ""),
@@ -75,32 +80,34 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
     # Azure.
     "AuthenticationFailed": (
         Failure.FORBIDDEN,
-        "check the credentials (AZURE_STORAGE_ACCOUNT_KEY or the token), and this machine's clock",
+        "check the credentials (AZURE_STORAGE_ACCOUNT_KEY or the token), and the clock of this "
+        "machine",
     ),
     "InvalidAuthenticationInfo": (
         Failure.FORBIDDEN,
         "the token is not valid, or has expired: get a new one",
     ),
-    "NoAuthenticationInformation": (Failure.FORBIDDEN, "check the credentials: some are needed"),
+    "NoAuthenticationInformation": (Failure.FORBIDDEN, "credentials are required"),
     "AuthorizationFailure": (Failure.FORBIDDEN, _FIREWALL),
     "AuthorizationSourceIPMismatch": (Failure.FORBIDDEN, _FIREWALL),
-    "AuthorizationProtocolMismatch": (Failure.FORBIDDEN, "the token holds for https alone"),
+    "AuthorizationProtocolMismatch": (Failure.FORBIDDEN, "the token is valid only with https"),
     "AuthorizationPermissionMismatch": (Failure.FORBIDDEN, _ROLE),
     "AuthorizationResourceTypeMismatch": (Failure.FORBIDDEN, _ROLE),
     "AuthorizationServiceMismatch": (Failure.FORBIDDEN, _ROLE),
     "InsufficientAccountPermissions": (Failure.FORBIDDEN, _ROLE),
     "KeyBasedAuthenticationNotPermitted": (
         Failure.FORBIDDEN,
-        "the account takes no account keys: use an identity (AZURE_CLIENT_ID, managed identity)",
+        "the account does not accept account keys: use an identity (AZURE_CLIENT_ID, managed "
+        "identity)",
     ),
-    "PublicAccessNotPermitted": (Failure.FORBIDDEN, "check the credentials: some are needed"),
+    "PublicAccessNotPermitted": (Failure.FORBIDDEN, "credentials are required"),
     "AccountIsDisabled": (Failure.FORBIDDEN, _ACCOUNT),
     "ContainerDisabled": (Failure.FORBIDDEN, _ACCOUNT),
     "ContainerNotFound": (
         Failure.FORBIDDEN,
-        "there is no such container: make it first, or check its name",
+        "the container does not exist: create it first, or check its name",
     ),
-    "InvalidResourceName": (Failure.FORBIDDEN, "no container, or no object, can have that name"),
+    "InvalidResourceName": (Failure.FORBIDDEN, "invalid name of a container or an object"),
     "BlobArchived": (Failure.FORBIDDEN, "the object is archived: restore it first"),
     "Md5Mismatch": (Failure.DAMAGED, ""),
     "ContainerBeingDeleted": (Failure.BUSY, ""),

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from regather.errors import UsageError
 from regather.transport.base import TICK, Failure, Look, RequestFailed
-from regather.transport.objects.address import Address, address_of
 from regather.transport.objects.clients import client_of
 from regather.transport.objects.failures import (
     StoreFailed,
@@ -24,7 +23,8 @@ from regather.transport.objects.failures import (
     lost_before_an_answer,
 )
 from regather.transport.objects.loop import submit
-from regather.transport.objects.pump import Body
+from regather.transport.objects.object_address import ObjectAddress, address_of
+from regather.transport.objects.pump import ObjectBody
 from regather.transport.options import TransportOptions
 from regather.units import counted
 
@@ -48,8 +48,8 @@ class ObjectConnection:
 
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
-        self._body: Body | None = None
-        self._next: tuple[_Asked, Body] | None = None
+        self._body: ObjectBody | None = None
+        self._next: tuple[_Asked, ObjectBody] | None = None
         self._call: Future[Any] | None = None
         self._what = ""
         self._rest = memoryview(b"")
@@ -74,7 +74,7 @@ class ObjectConnection:
         ranged, again = True, True
         while True:
             wanted = _wanted(start, stop, validator) if ranged else _whole(validator)
-            body = body or Body(client, address.key, wanted, self._step)
+            body = body or ObjectBody(client, address.key, wanted, self._step)
             try:
                 head = self._head_of(body)
                 break
@@ -93,7 +93,7 @@ class ObjectConnection:
         self._began, self._received = time.monotonic(), 0
         return ranged
 
-    def _taken_ahead(self, asked: _Asked) -> Body | None:
+    def _taken_ahead(self, asked: _Asked) -> ObjectBody | None:
         """The body that was asked for ahead, if it is this one."""
         ahead, self._next = self._next, None
         if ahead is None or ahead[0] == asked:
@@ -101,7 +101,7 @@ class ObjectConnection:
         ahead[1].cancel()
         return None
 
-    def _head_of(self, body: Body) -> GetResult:
+    def _head_of(self, body: ObjectBody) -> GetResult:
         """What a body is answered with; raises what obstore does, and RequestFailed if aborted."""
         self._body = body
         if self._aborted:
@@ -126,7 +126,9 @@ class ObjectConnection:
             )
         if failure.failure is Failure.CHANGED:
             return RequestFailed(
-                Failure.CHANGED, f"{self._what}: changed in the store meanwhile", status=412
+                Failure.CHANGED,
+                f"{self._what}: changed in the store during the download",
+                status=412,
             )
         return failure
 
@@ -144,13 +146,15 @@ class ObjectConnection:
         flaw = ""
         if validator and (tag := validator_of(meta)) and tag != validator:
             self._drop_body()
-            raise RequestFailed(Failure.CHANGED, f"{self._what}: changed in the store meanwhile")
+            raise RequestFailed(
+                Failure.CHANGED, f"{self._what}: changed in the store during the download"
+            )
         if size is not None and meta["size"] != size:
             flaw = f"has {counted(meta['size'], 'byte')}, must have {size}"
         elif meta["size"] < stop:
             flaw = f"has {counted(meta['size'], 'byte')}, must have {stop}"
         elif ranged and tuple(head.range) != (start, stop):
-            flaw = f"asked for bytes {start}-{stop - 1}, got others"
+            flaw = f"requested bytes {start}-{stop - 1}, received others"
         if flaw:
             self._drop_body()
             raise RequestFailed(Failure.BAD_RESPONSE, f"{self._what}: {flaw}")
@@ -164,7 +168,10 @@ class ObjectConnection:
         except RequestFailed:
             return  # request tells it
         wanted = _wanted(start, stop, validator)
-        self._next = (target, start, stop, validator), Body(client, address.key, wanted, self._step)
+        self._next = (
+            (target, start, stop, validator),
+            ObjectBody(client, address.key, wanted, self._step),
+        )
 
     def receive(self, into: memoryview) -> int:
         """See Connection.receive."""
@@ -201,7 +208,7 @@ class ObjectConnection:
             return None
         if not chunk:  # obstore does not count
             self._drop_body()
-            raise RequestFailed(Failure.TRUNCATED, f"{self._what}: the body was cut short")
+            raise RequestFailed(Failure.TRUNCATED, f"{self._what}: the body was truncated")
         self._received += len(chunk)
         # Little steps where it is slow, for progress is told by them; else fewer, which cost less.
         rate = self._received / max(time.monotonic() - self._began, 1e-6)
@@ -331,7 +338,7 @@ class ObjectConnection:
             finally:
                 self._call = None
 
-    def _client(self, target: str) -> tuple[Address, Client]:
+    def _client(self, target: str) -> tuple[ObjectAddress, Client]:
         """Raises RequestFailed; see check() for what the user named."""
         try:
             address = address_of(target)

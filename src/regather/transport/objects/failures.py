@@ -41,8 +41,8 @@ _LOST = ("IncompleteMessage", "ConnectionReset", "BrokenPipe", "Canceled")
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _ENDPOINT = re.compile(r"Error performing [A-Z]+ https?://([^/?\s]+)")
 _NO_CREDENTIALS = (
-    ": no credentials were found: set them as its own tools have them (environment, profile), or "
-    "--store-option skip_signature=true for what everybody may read"
+    ": no credentials were found: set them as for the tools of the store "
+    "(environment, profile), or use --store-option skip_signature=true for public data"
 )
 _METADATA = re.compile(
     r"169\.254\.|metadata\.google\.internal|metadata/identity|fd00:ec2"
@@ -96,7 +96,7 @@ def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFail
             failure = Failure.EXISTS
         advice = advice_of(code, text)
         if failure is Failure.FORBIDDEN and not advice:
-            advice = "check the credentials, and what they permit"
+            advice = "check the credentials and their permissions"
         told = StoreFailed(failure, shown + (f"; {advice}" if advice else ""), status=status)
         told.code = code
         return told
@@ -105,10 +105,12 @@ def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFail
     if "BareRedirect" in text or "redirect without LOCATION" in text:
         return RequestFailed(
             Failure.BAD_RESPONSE,
-            f"{what}: is in another region; set it: --store-option region=NAME",
+            f"{what}: is in another region; use --store-option region=NAME",
         )
     if certificate := _CERTIFICATE.search(text):
-        advice = "; trust its authority with --cacert FILE" * (certificate[1] == "UnknownIssuer")
+        advice = "; trust its certificate authority with --cacert FILE" * (
+            certificate[1] == "UnknownIssuer"
+        )
         return RequestFailed(
             Failure.FORBIDDEN, f"{what}: certificate refused ({certificate[1]}){advice}"
         )
@@ -117,9 +119,9 @@ def failed(error: Exception, what: str, *, storing: bool = False) -> RequestFail
 
 def _of_connection(text: str, what: str) -> tuple[Failure, str]:
     if "IncompleteBody" in text or "UnexpectedEof" in text:
-        return Failure.TRUNCATED, f"{what}: the body was cut short"
+        return Failure.TRUNCATED, f"{what}: the body was truncated"
     if "Parse(" in text:
-        return Failure.BAD_RESPONSE, f"{what}: what came is not HTTP"
+        return Failure.BAD_RESPONSE, f"{what}: the response is not HTTP"
     if kind := _KIND.search(text):
         failure = _KINDS[kind[1]]
         if failure is Failure.UNREACHABLE and "TimedOut" in text:

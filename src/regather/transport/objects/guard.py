@@ -24,13 +24,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from regather.origins import Origin, origin_of
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.connect import tunnel
-from regather.transport.credentials import Origin, origin_of
-from regather.transport.head import Head, Request, split_url
+from regather.transport.head import Head, HttpRequest, split_url
 from regather.transport.options import TransportOptions
-from regather.transport.wire import Body
+from regather.transport.wire import RequestBody
 
 __all__ = ["STATUSES", "Way", "open_way", "why"]
 
@@ -101,21 +101,21 @@ class _Guard:
     def __init__(self) -> None:
         self.ways: weakref.WeakValueDictionary[str, Way] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
-        self._server: _Server | None = None
+        self._server: _GuardedServer | None = None
         self._owner = 0
 
     def port(self) -> int:
         """Where it listens, on loopback."""
         with self._lock:
             if self._server is None or self._owner != os.getpid():  # threads survive no fork
-                self._server, self._owner = _Server(("127.0.0.1", 0), _Relay), os.getpid()
+                self._server, self._owner = _GuardedServer(("127.0.0.1", 0), _Relay), os.getpid()
                 threading.Thread(
                     target=self._server.serve_forever, name="obstore-guard", daemon=True
                 ).start()
             return int(self._server.server_address[1])
 
 
-class _Server(ThreadingHTTPServer):
+class _GuardedServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
@@ -125,7 +125,7 @@ class _Server(ThreadingHTTPServer):
 
 
 @dataclass(frozen=True, slots=True)
-class _Relayed(Request):
+class _Relayed(HttpRequest):
     host: str = ""
 
     @property
@@ -134,8 +134,7 @@ class _Relayed(Request):
         return self.host
 
 
-@dataclass(frozen=True, slots=True)
-class _Coming(Body):
+class _Coming(RequestBody, frozen=True):
     """A body that is on its way: not held back until the server asks for it."""
 
     @property
@@ -230,7 +229,7 @@ class _Relay(BaseHTTPRequestHandler):
             self._take(min(self._left, _STEP))
         self._answer(self._followed(self._channel, request, head))
 
-    def _followed(self, channel: Channel, request: Request, head: Head) -> Head:
+    def _followed(self, channel: Channel, request: HttpRequest, head: Head) -> Head:
         """What redirects of who reads lead to."""
         for _ in range(_MOST_REDIRECTS):
             to = head.headers.get("location")
@@ -240,13 +239,13 @@ class _Relay(BaseHTTPRequestHandler):
             channel.finish()
             url = split_url(urljoin(request.url.geturl(), to))
             if (request.url.scheme, url.scheme) == ("https", "http"):
-                raise RequestFailed(Failure.BAD_RESPONSE, "redirects from https to plain http")
+                raise RequestFailed(Failure.BAD_RESPONSE, "redirects from https to http")
             own = request.own
             if origin_of(url) != request.origin:
                 own = tuple((name, value) for name, value in own if name.lower() in _TO_ANYBODY)
-            request = Request(self.command, url, own)
+            request = HttpRequest(self.command, url, own)
             head = channel.exchange(request)
-        raise RequestFailed(Failure.BAD_RESPONSE, "redirects without end")
+        raise RequestFailed(Failure.BAD_RESPONSE, "too many redirects")
 
     def _take(self, count: int) -> bytes:
         """More of what obstore sends. Raises OSError where it has gone."""

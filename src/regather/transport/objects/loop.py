@@ -47,8 +47,8 @@ class _Loop:
             elif self._owner != os.getpid():  # obstore's own threads do not survive it either
                 raise RequestFailed(
                     Failure.BAD_RESPONSE,
-                    "object stores that were used before a fork cannot be used after it: "
-                    "start processes by spawn or forkserver",
+                    "object stores cannot be used after a fork: start processes with spawn or "
+                    "forkserver",
                 )
             return self._loop
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from regather.transport.objects.clients import Client
 
-__all__ = ["Body"]
+__all__ = ["ObjectBody"]
 
 _AHEAD = 2 << 20
 """Bytes of a body that may wait to be read."""
 
 
-class Body:
+class ObjectBody:
     """A GET under way: its head, then its bytes, held back where nobody reads them."""
 
     def __init__(self, client: Client, key: str, options: GetOptions, step: int) -> None:

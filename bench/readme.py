@@ -1,0 +1,142 @@
+"""``python -m bench.readme``: write the measured figures of docs/performance.md into README.md.
+
+The record is the only place where figures are kept, as `make bench` made them. A test compares
+README.md with it, and fails until this command has been run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MARK = "**measured:** "
+DOWNLOAD = "Download from three servers on loopback, memory to memory"
+TLS = "The same over TLS"
+LINKS = re.compile(r"Links of .*")
+OURS, CURL = "regather get, verified", "curl, unverified"
+NOT_MEASURED = "not measured"
+LINK = "[docs/performance.md](docs/performance.md)"
+TRIED = "Every *no* was tried, or is in the manual of the tool."
+
+
+class Record:
+    """The tables of docs/performance.md, by the title above each."""
+
+    def __init__(self, text: str) -> None:
+        self._tables: dict[str, list[list[str]]] = {}
+        title = ""
+        for line in text.splitlines():
+            if line.startswith("#"):
+                title = line.lstrip("# ").strip()
+            elif line.startswith("|"):
+                cells = [cell.strip() for cell in line.strip()[1:-1].split("|")]
+                self._tables.setdefault(title, []).append(cells)
+
+    def table(self, title: str | re.Pattern[str]) -> list[list[str]]:
+        """Return the rows below a title, the head first."""
+        for name, rows in self._tables.items():
+            if name == title or (isinstance(title, re.Pattern) and title.fullmatch(name)):
+                return rows
+        raise SystemExit(f"docs/performance.md has no table {title!r}")
+
+    def cell(self, title: str | re.Pattern[str], row: str, column: str) -> str:
+        """Return one figure; ``row`` is how the row's name begins."""
+        head, *rows = self.table(title)
+        for cells in rows:
+            if cells[0].startswith(row):
+                return cells[head.index(column)]
+        raise SystemExit(f"docs/performance.md has no row {row!r} in {title!r}")
+
+    def ratio(self, title: str, peer: str, column: str) -> float:
+        """Return the time of Regather as a share of the peer's, from the column where it is."""
+        if column and column in self.table(title)[0]:
+            return float(self.cell(title, OURS, column))
+        ours, theirs = (float(self.cell(title, row, "wall s")) for row in (OURS, peer))
+        return ours / theirs
+
+
+def lines(text: str) -> dict[str, str]:
+    """Return the generated lines of README.md, by how each begins."""
+    record = Record(text)
+
+    def compared(title: str, peer: str, column: str = "") -> str:
+        ratio = record.ratio(title, peer, column)
+        return f"{ratio:.2f}{', slower' if ratio > 1 else ''}"
+
+    def row(name: str, *cells: str) -> tuple[str, str]:
+        start = f"| {MARK}{name} |"
+        return start, f"{start} {' | '.join(cells)} |"
+
+    aria2, checked = "aria2c, 3 mirrors", "aria2c, checksum"
+    plain = compared(DOWNLOAD, aria2, "wall / aria2c")
+    missed = [cells for cells in record.table("Goals") if cells[-1] == "missed"]
+    day = next(cells[1] for cells in record.table("The record") if cells[0] == "date")[:10]
+    told = " ".join(
+        f"{what[0].upper()}{what[1:]}: {found.removesuffix('x')} "
+        f"(goal {bound.split()[-1].removesuffix('x')})."
+        for what, bound, found, _ in missed
+    )
+    return dict(
+        [
+            row(
+                "time of Regather ÷ time of this tool, 1 GiB from 3 servers",
+                "1",
+                f"{plain}; {compared(DOWNLOAD, checked)} with its checksum",
+                NOT_MEASURED,
+                NOT_MEASURED,
+                compared(DOWNLOAD, CURL, "wall / curl"),
+            ),
+            row(
+                "the same ratio over TLS",
+                "1",
+                compared(TLS, aria2, "wall / aria2c"),
+                NOT_MEASURED,
+                NOT_MEASURED,
+                compared(TLS, CURL, "wall / curl"),
+            ),
+            row(
+                "share of three unequal links used",
+                record.cell(LINKS, OURS, "of the links"),
+                record.cell(LINKS, aria2, "of the links"),
+                NOT_MEASURED,
+                NOT_MEASURED,
+                record.cell(LINKS, "curl, from the fastest", "of the links"),
+            ),
+            (
+                "Measured on ",
+                f"Measured on {day} by `make bench`: {LINK}. {TRIED}",
+            ),
+            ("Goals missed: ", f"Goals missed: {told}" if missed else "Goals missed: none."),
+        ]
+    )
+
+
+def filled(readme: str, performance: str) -> str:
+    """Return README.md with the figures of docs/performance.md."""
+    made = lines(performance)
+    result = []
+    for line in readme.splitlines():
+        begin = next((start for start in made if line.startswith(start)), None)
+        result.append(line if begin is None else made.pop(begin))
+    if made:
+        raise SystemExit(f"README.md has no line that begins with {next(iter(made))!r}")
+    return "\n".join(result) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write README.md anew."""
+    argparse.ArgumentParser(prog="python -m bench.readme", description=__doc__).parse_args(
+        arguments
+    )
+    readme = ROOT / "README.md"
+    performance = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    readme.write_text(filled(readme.read_text(encoding="utf-8"), performance), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

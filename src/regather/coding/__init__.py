@@ -1,0 +1,1 @@
+"""Erasure coding: the codec, where fragments go, and what may be lost."""

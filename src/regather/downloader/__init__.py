@@ -1,0 +1,17 @@
+"""The client: what a caller names, resolved to sources, downloaded, reported."""
+
+from __future__ import annotations
+
+from regather.downloader.report import DownloadReport, Progress, SourceProgress, SourceReport
+from regather.downloader.session import adownload, download
+from regather.sources.settings import Settings
+
+__all__ = [
+    "DownloadReport",
+    "Progress",
+    "Settings",
+    "SourceProgress",
+    "SourceReport",
+    "adownload",
+    "download",
+]

@@ -1,0 +1,348 @@
+"""One download to its destination: rounds of the engine, and what is told meanwhile.
+
+Mostly there is one round. There are more where some sources are held back for the case that the
+first ones do not do, and where mirrors turn out to have different files (see ``mirror_ledger``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from regather.downloader.mirror_ledger import MirrorLedger
+from regather.downloader.planning import planner_of
+from regather.downloader.progress import OnProgress, ProgressReporter
+from regather.downloader.report import DownloadReport
+from regather.downloader.whole_hash import InOrderHasher
+from regather.downloader.wrong_file import WrongFile
+from regather.engine import Engine
+from regather.engine.rate_limit import RateLimiter
+from regather.errors import InterruptedDownload
+from regather.planner import Planner
+from regather.schemes import HTTP, scheme_of
+from regather.sources.manifests import DownloadTarget
+from regather.sources.probing import GOES_ON
+from regather.sources.settings import Settings
+from regather.transport import TransportOptions, open_connection
+from regather.units import format_size
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+    from regather.store.seeds import Seed
+
+_BEGINS_ANEW = (
+    "the same command starts again from the beginning, because no server reports an "
+    "ETag or a date of the file; with a checksum (--sha256 HEX) it would resume"
+)
+
+
+class DownloadRun:
+    """The part of a download that has a destination open."""
+
+    def __init__(
+        self,
+        target: DownloadTarget,
+        destination: AnyDestination,
+        settings: Settings,
+        options: TransportOptions,
+        *,
+        on_progress: OnProgress | None,
+        stop: threading.Event | None,
+        began: float,
+        limiter: RateLimiter | None,
+        seeds: Sequence[Seed] = (),
+    ) -> None:
+        self._seeds = seeds
+        self._reused = 0
+        self._target = target
+        self._destination = destination
+        self._settings = settings
+        self._options = options
+        self._stop = stop
+        self._limiter = limiter
+        self._resumed = 0
+        self._base = 0
+        """Bytes that were in place before this round."""
+        self._fetched = 0
+        """Bytes that rounds before this one brought."""
+        self._absent: frozenset[int] = frozenset()
+        """Pieces that nobody wants, as long as we get along without them."""
+        self._skipped = 0
+        """Their bytes."""
+        tracked = bool(target.checksums) and not target.hashed
+        self._ledger = MirrorLedger(target.layout, len(target.sources)) if tracked else None
+        self._front: InOrderHasher | None = None
+        self._planner = self._plan(range(len(target.sources)), ())
+        self._telling = ProgressReporter(
+            target, self._planner, settings.retries, on_progress, began
+        )
+        self._engine = self._drive()
+
+    def _prepare(self, sources: Collection[int], good: Collection[int]) -> None:
+        """Begin a round with some of the sources; ``good`` are numbers of pieces in place."""
+        self._fetched += self._engine.done_bytes
+        self._base = self._bytes_of(good)
+        self._planner = self._telling.planner = self._plan(sources, good)
+        self._engine = self._drive()
+
+    def _plan(self, sources: Collection[int], good: Collection[int]) -> Planner:
+        return planner_of(self._target, self._settings, sources, good, bare=bool(self._absent))
+
+    def _drive(self) -> Engine:
+        return Engine(
+            self._planner,
+            self._target.layout,
+            self._target.sources,
+            self._destination,
+            lambda url: open_connection(url, self._options),
+            self._telling.tallies,
+            limiter=self._limiter,
+            delivered=self._ledger.note if self._ledger is not None else None,
+        )
+
+    @property
+    def _done(self) -> int:
+        """Bytes in place."""
+        return self._base + self._engine.done_bytes
+
+    def to_the_end(self) -> DownloadReport:
+        """Download, check, give the file its name.
+
+        Raises WrongFile, VerificationError, NotEnoughSourcesError, StorageError or
+        InterruptedDownload.
+        """
+        good = self._recover()
+        try:
+            self._first_rounds(good)
+            if self._target.checksums:
+                self._check_whole()
+        except KeyboardInterrupt:
+            raise InterruptedDownload(
+                f"interrupted: {self._kept()}",
+                help=f"{GOES_ON} from there" if self._target.lasting else _BEGINS_ANEW,
+            ) from None
+        finally:
+            if self._front is not None:
+                self._front.stop()
+        self._tell("finishing")
+        for note in self._destination.finish(sync=self._settings.sync):
+            self._note(note)
+        return self._telling.report(
+            str(self._destination.path),
+            resumed=self._resumed,
+            reused=self._reused,
+            fetched=self._fetched + self._engine.done_bytes,
+            decoded=self._engine.decoded,
+            files=self._destination.count,
+        )
+
+    @property
+    def unstable(self) -> bool:
+        """Whether a source has another version or size than it had, and no piece has a hash.
+
+        Then pieces cannot be put together; but one answer of HTTP is of one version.
+        """
+        target = self._target
+        known = target.hashed or not target.whole
+        served = all(scheme_of(source.url) in HTTP for source in target.sources)
+        return not known and served and any(tally.changed for tally in self._telling.tallies)
+
+    def _recover(self) -> list[int]:
+        """What an earlier run left, looked at again, and what older versions have."""
+        good: list[int] = []
+        if self._destination.resumed:
+            good = self._destination.recover(self._checked)
+            self._absent = self._destination.absent
+            self._skipped = self._telling.skipped = self._bytes_of(self._absent)
+            self._base = self._bytes_of(good)
+        for seed in self._seeds:
+            good += self._take_from(seed, good)
+        self._resumed = self._base - self._skipped
+        return good
+
+    def _take_from(self, seed: Seed, good: Collection[int]) -> list[int]:
+        """Place what an older version has; the numbers of these pieces."""
+        layout, there = self._target.layout, set(good)
+        missing = [n for n in range(layout.data_pieces) if n not in there]
+        from regather.store.seeds import reuse
+
+        found = reuse(seed, layout, missing, self._destination.place, self._checked)
+        self._reused += self._bytes_of(found)
+        self._base = self._bytes_of(there) + self._bytes_of(found)
+        return found
+
+    def _bytes_of(self, numbers: Collection[int]) -> int:
+        layout = self._target.layout
+        return sum(layout.length(*layout.locate(n)) for n in numbers if n < layout.data_pieces)
+
+    # -- rounds ---------------------------------------------------------------------------
+
+    def _first_rounds(self, good: list[int]) -> None:
+        """Fetch all that is missing: from the preferred sources, then from the others too."""
+        everyone = range(len(self._target.sources))
+        first = self._target.first
+        passes = [range(first), everyone] if 0 < first < len(everyone) else [everyone]
+        for these in passes:
+            self._telling.asked = len(these)
+            self._prepare(these, good)
+            if self._front is None:
+                self._front = self._new_front()
+            ending = self._engine.run(self._watch)
+            if not ending.missing:
+                return
+            good = self._in_place()
+        if self._absent and self._decodable:
+            # What nobody wants helps to compute what is lost, so it is fetched after all.
+            good = [n for n in good if n not in self._absent]
+            self._absent, self._skipped, self._telling.skipped = frozenset(), 0, 0
+            self._prepare(everyone, good)
+            ending = self._engine.run(self._watch)
+            if not ending.missing:
+                return
+        raise self._telling.not_whole(ending, self._kept())
+
+    @property
+    def _decodable(self) -> bool:
+        layout = self._target.layout
+        return layout.data_count < len(layout.fragments)
+
+    def _new_front(self) -> InOrderHasher | None:
+        if not self._target.checksums:
+            return None
+        return InOrderHasher(
+            self._target.layout,
+            self._destination,
+            self._target.checksums,
+            self._is_done,
+        )
+
+    def _is_done(self, fragment: int, piece: int) -> bool:
+        return self._planner.is_done(fragment, piece)  # of the planner of the present round
+
+    def _in_place(self) -> list[int]:
+        layout = self._target.layout
+        return [n for n in range(layout.data_pieces) if self._planner.is_done(*layout.locate(n))]
+
+    # -- the file as a whole --------------------------------------------------------------
+
+    def _check_whole(self) -> None:
+        """Compare the hashes of the whole file; where they are wrong, find who has the right one.
+
+        Raises WrongFile.
+        """
+        wrong = self._wrong()
+        if not wrong:
+            return
+        if self._ledger is None:
+            raise self._refuse(
+                f"its pieces are right, but {wrong}: the piece hashes and the whole-file hash "
+                "belong to different files"
+            )
+        others = len(self._target.sources) > 1
+        if others:
+            self._note(f"{wrong}; looking for a mirror with the correct file")
+        tried: list[int] = []
+        found = {}
+        for source in self._ledger.order():
+            own = self._ledger.own(source, self._destination)
+            if len(own) < self._target.layout.data_pieces:
+                alone = self._only_from(source, own)
+                if alone is None:
+                    continue  # it cannot be had from there
+                wrong = alone
+            tried.append(source)
+            if not wrong:
+                self._blame(source)
+                return
+            found[source] = wrong
+            if self._ledger.agreed(tried):
+                break
+        detail = "" if found else f" ({wrong})"
+        raise self._refuse(f"no source has the requested file{detail}", found)
+
+    def _untried(self, source: int) -> str:
+        """What is known of a source whose file was not looked at alone."""
+        assert self._ledger is not None
+        if error := self._telling.tallies[source].last_error:
+            return f"not available: {error}"
+        if self._ledger.sent(source):
+            return "the same data in the pieces that it sent"
+        return "was not tried"
+
+    def _wrong(self) -> str:
+        """What is wrong with the hash of the file that is now in place; empty: nothing."""
+        assert self._front is not None
+        actual = self._front.finish(lambda: self._watch("finishing"))
+        for must, have in zip(self._target.checksums, actual, strict=True):
+            if must.digest != have.digest:
+                return f"{must.algorithm} is {have.digest.hex()}, must be {must.digest.hex()}"
+        return ""
+
+    def _only_from(self, source: int, own: list[int]) -> str | None:
+        """Make it the file of one source; what is wrong with it then, None: it is not to be had."""
+        if self._front is not None:
+            self._front.stop()
+        self._base = self._bytes_of(own)
+        self._prepare((source,), own)
+        self._front = self._new_front()
+        if self._engine.run(self._watch).missing:
+            return None
+        return self._wrong()
+
+    def _blame(self, right: int) -> None:
+        """Say who sent something else than the source that proved right."""
+        assert self._ledger is not None
+        for source, count in self._ledger.differing(right).items():
+            self._telling.liars.add(source)
+            what = f"has another file; it sent {count} wrong pieces"
+            self._telling.tallies[source].note_wrong(what, count)
+            self._note(
+                f"{self._target.sources[source].url} has another file; {count} of its pieces "
+                "were replaced"
+            )
+
+    def _refuse(self, what: str, wrong: Mapping[int, str] | None = None) -> WrongFile:
+        """The error for a file that is whole and wrong; a next run must not begin with it."""
+        self._destination.discard()
+        return WrongFile(
+            f"{self._destination.path.name}: {what}; nothing was kept",
+            {
+                source.url: wrong.get(number) or self._untried(number)
+                for number, source in enumerate(self._target.sources)
+                if wrong is not None
+            },
+        )
+
+    def _note(self, line: str) -> None:
+        self._telling.notes.append(line)
+        self._tell("downloading")
+
+    def _checked(self, size: int) -> None:
+        self._resumed += size
+        self._base += size
+        self._tell("checking")
+        self._look_for_stop()
+
+    def _watch(self, phase: str = "downloading") -> None:
+        self._tell(phase)
+        self._look_for_stop()
+
+    def _tell(self, phase: str) -> None:
+        fetched = self._fetched + self._engine.done_bytes
+        done = self._done - self._skipped
+        self._telling.tell(phase, self._destination.path.name, done, fetched)
+
+    def _look_for_stop(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise InterruptedDownload(
+                f"stopped: {self._kept()}", help="" if self._target.lasting else _BEGINS_ANEW
+            )
+
+    def _kept(self) -> str:
+        have = self._done - self._skipped
+        if not have:
+            self._destination.discard()
+            return "nothing was received"
+        part = self._destination.part
+        return f"{format_size(have)} of {format_size(self._telling.size)} kept in {part}"

@@ -1,0 +1,151 @@
+"""Files that are coming in: under a temporary name until whole and right, then named at once.
+
+The temporary name begins with a dot, so that our server never serves or lists it. Names are
+relative to an open folder: nobody can lead them elsewhere by exchanging a folder for a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+from regather.digest import Hasher, new_hasher
+from regather.files.platform import keep_mode, publish, sync_names
+
+__all__ = ["PREFIX", "AtomicFile", "remove_leftovers", "write_file"]
+
+PREFIX = ".regather-incoming-"
+"""How the names of files that are still coming in begin."""
+_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class AtomicFile:
+    """A file that becomes ``name`` in ``folder`` (an open descriptor, the caller's) by publish().
+
+    Call discard() in any case: it closes the file and, where it was not published, removes it.
+    Raises OSError.
+    """
+
+    def __init__(self, folder: int, name: str, *, hasher: Hasher | None = None) -> None:
+        self._folder = folder
+        self._name = name
+        self._hasher = hasher or new_hasher()
+        self._published = False
+        while True:
+            self._temporary = PREFIX + os.urandom(8).hex()
+            self.descriptor = os.open(
+                self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o666, dir_fd=folder
+            )
+            # The lock tells this file from those of dead processes, which remove_leftovers()
+            # removes; it may have done so between the two calls: then another.
+            if _lock(self.descriptor) and os.fstat(self.descriptor).st_nlink:
+                return
+            os.close(self.descriptor)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append ``data`` and hash it. Raises OSError."""
+        view = memoryview(data)
+        self._hasher.update(view)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def digest(self) -> bytes:
+        """The hash of all that was written."""
+        return self._hasher.digest()
+
+    def sync(self) -> None:
+        """Wait until all that was written is on the disk. Raises OSError."""
+        os.fsync(self.descriptor)
+
+    def publish(self, *, replace: bool) -> None:
+        """Give the file its name, atomically; call sync() before.
+
+        Raises FileExistsError where something has that name and ``replace`` is false, and other
+        OSErrors. Once this was called the file may be under its name even where it raised.
+        """
+        self._differ_in_time()
+        folder = self._folder
+        if replace:
+            keep_mode(self._name, self.descriptor, folder=folder)
+        publish(self._temporary, self._name, replace=replace, source_folder=folder, folder=folder)
+        self._published = True
+        sync_names(folder)
+
+    def _differ_in_time(self) -> None:
+        """Never have the time of what is replaced: entity tags are made of time and size."""
+        with contextlib.suppress(OSError):
+            old = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+            if old.st_mtime_ns == os.fstat(self.descriptor).st_mtime_ns:
+                later = old.st_mtime_ns + 1000
+                os.utime(self.descriptor, ns=(later, later))
+
+    def discard(self) -> None:
+        """Close the file, and remove it where it has not got its name."""
+        if self.descriptor < 0:
+            return
+        if not self._published:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._folder)
+        os.close(self.descriptor)
+        self.descriptor = -1
+
+
+def write_file(path: Path, data: bytes, *, replace: bool) -> None:
+    """Write a whole file, durably, that has its name only then.
+
+    Raises OSError: FileExistsError where something has that name and ``replace`` is false.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        incoming = AtomicFile(folder, path.name)
+        try:
+            incoming.write(data)
+            incoming.sync()
+            incoming.publish(replace=replace)
+        finally:
+            incoming.discard()
+    finally:
+        os.close(folder)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock the file for as long as it is open; False where another has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # no locks on this file system: there nothing is taken for a leftover either
+    return True
+
+
+def remove_leftovers(path: str, *, deep: bool = True) -> int:
+    """Remove what killed processes of this user left in a folder and, if deep, those below it.
+
+    Returns how many files. Files that a living process is still writing, here or elsewhere, stay.
+    """
+    removed = 0
+    for folder, below, names in os.walk(path):
+        if not deep:
+            below.clear()
+        for name in names:
+            if name.startswith(PREFIX):
+                with contextlib.suppress(OSError):
+                    removed += _remove_if_dead(os.path.join(folder, name))
+    return removed
+
+
+def _remove_if_dead(path: str) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+        return True
+    finally:
+        os.close(descriptor)

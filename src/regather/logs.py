@@ -1,0 +1,50 @@
+"""Loggers below ``regather`` that cost a command nothing as long as nobody logs.
+
+Importing ``logging`` takes longer than anything else that a small download does not need. Where no
+part of the program has imported it, no handler and no level can be set.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["DEBUG", "INFO", "Logger"]
+
+DEBUG, INFO = 10, 20
+"""As in ``logging``."""
+
+
+class Logger:
+    """Passes records on to the logger of a name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def _known(self) -> logging.Logger | None:
+        module = sys.modules.get("logging")
+        return None if module is None else module.getLogger(self._name)
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether anybody wants records of this level, below that of warnings."""
+        logger = self._known()
+        return logger is not None and logger.isEnabledFor(level)
+
+    def debug(self, message: str, *args: object) -> None:
+        """Log what is of interest for one request."""
+        if (logger := self._known()) is not None:
+            logger.debug(message, *args, stacklevel=2)
+
+    def info(self, message: str, *args: object) -> None:
+        """Log what happened to a source."""
+        if (logger := self._known()) is not None:
+            logger.info(message, *args, stacklevel=2)
+
+    def warning(self, message: str, *args: object) -> None:
+        """Log what the user should know; without any handler it goes to standard error."""
+        import logging
+
+        logging.getLogger(self._name).warning(message, *args, stacklevel=2)

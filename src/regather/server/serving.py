@@ -1,0 +1,131 @@
+"""Serves a folder or a file until it is told to stop: for the command, and for Python."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from regather.errors import UsageError
+from regather.server.authorization import Tokens
+from regather.server.faults import parse_fault
+from regather.server.run import Server
+from regather.server.tls import tls_context
+from regather.server.writing import Limits
+from regather.tokens import flaw_of_token
+
+__all__ = ["serve"]
+
+_LAST_PORT = 65535
+_STOP_TICK = 0.05
+"""Seconds between two looks at the event that stops the server."""
+
+
+def serve(
+    path: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    faults: str | Sequence[str] = (),
+    fault_seed: int | None = None,
+    read_token: str | None = None,
+    write_token: str | None = None,
+    max_upload: int | None = None,
+    max_total: int | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
+    access_log: bool = False,
+    on_listening: Callable[[str, int], None] | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve a folder, or one file, over HTTP until SIGTERM, SIGINT or ``stop``.
+
+    ``port`` 0 is any free one. ``on_listening`` is called with the URL and the port when
+    connections are accepted. ``faults`` make the server fail on purpose, each as
+    ``KIND[:ARG][@WHEN]``, like ``reset@0.2``; the same ``fault_seed`` repeats them.
+
+    ``read_token`` is required for reading; without it everyone may read. ``write_token`` allows to
+    store (PUT) and remove (DELETE) files; without it nobody may. No file may be larger than
+    ``max_upload`` bytes, nor the folder than ``max_total``. With ``tls_cert`` and ``tls_key``, PEM
+    files, the server speaks https.
+
+    The first signal, or ``stop``, ends it in order: responses get some seconds to finish. A second
+    signal ends the process. Signals are handled in the main thread only; in another thread use
+    ``stop``.
+
+    Raises UsageError where the call cannot be carried out, RegatherError where the address is in
+    use or not permitted.
+    """
+    faults = (faults,) if isinstance(faults, str) else faults
+    planned = tuple(map(parse_fault, faults))
+    if not 0 <= port <= _LAST_PORT:
+        raise UsageError(f"no such port: {port}", help=f"ports go from 0 (any) to {_LAST_PORT}")
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("TLS needs both a certificate and its key", help="--tls-cert --tls-key")
+    tls = None
+    if tls_cert is not None and tls_key is not None:
+        tls = tls_context(str(tls_cert), str(tls_key))
+    for token, option in ((read_token, "--read-token"), (write_token, "--write-token")):
+        if token is not None and (flaw := flaw_of_token(token)):
+            raise UsageError(f"{option}: the token {flaw}", help="take one long random word")
+    if write_token is None and (max_upload is not None or max_total is not None):
+        raise UsageError("limits for uploads without uploads", help="add --write-token")
+
+    def server() -> Server:
+        return Server(
+            Path(path),
+            host=host,
+            port=port,
+            faults=planned,
+            fault_seed=fault_seed,
+            access_log=access_log,
+            tokens=Tokens(read=read_token, write=write_token),
+            limits=Limits(upload=max_upload, total=max_total),
+            tls=tls,
+        )
+
+    _raise_file_limit()
+    asyncio.run(_serve(server, on_listening, stop))
+
+
+async def _serve(
+    make: Callable[[], Server],
+    on_listening: Callable[[str, int], None] | None,
+    stop: threading.Event | None,
+) -> None:
+    signalled = asyncio.Event()
+
+    def end(number: int) -> None:
+        if signalled.is_set():
+            os._exit(128 + number)
+        signalled.set()
+
+    loop = asyncio.get_running_loop()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as in a script's background job
+                loop.add_signal_handler(number, end, number)
+    server = make()
+    await server.start()
+    try:
+        if on_listening is not None:
+            on_listening(server.url, server.port)
+        if stop is None:
+            await signalled.wait()
+        while stop is not None and not stop.is_set() and not signalled.is_set():
+            await asyncio.sleep(_STOP_TICK)
+    finally:
+        await server.stop()
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files, so connections, as the system grants without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,181 @@
+"""What the user names - URLs, ``host:port``, folders - and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from regather.errors import ManifestError, RegatherError, UsageError
+from regather.model import Layout
+from regather.names import MANIFEST_SUFFIX, split_url
+from regather.schemes import FILES, PORTS, STORES, listed, scheme_of
+from regather.transport import is_served, is_url
+from regather.transport.curl import INSTALL
+
+_LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
+_HOST_AND_PORT = re.compile(
+    r"(\[[0-9A-Fa-f:.]+(?:%[^\]/]+)?\]|[A-Za-z0-9._-]+):([0-9]{1,5})(/.*)?", re.DOTALL
+)
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_HOSTLIKE = re.compile(
+    r"(?:[^/@]+@)?(?:localhost|\[[^]/]+\]|\d{1,3}(?:\.\d{1,3}){3}|(?:[\w-]+\.)+[^\W\d_]{2,}\.?)(?:/.*)?"
+    r"|[^/:]+:.*",  # as ssh, rsync and rclone have it
+    re.IGNORECASE,
+)
+_CUT_SCHEME = re.compile(r"([A-Za-z0-9]+)(?::/?|//)([^/].*)", re.DOTALL)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
+_FORMS = "give a URL, HOST:PORT or a folder with fragments"
+MANIFEST_FORMS = f"give a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
+
+
+def with_scheme(text: str) -> str:
+    """Add ``http://`` to a bare ``host:port/path``, ``https://`` where the port is 443.
+
+    URLs and paths are left alone.
+    Raises UsageError where a password is in it: it would end up in logs, reports and process lists.
+    """
+    if _LOGIN.match(text) and not _names_user(text) and not os.path.exists(text):
+        host = text.partition("://")[2] or text
+        host = host.partition("/")[0].rpartition("@")[2]
+        raise UsageError(
+            f"the address of {host} contains a user name or a password",
+            help=f"remove them and use --token {host}=FILE, or ~/.netrc",
+        )
+    match = None if "://" in text or os.path.exists(text) else _HOST_AND_PORT.fullmatch(text)
+    if match is None:
+        return text
+    return f"https://{text}" if int(match[2]) == PORTS["https"] else f"http://{text}"
+
+
+def _names_user(text: str) -> bool:
+    """Whether a URL has a name to log in with, where that is usual, and no password."""
+    login = text.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    return scheme_of(text) in FILES and bool(login) and not set(":@") & set(login)
+
+
+def check_scheme(text: str) -> None:
+    """Raise UsageError for a URL that no transport serves, or one without its beginning."""
+    match = _SCHEME.fullmatch(text)
+    if match and not is_url(text) and not os.path.exists(text):
+        raise UsageError(f"{text}: {match[1][:20]}:// is not supported", help=f"use {listed()}")
+    if "/" in text and (error := scheme_forgotten(text, "file")):
+        raise error
+
+
+def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
+    """What to say where ``text``, which is no URL, rather names a host than a folder to be made.
+
+    ``kind`` is what it would be.
+    What is there is a folder, and so is all that begins with ``./``, ``../`` or ``/``.
+    """
+    first = text.partition("/")[0]
+    cut = _CUT_SCHEME.fullmatch(text)
+    if cut and cut[1].lower() in (*PORTS, *STORES) and not os.path.lexists(first):
+        place = cut[2].rpartition("@")[2]  # what is left out may be a login
+        return UsageError(
+            f"{text if place == cut[2] else place}: no such {kind}; it looks like a URL without "
+            "its ://",
+            help=f"write {cut[1].lower()}://{place}, or write ./ before it if it is a {kind}",
+        )
+    if "://" in text or not _HOSTLIKE.fullmatch(text) or os.path.lexists(first):
+        return None
+    host = first.rpartition("@")[2].partition(":")[0] if first[:1] != "[" else first
+    text = text.rpartition("@")[2] if "@" in first else text  # it may be a login
+    return UsageError(
+        f"{text}: no such {kind}; it looks like a host without a scheme",
+        help=f"write https://{host}/..., or ./{text} where it is a {kind}",
+    )
+
+
+def checked_url(url: str) -> SplitResult:
+    """Split a URL that the user named. Raises UsageError."""
+    try:
+        parts = split_url(url)
+    except ValueError as error:
+        raise UsageError(str(error), help="write http://HOST:PORT/ or https://HOST/") from None
+    if parts.scheme in FILES and not is_served(url):
+        raise UsageError(
+            f"{url}: {parts.scheme}:// needs libcurl, which is not installed",
+            help=INSTALL,
+        )
+    return parts
+
+
+def base_url(server: str) -> str:
+    """A source as the user names it (URL, host:port, folder), as a base to add names to."""
+    url = with_scheme(server)
+    if is_url(url):
+        parts = checked_url(url)
+        if parts.query or parts.fragment:
+            raise UsageError(f"not a base URL: {server!r}", help="remove the query and the #")
+    elif not os.path.isdir(url):
+        raise _no_source(server)
+    return url if url.endswith("/") else url + "/"
+
+
+def _no_source(server: str) -> UsageError:
+    """What is wrong with a source that is neither a URL nor a folder."""
+    check_scheme(server)
+    if os.path.exists(server):
+        return UsageError(f"{server}: is a file, not a folder", help=_FORMS)
+    if re.fullmatch(r"[0-9]{1,5}", server):
+        return UsageError(
+            f"{server}: a port without a host",
+            help=f"write HOST:PORT, for example 127.0.0.1:{server}",
+        )
+    if _HOST.fullmatch(server):
+        return UsageError(
+            f"{server}: no such folder, and no port if it is a host",
+            help=f"write HOST:PORT, for example {server}:8000, or a URL, or a folder with "
+            "fragments",
+        )
+    return scheme_forgotten(server) or UsageError(f"{server}: no such folder", help=_FORMS)
+
+
+def local_folders(folder: str, layout: Layout) -> list[str]:
+    """The folder itself and its ``server*`` folders, as far as they hold fragments."""
+    names = [f.name for f in layout.fragments]
+    candidates = [Path(folder), *sorted(Path(folder).glob("server*/"))]
+    return [str(path) + "/" for path in candidates if any(os.path.isfile(path / n) for n in names)]
+
+
+# -- what is no manifest ----------------------------------------------------------------------
+
+
+def is_base(url: str) -> bool:
+    """Whether a URL names a server or a folder rather than a file."""
+    return urlsplit(url).path.endswith("/") or not urlsplit(url).path
+
+
+def server_not_manifest(source: str) -> UsageError:
+    """The error for a base URL where a manifest is meant."""
+    return UsageError(
+        f"{source}: that is a server, not a manifest",
+        help="give the URL of its manifest, or use --server with a manifest",
+    )
+
+
+def check_looks(source: str, data: bytes) -> None:
+    """Raise where ``data`` was never meant to be a manifest.
+
+    A damaged one is left to Manifest, which knows what is wrong with it. A local file that the
+    user named by mistake is a UsageError; what a server sends instead is a ManifestError.
+    """
+    start = data[:4096].lstrip(b" \t\r\n")
+    if start.startswith(b"{"):
+        return
+    remote = is_url(source)
+    error: type[RegatherError] = ManifestError if remote else UsageError
+    if remote and is_base(source):
+        raise server_not_manifest(source)
+    if remote and start.startswith(b"<"):
+        raise error(f"{source}: a web page, not a manifest", help=MANIFEST_FORMS)
+    path = urlsplit(source).path if remote else source
+    if not path.endswith(MANIFEST_SUFFIX):
+        raise error(
+            f"{source}: not a manifest",
+            help=MANIFEST_FORMS
+            + "; get also accepts metalinks, and plain fragments with --fragment",
+        )

@@ -1,0 +1,139 @@
+"""What one download is, before anything was asked; and what several are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from regather.checksum import Checksum, parse_checksum
+from regather.errors import UsageError
+
+if TYPE_CHECKING:
+    from regather.metalink.values import MetalinkFile
+    from regather.sources.mirror_survey import MirrorInfo
+
+_DIGEST = re.compile("[0-9a-fA-F]{64}")
+_MOST_LINES = 1_000_000
+
+
+class DownloadJob(Struct, frozen=True):
+    """One file to download. Raises UsageError where it contradicts itself."""
+
+    sources: tuple[str, ...] = ()
+    """A manifest, a metalink, or URLs of mirrors of one whole file."""
+    dest: Path | None = None
+    """A file or an existing folder; None: the file's own name, in the current folder. For a
+    published folder: what it becomes."""
+    fragments: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    digest: str = ""
+    force: bool = False
+    checksums: tuple[Checksum, ...] = ()
+    location: str = ""
+    """The country whose mirrors are preferred."""
+    seeds: tuple[str, ...] = ()
+    """Old versions of the file or folder, of which what is still the same is taken."""
+    select: tuple[str, ...] = ()
+    """Of a published folder: only what these paths or patterns mean."""
+    into: bool = False
+    """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
+    file: MetalinkFile | None = None
+    """What a metalink says of it, where its source is one that was read already."""
+    seen: tuple[MirrorInfo, ...] = ()
+    """What was seen of its sources already."""
+
+    def __post_init__(self) -> None:
+        if not self.sources and not self.fragments:
+            raise UsageError("give either a manifest or a list of fragments")
+        if self.digest and not _DIGEST.fullmatch(self.digest):
+            raise UsageError(
+                f"not a digest: {self.digest!r}",
+                help="give all 64 hexadecimal digits that split printed",
+            )
+        if not self.sources and (self.servers or self.digest):
+            raise UsageError(
+                "servers and a digest need a manifest",
+                help="plain fragments have no manifest with a digest: use --sha256 or --checksum",
+            )
+        if len(self.sources) > 1 and self.needs_manifest:
+            raise UsageError(
+                "several sources are mirrors of one whole file: --server, --fragment and "
+                "--digest cannot be used with them",
+                help="give one manifest, or only mirrors",
+            )
+
+    @property
+    def needs_manifest(self) -> bool:
+        """Whether its source can only be a manifest."""
+        return bool(self.servers or self.digest or self.fragments)
+
+
+def read_list(
+    text: str, where: str, folder: Path | None, *, force: bool = False
+) -> list[DownloadJob]:
+    """Read a list of downloads: ``where`` names it in messages, ``folder`` is where to put them.
+
+    A line is one download: its URLs, separated by tabs or spaces. Lines that begin with space
+    belong to the one before: ``out=NAME`` and ``checksum=ALGO=HEX``. ``#`` begins a comment line.
+    Raises UsageError.
+    """
+    jobs: list[DownloadJob] = []
+    entry: list[str] = []
+    options: dict[str, list[str]] = {}
+
+    def end() -> None:
+        if entry:
+            jobs.append(_job(entry, options, folder, force=force))
+
+    lines = text.splitlines()
+    if len(lines) > _MOST_LINES:
+        raise UsageError(f"{where}: more than {_MOST_LINES} lines")
+    for number, line in enumerate(lines, 1):
+        try:
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            if line[0] in " \t":
+                if not entry:
+                    raise UsageError("an option before the first URL")
+                _option(line.strip(), options)
+            else:
+                end()
+                entry, options = line.split(), {}
+        except UsageError as error:
+            raise UsageError(f"{where}, line {number}: {error.what}", help=error.help) from None
+    end()
+    if not jobs:
+        raise UsageError(f"{where}: contains no URL", help="write one download per line")
+    return jobs
+
+
+def _option(text: str, options: dict[str, list[str]]) -> None:
+    from regather.metalink.parts import path_flaw
+
+    name, equals, value = text.partition("=")
+    if not equals or name not in ("out", "checksum"):
+        raise UsageError(
+            f"unknown option: {text[:60]!r}", help="options are out=NAME and checksum=ALGO=HEX"
+        )
+    if name == "checksum":
+        parse_checksum(value)
+    elif flaw := path_flaw(value):
+        raise UsageError(f"out={value[:60]}: {flaw}", help="give a relative name without ..")
+    options.setdefault(name, []).append(value)
+
+
+def _job(
+    urls: Sequence[str], options: dict[str, list[str]], folder: Path | None, *, force: bool
+) -> DownloadJob:
+    out = options.get("out")
+    return DownloadJob(
+        tuple(urls),
+        (folder or Path()) / out[-1] if out else folder,
+        checksums=tuple(map(parse_checksum, options.get("checksum", ()))),
+        force=force,
+        into=not out,
+    )

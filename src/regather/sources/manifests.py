@@ -1,0 +1,365 @@
+"""From what the user names - a manifest, servers, fragments - to a layout and its sources."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from regather.checksum import Checksum
+from regather.digest import piece_hash
+from regather.errors import (
+    ManifestError,
+    NotEnoughSourcesError,
+    RegatherError,
+    TransportError,
+    UsageError,
+    VerificationError,
+    reason,
+)
+from regather.files.platform import UNTRUE_SIZE, size_is_untrue
+from regather.folder import Folder
+from regather.manifest import MAX_MANIFEST_BYTES, Manifest
+from regather.model import Fragment, Layout, Source, piece_size_for
+from regather.names import MANIFEST_SUFFIX
+from regather.sources.addresses import (
+    MANIFEST_FORMS,
+    base_url,
+    check_looks,
+    check_scheme,
+    checked_url,
+    is_base,
+    local_folders,
+    server_not_manifest,
+    with_scheme,
+)
+from regather.sources.probing import Prober
+from regather.transport import RequestFailed, is_url
+from regather.units import MAX_SIZE, counted
+
+_PIPES = ("/dev/stdin", "/dev/fd/")
+"""Paths that a user who pipes a manifest names: no other pipe is waited for."""
+DEFAULT_NAME = "recombined_large_file.dat"
+"""What a list of plain fragments is recombined to."""
+
+
+class DownloadTarget(Struct, frozen=True):
+    """What to download, from where."""
+
+    name: str
+    layout: Layout
+    sources: tuple[Source, ...]
+    identity: bytes
+    """Tells partial downloads of different content apart."""
+    digest: str
+    """Identity of the file in hexadecimal; empty where there is no manifest to verify with."""
+    checksums: tuple[Checksum, ...] = ()
+    """What the whole file must hash to."""
+    notes: tuple[str, ...] = ()
+    """What people ought to be told."""
+    folder: Folder | None = None
+    """What the file holds, where it is a packed folder."""
+    streamed: bool = False
+    """Its size is not known, nor can be: it comes in one go (see stream.py)."""
+    first: int = 0
+    """So many sources are asked first, the others where those do not do; 0: all at once."""
+    lasting: bool = True
+    """Whether a later run can tell that the sources still have what this one began with."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the sources host the file as it is, not in fragments."""
+        fragments = self.layout.fragments
+        return not self.digest and len(fragments) == 1 and fragments[0].name == self.name
+
+    @property
+    def hashed(self) -> bool:
+        """Whether the pieces of the file have hashes to verify them with."""
+        empty = not self.layout.size and not self.streamed
+        return empty or any(f.hashes for f in self.layout.fragments)
+
+    @property
+    def verified_by(self) -> str:
+        """What the file is verified with, in a word or two; empty where with nothing at all.
+
+        What the servers themselves say of the file does not count.
+        """
+        if self.digest:
+            return "manifest"
+        known = [c for c in self.checksums if not c.told_by_server]
+        if any(f.hashes for f in self.layout.fragments):
+            return f"{self.layout.hash_algorithm} of the pieces"
+        return ", ".join(c.algorithm for c in known)
+
+
+def load_manifest(source: str, asking: Prober) -> tuple[Manifest, str]:
+    """Read a manifest from a path or URL; returns it and the base of its folder.
+
+    Raises UsageError, ManifestError, TransportError or InterruptedDownload.
+    """
+    source = with_scheme(source)
+    check_scheme(source)
+    if is_url(source):
+        checked_url(source)
+        asking.check(source)
+        try:
+            data, where = asking.one(source, lambda c, url: c.fetch(url, MAX_MANIFEST_BYTES))
+        except RequestFailed as error:
+            if error.status is not None and error.failure.lasting and is_base(source):
+                raise server_not_manifest(source) from None
+            what = f"cannot get the manifest: {error.what}"
+            if error.what.endswith(f"larger than {MAX_MANIFEST_BYTES} bytes"):
+                raise ManifestError(
+                    what,
+                    help="--digest is the digest of a manifest; for the file itself use --sha256 "
+                    "or --checksum",
+                ) from None
+            raise TransportError(
+                what,
+                help="check the URL and the server, then run the same command again",
+                missing=(source,),
+            ) from None
+        check_looks(source, data)
+        return Manifest.from_bytes(data, source), _folder_of(where)
+    path = Path(source)
+    try:
+        piped = source.startswith(_PIPES)
+        if not piped and path.exists() and not path.is_file() and not path.is_dir():
+            raise UsageError(f"{source}: not a regular file", help="name a manifest")
+        with path.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"{source}: {reason(error).lower()}",
+            help=_help_for(path),
+        ) from None
+    check_looks(source, data)
+    return Manifest.from_bytes(data, source), str(path.parent)
+
+
+def _folder_of(url: str) -> str:
+    """The base of the folder that a URL's file is in."""
+    return re.split("[?#]", url, maxsplit=1)[0].rpartition("/")[0] + "/"
+
+
+def _help_for(path: Path) -> str:
+    """What to name instead of something that cannot be read: often it is the folder that was."""
+    try:
+        found = next((p for p in sorted(path.iterdir()) if p.name.endswith(MANIFEST_SUFFIX)), None)
+    except OSError:
+        found = None
+    return f"give the manifest in it: {found}" if found else MANIFEST_FORMS
+
+
+def resolve_manifest(
+    source: str,
+    servers: Sequence[str],
+    asking: Prober,
+    digest: str = "",
+    fragments: Sequence[str] = (),
+) -> DownloadTarget:
+    """Find out what a manifest describes and where its fragments may be.
+
+    Sources are those of the manifest, ``servers``, and the manifest's own folder; where that is
+    local and others are named, it is asked only for what those do not have.
+    """
+    source = with_scheme(source)
+    bases = [base_url(server) for server in servers]
+    for url in (*bases, *fragments):
+        asking.check(url)
+    manifest, folder = load_pinned(source, asking, digest)
+    target = target_of(source, manifest, folder, bases, fragments)
+    last = beside(source, folder, target.layout, target.sources)
+    if not last:
+        return target
+    return replace(target, sources=(*target.sources, *last), first=len(target.sources))
+
+
+def load_pinned(source: str, asking: Prober, digest: str = "") -> tuple[Manifest, str]:
+    """The same as ``load_manifest``; VerificationError where its digest is not ``digest``."""
+    manifest, folder = load_manifest(source, asking)
+    if digest and digest.lower() != manifest.digest:
+        raise VerificationError(
+            f"{source}: its digest is {manifest.digest}, not the expected one",
+            help="do not use it, or ask its publisher for the correct digest",
+        )
+    return manifest, folder
+
+
+def target_of(
+    source: str,
+    manifest: Manifest,
+    folder: str,
+    bases: Sequence[str],
+    fragments: Sequence[str] = (),
+) -> DownloadTarget:
+    """What a manifest describes, and where its fragments may be; see ``sources_of``."""
+    sources = sources_of(source, manifest, folder, bases, fragments)
+    if not sources:
+        raise NotEnoughSourcesError(
+            f"{source}: names no source, and its folder contains no fragments",
+            help="give the sources of the fragments: --server URL, once for each",
+        )
+    identity = manifest.digest
+    return DownloadTarget(
+        manifest.name,
+        manifest.layout,
+        sources,
+        bytes.fromhex(identity),
+        identity,
+        folder=manifest.folder,
+    )
+
+
+def beside(source: str, folder: str, layout: Layout, known: Sequence[Source]) -> list[Source]:
+    """The folder of a local manifest, as far as it is not among the known sources already."""
+    if is_url(source):
+        return []
+    taken = {os.path.realpath(other.url) for other in known if not is_url(other.url)}
+    paths = local_folders(folder, layout)
+    return [Source(path) for path in paths if os.path.realpath(path) not in taken]
+
+
+def sources_of(
+    source: str,
+    manifest: Manifest,
+    folder: str,
+    bases: Sequence[str],
+    fragments: Sequence[str] = (),
+) -> tuple[Source, ...]:
+    """Where the fragments of a manifest may be, fragments counted by position.
+
+    ``source`` is its path or URL, ``folder`` the base of its folder, ``bases`` what ``base_url``
+    made of further servers, ``fragments`` places of single fragments. See resolve_manifest.
+    """
+    layout = manifest.layout
+    sources = {s.url: _by_position(s, layout) for s in manifest.sources}
+    for base in bases:
+        sources.setdefault(base, Source(base))
+    for place in _places(fragments, layout):
+        sources.setdefault(place.url, place)
+    if fragments:
+        pass  # the user says where they are
+    elif is_url(source):
+        sources.setdefault(folder, Source(folder))
+    elif not sources:
+        for path in local_folders(folder, layout):
+            sources.setdefault(path, Source(path))
+    return tuple(sources.values())
+
+
+def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:
+    """A source for each of these URLs or paths of single fragments, which their names tell."""
+    positions = {f.name: p for p, f in enumerate(layout.fragments)}
+    found = []
+    for text in fragments:
+        url = with_scheme(text)
+        name = unquote(urlsplit(url).path.rpartition("/")[2]) if is_url(url) else Path(url).name
+        position = positions.get(name)
+        if position is None:
+            raise UsageError(
+                f"{text}: the manifest has no fragment of that name",
+                help="give URLs that end in the name of a fragment, for example "
+                f"{layout.fragments[0].name}",
+            )
+        index = layout.fragments[position].index
+        found.append(Source(url, frozenset((position,)), objects={index: url}))
+    return found
+
+
+def _by_position(source: Source, layout: Layout) -> Source:
+    """The source with fragments counted as the planner does: by position, from 0."""
+    if source.fragments is None:
+        return source
+    held = (p for p, f in enumerate(layout.fragments) if f.index in source.fragments)
+    return Source(source.url, frozenset(held))
+
+
+# -- plain fragments --------------------------------------------------------------------------
+
+
+def resolve_fragments(fragments: Sequence[str], asking: Prober) -> DownloadTarget:
+    """Make a layout of plain fragments, given in order; asks each for its size.
+
+    Nothing is known to verify with. Raises NotEnoughSourcesError naming those that cannot be had.
+    """
+    urls = [with_scheme(text) for text in fragments]
+    for url in urls:
+        check_scheme(url)
+        if is_url(url):
+            checked_url(url)
+    remote = [url for url in urls if is_url(url)]
+    probed = iter(asking.all(remote, lambda connection, url: connection.probe(url)))
+    answers = [next(probed) if is_url(url) else _local(url) for url in urls]
+    failed = [a.what for a in answers if isinstance(a, RegatherError)]
+    if failed:
+        raise NotEnoughSourcesError(
+            f"cannot get {len(failed)} of {counted(len(urls), 'fragment')}: {failed[0]}",
+            details=tuple(failed[1:]),
+            missing=tuple(
+                u for u, a in zip(urls, answers, strict=True) if isinstance(a, RegatherError)
+            ),
+            help="check the addresses and the servers, then run the same command again",
+        )
+    sizes = [a for a in answers if not isinstance(a, RegatherError)]
+    return _plain_target(urls, sizes)
+
+
+def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> DownloadTarget:
+    size = sum(length for length, _ in probed)
+    if size > MAX_SIZE:
+        raise UsageError(f"the servers report {size} bytes in all", help="check their servers")
+    layout_fragments: list[Fragment] = []
+    sources: list[Source] = []
+    offset = 0
+    for position, (url, (length, validator)) in enumerate(zip(urls, probed, strict=True)):
+        name = url.rpartition("/")[2] or url
+        layout_fragments.append(Fragment(position + 1, name, offset, length))
+        sources.append(
+            Source(
+                url,
+                frozenset((position,)),
+                objects={position + 1: url},
+                validators={position + 1: validator} if validator else {},
+            )
+        )
+        offset += length
+    layout = Layout(size, piece_size_for(size), tuple(layout_fragments))
+    # Another list of fragments, or another version of one, must not continue this partial; nor must
+    # one whose version nobody tells: it may be another.
+    lasting = all(validator for _, validator in probed)
+    seen = repr(list(zip(urls, probed, strict=True))) + ("" if lasting else os.urandom(16).hex())
+    return DownloadTarget(
+        DEFAULT_NAME,
+        layout,
+        tuple(sources),
+        piece_hash(b"plain fragments\0" + seen.encode()),
+        "",
+        notes=("plain fragments have no hashes: the received data is NOT verified",),
+        lasting=lasting,
+    )
+
+
+def _local(path: str) -> tuple[int, str] | UsageError:
+    """Size in bytes and validator of a fragment in a file, or why it cannot be had."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        return UsageError(f"{path}: {reason(error).lower()}")
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return UsageError(f"{path}: not a file")
+        if size_is_untrue(descriptor):
+            return UsageError(f"{path}: {UNTRUE_SIZE}")
+        return status.st_size, f"{status.st_mtime_ns}"
+    except OSError as error:
+        return UsageError(f"{path}: {reason(error).lower()}")
+    finally:
+        os.close(descriptor)

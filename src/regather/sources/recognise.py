@@ -1,0 +1,164 @@
+"""From a job to targets: its source may be a manifest, a metalink, or the file itself.
+
+The content decides, not the name: the start of what is there is looked at once. What only mirrors
+and metalinks need is imported where one is met: a download by a manifest starts without it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from regather.checksum import Checksum
+from regather.errors import NotEnoughSourcesError, TransportError, UsageError
+from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
+from regather.names import MANIFEST_SUFFIX
+from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme
+from regather.sources.jobs import DownloadJob
+from regather.sources.manifests import DownloadTarget, resolve_fragments, resolve_manifest
+from regather.sources.probing import Prober
+from regather.transport import RequestFailed, is_url
+
+if TYPE_CHECKING:
+    from regather.metalink.values import Metalink
+
+_START = 4 << 10
+
+
+def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> list[DownloadJob]:
+    """The jobs that a job means: one for each file of a metalink, else itself.
+
+    ``select`` names those of its files that are wanted. Raises what a metalink is refused for,
+    and InterruptedDownload.
+    """
+    if job.file is not None:
+        return [job]
+    if len(job.sources) != 1 or job.needs_manifest:
+        return _no_metalink(job, select)
+    source = with_scheme(job.sources[0])
+    check_scheme(source)
+    if not is_url(source):
+        metalink = _local_metalink(source)
+        if metalink is None:
+            return _no_metalink(job, select)
+        return _jobs_of(job, metalink, select)
+    path = urlsplit(source).path if checked_url(source) else ""
+    asking.check(source)
+    if path.endswith(MANIFEST_SUFFIX) or is_base(source):
+        return _no_metalink(job, select)
+    from regather.sources.mirror_survey import survey
+
+    seen, failed = survey([source], asking)
+    if not seen:
+        raise NotEnoughSourcesError(
+            f"{source}: not available: {failed[source].what}",
+            missing=(source,),
+            help="check the address and the server, then run the same command again",
+        )
+    if looks_like_metalink(seen[0].look.start):
+        try:
+            data, _ = asking.one(source, lambda c, url: c.fetch(url, MAX_METALINK_BYTES))
+        except RequestFailed as error:
+            raise TransportError(
+                f"cannot get the metalink: {error.what}",
+                help="check the URL and the server, then run the same command again",
+                missing=(source,),
+            ) from None
+        return _jobs_of(job, _read(data, source), select)
+    return _no_metalink(replace(job, seen=tuple(seen)), select)
+
+
+def _no_metalink(job: DownloadJob, select: Sequence[str]) -> list[DownloadJob]:
+    """It may still be a folder's manifest: ``resolve_targets`` sees if there is what to choose."""
+    return [replace(job, select=tuple(select))]
+
+
+def _local_metalink(path: str) -> Metalink | None:
+    """The metalink in a file; None where it is none, or not to be read: that is told later."""
+    try:
+        if not Path(path).is_file():
+            return None
+        with Path(path).open("rb") as file:
+            data = file.read(_START)
+            if not looks_like_metalink(data):
+                return None
+            data += file.read(MAX_METALINK_BYTES)
+    except (OSError, ValueError):
+        return None
+    return _read(data, path)
+
+
+def _read(data: bytes, where: str) -> Metalink:
+    from regather.metalink.read import read_metalink
+
+    return read_metalink(data, where)
+
+
+def _jobs_of(job: DownloadJob, metalink: Metalink, select: Sequence[str]) -> list[DownloadJob]:
+    files = metalink.files
+    if select:
+        by_name = {file.name: file for file in files}
+        unknown = [name for name in select if name not in by_name]
+        if unknown:
+            raise UsageError(
+                f"the metalink has no file {unknown[0]!r}",
+                help=f"it has {', '.join(list(by_name)[:10])}",
+            )
+        files = tuple(by_name[name] for name in dict.fromkeys(select))
+    if len(files) > 1 and job.dest is not None and not os.path.isdir(job.dest):
+        raise UsageError(
+            f"{job.dest}: not a folder, and the metalink has {len(files)} files",
+            help="give a folder, or choose one file with --select NAME",
+        )
+    if job.checksums and len(files) > 1:
+        raise UsageError(
+            f"a checksum applies to one file, but the metalink has {len(files)}",
+            help="choose one with --select NAME",
+        )
+    # What is left out of the document is told once, with the first file of those that are wanted.
+    files = (replace(files[0], notes=(*metalink.notes, *files[0].notes)), *files[1:])
+    return [replace(job, file=file) for file in files]
+
+
+def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
+    """What to download from where: first the likeliest, others for where it proves wrong.
+
+    Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, TransportError or
+    InterruptedDownload.
+    """
+    targets = _targets_of(job, asking)
+    if job.select and targets[0].folder is None:
+        raise UsageError("--select works with metalinks and folders, and this is neither")
+    return targets
+
+
+def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
+    if not job.sources:
+        return [_with(resolve_fragments(job.fragments, asking), job.checksums)]
+    if job.file is not None or job.seen or len(job.sources) > 1:
+        from regather.sources.whole_targets import targets_of_whole
+
+        if (targets := targets_of_whole(job, asking)) is not None:
+            return targets
+    target = resolve_manifest(job.sources[0], job.servers, asking, job.digest, job.fragments)
+    return [_with(target, job.checksums)]
+
+
+def _with(target: DownloadTarget, checksums: Sequence[Checksum]) -> DownloadTarget:
+    """The target, held against checksums of the whole file too."""
+    if not checksums:
+        return target
+    if target.folder is not None:
+        raise UsageError(
+            f"{target.name}: is a folder, and a checksum applies to one file",
+            help="use --digest for a folder; its manifest has the BLAKE3 of every file",
+        )
+    notes = target.notes if target.digest else ()  # a checksum verifies what had no hashes
+    # It also tells whether all came of one version; tags may differ from node to node.
+    sources = tuple(replace(source, validators={}) for source in target.sources)
+    return replace(target, sources=sources, checksums=tuple(checksums), notes=notes)

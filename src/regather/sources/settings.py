@@ -1,0 +1,114 @@
+"""How to download: what the user may set, and what connections make of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from regather.errors import UsageError, pem_flaw, reason
+from regather.transport import Credentials, HostOptions, TransportOptions
+from regather.transport.cookies import Cookies
+from regather.transport.curl import available, library
+from regather.transport.host_options import Hosts
+from regather.transport.objects.store_options import StoreOptions
+from regather.transport.proxies import Proxies
+from regather.transport.tls import context_with
+
+__all__ = ["Settings", "transport_options"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to download; every field has a default that suits most."""
+
+    connections: int = 8
+    """Most connections to one source."""
+    timeout: float = 15.0
+    """Seconds without a byte after which a request has failed."""
+    connect_timeout: float = 5.0
+    retries: int = 5
+    """Failures in a row after which a source is not waited for any longer."""
+    limit_rate: int | None = None
+    """Bytes a second over all sources."""
+    cacert: str | None = None
+    """A file of certificate authorities to trust instead of the system's."""
+    sync: bool = True
+    """Whether to make the file durable before it gets its name."""
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
+    environment and of ~/.netrc."""
+    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """The same, after those of the environment, before ~/.netrc."""
+    hosts: Mapping[str, HostOptions] = field(default_factory=dict, repr=False, hash=False)
+    """What is set for ``HOST`` or ``HOST:PORT`` only."""
+    known_hosts: str | None = None
+    """The host keys of SFTP servers, instead of ~/.ssh/known_hosts."""
+    proxy: str | None = field(default=None, repr=False)
+    """The proxy for all, ``[SCHEME://][USER:PASSWORD@]HOST[:PORT]``; empty: none. By default those
+    of the environment."""
+    no_proxy: str | None = None
+    """Hosts that are reached without: names with all below them, addresses, networks, or ``*``."""
+    cookies: str | None = None
+    """A file of cookies in Netscape's format."""
+    http2: bool = False
+    """Whether to speak HTTP/2 with https servers that do."""
+    store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """How to reach object stores, as --store-option has them: ``KEY``, ``s3:KEY`` or
+    ``s3://BUCKET:KEY`` to a value."""
+
+    def __post_init__(self) -> None:
+        for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UsageError(f"{name} must be more than 0, not {value}")
+        if self.retries < 0:
+            raise UsageError(f"retries must not be negative: {self.retries}")
+
+
+def transport_options(settings: Settings) -> TransportOptions:
+    """What all connections share. Raises UsageError where a file that is named is unusable."""
+    proxies = Proxies.gather(settings.proxy, settings.no_proxy, os.environ)
+    options = TransportOptions(
+        settings.connect_timeout,
+        settings.timeout,
+        credentials=Credentials.gather(settings.tokens, fallback=settings.fallback_tokens),
+        hosts=Hosts(settings.hosts),
+        cacert=settings.cacert or "",
+        known_hosts=_readable(settings.known_hosts, "--known-hosts"),
+        proxies=proxies,
+        cookies=Cookies(settings.cookies or ""),
+        http2=settings.http2,
+        stores=StoreOptions(settings.store_options, settings.cacert),
+    )
+    for one in settings.hosts.values():
+        _readable(one.ssh_key, "--ssh-key")
+    if options.needs_libcurl and not available():
+        library(options.needs_libcurl)  # raises, and says why
+    if settings.cacert is not None:
+        import ssl
+
+        try:
+            context = ssl.create_default_context(cafile=settings.cacert)
+        except OSError as error:
+            raise UsageError(
+                f"{settings.cacert}: not usable as --cacert ({pem_flaw(error)})",
+                help="give a PEM file with the certificates of the authorities",
+            ) from None
+        options = replace(options, tls=lambda: context)
+    for one in settings.hosts.values():
+        if one.cert:
+            context_with(one.cert, one.key, options.cacert)  # raises where that is no use
+    return options
+
+
+def _readable(path: str | None, option: str) -> str:
+    """The path, which may be empty. Raises UsageError where there is no such file to read."""
+    if path:
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            why = reason(error).lower()
+            raise UsageError(f"{path}: not usable as {option} ({why})") from None
+    return path or ""

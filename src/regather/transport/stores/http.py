@@ -1,0 +1,123 @@
+"""Our own server, or one that takes PUT and DELETE as it does, as a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+
+from regather.transport.base import Failure, RequestFailed
+from regather.transport.head import Head, failure_of
+from regather.transport.http import HttpConnection
+from regather.transport.options import TransportOptions
+from regather.transport.ranges import read_range
+from regather.transport.stores.base import ReadInto, Stat, check_name, stat_of
+from regather.transport.wire import RequestBody
+
+_DONE = frozenset((200, 201, 204))
+_FAILURES = {
+    405: Failure.FORBIDDEN,
+    412: Failure.EXISTS,
+    413: Failure.TOO_LARGE,
+    422: Failure.DAMAGED,
+    507: Failure.NO_SPACE,
+}
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_ADVICE = {
+    405: "it does not accept uploads: enable PUT and DELETE (nginx: dav_methods PUT DELETE; "
+    "regather serve: --write-token)",
+    413: "the file is too large for it: raise its limit (nginx: client_max_body_size; regather "
+    "serve: --max-upload), or make smaller fragments (--chunk-size)",
+}
+_LONGEST = 500
+"""Characters of a redirect's target that are shown."""
+
+
+class HttpStore:
+    """Objects below a base URL; see Store."""
+
+    def __init__(self, base: str, options: TransportOptions) -> None:
+        self._base = base
+        self._connection = HttpConnection(options)
+
+    def stat(self, name: str) -> Stat | None:
+        """See Store.stat."""
+        return stat_of(self._connection, self._target(name))
+
+    def put(
+        self, name: str, size: int, read: ReadInto, blake3: bytes, *, replace: bool = True
+    ) -> None:
+        """See Store.put."""
+        headers = [
+            ("Content-Type", "application/octet-stream"),
+            ("Regather-Blake3", blake3.hex()),
+        ]
+        if not replace:
+            headers.append(("If-None-Match", "*"))
+        self._submit("PUT", name, headers, RequestBody(size, read))
+
+    def delete(self, name: str) -> None:
+        """See Store.delete."""
+        self._submit("DELETE", name, [], None)
+
+    def read(self, name: str, start: int, stop: int) -> Iterator[memoryview]:
+        """See Store.read."""
+        return read_range(self._connection, self._target(name), start, stop)
+
+    def abort(self) -> None:
+        """See Store.abort."""
+        self._connection.abort()
+
+    def close(self) -> None:
+        """See Store.close."""
+        self._connection.close()
+
+    def _submit(
+        self, method: str, name: str, headers: list[tuple[str, str]], body: RequestBody | None
+    ) -> None:
+        target = self._target(name)
+        head, text = self._connection.submit(method, target, headers, body)
+        if head.status not in _DONE:
+            raise self._failed(head, text, target)
+
+    def _failed(self, head: Head, text: str, target: str) -> RequestFailed:
+        detail = f"{target}: HTTP {head.status}"
+        failure = _FAILURES.get(head.status) or failure_of(head.status)
+        if head.status in _REDIRECTS:
+            # Never followed: what is stored, and the token, are for the server that was named.
+            failure = Failure.FORBIDDEN
+            detail += f"; it redirects to {_place(target, head)}"
+        elif text and not head.page:
+            detail += f" ({text[:200]})"
+        if advice := _ADVICE.get(head.status):
+            detail += f"; {advice}"
+        return RequestFailed(
+            failure,
+            detail + self._connection.advice(head, target, target),
+            retry_after=head.retry_after,
+            status=head.status,
+        )
+
+    def _target(self, name: str) -> str:
+        check_name(name)
+        return self._base + quote(name, safe="")
+
+
+def _place(target: str, head: Head) -> str:
+    """The folder that a redirect leads to, without what may be secret in it: login and query.
+
+    With what to do about it, where it leads to a file of the same name in another folder.
+    """
+    try:
+        location = head.headers.get("location", "")
+        parts = urlsplit(urljoin(target, location)) if location else urlsplit("")
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "an invalid address"
+    if not host:
+        return "nowhere"
+    folder, _, name = parts.path.rpartition("/")
+    place = urlunsplit((parts.scheme, host, f"{folder}/", "", ""))[:_LONGEST]
+    here, _, own = target.rpartition("/")
+    if name != own:
+        return f"{place}, not to a file of that name: a login may be required (--token)"
+    return f"{place}: give that address with --to" if place != f"{here}/" else "itself"

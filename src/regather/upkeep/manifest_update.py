@@ -1,0 +1,175 @@
+"""The manifest after a repair: which source holds what now, told to all who keep a copy."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote
+
+from regather.errors import ManifestError, VerificationError, reason
+from regather.files.atomic import write_file
+from regather.manifest import MAX_MANIFEST_BYTES, Manifest
+from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.sources.manifests import load_manifest
+from regather.sources.probing import Prober
+from regather.tasks import LOOK_SECONDS, interrupts_held
+from regather.transport import Failure, RequestFailed, TransportOptions, is_url
+from regather.transport.stores.retrying import RetryingStore
+from regather.upkeep.report import Unwritten
+from regather.upkeep.sources import Subject, without
+
+__all__ = ["Announcement", "announce"]
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What came of it."""
+
+    written: tuple[str, ...] = ()
+    """Where the manifest was written: paths, URLs."""
+    unwritten: tuple[Unwritten, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def announce(
+    subject: Subject,
+    moves: dict[tuple[str, int], str],
+    dropped: Sequence[str],
+    gone: Collection[str],
+    restored: Sequence[str],
+    store: Callable[[str], RetryingStore],
+    options: TransportOptions,
+) -> Announcement:
+    """Write the manifest where it has to change or is missing.
+
+    ``moves`` maps (old source, position) to the new source; ``dropped`` are sources to leave out;
+    ``gone`` those out of reach; at those of ``restored`` it is written where there is none.
+    Sources that take no writes keep theirs. Raises ManifestError or VerificationError where
+    it was changed by others meanwhile.
+    """
+    notes: list[str] = []
+    telling = _telling(subject, moves, notes)
+    changing = bool(subject.manifest.sources) and (bool(telling) or bool(dropped))
+    written: list[str] = []
+    unwritten: list[Unwritten] = []
+    manifest = subject.manifest
+    if changing:
+        with _alone(subject.where):
+            # Read anew: another repair may have come first.
+            manifest = _current(subject, options)
+            index = {p: f.index for p, f in enumerate(subject.layout.fragments)}
+            by_index = {(url, index[p]): to for (url, p), to in telling.items()}
+            sources = [s for s in without(manifest.sources, by_index) if s.url not in dropped]
+            new = replace(manifest, sources=tuple(sources))
+            changed = new != manifest
+            manifest = new
+            if changed and not is_url(subject.where):
+                try:
+                    write_file(Path(subject.where).resolve(), manifest.to_bytes(), replace=True)
+                    written.append(subject.where)
+                except OSError as error:
+                    why = reason(error).lower()
+                    unwritten.append(Unwritten(subject.where, "", why))
+        targets = [s.url for s in (*manifest.sources, *subject.sources)]
+    else:
+        targets = list(restored)
+    data = manifest.to_bytes()
+    for url in dict.fromkeys(t for t in targets if t not in gone):
+        for name in _names(subject, url):
+            if not is_url(url) and os.path.abspath(url + name) == os.path.abspath(subject.where):
+                continue
+            try:
+                if _put(store(url), name, data, manifest.digest, only_missing=not changing):
+                    written.append(url + name)
+            except RequestFailed as failed:
+                if failed.failure is Failure.ABORTED:
+                    raise
+                if failed.failure is not Failure.FORBIDDEN:
+                    unwritten.append(Unwritten(url, name, failed.what))
+                elif changing:
+                    notes.append(f"{url} keeps its old manifest: it does not accept uploads")
+    return Announcement(tuple(written), tuple(unwritten), tuple(dict.fromkeys(notes)))
+
+
+def _telling(
+    subject: Subject, moves: dict[tuple[str, int], str], notes: list[str]
+) -> dict[tuple[str, int], str]:
+    """The moves that a manifest can express; notes on the others."""
+    telling = {}
+    named = {s.url for s in subject.manifest.sources}
+    for (home, position), url in moves.items():
+        name = subject.layout.fragments[position].name
+        if not is_url(url):
+            if url in subject.to:
+                notes.append(f"a manifest cannot name folders: {name} is in {url}")
+        elif not subject.manifest.sources:
+            if url in subject.to:
+                notes.append(f"the manifest names no sources: give {url} with --server")
+        elif home in named or url in named or url in subject.to:
+            telling[home, position] = url
+    return telling
+
+
+def _names(subject: Subject, url: str) -> list[str]:
+    """The names of the manifest at a source: the usual one, and the one it was read by."""
+    names = [suffixed(subject.manifest.name, MANIFEST_SUFFIX)]
+    folder, _, name = subject.where.rpartition("/")
+    if is_url(subject.where) and folder + "/" == url and unquote(name) not in names:
+        names.insert(0, unquote(name))
+    return names
+
+
+def _current(subject: Subject, options: TransportOptions) -> Manifest:
+    manifest, _ = load_manifest(subject.where, Prober(options))
+    if manifest.digest != subject.manifest.digest:
+        raise VerificationError(
+            f"{subject.where}: was replaced by the manifest of another file",
+            help="the fragments are repaired, the manifest is kept",
+        )
+    return manifest
+
+
+@contextlib.contextmanager
+def _alone(where: str) -> Iterator[None]:
+    """Nobody else of us changes a local manifest meanwhile."""
+    if is_url(where):
+        yield
+        return
+    descriptor = os.open(os.path.dirname(os.path.abspath(where)), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with interrupts_held() as interrupts:
+            while _is_locked(descriptor):
+                time.sleep(LOOK_SECONDS)
+                interrupts.check()
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether another has the lock; else it is ours now, or there are no locks here."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _put(store: RetryingStore, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:
+    """Store the manifest at a source; leaves that of another file, and an equal one, alone."""
+    old = store.read_whole(name, MAX_MANIFEST_BYTES)
+    if old is not None:
+        if only_missing or old == data:
+            return False
+        with contextlib.suppress(ManifestError):
+            if Manifest.from_bytes(old).digest != digest:
+                return False
+    store.put_bytes(name, data)
+    return True

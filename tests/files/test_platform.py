@@ -1,0 +1,58 @@
+"""Names that last: a disk that fails is told of, a file system that cannot sync folders is not."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from regather.files.atomic import AtomicFile
+from regather.files.platform import sync_folder, sync_names
+
+
+def failing(code: int) -> Callable[[int], None]:
+    """An fsync that fails for folders."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    return fsync
+
+
+def folder_of(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Linux tells what a descriptor is")
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(os, "fsync", failing(code))
+    folder = folder_of(tmp_path)
+    with pytest.raises(OSError, match=os.strerror(code)) as caught:
+        sync_folder(tmp_path)
+    assert caught.value.filename == str(tmp_path)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        sync_names(folder)
+    incoming = AtomicFile(folder, "file")
+    with pytest.raises(OSError, match=os.strerror(code)):
+        incoming.publish(replace=False)
+    incoming.discard()
+    os.close(folder)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Linux tells what a descriptor is")
+def test_a_file_system_that_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", failing(errno.EINVAL))
+    folder = folder_of(tmp_path)
+    sync_folder(tmp_path)
+    incoming = AtomicFile(folder, "file")
+    incoming.publish(replace=False)
+    incoming.discard()
+    os.close(folder)
+    assert os.listdir(tmp_path) == ["file"]

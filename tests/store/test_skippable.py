@@ -1,0 +1,40 @@
+"""Which pieces of a packed folder need not come."""
+
+from __future__ import annotations
+
+import pytest
+
+from regather.folder import Entry, Folder
+from regather.model import Fragment, Layout
+from regather.store.skippable import unneeded
+from regather.store.spans import Spans
+
+PIECE = 1024
+# Pieces: 0 has a, 1 has the end of a and the begin of b, 2 has b, 3 belongs to no file.
+FOLDER = Folder(
+    (
+        Entry("a", size=PIECE + 100, offset=0),
+        Entry("b", size=2 * PIECE - 200, offset=PIECE + 200),
+    )
+)
+LAYOUT = Layout(4 * PIECE, PIECE, (Fragment(1, "f", 0, 4 * PIECE),))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "right", "needless", "absent"),
+    [
+        ({0, 1}, set(), set(), set()),
+        ({0, 1}, {0}, {0}, set()),
+        ({0, 1}, {1}, {2}, set()),
+        ({0, 1}, {0, 1}, {0, 1, 2, 3}, set()),
+        ({0}, set(), set(), {2, 3}),
+        ({1}, set(), set(), {0, 3}),
+        ({0}, {0}, set(), {0, 1, 2, 3}),
+        (set(), set(), set(), {0, 1, 2, 3}),
+    ],
+)
+def test_pieces_of_right_files_and_those_that_nobody_wants(
+    wanted: set[int], right: set[int], needless: set[int], absent: set[int]
+) -> None:
+    found, unwanted = unneeded(LAYOUT, FOLDER, Spans(FOLDER), frozenset(wanted), right)
+    assert (found, set(unwanted)) == (needless, absent)
