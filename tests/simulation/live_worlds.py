@@ -55,6 +55,15 @@ class Live(Readers, Checked):
                 self._at(go, self._go, self.links[number])
         self.there |= {world.layout.number(f, p) for f, p in world.resumed}
 
+    @property
+    def check_every(self) -> int:
+        """The books are checked after every so many events; 0: never."""
+        return self._world.check_every
+
+    @check_every.setter
+    def check_every(self, every: int) -> None:
+        self._world.check_every = every
+
     def _come(self, link: Link, _stamp: int) -> None:
         self.present[link.number] = True
         self.tell(AddSource(self._world.models[link.number].holds))

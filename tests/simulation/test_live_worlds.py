@@ -12,7 +12,7 @@ from tests.simulation.coming import coming
 from tests.simulation.live_worlds import live_world
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_every_reader_gets_what_can_be_had(seed: int) -> None:
     assert live_world(seed).run().ending == Finished()
@@ -35,14 +35,14 @@ def test_what_was_found_once_is_not_found_again(seed: int) -> None:
 
 def makespan(seed: int, *, parts: bool) -> float:
     """Over the fluid limit."""
-    world, limit = coming(seed, parts=parts, check_every=97)
+    world, limit = coming(seed, parts=parts, check_every=499)
     outcome = world.run()
     assert outcome.ending == Finished()
     assert outcome.received <= 1.02 * world.layout.size
     return outcome.makespan / fluid_limit(limit)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_sources_that_come_and_go_are_used_to_the_full(seed: int) -> None:
     assert makespan(seed, parts=False) <= 1.1
 

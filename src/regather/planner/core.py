@@ -40,12 +40,12 @@ from regather.planner.events import (
     Tick,
     Want,
 )
-from regather.planner.failures import Failures
 from regather.planner.health import Health
 from regather.planner.inflight import Request
 from regather.planner.options import Options
 from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
+from regather.planner.source_failures import SourceFailures
 from regather.planner.state import State
 from regather.planner.termination import give_up, is_hope, nothing_comes
 
@@ -82,7 +82,7 @@ class Planner:
         self._dispatch = Dispatch(
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
         )
-        self._failures = Failures(self._state, self._requests, self._dispatch, self._rng)
+        self._failures = SourceFailures(self._state, self._requests, self._dispatch, self._rng)
         self._changes = Changes(
             self._state,
             self._requests,

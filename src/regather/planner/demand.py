@@ -1,8 +1,7 @@
 """Demand: who wants which pieces, and what that changes.
 
-Free to be given is what is wanted and not in flight. The parity of a row may be used once all data
-of the row is wanted. Where a piece that somebody wants cannot be had, the rest of its row is wanted
-as well.
+Free to be given is what is wanted and not in flight. Parity is free where all data of its row is
+wanted. Where a wanted piece cannot be had, the rest of its row is wanted as well.
 """
 
 from __future__ import annotations

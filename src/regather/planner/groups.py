@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 from regather.planner.group import Group, Pool
 from regather.planner.inflight import Request
 from regather.planner.intervals import IntervalSet
-from regather.planner.readers import Turns
+from regather.planner.readers import ReaderTurns
 
 _IN_FREE, _IN_UNTOUCHED = 1, 2
 
@@ -22,7 +22,7 @@ Counts: TypeAlias = tuple[int, int, int]
 """Of a fragment: pieces that are free, pieces in flight, and requests for it as parity."""
 
 
-class Pieces(Protocol):
+class AllPieces(Protocol):
     """The pieces of all fragments."""
 
     free: list[IntervalSet]
@@ -37,7 +37,7 @@ class Groups:
         holdings: Sequence[frozenset[int] | None],
         fragments: int,
         data_count: int,
-        turns: Turns,
+        turns: ReaderTurns,
     ) -> None:
         """``holdings`` has, by source, the fragments that it holds; None: perhaps all.
 
@@ -93,7 +93,7 @@ class Groups:
             listed[fragment] |= _IN_UNTOUCHED
             heapq.heappush(group.untouched_heap, fragment)
 
-    def first(self, group: Group, state: Pieces) -> int:
+    def first(self, group: Group, state: AllPieces) -> int:
         """The fragment of a group to begin with: one that nobody works on, if there is.
 
         Drops from its heaps what does not belong there any more.

@@ -1,4 +1,4 @@
-"""Demands and the lines in which they wait for their turn. Data only: who is served is turns.py.
+"""Demands and the lines in which they wait for their turn. Data only (see ``fair_turns.py``).
 
 Readers are served by start-time fair queuing: each has a *tag*, which grows by the pieces that it
 is given, and the smallest tag is next. Who joins, or comes back, begins at the tag that was served
@@ -39,7 +39,7 @@ class Line:
         self.waiting: dict[int, Demand] = {}
 
 
-class Turns:
+class ReaderTurns:
     """The lines of all groups of fragments, and which pieces are waited for."""
 
     __slots__ = ("bulk", "clock", "readers", "urgent")

@@ -15,13 +15,13 @@ With nothing free, work is taken over from others (``steal_and_hedge.py``).
 from __future__ import annotations
 
 from regather.planner import parity
+from regather.planner.fair_turns import in_turn, somebody_waits
 from regather.planner.group import Group
 from regather.planner.health import MAX_CORRUPT, Health
 from regather.planner.inflight import Request
 from regather.planner.pace import OLD_SECONDS, request_rate
 from regather.planner.probation import probation_work
 from regather.planner.state import State
-from regather.planner.turns import in_turn, somebody_waits
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
 _FELT_LATENCY = 0.002

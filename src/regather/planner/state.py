@@ -12,7 +12,7 @@ from regather.planner.groups import Counts, Groups
 from regather.planner.health import Health
 from regather.planner.inflight import Forecast, Request
 from regather.planner.intervals import Coverage, IntervalSet, Run
-from regather.planner.readers import Demand, Turns
+from regather.planner.readers import Demand, ReaderTurns
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -29,7 +29,7 @@ class State:
     """Whether the whole file is wanted, from the beginning to the end."""
     wanted: list[Coverage] = field(init=False)
     """By fragment of data, unless everything is wanted: by how many demands a piece is wanted."""
-    turns: Turns = field(default_factory=Turns)
+    turns: ReaderTurns = field(default_factory=ReaderTurns)
     """The readers that wait, and what for."""
     row_wants: dict[tuple[int, int], tuple[Demand, set[int]]] = field(default_factory=dict)
     """Rows (set, row) that are wanted as a whole, for the sake of pieces of some fragments."""

@@ -14,7 +14,7 @@ _MOST_FRUITLESS = 1000
 never brought one are given up, the ones that were not asked yet among them."""
 
 
-class Failures:
+class SourceFailures:
     """Takes note of failures of sources."""
 
     def __init__(
