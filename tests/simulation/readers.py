@@ -352,6 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--readers", type=int, nargs="+", default=[1, 10, 100, 1000])
     parser.add_argument("--sources", type=int, nargs="+", default=[4, 32])
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--pieces", type=int, default=0, help="of each reader")
     options = parser.parse_args(arguments)
     print("| readers | sources | kind | µs an event | events | used | in vain | least share |")
     print("| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
@@ -360,7 +361,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for sources in options.sources:
             for name, kind in KINDS.items():
                 for seed in range(options.seeds):
-                    world = reading(readers, sources, seed=seed, **kind)
+                    world = reading(readers, sources, seed=seed, pieces=options.pieces, **kind)
                     result = measured(world)
                     print(
                         f"| {readers} | {sources} | {name} | {result.microseconds:.1f} "
