@@ -12,7 +12,7 @@ from regather.planner.rivals import rivals_of
 from regather.planner.state import State
 
 
-class Arrivals:
+class PieceArrivals:
     """Takes note of pieces that came, or were computed, for the first time."""
 
     def __init__(self, state: State, requests: Requests, demands: Demands) -> None:

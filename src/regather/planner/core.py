@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from regather.model import Layout
 from regather.planner import rows
-from regather.planner.arrivals import Arrivals
+from regather.planner.arrivals import PieceArrivals
 from regather.planner.changes import Changes
 from regather.planner.demand import Demands
 from regather.planner.dispatch import Dispatch
@@ -78,7 +78,7 @@ class Planner:
         self._state = State(layout, list(holdings), healths, retries, everything)
         self._requests = Requests(self._state)
         self._demands = Demands(self._state, self._requests)
-        self._arrivals = Arrivals(self._state, self._requests, self._demands)
+        self._arrivals = PieceArrivals(self._state, self._requests, self._demands)
         self._dispatch = Dispatch(
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
         )
