@@ -59,6 +59,7 @@ def under_way(planner: Planner, sources: int) -> dict[int, Start]:
     return flights
 
 
+@pytest.mark.long
 def test_memory_follows_sources_and_pieces_and_not_their_product() -> None:
     few, many = 50, 1000
     short, long = 20_000, 200_000
@@ -69,6 +70,7 @@ def test_memory_follows_sources_and_pieces_and_not_their_product() -> None:
     assert pieces_with_many <= pieces_with_few + (long - short)
 
 
+@pytest.mark.long
 def test_memory_is_linear_in_the_sources() -> None:
     some = remembered(500, 20_000)
     more = remembered(1500, 20_000)
