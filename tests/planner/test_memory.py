@@ -6,6 +6,8 @@ import gc
 import random
 import tracemalloc
 
+import pytest
+
 from regather.planner import Action, Answered, Begin, Options, PieceDone, Planner, Start
 from tests.simulation.world import layout_of
 
