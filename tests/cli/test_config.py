@@ -208,7 +208,7 @@ def test_of_options_that_exclude_each_other(home: Path, made: Path) -> None:
         ("[alias]\n'e/u' = 'x'", "is no name for a source"),
         ("[alias]\neu = []", "names no address"),
         ("[alias]\neu = ['']", "empty"),
-        ("[alias]\neu = 'https://me:s3cret@a/'", ":2: [alias] eu: the address of a contains a user"),
+        ("[alias]\neu = 'https://me:s3cret@a/'", ":2: [alias] eu: the address of a contains"),
         ("[host]\na = 1", ":2: [host] a has to be a table; write [host.a]"),
         ("[host.'a.example']\ntokn-file = 'x'", ":2: no key 'tokn-file' in [host.\"a.example\"]"),
         ("[host.'http://a']\ntoken-file = 'x'", ":1: not a host: 'http://a'"),
