@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
+from regather.sources.addresses import Address
 
 if TYPE_CHECKING:
     from regather.metalink.values import MetalinkFile
@@ -39,6 +40,8 @@ class DownloadJob(Struct, frozen=True):
     """Old versions of the file or folder, of which what is still the same is taken."""
     select: tuple[str, ...] = ()
     """Of a published folder: only what these paths or patterns mean."""
+    address: Address | None = None
+    """Its one source, where that was read already."""
     into: bool = False
     """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
     file: MetalinkFile | None = None

@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -18,11 +17,11 @@ from regather.checksum import Checksum
 from regather.errors import NotEnoughSourcesError, TransportError, UsageError
 from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
 from regather.names import MANIFEST_SUFFIX
-from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme
+from regather.sources.addresses import address_of
 from regather.sources.jobs import DownloadJob
 from regather.sources.manifests import DownloadTarget, resolve_fragments, resolve_manifest
 from regather.sources.probing import Prober
-from regather.transport import RequestFailed, is_url
+from regather.transport import RequestFailed
 
 if TYPE_CHECKING:
     from regather.metalink.values import Metalink
@@ -40,16 +39,16 @@ def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> 
         return [job]
     if len(job.sources) != 1 or job.needs_manifest:
         return _no_metalink(job, select)
-    source = with_scheme(job.sources[0])
-    check_scheme(source)
-    if not is_url(source):
-        metalink = _local_metalink(source)
+    address = address_of(job.sources[0])
+    job = replace(job, address=address)
+    if not address.remote:
+        metalink = _local_metalink(address.text)
         if metalink is None:
             return _no_metalink(job, select)
         return _jobs_of(job, metalink, select)
-    path = urlsplit(source).path if checked_url(source) else ""
+    source = address.text
     asking.check(source)
-    if path.endswith(MANIFEST_SUFFIX) or is_base(source):
+    if address.is_base or address.path.endswith(MANIFEST_SUFFIX):
         return _no_metalink(job, select)
     from regather.sources.mirror_survey import survey
 
@@ -145,7 +144,9 @@ def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
 
         if (targets := targets_of_whole(job, asking)) is not None:
             return targets
-    target = resolve_manifest(job.sources[0], job.servers, asking, job.digest, job.fragments)
+    address = job.address or address_of(job.sources[0])
+    look = job.seen[0].look if job.seen else None
+    target = resolve_manifest(address, job.servers, asking, job.digest, job.fragments, look)
     return [_with(target, job.checksums)]
 
 
