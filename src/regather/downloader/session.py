@@ -35,6 +35,7 @@ from regather.store import check_place
 from regather.transport import TransportOptions
 
 if TYPE_CHECKING:
+    from regather.downloader.preview import Preview
     from regather.store import AnyDestination
     from regather.store.seeds import Seed
 
@@ -54,6 +55,7 @@ def download(
     digest: str = "",
     checksum: str | Sequence[str] = (),
     select: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     location: str = "",
     seeds: str | Path | Sequence[str | Path] = (),
     force: bool = False,
@@ -72,7 +74,8 @@ def download(
     that gets what is in it. ``digest`` pins the identity that a manifest tells,
     ``checksum`` the content of the file: ``ALGO:HEX``, like ``sha256:...``. ``select`` names one
     file of a metalink that has several, or what is wanted of a folder: paths, or patterns with
-    ``*``; ``location`` the country whose mirrors it prefers. ``seeds`` are older versions of the
+    ``*``; ``exclude`` what is left out of them. ``location`` is the country whose mirrors it
+    prefers. ``seeds`` are older versions of the
     file or folder: pieces that are still the same there, at the same offset, are not fetched. With
     ``force`` what is replaced is one.
     ``on_progress`` is called in this thread about ten times a second. ``stop``, when set, ends the
@@ -84,7 +87,6 @@ def download(
     """
     settings = settings or Settings()
     checksums = (checksum,) if isinstance(checksum, str) else checksum
-    select = ((select,) if select else ()) if isinstance(select, str) else select
     job = DownloadJob(
         texts(source),
         None if dest is None else Path(dest),
@@ -95,9 +97,11 @@ def download(
         tuple(map(parse_checksum, checksums)),
         location,
         texts(seeds),
+        texts(select or None),
+        texts(exclude or None),
     )
     session = Session(settings, on_progress=on_progress, stop=stop)
-    jobs = session.expand(job, select)
+    jobs = session.expand(job)
     if len(jobs) > 1:
         names = [j.file.name for j in jobs if j.file is not None]
         raise UsageError(
@@ -116,6 +120,7 @@ async def adownload(
     digest: str = "",
     checksum: str | Sequence[str] = (),
     select: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     location: str = "",
     seeds: str | Path | Sequence[str | Path] = (),
     force: bool = False,
@@ -147,6 +152,7 @@ async def adownload(
             digest=digest,
             checksum=checksum,
             select=select,
+            exclude=exclude,
             location=location,
             seeds=seeds,
             force=force,
@@ -208,11 +214,21 @@ class Session:
             ),
         )
 
-    def expand(self, job: DownloadJob, select: Sequence[str] = ()) -> list[DownloadJob]:
-        """The jobs that a job means: see finding.expanded; ``select`` chooses by name."""
+    def expand(self, job: DownloadJob) -> list[DownloadJob]:
+        """The jobs that a job means: see recognise.expand_job."""
         if job.dest is not None and not os.path.isdir(job.dest):
             check_place(job.dest)
-        return expand_job(job, self._asking_for(job), select)
+        return expand_job(job, self._asking_for(job))
+
+    def preview(self, job: DownloadJob, into: Path | None = None) -> list[Preview]:
+        """What a job would do, for each of its files; see preview.preview_of."""
+        from regather.downloader.preview import preview_of
+
+        asking = self._asking_for(job)
+        return [
+            preview_of(one, resolve_targets(one, asking)[0], into)
+            for one in expand_job(job, asking)
+        ]
 
     def run(self, job: DownloadJob) -> DownloadReport:
         """Carry out one job; raises what ``download`` does."""

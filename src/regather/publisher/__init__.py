@@ -63,6 +63,7 @@ def publish(
     survive: int | None = None,
     force: bool = False,
     follow_links: bool = False,
+    dry_run: bool = False,
     settings: Settings | None = None,
     on_progress: OnBytes | None = None,
 ) -> PublishReport:
@@ -82,6 +83,9 @@ def publish(
     ``path`` may be a folder: what is stored is the one file, a tar, that all in it is packed into,
     and ``download`` puts it together again. With ``follow_links`` what its links point to stands
     for them.
+
+    With ``dry_run`` the file is read and the targets are looked at, and nothing is changed there:
+    the report tells what would be sent.
 
     Calling it again goes on where it was left: fragments that stand where they should are read,
     hashed and not sent again. Raises UsageError, DestinationExistsError, NotPlacedError,
@@ -130,7 +134,7 @@ def publish(
             if not force:
                 refuse_to_replace(targets, findings, manifest, manifest_name)
             for target, finding in zip(targets, findings, strict=True):
-                if finding.manifest == "other" and finding.failed is None:
+                if finding.manifest == "other" and finding.failed is None and not dry_run:
                     # It would promise fragments that are about to be replaced.
                     finding.failed = _remove(target.url, manifest_name, options, policy)
             uploads = Uploads(
@@ -145,9 +149,12 @@ def publish(
                 limiter=RateLimiter(settings.limit_rate) if settings.limit_rate else None,
                 force=force,
             )
-            uploads.run(
-                None if on_progress is None else _then(on_progress, layout.size, total, uploads)
-            )
+            if dry_run:
+                uploads.preview()
+            else:
+                uploads.run(
+                    None if on_progress is None else _then(on_progress, layout.size, total, uploads)
+                )
             origin.check_unchanged()
             check_placed(plan, targets, manifest, uploads.tallies)
             if crowded := crowding(layout, plan.holders, len(targets), "target"):
@@ -161,6 +168,7 @@ def publish(
                 uploads.tallies,
                 options,
                 policy,
+                dry_run=dry_run,
             )
         except KeyboardInterrupt:
             raise InterruptedPublish(
@@ -170,9 +178,10 @@ def publish(
         finally:
             policy.scope.cancel()
             origin.close()
-    return report_of(
+    report = report_of(
         plan, manifest, targets, uploads.tallies, manifests, warnings, time.monotonic() - began
     )
+    return replace(report, dry_run=dry_run)
 
 
 def _first(on_progress: OnBytes | None, total: int) -> OnBytes | None:

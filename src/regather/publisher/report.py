@@ -54,3 +54,5 @@ class PublishReport:
     warnings: tuple[str, ...]
     files: int | None = None
     """How many files a folder has; None: it is one file."""
+    dry_run: bool = False
+    """Whether all of this would have been done, and was not."""

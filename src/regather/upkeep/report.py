@@ -169,3 +169,5 @@ class RepairReport:
     decoded: int
     """Pieces that were computed."""
     seconds: float
+    dry_run: bool = False
+    """Whether all of this would have been done, and was not."""
