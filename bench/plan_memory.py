@@ -7,8 +7,9 @@ import resource
 import sys
 import time
 
+from regather.hashes import HASH_SIZE
 from regather.manifest import Manifest
-from regather.model import HASH_SIZE, Fragment, piece_size_for
+from regather.model import Fragment, piece_size_for
 from regather.planner import Begin, PieceDone, Planner, Start
 
 SIZE = 1 << 40

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["STORES", "Backoff"]
 
@@ -11,8 +12,7 @@ _STRETCH = 0.1
 """How much longer than asked, at most: servers ask all clients to come back at one time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Struct, frozen=True):
     """Growing pauses of random length, and what a server asks for. Seconds."""
 
     first: float = 0.5

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from regather.errors import UsageError
-from regather.model import HASH_SIZES
+from regather.hashes import HASH_SIZES
 
 __all__ = ["STRENGTH", "Checksum", "agree", "algorithm_of", "parse_checksum", "strongest"]
 
@@ -18,12 +19,11 @@ STRENGTH = (
 _WRITTEN = re.compile(r"([A-Za-z0-9_-]+)[:=]([0-9A-Fa-f]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(Struct, frozen=True):
     """What a whole file must hash to."""
 
     algorithm: str
-    """A key of ``model.HASH_SIZES``."""
+    """A key of ``hashes.HASH_SIZES``."""
     digest: bytes
     origin: str = ""
     """Who says so; empty: the user."""
@@ -38,7 +38,7 @@ class Checksum:
 
 
 def algorithm_of(name: str) -> str:
-    """The key of ``model.HASH_SIZES`` that a name means, like ``SHA-256``; empty: none."""
+    """The key of ``hashes.HASH_SIZES`` that a name means, like ``SHA-256``; empty: none."""
     plain = name.lower().replace("-", "").replace("_", "")
     return plain if plain in HASH_SIZES else ""
 

@@ -15,7 +15,7 @@ from regather.errors import StorageError, UsageError, VerificationError
 from regather.generator import generate
 from regather.names import MANIFEST_SUFFIX
 from regather.splitter import split
-from regather.units import counted, format_exact, format_size
+from regather.units import counted, format_exact, format_rate, format_size
 
 NAME = "large_file.txt"
 DATA = 3
@@ -23,9 +23,20 @@ PARITY = 2
 SERVERS = DATA + PARITY
 _FLAKY = ("--fault", "error:503@0.08", "--fault", "reset@0.08", "--fault", "corrupt@0.02")
 _COMPARED = 8 << 20
+_SIZES = (500_000_000, 200_000_000, 100_000_000, 50_000_000)
 
 Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None] | None]]
 View = AbstractContextManager[Callable[[Progress], None] | None]
+
+
+def space_for(size: int) -> int:
+    """Return the bytes that a demo of a file of this size needs: two copies and the fragments."""
+    return size * (2 * DATA + SERVERS) // DATA
+
+
+def size_for(free: int) -> int:
+    """Return the size of file that suits so many free bytes: half of them stay free."""
+    return next((size for size in _SIZES if 2 * space_for(size) <= free), _SIZES[-1])
 
 
 @dataclass(slots=True)
@@ -51,7 +62,7 @@ class Demo:
                 f"{format_size(self.size)} cannot be split into {DATA} fragments",
                 help="use a larger --size",
             )
-        needed = self.size * (2 * DATA + SERVERS) // DATA
+        needed = space_for(self.size)
         if shutil.disk_usage(self.folder).free < needed * 1.02:
             raise StorageError(
                 f"{self.folder}: {format_size(needed)} are needed",
@@ -60,10 +71,14 @@ class Demo:
         rng = random.Random(self.seed)
         original = self.folder / NAME
         hosted = self.folder / "hosted"
-        self.say(f"1. generate {format_exact(self.size)} of English text")
+        self.say("A file is stored on five servers. While it is downloaded, two are killed.\n")
+        self.say(f"1. Generate {format_exact(self.size)} of English text.")
         with self.bars("writing") as progress:
             generate(original, self.size, on_progress=progress)
-        self.say(f"2. split into {DATA} fragments and {PARITY} of parity, for {SERVERS} servers")
+        self.say(
+            f"2. Split it into {DATA} data fragments and {PARITY} parity fragments, one for each "
+            f"server.\n   Any {DATA} of these {SERVERS} fragments are enough."
+        )
         with self.bars("splitting") as progress:
             split(
                 original,
@@ -78,8 +93,11 @@ class Demo:
         held = ("--fault", f"slow:{self.rate}", "--fault-seed", str(self.seed))
         arguments = [held + (_FLAKY if n == flaky else ()) for n in range(SERVERS)]
         with Cluster(server_folders(hosted), arguments=arguments) as cluster:
-            self.say("3. serve: " + "  ".join(cluster.urls))
-            self.say(f"   server {flaky + 1} fails at random; seed {self.seed}")
+            self.say(f"3. Start the servers, each limited to {format_rate(self.rate)}.")
+            for n, url in enumerate(cluster.urls):
+                odd = f"  fails at random (seed {self.seed})" if n == flaky else ""
+                self.say(f"   server {n + 1}  {url}{odd}")
+            self.say("4. Download from all of them at once.")
             moments = sorted(rng.uniform(0.2, 0.6) for _ in doomed)
             killed: list[int] = []
             with self.view as show:
@@ -102,9 +120,9 @@ class Demo:
                     on_progress=watch,
                 )
             for victim, moment in zip(doomed, moments, strict=True):
-                self.say(f"4. get: server {victim + 1} was killed at {moment:.0%}")
-            self.say(f"   {counted(report.decoded, 'row')} computed from parity")
-        self.say("5. compare with the original")
+                self.say(f"   Server {victim + 1} was killed at {moment:.0%}.")
+            self.say(f"   {counted(report.decoded, 'row')} computed from parity.")
+        self.say("5. Compare with the original.")
         self._verify(original, Path(report.path))
         return report
 

@@ -8,11 +8,9 @@ from typing import Protocol
 
 from blake3 import blake3
 
-from regather.model import HASH_SIZE
-
 _IDENTITY_TAG = b"regather file identity v1\x00"
 
-__all__ = ["HASH_SIZE", "Hasher", "file_identity", "new_hasher", "piece_hash", "piece_hasher"]
+__all__ = ["Hasher", "file_identity", "new_hasher", "piece_hash", "piece_hasher"]
 
 
 class Hasher(Protocol):
@@ -33,7 +31,7 @@ def piece_hash(data: bytes | memoryview) -> bytes:
 
 
 def piece_hasher(algorithm: str) -> Callable[[bytes | memoryview], bytes]:
-    """What hashes one piece with ``algorithm``, a key of ``model.HASH_SIZES``."""
+    """What hashes one piece with ``algorithm``, a key of ``hashes.HASH_SIZES``."""
     if algorithm == "blake3":
         return piece_hash
 
@@ -46,7 +44,7 @@ def piece_hasher(algorithm: str) -> Callable[[bytes | memoryview], bytes]:
 
 
 def new_hasher(algorithm: str = "blake3") -> Hasher:
-    """An incremental hash of a whole file; ``algorithm`` is a key of ``model.HASH_SIZES``."""
+    """An incremental hash of a whole file; ``algorithm`` is a key of ``hashes.HASH_SIZES``."""
     if algorithm == "blake3":
         return blake3()
     import hashlib

@@ -15,20 +15,11 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
 
-HASH_SIZE = 32
-"""Bytes of a piece hash (BLAKE3)."""
-HASH_SIZES = {
-    "md5": 16,
-    "sha1": 20,
-    "sha224": 28,
-    "sha256": 32,
-    "sha384": 48,
-    "sha512": 64,
-    "blake2b": 64,
-    "blake2s": 32,
-    "blake3": HASH_SIZE,
-}
-"""The hashes that are known here, and their bytes."""
+from msgspec import Struct
+from msgspec import field as struct_field
+
+from regather.hashes import HASH_SIZES
+
 MIN_PIECE_SIZE = 1 << 20
 MAX_PIECE_SIZE = 1 << 26
 """Bounds the memory that a hostile manifest can claim: one buffer a request in flight."""
@@ -46,8 +37,7 @@ def piece_size_for(size: int) -> int:
     return piece_size
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(Struct, frozen=True):
     """One fragment: what a server hosts as one plain file."""
 
     index: int
@@ -63,21 +53,19 @@ class Fragment:
     """The erasure set that it belongs to, from 1; 0: none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A place that holds fragments, each as ``url`` + the fragment's name."""
 
     url: str
     fragments: frozenset[int] | None = None
     """Indexes of the fragments that it is known to hold; None where it must be asked."""
-    objects: dict[int, str] = field(default_factory=dict)
+    objects: dict[int, str] = struct_field(default_factory=dict)
     """Fragments that stand under another URL than ``url`` + name, by fragment index."""
-    validators: dict[int, str] = field(default_factory=dict)
+    validators: dict[int, str] = struct_field(default_factory=dict)
     """The entity tag or date that each fragment had when it was first seen, by fragment index."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErasureSet:
+class ErasureSet(Struct, frozen=True):
     """Data fragments and their parity, as positions in the layout, in the order of the code."""
 
     data: tuple[int, ...]
@@ -94,7 +82,7 @@ class Layout:
     piece_size: int
     fragments: tuple[Fragment, ...]
     hash_algorithm: str = "blake3"
-    """What the piece hashes are, a key of HASH_SIZES; those of manifests are BLAKE3."""
+    """What the piece hashes are, a key of ``hashes.HASH_SIZES``; those of manifests are BLAKE3."""
     first_pieces: tuple[int, ...] = field(init=False, repr=False)
     """The running number of each fragment's first piece, and after it the number of pieces."""
     data_count: int = field(init=False, repr=False)

@@ -149,7 +149,7 @@ def test_interrupted(tmp_path: Path, hosting: Hosting) -> None:
     client.send_signal(signal.SIGINT)
     _, errors = client.communicate(timeout=PATIENCE)
     assert client.returncode == 130
-    assert f"are kept in {dest}/.regather-part" in errors
+    assert f"kept in {dest}/.regather-part" in errors
     assert without_progress(errors).count("\n") == 1
     hosts.slow("100MB")
     again = subprocess.run(

@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as altered
 
 from regather.coding.codec import make_codec
 from regather.errors import ManifestError
+from regather.hashes import HASH_SIZE
 from regather.manifest import CODE, Manifest
-from regather.model import HASH_SIZE, MIN_PIECE_SIZE, Fragment, Source, piece_size_for
+from regather.model import MIN_PIECE_SIZE, Fragment, Source, piece_size_for
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -105,8 +107,8 @@ def coded_example() -> Manifest:
     return replace(
         data,
         fragments=(
-            *(replace(f, set=s) for f, s in zip(data.fragments, (1, 1, 2), strict=True)),
-            *(replace(f, set=s, kind="parity") for f, s in zip(parity, (1, 1, 2), strict=True)),
+            *(altered(f, set=s) for f, s in zip(data.fragments, (1, 1, 2), strict=True)),
+            *(altered(f, set=s, kind="parity") for f, s in zip(parity, (1, 1, 2), strict=True)),
         ),
     )
 

@@ -334,9 +334,7 @@ def test_a_file_that_changes_meanwhile(tmp_path: Path, hosting: Hosting) -> None
 
 def test_no_room_for_parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = random_file(tmp_path / "file.bin", 10_000)
-    monkeypatch.setattr(
-        "regather.publisher.fragment_reader.os.statvfs", lambda _: os.statvfs_result([0] * 11)
-    )
+    monkeypatch.setattr("regather.files.spool.os.statvfs", lambda _: os.statvfs_result([0] * 11))
     with pytest.raises(regather.StorageError, match="TMPDIR"):
         regather.publish(file, [str(tmp_path / "a"), str(tmp_path / "b")], parity=1)
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import regather
 from regather.coding.codec import strip_size
-from regather.digest import HASH_SIZE, piece_hash
+from regather.digest import piece_hash
 from regather.errors import UsageError
+from regather.hashes import HASH_SIZE
 from regather.model import MIN_PIECE_SIZE, Fragment
 from regather.splitter.geometry import MAX_FRAGMENTS, fragment_sizes, layout_of
 from tests.support.files import MIB, random_file

@@ -10,7 +10,8 @@ import pytest
 
 from regather.digest import piece_hash
 from regather.errors import DestinationExistsError, StorageError, UsageError
-from regather.model import HASH_SIZE, Fragment, Layout
+from regather.hashes import HASH_SIZE
+from regather.model import Fragment, Layout
 from regather.store import Destination
 
 PIECE = 1 << 10

@@ -30,9 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         type=size,
-        default=size("1GiB"),
         metavar="SIZE",
-        help="download a file of SIZE (default: 1GiB)",
+        help="download a file of SIZE (default: 500MB, less where space is short)",
     )
     parser.add_argument(
         "--seed", type=whole(0), metavar="N", help="repeat the failures of an earlier run"
@@ -40,9 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate",
         type=rate,
-        default=size("150MB"),
+        default=size("60MB"),
         metavar="RATE",
-        help="limit each server to RATE (default: 150MB/s)",
+        help="limit each server to RATE (default: 60MB/s)",
     )
     parser.add_argument(
         "--dir",
@@ -57,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     from regather.cli.get_report import describe
-    from regather.demo import Demo
+    from regather.demo import Demo, size_for
 
     quiet = args.quiet or args.json
     end_politely()  # the servers must not outlive us
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = Demo(
             folder=folder,
-            size=args.size,
+            size=size_for(shutil.disk_usage(folder).free) if args.size is None else args.size,
             seed=seed,
             rate=args.rate,
             say=say,
@@ -89,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"event": "done", "identical": True, "seed": seed, **asdict(report)}))
         return 0
+    say(f"   Identical, byte for byte. {time.monotonic() - began:.1f} s in all.\n")
     say(describe(report if args.keep else replace(report, path=Path(report.path).name)))
-    say(f"Identical to the original, byte for byte. {time.monotonic() - began:.1f} s in all.")
     if args.keep:
         say(f"The files are in {folder}")
     return 0

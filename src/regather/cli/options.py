@@ -7,15 +7,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from regather.checksum import Checksum, parse_checksum
 from regather.cli.hosts import add_hosts, add_ways, hosts_of
 from regather.cli.parsing import section
 from regather.errors import UsageError
-from regather.model import HASH_SIZES
+from regather.hashes import HASH_SIZES
 from regather.tokens import read_token_file
 from regather.units import parse_rate, parse_size
 
 if TYPE_CHECKING:
+    from regather.checksum import Checksum
     from regather.sources.settings import Settings
 
 
@@ -197,6 +197,8 @@ def add_checksums(parser: argparse.ArgumentParser) -> None:
 
 def checksums_of(args: argparse.Namespace) -> tuple[Checksum, ...]:
     """What the options of add_checksums name. Raises UsageError."""
+    from regather.checksum import parse_checksum
+
     named = [f"{name}:{value}" for name in ("sha256", "blake3") if (value := getattr(args, name))]
     return tuple(map(parse_checksum, [*named, *args.checksum]))
 

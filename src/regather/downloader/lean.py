@@ -7,7 +7,8 @@ not wanted, they are not. Only when the data cannot be had is it worth to fetch 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from regather.model import Layout
 

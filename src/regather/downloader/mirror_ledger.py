@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from regather.digest import piece_hash
 from regather.model import Layout
-from regather.store import AnyDestination
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 
 class MirrorLedger:

@@ -6,14 +6,18 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.errors import RegatherError, UsageError, reason
 from regather.folder import Folder, chosen
 from regather.names import on_disk
 from regather.sources.jobs import DownloadJob
 from regather.sources.manifests import DownloadTarget
-from regather.store import AnyDestination, Destination, FolderDestination
-from regather.store.seeds import FileSeed, FolderSeed, Seed
+from regather.store import Destination
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+    from regather.store.seeds import Seed
 
 
 def seeds_of(job: DownloadJob, target: DownloadTarget, path: Path | None) -> list[Seed]:
@@ -35,6 +39,8 @@ def seeds_of(job: DownloadJob, target: DownloadTarget, path: Path | None) -> lis
 
 
 def _seed(path: str, target: DownloadTarget) -> Seed:
+    from regather.store.seeds import FileSeed, FolderSeed
+
     if target.folder is None:
         return FileSeed(path)
     return FolderSeed(path, target.name, target.folder)
@@ -45,6 +51,8 @@ def destination_of(job: DownloadJob, target: DownloadTarget, path: Path | None) 
     layout, identity = target.layout, target.identity
     if path is not None or target.folder is None:
         return Destination(path or Path(), layout, identity, force=job.force)
+    from regather.store.folder import FolderDestination
+
     return FolderDestination(
         _folder_for(job, target),
         target.name,

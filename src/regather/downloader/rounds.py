@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from regather.downloader.mirror_ledger import MirrorLedger
 from regather.downloader.planning import planner_of
@@ -23,10 +24,12 @@ from regather.schemes import HTTP, scheme_of
 from regather.sources.manifests import DownloadTarget
 from regather.sources.probing import GOES_ON
 from regather.sources.settings import Settings
-from regather.store import AnyDestination
-from regather.store.seeds import Seed, reuse
 from regather.transport import TransportOptions, open_connection
 from regather.units import format_size
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+    from regather.store.seeds import Seed
 
 _BEGINS_ANEW = (
     "the same command starts again from the beginning, because no server reports an "
@@ -162,6 +165,8 @@ class DownloadRun:
         """Place what an older version has; the numbers of these pieces."""
         layout, there = self._target.layout, set(good)
         missing = [n for n in range(layout.data_pieces) if n not in there]
+        from regather.store.seeds import reuse
+
         found = reuse(seed, layout, missing, self._destination.place, self._checked)
         self._reused += self._bytes_of(found)
         self._base = self._bytes_of(there) + self._bytes_of(found)

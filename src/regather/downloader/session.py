@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from regather.checksum import parse_checksum
 from regather.downloader.existing_file import Watch, kept
@@ -15,7 +17,6 @@ from regather.downloader.placing import destination_of, path_for, seeds_of
 from regather.downloader.progress import OnProgress, asking_progress
 from regather.downloader.report import DownloadReport, Progress, RateMeter
 from regather.downloader.rounds import DownloadRun
-from regather.downloader.stream import Stream
 from regather.downloader.wrong_file import WrongFile
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import (
@@ -30,9 +31,12 @@ from regather.sources.manifests import DownloadTarget
 from regather.sources.probing import FEW_RETRIES, GOES_ON, Prober
 from regather.sources.recognise import expand_job, resolve_targets
 from regather.sources.settings import Settings, transport_options
-from regather.store import AnyDestination, check_place
-from regather.store.seeds import Seed
+from regather.store import check_place
 from regather.transport import TransportOptions
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+    from regather.store.seeds import Seed
 
 _NO_SEEDS = "--seed has no effect: without piece hashes, unchanged pieces cannot be found"
 _UNSTABLE = (
@@ -276,6 +280,8 @@ class Session:
                 seed.close()
 
     def _stream(self, job: DownloadJob, target: DownloadTarget, path: Path) -> DownloadReport:
+        from regather.downloader.stream import Stream
+
         return Stream(
             target,
             path,

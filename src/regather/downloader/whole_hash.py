@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from regather.checksum import Checksum
 from regather.digest import new_hasher
 from regather.model import Layout
-from regather.store import AnyDestination
 from regather.tasks import Thread, join_all
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _STEP = 1 << 20
 _LOOK_SECONDS = 0.02

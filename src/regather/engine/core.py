@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from regather.engine.decoder import Decoder
 from regather.engine.first_write_wins import Delivered
@@ -34,9 +36,11 @@ from regather.planner import (
     Tick,
     Trim,
 )
-from regather.store import AnyDestination
 from regather.tasks import interrupts_held
 from regather.transport import Connection, Failure, RequestFailed
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _LOOK_SECONDS = 0.1
 """How long a row may wait for workers to compute it, who may all be waiting for bytes.
@@ -47,8 +51,7 @@ _JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a run ended: whole, or given up with the fragments (positions) that are missing."""
 
     missing: tuple[int, ...] = ()

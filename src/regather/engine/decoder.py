@@ -14,11 +14,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from regather.engine.row_buffers import RowBuffers
 from regather.model import Layout
-from regather.store import AnyDestination
 from regather.tasks import Thread, join_all
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _MOST_THREADS = 4
 _KEPT_BYTES = 32 << 20

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from regather.store import AnyDestination
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
+
 
 Delivered = Callable[[int, int, bytes], None]
 """Told a source, the running number of a piece that it sent, and the hash of what it sent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from regather.logs import Logger
 from regather.transport import Failure, OtherSize, RequestFailed
@@ -10,8 +10,7 @@ from regather.transport import Failure, OtherSize, RequestFailed
 _log = Logger("regather.engine")
 
 
-@dataclass(slots=True)
-class SourceTally:
+class SourceTally(Struct):
     """What a source brought and cost. Bytes are bodies as received, wanted or not."""
 
     url: str = ""

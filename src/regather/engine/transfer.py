@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from regather.digest import piece_hasher
 from regather.engine.decoder import Decoder
@@ -28,8 +29,10 @@ from regather.planner import (
     RangeIgnored,
     Start,
 )
-from regather.store import AnyDestination
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
+
+if TYPE_CHECKING:
+    from regather.store import AnyDestination
 
 _LEFT = 2
 """Rows to compute that a worker behind the others leaves to them."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from regather.engine.worker_pool import WorkerPool
 from regather.planner import Start
 from regather.transport import Connection
 
 
-@dataclass(slots=True)
-class Job:
+class Job(Struct):
     """A request as its worker sees it; ``end`` and ``cancelled`` change while it runs."""
 
     start: Start

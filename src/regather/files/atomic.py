@@ -7,14 +7,13 @@ relative to an open folder: nobody can lead them elsewhere by exchanging a folde
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import stat
 from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
-from regather.files.platform import keep_mode, sync_names
+from regather.files.platform import keep_mode, publish, sync_names
 
 __all__ = ["PREFIX", "AtomicFile", "remove_leftovers", "write_file"]
 
@@ -71,26 +70,9 @@ class AtomicFile:
         folder = self._folder
         if replace:
             keep_mode(self._name, self.descriptor, folder=folder)
-            os.rename(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
-        else:
-            self._publish_new()
+        publish(self._temporary, self._name, replace=replace, source_folder=folder, folder=folder)
         self._published = True
         sync_names(folder)
-
-    def _publish_new(self) -> None:
-        folder = self._folder
-        try:
-            os.link(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
-        except FileExistsError:
-            raise
-        except OSError:
-            # No hard links here: look first, which leaves only a very small window.
-            with contextlib.suppress(FileNotFoundError):
-                os.stat(self._name, dir_fd=folder, follow_symlinks=False)
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-            os.rename(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
-        else:
-            os.unlink(self._temporary, dir_fd=folder)
 
     def _differ_in_time(self) -> None:
         """Never have the time of what is replaced: entity tags are made of time and size."""

@@ -184,27 +184,35 @@ def keep_mode(old: str, new: str | int, *, folder: int | None = None) -> None:
             os.chmod(new, status.st_mode & 0o777)
 
 
-def publish(source: str, target: str, *, replace: bool) -> None:
-    """Give a finished file its final name, atomically.
+def publish(
+    source: str,
+    target: str,
+    *,
+    replace: bool,
+    source_folder: int | None = None,
+    folder: int | None = None,
+) -> None:
+    """Give a finished file, or a link, its final name, atomically.
 
-    With ``replace`` an existing target is replaced; without, FileExistsError is raised and the
-    target left alone, even if it appeared only now.
+    Names are relative to open folders, where those are given. With ``replace`` an existing target
+    is replaced; without, FileExistsError is raised and the target left alone, even if it appeared
+    only now.
     """
     if replace:
-        keep_mode(target, source)
-        os.replace(source, target)
+        os.replace(source, target, src_dir_fd=source_folder, dst_dir_fd=folder)
         return
     try:
-        os.link(source, target)
+        os.link(source, target, src_dir_fd=source_folder, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
         raise
     except OSError:
         # No hard links here: look first, which leaves only a very small window.
-        if os.path.lexists(target):
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(target, dir_fd=folder, follow_symlinks=False)
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
-        os.rename(source, target)
+        os.rename(source, target, src_dir_fd=source_folder, dst_dir_fd=folder)
     else:
-        os.unlink(source)
+        os.unlink(source, dir_fd=source_folder)
 
 
 def size_is_untrue(descriptor: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from regather.digest import HASH_SIZE
+from regather.hashes import HASH_SIZE
 from regather.manifest.document import FragmentText, ManifestDocument, ManifestFlaw, SourceText
 from regather.model import MAX_SET, Fragment, Source
 from regather.names import flaw_of, split_url

@@ -57,7 +57,7 @@ class Manifest:
         parity = []
         for fragment in self.fragments:
             if fragment.kind == "parity":
-                parity.append(replace(fragment, offset=end))
+                parity.append(msgspec.structs.replace(fragment, offset=end))
                 end += fragment.size
         return Layout(self.size, self.piece_size, (*data, *parity))
 

@@ -10,12 +10,13 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import unquote_to_bytes, urljoin
 
+from msgspec import Struct
+
 from regather.checksum import Checksum, algorithm_of
-from regather.model import HASH_SIZES
+from regather.hashes import HASH_SIZES
 from regather.names import fitted, flaw_of
 
 _MEMBER = re.compile(r"\s*+([A-Za-z0-9_-]++)\s*+=\s*+:?([A-Za-z0-9+/=]++):?\s*+(?:;[^,]*+)?")
@@ -45,8 +46,7 @@ METALINK_TYPE = "application/metalink4+xml"
 _MOST_LINKS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(Struct, frozen=True):
     """Where else a file is, by its server."""
 
     duplicates: tuple[str, ...] = ()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
+
+from regather.hashes import HASH_SIZES
 from regather.metalink.values import Pieces
-from regather.model import HASH_SIZES
 from regather.names import flaw_of
 from regather.units import MAX_SIZE
 
@@ -33,8 +34,7 @@ class Unusable(Exception):
     """Why a value or a file is left out."""
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(Struct):
     """What is left out and why; the first of them in words."""
 
     lines: list[str] = field(default_factory=list)
@@ -55,8 +55,7 @@ class Notes:
         )
 
 
-@dataclass(slots=True)
-class PieceHashes:
+class PieceHashes(Struct):
     """Hashes of pieces as they are written, with the numbers that some give them."""
 
     algorithm: str

@@ -8,9 +8,10 @@ libmetalink, librepo); a file whose name would lead out of a folder is left out 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from regather.checksum import Checksum, algorithm_of
 from regather.errors import ManifestError
@@ -66,8 +67,7 @@ class _MetalinkFlaw(Exception):
     """What is wrong with a metalink, as a whole."""
 
 
-@dataclass(slots=True)
-class _File:
+class _File(Struct):
     name: str
     size: int | None = None
     checksums: dict[str, Checksum] = field(default_factory=dict)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from regather.checksum import Checksum
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
+class Pieces(Struct, frozen=True):
     """Hashes of the pieces of a file, each of ``length`` bytes, the last one shorter."""
 
     algorithm: str
-    """A key of ``model.HASH_SIZES``."""
+    """A key of ``hashes.HASH_SIZES``."""
     length: int
     hashes: bytes
     """Packed, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mirror:
+class Mirror(Struct, frozen=True):
     """One URL of a file."""
 
     url: str
@@ -29,8 +27,7 @@ class Mirror:
     """Country (ISO 3166-1), lower case, or empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class MetalinkFile:
+class MetalinkFile(Struct, frozen=True):
     """One file of a metalink."""
 
     name: str
@@ -49,8 +46,7 @@ class MetalinkFile:
     """Whether there were hashes, and not all of them can be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metalink:
+class Metalink(Struct, frozen=True):
     """A metalink document."""
 
     files: tuple[MetalinkFile, ...]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from regather._version import __version__
+from regather.hashes import HASH_SIZES
 from regather.metalink.values import MetalinkFile
-from regather.model import HASH_SIZES
 
 _NAMES = {"sha1": "sha-1", **{f"sha{n}": f"sha-{n}" for n in (224, 256, 384, 512)}}
 """How hashes are called in the IANA registry that RFC 5854 points to."""

@@ -29,7 +29,7 @@ _SLOW_PIECE = 2.0
 """Seconds for a piece above which fewer connections are tried."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HillClimb:
     """The search for one source. ``connections`` is what is worth while, or on trial."""
 

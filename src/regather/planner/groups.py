@@ -37,7 +37,7 @@ class Pool(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Group:
     """Fragments that the same sources hold."""
 

@@ -35,7 +35,7 @@ _BUSY_SECONDS = 30.0
 """After a server refused one connection among others, it is not asked for more for so long."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Health:
     """One source, as the planner sees it. Rates are bytes a second of one connection."""
 

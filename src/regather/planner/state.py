@@ -18,7 +18,7 @@ _MOST_FRUITLESS = 1000
 never brought one are given up, the ones that were not asked yet among them."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Request:
     """A request in flight: the pieces ``pos`` up to ``end`` are still to come, in order.
 
@@ -63,7 +63,7 @@ class Forecast(Value, frozen=True):
     """The data fragments that the download will wait for, the latest first."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class State:
     """Everything that decisions are made from."""
 

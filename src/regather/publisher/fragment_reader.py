@@ -7,17 +7,16 @@ size of the file.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 from pathlib import Path
 
 from regather.digest import new_hasher
 from regather.errors import RegatherError, StorageError, reason
+from regather.files.spool import Spool
 from regather.model import Layout
 from regather.splitter.original import Original
 from regather.transport.stores.base import ReadInto
-from regather.units import format_size
 
 _STEP = 1 << 20
 _HELP = "set TMPDIR to a folder with more free space, or use a smaller --parity"
@@ -32,18 +31,12 @@ class FragmentReader:
         self._layout = layout
         self._digests: dict[int, bytes] = {}
         self._locks = [threading.Lock() for _ in layout.fragments]
-        self._parity = None
+        self._parity: Spool | None = None
         needed = sum(f.size for f in layout.fragments if f.kind == "parity")
         if not needed:
             return
-        folder = tempfile.gettempdir()
         try:
-            free = os.statvfs(folder)
-            if needed > free.f_bavail * free.f_frsize:
-                raise StorageError(
-                    f"{folder}: not enough space for {format_size(needed)} of parity", help=_HELP
-                )
-            self._parity = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
+            self._parity = Spool(None, needed)
         except OSError as error:
             raise _trouble(error) from error
 
@@ -54,9 +47,7 @@ class FragmentReader:
         assert self._parity is not None
         at = self._layout.fragments[fragment].offset - self._layout.size
         try:
-            while data:
-                count = os.pwrite(self._parity.fileno(), data, at + offset)
-                data, offset = data[count:], offset + count
+            self._parity.write(at + offset, data)
         except OSError as error:
             raise _trouble(error) from error
 
@@ -84,7 +75,8 @@ class FragmentReader:
 
     def _read_parity(self, offset: int, into: memoryview) -> int:
         assert self._parity is not None
-        return os.preadv(self._parity.fileno(), [into], offset)
+        self._parity.read(offset, into)
+        return len(into)
 
     def blake3(self, fragment: int) -> bytes:
         """The hash of a whole fragment, 32 bytes; read when first asked for."""

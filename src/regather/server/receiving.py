@@ -11,8 +11,9 @@ import re
 from aiohttp import ClientPayloadError, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from regather.digest import HASH_SIZE, Hasher, new_hasher
+from regather.digest import Hasher, new_hasher
 from regather.files.atomic import AtomicFile
+from regather.hashes import HASH_SIZE
 from regather.server.threads import in_thread
 from regather.units import counted
 

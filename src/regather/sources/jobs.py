@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
@@ -19,8 +20,7 @@ _DIGEST = re.compile("[0-9a-fA-F]{64}")
 _MOST_LINES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadJob:
+class DownloadJob(Struct, frozen=True):
     """One file to download. Raises UsageError where it contradicts itself."""
 
     sources: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class DownloadJob:
     """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
     file: MetalinkFile | None = None
     """What a metalink says of it, where its source is one that was read already."""
-    seen: tuple[MirrorInfo, ...] = field(default=(), repr=False)
+    seen: tuple[MirrorInfo, ...] = ()
     """What was seen of its sources already."""
 
     def __post_init__(self) -> None:

@@ -6,9 +6,11 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from regather.checksum import Checksum
 from regather.digest import piece_hash
@@ -47,8 +49,7 @@ DEFAULT_NAME = "recombined_large_file.dat"
 """What a list of plain fragments is recombined to."""
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadTarget:
+class DownloadTarget(Struct, frozen=True):
     """What to download, from where."""
 
     name: str

@@ -8,8 +8,9 @@ nothing here, for every server makes its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from regather.checksum import Checksum, agree
 from regather.errors import UsageError
@@ -29,8 +30,7 @@ _GRACE = 2.0
 _MOST_DUPLICATES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorInfo:
+class MirrorInfo(Struct, frozen=True):
     """One mirror, as it was found."""
 
     url: str
@@ -191,7 +191,7 @@ def left_out(group: Sequence[MirrorInfo], groups: Sequence[Sequence[MirrorInfo]]
         for one in other:
             why = next((d for g in group if (d := one.differs_from(g))), "has another file")
             agreed = (
-                "the only other source source source source source"
+                "the only other source source source source source source"
                 if len(group) == 1
                 else f"{len(group)} that agree"
             )

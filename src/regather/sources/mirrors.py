@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
+
+from msgspec.structs import replace
 
 from regather.checksum import Checksum, strongest
 from regather.digest import piece_hash

@@ -11,8 +11,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
+
+from msgspec import Struct
 
 from regather.errors import InterruptedDownload
 from regather.logs import Logger
@@ -43,8 +44,7 @@ Reply = TypeVar("Reply")
 _log = Logger("regather.asking")
 
 
-@dataclass(slots=True)
-class Probe:
+class Probe(Struct):
     """One request, as the caller's thread sees it."""
 
     url: str

@@ -16,6 +16,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
@@ -123,7 +125,7 @@ def manifest_of(name: str, layout: Layout, hashes: Sequence[bytes]) -> Manifest:
         size=layout.size,
         piece_size=layout.piece_size,
         fragments=tuple(
-            replace(f, offset=f.offset if f.kind == "data" else 0, hashes=hashes[i])
+            msgspec.structs.replace(f, offset=f.offset if f.kind == "data" else 0, hashes=hashes[i])
             for i, f in enumerate(layout.fragments)
         ),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 from regather.coding.codec import strip_size
 from regather.coding.rows import grown, strips
-from regather.digest import HASH_SIZE, Hasher, new_hasher
+from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError
+from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.splitter.hash_process import hash_apart
 from regather.splitter.original import Original

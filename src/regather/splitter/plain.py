@@ -9,8 +9,9 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from regather.digest import HASH_SIZE, Hasher, new_hasher, piece_hash
+from regather.digest import Hasher, new_hasher, piece_hash
 from regather.errors import RegatherError
+from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.splitter.coded import copy_coded
 from regather.splitter.original import Original

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from regather.errors import RegatherError, StorageError, UsageError, is_disk_full, reason
-from regather.files.platform import make_folders, open_new, sync_folder, sync_system
+from regather.files.platform import (
+    make_folders,
+    open_new,
+    sync_folder,
+    sync_system,
+    write_all,
+)
 from regather.model import Layout
 from regather.names import TEMPORARY, suffixed, temporary_suffix
 from regather.splitter.previous_split import FRAGMENT_NAME, Earlier
@@ -106,9 +112,7 @@ class Writer:
     def write(self, fragment: int, offset: int, data: memoryview) -> None:
         """Write bytes of a fragment into all its copies. Thread-safe. Raises OSError."""
         for descriptor in self._descriptors(fragment):
-            written = 0
-            while written < len(data):
-                written += os.pwrite(descriptor, data[written:], offset + written)
+            write_all(descriptor, data, offset)
         self._written(fragment, len(data))
 
     def _written(self, fragment: int, size: int) -> None:

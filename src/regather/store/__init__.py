@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from regather.store.destination import Destination, check_destination, check_place
-from regather.store.folder import FolderDestination
 
-AnyDestination = Destination | FolderDestination
+if TYPE_CHECKING:
+    from regather.store.folder import FolderDestination
 
-__all__ = ["AnyDestination", "Destination", "FolderDestination", "check_destination", "check_place"]
+    AnyDestination = Destination | FolderDestination
+
+__all__ = ["AnyDestination", "Destination", "check_destination", "check_place"]

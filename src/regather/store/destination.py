@@ -13,7 +13,6 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from regather.digest import HASH_SIZE
 from regather.errors import (
     DestinationExistsError,
     RegatherError,
@@ -35,6 +34,7 @@ from regather.files.platform import (
     sync_folder,
     write_all,
 )
+from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
 from regather.store.journal import Journal

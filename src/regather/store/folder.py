@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from regather.digest import HASH_SIZE
 from regather.errors import (
     DestinationExistsError,
     RegatherError,
@@ -24,6 +23,7 @@ from regather.files.openat import DirHandle, NotAFolder
 from regather.files.platform import read_all, write_all
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
+from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.store.existing import Present
 from regather.store.install import install_all

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator, Set
 
 from regather.files.openat import DirHandle, NotAFolder
-from regather.files.platform import cut_to, sync_system
+from regather.files.platform import cut_to, publish, sync_system
 from regather.folder import Entry, Folder
 from regather.names import on_disk
 
@@ -87,7 +87,8 @@ def _place(below: DirHandle, staging: int, number: int, entry: Entry, *, replace
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_LINK, dir_fd=staging)
         os.symlink(on_disk(entry.target), _LINK, dir_fd=staging)
-    _move(below, staging, name, entry.path, replace=replace)
+    folder, last = below.parent(entry.path)
+    publish(name, last, replace=replace, source_folder=staging, folder=folder)
 
 
 def _apply_mode_and_time(descriptor: int, entry: Entry) -> bool:
@@ -117,22 +118,3 @@ def _fix_metadata(below: DirHandle, entry: Entry) -> bool:
     if stat.S_IMODE(status.st_mode) != entry.bits or entry.mtime not in (None, time):
         return _apply_mode_and_time(below.open(entry.path), entry)
     return True
-
-
-def _move(below: DirHandle, staging: int, name: str, path: str, *, replace: bool) -> None:
-    """Give a file of the staging folder its name, as ``platform.publish`` does."""
-    folder, last = below.parent(path)
-    if replace:
-        os.replace(name, last, src_dir_fd=staging, dst_dir_fd=folder)
-        return
-    try:
-        os.link(name, last, src_dir_fd=staging, dst_dir_fd=folder, follow_symlinks=False)
-    except FileExistsError:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-    except OSError:
-        # No hard links here: look first, which leaves only a very small window.
-        if below.look(path) is not None:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-        os.rename(name, last, src_dir_fd=staging, dst_dir_fd=below.parent(path)[0])
-    else:
-        os.unlink(name, dir_fd=staging)

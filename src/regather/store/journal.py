@@ -20,7 +20,7 @@ import struct
 import zlib
 
 from regather.files.platform import is_named, open_own, write_all
-from regather.model import HASH_SIZE
+from regather.hashes import HASH_SIZE
 
 _MAGIC = b"RGJRNL1\n"
 _HEADER = struct.Struct("<8sQQQ32s")

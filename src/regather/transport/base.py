@@ -7,9 +7,10 @@ and belongs to one thread; only ``abort`` may be called from another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from msgspec import Struct
 
 from regather.errors import TransportError
 
@@ -95,8 +96,7 @@ class OtherSize(RequestFailed):
         super().__init__(Failure.BAD_RESPONSE, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What a first look at an object tells."""
 
     size: int | None

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from regather.errors import UsageError, reason
@@ -34,12 +34,12 @@ _MOST_SENT = 8 << 10
 _Key = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Cookie:
     """Name and value are text in Latin-1, as headers are."""
 
     name: str
-    value: str = field(repr=False)
+    value: str
     domain: str
     """In ASCII and lower case, without a dot before it."""
     below: bool

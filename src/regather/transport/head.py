@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import SplitResult, quote
 
 import h11
@@ -30,15 +30,15 @@ _SINGLE = frozenset(
 """Headers that are no lists: where one stands twice, the first counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Head:
-    """The head of a response."""
+    """The head of a response; not shown, for there may be secrets in it."""
 
     status: int
     headers: dict[str, str]
     """Lower-case names; lists that stand in several lines are joined with commas."""
     keep_alive: bool
-    cookies: tuple[str, ...] = field(default=(), repr=False)
+    cookies: tuple[str, ...] = ()
     """The values of Set-Cookie, which cannot be joined: their dates hold commas."""
 
     @property
@@ -98,14 +98,14 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HttpRequest:
-    """What is asked of a server: all but the body."""
+    """What is asked of a server: all but the body; not shown, for there may be secrets in it."""
 
     method: str
     url: SplitResult
-    own: tuple[tuple[str, str], ...] = field(repr=False)
-    """Headers beside those of every request; there may be secrets in them."""
+    own: tuple[tuple[str, str], ...]
+    """Headers beside those of every request."""
 
     @property
     def origin(self) -> Origin:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from regather.origins import origin_of
 from regather.transport.answer_checks import check_coding, doubt_of, look_of, size_of, sizeless
@@ -43,8 +44,7 @@ _MAX_TEXT = 4 << 10
 """Bytes of an answer's text that are looked at."""
 
 
-@dataclass(slots=True)
-class _PartialRange:
+class _PartialRange(Struct):
     """A range of which answers bring only parts."""
 
     target: str

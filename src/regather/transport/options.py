@@ -39,7 +39,7 @@ def _default_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TransportOptions:
     """How to connect: times in seconds, and what makes the TLS context for https."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from regather.transport.base import Connection, Failure, OtherSize, RequestFailed
 from regather.transport.head import Head
@@ -46,8 +47,7 @@ class UselessRange(RequestFailed):
         super().__init__(Failure.BAD_RESPONSE, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRange:
+class ContentRange(Struct, frozen=True):
     """What a Content-Range names: bytes ``start`` up to ``stop`` of ``total`` (None: not told)."""
 
     start: int
@@ -88,8 +88,7 @@ def told_size(head: Head) -> int | None:
     return int(match[1]) if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class RangeAnswer:
+class RangeAnswer(Struct, frozen=True):
     """A body that holds what was asked for."""
 
     ranged: bool
@@ -188,8 +187,7 @@ def check_version(head: Head, what: str, validator: str) -> None:
 # -- what is known of a server ----------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Manner:
+class Manner(Struct):
     """How a server answers ranges, as far as it was seen. Shared by all connections to it."""
 
     served: int = 0

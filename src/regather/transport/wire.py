@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from regather.transport.base import TICK
 
@@ -17,8 +18,7 @@ _SLOWEST_DISK = 20_000_000
 """Bytes a second: the answer comes when the other end has all on its disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBody:
+class RequestBody(Struct, frozen=True):
     """What is sent: ``size`` bytes; ``read(offset, into)`` fills the buffer, again if need be."""
 
     size: int

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
+from regather.files.spool import has_room
 from regather.names import texts
 from regather.sources.settings import Settings, transport_options
 from regather.tasks import pool, run_apart
@@ -23,7 +24,7 @@ from regather.upkeep.repair_plan import Repair, Wants
 from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
 from regather.upkeep.rows import Copies, RowMaker
 from regather.upkeep.sources import Subject, open_subject
-from regather.upkeep.staging import Staged, has_room, scratch
+from regather.upkeep.staging import Staged, scratch, trouble
 
 __all__ = ["OnPhase", "repair"]
 
@@ -177,10 +178,16 @@ class _RepairRun:
         for group in by_set.values():
             size = sum(self._layout.fragments[p].size for p in group)
             members = [want for wants in group.values() for want in wants]
-            if len(group) == 1 or has_room(self._temp, size):
+            if len(group) == 1 or self._has_room(size):
                 yield members
             else:
                 yield from group.values()
+
+    def _has_room(self, size: int) -> bool:
+        try:
+            return has_room(self._temp, size)
+        except OSError as error:
+            raise trouble(self._temp, error) from None
 
     def _restore(self, wants: Sequence[Repair], pool: Executor) -> None:
         open_wants = [want for want in wants if not self._settled(want)]

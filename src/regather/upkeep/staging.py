@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 import tempfile
-from typing import BinaryIO
 
 from regather.digest import new_hasher
 from regather.errors import StorageError, reason
-from regather.transport import Failure, RequestFailed
-from regather.units import format_size
+from regather.files.spool import Spool
 
-__all__ = ["Staged", "has_room", "scratch", "trouble"]
+__all__ = ["Staged", "scratch", "trouble"]
 
 _MOST_IN_MEMORY = 64 << 20
 
@@ -25,33 +22,17 @@ def trouble(folder: str | None, error: OSError) -> StorageError:
     return StorageError(f"{where}: {why}", help="use a folder with more free space: --temp FOLDER")
 
 
-def has_room(folder: str | None, size: int) -> bool:
-    """Whether ``size`` bytes fit into the folder now. Raises StorageError."""
-    try:
-        free = os.statvfs(folder or tempfile.gettempdir())
-    except OSError as error:
-        raise trouble(folder, error) from None
-    return size <= free.f_bavail * free.f_frsize
-
-
-def _temporary(folder: str | None) -> BinaryIO:
-    # Nameless from the start where the system can, else at once: a killed process leaves nothing.
-    file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115
-        buffering=0, prefix=".regather-repair-", dir=folder
-    )
-    return file
-
-
 def scratch(folder: str | None, size: int) -> memoryview:
     """Writable memory; where it is much, backed by a temporary file. Raises StorageError."""
     if size <= _MOST_IN_MEMORY:
         return memoryview(bytearray(size))
     try:
-        with _temporary(folder) as file:
-            if not has_room(folder, size):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.ftruncate(file.fileno(), size)
-            return memoryview(mmap.mmap(file.fileno(), size))
+        spool = Spool(folder, size)
+        try:
+            os.ftruncate(spool.descriptor, size)
+            return memoryview(mmap.mmap(spool.descriptor, size))
+        finally:
+            spool.close()
     except OSError as error:
         raise trouble(folder, error) from None
 
@@ -61,18 +42,13 @@ class Staged:
 
     def __init__(self, folder: str | None, size: int) -> None:
         """Raises StorageError where there is no room for ``size`` bytes."""
-        if not has_room(folder, size):
-            raise StorageError(
-                f"{folder or tempfile.gettempdir()}: not enough space for a fragment of "
-                f"{format_size(size)}",
-                help="use a folder with more free space: --temp FOLDER",
-            )
         self._folder = folder
         self._hasher = new_hasher()
+        self._size = 0
         self.lost: list[int] = []
         """Rows that could not be had: then it is of no use."""
         try:
-            self._file = _temporary(folder)
+            self._spool = Spool(folder, size)
         except OSError as error:
             raise trouble(folder, error) from None
 
@@ -80,10 +56,10 @@ class Staged:
         """Append a verified piece. Raises StorageError."""
         self._hasher.update(data)
         try:
-            while data:
-                data = data[os.write(self._file.fileno(), data) :]
+            self._spool.write(self._size, data)
         except OSError as error:
             raise trouble(self._folder, error) from None
+        self._size += len(data)
 
     def digest(self) -> bytes:
         """BLAKE3 of all that was appended."""
@@ -91,12 +67,11 @@ class Staged:
 
     def read(self, offset: int, into: memoryview) -> None:
         """Fill ``into``: what Store.put asks for."""
-        while into:
-            count = os.preadv(self._file.fileno(), [into], offset)
-            if not count:
-                raise RequestFailed(Failure.TRUNCATED, "the temporary file was truncated")
-            into, offset = into[count:], offset + count
+        try:
+            self._spool.read(offset, into)
+        except OSError as error:
+            raise trouble(self._folder, error) from None
 
     def close(self) -> None:
         """Close it, which removes it."""
-        self._file.close()
+        self._spool.close()

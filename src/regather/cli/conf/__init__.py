@@ -38,15 +38,15 @@ def configured(
     added: the tokens and the other options of the configuration, by host, for commands that ask
     servers. Raises UsageError.
     """
-    from regather.cli.conf.hosts import tokens_in
-    from regather.cli.conf.options import VARIABLES, defaults_for, one_of_each
-    from regather.cli.conf.reach import host_options_in
-
     config = load(args.config, unwanted=args.no_config, environment=os.environ)
     tokens: dict[str, str] = {}
     hosts: dict[str, HostOptions] = {}
     aliases: dict[str, tuple[str, ...]] = {}
     if config is not None:
+        from regather.cli.conf.hosts import tokens_in
+        from regather.cli.conf.options import VARIABLES, defaults_for, one_of_each
+        from regather.cli.conf.reach import host_options_in
+
         command = args.command
         check_tables(config)
         found = {

@@ -134,8 +134,7 @@ class _Relayed(HttpRequest):
         return self.host
 
 
-@dataclass(frozen=True, slots=True)
-class _Coming(RequestBody):
+class _Coming(RequestBody, frozen=True):
     """A body that is on its way: not held back until the server asks for it."""
 
     @property

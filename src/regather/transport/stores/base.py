@@ -7,8 +7,9 @@ called from another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from regather.errors import UsageError
 from regather.names import flaw_of
@@ -23,8 +24,7 @@ It may be called again from an earlier offset, where a connection broke at once.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """What a store says of an object."""
 
     size: int

@@ -1,0 +1,48 @@
+"""A temporary file without a name: nothing of it is left, however the process ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+
+from regather.files.platform import read_all, write_all
+from regather.units import format_size
+
+__all__ = ["Spool", "has_room"]
+
+
+def has_room(folder: str | None, size: int) -> bool:
+    """Whether ``size`` bytes fit into a folder now (None: that of TMPDIR). Raises OSError."""
+    free = os.statvfs(folder or tempfile.gettempdir())
+    return size <= free.f_bavail * free.f_frsize
+
+
+class Spool:
+    """Room for ``size`` bytes, read and written anywhere, by any thread; close it."""
+
+    def __init__(self, folder: str | None, size: int) -> None:
+        """``folder`` is where it is, None: where temporary files go. Raises OSError (ENOSPC)."""
+        if not has_room(folder, size):
+            raise OSError(errno.ENOSPC, f"not enough space for {format_size(size)}")
+        # Without a name from the start where the system can, else at once.
+        self._file = tempfile.TemporaryFile(  # noqa: SIM115
+            buffering=0, prefix=".regather-", dir=folder
+        )
+
+    @property
+    def descriptor(self) -> int:
+        """Of the open file."""
+        return self._file.fileno()
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write all of it there. Raises OSError."""
+        write_all(self.descriptor, data, offset)
+
+    def read(self, offset: int, into: memoryview) -> None:
+        """Fill ``into`` with what was written there. Raises OSError."""
+        read_all(self.descriptor, into, offset)
+
+    def close(self) -> None:
+        """Give the room back."""
+        self._file.close()

@@ -1,0 +1,68 @@
+"""What a command imports: counted, for a clock would tell more of the machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import regather
+from tests.support.hosting import Hosting
+
+UNUSED = frozenset(
+    (
+        *("aiohttp", "asyncio", "rich", "shtab", "zfec", "fsspec", "obstore", "pycurl"),
+        *("concurrent.futures", "ctypes", "email.utils", "encodings.idna", "hashlib", "logging"),
+        *("multiprocessing", "secrets", "ssl", "subprocess", "tempfile", "xml.parsers.expat"),
+        *("regather.cli.conf.options", "regather.metalink.read", "regather.publisher"),
+        *("regather.reading", "regather.server", "regather.splitter", "regather.store.folder"),
+        *("regather.sources.mirrors", "regather.upkeep"),
+    )
+)
+"""What a download by a manifest over http needs nothing of."""
+MOST = 300
+"""Modules that it may import, those of Python included."""
+PROGRAM = """
+import sys
+before = set(sys.modules)
+from regather.cli import main
+code = main(sys.argv[1:])
+print(*sorted(set(sys.modules) - before), sep="\\n")
+sys.exit(code)
+"""
+
+
+def imported(*arguments: str | Path, program: str = PROGRAM) -> set[str]:
+    """The modules that a command imports, beside those that Python starts with."""
+    words = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    return set(done.stdout.split())
+
+
+def test_a_small_download_imports_no_more_than_it_needs(hosting: Hosting, tmp_path: Path) -> None:
+    (tmp_path / "tiny").write_bytes(b"a few bytes")
+    regather.split(tmp_path / "tiny", tmp_path / "hosted")
+    url = f"{hosting.serve(tmp_path / 'hosted').url}tiny.regather.json"
+    modules = imported("get", url, "-o", tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == b"a few bytes"
+    assert modules & UNUSED == set()
+    assert len(modules) <= MOST, sorted(modules)
+
+
+def test_the_parser_needs_python_alone() -> None:
+    program = (
+        "import sys\nfrom regather.cli import parser_of\nbefore = set(sys.modules)\nparser_of()\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before}, sep='\\n')"
+    )
+    modules = imported(program=program)
+    assert modules - sys.stdlib_module_names - {"regather"} == set()
+
+
+def test_the_version_needs_no_command() -> None:
+    assert not [m for m in imported("--version") if m.startswith("regather.cli.get")]
+
+
+def test_import_regather_brings_nothing_else() -> None:
+    program = "import sys\nimport regather\nprint(*sys.modules, sep='\\n')"
+    mine = {m for m in imported(program=program) if m.startswith("regather")}
+    assert mine == {"regather", "regather._version"}
