@@ -20,7 +20,7 @@ LINKS = re.compile(r"Links of .*")
 OURS, CURL = "regather get, verified", "curl, unverified"
 NOT_MEASURED = "not measured"
 LINK = "[docs/performance.md](docs/performance.md)"
-TRIED = "Every *no* was tried, or is in the manual of the tool."
+TRIED = "Every *no* was tried (`python -m bench.trials`), or is in the manual of the tool."
 
 
 class Record:

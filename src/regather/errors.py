@@ -32,7 +32,18 @@ IN_PYTHON = {
     **{
         f"--{name.replace('_', '-')}": name
         for name in (
-            *("at", "chunk_size", "digest", "file", "follow_links", "force", "fragments", "host"),
+            *(
+                "at",
+                "chunk_size",
+                "digest",
+                "dry_run",
+                "exclude",
+                "file",
+                "follow_links",
+                "force",
+                "fragments",
+                "host",
+            ),
             *("out", "parity", "piece_size", "port", "read_token", "replicas", "select", "servers"),
             *("set_size", "survive", "temp", "tls_cert", "tls_key", "to", "write_token"),
         )

@@ -31,6 +31,26 @@ def test_patterns(patterns: list[str], means: str) -> None:
     assert chosen(FOLDER, patterns) == {PATHS.index(path) for path in means.split()}
 
 
+@pytest.mark.parametrize(
+    ("patterns", "without", "means"),
+    [
+        ([], ["d"], "a.txt b.txt f/ f/c.bin"),
+        ([], ["*.bin", "b.txt"], "a.txt d/ d/a.txt d/e/ d/[1].txt f/"),
+        (["d"], ["d/e/"], "d/ d/a.txt d/[1].txt"),
+        (["*.bin"], ["f"], "d/ d/e/ d/e/c.bin"),
+        (["a.txt"], ["nothing"], "a.txt"),
+    ],
+)
+def test_what_is_left_out(patterns: list[str], without: list[str], means: str) -> None:
+    assert chosen(FOLDER, patterns, without) == {PATHS.index(path) for path in means.split()}
+
+
+@pytest.mark.parametrize(("patterns", "without"), [([], ["*"]), (["d/e"], ["d"])])
+def test_nothing_is_left(patterns: list[str], without: list[str]) -> None:
+    with pytest.raises(KeyError):
+        chosen(FOLDER, patterns, without)
+
+
 @pytest.mark.parametrize("pattern", ["c.txt", "", "/", "../a.txt", "A.TXT", "a.txt/x", "x*"])
 def test_what_means_nothing(pattern: str) -> None:
     with pytest.raises(KeyError, match=r"."):

@@ -164,7 +164,7 @@ def test_a_warning_where_all_can_read_them(caplog: pytest.LogCaptureFixture) -> 
     [
         ("X-Key: 1", "needs HOST=NAME: VALUE"),
         ("X-Key: s3cret=1", "needs HOST=NAME: VALUE"),
-        ("h=s3cret", "write it as HOST=NAME: VALUE"),
+        ("h=s3cret", "write it as NAME: VALUE"),
         ("h=Host: x", "the header Host cannot be set"),
         ("h=@/none", "not usable as --header"),
     ],
@@ -185,6 +185,31 @@ def test_headers_in_a_file(tmp_path: Path) -> None:
         )
         assert told.returncode == 0, told.stderr
         assert set(sent(rogue, "x-key")) == {"a: b"}
+        assert set(sent(rogue, "x-other")) == {"c"}
+
+
+def test_a_header_for_the_only_host(tmp_path: Path) -> None:
+    """-H as curl has it, and refused where it is not clear who is meant."""
+    (tmp_path / "headers").write_text("X-Other: c\n")
+    (tmp_path / "local").write_bytes(b"hello")
+    with Rogue(sends(OK)) as rogue, Rogue(sends(OK)) as other:
+        words = ("-H", "X-Key: s3cret", "-H", f"@{tmp_path / 'headers'}")
+        one, two, local = rogue.url + "f", other.url + "f", tmp_path / "local"
+        for sources, named in (
+            ((one, two), "names 127.0.0.1:"),
+            ((local,), "names no host"),
+            (("-i", tmp_path / "headers"), "names no host"),
+            ((one, "--server", two), "names 127.0.0.1:"),
+        ):
+            told = run("get", *sources, "-o", tmp_path / "got", *words)
+            assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+            assert named in told.stderr
+            assert "--header 'HOST=NAME: VALUE'" in told.stderr
+            assert "s3cret" not in told.stderr
+        assert (rogue.requests, other.requests) == ([], [])
+        told = run("get", one, "-o", tmp_path / "got", *words)
+        assert told.returncode == 0, told.stderr
+        assert set(sent(rogue, "x-key")) == {"s3cret"}
         assert set(sent(rogue, "x-other")) == {"c"}
 
 

@@ -10,8 +10,11 @@ from regather.errors import UsageError, reason
 _STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 
 
-def destination_of(output: str | None) -> Path | None:
-    """What ``-o`` names: with a slash at its end a folder, made if need be. Raises UsageError."""
+def destination_of(output: str | None, *, mkdir: bool = False, dry: bool = False) -> Path | None:
+    """What ``-o`` names: with a slash at its end a folder, made if need be. Raises UsageError.
+
+    With ``mkdir`` the folders that it is in are made too; with ``dry`` none is.
+    """
     if output is None:
         return None
     if output in _STREAMS or output.startswith(("/dev/fd/", "/proc/")):
@@ -21,15 +24,33 @@ def destination_of(output: str | None) -> Path | None:
             help="name a file with -o, and ./- for one of that name",
         )
     path = Path(output)
+    check_parent(path, mkdir=mkdir, dry=dry)
+    if dry:
+        return path
     if output.endswith("/") and not os.path.exists(path):
         make_folder(path)
     return path
 
 
+def check_parent(path: Path, *, mkdir: bool, dry: bool = False) -> None:
+    """Raise UsageError where the folder of ``path`` is missing; with ``mkdir`` make it.
+
+    With ``dry`` nothing is made.
+    """
+    if os.path.lexists(path.parent):
+        return
+    if not mkdir:
+        raise UsageError(
+            f"{path}: the folder '{path.parent}' does not exist", help="make it, or use --mkdir"
+        )
+    if not dry:
+        make_folder(path.parent)
+
+
 def make_folder(path: Path) -> None:
-    """Make a folder. Raises UsageError."""
+    """Make a folder, and those that it is in. Raises UsageError."""
     try:
-        path.mkdir()
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = reason(error).lower()
         raise UsageError(f"{path}: cannot make this folder: {why}") from None

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from regather.cli.options import add_force, add_output, size, whole
+from regather.cli.destination import check_parent
+from regather.cli.options import add_force, add_mkdir, add_output, size, whole
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.units import format_exact, format_rate
@@ -36,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--seed", type=whole(0), default=0, metavar="N", help="choose another text (default: 0)"
     )
     add_force(parser, "replace an existing file")
+    add_mkdir(parser)
     add_output(parser, verbose="")
 
 
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.buffer.write(passage)
         sys.stdout.buffer.flush()
         return 0
+    check_parent(args.path, mkdir=args.mkdir)
     with bytes_progress(f"writing {args.path.name}", quiet=args.quiet or args.json) as progress:
         generate(args.path, args.size, seed=args.seed, force=args.force, on_progress=progress)
     seconds = max(time.monotonic() - began, 1e-9)

@@ -13,7 +13,9 @@ from regather.cli.logs import both, source_log
 from regather.cli.options import (
     RATES,
     add_checksums,
+    add_dry_run,
     add_force,
+    add_mkdir,
     add_output,
     add_pace,
     add_reach,
@@ -102,6 +104,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="get only this file of a metalink or folder; repeatable. In a folder, NAME may also "
         "be a folder or a pattern with *",
     )
+    add_mkdir(output)
+    output.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="leave out this file of a metalink or folder; repeatable. NAME is as for --select",
+    )
+    add_dry_run(output, "what would be downloaded, from where and to where")
     output.add_argument(
         "-j",
         "--jobs",
@@ -140,17 +151,21 @@ def run(args: argparse.Namespace) -> int:
     # A polite kill leaves the same resumable state as Ctrl-C.
     end_politely()
     settings = settings_of(args)
+    if args.dry_run:
+        from regather.cli.get_preview import preview_all
+
+        return preview_all(args, settings)
     if args.input is not None:
         from regather.cli.get_many import get_all, jobs_in_list
 
         return get_all(jobs_in_list(args), args, settings)
     from regather.downloader.session import Session
 
-    job = _job_of(args)
+    job = job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
         session = Session(settings, on_progress=both(noted, log))
-        jobs = session.expand(job, args.select)
+        jobs = session.expand(job)
         report = session.run(jobs[0]) if len(jobs) == 1 else None
     if report is None:
         from regather.cli.get_many import get_all
@@ -163,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _job_of(args: argparse.Namespace) -> DownloadJob:
+def job_of(args: argparse.Namespace) -> DownloadJob:
     """What the command line names. Raises UsageError."""
     from regather.errors import UsageError
     from regather.sources.jobs import DownloadJob
@@ -175,7 +190,7 @@ def _job_of(args: argparse.Namespace) -> DownloadJob:
         )
     return DownloadJob(
         tuple(args.source),
-        destination_of(args.output),
+        destination_of(args.output, mkdir=args.mkdir, dry=args.dry_run),
         tuple(args.fragment),
         tuple(args.server),
         args.digest,
@@ -183,4 +198,6 @@ def _job_of(args: argparse.Namespace) -> DownloadJob:
         checksums_of(args),
         args.location,
         tuple(args.seed),
+        tuple(args.select),
+        tuple(args.exclude),
     )

@@ -16,7 +16,7 @@ from regather.cli.get_report import describe, print_notes
 from regather.cli.logs import both, files_log
 from regather.cli.options import checksums_of
 from regather.cli.progress import files_view
-from regather.errors import reason
+from regather.errors import RegatherError, reason
 from regather.units import counted, format_exact
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def jobs_in_list(args: argparse.Namespace) -> list[DownloadJob]:
             "a list and sources, servers, digests, checksums or older files on the command line",
             help="name them in the list, or leave the list out",
         )
-    folder = destination_of(args.output)
+    folder = destination_of(args.output, mkdir=args.mkdir, dry=args.dry_run)
     try:
         if args.input == "-":
             text, where = sys.stdin.read(), "standard input"
@@ -48,6 +48,14 @@ def jobs_in_list(args: argparse.Namespace) -> list[DownloadJob]:
     if "\0" in text:
         raise UsageError(f"{where}: not text, it has bytes of 0")
     return read_list(text, where, folder, force=args.force)
+
+
+def print_error(what: str, error: RegatherError, *, as_json: bool) -> None:
+    """Say how one of several downloads failed."""
+    if as_json:
+        print(json.dumps({"event": "file_error", "what": what, **error.as_dict()}), flush=True)
+    start = "" if error.line.startswith(what) else f"{what}: "
+    print(f"regather: {start}{error.line}", *error.details, sep="\n  ", file=sys.stderr)
 
 
 def get_all(jobs: Sequence[DownloadJob], args: argparse.Namespace, settings: Settings) -> int:
@@ -77,13 +85,7 @@ def get_all(jobs: Sequence[DownloadJob], args: argparse.Namespace, settings: Set
                 unsure = "" if outcome.sure else ", NOT verified"
                 print(f"{outcome.kept}: was there already{unsure}", flush=True)
         elif outcome.error is not None:
-            error = outcome.error
-            if args.json:
-                document = {"event": "file_error", "what": outcome.what, **error.as_dict()}
-                print(json.dumps(document), flush=True)
-            what = "" if error.line.startswith(outcome.what) else f"{outcome.what}: "
-            told = f"regather: {what}{error.line}"
-            print(told, *error.details, sep="\n  ", file=sys.stderr)
+            print_error(outcome.what, outcome.error, as_json=args.json)
 
     with files_view(len(jobs), quiet=args.quiet, as_json=args.json) as view, files_log() as log:
 

@@ -34,6 +34,14 @@ def add_hosts(parser: argparse._ActionsContainer) -> None:
         help="send this header to HOST (or HOST:PORT) only; HOST=@FILE: the headers in FILE",
     )
     parser.add_argument(
+        "-H",
+        action="append",
+        default=[],
+        dest="only_header",
+        metavar="NAME: VALUE",
+        help="send this header to the only host on the command line; @FILE: the headers in FILE",
+    )
+    parser.add_argument(
         "--ftp-tls",
         action="append",
         default=[],
@@ -87,12 +95,43 @@ def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
         for host, path in _pairs(getattr(args, name), option, "HOST=FILE"):
             # A certificate of the configuration brings its own key.
             change(host, **{name: path}, **({"key": ""} if name == "cert" else {}))
-    for host, text in _pairs(args.header, "--header", "HOST=NAME: VALUE"):
+    given = list(_pairs(args.header, "--header", "HOST=NAME: VALUE"))
+    if args.only_header:
+        host = _only_host(args)
+        given += [(host, text) for text in args.only_header]
+    for host, text in given:
         shown[host] = (*shown.get(host, ()), *_headers(text))
         change(host, headers=shown[host])
     for host in args.ftp_tls:
         change(host, ftp_tls=True)
     return hosts
+
+
+_ASKED = ("source", "manifest", "server", "fragment", "to")
+"""The arguments that name who is asked."""
+
+
+def _only_host(args: argparse.Namespace) -> str:
+    """The one host that the command line names. Raises UsageError where there is none, or more.
+
+    What a manifest names does not count: a header may be a secret, which it must not ask for.
+    """
+    from regather.sources.addresses import with_scheme
+
+    hosts = set()
+    for dest in _ASKED:
+        value = getattr(args, dest, None) or ()
+        for text in [value] if isinstance(value, str) else value:
+            scheme, _, rest = with_scheme(text).partition("://")
+            if scheme in ("http", "https"):
+                hosts.add(rest.partition("/")[0].rpartition("@")[2])
+    if len(hosts) == 1 and getattr(args, "input", None) is None:
+        return hosts.pop()
+    named = ", ".join(sorted(hosts)) if hosts else "no host"
+    raise UsageError(
+        f"-H is for one host, and the command line names {named}",
+        help="say which host it is for: --header 'HOST=NAME: VALUE'",
+    )
 
 
 def _headers(text: str) -> Iterator[tuple[str, str]]:
@@ -107,7 +146,7 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
     for line in filter(str.strip, lines):
         name, colon, value = line.partition(":")
         if not colon:  # not shown: it may be a secret
-            raise UsageError("--header: no header", help="write it as HOST=NAME: VALUE")
+            raise UsageError("a header without a colon", help="write it as NAME: VALUE")
         yield name.strip(), value.strip()
 
 

@@ -48,7 +48,7 @@ _BY_NAME = {
         Kind.PLAIN,
     ),
     **dict.fromkeys(("URL", "HEX", "ALGO:HEX", "NAME", "CC", "HOST=FILE"), Kind.PLAIN),
-    **dict.fromkeys(("HOSTS", "HOST=NAME: VALUE", "KEY=VALUE"), Kind.PLAIN),
+    **dict.fromkeys(("HOSTS", "HOST=NAME: VALUE", "NAME: VALUE", "KEY=VALUE"), Kind.PLAIN),
 }
 _SERVERS = {"server", "to"}
 

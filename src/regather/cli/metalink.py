@@ -6,11 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from regather.cli.destination import check_parent
 from regather.cli.options import (
     add_color,
     add_force,
     add_logs,
     add_manifest,
+    add_mkdir,
     add_reach,
     add_servers,
     settings_of,
@@ -57,6 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write to FILE; - is standard output (default: standard output)",
     )
     add_force(output, "replace an existing file")
+    add_mkdir(output)
     add_reach(parser, "source", 5)
     display = section(parser, "display")
     display.add_argument("-q", "--quiet", action="store_true", help="show no progress")
@@ -71,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
     output = None if args.output == "-" else args.output
     if output is not None:
+        check_parent(Path(output), mkdir=args.mkdir)
         check_destination(Path(output), force=args.force)
     with bytes_progress("hashing", quiet=args.quiet) as on_progress:
         document = export_metalink(

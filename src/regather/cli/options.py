@@ -120,6 +120,18 @@ def add_force(group: argparse._ActionsContainer, text: str) -> None:
     group.add_argument("-f", "--force", action="store_true", help=text)
 
 
+def add_mkdir(group: argparse._ActionsContainer) -> None:
+    """The option --mkdir."""
+    group.add_argument(
+        "--mkdir", action="store_true", help="make the folder of the output if it is missing"
+    )
+
+
+def add_dry_run(group: argparse._ActionsContainer, what: str) -> None:
+    """The option --dry-run."""
+    group.add_argument("-n", "--dry-run", action="store_true", help=f"show {what}; change nothing")
+
+
 def add_manifest(parser: argparse.ArgumentParser) -> None:
     """The argument MANIFEST."""
     parser.add_argument(

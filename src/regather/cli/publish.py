@@ -7,8 +7,10 @@ import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.cli.options import (
+    add_dry_run,
     add_follow_links,
     add_force,
     add_geometry,
@@ -23,8 +25,12 @@ from regather.cli.parsing import section
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.cli.wording import losses
+from regather.errors import printable
 from regather.schemes import STORES, scheme_of
 from regather.units import counted, format_duration, format_rate, format_size
+
+if TYPE_CHECKING:
+    from regather.publisher import PublishReport
 
 SUMMARY = "Store a file or folder on several servers, some of which may fail."
 EXAMPLES = (
@@ -71,6 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         section(parser, "targets"),
         "replace different files at the targets, and publish even if --survive is not met",
     )
+    add_dry_run(section(parser, "targets"), "what would be sent to which target")
     add_follow_links(parser)
     add_pace(parser, "target", 2, "; 4 at most")
     add_reach(parser, "target", 5)
@@ -99,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
             survive=args.survive,
             force=args.force,
             follow_links=args.follow_links,
+            dry_run=args.dry_run,
             settings=settings_of(args),
             on_progress=progress,
         )
@@ -116,6 +124,9 @@ def run(args: argparse.Namespace) -> int:
     for line in report.warnings:
         warn(line)
     if args.quiet:
+        return 0
+    if report.dry_run:
+        print(_would(args.file, report))
         return 0
     held = "" if report.files is None else f"{counted(report.files, 'file')}, "
     there = f" ({format_size(report.present)} stood there already)" if report.present else ""
@@ -139,3 +150,19 @@ def run(args: argparse.Namespace) -> int:
             "that may\nonly read; never give away the one that wrote."
         )
     return 0
+
+
+def _would(file: Path, report: PublishReport) -> str:
+    """What a dry run tells: a line a target."""
+    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
+    there = f"; {format_size(report.present)} are there already" if report.present else ""
+    lines = [
+        f"Would publish {file}: {held}{format_size(report.uploaded)} to "
+        f"{counted(len(report.targets), 'target')}{there}"
+    ]
+    for target in report.targets:
+        sent = format_size(target.uploaded) if target.uploaded else target.error or "nothing"
+        lines.append(f"  {target.url}  {sent}  {', '.join(target.fragments)}".rstrip())
+    lines.append(f"Survives: {losses(report.survives, 'target', exact=report.exact)}")
+    lines += [f"Manifest: {report.manifests[0]}", f"Digest:   {report.digest}"]
+    return "\n".join(map(printable, lines))

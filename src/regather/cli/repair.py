@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regather.cli.check import lost_lines
-from regather.cli.options import add_manifest, add_output, add_reach, add_servers, settings_of
+from regather.cli.options import (
+    add_dry_run,
+    add_manifest,
+    add_output,
+    add_reach,
+    add_servers,
+    settings_of,
+)
 from regather.cli.parsing import section
 from regather.cli.progress import OnBytes, bytes_progress
 from regather.cli.signals import end_politely
@@ -57,6 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="rebuild fragments in DIR, which needs room for one (default: the system's folder of "
         "temporary files)",
     )
+    add_dry_run(section(parser, "targets"), "what would be restored, from where and to where")
     add_reach(parser, "source", 2)
     add_output(parser)
 
@@ -73,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
             to=args.to,
             quick=args.quick,
             temp=args.temp,
+            dry_run=args.dry_run,
             settings=settings_of(args),
             on_progress=progress,
         )
@@ -107,19 +116,28 @@ def _phases(*, quiet: bool) -> Iterator[OnPhase | None]:
 def describe(report: RepairReport) -> str:
     """The report for people: a line a fragment, the verdict last."""
     lines = []
+    done = "would be restored" if report.dry_run else "restored"
     for item in report.restored:
         moved = f" instead of {item.moved_from}" if item.moved_from else ""
-        lines.append(f"{item.fragment}: restored at {item.source}{moved}")
+        if report.dry_run:
+            moved += f", {format_size(item.size)} {_origin(report, item.fragment)}"
+        lines.append(f"{item.fragment}: {done} at {item.source}{moved}")
     lines += [f"manifest written: {where}" for where in report.manifests]
     lines += [f"note: {note}" for note in report.notes]
     for gap in report.unwritten:
         lines.append(f"{gap.name or 'anything'} at {gap.source}: NOT repaired ({gap.detail})")
     lines += lost_lines(report.lost)
     size = sum(item.size for item in report.restored)
-    done = f"{counted(len(report.restored), 'fragment')} restored, {format_size(size)}"
+    did = f"{counted(len(report.restored), 'fragment')} {done}, {format_size(size)}"
     if report.decoded:
-        done += f", {counted(report.decoded, 'piece')} decoded"
+        did += f", {counted(report.decoded, 'piece')} decoded"
     more = "; the same command resumes" if report.status == "incomplete" else ""
     took = format_duration(report.seconds)
-    lines.append(f"{report.before.name}: {report.status}; {done}, {took}{more}")
+    lines.append(f"{report.before.name}: {report.status}; {did}, {took}{more}")
     return "\n".join(map(printable, lines))
+
+
+def _origin(report: RepairReport, fragment: str) -> str:
+    """Where the bytes of a fragment would come from."""
+    good = [f.source for f in report.before.findings if (f.fragment, f.state) == (fragment, "ok")]
+    return f"from {good[0]}" if good else "from good pieces and parity"

@@ -22,7 +22,7 @@ from regather.sources.jobs import DownloadJob
 from regather.sources.settings import Settings, transport_options
 from regather.tasks import interrupts_held, pool
 
-__all__ = ["Outcome", "download_all", "worst"]
+__all__ = ["Outcome", "download_all", "name_of", "worst"]
 
 _LOOK_SECONDS = 0.2
 _SEVERITY = (130, 3, 2, 6, 1, 4)
@@ -75,7 +75,8 @@ def download_all(
 
     def carry_out(number: int, job: DownloadJob) -> list[Outcome]:
         if stop.is_set():
-            return [Outcome(_name(job), error=InterruptedDownload("interrupted before it started"))]
+            error = InterruptedDownload("interrupted before it started")
+            return [Outcome(name_of(job), error=error)]
         show = None if on_progress is None else partial(on_progress, number)
         session = Session(
             settings, on_progress=show, stop=stop, options=options, limiter=limiter, claims=claims
@@ -123,8 +124,8 @@ def _one(session: Session, job: DownloadJob, claims: Mapping[str, DownloadJob]) 
     except RegatherError as error:
         return _failed(job, error, claims)
     if report.kept:
-        return Outcome(_name(job), kept=report.path)
-    return Outcome(_name(job), report)
+        return Outcome(name_of(job), kept=report.path)
+    return Outcome(name_of(job), report)
 
 
 def _failed(job: DownloadJob, error: RegatherError, claims: Mapping[str, DownloadJob]) -> Outcome:
@@ -134,9 +135,10 @@ def _failed(job: DownloadJob, error: RegatherError, claims: Mapping[str, Downloa
         and error.unsure
         and os.path.abspath(error.path) not in claims
     ):
-        return Outcome(_name(job), kept=error.path, sure=False)
-    return Outcome(_name(job), error=error)
+        return Outcome(name_of(job), kept=error.path, sure=False)
+    return Outcome(name_of(job), error=error)
 
 
-def _name(job: DownloadJob) -> str:
+def name_of(job: DownloadJob) -> str:
+    """The name in a metalink, or the first source as it was named."""
     return job.file.name if job.file is not None else (*job.sources, *job.fragments)[0]

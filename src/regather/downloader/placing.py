@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ def seeds_of(job: DownloadJob, target: DownloadTarget, path: Path | None) -> lis
     """The older versions that the job names, or that are to be replaced; ``path`` is of a file."""
     if not target.hashed:
         return []
-    place = path if path is not None else _folder_for(job, target)
+    place = path if path is not None else folder_for(job, target)
     found: list[Seed] = []
     if job.force and os.path.lexists(place):
         with contextlib.suppress(RegatherError):  # it is replaced, whatever it is
@@ -54,17 +53,17 @@ def destination_of(job: DownloadJob, target: DownloadTarget, path: Path | None) 
     from regather.store.folder import FolderDestination
 
     return FolderDestination(
-        _folder_for(job, target),
+        folder_for(job, target),
         target.name,
         layout,
         target.folder,
         identity,
-        wanted=_wanted(target.folder, job.select),
+        wanted=wanted_of(job, target.folder),
         force=job.force,
     )
 
 
-def _folder_for(job: DownloadJob, target: DownloadTarget) -> Path:
+def folder_for(job: DownloadJob, target: DownloadTarget) -> Path:
     """Where a published folder goes."""
     # A folder that the user names becomes the one that was published: so that the same command
     # goes on from there when it was made already.
@@ -74,25 +73,30 @@ def _folder_for(job: DownloadJob, target: DownloadTarget) -> Path:
     return path if path.name else path.resolve()
 
 
-def _wanted(folder: Folder, select: Sequence[str]) -> frozenset[int] | None:
+def wanted_of(job: DownloadJob, folder: Folder) -> frozenset[int] | None:
     """The numbers of the entries that are wanted; None: all. Raises UsageError."""
+    if not (job.select or job.exclude):
+        return None
     try:
-        return chosen(folder, select) if select else None
+        return chosen(folder, job.select, job.exclude)
     except KeyError as error:
+        left = " that --exclude does not leave out" if job.exclude else ""
         raise UsageError(
-            f"the folder contains no {error.args[0]!r}",
+            f"the folder contains no {error.args[0]!r}{left}",
             help="regather info --files lists its content",
         ) from None
 
 
-def path_for(job: DownloadJob, name: str) -> Path:
-    """Where the file goes. Makes the folders that its name in a metalink names."""
+def path_for(job: DownloadJob, name: str, *, make: bool = True) -> Path:
+    """Where the file goes. With ``make``, makes the folders that its name in a metalink names."""
     if job.dest is not None and not os.path.isdir(job.dest):
         return job.dest
     folder = job.dest or Path()
     *parts, last = map(on_disk, name.split("/"))
     for part in parts:
         folder /= part
+        if not make:
+            continue
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:

@@ -35,6 +35,7 @@ from regather.store import check_place
 from regather.transport import TransportOptions
 
 if TYPE_CHECKING:
+    from regather.downloader.preview import Preview
     from regather.store import AnyDestination
     from regather.store.seeds import Seed
 
@@ -54,6 +55,7 @@ def download(
     digest: str = "",
     checksum: str | Sequence[str] = (),
     select: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     location: str = "",
     seeds: str | Path | Sequence[str | Path] = (),
     force: bool = False,
@@ -61,31 +63,30 @@ def download(
     on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> DownloadReport:
-    """Download one file from all its sources at the same time: verified, resumable, atomic.
+    """Download one file from all its sources at once; verified, resumable, atomic.
 
-    - ``source``: a manifest or a metalink (path or URL), the URL of the file, or several URLs of
-      mirrors that have the whole file.
-    - ``dest``: a file or an existing folder. The default is the name of the file, in the current
-      folder. For a manifest of a folder, ``dest`` becomes that folder.
-    - ``fragments``: without ``source``, the URLs of plain fragments in order, which cannot be
-      verified. With a manifest, more places of its fragments, recognized by their names.
-    - ``servers``: more sources of a manifest (URL, HOST:PORT or folder).
-    - ``digest``: the expected digest of the manifest.
-    - ``checksum``: the expected hash of the file, ``ALGO:HEX``, for example ``sha256:...``.
-    - ``select``: one file of a metalink, or files of a folder: paths, or patterns with ``*``.
-    - ``location``: the country of preferred mirrors of a metalink.
-    - ``seeds``: older versions of the file or folder. Pieces that are unchanged at the same offset
-      are not downloaded. With ``force``, the replaced file is one of them.
-    - ``on_progress``: called in this thread about ten times per second.
-    - ``stop``: when set, stops the download, which can be resumed.
+    ``source`` is a manifest or a metalink (path or URL), or the URL of the file itself, or several
+    URLs of mirrors that have the whole file. Instead, ``fragments`` may list the URLs of plain
+    fragments in order: then nothing can be verified. With a manifest, ``fragments`` are further
+    places of its fragments, told apart by their names. ``servers`` are further sources of a
+    manifest (URL, HOST:PORT or folder). ``dest`` is a file or an existing folder; by default the
+    file's own name in the current folder. Where the manifest is of a folder, ``dest`` is the folder
+    that gets what is in it. ``digest`` pins the identity that a manifest tells,
+    ``checksum`` the content of the file: ``ALGO:HEX``, like ``sha256:...``. ``select`` names one
+    file of a metalink that has several, or what is wanted of a folder: paths, or patterns with
+    ``*``; ``exclude`` what is left out of them. ``location`` is the country whose mirrors it
+    prefers. ``seeds`` are older versions of the
+    file or folder: pieces that are still the same there, at the same offset, are not fetched. With
+    ``force`` what is replaced is one.
+    ``on_progress`` is called in this thread about ten times a second. ``stop``, when set, ends the
+    download, resumably.
 
     Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, StorageError or
-    InterruptedDownload. After an error, verified data is kept beside ``dest``, and the same call
-    resumes. Only a complete file with a wrong hash is not kept.
+    InterruptedDownload. After any error what was verified is kept beside ``dest``, and the same
+    call goes on from there; only a whole file that proves wrong is not kept.
     """
     settings = settings or Settings()
     checksums = (checksum,) if isinstance(checksum, str) else checksum
-    select = ((select,) if select else ()) if isinstance(select, str) else select
     job = DownloadJob(
         texts(source),
         None if dest is None else Path(dest),
@@ -96,9 +97,11 @@ def download(
         tuple(map(parse_checksum, checksums)),
         location,
         texts(seeds),
+        texts(select or None),
+        texts(exclude or None),
     )
     session = Session(settings, on_progress=on_progress, stop=stop)
-    jobs = session.expand(job, select)
+    jobs = session.expand(job)
     if len(jobs) > 1:
         names = [j.file.name for j in jobs if j.file is not None]
         raise UsageError(
@@ -117,15 +120,16 @@ async def adownload(
     digest: str = "",
     checksum: str | Sequence[str] = (),
     select: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     location: str = "",
     seeds: str | Path | Sequence[str | Path] = (),
     force: bool = False,
     settings: Settings | None = None,
     on_progress: OnProgress | None = None,
 ) -> DownloadReport:
-    """Call ``download`` from asyncio: it runs in a thread, and ``on_progress`` in the event loop.
+    """``download`` for asyncio: the same engine in a thread; ``on_progress`` runs in the loop.
 
-    Cancelling the task stops the download, which can be resumed. The task ends after that.
+    Cancelling the task ends the download, resumably, before the cancellation goes on.
     """
     import asyncio  # costs as much as all else here, and most callers never need it
 
@@ -148,6 +152,7 @@ async def adownload(
             digest=digest,
             checksum=checksum,
             select=select,
+            exclude=exclude,
             location=location,
             seeds=seeds,
             force=force,
@@ -209,11 +214,21 @@ class Session:
             ),
         )
 
-    def expand(self, job: DownloadJob, select: Sequence[str] = ()) -> list[DownloadJob]:
-        """The jobs that a job means: see finding.expanded; ``select`` chooses by name."""
+    def expand(self, job: DownloadJob) -> list[DownloadJob]:
+        """The jobs that a job means: see recognise.expand_job."""
         if job.dest is not None and not os.path.isdir(job.dest):
             check_place(job.dest)
-        return expand_job(job, self._asking_for(job), select)
+        return expand_job(job, self._asking_for(job))
+
+    def preview(self, job: DownloadJob, into: Path | None = None) -> list[Preview]:
+        """What a job would do, for each of its files; see preview.preview_of."""
+        from regather.downloader.preview import preview_of
+
+        asking = self._asking_for(job)
+        return [
+            preview_of(one, resolve_targets(one, asking)[0], into)
+            for one in expand_job(job, asking)
+        ]
 
     def run(self, job: DownloadJob) -> DownloadReport:
         """Carry out one job; raises what ``download`` does."""

@@ -63,29 +63,34 @@ def publish(
     survive: int | None = None,
     force: bool = False,
     follow_links: bool = False,
+    dry_run: bool = False,
     settings: Settings | None = None,
     on_progress: OnBytes | None = None,
 ) -> PublishReport:
-    """Store the fragments of ``path`` on the targets ``to``, then the manifest on each of them.
+    """Store the fragments of ``path`` at the targets ``to``, then the manifest at each of them.
 
-    - ``path``: a file, or a folder, which is stored as one packed file (a tar).
-    - ``to``: URLs, HOST:PORT (of servers that accept uploads) or folders.
-    - ``fragments``, ``chunk_size``, ``parity``, ``set_size``, ``piece_size``: as for ``split``.
-      Without the first two, there is one fragment per target, parity included.
-    - ``replicas``: the number of targets for each fragment.
-    - ``survive``: the number of targets that can fail (default: ``parity`` or ``replicas - 1``,
-      whichever is larger). A placement that tolerates fewer is refused before anything is sent,
-      unless ``force``.
-    - ``force``: also replaces other files with the same names.
-    - ``follow_links``: publishes the files that links in a folder point to.
-    - ``settings``: up to 4 of ``settings.connections`` are used for each target; ``settings.sync``
-      is ignored.
-    - ``on_progress``: called with the number of bytes done and the total, which is known from the
-      start: first the bytes that are read, then also those that are stored.
+    Targets are URLs, HOST:PORT (of servers that take files) or folders. ``fragments``,
+    ``chunk_size``, ``parity``, ``set_size`` and ``piece_size`` are those of ``split``; without the
+    first two there are as many fragments as targets, parity included. Every fragment goes to
+    ``replicas`` targets. ``survive`` is how many targets, whichever they are, may be lost
+    afterwards (default: ``parity`` or ``replicas - 1``, whichever is more): what cannot bear that
+    is refused before anything is sent, unless ``force``. ``force`` also replaces other files that
+    have the names of ours. ``settings.connections`` (at most 4) are used to each target at once,
+    and ``settings.sync`` is not looked at. ``on_progress`` is called with bytes done and in all:
+    first those of the file as it is read, and then, on top, those that are stored. How many it is
+    in all is known from the start.
 
-    The same call resumes: fragments that are complete are read, hashed and not sent again. A
-    manifest is written only after all its fragments. Raises UsageError, DestinationExistsError,
-    NotPlacedError, StorageError, InterruptedPublish, or RegatherError if the file changes.
+    ``path`` may be a folder: what is stored is the one file, a tar, that all in it is packed into,
+    and ``download`` puts it together again. With ``follow_links`` what its links point to stands
+    for them.
+
+    With ``dry_run`` the file is read and the targets are looked at, and nothing is changed there:
+    the report tells what would be sent.
+
+    Calling it again goes on where it was left: fragments that stand where they should are read,
+    hashed and not sent again. Raises UsageError, DestinationExistsError, NotPlacedError,
+    StorageError, RegatherError where the file changes meanwhile, or InterruptedPublish. No
+    manifest ever stands anywhere before all that it promises does.
     """
     path, settings, began = Path(path), settings or Settings(), time.monotonic()
     options = transport_options(settings)
@@ -129,7 +134,7 @@ def publish(
             if not force:
                 refuse_to_replace(targets, findings, manifest, manifest_name)
             for target, finding in zip(targets, findings, strict=True):
-                if finding.manifest == "other" and finding.failed is None:
+                if finding.manifest == "other" and finding.failed is None and not dry_run:
                     # It would promise fragments that are about to be replaced.
                     finding.failed = _remove(target.url, manifest_name, options, policy)
             uploads = Uploads(
@@ -144,9 +149,12 @@ def publish(
                 limiter=RateLimiter(settings.limit_rate) if settings.limit_rate else None,
                 force=force,
             )
-            uploads.run(
-                None if on_progress is None else _then(on_progress, layout.size, total, uploads)
-            )
+            if dry_run:
+                uploads.preview()
+            else:
+                uploads.run(
+                    None if on_progress is None else _then(on_progress, layout.size, total, uploads)
+                )
             origin.check_unchanged()
             check_placed(plan, targets, manifest, uploads.tallies)
             if crowded := crowding(layout, plan.holders, len(targets), "target"):
@@ -160,6 +168,7 @@ def publish(
                 uploads.tallies,
                 options,
                 policy,
+                dry_run=dry_run,
             )
         except KeyboardInterrupt:
             raise InterruptedPublish(
@@ -169,9 +178,10 @@ def publish(
         finally:
             policy.scope.cancel()
             origin.close()
-    return report_of(
+    report = report_of(
         plan, manifest, targets, uploads.tallies, manifests, warnings, time.monotonic() - began
     )
+    return replace(report, dry_run=dry_run)
 
 
 def _first(on_progress: OnBytes | None, total: int) -> OnBytes | None:

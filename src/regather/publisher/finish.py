@@ -72,8 +72,12 @@ def write_manifests(
     tallies: Sequence[Tally],
     options: TransportOptions,
     policy: RetryPolicy,
+    *,
+    dry_run: bool = False,
 ) -> list[str]:
     """Write the manifest to all targets that are there; returns where it stands.
+
+    With ``dry_run``, where it would.
 
     It must stand at more targets than may be lost, else NotPlacedError is raised; a target beyond
     those that does not take it only gets an error in its tally.
@@ -83,7 +87,7 @@ def write_manifests(
 
     def work(number: int) -> None:
         try:
-            if findings[number].raw != data:
+            if findings[number].raw != data and not dry_run:
                 with RetryingStore(targets[number].url, options, policy) as store:
                     store.put_bytes(name, data)
             written.add(number)

@@ -10,46 +10,49 @@ TargetState = Literal["complete", "full", "limited", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """The result for one target. Sizes are in bytes."""
+    """One target. Sizes in bytes."""
 
     url: str
     """A base URL, or the path of a folder; ends in a slash."""
     state: TargetState
-    """complete: stored all its fragments; full: not enough space for some; limited: some were too
-    large; failed: no response, or refused. Other targets store the fragments of the last three."""
+    """complete: took all that it should; full: had no room for some; limited: takes no files as
+    large as some; failed: did not answer, or refused. What these three should have taken stands
+    elsewhere."""
     fragments: tuple[str, ...]
-    """Names of the fragments stored there."""
+    """Names of the fragments that stand there."""
     uploaded: int
-    """Bytes sent there by this run."""
+    """Bytes that this run sent there."""
     present: int
-    """Bytes that were already stored there."""
+    """Bytes that stood there already."""
     error: str
-    """The reason if it is full or failed, else empty."""
+    """Why it is full or failed; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishReport:
-    """The result of publishing. Sizes are in bytes, times in seconds."""
+    """How publishing went. Sizes in bytes, times in seconds."""
 
     name: str
     size: int
     digest: str
-    """The digest of the file, in hexadecimal."""
+    """Identity of the file, in hexadecimal."""
     blake3: str
     """BLAKE3 of the whole file, in hexadecimal."""
     manifests: tuple[str, ...]
-    """The places of the manifest: URLs first, then paths."""
+    """Where the manifest stands: URLs first, then paths."""
     survives: int
-    """The number of any targets that can fail without loss of the file."""
+    """Any so many targets may be lost: the file can still be put together."""
     exact: bool
-    """False: ``survives`` is a lower limit."""
+    """False: at least so many."""
     command: tuple[str, ...]
     """The words of a command that gets the file."""
     uploaded: int
     present: int
-    """Bytes of fragments that were already stored."""
+    """Bytes of fragments that stood there already."""
     seconds: float
     targets: tuple[TargetReport, ...]
     warnings: tuple[str, ...]
     files: int | None = None
-    """The number of files of a folder; None for a single file."""
+    """How many files a folder has; None: it is one file."""
+    dry_run: bool = False
+    """Whether all of this would have been done, and was not."""

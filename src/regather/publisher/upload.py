@@ -87,6 +87,17 @@ class Uploads:
                 jobs += [number] * count
         self._policy.scope.run(self._work, jobs, "upload", tick)
 
+    def preview(self) -> None:
+        """Count what would be sent and what is there already; send nothing."""
+        for tally, finding in zip(self.tallies, self._findings, strict=True):
+            while tally.queue:
+                position = tally.queue.popleft()
+                if finding.fragments.get(position) is Found.RIGHT:
+                    tally.present += self._sizes[position]
+                else:
+                    tally.uploaded += self._sizes[position]
+                tally.placed.add(position)
+
     def stored(self) -> int:
         """Bytes at the targets, those that stood there included, and on their way."""
         with self._changed:

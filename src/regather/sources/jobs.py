@@ -38,7 +38,9 @@ class DownloadJob(Struct, frozen=True):
     seeds: tuple[str, ...] = ()
     """Old versions of the file or folder, of which what is still the same is taken."""
     select: tuple[str, ...] = ()
-    """Of a published folder: only what these paths or patterns mean."""
+    """The wanted files of a metalink, by name, or of a folder, by path or pattern; none: all."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of files that are left out of those."""
     into: bool = False
     """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
     file: MetalinkFile | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,27 +31,27 @@ if TYPE_CHECKING:
 _START = 4 << 10
 
 
-def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> list[DownloadJob]:
+def expand_job(job: DownloadJob, asking: Prober) -> list[DownloadJob]:
     """The jobs that a job means: one for each file of a metalink, else itself.
 
-    ``select`` names those of its files that are wanted. Raises what a metalink is refused for,
+    Its ``select`` and ``exclude`` choose among those files. Raises what a metalink is refused for,
     and InterruptedDownload.
     """
     if job.file is not None:
         return [job]
     if len(job.sources) != 1 or job.needs_manifest:
-        return _no_metalink(job, select)
+        return [job]
     source = with_scheme(job.sources[0])
     check_scheme(source)
     if not is_url(source):
         metalink = _local_metalink(source)
         if metalink is None:
-            return _no_metalink(job, select)
-        return _jobs_of(job, metalink, select)
+            return [job]
+        return _jobs_of(job, metalink)
     path = urlsplit(source).path if checked_url(source) else ""
     asking.check(source)
     if path.endswith(MANIFEST_SUFFIX) or is_base(source):
-        return _no_metalink(job, select)
+        return [job]
     from regather.sources.mirror_survey import survey
 
     seen, failed = survey([source], asking)
@@ -69,13 +70,8 @@ def expand_job(job: DownloadJob, asking: Prober, select: Sequence[str] = ()) -> 
                 help="check the URL and the server, then run the same command again",
                 missing=(source,),
             ) from None
-        return _jobs_of(job, _read(data, source), select)
-    return _no_metalink(replace(job, seen=tuple(seen)), select)
-
-
-def _no_metalink(job: DownloadJob, select: Sequence[str]) -> list[DownloadJob]:
-    """It may still be a folder's manifest: ``resolve_targets`` sees if there is what to choose."""
-    return [replace(job, select=tuple(select))]
+        return _jobs_of(job, _read(data, source))
+    return [replace(job, seen=tuple(seen))]
 
 
 def _local_metalink(path: str) -> Metalink | None:
@@ -99,17 +95,20 @@ def _read(data: bytes, where: str) -> Metalink:
     return read_metalink(data, where)
 
 
-def _jobs_of(job: DownloadJob, metalink: Metalink, select: Sequence[str]) -> list[DownloadJob]:
+def _jobs_of(job: DownloadJob, metalink: Metalink) -> list[DownloadJob]:
     files = metalink.files
-    if select:
+    if job.select:
         by_name = {file.name: file for file in files}
-        unknown = [name for name in select if name not in by_name]
+        unknown = [name for name in job.select if name not in by_name]
         if unknown:
             raise UsageError(
                 f"the metalink has no file {unknown[0]!r}",
                 help=f"it has {', '.join(list(by_name)[:10])}",
             )
-        files = tuple(by_name[name] for name in dict.fromkeys(select))
+        files = tuple(by_name[name] for name in dict.fromkeys(job.select))
+    files = tuple(f for f in files if not any(fnmatchcase(f.name, p) for p in job.exclude))
+    if not files:
+        raise UsageError("no file of the metalink is left", help="leave out fewer with --exclude")
     if len(files) > 1 and job.dest is not None and not os.path.isdir(job.dest):
         raise UsageError(
             f"{job.dest}: not a folder, and the metalink has {len(files)} files",
@@ -122,7 +121,7 @@ def _jobs_of(job: DownloadJob, metalink: Metalink, select: Sequence[str]) -> lis
         )
     # What is left out of the document is told once, with the first file of those that are wanted.
     files = (replace(files[0], notes=(*metalink.notes, *files[0].notes)), *files[1:])
-    return [replace(job, file=file) for file in files]
+    return [replace(job, file=file, select=(), exclude=()) for file in files]
 
 
 def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
@@ -132,8 +131,9 @@ def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     InterruptedDownload.
     """
     targets = _targets_of(job, asking)
-    if job.select and targets[0].folder is None:
-        raise UsageError("--select works with metalinks and folders, and this is neither")
+    if (job.select or job.exclude) and targets[0].folder is None:
+        option = "--select" if job.select else "--exclude"
+        raise UsageError(f"{option} works with metalinks and folders, and this is neither")
     return targets
 
 

@@ -18,13 +18,47 @@ import fcntl
 import os
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
 from regather.files.platform import is_named, open_own, write_all
 from regather.hashes import HASH_SIZE
 
+if TYPE_CHECKING:
+    from regather.model import Layout
+
 _MAGIC = b"RGJRNL1\n"
 _HEADER = struct.Struct("<8sQQQ32s")
 _RECORDS = 128
+
+
+def _header(size: int, piece_size: int, pieces: int, identity: bytes) -> bytes:
+    header = _HEADER.pack(_MAGIC, size, piece_size, pieces, identity)
+    header += struct.pack("<I", zlib.crc32(header))
+    return header.ljust(_RECORDS, b"\0")
+
+
+def _claims(records: bytes) -> dict[int, bytes]:
+    blank = bytes(HASH_SIZE)
+    return {
+        number: record
+        for number in range(len(records) // HASH_SIZE)
+        if (record := records[number * HASH_SIZE : (number + 1) * HASH_SIZE]) != blank
+    }
+
+
+def peek(path: str, layout: Layout, identity: bytes) -> set[int]:
+    """The pieces that a journal claims to have, of this very download; locks and changes nothing.
+
+    Raises OSError where it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_RECORDS + layout.piece_count * HASH_SIZE)
+    except FileNotFoundError:
+        return set()
+    if data[:_RECORDS] != _header(layout.size, layout.piece_size, layout.piece_count, identity):
+        return set()
+    return set(_claims(data[_RECORDS:]))
 
 
 class Journal:
@@ -45,9 +79,7 @@ class Journal:
         ``path`` is relative to ``folder``, a folder's descriptor, if one is given.
         """
         self._pieces = pieces
-        header = _HEADER.pack(_MAGIC, size, piece_size, pieces, identity)
-        header += struct.pack("<I", zlib.crc32(header))
-        self._header = header.ljust(_RECORDS, b"\0")
+        self._header = _header(size, piece_size, pieces, identity)
         self._descriptor = -1
         while not self._take(path, folder):
             self.close()
@@ -73,13 +105,7 @@ class Journal:
         """
         if os.pread(self._descriptor, _RECORDS, 0) != self._header:
             return None
-        records = os.pread(self._descriptor, self._pieces * HASH_SIZE, _RECORDS)
-        blank = bytes(HASH_SIZE)
-        return {
-            number: record
-            for number in range(len(records) // HASH_SIZE)
-            if (record := records[number * HASH_SIZE : (number + 1) * HASH_SIZE]) != blank
-        }
+        return _claims(os.pread(self._descriptor, self._pieces * HASH_SIZE, _RECORDS))
 
     @property
     def empty(self) -> bool:

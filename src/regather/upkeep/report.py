@@ -168,3 +168,5 @@ class RepairReport:
     decoded: int
     """Pieces computed from parity."""
     seconds: float
+    dry_run: bool = False
+    """Whether all of this would have been done, and was not."""

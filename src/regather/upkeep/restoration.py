@@ -43,23 +43,23 @@ def repair(
     to: Sequence[str | Path] = (),
     quick: bool = False,
     temp: str | Path | None = None,
+    dry_run: bool = False,
     settings: Settings | None = None,
     on_progress: OnPhase | None = None,
 ) -> RepairReport:
-    """Restore every missing or corrupt fragment, and verify it after it is stored.
+    """Restore every fragment that is missing or corrupt, and verify it where it was stored.
 
-    - ``manifest``: a path or URL.
-    - ``servers``: more sources, as for ``download``.
-    - ``to``: URLs or folders for fragments that cannot return to their source. The manifest is then
-      updated everywhere.
-    - ``quick``: does not read copies of the right size unless they are needed. By default every
-      copy is read and hashed.
-    - ``temp``: a folder with space for one fragment.
-    - ``settings``: only the fields for servers are used (time-outs, retries, cacert, tokens).
+    ``manifest`` is a path or URL, ``servers`` are further sources as for ``download``. Every copy
+    is read and hashed before; ``quick`` believes those of the right size as long as they are not
+    needed. What cannot return to its source goes to those of ``to`` (URLs or folders), and the
+    manifest is changed everywhere. ``temp`` is a folder with room for a fragment. Of ``settings``
+    those on servers count (time-outs, retries, cacert, tokens).
 
-    A repair can be interrupted at any time and called again. Raises UsageError, ManifestError,
-    TransportError (the manifest is not available), NotEnoughSourcesError (no source is given) or
-    StorageError (not enough space in ``temp``). All other problems are in the report.
+    With ``dry_run`` copies are checked and nothing is changed: the report tells what would be.
+
+    May be interrupted at any time and called again. Raises UsageError, ManifestError,
+    TransportError (the manifest cannot be had), NotEnoughSourcesError (no source is named) or
+    StorageError (no room in ``temp``); all else is in the report.
     """
     began = time.monotonic()
     settings = settings or Settings(retries=2)
@@ -71,8 +71,11 @@ def repair(
         on_phase("checking", done, total)
 
     before = examine(subject, options, settings.retries, float(not quick), None, checking)
+    wants = Wants(subject, before)
+    if dry_run:
+        return _planned(wants, time.monotonic() - began)
     policy = RetryPolicy(settings.retries)
-    work = _RepairRun(subject, Wants(subject, before), options, policy, temp, on_phase)
+    work = _RepairRun(subject, wants, options, policy, temp, on_phase)
     announcement = run_apart(work.carry_out, policy.scope.cancel)
     unwritten = (*work.unwritten, *announcement.unwritten)
     lost = tuple(work.lost[p] for p in sorted(work.lost))
@@ -86,6 +89,34 @@ def repair(
         notes=(*before.notes, *work.notes, *announcement.notes),
         decoded=work.decoded,
         seconds=time.monotonic() - began,
+    )
+
+
+def _planned(wants: Wants, seconds: float) -> RepairReport:
+    """What a repair would do by the check alone, where every first target takes its fragment."""
+    before, fragments = wants.before, wants.subject.layout.fragments
+    lost = {item.position for item in before.lost}
+    restored, unwritten = [], list(wants.unwritten)
+    for want in wants.wants:
+        fragment = fragments[want.position]
+        if want.position in lost:
+            continue
+        if not want.targets:
+            unwritten.append(Unwritten(want.home, fragment.name, "no source accepts it"))
+        elif (want.targets[0], want.position) not in wants.good:
+            moved = want.home if want.home != want.targets[0] else ""
+            restored.append(Restored(want.targets[0], fragment.name, fragment.size, moved))
+    return RepairReport(
+        status="lost" if lost else "incomplete" if unwritten else "healthy",
+        before=before,
+        restored=tuple(restored),
+        unwritten=tuple(unwritten),
+        lost=before.lost,
+        manifests=(),
+        notes=before.notes,
+        decoded=0,
+        seconds=seconds,
+        dry_run=True,
     )
 
 

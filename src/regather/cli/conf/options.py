@@ -28,8 +28,22 @@ VARIABLES = {
 _ONE_CALL = frozenset(
     (
         *("help", "version", "config", "no_config", "json", "verbose", "force"),
-        *("seed", "token"),
-        *("fragment", "input", "select", "server", "at", "mirror", "file", "to", "out"),
+        *("seed", "token", "only_header", "dry_run"),
+        *(
+            "fragment",
+            "input",
+            "select",
+            "exclude",
+            "only_header",
+            "dry_run",
+            "mkdir",
+            "server",
+            "at",
+            "mirror",
+            "file",
+            "to",
+            "out",
+        ),
     )
 )
 """What says something of one file or one call, and is no default for any."""
