@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
+
+import pytest
 
 import regather
 from tests.support.hosting import Hosting
@@ -13,7 +18,15 @@ UNUSED = frozenset(
     (
         *("aiohttp", "asyncio", "rich", "shtab", "zfec", "fsspec", "obstore", "pycurl"),
         *("concurrent.futures", "ctypes", "email.utils", "encodings.idna", "hashlib", "logging"),
-        *("multiprocessing", "secrets", "ssl", "subprocess", "tempfile", "xml.parsers.expat"),
+        *(
+            "multiprocessing",
+            "secrets",
+            "shutil",
+            "ssl",
+            "subprocess",
+            "tempfile",
+            "xml.parsers.expat",
+        ),
         *("regather.cli.conf.options", "regather.metalink.read", "regather.publisher"),
         *("regather.reading", "regather.server", "regather.splitter", "regather.store.folder"),
         *("regather.sources.mirrors", "regather.upkeep"),
@@ -31,19 +44,29 @@ print(*sorted(set(sys.modules) - before), sep="\\n")
 sys.exit(code)
 """
 
+UNHURRIED = PROGRAM.replace("code =", "import regather.cli.progress as p; p._MOMENT = 100; code =")
+"""The same, and however busy the machine is, the download counts as a short one."""
 
-def imported(*arguments: str | Path, program: str = PROGRAM) -> set[str]:
+
+def imported(*arguments: str | Path, program: str = PROGRAM, errors: int = PIPE) -> set[str]:
     """The modules that a command imports, beside those that Python starts with."""
     words = [sys.executable, "-c", program, *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(words, stdout=PIPE, stderr=errors, text=True, timeout=120, check=True)
     return set(done.stdout.split())
 
 
-def test_a_small_download_imports_no_more_than_it_needs(hosting: Hosting, tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_a_terminal", [False, True], ids=["pipe", "terminal"])
+def test_a_small_download_imports_no_more_than_it_needs(
+    on_a_terminal: bool, hosting: Hosting, tmp_path: Path
+) -> None:
     (tmp_path / "tiny").write_bytes(b"a few bytes")
     regather.split(tmp_path / "tiny", tmp_path / "hosted")
     url = f"{hosting.serve(tmp_path / 'hosted').url}tiny.regather.json"
-    modules = imported("get", url, "-o", tmp_path / "got")
+    ends = pty.openpty() if on_a_terminal else ()
+    errors = ends[1] if ends else PIPE
+    modules = imported("get", url, "-o", tmp_path / "got", program=UNHURRIED, errors=errors)
+    for end in ends:
+        os.close(end)
     assert (tmp_path / "got").read_bytes() == b"a few bytes"
     assert modules & UNUSED == set()
     assert len(modules) <= MOST, sorted(modules)

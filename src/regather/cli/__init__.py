@@ -126,6 +126,7 @@ def parser_of(called: str | None = None) -> Parser:
         command.add_helps(section(command, "display"))
         command.arrange()
         command.set_defaults(run=module.run)
+    parser.complete = True
     return parser
 
 

@@ -49,10 +49,11 @@ class CommandLineError(UsageError):
 class Formatter(argparse.RawDescriptionHelpFormatter):
     """Lines of at most 100 characters; ``-o, --output DEST`` names the value once."""
 
-    def __init__(self, prog: str) -> None:
-        import shutil
+    def __init__(self, prog: str, width: int | None = None) -> None:
+        if width is None:
+            import shutil
 
-        width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
+            width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
         super().__init__(prog, width=width, max_help_position=28)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
@@ -66,10 +67,17 @@ class Parser(argparse.ArgumentParser):
     """The options that most people need, for the short help; none: all."""
     examples: Sequence[str] = ()
     """Lines; an example may have several, all but its last with a backslash at the end."""
+    complete = False
+    """Whether all arguments are added."""
 
     def __init__(self, prog: str, **how: Any) -> None:
         super().__init__(prog, **how, formatter_class=Formatter, allow_abbrev=False, add_help=False)
         self._positionals.title = "arguments"
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        # add_argument() makes one each time, to check the name of a value. The terminal, and
+        # `shutil` for its width, matter only to help.
+        return Formatter(self.prog, None if self.complete else _WIDEST)
 
     def error(self, message: str) -> NoReturn:
         """Raise CommandLineError."""
@@ -81,7 +89,8 @@ class Parser(argparse.ArgumentParser):
         group.add_argument("--help", action="help", help="show all options")
 
     def arrange(self) -> None:
-        """Put groups into their order, and write a usage line that is short."""
+        """All is added: put groups into their order, and write a usage line that is short."""
+        self.complete = True
         order = {title: n for n, title in enumerate(SECTIONS)}
         self._action_groups.sort(key=lambda group: order[group.title or ""])
         places = []

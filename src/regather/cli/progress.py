@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
 
 from regather.cli.wording import by_url, host_of, retry_of, state_of, why
+from regather.tasks import Thread
 from regather.units import counted, format_left, format_rate, format_size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
     from rich.text import Text
 
     from regather.downloader import Progress, SourceProgress
@@ -27,6 +27,8 @@ Draw = Callable[[int, int], "list[Text]"]
 _LINE_SECONDS = 5.0
 _JSON_SECONDS = 1.0
 _FRAMES = 10
+_MOMENT = 0.25
+"""Seconds from which on a download is drawn: rich takes a quarter of a small one to import."""
 _SHOWN = 8
 """Most sources or files that a plain line names."""
 
@@ -41,38 +43,49 @@ def use_color(when: str) -> None:
     _no_color = {"auto": None, "always": False, "never": True}[when]
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True, no_color=_no_color)
-
-
 def _is_live() -> bool:
     """Whether standard error is a terminal on which lines can be drawn anew."""
-    return sys.stderr.isatty() and not _console().is_dumb_terminal
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 @contextmanager
-def _drawn(draw: Draw) -> Iterator[Live]:
+def _drawn(draw: Draw, *, after: float = 0.0) -> Iterator[None]:
     """Draw lines ten times a second; they are gone at the end, for the report follows."""
-    from rich.console import Group
+    over = threading.Event()
+    drawer = Thread(_draw_until, (draw, over, after), name="regather-display", daemon=True)
+    drawer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        drawer.join()
+
+
+def _draw_until(draw: Draw, over: threading.Event, after: float) -> None:
+    """Draw from ``after`` seconds on until it is over."""
+    if over.wait(after):
+        return
+    from rich.console import Console, Group
     from rich.live import Live
 
-    console = _console()
+    console = Console(stderr=True, no_color=_no_color)
 
     def now() -> Group:
         # The last column stays free: some terminals begin a new line after it.
         return Group(*draw(max(console.width - 1, 1), max(console.height - 1, 1)))
 
-    with Live(
-        console=console,
-        get_renderable=now,
-        transient=True,
-        refresh_per_second=_FRAMES,
-        redirect_stdout=sys.stdout.isatty(),  # what is printed meanwhile stands above
-        vertical_overflow="crop",
-    ) as live:
-        yield live
+    with (
+        suppress(OSError),  # the terminal went away; the command goes on
+        Live(
+            console=console,
+            get_renderable=now,
+            transient=True,
+            refresh_per_second=_FRAMES,
+            redirect_stdout=sys.stdout.isatty(),  # what is printed meanwhile stands above
+            vertical_overflow="crop",
+        ),
+    ):
+        over.wait()
 
 
 @contextmanager
@@ -81,13 +94,14 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
     if quiet:
         yield None
     elif _is_live():
-        from regather.cli.rendering import total_line
         from regather.downloader.report import RateMeter
 
         meter = RateMeter()
         done = total = 0
 
         def draw(width: int, _height: int) -> list[Text]:
+            from regather.cli.rendering import total_line
+
             rate = meter.read(time.monotonic(), done)
             left = (total - done) / rate if rate else None
             return [total_line(label, done, total, rate, left, width)]
@@ -127,18 +141,18 @@ def download_view(*, quiet: bool, as_json: bool) -> Iterator[View | None]:
     elif quiet:
         yield None
     elif _is_live():
-        from regather.cli.rendering import download_lines
-
         latest: Progress | None = None
 
         def draw(width: int, height: int) -> list[Text]:
+            from regather.cli.rendering import download_lines
+
             return [] if latest is None else download_lines(latest, width, height)
 
         def show(progress: Progress) -> None:
             nonlocal latest
             latest = progress
 
-        with _drawn(draw):
+        with _drawn(draw, after=_MOMENT):
             yield show
     else:
         yield _Lines()
