@@ -178,7 +178,7 @@ def test_of_options_that_exclude_each_other(home: Path, made: Path) -> None:
         ("[get]\nlimit_rate = 4", ":2: no option 'limit_rate' in [get]; did you mean limit-rate?"),
         ("\n[gett]\nx = 1", ":2: no table 'gett'; did you mean get?"),
         ("[defaults]\ntimeouts = 1", ":2: no option 'timeouts' in [defaults]; did you mean"),
-        ("timeout = 1", ":1: timeout stands in no table; write it below [defaults] or [get]"),
+        ("timeout = 1", ":1: timeout is not in a table; write it below [defaults] or [get]"),
         ("get = 1", ":1: get has to be a table"),
         ("[get]\nconnections = '4'", ":2: [get] connections has to be a number, not text"),
         ("[get]\nconnections = 1.5", ":2: [get] connections is wrong: not a number"),

@@ -115,7 +115,7 @@ def of_python(source: str, path: str, *, docstrings: bool = False) -> Iterator[P
         if node in skipped or not isinstance(node, ast.Constant | ast.JoinedStr):
             continue
         for line in _literal(node).splitlines():
-            if _PROSE.search(line) and not _PATTERN.search(line):
+            if _PROSE.search(line) and not _PATTERN.search(line) and line.strip()[:1] != "#":
                 yield Passage(_masked(line), path, node.lineno)
 
 

@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         print(_would(args.file, report))
         return 0
     held = "" if report.files is None else f"{counted(report.files, 'file')}, "
-    there = f" ({format_size(report.present)} stood there already)" if report.present else ""
+    there = f" ({format_size(report.present)} was already there)" if report.present else ""
     print(
         f"Published {args.file}: {held}{format_size(report.uploaded)} to "
         f"{counted(len(report.targets), 'target')}, {format_duration(report.seconds)}, "
@@ -146,8 +146,8 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.token and any(map(scheme_of, report.manifests)):
         print(
-            "Where a server wants a token of those who read, they add --token HOST=FILE with one "
-            "that may\nonly read; never give away the one that wrote."
+            "If a server requires a token for reading, readers add --token HOST=FILE with a read "
+            "token.\nNever share the write token."
         )
     return 0
 

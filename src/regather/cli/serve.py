@@ -115,8 +115,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if (read_token or write_token) and args.tls_cert is None and not is_loopback(args.host):
         warn(
-            f"tokens and data cross the network to {args.host} readable for all on the way; "
-            "use --tls-cert and --tls-key, or a proxy that speaks https"
+            f"tokens and data cross the network to {args.host} readable by others; "
+            "use --tls-cert and --tls-key, or an https proxy"
         )
 
     def listening(url: str, port: int) -> None:

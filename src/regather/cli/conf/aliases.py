@@ -65,7 +65,7 @@ def expand(
             made = _meant(dest, value, aliases, path)
             if len(made) > 1:
                 raise UsageError(
-                    f"{value} stands for {len(made)} sources, and one is meant here",
+                    f"{value} means {len(made)} sources, but only one is allowed here",
                     help="use an alias for one source",
                 )
             setattr(args, dest, made[0])
