@@ -9,12 +9,13 @@ STAMP := $(VENV)/.ready
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv plain stores demo test chaos lint format docs reference dist bench requirements clean help
+.PHONY: venv plain stores demo test quick chaos lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo          generate, split, serve, kill servers, download, verify'
 	@echo 'make test          lint, types, layers and the whole test suite'
+	@echo 'make quick         the tests of all that is pure, in half a minute'
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
 	@echo 'make stores        what the tests against object stores need (OpenStack Swift, Azurite; by npm)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
@@ -90,10 +91,25 @@ $(STORES)/azurite:
 
 # The tests mostly wait for servers and processes, so that three at a time suit two cores.
 JOBS ?= 3
+# Whatever a test leaves behind is ended, and SIGINT works though whoever calls make ignores it.
+TESTS := $(BIN)/python -m tools.contained $(BIN)/python -m pytest
 
 test: $(STAMP) $(STORES_STAMP) lint
 	$(BYTECODE)
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	$(TESTS) -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+# What decides and computes, without a socket or a process: `--pure` refuses both.
+QUICK := tests/planner tests/coding tests/folder tests/manifest tests/metalink tests/simulation \
+	tests/bench/simulate tests/cli/conf/test_reader.py tests/files \
+	$(addprefix tests/engine/test_,missing.py rate_limit.py row_buffers.py) \
+	tests/publisher/test_upload_plan.py tests/reading/test_ahead.py \
+	$(addprefix tests/server/test_,conditions.py faults.py listing.py ranges.py usage.py) \
+	tests/sources/test_addresses.py tests/store/test_skippable.py \
+	$(addprefix tests/test_,backoff.py patterns.py schemes.py units.py) \
+	$(addprefix tests/transport/test_,cookies.py linear.py logins.py)
+
+quick: $(STAMP)
+	$(TESTS) -q -n 2 --dist worksteal --pure -m "not impure and not soak" $(QUICK) $(PYTEST_ARGS)
 
 N ?= 1000
 SEED ?= 0

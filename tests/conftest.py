@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +46,56 @@ if _outdated := compiled.outdated():
         "run `make venv`, or `make plain` while you work on it",
         returncode=2,
     )
+
+
+_IMPURE = frozenset(
+    ("socket.bind", "socket.connect", "subprocess.Popen", "os.fork", "os.exec", "os.posix_spawn")
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--pure", action="store_true", help="let no test use a socket or start a process"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--pure"):
+        sys.addaudithook(_refuse_impure)
+
+
+_running = threading.local()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    _running.test = True  # pytest itself and its plugins may start what they want
+    try:
+        return (yield)
+    finally:
+        _running.test = False
+
+
+def _refuse_impure(event: str, arguments: tuple[object, ...]) -> None:
+    if event in _IMPURE and getattr(_running, "test", False):
+        raise RuntimeError(f"{event} in a test of `make quick`, which runs only what is pure")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which packages would run what was skipped. A reason names them after apt-get install."""
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.getreports("skipped"):
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[text.removeprefix("Skipped: ")] += 1
+    if not reasons:
+        return
+    terminalreporter.section("skipped here")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count:5}  {reason}")
+    named = re.findall(r"apt-get install ([a-z0-9+. -]*[a-z0-9])", "\n".join(reasons))
+    if named:
+        packages = " ".join(sorted({name for line in named for name in line.split()}))
+        terminalreporter.line(f"To run more (Debian): apt-get install {packages}")
 
 
 @pytest.hookimpl(wrapper=True)

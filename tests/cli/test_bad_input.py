@@ -129,7 +129,9 @@ def test_names_that_the_terminal_has_no_letters_for(tmp_path: Path) -> None:
             assert b"\\u202e" in result.stdout
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+@pytest.mark.skipif(
+    shutil.which("setpriv") is None, reason="setpriv is missing: apt-get install util-linux"
+)
 def test_unreadable(made: Path) -> None:
     """Root may read everything, so this runs as nobody."""
     secret = made / "secret.bin"

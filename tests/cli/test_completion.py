@@ -23,7 +23,7 @@ Words = Callable[[str], set[str]]
 
 def need(name: str) -> None:
     if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(f"{name} is missing: apt-get install {name}")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.cli.test_bad_input import fails
 from tests.support.files import alone, leftovers, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
-from tests.support.nginx import Nginx, find_nginx
+from tests.support.nginx import Nginx, needs_nginx
 from tests.support.rogue import Rogue, sends
 from tests.support.tls import TlsFiles, issue
 
@@ -137,7 +137,7 @@ def test_https_to_a_port_for_http(made: Path, hosting: Hosting) -> None:
     fails(4, "get", "--fragment", url + "f", *got, says=says)
 
 
-@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+@needs_nginx
 def test_http_to_a_port_for_https(made: Path, pki: TlsFiles) -> None:
     with Nginx(made / "out", tls=pki) as server:
         url = server.url.replace("https:", "http:")

@@ -161,7 +161,7 @@ def test_a_library_that_codes_otherwise_is_not_used() -> None:
 
 def test_the_fast_codec_is_tested_here() -> None:
     if _isal() is None:
-        pytest.skip("no ISA-L on this machine")
+        pytest.skip("ISA-L is missing: apt-get install libisal2")
     assert [type(c) for c in codecs(4, 2)] == [ZfecCodec, IsalCodec]
 
 

@@ -84,6 +84,7 @@ def test_what_does_not_survive_it_is_refused(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.impure
 def test_the_command_tells_what_is_survived(path: Path, tmp_path: Path) -> None:
     told = command("split", path, "--out", tmp_path / "a", "--servers", "3", "--parity", "1")
     assert "Survives: the loss of any 1 server\n" in told.stdout

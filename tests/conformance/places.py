@@ -32,7 +32,7 @@ from tests.conformance.line import Fault, FtpLine, Line
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
 from tests.support.net import HOST, free_port
-from tests.support.nginx import Nginx, find_nginx
+from tests.support.nginx import MISSING, Nginx, find_nginx
 from tests.support.proxies import SocksProxy
 from tests.support.sftp import SftpServer, make_key
 from tests.support.stores import ObjectStorage
@@ -159,7 +159,7 @@ def own(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
 def nginx(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
     """A stock nginx."""
     if find_nginx() is None:
-        pytest.skip("nginx is not installed")
+        pytest.skip(MISSING)
     with Nginx(folder) as running:
         place = Place(running.url, in_folder(folder))
 

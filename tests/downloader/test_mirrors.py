@@ -21,7 +21,7 @@ from tests.support.files import MIB, leftovers, random_file
 from tests.support.hosting import Hosting
 from tests.support.mirrors import Mirror, mirror, stock_server
 from tests.support.net import free_port
-from tests.support.nginx import Nginx, find_nginx
+from tests.support.nginx import Nginx, needs_nginx
 from tests.support.rogue import Rogue
 
 SIZE = 8 * MIB + 12_345
@@ -80,7 +80,7 @@ def stop_midway(sources: list[str], dest: Path, checksum: str | Sequence[str]) -
         )
 
 
-@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+@needs_nginx
 def test_three_kinds_of_servers(
     original: Path, content: bytes, hosting: Hosting, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 import regather
 from tests.support.files import alone, random_file
 from tests.support.hosting import Hosting
-from tests.support.nginx import Nginx, find_nginx
+from tests.support.nginx import Nginx, needs_nginx
 from tests.support.tls import issue
 
 SIZE = 6_000_000
@@ -159,7 +159,7 @@ def test_settings_are_checked() -> None:
         regather.download("https://h/x", settings=regather.Settings(cacert="/no/such/file"))
 
 
-@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+@needs_nginx
 def test_tls(made: Path, tmp_path: Path) -> None:
     (tmp_path / "pki").mkdir()
     files = issue(tmp_path / "pki")
@@ -184,7 +184,7 @@ def test_tls(made: Path, tmp_path: Path) -> None:
         assert "certificate refused" in "\n".join(caught.value.details)
 
 
-@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+@needs_nginx
 def test_https_is_never_left_for_http(made: Path, tmp_path: Path, hosting: Hosting) -> None:
     plain = hosting.serve(made / "out" / "server1")
     (tmp_path / "pki").mkdir()

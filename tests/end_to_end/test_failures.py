@@ -22,7 +22,7 @@ from regather.server.run import Server
 from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE, wait_until
-from tests.support.nginx import Nginx, find_nginx
+from tests.support.nginx import Nginx, needs_nginx
 
 SIZE = 24 * MIB + 12345
 
@@ -414,7 +414,7 @@ def test_servers_that_die(made: Split, tmp_path: Path, seed: int) -> None:
 # -- stock servers ----------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+@needs_nginx
 def test_stock_nginx(made: Split, tmp_path: Path) -> None:
     folders = [made.double / f"server{n + 1}" for n in range(3)]
     with Nginx(folders[0]) as a, Nginx(folders[1]) as b, Nginx(folders[2]) as c:

@@ -26,7 +26,7 @@ def rows_of(part: Small, tmp_path: Path) -> tuple[Destination, dict[tuple[int, i
             view = memoryview(bytearray(content[row * PIECE : (row + 1) * PIECE]))
             pieces[fragment, row] = view
             if fragment == 0:
-                destination.place(row, row * PIECE, view, piece_hash(view))
+                destination.place(row, view, piece_hash(view))
     return destination, pieces
 
 
@@ -60,7 +60,7 @@ def test_who_waits_for_a_turn_goes_on_when_all_is_computed(tmp_path: Path) -> No
     assert not failed
     for row in range(ROWS):
         made = memoryview(bytearray(PIECE))
-        destination.read((ROWS + row) * PIECE, made)
+        destination.read(ROWS + row, 0, made)
         assert made == part.content[part.names[1]][row * PIECE : (row + 1) * PIECE]
     destination.close()
 

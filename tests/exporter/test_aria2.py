@@ -14,13 +14,11 @@ from tests.support.files import MIB, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 from tests.support.mirrors import stock_server
-from tests.support.nginx import Nginx, find_nginx
+from tests.support.nginx import Nginx, needs_nginx
 from tests.support.small import flip
 
 ARIA2 = shutil.which("aria2c")
-needs_aria2 = pytest.mark.skipif(
-    ARIA2 is None, reason="aria2c is not installed (Debian: apt-get install aria2)"
-)
+needs_aria2 = pytest.mark.skipif(ARIA2 is None, reason="aria2c is missing: apt-get install aria2")
 SIZE = 5 * MIB + 321
 
 
@@ -48,7 +46,7 @@ def aria2(metalink: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @needs_aria2
-@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+@needs_nginx
 def test_the_whole_file_from_mirrors(made: Path, hosting: Hosting) -> None:
     manifest = made / "out" / "file.bin.regather.json"
     metalink = made / "file.meta4"

@@ -40,6 +40,7 @@ def without_times(found: Any) -> Any:
     return [without_times(value) for value in found] if isinstance(found, list) else found
 
 
+@pytest.mark.impure
 def test_compiled_and_plain_planners_come_to_the_same(tmp_path: Path) -> None:
     package = Path(regather.__file__).parent
     shutil.copytree(package, tmp_path / "regather", ignore=shutil.ignore_patterns("*.so", "*.pyd"))

@@ -13,6 +13,7 @@ from regather.errors import DestinationExistsError, StorageError, UsageError
 from regather.hashes import HASH_SIZE
 from regather.model import Fragment, Layout
 from regather.store import Destination
+from tests.store.stores import content_of, small_layout
 
 PIECE = 1 << 10
 CONTENT = bytes(range(256)) * 10  # two and a half pieces
@@ -27,7 +28,7 @@ def layout(hashed: bool = True) -> Layout:
 
 def place(destination: Destination, number: int) -> None:
     data = memoryview(CONTENT)[number * PIECE : (number + 1) * PIECE]
-    destination.place(number, number * PIECE, data, piece_hash(data))
+    destination.place(number, data, piece_hash(data))
 
 
 def test_in_any_order_to_the_final_name(tmp_path: Path) -> None:
@@ -40,6 +41,19 @@ def test_in_any_order_to_the_final_name(tmp_path: Path) -> None:
     destination.finish()
     assert path.read_bytes() == CONTENT
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_parity_behind_the_end_is_cut_off(tmp_path: Path) -> None:
+    """What was kept there for a later run is no part of the file."""
+    coded = small_layout(3, parity=2, last=1000)
+    destination = Destination(tmp_path / "x", coded, IDENTITY)
+    for number in range(coded.piece_count):
+        data = memoryview(content_of(coded, number))
+        destination.place(number, data, piece_hash(data))
+    assert (tmp_path / "x.regather-part").stat().st_size > coded.size
+    destination.finish()
+    file = b"".join(content_of(coded, number) for number in range(coded.data_pieces))
+    assert (tmp_path / "x").read_bytes() == file
 
 
 def test_a_system_that_writes_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ class Azurite(Daemon):
     def command(self, program: str) -> list[str]:
         """See Daemon.command."""
         if not MAIN.exists():
-            pytest.skip("no Azurite here: run `make stores`")
+            pytest.skip("Azurite is missing: apt-get install npm, then make -B stores")
         return [
             *(program, str(MAIN), "--blobHost", self.host, "--blobPort", str(self.port)),
             "--inMemoryPersistence",

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import pytest
+
 from tests.support.net import HOST, free_port, is_alive, is_listening, wait_until
 from tests.support.tls import TlsFiles
 
@@ -50,6 +52,10 @@ _ATTEMPTS = 5
 def find_nginx() -> str | None:
     """Return the path of the nginx program, or None where it is not installed."""
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
+MISSING = "nginx is missing: apt-get install nginx-light"
+needs_nginx = pytest.mark.skipif(find_nginx() is None, reason=MISSING)
 
 
 class Nginx:
@@ -112,7 +118,7 @@ class Nginx:
         """Start, and return when connections are accepted (again on the same port after a stop)."""
         program = find_nginx()
         if program is None:
-            raise FileNotFoundError("nginx is not installed (Debian: apt-get install nginx-light)")
+            raise FileNotFoundError(MISSING)
         for attempts_left in reversed(range(_ATTEMPTS if self._any_port else 1)):
             if self._any_port:
                 self.port = free_port(self.host)

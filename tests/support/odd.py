@@ -127,7 +127,7 @@ def _ignored(ask: Ask) -> bytes:
     return ask.whole({"Accept-Ranges": "none"})
 
 
-@_odd("total told as *")
+@_odd("total sent as *")
 def _unknown_total(ask: Ask) -> bytes:
     return ask.good(told="bytes {a}-{b}/*")
 
@@ -169,7 +169,7 @@ def _multipart(ask: Ask) -> bytes:
     return ask.head("206 Partial Content", told, body)
 
 
-@_odd("ranges one byte off, and told so")
+@_odd("ranges one byte off, and declared so")
 def _shifted(ask: Ask) -> bytes:
     if not ask.span:
         return ask.good()
@@ -328,7 +328,7 @@ def _chunked_range(ask: Ask) -> bytes:
     return ask.head("206 Partial Content", told, body)
 
 
-@_odd("two bytes more than the length tells")
+@_odd("two bytes more than the length declares")
 def _excess(ask: Ask) -> bytes:
     return ask.good() + b"\r\n"
 

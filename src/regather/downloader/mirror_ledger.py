@@ -47,7 +47,7 @@ class MirrorLedger:
         for number, digest in sorted(self._sent[source].items()):
             fragment, piece = self._layout.locate(number)
             view = buffer[: self._layout.length(fragment, piece)]
-            destination.read(self._layout.offset(fragment, piece), view)
+            destination.read(number, 0, view)
             if piece_hash(view) == digest:
                 own.append(number)
         return own

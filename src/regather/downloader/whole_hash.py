@@ -82,13 +82,13 @@ class InOrderHasher:
 
     def _take(self, fragment: int, piece: int, buffer: memoryview) -> bool:
         """Hash one piece; False where it was stopped meanwhile."""
-        at = self._layout.offset(fragment, piece)
-        end = at + self._layout.length(fragment, piece)
+        number = self._layout.number(fragment, piece)
+        at, end = 0, self._layout.length(fragment, piece)
         while at < end:
             if self._ended.is_set():
                 return False
             view = buffer[: min(len(buffer), end - at)]
-            self._destination.read(at, view)
+            self._destination.read(number, at, view)
             for hasher in self._hashers:
                 hasher.update(view)
             at += len(view)

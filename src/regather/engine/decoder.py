@@ -219,7 +219,7 @@ class Decoder:
         whole = {f: view for f, view in kept if view is not None}
 
         def read(fragment: int, start: int, into: memoryview) -> None:
-            self._destination.read(layout.offset(fragment, row) + start, into)
+            self._destination.read(layout.number(fragment, row), start, into)
 
         digests = compute_row(
             layout,
@@ -234,7 +234,7 @@ class Decoder:
         )
         for f, digest in digests.items():
             view = out[f][: layout.length(f, row)]
-            self._destination.place(layout.number(f, row), layout.offset(f, row), view, digest)
+            self._destination.place(layout.number(f, row), view, digest)
         return len(digests) == len(make)
 
     def _kept(self, fragment: int, row: int, length: int) -> memoryview | None:

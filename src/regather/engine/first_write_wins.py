@@ -27,11 +27,11 @@ class FirstWriteWins:
         self._placed: set[int] = set()
         self._turns = [threading.Lock() for _ in range(_TURNS)]
 
-    def place(self, source: int, number: int, offset: int, view: memoryview, digest: bytes) -> None:
+    def place(self, source: int, number: int, view: memoryview, digest: bytes) -> None:
         """Place what ``source`` sent for piece ``number``, unless that is there already."""
         if self._delivered is not None:
             self._delivered(source, number, digest)
         with self._turns[number % _TURNS]:
             if number not in self._placed:
-                self._destination.place(number, offset, view, digest)
+                self._destination.place(number, view, digest)
                 self._placed.add(number)

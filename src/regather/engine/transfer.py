@@ -119,13 +119,12 @@ class Transfers:
                         tally.note_wrong(f"wrong bytes in {fragment.name}, piece {piece}")
                     return PieceCorrupt(start.request, piece)
                 number = self._layout.number(start.fragment, piece)
-                offset = self._layout.offset(start.fragment, piece)
                 if expected is None:
-                    self._first.place(start.source, number, offset, view, digest)
+                    self._first.place(start.source, number, view, digest)
                 elif is_data or not self._kept(
                     worker, self._decoder.parity, start.fragment, piece, length
                 ):
-                    self._destination.place(number, offset, view, digest)
+                    self._destination.place(number, view, digest)
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
                         tally.useful += length

@@ -37,6 +37,7 @@ from regather.files.platform import (
 from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
+from regather.store.base import Arrivals, PieceMissing
 from regather.store.journal import Journal
 from regather.store.pieces import matching
 from regather.units import format_size
@@ -47,8 +48,8 @@ _IN_THE_WAY = frozenset((errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.EPERM))
 """What stands where a partial or a journal belongs is not ours."""
 
 
-class Destination:
-    """One file being downloaded."""
+class Destination(Arrivals):
+    """One file being downloaded: a PieceStore that becomes the file."""
 
     def __init__(self, path: Path, layout: Layout, identity: bytes, *, force: bool = False) -> None:
         """Check that ``path`` can be written and open the partial file.
@@ -57,6 +58,7 @@ class Destination:
         DestinationExistsError unless ``force``, UsageError where the folder is no good, and
         StorageError where the disk is full or another process downloads to the same path.
         """
+        super().__init__(layout.piece_count)
         self.path = path
         self._layout = layout
         self._force = force
@@ -150,6 +152,7 @@ class Destination:
                 on_piece(layout.length(*layout.locate(number)))
             if right:
                 good.append(number)
+                self.arrived(number)
             else:
                 self._journal.withdraw(number)
         return good
@@ -157,24 +160,23 @@ class Destination:
     def _read(self, offset: int, into: memoryview) -> None:
         read_all(self._descriptor, into, offset)
 
-    def place(self, number: int, offset: int, data: memoryview, digest: bytes) -> None:
-        """Write one verified piece where it belongs and claim it. Thread-safe.
-
-        ``number`` is its running number, ``offset`` its place in the file in bytes, ``digest``
-        its hash. Raises StorageError.
-        """
+    def place(self, number: int, data: memoryview, digest: bytes) -> None:
+        """Write one verified piece where it belongs and claim it; see PieceStore.place."""
         try:
-            write_all(self._descriptor, data, offset)
+            write_all(self._descriptor, data, self._layout.offset(*self._layout.locate(number)))
             # A record is as long as BLAKE3; others are cut or filled up: they are looked up in
             # the layout, and the record only says that the piece is there.
             self._journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
         except OSError as error:
             raise self._trouble(error) from error
+        self.arrived(number)
 
-    def read(self, offset: int, into: memoryview) -> None:
-        """Read back what was placed at ``offset``, in bytes. Raises StorageError."""
+    def read(self, number: int, at: int, into: memoryview) -> None:
+        """Read back what was placed; see PieceStore.read."""
+        if not self.has(number):
+            raise PieceMissing(number)
         try:
-            self._read(offset, into)
+            self._read(self._layout.offset(*self._layout.locate(number)) + at, into)
         except OSError as error:
             raise self._trouble(error) from error
 
@@ -225,6 +227,7 @@ class Destination:
             os.close(self._descriptor)
         self._descriptor = -1
         self._journal.close()
+        self.cancel_waiting()
 
 
 def _exists(path: Path) -> RegatherError:

@@ -25,6 +25,7 @@ from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
 from regather.hashes import HASH_SIZE
 from regather.model import Layout
+from regather.store.base import Arrivals, PieceMissing
 from regather.store.existing import Present
 from regather.store.install import install_all
 from regather.store.partial_folder import Staging
@@ -37,7 +38,7 @@ from regather.units import format_size
 _HELP = "choose another folder with -o"
 
 
-class FolderDestination:
+class FolderDestination(Arrivals):
     """One folder being downloaded; has the face of ``Destination``."""
 
     def __init__(
@@ -59,6 +60,7 @@ class FolderDestination:
         else than ours is in the way, unless ``force``, UsageError where that can't be replaced, and
         StorageError where the disk is full or another process downloads to the same folder.
         """
+        super().__init__(layout.piece_count)
         self.path = path
         self.part = path / STAGING
         self._name = name
@@ -168,6 +170,8 @@ class FolderDestination:
         except OSError as error:
             raise self._trouble(error) from error
         self._claims = {}
+        for number in good:
+            self.arrived(number)
         self.absent = absent.difference(good)
         return [*good, *sorted(self.absent)]
 
@@ -189,8 +193,9 @@ class FolderDestination:
 
     # -- while downloading ----------------------------------------------------------------
 
-    def place(self, number: int, offset: int, data: memoryview, digest: bytes) -> None:
-        """Write one verified piece where it belongs and claim it; see Destination.place."""
+    def place(self, number: int, data: memoryview, digest: bytes) -> None:
+        """Write one verified piece where it belongs and claim it; see PieceStore.place."""
+        offset = self._layout.offset(*self._layout.locate(number))
         try:
             for file, at, view in self._spans.cut(offset, data):
                 if file < 0:
@@ -204,11 +209,14 @@ class FolderDestination:
             self._staging.journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
         except OSError as error:
             raise self._trouble(error) from error
+        self.arrived(number)
 
-    def read(self, offset: int, into: memoryview) -> None:
-        """Read back what was placed at ``offset``, in bytes. Raises StorageError."""
+    def read(self, number: int, at: int, into: memoryview) -> None:
+        """Read back what was placed; see PieceStore.read."""
+        if not self.has(number):
+            raise PieceMissing(number)
         try:
-            self._read(offset, into)
+            self._read(self._layout.offset(*self._layout.locate(number)) + at, into)
         except OSError as error:
             raise self._trouble(error) from error
 
@@ -272,6 +280,7 @@ class FolderDestination:
         """Close; what is there stays for the next run."""
         self._staging.close()
         self._below.close()
+        self.cancel_waiting()
 
 
 def _notes(folder: Path, other: list[str]) -> tuple[str, ...]:

@@ -107,6 +107,10 @@ class Journal:
             return None
         return _claims(os.pread(self._descriptor, self._pieces * HASH_SIZE, _RECORDS))
 
+    def claim(self, number: int) -> bytes:
+        """The record of one piece. Raises OSError."""
+        return os.pread(self._descriptor, HASH_SIZE, _RECORDS + number * HASH_SIZE)
+
     @property
     def empty(self) -> bool:
         """Whether nothing was ever written to it."""

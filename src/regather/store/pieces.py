@@ -12,8 +12,8 @@ from regather.tasks import pool
 
 Read = Callable[[int, memoryview], None]
 """Fills a view with what stands at an offset of the file, in bytes, or raises OSError."""
-PlacePiece = Callable[[int, int, memoryview, bytes], None]
-"""Takes a piece: its running number, its offset in the file, its bytes and their hash."""
+PlacePiece = Callable[[int, memoryview, bytes], None]
+"""Takes a piece: its running number, its bytes and their hash."""
 
 
 def matching(
@@ -45,7 +45,7 @@ def matching(
         if digest != expected(number):
             return False
         if place is not None:
-            place(number, offset, view, digest)
+            place(number, view, digest)
         return True
 
     with pool(os.cpu_count() or 1) as threads:

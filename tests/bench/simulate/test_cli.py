@@ -88,6 +88,7 @@ def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("simulate: nowhere.toml: no such file")
 
 
+@pytest.mark.impure
 def test_a_scenario_of_the_project_by_name() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "bench.simulate", "--scenario", "limited", "--seeds", "1"],

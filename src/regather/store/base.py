@@ -1,0 +1,90 @@
+"""Where verified pieces go, and where they are read again: what every such place can do."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["Arrivals", "PieceMissing", "PieceStore"]
+
+
+class PieceMissing(LookupError):
+    """The piece is not in the store, or what was there proved wrong: it has to be fetched."""
+
+
+class PieceStore(Protocol):
+    """Verified pieces of one file, by their running number. For any thread."""
+
+    def has(self, number: int) -> bool:
+        """Whether the piece is there. A store with a limit may drop it at the next moment."""
+
+    def read(self, number: int, at: int, into: memoryview) -> None:
+        """Fill ``into`` with the bytes of the piece from ``at`` on.
+
+        Raises PieceMissing where the piece is not there, StorageError where it cannot be read.
+        """
+
+    def place(self, number: int, data: memoryview, digest: bytes) -> None:
+        """Take in a whole piece that was verified; ``digest`` is its hash. Raises StorageError."""
+
+    def wait(self, number: int) -> Future[None]:
+        """A future that is done when the piece is there, and cancelled when the store is closed."""
+
+
+class Arrivals:
+    """Which pieces are there, and who waits for one: the half of a PieceStore that all share."""
+
+    def __init__(self, count: int) -> None:
+        """``count`` is the number of pieces that there can be."""
+        self._here = bytearray(count)
+        self._waiting: dict[int, list[Future[None]]] = {}
+        self._waiting_lock = threading.Lock()
+        self._closed = False
+
+    def has(self, number: int) -> bool:
+        """Whether the piece is there."""
+        return bool(self._here[number])
+
+    def wait(self, number: int) -> Future[None]:
+        """See PieceStore.wait."""
+        from concurrent.futures import Future  # costs more than all else here
+
+        future: Future[None] = Future()
+        with self._waiting_lock:
+            self._waiting.setdefault(number, []).append(future)
+        if self._closed:
+            self.cancel_waiting()
+        elif self._here[number]:  # looked at last: a piece that comes meanwhile is not overlooked
+            self.notify(number)
+        return future
+
+    def arrived(self, number: int) -> None:
+        """The piece is there from now on: whoever waits for it goes on."""
+        self._here[number] = True
+        self.notify(number)
+
+    def notify(self, number: int) -> None:
+        """Complete the futures of those that wait for a piece that is there."""
+        if self._waiting:
+            with self._waiting_lock:
+                futures = self._waiting.pop(number, [])
+            for future in futures:
+                if future.set_running_or_notify_cancel():
+                    future.set_result(None)
+
+    def gone(self, number: int) -> None:
+        """The piece is not there any longer."""
+        self._here[number] = False
+
+    def cancel_waiting(self) -> None:
+        """No piece comes any longer: the futures of all that are waited for are cancelled."""
+        self._closed = True
+        with self._waiting_lock:
+            futures = [future for some in self._waiting.values() for future in some]
+            self._waiting.clear()
+        for future in futures:
+            future.cancel()
+            future.set_running_or_notify_cancel()

@@ -1,0 +1,35 @@
+"""Verified pieces in memory, up to a number of bytes that is never exceeded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from regather.model import Layout
+from regather.store.bounded import Bounded
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore(Bounded):
+    """A PieceStore in memory."""
+
+    def __init__(self, layout: Layout, limit: int) -> None:
+        """``limit`` is in bytes. Pieces are dropped one by one."""
+        super().__init__(layout, limit, extent=layout.piece_size)
+        self._pieces: dict[int, bytes] = {}
+
+    def _put(self, number: int, data: memoryview, digest: bytes) -> None:
+        self._pieces[number] = bytes(data)
+
+    def _get(self, number: int, at: int, into: memoryview) -> bool:
+        into[:] = memoryview(self._pieces[number])[at : at + len(into)]
+        return True
+
+    def _drop(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            del self._pieces[number]
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.cancel_waiting()
+        self._pieces.clear()
