@@ -64,6 +64,7 @@ GOALS = (
     Goal("limit", "--limit-rate, off by", 0.02, "%"),
     Goal("stores-put", "put into an object store, speed, of obstore alone", 0.7, at_least=True),
     Goal("stores-get", "get from an object store, speed, of obstore alone", 0.7, at_least=True),
+    Goal("tiny", "regather get of 3 kB", 0.100, "ms"),
     Goal("version", "regather --version", 0.100, "ms"),
 )
 

@@ -11,15 +11,17 @@ from pathlib import Path
 
 from tests.support.nginx import Nginx
 
+import regather
 from bench import tools
 from bench.data import Original, differs, empty
 from bench.model import GIB, MIB, Result, Row, Section
 from bench.rounds import Bench, comparison, run_rounds, say
 from bench.scratch import available, filesystem
+from bench.servers import OwnServer
 from bench.transfer import note_memory, split_for_servers
 
 SCALING, START = "scaling", "start"
-NAMES = {SCALING: ("regather-scaling",), START: ("version", "python")}
+NAMES = {SCALING: ("regather-scaling",), START: ("tiny", "version", "python")}
 _SCALING_RUNS = 3
 _START_RUNS = 10
 _ROOM = 1.05
@@ -119,17 +121,33 @@ def _scaling_row(original: Original, manifest: Path, urls: list[str], out: Path,
 
 
 def _start(bench: Bench) -> Section:
+    folder = bench.scratch.memory / "start"
+    hosted, out = folder / "hosted", folder / "out"
+    empty(hosted)
+    (folder / "tiny").write_bytes(bytes(range(250)) * 12)
+    regather.split(folder / "tiny", hosted)
+    try:
+        with OwnServer(hosted) as server:
+            return _started(bench, f"{server.url}tiny.regather.json", out)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _started(bench: Bench, url: str, out: Path) -> Section:
+    regather_ = tools.find_regather() or "regather"
+    get = (regather_, "get", url, "-o", str(out / "tiny"), "--quiet")
     commands = {
-        "version": ("regather --version", (tools.find_regather() or "regather", "--version")),
+        "tiny": ("regather get of 3 kB, manifest and data over HTTP", get),
+        "version": ("regather --version", (regather_, "--version")),
         "python": ("python -c pass, for comparison", (sys.executable, "-c", "pass")),
     }
     rows = [
-        Row(name, label, command, 0, prepare=lambda: None, check=lambda: "")
+        Row(name, label, command, 0, prepare=lambda: empty(out), check=lambda: "")
         for name, (label, command) in commands.items()
     ]
     results = run_rounds(START, bench.pick(START, rows), _START_RUNS, bench.measure)
     section = comparison(f"Start-up, {_START_RUNS} runs", results, [("python", "python")])
     for result in results:
-        if result.name == "version" and result.ok:
-            section.metrics["version"] = result.wall
+        if result.name != "python" and result.ok:
+            section.metrics[result.name] = result.wall
     return section
