@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.ready
 # The object store that the tests run against has packages of its own.
 STORES := .venv-stores
@@ -34,11 +35,19 @@ venv: $(STAMP)
 # PYTHONDONTWRITEBYTECODE is set, each start takes a tenth of a second more.
 BYTECODE = $(BIN)/python -m compileall -q src
 
-$(INSTALLED): requirements/dev.txt pyproject.toml src/regather/_version.py
+define ENVIRONMENT
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regather needs Python 3.11 or newer; call make PYTHON=python3.x")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
+endef
+
+$(INSTALLED): requirements/dev.txt pyproject.toml src/regather/_version.py
+	$(ENVIRONMENT)
+
+$(RUNTIME): requirements/runtime.txt
+	@echo 'Installing the packages that the demo needs, into $(VENV).'
+	$(ENVIRONMENT)
 
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 REMOVE_COMPILED = find src -name '*.so' -delete
@@ -64,9 +73,10 @@ plain:
 	$(REMOVE_COMPILED)
 	rm -f $(STAMP)
 
-demo: $(STAMP)
+# Of a new clone from its source, with the packages of `regather` alone: those of the tests take minutes.
+demo: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNTIME))
 	$(BYTECODE)
-	$(BIN)/regather demo
+	PYTHONPATH=src $(BIN)/python -m regather demo
 
 stores: $(STORES_STAMP)
 

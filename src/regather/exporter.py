@@ -19,7 +19,7 @@ from regather.metalink.values import MetalinkFile, Mirror, Pieces
 from regather.metalink.write import write_metalink
 from regather.model import Layout, Source
 from regather.names import texts
-from regather.sources.addresses import base_url, check_scheme, checked_url, is_base, with_scheme
+from regather.sources.addresses import address_of, base_url
 from regather.sources.manifests import load_manifest, sources_of
 from regather.sources.probing import FEW_RETRIES, Prober
 from regather.sources.settings import Settings, transport_options
@@ -68,7 +68,7 @@ def export_metalink(
     settings = settings or Settings()
     options = transport_options(settings)
     bases = [base_url(server) for server in texts(servers)]
-    source = with_scheme(str(manifest))
+    source = address_of(str(manifest))
     asking = Prober(options, retries=min(settings.retries, FEW_RETRIES))
     read, folder = load_manifest(source, asking)
     layout = read.layout
@@ -140,14 +140,13 @@ def _whole_urls(manifest: Manifest, mirrors: Sequence[str], sources: Sequence[So
     """Where the whole file is: mirrors, and the fragment itself where there is only one."""
     urls = []
     for mirror in mirrors:
-        url = with_scheme(mirror)
-        check_scheme(url)
-        if not is_url(url):
+        address = address_of(mirror)
+        if not address.remote:
             raise UsageError(f"{mirror}: not a URL", help="give the URL of the whole file")
-        checked_url(url)
+        url = address.text
         urls.append(
             locate(url if url.endswith("/") else url + "/", manifest.file_name)
-            if is_base(url)
+            if address.is_base
             else url
         )
     layout = manifest.layout

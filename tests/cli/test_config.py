@@ -178,7 +178,7 @@ def test_of_options_that_exclude_each_other(home: Path, made: Path) -> None:
         ("[get]\nlimit_rate = 4", ":2: no option 'limit_rate' in [get]; did you mean limit-rate?"),
         ("\n[gett]\nx = 1", ":2: no table 'gett'; did you mean get?"),
         ("[defaults]\ntimeouts = 1", ":2: no option 'timeouts' in [defaults]; did you mean"),
-        ("timeout = 1", ":1: timeout is not in a table; write it below [defaults] or [get]"),
+        ("timeout = 1", ":1: timeout is in no table; write it below [defaults] or [get]"),
         ("get = 1", ":1: get has to be a table"),
         ("[get]\nconnections = '4'", ":2: [get] connections has to be a number, not text"),
         ("[get]\nconnections = 1.5", ":2: [get] connections is wrong: not a number"),
@@ -208,7 +208,7 @@ def test_of_options_that_exclude_each_other(home: Path, made: Path) -> None:
         ("[alias]\n'e/u' = 'x'", "is no name for a source"),
         ("[alias]\neu = []", "names no address"),
         ("[alias]\neu = ['']", "empty"),
-        ("[alias]\neu = 'https://me:s3cret@a/'", ":2: [alias] eu: the address of a has a user"),
+        ("[alias]\neu = 'https://me:s3cret@a/'", ":2: [alias] eu: the address of a contains"),
         ("[host]\na = 1", ":2: [host] a has to be a table; write [host.a]"),
         ("[host.'a.example']\ntokn-file = 'x'", ":2: no key 'tokn-file' in [host.\"a.example\"]"),
         ("[host.'http://a']\ntoken-file = 'x'", ":1: not a host: 'http://a'"),
@@ -270,7 +270,7 @@ def test_aliases(home: Path, made: Path, hosting: Hosting) -> None:
     (made / "out/whole.bin").write_bytes(b"x" * 1000)
     told = here("get", "@two/whole.bin", "-o", made / "whole", "--blake3", "0" * 64)
     assert told.returncode == 3
-    fails("info", "@two/x", says="stands for 2 sources")
+    fails("info", "@two/x", says="an alias of 2 sources")
     fails("get", "@hree/x", says="did you mean @here?")
     fails("get", "@hree/x", "--no-config", says="in a configuration file")
     # What exists goes first, and what cannot be an alias is a path.

@@ -116,6 +116,17 @@ def test_the_two_lines_install(tmp_path: Path) -> None:
     assert f"regather {regather.__version__}" in done.stdout
 
 
+def test_the_demo_of_a_new_clone_installs_what_it_needs_alone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "demo", f"VENV={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.findall(r"-r (\S+)", done.stdout) == ["requirements/runtime.txt"]
+
+
 def test_the_five_lines_leave_what_they_promise(ran: Ran) -> None:
     original = (ran.folder / "large_file.txt").read_bytes()
     assert (ran.folder / "copy.txt").read_bytes() == original

@@ -118,6 +118,12 @@ def test_the_wheel_says_what_it_is(built: Path) -> None:
         metadata = HeaderParser().parsestr(wheel.read(about).decode())
         (scripts,) = (name for name in names if name.endswith("/entry_points.txt"))
         assert "regather = regather.cli:run" in wheel.read(scripts).decode()
+        for page in (ROOT / "docs").glob("*.md"):
+            if (topic := f"regather/cli/topics/{page.name}") in names:
+                assert wheel.read(topic) == page.read_bytes()
+    assert sum(name.startswith("regather/cli/topics/") for name in names) > 15
+    manuals = {Path(name).name for name in names if "/share/man/man1/" in name}
+    assert manuals == {page.name for page in (ROOT / "share/man/man1").iterdir()}
     assert "regather/py.typed" in names
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["License-File"] == "LICENSE"
@@ -198,6 +204,7 @@ def test_what_is_installed_does_the_first_job(
 
 def first_job(regather: Path, folder: Path, variables: Mapping[str, str]) -> None:
     """Make a file, split it for three servers, and get it from servers that fail at random."""
+    assert "1 EiB" in called(regather, "help", "sizes", cwd=folder, **variables)
     called(regather, "generate", "large.bin", "--size", "8MiB", cwd=folder, **variables)
     split = ("--out", "hosted", "--servers", "3", "--parity", "1", "--fragments", "2")
     called(regather, "split", "large.bin", *split, cwd=folder, **variables)

@@ -19,6 +19,7 @@ from regather.coding.survival import Survivals, set_survival
 from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
+from regather.sources.addresses import Address
 from regather.sources.settings import Settings
 from regather.upkeep import CheckReport, CopyState, check, sources
 from regather.upkeep import repair_plan as wants
@@ -145,7 +146,7 @@ def test_survival_of_many_hard_sets_is_counted_within_bounds(
 
 def _lost_everywhere(count: int, places: Sequence[str]) -> tuple[Subject, CheckReport]:
     manifest = many(count)
-    subject = Subject(manifest, manifest.layout, "m", tuple(map(Source, places)), ("to/",))
+    subject = Subject(manifest, manifest.layout, Address("m"), tuple(map(Source, places)), ("to/",))
     report = CheckReport(
         manifest.name, count, "", "lost", 0.0, 0, tuple(places), (), (), (), (), -1, 0, (), 0, 0.0
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regather.cli.options import whole
+from regather.cli.parsing import section
 from regather.cli.signals import end_politely
 from regather.errors import UsageError
 
@@ -31,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1)"
     )
     parser.add_argument(
+        "-p",
         "--first-port",
         type=whole(0),
         default=0,
@@ -50,7 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="repeat the faults of an earlier run, like serve --fault-seed",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+    display = section(parser, "display")
+    display.add_argument("--json", action="store_true", help="print JSON on standard output")
+    display.add_argument("-q", "--quiet", action="store_true", help="do not print the addresses")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             words += [word for url in cluster.urls for word in ("--server", url)]
             if args.json:
                 print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
-            else:
+            elif not args.quiet:
                 for member in cluster.members:
                     print(f"{member.url}  {member.folder}")
                 print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)

@@ -67,7 +67,7 @@ _regather() {
   local COMP_CWORD=$((${#words[@]} - 1))
   word="${words[COMP_CWORD]}"
   _shtab_regather
-  # Readline replaces what stands behind the last : or = alone.
+  # Readline replaces only the text after the last : or =.
   [[ $word == *[:=]* ]] || return 0
   local start="${word%"${word##*[:=]}"}"
   COMPREPLY=("${COMPREPLY[@]#"$start"}")

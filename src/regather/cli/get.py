@@ -152,9 +152,11 @@ def run(args: argparse.Namespace) -> int:
     end_politely()
     settings = settings_of(args)
     if args.dry_run:
+        from regather.cli.get_many import jobs_in_list
         from regather.cli.get_preview import preview_all
 
-        return preview_all(args, settings)
+        jobs = jobs_in_list(args) if args.input is not None else [job_of(args)]
+        return preview_all(args, settings, jobs)
     if args.input is not None:
         from regather.cli.get_many import get_all, jobs_in_list
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +16,16 @@ from regather.units import counted, format_exact, format_size
 
 if TYPE_CHECKING:
     from regather.downloader.preview import Preview
+    from regather.sources.jobs import DownloadJob
     from regather.sources.settings import Settings
 
 
-def preview_all(args: argparse.Namespace, settings: Settings) -> int:
+def preview_all(args: argparse.Namespace, settings: Settings, jobs: Sequence[DownloadJob]) -> int:
     """Show what each job would do; the exit code is that of the worst error."""
-    from regather.cli.get import job_of
-    from regather.cli.get_many import jobs_in_list, print_error
+    from regather.cli.get_many import print_error
     from regather.downloader.batch import Outcome, name_of, worst
     from regather.downloader.session import Session
 
-    jobs = [job_of(args)] if args.input is None else jobs_in_list(args)
     session = Session(settings)
     into = None
     if args.output is not None and not os.path.lexists(args.output):

@@ -130,7 +130,7 @@ def _only_host(args: argparse.Namespace) -> str:
     named = ", ".join(sorted(hosts)) if hosts else "no host"
     raise UsageError(
         f"-H is for one host, and the command line names {named}",
-        help="give the host: --header 'HOST=NAME: VALUE'",
+        help="name the host: --header 'HOST=NAME: VALUE'",
     )
 
 
@@ -155,7 +155,7 @@ def _pairs(given: Sequence[str], option: str, form: str) -> Iterator[tuple[str, 
         host, equals, value = text.partition("=")
         if not equals or not value or not _is_host(host):
             # Not shown: it may be a secret.
-            raise UsageError(f"{option} needs {form}", help="give the host")
+            raise UsageError(f"{option} needs {form}", help="name the host that it is for")
         yield host, value
 
 

@@ -38,13 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show it."""
     from regather.manifest import CODE
+    from regather.sources.addresses import address_of
     from regather.sources.manifests import load_manifest
     from regather.sources.probing import Prober
     from regather.sources.settings import transport_options
 
     settings = settings_of(args)
     asking = Prober(transport_options(settings), retries=settings.retries)
-    manifest, _ = load_manifest(args.manifest, asking)
+    manifest, _ = load_manifest(address_of(args.manifest), asking)
     layout = manifest.layout
     fragments = layout.fragments
     coded = {fragments[s.data[0]].set: s for s in layout.sets}

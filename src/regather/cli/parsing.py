@@ -56,6 +56,11 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
             width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
         super().__init__(prog, width=width, max_help_position=28)
 
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        import textwrap
+
+        return textwrap.wrap(text, width, break_on_hyphens=False)  # --fault-seed stays whole
+
     def _format_action_invocation(self, action: argparse.Action) -> str:
         return shown_names(action)
 

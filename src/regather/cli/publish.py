@@ -43,7 +43,7 @@ EXAMPLES = (
 
 COMMON = (
     *("--to", "--parity", "--replicas", "--fragments", "--chunk-size", "--survive", "--force"),
-    *("--limit-rate", "--token"),
+    *("-n", "--limit-rate", "--token"),
 )
 
 
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         print(_would(args.file, report))
         return 0
     held = "" if report.files is None else f"{counted(report.files, 'file')}, "
-    there = f" ({format_size(report.present)} was already there)" if report.present else ""
+    there = f" ({format_size(report.present)} already stored)" if report.present else ""
     print(
         f"Published {args.file}: {held}{format_size(report.uploaded)} to "
         f"{counted(len(report.targets), 'target')}, {format_duration(report.seconds)}, "
@@ -146,8 +146,8 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.token and any(map(scheme_of, report.manifests)):
         print(
-            "If a server requires a token for reading, readers add --token HOST=FILE with a read "
-            "token.\nNever share the write token."
+            "If a server requires a token for reading, give readers a read token for\n"
+            "--token HOST=FILE. Never give away the token that wrote."
         )
     return 0
 
@@ -155,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
 def _would(file: Path, report: PublishReport) -> str:
     """What a dry run tells: a line a target."""
     held = "" if report.files is None else f"{counted(report.files, 'file')}, "
-    there = f"; {format_size(report.present)} are there already" if report.present else ""
+    there = f"; {format_size(report.present)} already stored" if report.present else ""
     lines = [
         f"Would publish {file}: {held}{format_size(report.uploaded)} to "
         f"{counted(len(report.targets), 'target')}{there}"

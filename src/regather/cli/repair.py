@@ -37,7 +37,7 @@ EXAMPLES = (
 )
 _EXIT = {"healthy": 0, "incomplete": 1, "lost": 4}
 
-COMMON = ("--server", "--to", "--quick", "--temp", "--token", "--retries", "--json", "-q")
+COMMON = ("--server", "--to", "-n", "--quick", "--temp", "--token", "--retries", "--json", "-q")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

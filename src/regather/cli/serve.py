@@ -94,7 +94,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     writing.add_argument("--tls-key", metavar="FILE", help="the private key of --tls-cert")
     display = section(parser, "display")
     display.add_argument(
-        "--access-log", action="store_true", help="write a line for each request to standard error"
+        *("-v", "--verbose", "--access-log"),
+        dest="access_log",
+        action="store_true",
+        help="write a line for each request to standard error",
     )
     display.add_argument(
         "--json", action="store_true", help="print the address as one line of JSON"
@@ -115,8 +118,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if (read_token or write_token) and args.tls_cert is None and not is_loopback(args.host):
         warn(
-            f"tokens and data cross the network to {args.host} readable by others; "
-            "use --tls-cert and --tls-key, or an https proxy"
+            f"tokens and data cross the network to {args.host} without encryption; "
+            "use --tls-cert and --tls-key, or a proxy with https"
         )
 
     def listening(url: str, port: int) -> None:

@@ -12,6 +12,7 @@ from regather.manifest import Manifest
 from regather.reading.opening import asking_for, load, target_at
 from regather.reading.oserrors import as_os_errors
 from regather.reading.paths import candidates
+from regather.sources.addresses import Address, address_of
 from regather.sources.manifests import DownloadTarget
 from regather.sources.settings import Settings
 from regather.transport import is_url
@@ -21,7 +22,7 @@ from regather.transport import is_url
 class Known:
     """A manifest that was read."""
 
-    where: str
+    where: Address
     """Its URL or path."""
     manifest: Manifest
     folder: str
@@ -84,8 +85,9 @@ class Lookup:
 
     def _read(self, where: str) -> Known:
         with as_os_errors():
-            manifest, folder = load(where, self._digest, asking_for(self._settings))
-        return Known(where, manifest, folder, datetime.now(UTC))
+            address = address_of(where)
+            manifest, folder = load(address, self._digest, asking_for(self._settings))
+        return Known(address, manifest, folder, datetime.now(UTC))
 
 
 def _local(path: str) -> str:

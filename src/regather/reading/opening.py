@@ -12,7 +12,7 @@ from regather.names import texts
 from regather.reading.file import RemoteFile
 from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
-from regather.sources.addresses import base_url, with_scheme
+from regather.sources.addresses import Address, address_of, base_url
 from regather.sources.manifests import DownloadTarget, load_pinned, target_of
 from regather.sources.probing import FEW_RETRIES, Prober
 from regather.sources.settings import Settings, transport_options
@@ -42,8 +42,9 @@ def open(
     with as_os_errors():
         settings = settings or Settings()
         asking = asking_for(settings)
-        manifest, folder = load(str(source), digest, asking)
-        target = target_at(str(source), manifest, folder, texts(servers), asking)
+        address = address_of(str(source))
+        manifest, folder = load(address, digest, asking)
+        target = target_at(address, manifest, folder, texts(servers), asking)
         return RemoteFile(Recipe(target, settings, cache_size, read_ahead))
 
 
@@ -52,7 +53,7 @@ def asking_for(settings: Settings) -> Prober:
     return Prober(transport_options(settings), retries=min(settings.retries, FEW_RETRIES))
 
 
-def load(source: str, digest: str, asking: Prober) -> tuple[Manifest, str]:
+def load(source: Address, digest: str, asking: Prober) -> tuple[Manifest, str]:
     """Read a manifest; returns it and the base of its folder. Raises as ``open`` does."""
     if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise UsageError(
@@ -62,10 +63,10 @@ def load(source: str, digest: str, asking: Prober) -> tuple[Manifest, str]:
 
 
 def target_at(
-    source: str, manifest: Manifest, folder: str, servers: Sequence[str], asking: Prober
+    source: Address, manifest: Manifest, folder: str, servers: Sequence[str], asking: Prober
 ) -> DownloadTarget:
     """Where what a manifest describes may be. Raises as ``open`` does."""
     bases = [base_url(server) for server in servers]
     for url in bases:
         asking.check(url)
-    return target_of(with_scheme(source), manifest, folder, bases)
+    return target_of(source, manifest, folder, bases)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,6 +29,41 @@ _CUT_SCHEME = re.compile(r"([A-Za-z0-9]+)(?::/?|//)([^/].*)", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
 _FORMS = "give a URL, HOST:PORT or a folder with fragments"
 MANIFEST_FORMS = f"give a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a file is, as the user named it: read and checked once, then passed on."""
+
+    text: str
+    """A URL, or a path."""
+    url: SplitResult | None = None
+    """The URL split; None: a path of this machine."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is reached over the network."""
+        return self.url is not None
+
+    @property
+    def path(self) -> str:
+        """The path: of this machine, or that of the URL."""
+        return self.text if self.url is None else self.url.path
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is the URL of a server or a folder rather than of a file."""
+        return self.remote and (not self.path or self.path.endswith("/"))
+
+
+def address_of(text: str) -> Address:
+    """What the user names, with its scheme. Raises UsageError where no transport serves it."""
+    text = with_scheme(text)
+    check_scheme(text)
+    return Address(text, checked_url(text) if is_url(text) else None)
 
 
 def with_scheme(text: str) -> str:
@@ -149,7 +185,7 @@ def is_base(url: str) -> bool:
     return urlsplit(url).path.endswith("/") or not urlsplit(url).path
 
 
-def server_not_manifest(source: str) -> UsageError:
+def server_not_manifest(source: Address) -> UsageError:
     """The error for a base URL where a manifest is meant."""
     return UsageError(
         f"{source}: that is a server, not a manifest",
@@ -157,7 +193,7 @@ def server_not_manifest(source: str) -> UsageError:
     )
 
 
-def check_looks(source: str, data: bytes) -> None:
+def check_looks(source: Address, data: bytes) -> None:
     """Raise where ``data`` was never meant to be a manifest.
 
     A damaged one is left to Manifest, which knows what is wrong with it. A local file that the
@@ -166,14 +202,12 @@ def check_looks(source: str, data: bytes) -> None:
     start = data[:4096].lstrip(b" \t\r\n")
     if start.startswith(b"{"):
         return
-    remote = is_url(source)
-    error: type[RegatherError] = ManifestError if remote else UsageError
-    if remote and is_base(source):
+    error: type[RegatherError] = ManifestError if source.remote else UsageError
+    if source.is_base:
         raise server_not_manifest(source)
-    if remote and start.startswith(b"<"):
+    if source.remote and start.startswith(b"<"):
         raise error(f"{source}: a web page, not a manifest", help=MANIFEST_FORMS)
-    path = urlsplit(source).path if remote else source
-    if not path.endswith(MANIFEST_SUFFIX):
+    if not source.path.endswith(MANIFEST_SUFFIX):
         raise error(
             f"{source}: not a manifest",
             help=MANIFEST_FORMS

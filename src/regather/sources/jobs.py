@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
+from regather.sources.addresses import Address
 
 if TYPE_CHECKING:
     from regather.metalink.values import MetalinkFile
@@ -41,6 +42,8 @@ class DownloadJob(Struct, frozen=True):
     """The wanted files of a metalink, by name, or of a folder, by path or pattern; none: all."""
     exclude: tuple[str, ...] = ()
     """Patterns of files that are left out of those."""
+    address: Address | None = None
+    """Its one source, where that was read already."""
     into: bool = False
     """Whether ``dest`` is a folder of many downloads: a published folder goes into it by name."""
     file: MetalinkFile | None = None

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,17 +30,16 @@ from regather.model import Fragment, Layout, Source, piece_size_for
 from regather.names import MANIFEST_SUFFIX
 from regather.sources.addresses import (
     MANIFEST_FORMS,
+    Address,
+    address_of,
     base_url,
     check_looks,
-    check_scheme,
-    checked_url,
-    is_base,
     local_folders,
     server_not_manifest,
-    with_scheme,
 )
 from regather.sources.probing import Prober
-from regather.transport import RequestFailed, is_url
+from regather.transport import Look, RequestFailed, is_url
+from regather.transport.ranges import read_range
 from regather.units import MAX_SIZE, counted
 
 _PIPES = ("/dev/stdin", "/dev/fd/")
@@ -98,21 +97,23 @@ class DownloadTarget(Struct, frozen=True):
         return ", ".join(c.algorithm for c in known)
 
 
-def load_manifest(source: str, asking: Prober) -> tuple[Manifest, str]:
+def load_manifest(
+    address: Address, asking: Prober, look: Look | None = None
+) -> tuple[Manifest, str]:
     """Read a manifest from a path or URL; returns it and the base of its folder.
+
+    What of it came with a first ``look`` is not fetched again.
 
     Raises UsageError, ManifestError, TransportError or InterruptedDownload.
     """
-    source = with_scheme(source)
-    check_scheme(source)
-    if is_url(source):
-        checked_url(source)
+    source = address.text
+    if address.remote:
         asking.check(source)
         try:
-            data, where = asking.one(source, lambda c, url: c.fetch(url, MAX_MANIFEST_BYTES))
+            data, where = _fetched(source, asking, look)
         except RequestFailed as error:
-            if error.status is not None and error.failure.lasting and is_base(source):
-                raise server_not_manifest(source) from None
+            if error.status is not None and error.failure.lasting and address.is_base:
+                raise server_not_manifest(address) from None
             what = f"cannot get the manifest: {error.what}"
             if error.what.endswith(f"larger than {MAX_MANIFEST_BYTES} bytes"):
                 raise ManifestError(
@@ -125,7 +126,7 @@ def load_manifest(source: str, asking: Prober) -> tuple[Manifest, str]:
                 help="check the URL and the server, then run the same command again",
                 missing=(source,),
             ) from None
-        check_looks(source, data)
+        check_looks(address, data)
         return Manifest.from_bytes(data, source), _folder_of(where)
     path = Path(source)
     try:
@@ -139,8 +140,28 @@ def load_manifest(source: str, asking: Prober) -> tuple[Manifest, str]:
             f"{source}: {reason(error).lower()}",
             help=_help_for(path),
         ) from None
-    check_looks(source, data)
+    check_looks(address, data)
     return Manifest.from_bytes(data, source), str(path.parent)
+
+
+def _fetched(url: str, asking: Prober, look: Look | None) -> tuple[bytes, str]:
+    """A manifest, and its URL after redirects. Raises RequestFailed."""
+    size = look.size if look is not None else None
+    if look is not None and size is not None and size <= MAX_MANIFEST_BYTES and look.heads:
+        start, validator = look.start[:size], look.validator
+        try:
+            rest = b""
+            if len(start) < size:
+                rest = asking.one(
+                    url,
+                    lambda c, u: b"".join(
+                        map(bytes, read_range(c, u, len(start), size, size, validator))
+                    ),
+                )
+            return start + rest, look.heads[-1][0]
+        except RequestFailed:
+            pass  # it may have changed
+    return asking.one(url, lambda c, u: c.fetch(u, MAX_MANIFEST_BYTES))
 
 
 def _folder_of(url: str) -> str:
@@ -158,22 +179,22 @@ def _help_for(path: Path) -> str:
 
 
 def resolve_manifest(
-    source: str,
+    source: Address,
     servers: Sequence[str],
     asking: Prober,
     digest: str = "",
     fragments: Sequence[str] = (),
+    look: Look | None = None,
 ) -> DownloadTarget:
     """Find out what a manifest describes and where its fragments may be.
 
     Sources are those of the manifest, ``servers``, and the manifest's own folder; where that is
     local and others are named, it is asked only for what those do not have.
     """
-    source = with_scheme(source)
     bases = [base_url(server) for server in servers]
     for url in (*bases, *fragments):
         asking.check(url)
-    manifest, folder = load_pinned(source, asking, digest)
+    manifest, folder = load_pinned(source, asking, digest, look)
     target = target_of(source, manifest, folder, bases, fragments)
     last = beside(source, folder, target.layout, target.sources)
     if not last:
@@ -181,9 +202,11 @@ def resolve_manifest(
     return replace(target, sources=(*target.sources, *last), first=len(target.sources))
 
 
-def load_pinned(source: str, asking: Prober, digest: str = "") -> tuple[Manifest, str]:
+def load_pinned(
+    source: Address, asking: Prober, digest: str = "", look: Look | None = None
+) -> tuple[Manifest, str]:
     """The same as ``load_manifest``; VerificationError where its digest is not ``digest``."""
-    manifest, folder = load_manifest(source, asking)
+    manifest, folder = load_manifest(source, asking, look)
     if digest and digest.lower() != manifest.digest:
         raise VerificationError(
             f"{source}: its digest is {manifest.digest}, not the expected one",
@@ -193,7 +216,7 @@ def load_pinned(source: str, asking: Prober, digest: str = "") -> tuple[Manifest
 
 
 def target_of(
-    source: str,
+    source: Address,
     manifest: Manifest,
     folder: str,
     bases: Sequence[str],
@@ -217,9 +240,9 @@ def target_of(
     )
 
 
-def beside(source: str, folder: str, layout: Layout, known: Sequence[Source]) -> list[Source]:
+def beside(source: Address, folder: str, layout: Layout, known: Sequence[Source]) -> list[Source]:
     """The folder of a local manifest, as far as it is not among the known sources already."""
-    if is_url(source):
+    if source.remote:
         return []
     taken = {os.path.realpath(other.url) for other in known if not is_url(other.url)}
     paths = local_folders(folder, layout)
@@ -227,7 +250,7 @@ def beside(source: str, folder: str, layout: Layout, known: Sequence[Source]) ->
 
 
 def sources_of(
-    source: str,
+    source: Address,
     manifest: Manifest,
     folder: str,
     bases: Sequence[str],
@@ -235,7 +258,7 @@ def sources_of(
 ) -> tuple[Source, ...]:
     """Where the fragments of a manifest may be, fragments counted by position.
 
-    ``source`` is its path or URL, ``folder`` the base of its folder, ``bases`` what ``base_url``
+    ``source`` is where it is, ``folder`` the base of its folder, ``bases`` what ``base_url``
     made of further servers, ``fragments`` places of single fragments. See resolve_manifest.
     """
     layout = manifest.layout
@@ -246,7 +269,7 @@ def sources_of(
         sources.setdefault(place.url, place)
     if fragments:
         pass  # the user says where they are
-    elif is_url(source):
+    elif source.remote:
         sources.setdefault(folder, Source(folder))
     elif not sources:
         for path in local_folders(folder, layout):
@@ -259,8 +282,10 @@ def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:
     positions = {f.name: p for p, f in enumerate(layout.fragments)}
     found = []
     for text in fragments:
-        url = with_scheme(text)
-        name = unquote(urlsplit(url).path.rpartition("/")[2]) if is_url(url) else Path(url).name
+        address = address_of(text)
+        url = address.text
+        name = address.path.rpartition("/")[2]
+        name = unquote(name) if address.remote else name
         position = positions.get(name)
         if position is None:
             raise UsageError(
@@ -289,11 +314,7 @@ def resolve_fragments(fragments: Sequence[str], asking: Prober) -> DownloadTarge
 
     Nothing is known to verify with. Raises NotEnoughSourcesError naming those that cannot be had.
     """
-    urls = [with_scheme(text) for text in fragments]
-    for url in urls:
-        check_scheme(url)
-        if is_url(url):
-            checked_url(url)
+    urls = [address_of(text).text for text in fragments]
     remote = [url for url in urls if is_url(url)]
     probed = iter(asking.all(remote, lambda connection, url: connection.probe(url)))
     answers = [next(probed) if is_url(url) else _local(url) for url in urls]

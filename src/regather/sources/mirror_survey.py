@@ -8,7 +8,6 @@ nothing here, for every server makes its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -17,7 +16,7 @@ from regather.errors import UsageError
 from regather.metalink.headers import digests, links
 from regather.names import split_url
 from regather.schemes import HTTP
-from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme
+from regather.sources.addresses import address_of
 from regather.sources.probing import Prober
 from regather.transport import Askable, LocalConnection, Look, RequestFailed, is_url
 from regather.transport.ranges import read_range
@@ -74,17 +73,14 @@ class MirrorInfo(Struct, frozen=True):
 
 def checked_mirrors(texts: Sequence[str]) -> list[str]:
     """URLs and paths of mirrors as the user names them, each once. Raises UsageError."""
-    urls = list(dict.fromkeys(with_scheme(text) for text in texts))
-    for url in urls:
-        check_scheme(url)
-        if is_url(url):
-            checked_url(url)
-            if is_base(url) and not urlsplit(url).query:
-                raise UsageError(
-                    f"{url}: that is a server, not a file",
-                    help="give the URL of the file; for a source of a manifest use --server",
-                )
-    return urls
+    addresses = [address_of(text) for text in texts]
+    for one in addresses:
+        if one.is_base and one.url is not None and not one.url.query:
+            raise UsageError(
+                f"{one}: that is a server, not a file",
+                help="give the URL of the file; for a source of a manifest use --server",
+            )
+    return list(dict.fromkeys(one.text for one in addresses))
 
 
 def survey(
@@ -192,7 +188,7 @@ def left_out(group: Sequence[MirrorInfo], groups: Sequence[Sequence[MirrorInfo]]
             why = next((d for g in group if (d := one.differs_from(g))), "has another file")
             agreed = (
                 "the only other source source source source source source source source source "
-                "source source source"
+                "source source source source"
                 if len(group) == 1
                 else f"{len(group)} that agree"
             )

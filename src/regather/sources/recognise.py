@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -19,11 +18,11 @@ from regather.checksum import Checksum
 from regather.errors import NotEnoughSourcesError, TransportError, UsageError
 from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
 from regather.names import MANIFEST_SUFFIX
-from regather.sources.addresses import check_scheme, checked_url, is_base, with_scheme
+from regather.sources.addresses import address_of
 from regather.sources.jobs import DownloadJob
 from regather.sources.manifests import DownloadTarget, resolve_fragments, resolve_manifest
 from regather.sources.probing import Prober
-from regather.transport import RequestFailed, is_url
+from regather.transport import RequestFailed
 
 if TYPE_CHECKING:
     from regather.metalink.values import Metalink
@@ -41,16 +40,14 @@ def expand_job(job: DownloadJob, asking: Prober) -> list[DownloadJob]:
         return [job]
     if len(job.sources) != 1 or job.needs_manifest:
         return [job]
-    source = with_scheme(job.sources[0])
-    check_scheme(source)
-    if not is_url(source):
-        metalink = _local_metalink(source)
-        if metalink is None:
-            return [job]
-        return _jobs_of(job, metalink)
-    path = urlsplit(source).path if checked_url(source) else ""
+    address = address_of(job.sources[0])
+    job = replace(job, address=address)
+    if not address.remote:
+        metalink = _local_metalink(address.text)
+        return [job] if metalink is None else _jobs_of(job, metalink)
+    source = address.text
     asking.check(source)
-    if path.endswith(MANIFEST_SUFFIX) or is_base(source):
+    if address.is_base or address.path.endswith(MANIFEST_SUFFIX):
         return [job]
     from regather.sources.mirror_survey import survey
 
@@ -145,7 +142,9 @@ def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
 
         if (targets := targets_of_whole(job, asking)) is not None:
             return targets
-    target = resolve_manifest(job.sources[0], job.servers, asking, job.digest, job.fragments)
+    address = job.address or address_of(job.sources[0])
+    look = job.seen[0].look if job.seen else None
+    target = resolve_manifest(address, job.servers, asking, job.digest, job.fragments, look)
     return [_with(target, job.checksums)]
 
 

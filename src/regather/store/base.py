@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Arrivals", "PieceMissing", "PieceStore"]
+__all__ = ["PieceMissing", "PieceStore", "StoredPieces"]
 
 
 class PieceMissing(LookupError):
@@ -34,7 +34,7 @@ class PieceStore(Protocol):
         """A future that is done when the piece is there, and cancelled when the store is closed."""
 
 
-class Arrivals:
+class StoredPieces:
     """Which pieces are there, and who waits for one: the half of a PieceStore that all share."""
 
     def __init__(self, count: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from regather.errors import StorageError
 from regather.model import Layout
-from regather.store.base import Arrivals, PieceMissing
+from regather.store.base import PieceMissing, StoredPieces
 from regather.units import format_size
 
 __all__ = ["Bounded"]
@@ -18,7 +18,7 @@ EXTENT = 16 << 20
 """Bytes of consecutive pieces that are dropped together: one look at the order for many pieces."""
 
 
-class Bounded(Arrivals):
+class Bounded(StoredPieces):
     """A PieceStore that holds ``limit`` bytes at most and drops what was used least recently.
 
     Room is reserved before a piece is fetched, so the limit holds at every moment. What is wanted,

@@ -37,7 +37,7 @@ from regather.files.platform import (
 from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
-from regather.store.base import Arrivals, PieceMissing
+from regather.store.base import PieceMissing, StoredPieces
 from regather.store.journal import Journal
 from regather.store.pieces import matching
 from regather.units import format_size
@@ -48,7 +48,7 @@ _IN_THE_WAY = frozenset((errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.EPERM))
 """What stands where a partial or a journal belongs is not ours."""
 
 
-class Destination(Arrivals):
+class Destination(StoredPieces):
     """One file being downloaded: a PieceStore that becomes the file."""
 
     def __init__(self, path: Path, layout: Layout, identity: bytes, *, force: bool = False) -> None:

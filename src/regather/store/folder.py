@@ -25,7 +25,7 @@ from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
 from regather.hashes import HASH_SIZE
 from regather.model import Layout
-from regather.store.base import Arrivals, PieceMissing
+from regather.store.base import PieceMissing, StoredPieces
 from regather.store.existing import Present
 from regather.store.install import install_all
 from regather.store.partial_folder import Staging
@@ -38,7 +38,7 @@ from regather.units import format_size
 _HELP = "choose another folder with -o"
 
 
-class FolderDestination(Arrivals):
+class FolderDestination(StoredPieces):
     """One folder being downloaded; has the face of ``Destination``."""
 
     def __init__(

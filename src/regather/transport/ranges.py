@@ -240,15 +240,24 @@ def _is_refusal(status: int) -> bool:
     return 400 <= status < 500 and status not in _ELSE
 
 
-def read_range(connection: Connection, target: str, start: int, stop: int) -> Iterator[memoryview]:
+def read_range(
+    connection: Connection,
+    target: str,
+    start: int,
+    stop: int,
+    size: int | None = None,
+    validator: str = "",
+) -> Iterator[memoryview]:
     """The bytes ``start`` up to ``stop``, in steps of at most 1 MiB, each valid until the next.
+
+    ``size`` and ``validator`` are as for ``Connection.request``.
 
     Raises RequestFailed.
     """
     if start >= stop:
         return
     buffer = memoryview(bytearray(min(stop - start, STEP)))
-    ranged = connection.request(target, start, stop, None)
+    ranged = connection.request(target, start, stop, size, validator)
     skip = 0 if ranged else start  # a source that knows no ranges sends all from the first byte
     left = stop - start
     try:

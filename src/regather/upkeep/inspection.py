@@ -16,7 +16,7 @@ from regather.errors import RegatherError, UsageError
 from regather.model import Layout
 from regather.names import texts
 from regather.sources.settings import Settings, transport_options
-from regather.transport import Failure, RequestFailed, TransportOptions, is_url
+from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.stores.retrying import (
     RetryingReader,
     RetryingStore,
@@ -131,7 +131,7 @@ def _notes(subject: Subject, verdict: Verdict) -> tuple[str, ...]:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             notes.append(f"{folder} holds {names[0]}{more}: add --server {quote(folder)}")
     few = 2 * len(verdict.nowhere) >= len(fragments)
-    if not (manifest.sources or subject.named or not few or is_url(subject.where)):
+    if not (manifest.sources or subject.named or not few or subject.where.remote):
         notes.append(
             "the manifest names no sources, so only its own folder was checked: give the others "
             "with --server"

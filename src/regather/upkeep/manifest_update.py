@@ -15,6 +15,7 @@ from regather.errors import ManifestError, VerificationError, reason
 from regather.files.atomic import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.sources.addresses import Address
 from regather.sources.manifests import load_manifest
 from regather.sources.probing import Prober
 from regather.tasks import LOOK_SECONDS, interrupts_held
@@ -55,6 +56,7 @@ def announce(
     notes: list[str] = []
     telling = _telling(subject, moves, notes)
     changing = bool(subject.manifest.sources) and (bool(telling) or bool(dropped))
+    where = subject.where.text
     written: list[str] = []
     unwritten: list[Unwritten] = []
     manifest = subject.manifest
@@ -68,20 +70,20 @@ def announce(
             new = replace(manifest, sources=tuple(sources))
             changed = new != manifest
             manifest = new
-            if changed and not is_url(subject.where):
+            if changed and not subject.where.remote:
                 try:
-                    write_file(Path(subject.where).resolve(), manifest.to_bytes(), replace=True)
-                    written.append(subject.where)
+                    write_file(Path(where).resolve(), manifest.to_bytes(), replace=True)
+                    written.append(where)
                 except OSError as error:
                     why = reason(error).lower()
-                    unwritten.append(Unwritten(subject.where, "", why))
+                    unwritten.append(Unwritten(where, "", why))
         targets = [s.url for s in (*manifest.sources, *subject.sources)]
     else:
         targets = list(restored)
     data = manifest.to_bytes()
     for url in dict.fromkeys(t for t in targets if t not in gone):
         for name in _names(subject, url):
-            if not is_url(url) and os.path.abspath(url + name) == os.path.abspath(subject.where):
+            if not is_url(url) and os.path.abspath(url + name) == os.path.abspath(where):
                 continue
             try:
                 if _put(store(url), name, data, manifest.digest, only_missing=not changing):
@@ -118,8 +120,8 @@ def _telling(
 def _names(subject: Subject, url: str) -> list[str]:
     """The names of the manifest at a source: the usual one, and the one it was read by."""
     names = [suffixed(subject.manifest.name, MANIFEST_SUFFIX)]
-    folder, _, name = subject.where.rpartition("/")
-    if is_url(subject.where) and folder + "/" == url and unquote(name) not in names:
+    folder, _, name = subject.where.text.rpartition("/")
+    if subject.where.remote and folder + "/" == url and unquote(name) not in names:
         names.insert(0, unquote(name))
     return names
 
@@ -135,12 +137,12 @@ def _current(subject: Subject, options: TransportOptions) -> Manifest:
 
 
 @contextlib.contextmanager
-def _alone(where: str) -> Iterator[None]:
+def _alone(where: Address) -> Iterator[None]:
     """Nobody else of us changes a local manifest meanwhile."""
-    if is_url(where):
+    if where.remote:
         yield
         return
-    descriptor = os.open(os.path.dirname(os.path.abspath(where)), os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(os.path.dirname(os.path.abspath(where.text)), os.O_RDONLY | os.O_CLOEXEC)
     try:
         with interrupts_held() as interrupts:
             while _is_locked(descriptor):

@@ -14,10 +14,16 @@ from regather.coding.placement import spread
 from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
 from regather.model import Layout, Source
-from regather.sources.addresses import base_url, scheme_forgotten, with_scheme
+from regather.sources.addresses import (
+    Address,
+    address_of,
+    base_url,
+    scheme_forgotten,
+    with_scheme,
+)
 from regather.sources.manifests import beside, load_manifest, sources_of
 from regather.sources.probing import FEW_RETRIES, Prober
-from regather.transport import TransportOptions, is_url
+from regather.transport import TransportOptions
 from regather.transport.objects.clients import check
 from regather.transport.stores.open import open_store
 
@@ -33,8 +39,8 @@ class Subject:
 
     manifest: Manifest
     layout: Layout
-    where: str
-    """Path or URL of the manifest."""
+    where: Address
+    """Of the manifest."""
     sources: tuple[Source, ...]
     """Fragments counted by position; those of ``to`` come last."""
     to: tuple[str, ...] = ()
@@ -58,13 +64,13 @@ def open_subject(
     they are empty by now. Raises UsageError, ManifestError, TransportError or
     NotEnoughSourcesError.
     """
-    where = with_scheme(str(source))
+    where = address_of(str(source))
     bases = [base_url(server) for server in servers]
     manifest, folder = load_manifest(where, Prober(options, retries=min(retries, FEW_RETRIES)))
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
     sources = list(sources_of(where, manifest, folder, bases))
-    if not manifest.sources and not servers and not is_url(where):
+    if not manifest.sources and not servers and not where.remote:
         sources = _with_empty_folders(sources, folder)
     if not sources and not targets:
         raise NotEnoughSourcesError(

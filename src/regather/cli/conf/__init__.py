@@ -76,4 +76,4 @@ def check_tables(config: Config) -> None:
         elif isinstance(value, dict):
             config.unknown((name,), known, "table")
         else:
-            config.wrong((name,), "is not in a table", help="write it below [defaults] or [get]")
+            config.wrong((name,), "is in no table", help="write it below [defaults] or [get]")

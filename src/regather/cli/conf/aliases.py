@@ -65,7 +65,7 @@ def expand(
             made = _meant(dest, value, aliases, path)
             if len(made) > 1:
                 raise UsageError(
-                    f"{value} means {len(made)} sources, but only one is allowed here",
+                    f"{value} is an alias of {len(made)} sources; only one is possible here",
                     help="use an alias for one source",
                 )
             setattr(args, dest, made[0])
