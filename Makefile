@@ -108,18 +108,18 @@ test: $(STAMP) $(STORES_STAMP) lint
 	$(BYTECODE)
 	$(TESTS) -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-# What decides and computes, without a socket or a process: `--pure` refuses both.
+# What decides and computes, without a socket or a process: `--pure` refuses both. Long runs aside.
 QUICK := tests/planner tests/coding tests/folder tests/manifest tests/metalink tests/simulation \
 	tests/bench/simulate tests/cli/conf/test_reader.py tests/files \
 	$(addprefix tests/engine/test_,missing.py rate_limit.py row_buffers.py) \
 	tests/publisher/test_upload_plan.py tests/reading/test_ahead.py \
 	$(addprefix tests/server/test_,conditions.py faults.py listing.py ranges.py usage.py) \
 	tests/sources/test_addresses.py tests/store/test_skippable.py \
-	$(addprefix tests/test_,backoff.py patterns.py schemes.py units.py) \
+	$(addprefix tests/test_,patterns.py schemes.py units.py) \
 	$(addprefix tests/transport/test_,cookies.py linear.py logins.py)
 
 quick: $(STAMP)
-	$(TESTS) -q -n 2 --dist worksteal --pure -m "not impure and not soak" $(QUICK) $(PYTEST_ARGS)
+	$(TESTS) -q -n 2 --dist worksteal --pure -m "not impure and not long and not soak" $(QUICK) $(PYTEST_ARGS)
 
 N ?= 1000
 SEED ?= 0

@@ -22,6 +22,7 @@ def world_of(dead: int, kind: str, **options: int) -> World:
     return world
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["refuses", "says nothing", "has nothing", "lies"])
 def test_however_many_are_named_some_thousand_requests_are_enough(kind: str) -> None:
     world = world_of(1100, kind, retries=3)

@@ -6,6 +6,8 @@ import gc
 import random
 import tracemalloc
 
+import pytest
+
 from regather.planner import Action, Answered, Begin, Options, PieceDone, Planner, Start
 from tests.simulation.world import layout_of
 
@@ -59,6 +61,7 @@ def under_way(planner: Planner, sources: int) -> dict[int, Start]:
     return flights
 
 
+@pytest.mark.long
 def test_memory_follows_sources_and_pieces_and_not_their_product() -> None:
     few, many = 50, 1000
     short, long = 20_000, 200_000
@@ -69,6 +72,7 @@ def test_memory_follows_sources_and_pieces_and_not_their_product() -> None:
     assert pieces_with_many <= pieces_with_few + (long - short)
 
 
+@pytest.mark.long
 def test_memory_is_linear_in_the_sources() -> None:
     some = remembered(500, 20_000)
     more = remembered(1500, 20_000)

@@ -158,6 +158,7 @@ MODELS = st.builds(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_every_run_ends(data: st.DataObject) -> None:

@@ -129,6 +129,7 @@ def test_all_stall_and_the_run_still_ends() -> None:
     assert isinstance(world.run(), GiveUp)
 
 
+@pytest.mark.long
 def test_a_thousand_sources() -> None:
     models = [Model(bandwidth=1e6 * (1 + s % 7)) for s in range(1000)]
     world = World(layout_of([256 * MIB]), models, Options(max_requests=64))
@@ -154,6 +155,7 @@ MODELS = st.builds(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 12 * MIB), min_size=1, max_size=4),

@@ -14,6 +14,7 @@ from tests.simulation.world import Model, World, layout_of
 MIB = 1 << 20
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_every_run_ends_and_keeps_its_books(seed: int) -> None:

@@ -74,6 +74,7 @@ def test_a_folder_that_is_there_is_one(tmp_path: Path, monkeypatch: pytest.Monke
     assert (tmp_path / "example.com/file.regather.json").is_file()
 
 
+@pytest.mark.impure
 @pytest.mark.parametrize("text", ["s3:/b/k", "s3:b/k", "s3//b/k", "S3:b/k"])
 def test_a_scheme_with_a_part_missing_is_told_whole(text: str) -> None:
     assert "write s3://b/k, or put ./" in (scheme_forgotten(text) or UsageError("")).help

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -483,7 +482,6 @@ def test_many_threads(tmp_path: Path, kind: str) -> None:
     """With room for a third of what they all want, each gets all its pieces, and right."""
     store = MemoryStore(LAYOUT, ROOM) if kind == "memory" else opened(tmp_path)
     failures: list[BaseException] = []
-    interval = sys.getswitchinterval()
 
     def reader(seed: int) -> None:
         rng = random.Random(seed)
@@ -502,15 +500,11 @@ def test_many_threads(tmp_path: Path, kind: str) -> None:
             failures.append(error)
 
     threads = [threading.Thread(target=reader, args=(seed,)) for seed in range(6)]
-    sys.setswitchinterval(1e-5)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
-            assert not thread.is_alive()
-    finally:
-        sys.setswitchinterval(interval)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
     assert failures == []
     with closing(store):
         for number in range(LAYOUT.piece_count):
@@ -518,3 +512,63 @@ def test_many_threads(tmp_path: Path, kind: str) -> None:
         assert store.used == sum(len(content_of(LAYOUT, n)) for n in here(store))
         if kind == "disk":
             assert on_disk(tmp_path) <= store.used + BLOCKS
+
+
+def started(work: Callable[..., object], *arguments: object) -> threading.Thread:
+    """A thread that does something now, and has time to do it wrong."""
+    thread = threading.Thread(target=work, args=arguments)
+    thread.start()
+    thread.join(0.2)
+    return thread
+
+
+def test_what_is_being_read_is_not_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(opened(tmp_path)) as store:
+        for number in range(5):
+            put(store, number)
+
+        def slowly(descriptor: int, into: memoryview, offset: int) -> None:
+            assert [number for number in range(5, 10) if store.reserve(number)] == [5, 6, 7, 8]
+            read_all(descriptor, into, offset)
+
+        monkeypatch.setattr(disk_cache, "read_all", slowly)
+        assert got(store, 0) == content_of(LAYOUT, 0)
+        assert here(store) == {0}
+
+
+def test_a_piece_that_comes_while_it_is_dropped_comes_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(opened(tmp_path)) as store:
+        put(store, 0)
+        coming: list[threading.Thread] = []
+
+        def slowly(descriptor: int, offset: int, length: int) -> None:
+            coming.append(started(put, store, 0))
+            punch_hole(descriptor, offset, length)
+
+        monkeypatch.setattr(disk_cache, "punch_hole", slowly)
+        assert store.shed()
+        coming[0].join(PATIENCE)
+        assert got(store, 0) == content_of(LAYOUT, 0)
+
+
+def test_a_piece_that_proves_bad_is_dropped_when_nobody_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(opened(tmp_path)) as store:
+        put(store, 0)
+        others: list[threading.Thread] = []
+        first = threading.current_thread()
+
+        def slowly(descriptor: int, into: memoryview, offset: int) -> None:
+            if threading.current_thread() is not first:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            others.append(started(got, store, 0))
+            read_all(descriptor, into, offset)
+
+        monkeypatch.setattr(disk_cache, "read_all", slowly)
+        assert got(store, 0) == content_of(LAYOUT, 0)
+        others[0].join(PATIENCE)
+        assert here(store) == set()
+        assert store.used == 0

@@ -13,8 +13,8 @@ _ACCOUNT = "the account cannot be used: ask its provider"
 _SLOWER = "too many requests to the store: use fewer --connections"
 _NO_ACCESS = (
     "check the credentials: they, or the policy of the bucket does not does not does "
-    "not does not does not does not does not does not does not does not does not does not, do "
-    "not permit this"
+    "not does not does not does not does not does not does not does not does not does not does "
+    "not, do not permit this"
 )
 _ROLE = "the identity lacks the right to do this: give it a role like Storage Blob Data Contributor"
 _FIREWALL = (
