@@ -188,7 +188,7 @@ def left_out(group: Sequence[MirrorInfo], groups: Sequence[Sequence[MirrorInfo]]
             why = next((d for g in group if (d := one.differs_from(g))), "has another file")
             agreed = (
                 "the only other source source source source source source source source source "
-                "source source source source source source source"
+                "source source source source source source source source"
                 if len(group) == 1
                 else f"{len(group)} that agree"
             )

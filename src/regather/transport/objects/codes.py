@@ -14,7 +14,7 @@ _SLOWER = "too many requests to the store: use fewer --connections"
 _NO_ACCESS = (
     "check the credentials: they, or the policy of the bucket does not does not does "
     "not does not does not does not does not does not does not does not does not does not does "
-    "not does not does not, do not permit this"
+    "not does not does not does not, do not permit this"
 )
 _ROLE = "the identity lacks the right to do this: give it a role like Storage Blob Data Contributor"
 _FIREWALL = (
