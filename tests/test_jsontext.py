@@ -14,7 +14,7 @@ RACE = """
 import sys, threading
 from typing import Annotated
 import msgspec
-from regather.jsontext import Reader
+from regather.jsontext import JsonDecoder
 
 class Inner(msgspec.Struct):
     name: Annotated[str, msgspec.Meta(pattern="^[a-z]*$")]
@@ -25,8 +25,8 @@ class Outer(msgspec.Struct):
     rest: list[Inner]
 
 sys.setswitchinterval(1e-6)
-read = Reader(Outer)
-other = Reader(Inner)
+read = JsonDecoder(Outer)
+other = JsonDecoder(Inner)
 start = threading.Barrier(8)
 results = []
 

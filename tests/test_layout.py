@@ -18,7 +18,8 @@ SAME_ROLE = "the same role in packages of one form"
 READING = "the plan of reading/, which goes when the engine knows demand"
 CLASSES = {
     **dict.fromkeys(
-        ("Cancel", "Decode", "Job", "Plan", "Request", "Start", "Worker", "Workers"), READING
+        ("Cancel", "Decode", "Job", "Plan", "Request", "Start", "Want", "Worker", "Workers"),
+        READING,
     ),
     "Progress": "an event of the planner, and what users are shown: each has its own layer",
 }

@@ -36,19 +36,19 @@ def called(*command: str | Path, cwd: Path = ROOT, **variables: str) -> str:
         env=surroundings(variables),
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=570,
         check=False,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def dist(folder: Path, *, cwd: Path = ROOT, **variables: str) -> Path:
-    """The sdist and the pure wheel in ``folder``. The environment of the tests stays as it is."""
+def dist(folder: Path, *, cwd: Path = ROOT, compiled: bool = False, **variables: str) -> Path:
+    """What ``make dist`` makes, in ``folder``. The environment of the tests stays as it is."""
     environment = ROOT / ".venv"
     kept = f"{environment}/.installed"
-    made = ("make", "-o", kept, "dist", f"DIST={folder}", "COMPILED=no", f"VENV={environment}")
-    called(*made, cwd=cwd, **variables)
+    settings = (f"DIST={folder}", f"COMPILED={'yes' if compiled else 'no'}", f"VENV={environment}")
+    called("make", "-o", kept, "dist", *settings, cwd=cwd, **variables)
     return folder
 
 
@@ -129,6 +129,8 @@ def test_the_wheel_says_what_it_is(built: Path) -> None:
     assert metadata["License-File"] == "LICENSE"
     assert metadata["Requires-Python"] == ">=3.11"
     assert any(name.endswith("/licenses/LICENSE") for name in names)
+    manuals = {path.name for path in (ROOT / "share/man/man1").iterdir()}
+    assert {Path(name).name for name in names if ".data/data/share/man/man1/" in name} == manuals
     source = {str(p.relative_to(ROOT / "src")) for p in (ROOT / "src").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == source
 
@@ -148,6 +150,14 @@ def compiled(_: Path) -> Path:
             if all((ROOT / "src" / n).read_bytes() == wheel.read(n) for n in source):
                 return path
     pytest.skip("dist/ holds no compiled wheel of this source: run `make dist`")
+
+
+@pytest.mark.timeout(600)
+def test_the_compiled_wheel_is_the_same_again(tmp_path: Path) -> None:
+    wheel = compiled(tmp_path)
+    if not os.environ.get("CI"):
+        pytest.skip("compiling once more takes half a minute: set CI=1")
+    assert only(dist(tmp_path, compiled=True), "*-cp*.whl").read_bytes() == wheel.read_bytes()
 
 
 def pure(built: Path) -> Path:
@@ -197,6 +207,7 @@ def test_what_is_installed_does_the_first_job(
     tmp_path: Path,
 ) -> None:
     regather = installed(package(built), tmp_path / "place")
+    assert list((tmp_path / "place").rglob("share/man/man1/regather-get.1"))
     home = tmp_path / "job"
     home.mkdir()
     first_job(regather, home, {"HOME": str(home)})

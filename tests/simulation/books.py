@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from regather.planner import Planner
-from regather.planner.groups import Group
-from regather.planner.state import Request, State
+from regather.planner.group import Group
+from regather.planner.inflight import Request
+from regather.planner.rivals import rivals_of
+from regather.planner.state import State
 
 
 class Books:
@@ -32,6 +34,7 @@ class Books:
         for number in range(len(state.layout.sets)):
             _rows(state, number)
         _groups(state)
+        _demands(self._planner)
         _requests(state)
         _sources(self._planner, now)
         assert all(not state.done[f][p] for f, p in state.suspects), "suspects that came"
@@ -54,10 +57,11 @@ def _pieces(state: State, fragment: int, bad_rows: set[tuple[int, int]]) -> None
     for piece, is_done in enumerate(done):
         where = f"fragment {fragment}, piece {piece}"
         assert not (free[piece] and settled[piece]), f"{where} is free and settled"
+        assert not (free[piece] and data and not state.is_wanted(fragment, piece)), f"{where}: why"
         assert not (free[piece] and claimed[piece]), f"{where} is free and in flight"
         assert not is_done or settled[piece], f"{where} is done and not settled"
         if len(claimed[piece]) > 1 and data and not settled[piece]:
-            rivals = {r.id for r in state.rivals(fragment, piece)}
+            rivals = {r.id for r in rivals_of(state, fragment, piece)}
             assert claimed[piece] <= rivals, f"{where}: requests that know nothing of each other"
         if not (is_done or settled[piece] or free[piece] or claimed[piece]):
             assert piece not in wanted, f"{where} is lost"
@@ -66,10 +70,13 @@ def _pieces(state: State, fragment: int, bad_rows: set[tuple[int, int]]) -> None
 def _wanted_rows(state: State, fragment: int, bad_rows: set[tuple[int, int]]) -> set[int]:
     """The pieces that may not be lost: all data, and parity of rows of which some data is free."""
     if state.layout.is_data(fragment):
-        return set(range(len(state.done[fragment])))
+        runs = state.wanted_within(fragment, 0, len(state.done[fragment]))
+        return {piece for start, end in runs for piece in range(start, end)}
     number = state.layout.set_of[fragment]
     free = [run for f in state.layout.sets[number].data for run in state.free[f]]
     rows = {row for start, end in free for row in range(start, end)}
+    whole = state.wanted_within(fragment, 0, state.layout.pieces_of(fragment))
+    rows &= {row for start, end in whole for row in range(start, end)}
     return {row for row in rows if (number, row) not in bad_rows}
 
 
@@ -108,8 +115,55 @@ def _groups(state: State) -> None:
         _heap(group.free_heap)
         _heap(group.untouched_heap)
     assert state.unclaimed == sum(runs.count for runs in state.free)
-    data = range(state.layout.data_count)
-    assert state.left == sum(state.done[f].count(0) for f in data)
+    assert state.left == sum(
+        state.done[f].count(0, start, end)
+        for f in range(state.layout.data_count)
+        for start, end in state.wanted_within(f, 0, state.layout.pieces_of(f))
+    )
+
+
+def _demands(planner: Planner) -> None:
+    """What is wanted, waited for, and who stands in line."""
+    state, turns = planner._state, planner._state.turns
+    rows = [demand for demand, _ in state.row_wants.values()]
+    demands = [*planner._demands._demands.values(), *rows]
+    if not state.everything:
+        for fragment, wanted in enumerate(state.wanted):
+            counts = Counter(
+                piece
+                for demand in demands
+                if fragment in demand.held
+                for start, end in demand.held[fragment]
+                for piece in range(start, end)
+            )
+            for piece in range(state.layout.pieces_of(fragment)):
+                assert (piece in wanted) == (counts[piece] > 0), f"{fragment}, {piece}: wanted"
+    waits: dict[int, set[int]] = {}
+    for demand in demands:
+        for fragment, pieces in demand.urgent.items():
+            assert pieces, "an empty set of pieces that are waited for"
+            for start, end in pieces:
+                for piece in range(start, end):
+                    assert piece in demand.held[fragment], "waited for, and not wanted"
+                    assert not state.done[fragment][piece], "waited for, and done"
+                    number = state.layout.number(fragment, piece)
+                    waits.setdefault(number, set()).add(demand.number)
+                    if piece in state.free[fragment]:
+                        line = state.groups.of[fragment].urgent
+                        assert line is not None, "free and waited for, and no line"
+                        assert demand.number in line.waiting, "free and waited for, not in line"
+    assert {n: {d.number for d in who} for n, who in turns.urgent.items()} == waits
+    assert turns.readers == sum(demand.reads for demand in demands)
+    lines = [line for g in _all_groups(state) for line in (g.urgent, g.ahead) if line is not None]
+    for line in lines:
+        assert {number for _, number in line.heap} == set(line.waiting)
+    for (number, row), (demand, causes) in state.row_wants.items():
+        assert causes, "a row that is wanted for nothing"
+        for fragment in state.layout.sets[number].data:
+            if row < state.layout.pieces_of(fragment):
+                assert state.is_wanted(fragment, row), "a row that is not wanted as a whole"
+                held = fragment in demand.held and row in demand.held[fragment]
+                assert held != (fragment in causes), "a piece and its row"
 
 
 def _all_groups(state: State) -> Iterable[Group]:
@@ -157,6 +211,8 @@ def _sources(planner: Planner, now: float) -> None:
         places = [source in dispatch._idle, source in dispatch._barred, source in dispatch._ready]
         assert sum(places) <= 1, f"{where} is in two places"
         assert bool(dispatch._is_ready[source]) == places[2], f"{where} is ready"
+        if health.removed:
+            continue
         if now < health.retry_at:
             assert waits.get(source, 0.0) >= health.retry_at, f"{where} waits for ever"
         elif not active[source] and not planner._over:

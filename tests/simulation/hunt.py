@@ -1,6 +1,6 @@
 """Runs the planner through many random worlds, and tells those that do not end, or end badly.
 
-.venv/bin/python -m tests.simulation.hunt --count 10000 [--first-seed S] [--check-every N]
+.venv/bin/python -m tests.simulation.hunt --count 10000 [--first-seed S] [--live]
 
 Every world follows from its seed. Exit code 1: something was found. A seed alone
 repeats it, with ``--first-seed SEED --count 1``: the trace tells where.
@@ -13,11 +13,17 @@ import sys
 import time
 from collections.abc import Sequence
 
+from tests.simulation.live_worlds import live_world
 from tests.simulation.random_worlds import judge, random_world
 
 
-def run_one(seed: int, check_every: int) -> None:
+def run_one(seed: int, check_every: int, *, live: bool = False) -> None:
     """Run the world of a seed. Raises AssertionError or Stuck."""
+    if live:
+        readers = live_world(seed)
+        readers.check_every = check_every
+        readers.run()
+        return
     world = random_world(seed)
     world.check_every = check_every
     judge(world, world.run())
@@ -34,11 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=1,
         help="check the planner's books after every so many events; 0: never (1)",
     )
+    parser.add_argument("--live", action="store_true", help="readers and sources come and go")
     options = parser.parse_args(arguments)
     found, began = 0, time.monotonic()
     for seed in range(options.first_seed, options.first_seed + options.count):
         try:
-            run_one(seed, options.check_every)
+            run_one(seed, options.check_every, live=options.live)
         except Exception as error:
             found += 1
             print(f"seed {seed}: {type(error).__name__}: {error}", flush=True)

@@ -88,22 +88,22 @@ def judge(world: World, ending: Finished | GiveUp) -> None:
     assert missing == {f for f in ending.fragments if layout.is_data(f)}, "missing, and not told"
     if world.corrupt_pieces:
         return  # then every source sends wrong pieces, and may be given up for that
-    good = [model for model in world.models if _is_good(model)]
+    good = [model for model in world.models if is_good(model)]
     for f in missing:
-        assert not any(_has(model, f) for model in good), f"a good source has fragment {f}"
+        assert not any(has_fragment(model, f) for model in good), f"a good source has fragment {f}"
     for number, members in enumerate(layout.sets):
         if not missing & set(members.data) or any(number == n for n, _ in world.bad_rows):
             continue
         everyone = {*members.data, *members.parity}
-        there = {f for f in everyone if any(_has(model, f) for model in good)}
+        there = {f for f in everyone if any(has_fragment(model, f) for model in good)}
         assert len(there) < len(members.data), f"set {number} could have been computed"
 
 
-def _has(model: Model, fragment: int) -> bool:
+def has_fragment(model: Model, fragment: int) -> bool:
     return all(held is None or fragment in held for held in (model.holds, model.really_holds))
 
 
-def _is_good(model: Model) -> bool:
+def is_good(model: Model) -> bool:
     """Whether a source always answers, with what it was asked for."""
     trouble = model.fail_rate + model.corrupt_rate + model.stall_rate + model.break_rate
     trouble += model.max_connections < 4

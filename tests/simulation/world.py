@@ -124,7 +124,7 @@ class World:
 
     def run(self) -> Finished | GiveUp:
         """Run to the end, and until all requests are."""
-        self._run = _Checked(self)
+        self._run = Checked(self)
         self.received = round(self._run.run().received)
         self._run.drain()
         self.received_by = [round(link.received) for link in self._run.links]
@@ -147,7 +147,7 @@ class World:
         return self._run.corrupt_seen
 
 
-class _Checked(simulator.World):
+class Checked(simulator.World):
     """Holds every action of the planner against its contract."""
 
     def __init__(self, world: World) -> None:

@@ -6,9 +6,10 @@ clock or log. That is enforced by the layer check, and it is why tests run it in
 
 from __future__ import annotations
 
-from regather.planner.core import Options, Planner
+from regather.planner.core import Planner
 from regather.planner.events import (
     Action,
+    AddSource,
     Answered,
     Begin,
     Blame,
@@ -18,6 +19,7 @@ from regather.planner.events import (
     Decoded,
     DecodeFailed,
     Event,
+    Evicted,
     Failed,
     Finished,
     GiveUp,
@@ -25,15 +27,21 @@ from regather.planner.events import (
     PieceDone,
     Progress,
     RangeIgnored,
+    Release,
+    RemoveSource,
     Restart,
     Start,
     Tick,
     Trim,
+    Unavailable,
+    Want,
 )
 from regather.planner.health import Health
+from regather.planner.options import Options
 
 __all__ = [
     "Action",
+    "AddSource",
     "Answered",
     "Begin",
     "Blame",
@@ -43,6 +51,7 @@ __all__ = [
     "DecodeFailed",
     "Decoded",
     "Event",
+    "Evicted",
     "Failed",
     "Finished",
     "GiveUp",
@@ -53,8 +62,12 @@ __all__ = [
     "Planner",
     "Progress",
     "RangeIgnored",
+    "Release",
+    "RemoveSource",
     "Restart",
     "Start",
     "Tick",
     "Trim",
+    "Unavailable",
+    "Want",
 ]

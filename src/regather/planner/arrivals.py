@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from regather.planner import rows
+from regather.planner.demand import Demands
 from regather.planner.events import Action, Decoded, DecodeFailed
+from regather.planner.inflight import Request
+from regather.planner.pace import note_slow
 from regather.planner.requests import Requests
-from regather.planner.state import Request, State
+from regather.planner.rivals import rivals_of
+from regather.planner.state import State
 
 
-class Arrivals:
+class PieceArrivals:
     """Takes note of pieces that came, or were computed, for the first time."""
 
-    def __init__(self, state: State, requests: Requests) -> None:
+    def __init__(self, state: State, requests: Requests, demands: Demands) -> None:
         self._state = state
         self._requests = requests
+        self._demands = demands
         self._set_of = state.layout.set_of
         self.done_bytes = 0
         """Bytes of the file that this run brought or computed."""
@@ -29,14 +34,19 @@ class Arrivals:
                 state.suspects.pop((asked, piece), None)
             rows.parity_arrived(state, number, piece, request.fragment)
             if state.hedged or state.overlapping[request.fragment]:
-                rivals = state.rivals(request.fragment, piece)
+                rivals = rivals_of(state, request.fragment, piece)
                 self._drop([r for r in rivals if r.via == asked], piece, actions, request)
             if state.parity_rows[number][piece] >= state.lacking[number][piece]:
                 self.decode(number, piece, actions)
+            elif not state.everything:
+                self._demands.keep_row(number, piece, actions)
             return
         # As _done, without the calls: this is what every piece goes through.
-        state.left -= 1
         self.done_bytes += size
+        if state.everything or state.is_wanted(asked, piece):
+            state.left -= 1
+        if state.turns.readers or not state.everything:
+            self._arrived_for_readers(asked, piece, actions)
         if number < 0:
             if state.hedged or state.overlapping[asked] or state.suspects:
                 self._no_more(asked, piece, actions, request)
@@ -68,6 +78,8 @@ class Arrivals:
         make = state.decoding.pop((number, row), ())
         rows.forget(state, number, row)
         right = isinstance(event, Decoded)
+        if not right:
+            state.bad_rows.add((number, row))
         for fragment in make:
             if state.done[fragment][row]:
                 continue  # it came while it was computed
@@ -81,7 +93,15 @@ class Arrivals:
         """A piece of the file was computed: nobody needs to bring it."""
         self._state.now_done(fragment, piece)
         self.done_bytes += size
+        self._arrived_for_readers(fragment, piece, actions)
         self._no_more(fragment, piece, actions, None)
+
+    def _arrived_for_readers(self, fragment: int, piece: int, actions: list[Action]) -> None:
+        """A piece of the file is there: nobody waits for it, nor for its row."""
+        state = self._state
+        state.turns.arrived(state.layout.number(fragment, piece), fragment, piece)
+        if state.row_wants:
+            self._demands.row_needs_less(fragment, piece, actions)
 
     def _no_more(
         self, fragment: int, piece: int, actions: list[Action], by: Request | None
@@ -94,7 +114,7 @@ class Arrivals:
         if not working:
             return
         others = (
-            state.rivals(fragment, piece)
+            rivals_of(state, fragment, piece)
             if by
             else [r for r in working.values() if r.pos <= piece < r.end and not r.cancelled]
         )
@@ -104,10 +124,13 @@ class Arrivals:
         self, others: list[Request], piece: int, actions: list[Action], by: Request | None
     ) -> None:
         """Of other requests a piece is not wanted any more."""
+        state = self._state
         for other in others:
             if other is by:
                 continue
             if other.end - other.pos == 1:
+                if by is not None:
+                    note_slow(state, other, by.moved)
                 self._requests.cancel(other, actions)
             elif other.end - 1 == piece:
                 self._requests.trim(other, actions)

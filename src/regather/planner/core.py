@@ -12,47 +12,42 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from regather.model import Layout
 from regather.planner import rows
-from regather.planner.arrivals import Arrivals
+from regather.planner.arrivals import PieceArrivals
+from regather.planner.changes import Changes
+from regather.planner.demand import Demands
 from regather.planner.dispatch import Dispatch
 from regather.planner.events import (
     Action,
+    AddSource,
     Answered,
     Begin,
-    Blame,
     Cancelled,
     Decoded,
     DecodeFailed,
     Event,
+    Evicted,
     Failed,
     Finished,
     PieceCorrupt,
     PieceDone,
     Progress,
     RangeIgnored,
-    Restart,
+    Release,
+    RemoveSource,
     Tick,
+    Want,
 )
 from regather.planner.health import Health
+from regather.planner.inflight import Request
+from regather.planner.options import Options
 from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
-from regather.planner.state import Request, State
+from regather.planner.source_failures import SourceFailures
+from regather.planner.state import State
 from regather.planner.termination import give_up, is_hope, nothing_comes
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Limits that the user may set."""
-
-    connections: int = 8
-    """Most requests in flight at one source."""
-    max_requests: int = 32
-    """Most requests in flight at all."""
-    retries: int = 5
-    """Failures in a row after which nothing waits for a source any longer."""
 
 
 class Planner:
@@ -64,18 +59,40 @@ class Planner:
         holdings: Sequence[frozenset[int] | None],
         options: Options | None = None,
         rng: random.Random | None = None,
+        *,
+        wanted: Sequence[tuple[int, int]] | None = None,
+        live: bool = False,
     ) -> None:
-        """``holdings`` has, by source, the positions of the fragments it holds (None: ask it)."""
+        """``holdings`` has, by source, the positions of the fragments it holds (None: ask it).
+
+        ``wanted`` are runs of running numbers: the pieces that are wanted; None: the whole file.
+        With ``live``, demands come and go: only what events want is, and there is no end.
+        """
         self._options = options or Options()
         self._rng = rng or random.Random()
+        self._live = live
         limit = self._options.connections
         retries = self._options.retries
-        self._state = State(layout, holdings, [Health(limit) for _ in holdings], retries)
+        healths = [Health(limit) for _ in holdings]
+        everything = wanted is None and not live
+        self._state = State(layout, list(holdings), healths, retries, everything)
         self._requests = Requests(self._state)
-        self._arrivals = Arrivals(self._state, self._requests)
+        self._demands = Demands(self._state, self._requests)
+        self._arrivals = PieceArrivals(self._state, self._requests, self._demands)
         self._dispatch = Dispatch(
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
         )
+        self._failures = SourceFailures(self._state, self._requests, self._dispatch, self._rng)
+        self._changes = Changes(
+            self._state,
+            self._requests,
+            self._dispatch,
+            self._demands,
+            connections=limit,
+            live=live,
+        )
+        for start, end in wanted or ():
+            self._demands.want(Want(0, start, end), [])
         # Each returns the request, if any, that goes on and behind which the next may be queued.
         self._handlers: dict[type, Callable[..., Request | None]] = {
             Begin: self._begin,
@@ -89,6 +106,11 @@ class Planner:
             Cancelled: self._cancelled,
             Decoded: self._row_ended,
             DecodeFailed: self._row_ended,
+            Want: self._want,
+            Release: self._changed,
+            Evicted: self._changed,
+            AddSource: self._changed,
+            RemoveSource: self._changed,
         }
         self._over = False
         self.wake_at: float | None = None
@@ -114,6 +136,10 @@ class Planner:
     def is_done(self, fragment: int, piece: int) -> bool:
         """Whether a piece is done. May be read while another thread plans."""
         return bool(self._state.done[fragment][piece])
+
+    def is_wanted(self, fragment: int, piece: int) -> bool:
+        """Whether anybody wants a piece of the file: then it must stay in the store."""
+        return self._state.is_wanted(fragment, piece)
 
     def likely_computed(self, fragment: int, piece: int) -> bool:
         """Whether a data fragment's piece is likely to serve to compute others of its row."""
@@ -252,75 +278,19 @@ class Planner:
         self._plan(now, actions)
 
     def _range_ignored(self, event: RangeIgnored, now: float, actions: list[Action]) -> None:
-        state = self._state
-        request = state.requests.get(event.request)
-        if request is None:
-            return
-        health = state.sources[request.source]
-        health.ignores_ranges = True
-        if request.cancelled:
-            return  # its answer was on the way: what it was to bring was given back
-        request.moved = now
-        working = state.working[request.fragment].values()
-        if any(
-            r.whole and not r.cancelled and (r.source, r.via) == (request.source, request.via)
-            for r in working
-        ):
-            self._requests.cancel(request, actions)
+        if self._failures.range_ignored(event, now, actions):
             self._plan(now, actions)
-            return
-        self._requests.become_whole(request)
-        if request.follower is not None:
-            self._requests.cancel(request.follower, actions)
-        actions.append(Restart(request.id, request.end))
 
     def _corrupt(self, event: PieceCorrupt, now: float, actions: list[Action]) -> None:
-        state = self._state
-        request = state.requests.get(event.request)
-        if request is None:
-            return
-        source = request.source
-        health = state.sources[source]
-        self._requests.end(request, now)
-        if not request.cancelled:
-            health.corrupt_piece(now)
-            if request.follower is not None:
-                self._requests.cancel(request.follower, actions)
-            state.invalidate(source)
-            if health.retry_at > now:
-                self._dispatch.wants_later(source)
-            if not state.done[request.via][event.piece]:
-                state.suspects.setdefault((request.via, event.piece), set()).add(source)
-            if health.distrusted:
-                for other in list(state.requests.values()):
-                    if other.source == source:
-                        self._requests.cancel(other, actions)
-            state.note_fruitless(source)
-        self._room(source, now, actions)
+        self._after_failure(self._failures.corrupt(event, now, actions), now, actions)
 
     def _failed(self, event: Failed, now: float, actions: list[Action]) -> None:
-        state = self._state
-        request = state.requests.get(event.request)
-        if request is None:
+        self._after_failure(self._failures.failed(event, now, actions), now, actions)
+
+    def _after_failure(self, source: int, now: float, actions: list[Action]) -> None:
+        if source < 0:
             return
-        source = request.source
-        self._requests.end(request, now)
-        if not request.cancelled:
-            if event.blame is Blame.FRAGMENT:
-                state.absent(source, request.via)
-            else:
-                health = state.sources[source]
-                if event.blame is Blame.BUSY and health.active and not health.failures:
-                    health.busy(now, event.retry_after)
-                else:
-                    if event.kept:  # it gets on, if in small steps
-                        health.failures = 0
-                    health.failed(now, request.began, event.retry_after, self._rng)
-                if request.follower is not None:
-                    self._requests.cancel(request.follower, actions)
-                state.invalidate(source)
-                self._dispatch.wants_later(source)
-            state.note_fruitless(source)
+        self._changes.failed(source, actions)
         self._room(source, now, actions)
 
     def _cancelled(self, event: Cancelled, now: float, actions: list[Action]) -> None:
@@ -328,6 +298,21 @@ class Planner:
         if request is not None:
             self._requests.end(request, now)
             self._room(request.source, now, actions)
+
+    def _want(self, event: Want, now: float, actions: list[Action]) -> None:
+        fragments = self._changes.want(event, actions)
+        self._plan(now, actions)
+        if fragments and not self._over and self._changes.make_room(fragments, actions):
+            self._plan(now, actions)
+
+    def _changed(
+        self,
+        event: Release | Evicted | AddSource | RemoveSource,
+        now: float,
+        actions: list[Action],
+    ) -> None:
+        self._changes.note(event, actions)
+        self._plan(now, actions)
 
     # -- planning -------------------------------------------------------------------------
 
@@ -337,20 +322,24 @@ class Planner:
         self.wake_at = None
         if self._over:
             return
-        if state.left == 0:
+        if state.left == 0 and not self._live:
             self._over = True
             for request in list(state.requests.values()):
                 self._requests.cancel(request, actions)
             actions.append(Finished())
             return
+        if not state.everything:
+            self._changes.follow_judgements(actions)
         self._dispatch.run(now, actions)
-        if not state.decoding and nothing_comes(state, now):
+        if state.left and not state.decoding and nothing_comes(state, now):
             # Before waiting for those who fail, all that the others can do.
             hope = bool(state.requests) or (self._dispatch.waits and is_hope(state))
             if rows.unbind(state, state.answered_for if hope else state.hopeful):
                 self._plan(now, actions)
                 return
-            if not hope:
+            if not hope and self._live:
+                self._demands.check(range(state.layout.data_count), actions)
+            elif not hope:
                 self._over = True
                 actions.append(give_up(state))
                 return

@@ -15,11 +15,12 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
 from regather.planner.events import Action
+from regather.planner.inflight import Request
 from regather.planner.overload import surplus_requests
 from regather.planner.selection import choose
 from regather.planner.stalls import find_stalls
-from regather.planner.state import Request, State
-from regather.planner.steal_and_hedge import take_over
+from regather.planner.state import State
+from regather.planner.steal_and_hedge import own_time, take_over
 from regather.planner.work import Work
 
 _LOOK_AGAIN = 0.05
@@ -72,6 +73,33 @@ class Dispatch:
             self._idle.pop(source, None)
             self._barred.pop(source, None)
             self._ready.append(source)
+
+    def add(self, source: int) -> None:
+        """A source is new."""
+        self._is_ready.append(0)
+        self.wants(source)
+
+    def try_again(self, fragments: list[int]) -> None:
+        """Where nobody else can send what is wanted, try those once more who were given up."""
+        state = self._state
+        for fragment in fragments:
+            if state.trusted(fragment):
+                continue
+            for source in state.groups.of[fragment].holders:
+                health = state.sources[source]
+                health.failures = min(health.failures, state.retries)
+                health.corrupt_in_row = min(health.corrupt_in_row, state.retries)
+
+    def prefer(self, fragments: list[int]) -> None:
+        """Of the idle sources, the one that brings a piece soonest looks first."""
+        if not 1 < len(self._idle) <= _LOOKS:
+            return
+        of = self._state.groups.of
+        for fragment in fragments[:1]:
+            holders = of[fragment].holders
+            able = [(own_time(self._state, s), s) for s in self._idle if s in holders]
+            if able:
+                self._idle.move_to_end(min(able)[1], last=False)
 
     def wants_later(self, source: int) -> None:
         """A source may be asked again at its ``retry_at``."""

@@ -94,6 +94,47 @@ class DecodeFailed(Value, frozen=True):
     row: int
 
 
+class Want(Value, frozen=True):
+    """A demand wants pieces of the file, by their running numbers, ``start`` up to ``end``.
+
+    ``demand`` is a number of the caller's choice: one reader, download or selection. A piece stays
+    wanted, and must stay in the store, until every demand that wants it has released it.
+    """
+
+    demand: int
+    start: int
+    end: int
+    urgent: bool = False
+    """A reader waits for them: they come before all else, with little patience for late ones."""
+
+
+class Release(Value, frozen=True):
+    """A demand does not want pieces any more, ``start`` up to ``end``: it has them, or it went."""
+
+    demand: int
+    start: int
+    end: int
+
+
+class Evicted(Value, frozen=True):
+    """Pieces of the file are not in place any more. Nobody wants them, and no row needs them."""
+
+    start: int
+    end: int
+
+
+class AddSource(Value, frozen=True):
+    """One more source, with the next number; ``holdings`` as in ``Planner``."""
+
+    holdings: frozenset[int] | None
+
+
+class RemoveSource(Value, frozen=True):
+    """A source is not to be asked any more; its number is not used again."""
+
+    source: int
+
+
 Event: TypeAlias = (
     Begin
     | Answered
@@ -105,6 +146,11 @@ Event: TypeAlias = (
     | Cancelled
     | Decoded
     | DecodeFailed
+    | Want
+    | Release
+    | Evicted
+    | AddSource
+    | RemoveSource
     | Tick
 )
 
@@ -171,4 +217,17 @@ class GiveUp(Value, frozen=True):
     """Whether wrong bytes, rather than absent sources, are why."""
 
 
-Action: TypeAlias = Start | Restart | Trim | Cancel | Decode | Finished | GiveUp
+class Unavailable(Value, frozen=True):
+    """Pieces can be had from no source: the wants for them are dropped.
+
+    In place of GiveUp, where demands come and go. Who wants them again may say so, and each source
+    is tried once more.
+    """
+
+    start: int
+    end: int
+    corrupt: bool
+    """Whether wrong bytes, rather than absent sources, are why."""
+
+
+Action: TypeAlias = Start | Restart | Trim | Cancel | Decode | Finished | GiveUp | Unavailable

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from regather.planner.health import FAST_CONNECTION
+from regather.planner.inflight import Forecast
 from regather.planner.pace import request_rate
-from regather.planner.state import Forecast, State
+from regather.planner.state import State
 
 _CLEARLY = 1.01
 """So much later than the set could come is clearly later."""

@@ -8,120 +8,29 @@ thousands; nothing here grows with pieces times sources.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Any, Protocol, TypeVar
+from typing import TypeAlias
 
-from regather.planner.health import MAX_CORRUPT, Health
+from regather.planner.group import Group, Pool
+from regather.planner.inflight import Request
+from regather.planner.intervals import IntervalSet
+from regather.planner.readers import ReaderTurns
 
-_KEEP_SECONDS = 0.1
-_KEEP_LONG_SECONDS = 0.25
-"""How long what was summed over few or many holders stands: rates do not change faster."""
-_MANY = 32
+_IN_FREE, _IN_UNTOUCHED = 1, 2
 
-
-T = TypeVar("T")
-
-
-class Pool(Protocol):
-    """The sources, and what is known of all of them."""
-
-    sources: list[Health]
-    weighted_rate: list[float]
-    rated: int
-
-    def mean_rate(self) -> float:
-        """Mean rate of the sources that have one."""
-        ...
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Group:
-    """Fragments that the same sources hold."""
-
-    holders: frozenset[int]
-    fragments: int = 0
-    """How many they are; a group without any is of no use."""
-    free: int = 0
-    """Pieces that are neither settled nor in flight."""
-    flying: int = 0
-    """Pieces that requests in flight are still to bring."""
-    standing_in: int = 0
-    """Requests in flight for parity of the group, which stands in for data."""
-    free_heap: list[int] = field(default_factory=list)
-    """Heap of the fragments with free pieces; may name some that have none any more."""
-    untouched_heap: list[int] = field(default_factory=list)
-    """Heap of those that nobody had begun when they came in; may name some that are begun."""
-    trusted: bool = False
-    """Whether some holder neither fails nor sent wrong bytes; as of ``judged``."""
-    judged: int = -1
-    known_supply: float = 0.0
-    """Bytes a second that the holders bring together; stands until then, or so many have a rate."""
-    known_until: float = float("-inf")
-    known_rated: int = -1
-    _pick: Callable[[Sequence[Any]], tuple[Any, ...]] | None = None
-    _rates: list[float] = field(default_factory=list)
-    _faster: list[float] = field(default_factory=list)
-    _ranked_until: float = float("-inf")
-
-    def supply(self, pool: Pool, now: float) -> float:
-        """Bytes a second that the holders bring together, at most; for all that they hold."""
-        if now < self.known_until and pool.rated <= self.known_rated:
-            return self.known_supply
-        self.known_until = now + self._keep
-        # As long as more and more rates become known, the sum is of another kind.
-        self.known_rated = pool.rated + pool.rated // 8
-        rates: Sequence[float] = self._of_holders(pool.weighted_rate)
-        if pool.rated < len(pool.sources):
-            mean = pool.mean_rate()
-            rates = [own if own >= 0 else -own * mean for own in rates]
-        self.known_supply = sum(rates) or pool.mean_rate()
-        return self.known_supply
-
-    @property
-    def _keep(self) -> float:
-        return _KEEP_SECONDS if len(self.holders) <= _MANY else _KEEP_LONG_SECONDS
-
-    def _of_holders(self, by_source: Sequence[T]) -> Sequence[T]:
-        """What belongs to the holders, taken out of a list in a third of the time of a loop."""
-        if self._pick is None:
-            if len(self.holders) < 2:
-                return [by_source[source] for source in self.holders]
-            self._pick = itemgetter(*self.holders)
-        return self._pick(by_source)
-
-    def faster(self, pool: Pool, rate: float, now: float) -> float:
-        """Bytes a second of the holders whose connections bring more than ``rate``."""
-        if now >= self._ranked_until:
-            self._ranked_until = now + self._keep
-            rated = sorted(
-                [
-                    (h.rate, h.rate * (h.active or 1))
-                    for h in self._of_holders(pool.sources)
-                    if h.rate
-                    and not h.failures
-                    and not h.all_stalled
-                    and h.corrupt_total < MAX_CORRUPT
-                ]
-            )
-            self._rates = [rate for rate, _ in rated]
-            self._faster = [0.0] * (len(rated) + 1)
-            for at in range(len(rated) - 1, -1, -1):
-                self._faster[at] = self._faster[at + 1] + rated[at][1]
-        return self._faster[bisect_right(self._rates, rate)]
-
-    def invalidate(self) -> None:
-        """Sum anew at the next question: a holder came or went."""
-        self.known_until = self._ranked_until = float("-inf")
+Counts: TypeAlias = tuple[int, int, int]
+"""Of a fragment: pieces that are free, pieces in flight, and requests for it as parity."""
 
 
 class Groups:
     """All groups, by fragment and by source."""
 
     def __init__(
-        self, holdings: Sequence[frozenset[int] | None], fragments: int, data_count: int
+        self,
+        holdings: Sequence[frozenset[int] | None],
+        fragments: int,
+        data_count: int,
+        turns: ReaderTurns,
     ) -> None:
         """``holdings`` has, by source, the fragments that it holds; None: perhaps all.
 
@@ -142,8 +51,13 @@ class Groups:
         """By fragment: its group."""
         self.judgements = 0
         """Counted up when a source failed, fell silent, recovered or lied."""
+        self.turns = turns
         self._empty = 0
         """How many groups have no fragments any more."""
+        self._listed = bytearray(fragments)
+        """By fragment: in which heaps of its group it stands."""
+        self._listed = bytearray(fragments)
+        """By fragment: in which heaps of its group it stands."""
         self.moves = 0
         """Counted up when a fragment came into another group."""
         for fragment in range(fragments):
@@ -162,14 +76,61 @@ class Groups:
                 by_source[source].append(group)
         return group
 
-    def drop_holder(
-        self, fragment: int, source: int, free: int, flying: int, standing_in: int
-    ) -> None:
-        """A source turned out not to have a fragment with so many pieces free and in flight."""
+    def list_free(self, fragment: int, *, untouched: bool) -> None:
+        """A fragment has free pieces, and perhaps nobody works on it."""
+        group, listed = self.of[fragment], self._listed
+        if not listed[fragment] & _IN_FREE:
+            listed[fragment] |= _IN_FREE
+            heapq.heappush(group.free_heap, fragment)
+        if untouched and not listed[fragment] & _IN_UNTOUCHED:
+            listed[fragment] |= _IN_UNTOUCHED
+            heapq.heappush(group.untouched_heap, fragment)
+
+    def first(
+        self, group: Group, free: list[IntervalSet], working: list[dict[int, Request]]
+    ) -> int:
+        """The fragment of a group to begin with: one that nobody works on, if there is.
+
+        Drops from its heaps what does not belong there any more.
+        """
+        heap, of, listed = group.untouched_heap, self.of, self._listed
+        while heap:
+            fragment = heap[0]
+            own = of[fragment] is group
+            if own and free[fragment].count and not working[fragment]:
+                return fragment
+            heapq.heappop(heap)
+            if own:
+                listed[fragment] &= ~_IN_UNTOUCHED & 255
+        heap = group.free_heap
+        while True:
+            fragment = heap[0]
+            own = of[fragment] is group
+            if own and free[fragment].count:
+                return fragment
+            heapq.heappop(heap)
+            if own:
+                listed[fragment] &= ~_IN_FREE & 255
+
+    def held_by(self, source: int) -> list[int]:
+        """The fragments that a source holds, or may hold."""
+        groups = {id(g) for g in self.of_source[source]}
+        groups |= {id(g) for g in self.parity_of_source[source]}
+        return [fragment for fragment, group in enumerate(self.of) if id(group) in groups]
+
+    # -- holders that come and go ---------------------------------------------------------
+
+    def drop_holder(self, fragment: int, source: int, counts: Counts) -> None:
+        """A source turned out not to have a fragment, of which ``counts`` tells the pieces."""
         old = self.of[fragment]
-        if source not in old.holders:
-            return
-        new = self.of[fragment] = self._with(old.holders - {source}, fragment)
+        if source in old.holders:
+            self._move(fragment, old.holders - {source}, counts)
+
+    def _move(self, fragment: int, holders: frozenset[int], counts: Counts) -> None:
+        """A fragment has other holders now."""
+        free, flying, standing_in = counts
+        old = self.of[fragment]
+        new = self.of[fragment] = self._with(holders, fragment)
         self.moves += 1
         new.fragments += 1
         old.fragments -= 1
@@ -182,9 +143,71 @@ class Groups:
         new.flying += flying
         old.standing_in -= standing_in
         new.standing_in += standing_in
+        self._listed[fragment] = 0
         if free:
-            heapq.heappush(new.free_heap, fragment)
-            heapq.heappush(new.untouched_heap, fragment)
+            self.list_free(fragment, untouched=True)
+        self.turns.move(old.urgent, new.line(urgent=True))
+        self.turns.move(old.ahead, new.line(urgent=False))
+
+    def add_source(
+        self, source: int, held: frozenset[int] | None, counts: Callable[[int], Counts]
+    ) -> None:
+        """A new source, with the next number; ``held`` as in ``__init__``."""
+        self.of_source.append([])
+        self.parity_of_source.append([])
+        inside: dict[int, list[int]] = {}
+        for fragment in range(len(self.of)) if held is None else held:
+            inside.setdefault(id(self.of[fragment]), []).append(fragment)
+        for fragments in inside.values():
+            group = self.of[fragments[0]]
+            holders = group.holders | {source}
+            if len(fragments) < group.fragments:
+                for fragment in fragments:
+                    self._move(fragment, holders, counts(fragment))
+            else:
+                data = fragments[0] < self._data_count
+                self._rename(group, holders, data)
+                (self.of_source if data else self.parity_of_source)[source].append(group)
+
+    def remove_source(self, source: int) -> None:
+        """A source holds nothing any more."""
+        for by_source, data in ((self.of_source, True), (self.parity_of_source, False)):
+            for group in list(by_source[source]):
+                holders = group.holders - {source}
+                other = self._by_holders.get((holders, data))
+                if other is None:
+                    self._rename(group, holders, data)
+                else:
+                    self._merge(group, other, data)
+            by_source[source] = []
+
+    def _rename(self, group: Group, holders: frozenset[int], data: bool) -> None:
+        """All fragments of a group have other holders now."""
+        del self._by_holders[group.holders, data]
+        self._by_holders[holders, data] = group
+        group.replace_holders(holders)
+        self.moves += 1
+        self.judgements += 1
+
+    def _merge(self, group: Group, other: Group, data: bool) -> None:
+        """All fragments of a group have the holders of another one now."""
+        del self._by_holders[group.holders, data]
+        for source in group.holders:
+            (self.of_source if data else self.parity_of_source)[source].remove(group)
+        listed = [f for f, own in enumerate(self.of) if own is group]
+        for fragment in listed:
+            self.of[fragment] = other
+            before, self._listed[fragment] = self._listed[fragment], 0
+            if before & _IN_FREE:
+                self.list_free(fragment, untouched=bool(before & _IN_UNTOUCHED))
+        other.fragments += group.fragments
+        other.free += group.free
+        other.flying += group.flying
+        other.standing_in += group.standing_in
+        self.turns.move(group.urgent, other.line(urgent=True))
+        self.turns.move(group.ahead, other.line(urgent=False))
+        self.moves += 1
+        self.judgements += 1
 
     def _drop_empty(self) -> None:
         """Forget groups that all fragments have left, where sources turned out to have less."""

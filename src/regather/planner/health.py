@@ -59,6 +59,8 @@ class Health:
     corrupt_in_row: int = 0
     """Corrupt pieces in a row, since the last good one."""
     retry_at: float = 0.0
+    removed: bool = False
+    """Whether it is not to be asked any more, whatever happens."""
     stalled: int = 0
     """Requests from which nothing has come for long."""
     all_stalled: bool = False

@@ -1,4 +1,4 @@
-"""Sets of pieces kept as runs: memory follows the runs, not the pieces."""
+"""Sets and multisets of pieces kept as runs: memory follows the runs, not the pieces."""
 
 from __future__ import annotations
 
@@ -110,6 +110,95 @@ class IntervalSet:
         """Take everything out."""
         self.runs.clear()
         self.count = 0
+
+    def within(self, start: int, end: int) -> list[Run]:
+        """The runs of the set between two numbers."""
+        runs = self.runs
+        found: list[Run] = []
+        at = _at_or_after(runs, start)
+        while at < len(runs) and runs[at][0] < end:
+            a, b = runs[at]
+            found.append((max(a, start), min(b, end)))
+            at += 1
+        return found
+
+    def gaps(self, start: int, end: int) -> list[Run]:
+        """The runs between two numbers that are not in the set."""
+        found: list[Run] = []
+        for a, b in self.within(start, end):
+            if start < a:
+                found.append((start, a))
+            start = b
+        if start < end:
+            found.append((start, end))
+        return found
+
+
+class Coverage:
+    """How many times each whole number is covered, kept as runs of equal counts."""
+
+    __slots__ = ("_counts", "_edges")
+
+    def __init__(self) -> None:
+        self._edges: list[int] = []
+        """Where the count changes."""
+        self._counts: list[int] = []
+        """The count from each edge to the next; from the last one on it is 0."""
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._edges, number) - 1
+        return at >= 0 and self._counts[at] > 0
+
+    def add(self, start: int, end: int) -> list[Run]:
+        """Cover numbers once more; return the runs that were not covered before."""
+        return self._change(start, end, 1, 0)
+
+    def remove(self, start: int, end: int) -> list[Run]:
+        """Cover numbers, all of which are covered, once less; return the runs that are bare now."""
+        return self._change(start, end, -1, 1)
+
+    def within(self, start: int, end: int) -> list[Run]:
+        """The runs between two numbers that are covered."""
+        edges, counts = self._edges, self._counts
+        found: list[Run] = []
+        at = max(bisect_right(edges, start) - 1, 0)
+        while at + 1 < len(edges) and edges[at] < end:
+            if counts[at]:
+                a, b = max(edges[at], start), min(edges[at + 1], end)
+                if found and found[-1][1] == a:
+                    found[-1] = (found[-1][0], b)
+                elif a < b:
+                    found.append((a, b))
+            at += 1
+        return found
+
+    def _change(self, start: int, end: int, by: int, critical: int) -> list[Run]:
+        """Add to the counts; return the runs whose count was ``critical``."""
+        found: list[Run] = []
+        if start >= end:
+            return found
+        edges, counts = self._edges, self._counts
+        first, last = self._edge(start), self._edge(end)
+        for at in range(first, last):
+            if counts[at] == critical:
+                a, b = edges[at], edges[at + 1]
+                if found and found[-1][1] == a:
+                    found[-1] = (found[-1][0], b)
+                else:
+                    found.append((a, b))
+            counts[at] += by
+        for at in (last, first):
+            if counts[at] == (counts[at - 1] if at else 0):
+                del edges[at], counts[at]
+        return found
+
+    def _edge(self, number: int) -> int:
+        """The index of the edge at a number, which is made if there is none."""
+        at = bisect_left(self._edges, number)
+        if at == len(self._edges) or self._edges[at] != number:
+            self._edges.insert(at, number)
+            self._counts.insert(at, self._counts[at - 1] if at else 0)
+        return at
 
 
 def _at_or_after(runs: list[Run], number: int) -> int:

@@ -7,7 +7,8 @@ left then come in time, and nobody has to bring the others once more in the end.
 
 from __future__ import annotations
 
-from regather.planner.state import Request, State
+from regather.planner.inflight import Request
+from regather.planner.state import State
 
 _HOPELESS = 1.5
 """A piece that takes so many times as long as all else would not be waited for."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from regather.planner.state import Request, State
+from regather.planner.inflight import Request
+from regather.planner.state import State
 
 STALL_SECONDS = 1.0
 """A request that brought no byte for so long is stuck: even its own source may be asked again."""
@@ -60,3 +61,17 @@ def seconds_left(state: State, request: Request, now: float) -> float:
     wait = 0.0 if request.behind is None else seconds_left(state, request.behind, now)
     size = (request.end - request.pos) * state.piece_size - request.partial
     return wait + size / request_rate(state, request, now)
+
+
+def note_slow(state: State, request: Request, now: float) -> None:
+    """Note that another source brought the last piece of a request sooner.
+
+    That is all there is to know of a source that never brought one to its end.
+    """
+    health = state.sources[request.source]
+    if health.rate or request.answered < 0 or now <= request.answered:
+        return
+    most = state.piece_size / (now - request.answered)
+    if most < state.mean_rate():
+        health.guess(most)
+        state.count_rate(request.source)

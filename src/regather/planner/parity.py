@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterable
 
 from regather.planner.forecast import late_ones
-from regather.planner.groups import Group
+from regather.planner.group import Group
+from regather.planner.inflight import Request
 from regather.planner.rows import spans
-from regather.planner.state import Request, State
+from regather.planner.state import State
 from regather.planner.values import Value
 from regather.planner.whole import open_end
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regather.planner.groups import Group
+from regather.planner.group import Group
 from regather.planner.intervals import Run
 from regather.planner.state import State
 from regather.planner.work import Work, length_of, pressing

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from regather.planner.events import Action, Cancel, Start, Trim
-from regather.planner.state import Request, State
+from regather.planner.inflight import Request
+from regather.planner.rivals import forget_rival, note_rivals, note_whole
+from regather.planner.state import State
 from regather.planner.work import Work
 
 
@@ -35,11 +37,12 @@ class Requests:
         request = Request(
             number, source, fragment, asked, start, end, now, now, now, whole, -1.0, start
         )
+        request.urgent = work.urgent
         state.requests[number] = state.working[fragment][number] = request
         if whole:
-            state.note_whole(request)
+            note_whole(state, request)
         elif work.hedge:
-            state.note_rivals(request, work.victim)
+            note_rivals(state, request, work.victim)
         elif overlapping := state.overlapping[fragment]:
             overlapping[number] = request
         # As State.claim, without the call: this is what every request goes through.
@@ -82,7 +85,7 @@ class Requests:
         del state.requests[number]
         del state.working[fragment][number]
         if state.hedged or state.overlapping[fragment]:
-            state.forget_rival(request)
+            forget_rival(state, request)
         if request.via != fragment:
             state.groups.of[request.via].standing_in -= 1
         follower = request.follower
@@ -127,12 +130,22 @@ class Requests:
             state.requeue_parity(request.via, last + 1, end)
         actions.append(Trim(request.id, request.end))
 
+    def shorten(self, request: Request, end: int, actions: list[Action]) -> None:
+        """A request ends before the piece ``end``; who wants the rest must ask for it anew."""
+        state, tail = self._state, request.end
+        request.end = end
+        state.groups.of[request.fragment].flying -= tail - end
+        state.requeue(request.fragment, end, tail)
+        if request.via != request.fragment:
+            state.requeue_parity(request.via, end, tail)
+        actions.append(Trim(request.id, end))
+
     def become_whole(self, request: Request) -> None:
         """The whole fragment comes instead of a range of it."""
         state = self._state
         request.whole = True
-        state.forget_rival(request)
-        state.note_whole(request)
+        forget_rival(state, request)
+        note_whole(state, request)
         group = state.groups.of[request.fragment]
         if not request.cancelled:
             group.flying -= request.end - request.pos

@@ -146,6 +146,56 @@ def recoverable(state: State, number: int) -> bool:
     return any(wanted <= supply for _, _, wanted, supply in spans(state, number, lost, usable))
 
 
+def computable(state: State, number: int, row: int, can_serve: Callable[[int], bool]) -> bool:
+    """Whether parity can replace what nobody can send of a row, be it wanted or not.
+
+    ``can_serve`` says whether a fragment's pieces can be had.
+    """
+    if (number, row) in state.bad_rows:
+        return False
+    members = state.layout.sets[number]
+    lost = -state.spare[number].get(row, 0)
+    coming: set[int] = set()
+    for fragment in missing(state, members, row):
+        working = state.working[fragment].values()
+        via = {r.via for r in working if r.pos <= row < r.end and not r.cancelled}
+        coming |= via
+        lost += not (via or state.settled[fragment][row] or can_serve(fragment))
+    for parity in members.parity:
+        lost -= not state.done[parity][row] and parity not in coming and can_serve(parity)
+    return lost <= 0
+
+
+def beyond_recovery(state: State, fragment: int) -> list[tuple[int, int]]:
+    """The free pieces of a fragment without a hopeful source that parity cannot replace."""
+    number = state.layout.set_of[fragment]
+    if number < 0:
+        return list(state.free[fragment])
+    return [
+        (row, row + 1)
+        for start, end in state.free[fragment]
+        for row in range(start, end)
+        if not computable(state, number, row, state.hopeful)
+    ]
+
+
+def evict_row(state: State, number: int, row: int) -> None:
+    """A data piece is not in place any more; parity of a row that was whole is gone as well."""
+    state.lacking[number][row] += 1
+    if row not in state.parity_rows[number]:
+        for parity in state.layout.sets[number].parity:
+            state.done[parity][row] = 0
+
+
+def free_bound(state: State, number: int, row: int) -> None:
+    """A row cannot be computed any more: what parity stands in for must be had otherwise."""
+    for fragment in missing(state, state.layout.sets[number], row):
+        if state.settled[fragment][row]:
+            state.settled[fragment][row] = 0
+            state.requeue(fragment, row, row + 1)
+            _spare(state, number, row)
+
+
 def unbind(state: State, obtainable: Callable[[int], bool]) -> bool:
     """Where nothing else is left: fetch pieces after all that parity stands in for.
 

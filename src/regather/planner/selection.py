@@ -14,14 +14,14 @@ With nothing free, work is taken over from others (``steal_and_hedge.py``).
 
 from __future__ import annotations
 
-from heapq import heappop
-
 from regather.planner import parity
-from regather.planner.groups import Group
+from regather.planner.fair_turns import in_turn, somebody_waits
+from regather.planner.group import Group
 from regather.planner.health import MAX_CORRUPT, Health
+from regather.planner.inflight import Request
 from regather.planner.pace import OLD_SECONDS, request_rate
 from regather.planner.probation import probation_work
-from regather.planner.state import Request, State
+from regather.planner.state import State
 from regather.planner.work import Work, length_of, most_pressing, run_length
 
 _FELT_LATENCY = 0.002
@@ -101,6 +101,10 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
     if health.ignores_ranges or health.corrupt_total:
         groups = [g for g in groups if g.free]
         return probation_work(state, source, groups, now, pace, once_more=False)
+    if state.turns.readers:
+        work = in_turn(state, source, groups, now, pace)
+        if work is not None or somebody_waits(groups):
+            return work
     group, load = most_pressing(state, groups, now)
     if group is None:
         return None
@@ -113,7 +117,7 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
     fragment = group.free_heap[0]
     free = state.free[fragment]
     if group.untouched_heap or not free.count or state.groups.of[fragment] is not group:
-        fragment = _first_fragment(state, group)
+        fragment = state.groups.first(group, state.free, state.working)
         free = state.free[fragment]
     start, end = free.runs[0]
     # Its supply was summed, where that was due, to find out how pressing it is.
@@ -133,19 +137,6 @@ def _once_more(state: State, source: int, now: float) -> Work | None:
     if not groups or not state.sources[source].corrupt_total:
         return None
     return probation_work(state, source, groups, now, 0.0, once_more=True)
-
-
-def _first_fragment(state: State, group: Group) -> int:
-    """The fragment of a group to begin with; drops from its heaps what has nothing free."""
-    fresh, of = group.untouched_heap, state.groups.of
-    while fresh:
-        fragment = fresh[0]
-        if state.free[fragment].count and not state.working[fragment] and of[fragment] is group:
-            return fragment
-        heappop(fresh)
-    while not (state.free[fragment := group.free_heap[0]].count and of[fragment] is group):
-        heappop(group.free_heap)
-    return fragment
 
 
 def _better_left(

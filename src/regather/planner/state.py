@@ -3,64 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import heappush
 
 from regather.model import ErasureSet, Layout
-from regather.planner.groups import Groups
+from regather.planner.group import Group
+from regather.planner.groups import Counts, Groups
 from regather.planner.health import Health
-from regather.planner.intervals import IntervalSet, Run
-from regather.planner.values import Value
-
-_MOST_FRUITLESS = 1000
-"""So many sources may fail one after the other, without a piece from anybody, before those that
-never brought one are given up, the ones that were not asked yet among them."""
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Request:
-    """A request in flight: the pieces ``pos`` up to ``end`` are still to come, in order.
-
-    It brings pieces of the fragment ``via``: the wanted ``fragment`` itself, or parity that
-    stands in for the same rows of it.
-    """
-
-    id: int
-    source: int
-    fragment: int
-    via: int
-    pos: int
-    end: int
-    began: float
-    moved: float
-    """When bytes last came."""
-    moved_piece: float
-    """When the piece before the current one was done, or the request began."""
-    whole: bool = False
-    answered: float = -1.0
-    """When the body began; before 0: it has not."""
-    first: int = 0
-    """The piece that it began with."""
-    pace: float = 0.0
-    """Bytes a second of the one before on its connection; 0: there was none."""
-    partial: int = 0
-    """Bytes of the current piece that are here."""
-    cancelled: bool = False
-    ahead: bool = False
-    """It was sent while the one before on its connection was still coming."""
-    behind: Request | None = None
-    """The request on whose connection it waits for its turn."""
-    follower: Request | None = None
-    """The request that waits behind this one."""
-
-
-class Forecast(Value, frozen=True):
-    """What was foreseen at a time of an erasure set."""
-
-    at: float
-    late: tuple[int, ...]
-    """The data fragments that the download will wait for, the latest first."""
+from regather.planner.inflight import Forecast, Request
+from regather.planner.intervals import Coverage, IntervalSet, Run
+from regather.planner.readers import Demand, ReaderTurns
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -68,17 +20,26 @@ class State:
     """Everything that decisions are made from."""
 
     layout: Layout
-    holdings: Sequence[frozenset[int] | None]
+    holdings: list[frozenset[int] | None]
     """By source: the positions of the fragments that it holds; None where it must be asked."""
     sources: list[Health]
     retries: int
-    """Failures, or lies, in a row that are borne from a source."""
+    """Failures, or wrong pieces, in a row that are borne from a source."""
+    everything: bool = True
+    """Whether the whole file is wanted, from the beginning to the end."""
+    wanted: list[Coverage] = field(init=False)
+    """By fragment of data, unless everything is wanted: by how many demands a piece is wanted."""
+    turns: ReaderTurns = field(default_factory=ReaderTurns)
+    """The readers that wait, and what for."""
+    row_wants: dict[tuple[int, int], tuple[Demand, set[int]]] = field(default_factory=dict)
+    """Rows (set, row) that are wanted as a whole, for the sake of pieces of some fragments."""
     piece_size: int = field(init=False)
     spare_after_row: list[int] = field(init=False)
     """By fragment of parity: pieces that were free when all data of their row had come."""
     free: list[IntervalSet] = field(init=False)
-    """By fragment: the pieces that are neither settled nor in flight, nor parity of a row that is
-    whole. Changed by ``release`` and ``claim`` alone, which keep the groups true."""
+    """By fragment: pieces that are wanted and neither settled nor in flight; of parity, those of
+    rows that are wanted as a whole and lack some data. Changed by ``release`` and ``claim`` alone,
+    which keep the groups true."""
     groups: Groups = field(init=False)
     unclaimed: int = 0
     """How many pieces are free in all."""
@@ -104,7 +65,7 @@ class State:
     suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
     """By piece: the sources that sent it wrong."""
     left: int = 0
-    """Pieces of the file that are not done."""
+    """Pieces of the file that are wanted and not done."""
     fruitless: int = 0
     """Sources that failed before they brought anything, since a piece came from any."""
     rates: float = 0.0
@@ -123,6 +84,8 @@ class State:
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
     _doubtful: list[tuple[int, tuple[int, ...]]] = field(init=False)
     """By erasure set: what ``doubtful`` found, and at which count of judgements."""
+    bad_rows: set[tuple[int, int]] = field(default_factory=set)
+    """Rows (set, row) that could not be computed: their parity is no good."""
     decoding: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
     """Rows (set, row) that are being computed, and the fragments whose pieces are made."""
 
@@ -142,13 +105,17 @@ class State:
         self.lacking = [self._data_in_rows(members) for members in self.layout.sets]
         self.spare = [{} for _ in self.layout.sets]
         self._doubtful = [(-1, ())] * len(self.layout.sets)
-        self.left = self.layout.data_pieces
+        self.left = self.layout.data_pieces if self.everything else 0
+        self.wanted = []
         self.weighted_rate = [0.0] * len(self.sources)
         for source in range(len(self.sources)):
             self.weigh(source)
-        self.groups = Groups(self.holdings, count, self.layout.data_count)
-        for f in range(count):
-            self.release(f, 0, self.layout.pieces_of(f))
+        self.groups = Groups(self.holdings, count, self.layout.data_count, self.turns)
+        if self.everything:
+            for f in range(count):
+                self.release(f, 0, self.layout.pieces_of(f))
+        else:
+            self.wanted = [Coverage() for _ in range(self.layout.data_count)]
 
     def _data_in_rows(self, members: ErasureSet) -> array[int]:
         """How many data pieces each row of an erasure set has."""
@@ -167,10 +134,34 @@ class State:
     def now_done(self, fragment: int, piece: int) -> None:
         """A data piece is in place."""
         self.done[fragment][piece] = self.settled[fragment][piece] = 1
-        self.left -= 1
+        if self.is_wanted(fragment, piece):
+            self.left -= 1
         number = self.layout.set_of[fragment]
         if number >= 0:
             self.lacking[number][piece] -= 1
+
+    # -- what is wanted -------------------------------------------------------------------
+
+    def is_wanted(self, fragment: int, piece: int) -> bool:
+        """Whether anybody wants a piece of the file."""
+        return self.everything or piece in self.wanted[fragment]
+
+    def wanted_within(self, fragment: int, start: int, end: int) -> list[Run]:
+        """The runs between two pieces that are wanted; of parity, whose whole row is."""
+        if self.everything:
+            return [(start, end)]
+        if self.layout.is_data(fragment):
+            return self.wanted[fragment].within(start, end)
+        return self.wanted_rows(self.layout.set_of[fragment], start, end)
+
+    def wanted_rows(self, number: int, start: int, end: int) -> list[Run]:
+        """The rows of a set, between two of them, of which all data is wanted."""
+        runs = [(start, end)]
+        for fragment in self.layout.sets[number].data:
+            length, wanted = self.layout.pieces_of(fragment), self.wanted[fragment]
+            beyond = [(max(a, length), b) for a, b in runs if b > length]
+            runs = [run for a, b in runs for run in wanted.within(a, min(b, length))] + beyond
+        return runs
 
     # -- free pieces ----------------------------------------------------------------------
 
@@ -185,9 +176,22 @@ class State:
         self.unclaimed += new
         self.freed = True
         if free.count == new:
-            heappush(group.free_heap, fragment)
-            if not self.working[fragment]:
-                heappush(group.untouched_heap, fragment)
+            self.groups.list_free(fragment, untouched=not self.working[fragment])
+        if self.turns.readers and self.layout.is_data(fragment):
+            self._queue_readers(group, fragment, start, end)
+
+    def _queue_readers(self, group: Group, fragment: int, start: int, end: int) -> None:
+        """Readers that wait for pieces that are free now stand in line for them."""
+        waited_for, turns = self.turns.urgent, self.turns
+        for demand in turns.bulk.values():
+            turns.join(group.line(urgent=False), demand)
+        first = self.layout.first_pieces[fragment]
+        numbers = range(first + start, first + end)
+        # Of a large part of the file, few pieces are waited for.
+        few = len(waited_for) < len(numbers)
+        for number in [n for n in waited_for if n in numbers] if few else numbers:
+            for demand in waited_for.get(number, ()):
+                turns.join(group.line(urgent=True), demand)
 
     def claim(self, fragment: int, start: int, end: int) -> int:
         """Pieces are not free any more; return how many of them were."""
@@ -197,61 +201,12 @@ class State:
             self.unclaimed -= taken
         return taken
 
-    def absent(self, source: int, fragment: int) -> None:
-        """A source turned out not to have a fragment."""
-        self.sources[source].absent.add(fragment)
-        flying = sum(r.end - r.pos for r in self.working[fragment].values() if not r.cancelled)
-        standing_in = sum(r.via == fragment != r.fragment for r in self.requests.values())
-        free = self.free[fragment].count
-        self.groups.drop_holder(fragment, source, free, flying, standing_in)
-
-    def note_fruitless(self, source: int) -> None:
-        """A request to a source failed: how long this goes on has a bound, whoever is named."""
-        health = self.sources[source]
-        if health.pieces or health.fruitless:
-            return
-        health.fruitless = True
-        self.fruitless += 1
-        if self.fruitless > _MOST_FRUITLESS:
-            for number, other in enumerate(self.sources):
-                if not other.pieces and other.failures <= self.retries:
-                    other.failures = self.retries + 1
-                    self.invalidate(number)
-
-    def rivals(self, fragment: int, piece: int) -> list[Request]:
-        """The requests that may bring a piece, where more than one may; else perhaps none."""
-        few = self.hedged.get((fragment, piece), ()) if self.hedged else ()
-        many = self.overlapping[fragment]
-        if not many:
-            return [r for r in few if not r.cancelled] if few else []
-        found = {**many, **{r.id: r for r in few}}.values()
-        return [r for r in found if not r.cancelled and r.pos <= piece < r.end]
-
-    def note_whole(self, new: Request) -> None:
-        """Note that all who bring pieces of a fragment have a rival, which brings all of it."""
-        overlapping = self.overlapping[new.fragment]
-        overlapping.update(self.working[new.fragment])
-        overlapping[new.id] = new
-
-    def note_rivals(self, new: Request, victim: Request | None) -> None:
-        """Note that a new request works on what this one may bring as well."""
-        if victim is not None and victim.end - victim.pos == 1 and not victim.whole:
-            racing = self.hedged.setdefault((new.fragment, new.pos), [victim])
-            racing.append(new)
-        else:
-            self.overlapping[new.fragment][new.id] = new
-
-    def forget_rival(self, request: Request) -> None:
-        """A request has ended."""
-        if many := self.overlapping[request.fragment]:
-            many.pop(request.id, None)
-        if self.hedged:
-            at = request.fragment, request.end - 1
-            racing = self.hedged.get(at)
-            if racing is not None and request in racing:
-                racing.remove(request)
-                if not racing:
-                    del self.hedged[at]
+    def counts(self, fragment: int) -> Counts:
+        """What its group has to know of a fragment."""
+        working = self.working[fragment].values()
+        flying = sum([r.end - r.pos for r in working if not r.cancelled])
+        standing_in = sum([r.via == fragment != r.fragment for r in self.requests.values()])
+        return self.free[fragment].count, flying, standing_in
 
     # -- who can send what ----------------------------------------------------------------
 
@@ -352,6 +307,8 @@ class State:
         runs = list(self.unsettled(fragment, start, end))
         if not runs:
             return
+        if not self.everything:
+            runs = [part for run in runs for part in self.wanted_within(fragment, *run)]
         for run in runs:
             self.release(fragment, *run)
         for request in others:

@@ -17,13 +17,17 @@ from collections.abc import Callable, Iterable
 
 from regather.planner import parity as parity_runs
 from regather.planner import whole
+from regather.planner.inflight import Request
 from regather.planner.pace import STALL_SECONDS, later_than, request_rate, seconds_left
-from regather.planner.state import Request, State
+from regather.planner.rivals import rivals_of
+from regather.planner.state import State
 from regather.planner.work import Work, run_length
 
 _HEDGE_FACTOR = 1.5
 _THIRD_FACTOR = 2.0
 _STEAL_FACTOR = 1.2
+_URGENT_SHARE = 0.8
+"""For what a reader waits for, this part of these factors is enough."""
 _WORTH_SECONDS = 0.02
 """Gains smaller than this are not worth a new request."""
 _TRIAL_SECONDS = 2.0
@@ -48,7 +52,8 @@ def take_over(
     if not able:
         return
     # Who would be done before the fastest of them could help is not worth a further look.
-    late = later_than(state, able[0][0] * _STEAL_FACTOR + _WORTH_SECONDS, now)
+    least = 1.0 if state.turns.urgent else _STEAL_FACTOR
+    late = later_than(state, able[0][0] * least + _WORTH_SECONDS, now)
     thieves = [thief for thief in able if not sources[thief[1]].ignores_ranges]
     if len(thieves) < len(able):
         whole.again(state, [s for _, s in able if sources[s].ignores_ranges], late, now, start)
@@ -86,14 +91,20 @@ def _share_out(
         )
     ]
     heapq.heapify(latest)
+    least = _STEAL_FACTOR if state.everything else max(1.0, _STEAL_FACTOR * _URGENT_SHARE)
     tries = 0
     while latest and thieves and tries < _MOST_TRIES:
         left, _, victim = heapq.heappop(latest)
-        if -left <= thieves[0][0] * _STEAL_FACTOR + _WORTH_SECONDS:
+        if -left <= thieves[0][0] * least + _WORTH_SECONDS:
             return  # nor would any other be worth it
         factor = _gain_asked(state, victim, now)
         if not factor:
             continue
+        if not state.everything:
+            if not state.is_wanted(victim.fragment, victim.pos):
+                continue
+            if victim.urgent:
+                factor = max(1.0, factor * _URGENT_SHARE)
         parity = parity_runs.stand_ins(state, victim, helpers, now) if helpers else []
         if not parity and who.isdisjoint(of[victim.fragment].holders):
             continue
@@ -161,7 +172,7 @@ def _gain_asked(state: State, victim: Request, now: float) -> float:
         return _HEDGE_FACTOR if left == 1 else _STEAL_FACTOR
     if victim.end - victim.pos > 1:
         return _STEAL_FACTOR
-    copies = state.rivals(victim.fragment, victim.pos)
+    copies = rivals_of(state, victim.fragment, victim.pos)
     if (
         len(copies) < 2
         or all(now - r.moved > STALL_SECONDS for r in copies)
@@ -178,7 +189,7 @@ def _may_hedge(state: State, request: Request, source: int, parity: int, now: fl
     """Whether this source may bring the last piece of a request as well, perhaps as parity."""
     if state.suspect(source, request.fragment if parity < 0 else parity, request.pos):
         return False
-    copies = state.rivals(request.fragment, request.pos)
+    copies = rivals_of(state, request.fragment, request.pos)
     if len(copies) > 1:
         return all(r.source != source for r in copies)  # never twice from one source
     return request.source != source or now - request.moved > STALL_SECONDS

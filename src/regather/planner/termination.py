@@ -28,7 +28,13 @@ def is_hope(state: State) -> bool:
 
 def give_up(state: State) -> GiveUp:
     """What is missing, and why."""
-    missing = [f for f in range(state.layout.data_count) if state.done[f].find(0) >= 0]
+    missing = [
+        f
+        for f in range(state.layout.data_count)
+        for run in state.wanted_within(f, 0, state.layout.pieces_of(f))
+        if state.done[f].find(0, *run) >= 0
+    ]
+    missing = list(dict.fromkeys(missing))
     short = {state.layout.set_of[f] for f in missing} - {-1}
     missing += [
         f

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from regather.planner.inflight import Request
 from regather.planner.pace import request_rate, seconds_left
-from regather.planner.state import Request, State
+from regather.planner.state import State
 from regather.planner.work import Work
 
 _CLEARLY = 2.0

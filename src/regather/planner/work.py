@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from regather.planner.groups import Group
+from regather.planner.group import Group
 from regather.planner.health import PATIENT_LATENCY, Health
-from regather.planner.state import Request, State
+from regather.planner.inflight import Request
+from regather.planner.state import State
 from regather.planner.values import Value
 
 MAX_RUN_BYTES = 16 << 20
@@ -27,6 +28,8 @@ class Work(Value, frozen=True):
     victim: Request | None = None
     hedge: bool = False
     via: int = -1
+    urgent: bool = False
+    """Whether a reader waits for it."""
 
     @property
     def asked(self) -> int:

@@ -1,0 +1,17 @@
+"""What the user may set of the planner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits that the user may set."""
+
+    connections: int = 8
+    """Most requests in flight at one source."""
+    max_requests: int = 32
+    """Most requests in flight at all."""
+    retries: int = 5
+    """Failures in a row after which nothing waits for a source any longer."""

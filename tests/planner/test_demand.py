@@ -1,0 +1,184 @@
+"""What is wanted is given, urgent first, and no more than that."""
+
+from __future__ import annotations
+
+import random
+
+from regather.planner import (
+    Action,
+    AddSource,
+    Answered,
+    Begin,
+    Blame,
+    Cancel,
+    Event,
+    Evicted,
+    Failed,
+    Finished,
+    Options,
+    PieceDone,
+    Planner,
+    Release,
+    RemoveSource,
+    Start,
+    Trim,
+    Unavailable,
+    Want,
+)
+from tests.simulation.books import Books
+from tests.simulation.world import layout_of
+
+MIB = 1 << 20
+
+
+class Live:
+    """A planner without end, whose books are checked after each event."""
+
+    def __init__(
+        self,
+        sizes: list[int],
+        holdings: list[frozenset[int] | None],
+        *,
+        parity: int = 0,
+        connections: int = 1,
+        retries: int = 0,
+    ) -> None:
+        options = Options(connections=connections, retries=retries)
+        self.layout = layout_of(sizes, parity=parity)
+        self.plan = Planner(self.layout, holdings, options, random.Random(1), live=True)
+        self.books = Books(self.plan)
+        self.now = 0.0
+        self.started: dict[int, Start] = {}
+        assert self.tell(Begin()) == []
+
+    def tell(self, event: Event, after: float = 0.1) -> list[Action]:
+        self.now += after
+        actions = self.plan.handle(event, self.now)
+        self.books.check(self.now)
+        self.started |= {a.request: a for a in actions if isinstance(a, Start)}
+        return actions
+
+    def bring(self, start: Start) -> list[Action]:
+        """All pieces of a request come."""
+        actions: list[Action] = []
+        for piece in range(start.start, start.end):
+            actions += self.tell(PieceDone(start.request, piece))
+        return actions
+
+
+def pieces(asked: list[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    return sorted((fragment, n) for fragment, start, end in asked for n in range(start, end))
+
+
+def starts(actions: list[Action]) -> list[tuple[int, int, int]]:
+    return [(a.fragment, a.start, a.end) for a in actions if isinstance(a, Start)]
+
+
+def test_nothing_is_asked_for_that_nobody_wants() -> None:
+    live = Live([4 * MIB, 4 * MIB], [None])
+    assert starts(live.tell(Want(1, 2, 3))) == [(0, 2, 3)]
+    assert starts(live.bring(live.started[0])) == []
+    assert live.plan.wake_at is None
+    assert live.plan.pieces_left == 0
+
+
+def test_a_want_over_two_fragments_is_for_both() -> None:
+    live = Live([4 * MIB, 4 * MIB], [None], connections=4)
+    wanted = starts(live.tell(Want(1, 3, 6)))
+    while live.plan.pieces_left:
+        wanted += starts(live.bring(live.started[max(live.started)]))
+    assert pieces(wanted) == [(0, 3), (1, 0), (1, 1)]
+
+
+def test_what_is_urgent_comes_before_what_was_wanted_first() -> None:
+    live = Live([16 * MIB], [None])
+    first = live.tell(Want(1, 0, 8))
+    assert starts(first) == [(0, 0, 2)]
+    live.tell(Answered(0), after=0.0)
+    # A request for what nobody waits for gives way after the piece that is under way.
+    assert live.tell(Want(2, 12, 13, urgent=True)) == [Trim(0, 1)]
+    assert starts(live.tell(PieceDone(0, 0))) == [(0, 12, 13)]
+
+
+def test_what_is_released_is_not_asked_for_any_more() -> None:
+    live = Live([16 * MIB], [None])
+    live.tell(Want(1, 0, 8))
+    live.tell(Answered(0), after=0.0)
+    assert live.tell(Release(1, 0, 8)) == [Trim(0, 1)]
+    assert live.tell(PieceDone(0, 0)) == []
+    assert live.plan.wake_at is None
+
+
+def test_a_request_that_is_not_answered_is_cancelled_with_its_last_want() -> None:
+    live = Live([16 * MIB], [None])
+    live.tell(Want(1, 3, 4))
+    live.tell(Want(2, 3, 4, urgent=True))
+    assert live.tell(Release(1, 3, 4)) == []
+    assert live.tell(Release(2, 3, 4)) == [Cancel(0)]
+
+
+def test_readers_take_turns() -> None:
+    live = Live([64 * MIB], [None])
+    for reader in range(4):
+        live.tell(Want(reader, 16 * reader, 16 * reader + 8, urgent=True))
+    given = [0] * 4
+    for number in range(12):
+        request = live.started[number]
+        given[request.start // 16] += request.end - request.start
+        live.tell(Answered(number), after=0.0)
+        live.bring(request)
+    assert max(given) - min(given) <= 2
+
+
+def test_what_was_evicted_is_fetched_again_when_it_is_wanted() -> None:
+    live = Live([4 * MIB], [None])
+    live.tell(Want(1, 0, 1, urgent=True))
+    live.bring(live.started[0])
+    live.tell(Release(1, 0, 1))
+    assert live.tell(Want(1, 0, 1, urgent=True)) == []  # it is there
+    live.tell(Release(1, 0, 1))
+    live.tell(Evicted(0, 1))
+    assert starts(live.tell(Want(1, 0, 1, urgent=True))) == [(0, 0, 1)]
+
+
+def test_what_cannot_be_had_is_said_and_tried_once_more_when_it_is_wanted_again() -> None:
+    live = Live([4 * MIB], [None])
+    live.tell(Want(1, 2, 3, urgent=True))
+    told = live.tell(Failed(0, Blame.SOURCE))
+    assert told == [Unavailable(2, 3, corrupt=False)]
+    live.now += 10.0
+    assert starts(live.tell(Want(1, 2, 3, urgent=True))) == [(0, 2, 3)]
+
+
+def test_a_row_is_wanted_whole_for_a_piece_that_nobody_can_send() -> None:
+    live = Live([2 * MIB, 2 * MIB], [frozenset({1}), frozenset({2}), frozenset()], parity=1)
+    asked = starts(live.tell(Want(1, 0, 1, urgent=True)))
+    assert pieces(asked) == [(1, 0), (2, 0)]
+    live.tell(Release(1, 0, 1))
+    assert live.plan.pieces_left == 0
+
+
+def test_a_source_that_comes_is_asked_and_one_that_goes_is_not() -> None:
+    live = Live([4 * MIB], [frozenset()])
+    assert live.tell(Want(1, 0, 1, urgent=True)) == [Unavailable(0, 1, corrupt=False)]
+    live.tell(AddSource(frozenset({0})))
+    begun = live.tell(Want(1, 0, 1, urgent=True))
+    assert [a.source for a in begun if isinstance(a, Start)] == [1]
+    gone = live.tell(RemoveSource(1))
+    assert gone == [Cancel(0), Unavailable(0, 1, corrupt=False)] or gone == [
+        Unavailable(0, 1, corrupt=False),
+        Cancel(0),
+    ]
+    live.tell(RemoveSource(1))
+    assert live.plan.pieces_left == 0
+
+
+def test_a_selection_ends_when_what_it_wants_is_there() -> None:
+    layout = layout_of([4 * MIB, 4 * MIB])
+    plan = Planner(layout, [None], rng=random.Random(1), wanted=[(1, 2), (6, 7)])
+    assert plan.pieces_left == 2
+    actions = plan.handle(Begin(), 0.0)
+    for moment in range(1, 3):
+        start = next(a for a in actions if isinstance(a, Start))
+        actions = plan.handle(PieceDone(start.request, start.start), moment * 0.1)
+    assert actions == [Finished()]
