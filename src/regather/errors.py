@@ -52,6 +52,7 @@ IN_PYTHON = {
     "--fault": "faults",
     "--fragment": "fragments",
     "--mirror": "mirrors",
+    "--seed": "seeds",
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
