@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
 
 from regather.errors import ManifestError, RegatherError, UsageError
 from regather.model import Layout
@@ -31,8 +32,7 @@ _FORMS = "give a URL, HOST:PORT or a folder with fragments"
 MANIFEST_FORMS = f"give a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Where a file is, as the user named it: read and checked once, then passed on."""
 
     text: str
