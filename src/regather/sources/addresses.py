@@ -113,7 +113,7 @@ def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
         return UsageError(
             f"{text if place == cut[2] else place}: no such {kind}; it looks like a URL without "
             "its ://",
-            help=f"write {cut[1].lower()}://{place}, or write ./ before it if it is a {kind}",
+            help=f"write {cut[1].lower()}://{place}, or write ./ before it for a {kind}",
         )
     if "://" in text or not _HOSTLIKE.fullmatch(text) or os.path.lexists(first):
         return None
@@ -121,7 +121,7 @@ def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
     text = text.rpartition("@")[2] if "@" in first else text  # it may be a login
     return UsageError(
         f"{text}: no such {kind}; it looks like a host without a scheme",
-        help=f"write https://{host}/..., or ./{text} where it is a {kind}",
+        help=f"write https://{host}/..., or ./{text} for a {kind}",
     )
 
 
