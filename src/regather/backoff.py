@@ -1,4 +1,4 @@
-"""How long to wait before the same is asked of the same place again. One policy for all stores."""
+"""How long to wait before the same place is asked again: one policy for all but the planner."""
 
 from __future__ import annotations
 
@@ -30,10 +30,18 @@ class Backoff(Struct, frozen=True):
         """
         if told is not None and told > self.most_told:
             return None
+        return self.wait(attempt, told)
+
+    def wait(self, attempt: int, told: float | None = None) -> float:
+        """The same for who asks again all the same, after ``most_told`` seconds at most."""
+        told = min(told or 0.0, self.most_told)
         own = min(self.first * 2.0 ** min(attempt, 60), self.most)
         own *= random.uniform(1 - self.spread, 1 + self.spread)
-        return max(own, (told or 0.0) * random.uniform(1, 1 + _STRETCH))
+        return max(own, told * random.uniform(1, 1 + _STRETCH))
 
 
 STORES = Backoff()
 """For publish, check and repair."""
+
+PROBES = Backoff(first=0.3, most=5.0, most_told=60.0)
+"""For the small requests before a download."""

@@ -52,6 +52,7 @@ IN_PYTHON = {
     "--fault": "faults",
     "--fragment": "fragments",
     "--mirror": "mirrors",
+    "--seed": "seeds",
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
@@ -154,14 +155,14 @@ def of_system(error: OSError, where: str = "") -> RegatherError:
 
 
 class RegatherError(Exception):
-    """Base of all errors that the package raises on purpose.
+    """The base class of all errors of this package.
 
-    ``what`` says what happened and where, in one line; ``help`` what to do next, or is empty;
-    ``details`` are further lines, one for each thing concerned, or none.
-    ``exit_code`` is what the command ends with.
+    - ``what``: the problem and its place, in one line.
+    - ``help``: advice, or empty.
+    - ``details``: further lines, one for each source or file concerned, or none.
+    - ``exit_code``: the exit code of the command.
 
-    They speak of the options of the command line; as a text the error adds what these are called
-    in Python.
+    The texts name options of the command line. The string of the error adds their names in Python.
     """
 
     exit_code = 1
@@ -170,11 +171,11 @@ class RegatherError(Exception):
 
     @property
     def kind(self) -> str:
-        """The name of the public class that this is, for programs."""
+        """The name of the public class, for programs."""
         return next(c.__name__ for c in type(self).__mro__ if c.__name__ in __all__)
 
     def as_dict(self) -> dict[str, object]:
-        """What programs are told of it."""
+        """The fields of the error, for programs."""
         return {
             "error": self.kind,
             "message": self.what,
@@ -196,7 +197,7 @@ class RegatherError(Exception):
 
     @property
     def line(self) -> str:
-        """What happened and what helps, for the command line."""
+        """The problem and the advice, for the command line."""
         return f"{self.what}; {self.help}" if self.help else self.what
 
     def __str__(self) -> str:
@@ -223,33 +224,33 @@ class UsageError(RegatherError):
 
 
 class DestinationExistsError(UsageError):
-    """Something already stands under the name that was to be written; it is left as it is."""
+    """Another file or folder already has the name of the output; it is kept."""
 
     exit_code = 6
     path = ""
-    """That name, where it is known."""
+    """The existing name, if known."""
     unsure = False
-    """Whether it may be what was to be written: it has the size, and there is no hash to tell."""
+    """Whether it may be the same file: the size is right, and there is no hash to compare."""
 
 
 class StorageError(RegatherError):
-    """The local disk failed or is full. What was verified so far is kept."""
+    """The local disk failed or is full. Verified data is kept."""
 
 
 class ManifestError(RegatherError):
-    """A manifest cannot be trusted: not JSON, the wrong shape, or contradicting itself."""
+    """A manifest cannot be trusted: not JSON, a wrong structure, or a contradiction."""
 
     exit_code = 3
 
 
 class VerificationError(RegatherError):
-    """Bytes or a digest are not what they had to be."""
+    """Data or a digest differs from the expected value."""
 
     exit_code = 3
 
 
 class NotEnoughSourcesError(RegatherError):
-    """Some data, or what describes it, can be had from no source. What was verified is kept."""
+    """Some data, or its manifest, is not available from any source. Verified data is kept."""
 
     exit_code = 4
 
@@ -266,21 +267,21 @@ class NotEnoughSourcesError(RegatherError):
 
 
 class InterruptedDownload(RegatherError):
-    """The user stopped the download. What was verified so far is kept."""
+    """The user stopped the download. Verified data is kept."""
 
     exit_code = 130
 
 
 class InterruptedPublish(RegatherError):
-    """The user stopped publishing. What was stored stays, and is not sent again."""
+    """The user stopped publishing. Stored fragments are kept and not sent again."""
 
     exit_code = 130
 
 
 class NotPlacedError(RegatherError):
-    """Some fragments, or the manifest, could not be stored as safely as was asked for.
+    """Some fragments, or the manifest, could not be stored as safely as requested.
 
-    What was stored stays; the same call goes on from there.
+    Stored fragments are kept. The same call resumes.
     """
 
     def __init__(
@@ -297,7 +298,7 @@ class NotPlacedError(RegatherError):
 
 
 class TransportError(NotEnoughSourcesError):
-    """A source could not be reached or did not keep to the protocol, and there is no other.
+    """The only source could not be reached, or broke the protocol.
 
-    So it is with a manifest or a metalink, which is at one address.
+    It is raised for a manifest or a metalink, which has one address.
     """

@@ -53,16 +53,17 @@ def export_metalink(
     settings: Settings | None = None,
     on_progress: OnBytes | None = None,
 ) -> bytes:
-    """Describe the file of a manifest as a Metalink 4 with SHA-256 hashes, of pieces too.
+    """Describe the file of a manifest as a Metalink 4, with SHA-256 hashes of file and pieces.
 
-    ``mirrors`` are URLs of the whole file (one that ends in a slash gets its name added). Without
-    any, or with ``fragments``, each data fragment is a file of its own, with the URLs of all its
-    replicas: those of the manifest and of ``servers``; put together in order they are the file.
-    The bytes are read from ``file``, else from where the fragments are. ``on_progress`` gets bytes
-    done and in all.
+    - ``mirrors``: URLs of the whole file. If a URL ends in a slash, the name is added.
+    - ``fragments``: each data fragment becomes a separate file, with the URLs of all its replicas
+      from the manifest and ``servers``. Without ``mirrors`` this is the default. Concatenated in
+      order the fragments are the file.
+    - ``file``: the local file to read. Without it, the data is read from the fragments.
+    - ``on_progress``: called with the number of bytes done and the total.
 
-    Raises UsageError where nothing could be downloaded with it, VerificationError where ``file``
-    is another, NotEnoughSourcesError, ManifestError, TransportError or InterruptedDownload.
+    Raises UsageError if nothing could be downloaded with the result, VerificationError if ``file``
+    differs, NotEnoughSourcesError, ManifestError, TransportError or InterruptedDownload.
     """
     settings = settings or Settings()
     options = transport_options(settings)

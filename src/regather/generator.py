@@ -69,9 +69,9 @@ def generate(
 ) -> None:
     """Write exactly ``size`` bytes of repeating English text to ``path``, atomically.
 
-    ``seed`` chooses the text. ``on_progress`` is called with the bytes done and ``size``. Raises
-    UsageError where ``path`` is no good or exists (unless ``force``), StorageError where the disk
-    is full.
+    ``seed`` chooses the text. ``on_progress`` is called with the number of bytes done and ``size``.
+    Raises UsageError if ``path`` is invalid or exists (unless ``force``), and StorageError if the
+    disk is full.
     """
     path = Path(path)
     check_destination(path, force=force)

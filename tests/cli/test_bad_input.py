@@ -697,7 +697,7 @@ def test_a_command_is_asked_for() -> None:
 def test_without_anything_there_is_help() -> None:
     result = run()
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == run("--help").stdout
+    assert result.stdout == run("-h").stdout
 
 
 @pytest.mark.parametrize(

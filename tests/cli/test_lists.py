@@ -119,6 +119,6 @@ def test_lists_and_what_does_not_go_with_them(tmp_path: Path) -> None:
     fails(2, "get", "-i", tmp_path / "l", "http://h/f", says="on the command line")
     (tmp_path / "file").touch()
     fails(2, "get", "-i", tmp_path / "l", "-o", tmp_path / "file", says="not a folder")
-    fails(2, "get", "-i", tmp_path / "l", "-o", tmp_path / "no" / "sub", says="no such file")
+    fails(2, "get", "-i", tmp_path / "l", "-o", tmp_path / "no" / "sub", says="use --mkdir")
     fails(2, "get", "-i", tmp_path / "l", "-o", "-", says="standard output")
     fails(2, "get", "http://h/f", "http://h/g", "--server", "http://h/", says="mirrors")

@@ -173,7 +173,7 @@ def test_a_folder_that_is_named_with_a_slash_is_made(made: Path) -> None:
     told = run("get", manifest, "--server", made / "out", "-o", "new/", cwd=made)
     assert told.returncode == 0, told.stderr
     assert (made / "new" / "file.bin").read_bytes() == (made / "file.bin").read_bytes()
-    fails(2, "get", manifest, "-o", "no/such/", says="cannot make this folder", cwd=made)
+    fails(2, "get", manifest, "-o", "no/such/", says="use --mkdir", cwd=made)
 
 
 def test_standard_output_is_no_destination(made: Path) -> None:

@@ -47,7 +47,7 @@ def test_odd_servers(folder: Path, kind: str, way: str, curl: bool) -> None:
 def test_plain_fragments_whose_nodes_differ(folder: Path, tmp_path: Path, kind: str) -> None:
     content = (folder / NAME).read_bytes()
     with odd_server(kind, content) as server:
-        with pytest.raises(regather.NotEnoughSourcesError, match="could not be had"):
+        with pytest.raises(regather.NotEnoughSourcesError, match="could not be downloaded"):
             regather.download(fragments=[server.url + "1.dat"], dest=tmp_path / "no")
         checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
         regather.download(

@@ -191,7 +191,7 @@ def test_refetched_after_kills_is_bounded(made: Split, hosting: Hosting, tmp_pat
                 total += sum(s.received for s in progress.sources)
                 stop.set()
 
-        with pytest.raises(regather.InterruptedDownload, match="are kept in"):
+        with pytest.raises(regather.InterruptedDownload, match="kept in"):
             regather.download(
                 made.manifest(made.single),
                 tmp_path / "got",

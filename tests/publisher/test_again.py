@@ -145,4 +145,4 @@ def test_what_fails_is_one_line_a_server(tmp_path: Path, hosting: Hosting) -> No
         regather.publish(cloud.file, cloud.urls, fragments=12, replicas=2, settings=SETTINGS)
     about, placed = caught.value.details
     assert about.count(cloud.urls[1]) == 1
-    assert placed.startswith("not placed: file_fragment_1.dat")
+    assert placed.startswith("not stored: file_fragment_1.dat")

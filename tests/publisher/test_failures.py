@@ -114,7 +114,7 @@ def test_a_limit_on_one_file(tmp_path: Path, hosting: Hosting) -> None:
     assert "413" in "".join(caught.value.details)
     assert "--max-upload" in "".join(caught.value.details)
     assert "full" not in "".join(caught.value.details)
-    assert "1 more time (stands 1x)" in "".join(caught.value.details)
+    assert "1 more time (stored 1x)" in "".join(caught.value.details)
 
 
 def test_wrong_tokens(tmp_path: Path, hosting: Hosting) -> None:

@@ -340,7 +340,7 @@ def test_a_download_with_one(mutual: tuple[Nginx, TlsFiles, Path], tmp_path: Pat
             ["--cert", "h={0}/key.pem"],
             "--cert (not PEM, of the wrong kind, or",
         ),
-        (["--cacert", "/none"], "/none: not usable as --cacert (no such file or directory); name"),
+        (["--cacert", "/none"], "/none: not usable as --cacert (no such file or directory); give"),
         (["--cacert", "{0}/key.pem"], "as --cacert (no certificate or crl found); give a PEM file"),
         (["--key-file", "h={0}/key.pem"], "a key without a certificate"),
         (["--cert", "{0}/cert.pem"], "--cert needs HOST=FILE"),

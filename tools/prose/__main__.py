@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 from tools.prose import __doc__ as about
 from tools.prose.rules import Finding, findings, mean, rules
-from tools.prose.text import Passage, of_help, of_markdown, of_python
+from tools.prose.text import Passage, of_api, of_help, of_markdown, of_python
 
 ROOT = Path(__file__).parents[2]
 UNCLEAN = Path(__file__).with_name("unclean.txt")
-HELP = "help"
-"""The name of the help texts, as the parser makes them, beside the names of files."""
+HELP, API = "help", "api"
+"""The help texts, as the parser makes them, and the docstrings of the Python API; beside files."""
 
 
 def names() -> list[str]:
@@ -23,7 +23,7 @@ def names() -> list[str]:
     paths = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
     for pattern in ("docs/*.md", "examples/**/README.md", "src/**/*.md", "src/**/*.py"):
         paths += sorted(ROOT.glob(pattern))
-    return [*(str(path.relative_to(ROOT)) for path in paths if not path.is_symlink()), HELP]
+    return [*(str(path.relative_to(ROOT)) for path in paths if not path.is_symlink()), HELP, API]
 
 
 def passages(name: str, *, docstrings: bool = False) -> list[Passage]:
@@ -34,10 +34,22 @@ def passages(name: str, *, docstrings: bool = False) -> list[Passage]:
 
         parser = parser_of()
         return list(of_help([parser, *commands_of(parser).values()]))
+    if name == API:
+        return list(_of_api())
     text = (ROOT / name).read_text(encoding="utf-8")
     if name.endswith(".py"):
         return list(of_python(text, name, docstrings=docstrings))
     return list(of_markdown(text, name, "[Unreleased]" if name == "CHANGELOG.md" else None))
+
+
+def _of_api() -> Iterator[Passage]:
+    import regather
+
+    for name in regather.__all__:
+        if hasattr(item := getattr(regather, name), "__module__"):
+            path = Path(sys.modules[item.__module__].__file__ or "")
+            where = str(path.relative_to(ROOT))
+            yield from of_api(path.read_text(encoding="utf-8"), where, item.__name__)
 
 
 def unclean() -> list[str]:
@@ -64,13 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m tools.prose", description=about, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="FILE", help='a file, or "help"')
+    parser.add_argument("names", nargs="*", metavar="FILE", help='a file, "help" or "api"')
     parser.add_argument("--docstrings", action="store_true", help="of modules: docstrings instead")
     parser.add_argument("--worst", type=int, metavar="N", help="list the N longest sentences")
     parser.add_argument("--mean", action="store_true", help="list the mean of each file")
     parser.add_argument("--shorten", action="store_true", help="take what is clean off the list")
     args = parser.parse_args(argv)
-    chosen = [name if name == HELP else _relative(name) for name in args.names]
+    chosen = [name if name in (HELP, API) else _relative(name) for name in args.names]
     if args.worst or args.mean:
         _print_lengths(chosen or [n for n in names() if n.endswith(".md")], args.worst)
         return 0

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from markdown_it import MarkdownIt
 
-__all__ = ["Passage", "Sentence", "of_help", "of_markdown", "of_python"]
+__all__ = ["Passage", "Sentence", "of_api", "of_help", "of_markdown", "of_python"]
 
 _CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"\]\([^()\s]*\)|\]\[[^\]]*\]|<https?:[^>]*>")
@@ -22,7 +22,7 @@ _END = re.compile(
 )
 _WORD = re.compile(r"\S*\w\S*")
 _PROSE = re.compile(r"[a-z]{2,}\W+ ?[a-z]{2,}\W* [a-z]{2,}", re.IGNORECASE)
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_DOCUMENTED = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _PATTERN = re.compile(r"\(\?|\\[bdsw]|\]\+|\[\^|\w\|\w|^import ", re.MULTILINE)
 
 
@@ -97,7 +97,9 @@ def of_python(source: str, path: str, *, docstrings: bool = False) -> Iterator[P
     own = [
         node.body[0].value
         for node in ast.walk(tree)
-        if isinstance(node, _DOCUMENTED) and node.body and isinstance(node.body[0], ast.Expr)
+        if isinstance(node, ast.Module | _DOCUMENTED)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
     ]
     if docstrings:
         for value in own:
@@ -113,8 +115,21 @@ def of_python(source: str, path: str, *, docstrings: bool = False) -> Iterator[P
         if node in skipped or not isinstance(node, ast.Constant | ast.JoinedStr):
             continue
         for line in _literal(node).splitlines():
-            if _PROSE.search(line) and not _PATTERN.search(line):
+            if _PROSE.search(line) and not _PATTERN.search(line) and line.strip()[:1] != "#":
                 yield Passage(_masked(line), path, node.lineno)
+
+
+def of_api(source: str, path: str, name: str) -> Iterator[Passage]:
+    """The docstrings of a public class or function, of its public methods and attributes."""
+    for node in ast.parse(source).body:
+        if not isinstance(node, _DOCUMENTED) or getattr(node, "name", "") != name:
+            continue
+        inside = [n for n in ast.iter_child_nodes(node) if isinstance(n, _DOCUMENTED)]
+        for part in (node, *(n for n in inside if not n.name.startswith("_"))):
+            for text in part.body:
+                if isinstance(text, ast.Expr) and (words := _literal(text.value)):
+                    for passage in of_markdown(re.sub(r"(?m)^ +", "", words), path):
+                        yield replace(passage, line=passage.line + text.lineno - 1)
 
 
 def _literal(node: ast.AST) -> str:

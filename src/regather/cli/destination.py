@@ -37,8 +37,13 @@ def check_parent(path: Path, *, mkdir: bool, dry: bool = False) -> None:
 
     With ``dry`` nothing is made.
     """
-    if os.path.lexists(path.parent):
+    try:
+        os.lstat(path.parent)
         return
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError):
+        return  # whoever writes the file reports it
     if not mkdir:
         raise UsageError(
             f"{path}: the folder '{path.parent}' does not exist", help="make it, or use --mkdir"

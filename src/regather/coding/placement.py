@@ -46,7 +46,7 @@ def crowding(layout: Layout, copies: Sequence[Collection[int]], places: int, nou
         return ""
     return (
         f"{count} of {counted(places, noun)} {'holds' if count == 1 else 'hold'} more than "
-        f"one fragment of an erasure set: with more {noun}s would survive more losses"
+        f"one fragment of an erasure set: more {noun}s would survive more losses"
     )
 
 

@@ -145,8 +145,9 @@ def _check_room(path: Path, size: int) -> None:
         check_space(descriptor, size)
     except OSError as error:
         raise StorageError(
-            f"{path}: no space for {format_size(size)} ({(error.strerror or '').lower()})",
-            help="free some space or choose another folder with -o, then run it again",
+            f"{path}: not enough space for {format_size(size)} ({(error.strerror or '').lower()})",
+            help="free some space or choose another folder with -o, then run the same command "
+            "again",
         ) from None
     finally:
         os.close(descriptor)

@@ -175,7 +175,7 @@ class ProgressReporter:
             what = (
                 f"{len(fragments)} of {counted(count, 'fragment')} could not be downloaded; {kept}"
             )
-            more = "another with --server"
+            more = "another source with --server"
         if ending.corrupt:
             return VerificationError(
                 f"a source sent wrong data, and no other source has these pieces: {what}",
@@ -186,9 +186,9 @@ class ProgressReporter:
         if all_refused(*known):
             help = f"the sources do not have it: check the addresses, or add {more}"
         elif remote:
-            help = f"when the servers are back, or with {more}, the same command resumes"
+            help = f"start the servers again, or add {more}; the same command resumes"
         else:
-            help = f"name {more}"
+            help = f"add {more}"
         return NotEnoughSourcesError(
             what, help=help, details=details, missing=tuple(f.name for f in fragments)
         )

@@ -11,7 +11,7 @@ SourceState = Literal["active", "idle", "waiting", "unused", "corrupt", "failed"
 
 @dataclass(frozen=True, slots=True)
 class SourceProgress:
-    """One source at a moment."""
+    """The state of one source."""
 
     url: str
     state: SourceState
@@ -34,39 +34,39 @@ class SourceProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A download at a moment. Sizes in bytes, times in seconds, rates in bytes a second."""
+    """The state of a download. Sizes are in bytes, times in seconds, rates in bytes per second."""
 
     phase: Literal["asking", "checking", "downloading", "finishing"]
-    """asking: for the manifest or the sizes of plain fragments; name and size are not known yet."""
+    """asking: requests the manifest, or sizes of plain fragments; name and size are unknown."""
     name: str
     size: int
     done: int
-    """Verified and in place, with what an earlier run brought."""
+    """Bytes verified and written, those of earlier runs included."""
     rate: float
     eta: float | None
-    """Seconds to go at this rate; None while unknown."""
+    """The remaining seconds at this rate; None while unknown."""
     seconds: float
-    """Since the start."""
+    """Seconds since the start."""
     sources: tuple[SourceProgress, ...]
     retries: int = 0
-    """How many failures in a row are borne from a source (Settings.retries)."""
+    """The number of consecutive failures allowed for a source (Settings.retries)."""
     notes: tuple[str, ...] = ()
-    """What people ought to be told, so far: mirrors left out, a lack of anything to verify with."""
+    """Notes for people so far: unused mirrors, nothing to verify with."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What one source did for a download."""
+    """The contribution of one source to a download."""
 
     url: str
     received: int
-    """Bytes of bodies that it sent."""
+    """Bytes of bodies from this source."""
     useful: int
-    """Bytes of pieces that it was the first to bring."""
+    """Bytes of pieces that this source delivered first."""
     share: float
-    """Of the bytes that this run placed, from 0 to 1."""
+    """The share of the bytes that this run wrote, from 0 to 1."""
     rate: float
-    """``received`` over the time of the whole run, in bytes a second."""
+    """``received`` divided by the time of the whole run, in bytes per second."""
     errors: int
     corrupt: int
     kinds: dict[str, int]
@@ -77,36 +77,36 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class DownloadReport:
-    """How a download went. Sizes in bytes, times in seconds."""
+    """The result of a download. Sizes are in bytes, times in seconds."""
 
     path: str
     name: str
     size: int
     digest: str
-    """Identity of the file, in hexadecimal; empty where it was not verified."""
+    """The digest of the file, in hexadecimal; empty if it was not verified."""
     verified: bool
-    """Whether all bytes were held against hashes that did not come from the sources themselves."""
+    """Whether all bytes were compared with hashes that did not come from the sources."""
     resumed: int
-    """Bytes that were there already: of an earlier run, in files that are right, or in old ones."""
+    """Bytes that already existed: of an earlier run, in correct files, or in older versions."""
     received: int
-    """Bytes that came over all sources, those in vain included."""
+    """Bytes from all sources, unused ones included."""
     seconds: float
-    """Of this run."""
+    """The seconds of this run."""
     rate: float
-    """Bytes a second that this run placed; those in ``resumed`` do not count."""
+    """Bytes per second that this run wrote, without ``resumed``."""
     decoded: int = 0
-    """Rows of erasure sets of which pieces were computed from parity."""
+    """Rows of erasure sets with pieces computed from parity."""
     sources: tuple[SourceReport, ...] = field(default=())
     verified_by: str = ""
-    """What the hashes are: ``manifest``, ``sha256``, ``sha1 of the pieces``, or empty."""
+    """The kind of the hashes: ``manifest``, ``sha256``, ``sha1 of the pieces``, or empty."""
     notes: tuple[str, ...] = ()
-    """What people ought to be told: mirrors left out, a lack of anything to verify with."""
+    """Notes for people: unused mirrors, nothing to verify with."""
     files: int | None = None
-    """How many files a folder has; None: it is one file."""
+    """The number of files of a folder; None for a single file."""
     reused: int = 0
-    """Of ``resumed``, bytes that came from an older version of the file or folder."""
+    """The part of ``resumed`` that came from an older version of the file or folder."""
     kept: bool = False
-    """Whether the file was there, whole and right: nothing was fetched or written."""
+    """Whether the file was already complete and correct: nothing was downloaded or written."""
 
 
 class RateMeter:

@@ -63,27 +63,28 @@ def download(
     on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> DownloadReport:
-    """Download one file from all its sources at once; verified, resumable, atomic.
+    """Download one file from all its sources at the same time: verified, resumable, atomic.
 
-    ``source`` is a manifest or a metalink (path or URL), or the URL of the file itself, or several
-    URLs of mirrors that have the whole file. Instead, ``fragments`` may list the URLs of plain
-    fragments in order: then nothing can be verified. With a manifest, ``fragments`` are further
-    places of its fragments, told apart by their names. ``servers`` are further sources of a
-    manifest (URL, HOST:PORT or folder). ``dest`` is a file or an existing folder; by default the
-    file's own name in the current folder. Where the manifest is of a folder, ``dest`` is the folder
-    that gets what is in it. ``digest`` pins the identity that a manifest tells,
-    ``checksum`` the content of the file: ``ALGO:HEX``, like ``sha256:...``. ``select`` names one
-    file of a metalink that has several, or what is wanted of a folder: paths, or patterns with
-    ``*``; ``exclude`` what is left out of them. ``location`` is the country whose mirrors it
-    prefers. ``seeds`` are older versions of the
-    file or folder: pieces that are still the same there, at the same offset, are not fetched. With
-    ``force`` what is replaced is one.
-    ``on_progress`` is called in this thread about ten times a second. ``stop``, when set, ends the
-    download, resumably.
+    - ``source``: a manifest or a metalink (path or URL), the URL of the file, or several URLs of
+      mirrors that have the whole file.
+    - ``dest``: a file or an existing folder. The default is the name of the file, in the current
+      folder. For a manifest of a folder, ``dest`` becomes that folder.
+    - ``fragments``: without ``source``, the URLs of plain fragments in order, which cannot be
+      verified. With a manifest, more places of its fragments, recognized by their names.
+    - ``servers``: more sources of a manifest (URL, HOST:PORT or folder).
+    - ``digest``: the expected digest of the manifest.
+    - ``checksum``: the expected hash of the file, ``ALGO:HEX``, for example ``sha256:...``.
+    - ``select``: one file of a metalink, or files of a folder: paths, or patterns with ``*``.
+    - ``exclude``: files of a folder to skip, in the same form.
+    - ``location``: the country of preferred mirrors of a metalink.
+    - ``seeds``: older versions of the file or folder. Pieces that are unchanged at the same offset
+      are not downloaded. With ``force``, the replaced file is one of them.
+    - ``on_progress``: called in this thread about ten times per second.
+    - ``stop``: when set, stops the download, which can be resumed.
 
     Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, StorageError or
-    InterruptedDownload. After any error what was verified is kept beside ``dest``, and the same
-    call goes on from there; only a whole file that proves wrong is not kept.
+    InterruptedDownload. After an error, verified data is kept beside ``dest``, and the same call
+    resumes. Only a complete file with a wrong hash is not kept.
     """
     settings = settings or Settings()
     checksums = (checksum,) if isinstance(checksum, str) else checksum
@@ -127,9 +128,9 @@ async def adownload(
     settings: Settings | None = None,
     on_progress: OnProgress | None = None,
 ) -> DownloadReport:
-    """``download`` for asyncio: the same engine in a thread; ``on_progress`` runs in the loop.
+    """Call ``download`` from asyncio: it runs in a thread, and ``on_progress`` in the event loop.
 
-    Cancelling the task ends the download, resumably, before the cancellation goes on.
+    Cancelling the task stops the download, which can be resumed. The task ends after that.
     """
     import asyncio  # costs as much as all else here, and most callers never need it
 

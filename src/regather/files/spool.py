@@ -7,7 +7,7 @@ import os
 import tempfile
 
 from regather.files.platform import read_all, write_all
-from regather.units import format_size
+from regather.units import counted
 
 __all__ = ["Spool", "has_room"]
 
@@ -24,7 +24,7 @@ class Spool:
     def __init__(self, folder: str | None, size: int) -> None:
         """``folder`` is where it is, None: where temporary files go. Raises OSError (ENOSPC)."""
         if not has_room(folder, size):
-            raise OSError(errno.ENOSPC, f"not enough space for {format_size(size)}")
+            raise OSError(errno.ENOSPC, f"not enough space for {counted(size, 'byte')}")
         # Without a name from the start where the system can, else at once.
         self._file = tempfile.TemporaryFile(  # noqa: SIM115
             buffering=0, prefix=".regather-", dir=folder

@@ -26,23 +26,23 @@ _BEFORE_1970 = -(2**63)
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One thing in a folder, as it stands in a manifest too: that costs the least memory."""
+    """A file, folder or link in a folder, as in the manifest, which needs the least memory."""
 
     path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
     """Relative to the folder, with slashes."""
     kind: Literal["file", "folder", "link"] = "file"
     mode: Annotated[str, msgspec.Meta(pattern="^[0-7]{3}$")] = ""
-    """Permission bits in octal, of files and folders; never set-user-ID and the like."""
+    """Permission bits in octal, of files and folders; never set-user-ID or similar bits."""
     size: _Bytes = 0
     """Bytes of a file."""
     offset: _Bytes = 0
-    """Where its bytes stand in the packed file; 0 where it has none."""
+    """The offset of its bytes in the packed file; 0 if it has none."""
     mtime: Annotated[int, msgspec.Meta(ge=-_MAX_MTIME, le=_MAX_MTIME)] | None = None
-    """When a file was changed, in whole seconds since 1970; None: not told."""
+    """The modification time of a file, in whole seconds since 1970; None: unknown."""
     blake3: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
-    """Of a file: what ``b3sum`` prints for it."""
+    """The BLAKE3 of a file, as ``b3sum`` prints it."""
     target: Annotated[str, msgspec.Meta(max_length=4096)] = ""
-    """Of a symbolic link: where it points, relative to the folder that it stands in."""
+    """The target of a symbolic link, relative to the folder of the link."""
 
     @property
     def bits(self) -> int:
@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def end(self) -> int:
-        """Where its bytes end in the packed file."""
+        """The end of its bytes in the packed file."""
         return self.offset + self.size
 
 
@@ -60,7 +60,7 @@ MAX_MTIME = _MAX_MTIME
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Everything in a folder; each folder in it stands before what is in that."""
+    """All entries of a folder. Each folder comes before its own entries."""
 
     entries: tuple[Entry, ...] = ()
 

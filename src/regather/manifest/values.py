@@ -28,9 +28,9 @@ from regather.names import suffixed
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Describes one file, or a folder: geometry, hashes, and where its fragments are hosted.
+    """Describes one file or folder: geometry, hashes and sources.
 
-    A folder is hosted as one packed file, which is what size, pieces and fragments are of.
+    A folder is hosted as one packed file: size, pieces and fragments are those of this file.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Manifest:
     """BLAKE3 of the whole file in hexadecimal, as ``b3sum`` prints it, or empty."""
     sha256: str = ""
     created: str = ""
-    """When it was made, ISO 8601 in UTC, or empty."""
+    """The time of creation, ISO 8601 in UTC, or empty."""
     metadata: dict[str, Any] = field(default_factory=dict)
     survives: int = 0
-    """Sources, whichever, whose loss it was made to survive; 0 also where nothing says so."""
+    """The number of failed sources that it was made to survive; 0 also if unknown."""
     folder: Folder | None = None
-    """What the file holds, where it is a packed folder."""
+    """The entries of a packed folder."""
 
     @property
     def layout(self) -> Layout:

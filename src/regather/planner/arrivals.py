@@ -42,10 +42,10 @@ class PieceArrivals:
                 self._demands.keep_row(number, piece, actions)
             return
         # As _done, without the calls: this is what every piece goes through.
+        self.done_bytes += size
         if state.everything or state.is_wanted(asked, piece):
             state.left -= 1
-        self.done_bytes += size
-        if state.turns.urgent or state.row_wants:
+        if state.turns.readers or not state.everything:
             self._arrived_for_readers(asked, piece, actions)
         if number < 0:
             if state.hedged or state.overlapping[asked] or state.suspects:

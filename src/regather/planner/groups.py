@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from regather.planner.group import Group, Pool
 from regather.planner.inflight import Request
@@ -20,13 +20,6 @@ _IN_FREE, _IN_UNTOUCHED = 1, 2
 
 Counts: TypeAlias = tuple[int, int, int]
 """Of a fragment: pieces that are free, pieces in flight, and requests for it as parity."""
-
-
-class AllPieces(Protocol):
-    """The pieces of all fragments."""
-
-    free: list[IntervalSet]
-    working: list[dict[int, Request]]
 
 
 class Groups:
@@ -93,7 +86,9 @@ class Groups:
             listed[fragment] |= _IN_UNTOUCHED
             heapq.heappush(group.untouched_heap, fragment)
 
-    def first(self, group: Group, state: AllPieces) -> int:
+    def first(
+        self, group: Group, free: list[IntervalSet], working: list[dict[int, Request]]
+    ) -> int:
         """The fragment of a group to begin with: one that nobody works on, if there is.
 
         Drops from its heaps what does not belong there any more.
@@ -102,7 +97,7 @@ class Groups:
         while heap:
             fragment = heap[0]
             own = of[fragment] is group
-            if own and state.free[fragment].count and not state.working[fragment]:
+            if own and free[fragment].count and not working[fragment]:
                 return fragment
             heapq.heappop(heap)
             if own:
@@ -111,7 +106,7 @@ class Groups:
         while True:
             fragment = heap[0]
             own = of[fragment] is group
-            if own and state.free[fragment].count:
+            if own and free[fragment].count:
                 return fragment
             heapq.heappop(heap)
             if own:

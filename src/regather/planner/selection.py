@@ -117,7 +117,7 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
     fragment = group.free_heap[0]
     free = state.free[fragment]
     if group.untouched_heap or not free.count or state.groups.of[fragment] is not group:
-        fragment = state.groups.first(group, state)
+        fragment = state.groups.first(group, state.free, state.working)
         free = state.free[fragment]
     start, end = free.runs[0]
     # Its supply was summed, where that was due, to find out how pressing it is.

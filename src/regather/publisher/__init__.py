@@ -67,30 +67,28 @@ def publish(
     settings: Settings | None = None,
     on_progress: OnBytes | None = None,
 ) -> PublishReport:
-    """Store the fragments of ``path`` at the targets ``to``, then the manifest at each of them.
+    """Store the fragments of ``path`` on the targets ``to``, then the manifest on each of them.
 
-    Targets are URLs, HOST:PORT (of servers that take files) or folders. ``fragments``,
-    ``chunk_size``, ``parity``, ``set_size`` and ``piece_size`` are those of ``split``; without the
-    first two there are as many fragments as targets, parity included. Every fragment goes to
-    ``replicas`` targets. ``survive`` is how many targets, whichever they are, may be lost
-    afterwards (default: ``parity`` or ``replicas - 1``, whichever is more): what cannot bear that
-    is refused before anything is sent, unless ``force``. ``force`` also replaces other files that
-    have the names of ours. ``settings.connections`` (at most 4) are used to each target at once,
-    and ``settings.sync`` is not looked at. ``on_progress`` is called with bytes done and in all:
-    first those of the file as it is read, and then, on top, those that are stored. How many it is
-    in all is known from the start.
+    - ``path``: a file, or a folder, which is stored as one packed file (a tar).
+    - ``to``: URLs, HOST:PORT (of servers that accept uploads) or folders.
+    - ``fragments``, ``chunk_size``, ``parity``, ``set_size``, ``piece_size``: as for ``split``.
+      Without the first two, there is one fragment per target, parity included.
+    - ``replicas``: the number of targets for each fragment.
+    - ``survive``: the number of targets that can fail (default: ``parity`` or ``replicas - 1``,
+      whichever is larger). A placement that tolerates fewer is refused before anything is sent,
+      unless ``force``.
+    - ``force``: also replaces other files with the same names.
+    - ``dry_run``: reads the file and checks the targets, but changes nothing. The report contains
+      the uploads that would follow.
+    - ``follow_links``: publishes the files that links in a folder point to.
+    - ``settings``: up to 4 of ``settings.connections`` are used for each target; ``settings.sync``
+      is ignored.
+    - ``on_progress``: called with the number of bytes done and the total, which is known from the
+      start: first the bytes that are read, then also those that are stored.
 
-    ``path`` may be a folder: what is stored is the one file, a tar, that all in it is packed into,
-    and ``download`` puts it together again. With ``follow_links`` what its links point to stands
-    for them.
-
-    With ``dry_run`` the file is read and the targets are looked at, and nothing is changed there:
-    the report tells what would be sent.
-
-    Calling it again goes on where it was left: fragments that stand where they should are read,
-    hashed and not sent again. Raises UsageError, DestinationExistsError, NotPlacedError,
-    StorageError, RegatherError where the file changes meanwhile, or InterruptedPublish. No
-    manifest ever stands anywhere before all that it promises does.
+    The same call resumes: fragments that are complete are read, hashed and not sent again. A
+    manifest is written only after all its fragments. Raises UsageError, DestinationExistsError,
+    NotPlacedError, StorageError, InterruptedPublish, or RegatherError if the file changes.
     """
     path, settings, began = Path(path), settings or Settings(), time.monotonic()
     options = transport_options(settings)

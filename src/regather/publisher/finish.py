@@ -19,7 +19,7 @@ from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from regather.units import counted
 
 _SHOWN = 20
-_HELP = "the same command resumes; with more targets (--to), some may fail"
+_HELP = "the same command resumes; add targets with --to, so that some can fail"
 
 
 def check_placed(
@@ -36,16 +36,18 @@ def check_placed(
     names = []
     for position in sorted(copies)[:_SHOWN]:
         there = len(plan.holders[position])
-        again = f" {counted(copies[position], 'more time')} (stands {there}x)" * bool(there)
+        again = f" {counted(copies[position], 'more time')} (stored {there}x)" * bool(there)
         names.append(manifest.fragments[position].name + again)
     if len(copies) > _SHOWN:
         names.append(f"and {len(copies) - _SHOWN} more")
-    details = [*_troubles(targets, tallies), f"not placed: {', '.join(names)}"]
-    demanded = plan.demanded
+    details = [*_troubles(targets, tallies), f"not stored: {', '.join(names)}"]
+    others = (
+        "; the other targets cannot hold them and survive the loss of "
+        f"{counted(plan.demanded, 'target')}"
+    ) * bool(plan.demanded)
     raise NotPlacedError(
         f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be stored, "
-        "so no manifest was written. The other targets cannot take them and survive the loss of "
-        f"{demanded}",
+        f"and no manifest was written{others}",
         help=_HELP,
         details=tuple(details),
         missing=missing,

@@ -10,49 +10,48 @@ TargetState = Literal["complete", "full", "limited", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """One target. Sizes in bytes."""
+    """The result for one target. Sizes are in bytes."""
 
     url: str
     """A base URL, or the path of a folder; ends in a slash."""
     state: TargetState
-    """complete: took all that it should; full: had no room for some; limited: takes no files as
-    large as some; failed: did not answer, or refused. What these three should have taken stands
-    elsewhere."""
+    """complete: stored all its fragments; full: not enough space for some; limited: some were too
+    large; failed: no response, or refused. Other targets store the fragments of the last three."""
     fragments: tuple[str, ...]
-    """Names of the fragments that stand there."""
+    """Names of the fragments stored there."""
     uploaded: int
-    """Bytes that this run sent there."""
+    """Bytes sent there by this run."""
     present: int
-    """Bytes that stood there already."""
+    """Bytes that were already stored there."""
     error: str
-    """Why it is full or failed; else empty."""
+    """The reason if it is full or failed, else empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishReport:
-    """How publishing went. Sizes in bytes, times in seconds."""
+    """The result of publishing. Sizes are in bytes, times in seconds."""
 
     name: str
     size: int
     digest: str
-    """Identity of the file, in hexadecimal."""
+    """The digest of the file, in hexadecimal."""
     blake3: str
     """BLAKE3 of the whole file, in hexadecimal."""
     manifests: tuple[str, ...]
-    """Where the manifest stands: URLs first, then paths."""
+    """The places of the manifest: URLs first, then paths."""
     survives: int
-    """Any so many targets may be lost: the file can still be put together."""
+    """The number of any targets that can fail without loss of the file."""
     exact: bool
-    """False: at least so many."""
+    """False: ``survives`` is a lower limit."""
     command: tuple[str, ...]
     """The words of a command that gets the file."""
     uploaded: int
     present: int
-    """Bytes of fragments that stood there already."""
+    """Bytes of fragments that were already stored."""
     seconds: float
     targets: tuple[TargetReport, ...]
     warnings: tuple[str, ...]
     files: int | None = None
-    """How many files a folder has; None: it is one file."""
+    """The number of files of a folder; None for a single file."""
     dry_run: bool = False
     """Whether all of this would have been done, and was not."""

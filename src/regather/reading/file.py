@@ -26,15 +26,15 @@ _PEEK = 8 << 10
 
 
 class RemoteFile(io.BufferedIOBase):
-    """Reads a hosted file where it is read, and nothing else; every byte is verified.
+    """A hosted file, open for reading. It downloads only the data that is read, and verifies it.
 
-    Made by ``regather.open``. Besides what every binary file has, ``pread``, ``pread_into`` and
-    ``read_ranges`` read elsewhere without moving the position; threads may use them, and all else,
-    at the same time. Every read raises NotEnoughSourcesError or VerificationError, which are
-    OSErrors as well, where bytes are not to be had, and may be tried again.
+    ``regather.open`` creates it. In addition to the methods of binary files, ``pread``,
+    ``pread_into`` and ``read_ranges`` read at any place without moving the position. Threads can
+    use all methods at the same time. If data is not available, a read raises
+    NotEnoughSourcesError or VerificationError, which are also OSErrors. It can be tried again.
 
-    It pickles, and it goes on in a child process after a fork: there it has the position that it
-    had, and threads, connections and a cache of its own, made at the first read.
+    The file can be pickled, and used in a child process after a fork. It then has the same
+    position, but its own threads, connections and cache, created at the first read.
     """
 
     def __init__(self, recipe: Recipe, position: int = 0) -> None:
@@ -94,7 +94,7 @@ class RemoteFile(io.BufferedIOBase):
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each (start, stop), in the order given; cut off at the end of the file.
 
-        All that is missing is fetched at once, each piece once, however many ranges lie in it.
+        All missing pieces are downloaded at the same time, each of them once.
         """
         self._check_open()
         spans = [_span(start, stop, self.size) for start, stop in ranges]
@@ -196,7 +196,7 @@ class RemoteFile(io.BufferedIOBase):
         return start, count
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Up to ``size`` bytes, fewer only at the end; all that is left without it."""
+        """Up to ``size`` bytes, fewer only at the end; without it, the rest of the file."""
         self._check_open()
         size = self.size if size is None else index(size)
         start, count = self._take(self.size if size < 0 else size)

@@ -27,16 +27,17 @@ def open(
     cache_size: int = CACHE_SIZE,
     read_ahead: int = READ_AHEAD,
 ) -> RemoteFile:
-    """Open a hosted file for reading, without downloading it: what is read is fetched.
+    """Open a hosted file for reading, without downloading it: only data that is read is downloaded.
 
-    ``source`` is a manifest (path or URL); ``servers``, ``digest`` and ``settings`` are those of
-    ``download``. At most ``cache_size`` bytes of verified pieces are kept in memory, besides what
-    is in flight; at most ``read_ahead`` bytes, and half of the cache, are fetched ahead where the
-    file is read in order (0: nothing).
+    - ``source``: a manifest (path or URL).
+    - ``servers``, ``digest``, ``settings``: as for ``download``.
+    - ``cache_size``: the number of bytes of verified pieces in memory, without those in transfer.
+    - ``read_ahead``: the number of bytes to download ahead of sequential reads (0: none), limited
+      to half of the cache.
 
-    Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError or TransportError,
-    which are OSErrors as well: FileNotFoundError where there is no manifest, PermissionError where
-    it is refused, and so on. Close the file, or use it in a ``with`` statement.
+    Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError or TransportError.
+    These are also OSErrors: FileNotFoundError if there is no manifest, PermissionError if access
+    is refused, and so on. Close the file, or use it in a ``with`` statement.
     """
     with as_os_errors():
         settings = settings or Settings()

@@ -45,21 +45,20 @@ def serve(
 ) -> None:
     """Serve a folder, or one file, over HTTP until SIGTERM, SIGINT or ``stop``.
 
-    ``port`` 0 is any free one. ``on_listening`` is called with the URL and the port when
-    connections are accepted. ``faults`` make the server fail on purpose, each as
-    ``KIND[:ARG][@WHEN]``, like ``reset@0.2``; the same ``fault_seed`` repeats them.
+    - ``port``: 0 chooses a free port.
+    - ``on_listening``: called with the URL and the port when connections are accepted.
+    - ``faults``: intentional failures, each as ``KIND[:ARG][@WHEN]``, for example ``reset@0.2``.
+      The same ``fault_seed`` repeats them.
+    - ``read_token``: required for reading. Without it, everyone can read.
+    - ``write_token``: permits to store (PUT) and remove (DELETE) files, which is refused otherwise.
+    - ``max_upload``, ``max_total``: the maximum bytes of one file, and of the folder.
+    - ``tls_cert``, ``tls_key``: PEM files for https.
+    - ``stop``: an event that stops the server. Outside the main thread it is the only way, because
+      signals are handled in the main thread.
 
-    ``read_token`` is required for reading; without it everyone may read. ``write_token`` allows to
-    store (PUT) and remove (DELETE) files; without it nobody may. No file may be larger than
-    ``max_upload`` bytes, nor the folder than ``max_total``. With ``tls_cert`` and ``tls_key``, PEM
-    files, the server speaks https.
-
-    The first signal, or ``stop``, ends it in order: responses get some seconds to finish. A second
-    signal ends the process. Signals are handled in the main thread only; in another thread use
-    ``stop``.
-
-    Raises UsageError where the call cannot be carried out, RegatherError where the address is in
-    use or not permitted.
+    The first signal, or ``stop``, is a graceful shutdown: responses get some seconds to finish. A
+    second signal ends the process. Raises UsageError if the call cannot be carried out, and
+    RegatherError if the address is in use or not permitted.
     """
     faults = (faults,) if isinstance(faults, str) else faults
     planned = tuple(map(parse_fault, faults))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
 
 from regather.errors import ManifestError, RegatherError, UsageError
 from regather.model import Layout
@@ -31,8 +32,7 @@ _FORMS = "give a URL, HOST:PORT or a folder with fragments"
 MANIFEST_FORMS = f"give a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Where a file is, as the user named it: read and checked once, then passed on."""
 
     text: str
@@ -113,7 +113,7 @@ def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
         return UsageError(
             f"{text if place == cut[2] else place}: no such {kind}; it looks like a URL without "
             "its ://",
-            help=f"write {cut[1].lower()}://{place}, or write ./ before it if it is a {kind}",
+            help=f"write {cut[1].lower()}://{place}, or write ./ before it for a {kind}",
         )
     if "://" in text or not _HOSTLIKE.fullmatch(text) or os.path.lexists(first):
         return None
@@ -121,7 +121,7 @@ def scheme_forgotten(text: str, kind: str = "folder") -> UsageError | None:
     text = text.rpartition("@")[2] if "@" in first else text  # it may be a login
     return UsageError(
         f"{text}: no such {kind}; it looks like a host without a scheme",
-        help=f"write https://{host}/..., or ./{text} where it is a {kind}",
+        help=f"write https://{host}/..., or ./{text} for a {kind}",
     )
 
 

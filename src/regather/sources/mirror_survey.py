@@ -186,10 +186,6 @@ def left_out(group: Sequence[MirrorInfo], groups: Sequence[Sequence[MirrorInfo]]
             continue
         for one in other:
             why = next((d for g in group if (d := one.differs_from(g))), "has another file")
-            agreed = (
-                "the only other source source source source source"
-                if len(group) == 1
-                else f"{len(group)} that agree"
-            )
+            agreed = "the only other source" if len(group) == 1 else f"{len(group)} that agree"
             lines.append(f"{one.url} is not used: it {why} (unlike {agreed})")
     return lines

@@ -7,7 +7,6 @@ Ctrl-C, whatever the network does: a look-up of a name, for one, cannot be inter
 from __future__ import annotations
 
 import math
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from regather.backoff import PROBES
 from regather.errors import InterruptedDownload
 from regather.logs import Logger
 from regather.schemes import STORES, scheme_of
@@ -31,10 +31,6 @@ _MOST_AT_ONCE = 16
 _LOOK_SECONDS = 0.1
 _JOIN_SECONDS = 2.0
 """How long to wait for threads that are called off; one may hang in a name look-up."""
-_RETRY_PAUSE = 0.3
-_RETRY_CAP = 5.0
-_MOST_PAUSE = 60.0
-"""The longest that a server's Retry-After is honoured; then it is asked again all the same."""
 FEW_RETRIES = 3
 """The most for a manifest: whoever mistyped its address should not wait for long."""
 GOES_ON = "the same command resumes"
@@ -241,10 +237,8 @@ class _ProbeRound(Generic[Reply]):
             asked.failures += 1
             _log.info("%s", error.what)
             asked.last_error = error.what
-            pause = min(_RETRY_PAUSE * 2 ** (asked.failures - 1), _RETRY_CAP)
-            pause *= random.uniform(0.5, 1.5)
-            if error.failure is Failure.BUSY and error.retry_after is not None:
-                pause = max(pause, min(error.retry_after, _MOST_PAUSE))
+            told = error.retry_after if error.failure is Failure.BUSY else None
+            pause = PROBES.wait(asked.failures - 1, told)
             enough = asked.failures > self._retries or time.monotonic() + pause > until
             if error.failure.lasting or enough:
                 asked.state = "failed"

@@ -20,19 +20,19 @@ __all__ = ["Settings", "transport_options"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to download; every field has a default that suits most."""
+    """How to download. Every field has a default that suits most downloads."""
 
     connections: int = 8
-    """Most connections to one source."""
+    """The maximum number of connections to one source."""
     timeout: float = 15.0
     """Seconds without a byte after which a request has failed."""
     connect_timeout: float = 5.0
     retries: int = 5
-    """Failures in a row after which a source is not waited for any longer."""
+    """The number of consecutive failures after which a source is given up."""
     limit_rate: int | None = None
-    """Bytes a second over all sources."""
+    """The maximum bytes per second over all sources."""
     cacert: str | None = None
-    """A file of certificate authorities to trust instead of the system's."""
+    """A file of certificate authorities to trust instead of those of the system."""
     sync: bool = True
     """Whether to make the file durable before it gets its name."""
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
@@ -41,20 +41,20 @@ class Settings:
     fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """The same, after those of the environment, before ~/.netrc."""
     hosts: Mapping[str, HostOptions] = field(default_factory=dict, repr=False, hash=False)
-    """What is set for ``HOST`` or ``HOST:PORT`` only."""
+    """Options for ``HOST`` or ``HOST:PORT`` only."""
     known_hosts: str | None = None
     """The host keys of SFTP servers, instead of ~/.ssh/known_hosts."""
     proxy: str | None = field(default=None, repr=False)
     """The proxy for all, ``[SCHEME://][USER:PASSWORD@]HOST[:PORT]``; empty: none. By default those
     of the environment."""
     no_proxy: str | None = None
-    """Hosts that are reached without: names with all below them, addresses, networks, or ``*``."""
+    """Hosts without a proxy: names with their subdomains, addresses, networks, or ``*``."""
     cookies: str | None = None
-    """A file of cookies in Netscape's format."""
+    """A cookie file in the Netscape format."""
     http2: bool = False
-    """Whether to speak HTTP/2 with https servers that do."""
+    """Whether to use HTTP/2 with https servers that support it."""
     store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
-    """How to reach object stores, as --store-option has them: ``KEY``, ``s3:KEY`` or
+    """Options of object stores, as for --store-option: ``KEY``, ``s3:KEY`` or
     ``s3://BUCKET:KEY`` to a value."""
 
     def __post_init__(self) -> None:

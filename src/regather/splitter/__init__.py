@@ -56,28 +56,29 @@ def split(
 ) -> Manifest:
     """Split ``path`` into exact slices ``file_fragment_1.dat``, ... and write the manifest.
 
-    Either ``fragments`` (as equal as can be; default 3, or with ``servers`` and ``parity`` one a
-    server, parity included) or ``chunk_size`` (bytes of each, the
-    last one shorter). ``parity`` adds so many parity fragments to every ``set_size`` data
-    fragments in a row (0: all of them): any that many lost ones can then be computed. Pieces, which
-    are verified one by one, have ``piece_size`` bytes: a power of two from 64 KiB to 64 MiB. With
-    ``servers``, ``out`` gets a folder a server, and every fragment stands in ``replicas`` of
-    them. ``survive`` is how many servers, whichever they are, may be lost (default: ``parity`` or
-    ``replicas - 1``, whichever is more): where the placement does not bear that it is refused,
-    unless ``force``. ``at`` names, once a server in order, the URL where its folder will be hosted.
-    ``sha256`` adds that hash of the whole file. ``on_progress`` is called with bytes done and in
-    all, from several threads but never from two at once.
+    - ``path``: a file, or a folder, which is split as one packed file (a tar). ``download``
+      restores the folder.
+    - ``fragments``: the number of data fragments of equal size (default: 3; with ``servers`` and
+      ``parity`` one fragment per server, parity included).
+    - ``chunk_size``: instead, the bytes of each fragment. The last one is shorter.
+    - ``parity``: the number of parity fragments for every ``set_size`` consecutive data fragments
+      (0: for all of them). The same number of lost fragments can then be computed.
+    - ``piece_size``: the bytes that are verified together: a power of two from 64 KiB to 64 MiB.
+    - ``servers``: creates one folder per server in ``out``. Every fragment is in ``replicas`` of
+      them.
+    - ``survive``: the number of servers that can fail (default: ``parity`` or ``replicas - 1``,
+      whichever is larger). A placement that tolerates fewer is refused, unless ``force``.
+    - ``at``: for each server, in order, the URL where its folder will be hosted.
+    - ``sha256``: adds this hash of the whole file.
+    - ``follow_links``: splits the files that links in a folder point to.
+    - ``force``: replaces an earlier split in ``out``, also in unused folders of servers.
+    - ``sync``: waits for the disk. Without it a power failure can lose written files.
+    - ``on_progress``: called with the number of bytes done and the total, from several threads,
+      but one at a time.
 
-    ``path`` may be a folder: it is split as the one file, a tar, that all in it is packed into, and
-    put together again by ``download``. With ``follow_links`` what its links point to stands for
-    them.
-
-    ``force`` replaces an earlier split in ``out``, also in folders of servers that are not used
-    now. Without ``sync`` nothing waits for the disk: a loss of power may take what was written.
-
-    Raises UsageError, DestinationExistsError (unless ``force``) or StorageError; then no fragment
-    and no manifest is left that was not there before. After a KeyboardInterrupt either none is
-    left or all are there, and no thread goes on.
+    Raises UsageError, DestinationExistsError (unless ``force``) or StorageError. Then no new
+    fragment or manifest is left. After a KeyboardInterrupt either none or all of them exist, and
+    no thread continues.
     """
     path, out = Path(path), Path(out)
     with interrupts_held(), original_of(path, follow_links=follow_links) as source:

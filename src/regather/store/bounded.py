@@ -142,7 +142,8 @@ class Bounded(StoredPieces):
         """Take in a piece; see PieceStore.place. Raises StorageError where it has no room."""
         if not self.reserve(number):
             raise StorageError(
-                f"no room for a piece of {format_size(len(data))}: all that is kept is in use",
+                f"not enough space for a piece of {format_size(len(data))}: "
+                "every stored piece is in use",
                 help=f"allow more than {format_size(self.limit)}",
             )
         with self._changed:

@@ -26,7 +26,7 @@ _OURS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class HostOptions:
-    """How to reach one host; empty fields leave what holds for all."""
+    """Options for one host. Empty fields mean the general settings."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Sent with every request over http(s) that names this host, never after a redirect to it."""

@@ -45,15 +45,17 @@ def check(
     settings: Settings | None = None,
     on_progress: OnBytes | None = None,
 ) -> CheckReport:
-    """Find out whether every fragment is where it should be, and what may still fail.
+    """Check whether every fragment is complete, and how many more failures are tolerated.
 
-    ``manifest`` is a path or URL, ``servers`` are further sources as for ``download``.
-    ``read_data`` is the share of the pieces, chosen at random, that are read and hashed: 0 asks
-    for presence and sizes only, 1 reads every byte. ``seed`` repeats the choice of an earlier
-    report. Of ``settings`` those on servers count (time-outs, retries, cacert, tokens).
+    - ``manifest``: a path or URL.
+    - ``servers``: more sources, as for ``download``.
+    - ``read_data``: the share of the pieces, chosen at random, to read and hash. 0 checks presence
+      and sizes only, 1 reads every byte.
+    - ``seed``: repeats the choice of an earlier report.
+    - ``settings``: only the fields for servers are used (time-outs, retries, cacert, tokens).
 
-    Nothing is changed anywhere. Raises UsageError, ManifestError, TransportError (the manifest
-    cannot be had) or NotEnoughSourcesError (no source is named).
+    Nothing is changed. Raises UsageError, ManifestError, TransportError (the manifest is not
+    available) or NotEnoughSourcesError (no source is given).
     """
     settings = settings or Settings(retries=2)
     options = transport_options(settings)

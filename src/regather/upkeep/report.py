@@ -101,33 +101,32 @@ class SetHealth:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found. Sizes in bytes, times in seconds."""
+    """The result of a check. Sizes are in bytes, times in seconds."""
 
     name: str
     size: int
     digest: str
     status: Status
-    """healthy; degraded: all data can be had, yet something is missing or corrupt,
-    or fewer losses are survived than it was made for; lost: some
-    piece can neither be had nor decoded now."""
+    """healthy; degraded: all data is available, but fragments are missing or corrupt, or fewer
+    losses are survived than the manifest was made for; lost: pieces cannot be restored now."""
     share: float
-    """Of the pieces that were to be read, from 0 (sizes only) to 1."""
+    """The share of the pieces to read, from 0 (sizes only) to 1."""
     seed: int
-    """What makes the same choice of pieces again."""
+    """Repeats the choice of pieces."""
     sources: tuple[str, ...]
     findings: tuple[CopyFinding, ...]
     nowhere: tuple[str, ...]
-    """Fragments of which no source has a good copy."""
+    """Fragments without a good copy on any source."""
     sets: tuple[SetHealth, ...]
     lost: tuple[Lost, ...]
     survives: int
-    """Sources, whichever, that may be lost besides, of all sets; -1 where something is lost."""
+    """The number of any further sources that can fail, over all sets; -1 if some data is lost."""
     made_for: int
-    """Sources whose loss the manifest was made to survive; 0 also where it says nothing."""
+    """The number of failed sources that the manifest was made to survive; 0 also if it has none."""
     notes: tuple[str, ...]
-    """What a person should know besides."""
+    """Further notes for people."""
     read: int
-    """Bytes that were read and hashed."""
+    """Bytes read and hashed."""
     seconds: float
 
 
@@ -154,20 +153,20 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What a repair did. Sizes in bytes, times in seconds."""
+    """The result of a repair. Sizes are in bytes, times in seconds."""
 
     status: Literal["healthy", "incomplete", "lost"]
-    """incomplete: some source could not be read or written, the same call goes on."""
+    """incomplete: some source could not be read or written; the same call resumes."""
     before: CheckReport
     restored: tuple[Restored, ...]
     unwritten: tuple[Unwritten, ...]
     lost: tuple[Lost, ...]
     manifests: tuple[str, ...]
-    """Where the manifest was written."""
+    """The places of the written manifests."""
     notes: tuple[str, ...]
-    """What the caller should know besides."""
+    """Further notes for people."""
     decoded: int
-    """Pieces that were computed."""
+    """Pieces computed from parity."""
     seconds: float
     dry_run: bool = False
     """Whether all of this would have been done, and was not."""

@@ -47,19 +47,21 @@ def repair(
     settings: Settings | None = None,
     on_progress: OnPhase | None = None,
 ) -> RepairReport:
-    """Restore every fragment that is missing or corrupt, and verify it where it was stored.
+    """Restore every missing or corrupt fragment, and verify it after it is stored.
 
-    ``manifest`` is a path or URL, ``servers`` are further sources as for ``download``. Every copy
-    is read and hashed before; ``quick`` believes those of the right size as long as they are not
-    needed. What cannot return to its source goes to those of ``to`` (URLs or folders), and the
-    manifest is changed everywhere. ``temp`` is a folder with room for a fragment. Of ``settings``
-    those on servers count (time-outs, retries, cacert, tokens).
+    - ``manifest``: a path or URL.
+    - ``servers``: more sources, as for ``download``.
+    - ``to``: URLs or folders for fragments that cannot return to their source. The manifest is then
+      updated everywhere.
+    - ``quick``: does not read copies of the right size unless they are needed. By default every
+      copy is read and hashed.
+    - ``dry_run``: checks copies, but changes nothing. The report contains the planned repairs.
+    - ``temp``: a folder with space for one fragment.
+    - ``settings``: only the fields for servers are used (time-outs, retries, cacert, tokens).
 
-    With ``dry_run`` copies are checked and nothing is changed: the report tells what would be.
-
-    May be interrupted at any time and called again. Raises UsageError, ManifestError,
-    TransportError (the manifest cannot be had), NotEnoughSourcesError (no source is named) or
-    StorageError (no room in ``temp``); all else is in the report.
+    A repair can be interrupted at any time and called again. Raises UsageError, ManifestError,
+    TransportError (the manifest is not available), NotEnoughSourcesError (no source is given) or
+    StorageError (not enough space in ``temp``). All other problems are in the report.
     """
     began = time.monotonic()
     settings = settings or Settings(retries=2)
@@ -102,7 +104,7 @@ def _planned(wants: Wants, seconds: float) -> RepairReport:
         if want.position in lost:
             continue
         if not want.targets:
-            unwritten.append(Unwritten(want.home, fragment.name, "no source takes it"))
+            unwritten.append(Unwritten(want.home, fragment.name, "no source accepts it"))
         elif (want.targets[0], want.position) not in wants.good:
             moved = want.home if want.home != want.targets[0] else ""
             restored.append(Restored(want.targets[0], fragment.name, fragment.size, moved))

@@ -46,7 +46,7 @@ def test_written_on_the_command_line() -> None:
         ("ftp:endpoint=x", "wrong form"),
         ("s3://b/c:endpoint=x", "wrong form"),
         ("nonsense=x", "unknown option"),
-        ("gs:region=x", "no such option for gs://"),
+        ("gs:region=x", "unknown option for gs://"),
     ],
 )
 def test_what_is_no_option(text: str, says: str) -> None:

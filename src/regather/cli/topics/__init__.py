@@ -12,7 +12,7 @@ from importlib.resources import files
 __all__ = ["plain", "text_of", "titles"]
 
 _CODE = re.compile(r"`([^`]+)`")
-_LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
+_LINK = re.compile(r"\[([^][]+)\]\([^()]+\)")
 _END = "\n<!-- help ends -->\n"
 
 

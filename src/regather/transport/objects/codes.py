@@ -11,10 +11,7 @@ _EXPIRED = "the credentials have expired: get new ones"
 _REGION = "the bucket is in another region: set it with --store-option region=NAME"
 _ACCOUNT = "the account cannot be used: ask its provider"
 _SLOWER = "too many requests to the store: use fewer --connections"
-_NO_ACCESS = (
-    "check the credentials: they, or the policy of the bucket does not does not does "
-    "not does not, do not permit this"
-)
+_NO_ACCESS = "check the credentials: they, or the policy of the bucket, do not permit this"
 _ROLE = "the identity lacks the right to do this: give it a role like Storage Blob Data Contributor"
 _FIREWALL = (
     "check the credentials; if they are right, the firewall of the store blocks this network"
