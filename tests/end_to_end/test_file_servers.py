@@ -205,7 +205,7 @@ def test_nothing_is_published_there(scheme: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["ftp://ann:secret@127.0.0.1:1/f"], "user name or password"),
+        (["ftp://ann:secret@127.0.0.1:1/f"], "a user name or a password"),
         (["ftp://127.0.0.1:1/", "ftp://127.0.0.1:1/f"], "a server, not a file"),
         (["sftp:///f"], "no host"),
         (["sftp://127.0.0.1:1/f", "--ssh-key", "key"], "--ssh-key needs HOST=FILE"),

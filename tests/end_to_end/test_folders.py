@@ -337,7 +337,7 @@ def test_a_choice_is_resumed(tmp_path: Path, hosting: Hosting) -> None:
         if progress.done > 2 * MIB:
             stop.set()
 
-    with pytest.raises(regather.InterruptedDownload, match=r"MiB of [89]\.. MiB are kept"):
+    with pytest.raises(regather.InterruptedDownload, match=r"MiB of [89]\.. MiB kept"):
         regather.download(
             report.manifests[0],
             dest,

@@ -77,7 +77,9 @@ def test_a_folder_that_is_there_is_one(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.impure
 @pytest.mark.parametrize("text", ["s3:/b/k", "s3:b/k", "s3//b/k", "S3:b/k"])
 def test_a_scheme_with_a_part_missing_is_told_whole(text: str) -> None:
-    assert "write s3://b/k, or put ./" in (scheme_forgotten(text) or UsageError("")).help
+    assert (
+        "write s3://b/k, or write ./ before it" in (scheme_forgotten(text) or UsageError("")).help
+    )
 
 
 def test_a_login_behind_a_cut_scheme_is_not_shown() -> None:

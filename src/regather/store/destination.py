@@ -27,6 +27,7 @@ from regather.files.platform import (
     check_space,
     cut_to,
     is_named,
+    keep_mode,
     open_own,
     preallocate,
     publish,
@@ -193,6 +194,8 @@ class Destination(StoredPieces):
             if sync:
                 os.fsync(self._descriptor)
             self._check_part()
+            if self._force:
+                keep_mode(str(self.path), self._descriptor)
             publish(str(self.part), str(self.path), replace=self._force)
             with contextlib.suppress(OSError):
                 os.unlink(self._journal_path)

@@ -11,6 +11,7 @@ _EXPIRED = "the credentials have expired: get new ones"
 _REGION = "the bucket is in another region: set it with --store-option region=NAME"
 _ACCOUNT = "the account cannot be used: ask its provider"
 _SLOWER = "too many requests to the store: use fewer --connections"
+_REQUIRED = "check the credentials: the store requires valid ones"
 _NO_ACCESS = "check the credentials: they, or the policy of the bucket, do not permit this"
 _ROLE = "the identity lacks the right to do this: give it a role like Storage Blob Data Contributor"
 _FIREWALL = (
@@ -42,7 +43,7 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
     "AccessDenied": (Failure.FORBIDDEN, _NO_ACCESS),
     "AccessForbidden": (Failure.FORBIDDEN, _NO_ACCESS),
     "AllAccessDisabled": (Failure.FORBIDDEN, _NO_ACCESS),
-    "AuthenticationRequired": (Failure.FORBIDDEN, "credentials are required"),
+    "AuthenticationRequired": (Failure.FORBIDDEN, _REQUIRED),
     "InvalidSecurity": (Failure.FORBIDDEN, "check the credentials: they are not valid"),
     "AccountProblem": (Failure.FORBIDDEN, _ACCOUNT),
     "NotSignedUp": (Failure.FORBIDDEN, _ACCOUNT),
@@ -84,7 +85,7 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
         Failure.FORBIDDEN,
         "the token is not valid, or has expired: get a new one",
     ),
-    "NoAuthenticationInformation": (Failure.FORBIDDEN, "credentials are required"),
+    "NoAuthenticationInformation": (Failure.FORBIDDEN, _REQUIRED),
     "AuthorizationFailure": (Failure.FORBIDDEN, _FIREWALL),
     "AuthorizationSourceIPMismatch": (Failure.FORBIDDEN, _FIREWALL),
     "AuthorizationProtocolMismatch": (Failure.FORBIDDEN, "the token is valid only with https"),
@@ -97,7 +98,7 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
         "the account does not accept account keys: use an identity (AZURE_CLIENT_ID, managed "
         "identity)",
     ),
-    "PublicAccessNotPermitted": (Failure.FORBIDDEN, "credentials are required"),
+    "PublicAccessNotPermitted": (Failure.FORBIDDEN, _REQUIRED),
     "AccountIsDisabled": (Failure.FORBIDDEN, _ACCOUNT),
     "ContainerDisabled": (Failure.FORBIDDEN, _ACCOUNT),
     "ContainerNotFound": (
