@@ -90,7 +90,7 @@ def generate(
                     interrupts.check()
             finally:
                 os.close(descriptor)
-            publish(str(part), str(path), replace=force)
+            publish(str(part), str(path), replace=force, keep_mode=True)
         except OSError as error:
             raise StorageError(
                 f"{path}: {reason(error).lower()}",

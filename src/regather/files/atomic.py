@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
-from regather.files.platform import keep_mode, publish, sync_names
+from regather.files.platform import publish, sync_names
 
 __all__ = ["PREFIX", "AtomicFile", "remove_leftovers", "write_file"]
 
@@ -68,9 +68,14 @@ class AtomicFile:
         """
         self._differ_in_time()
         folder = self._folder
-        if replace:
-            keep_mode(self._name, self.descriptor, folder=folder)
-        publish(self._temporary, self._name, replace=replace, source_folder=folder, folder=folder)
+        publish(
+            self._temporary,
+            self._name,
+            replace=replace,
+            source_folder=folder,
+            folder=folder,
+            keep_mode=True,
+        )
         self._published = True
         sync_names(folder)
 

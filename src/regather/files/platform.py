@@ -201,17 +201,6 @@ def sync_system(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def keep_mode(old: str, new: str | int, *, folder: int | None = None) -> None:
-    """Let those who may use the file ``old``, and no others, use ``new``, which replaces it.
-
-    Where there is no regular file ``old`` (below the open ``folder``, if given), nothing happens.
-    """
-    with contextlib.suppress(OSError):
-        status = os.stat(old, dir_fd=folder, follow_symlinks=False)
-        if stat.S_ISREG(status.st_mode):
-            os.chmod(new, status.st_mode & 0o777)
-
-
 def publish(
     source: str,
     target: str,
@@ -219,14 +208,18 @@ def publish(
     replace: bool,
     source_folder: int | None = None,
     folder: int | None = None,
+    keep_mode: bool = False,
 ) -> None:
     """Give a finished file, or a link, its final name, atomically.
 
     Names are relative to open folders, where those are given. With ``replace`` an existing target
     is replaced; without, FileExistsError is raised and the target left alone, even if it appeared
-    only now.
+    only now. With ``keep_mode`` those who may use the file that is replaced, and no others, may use
+    the new one.
     """
     if replace:
+        if keep_mode:
+            _copy_mode(target, folder, source, source_folder)
         os.replace(source, target, src_dir_fd=source_folder, dst_dir_fd=folder)
         return
     try:
@@ -241,6 +234,13 @@ def publish(
         os.rename(source, target, src_dir_fd=source_folder, dst_dir_fd=folder)
     else:
         os.unlink(source, dir_fd=source_folder)
+
+
+def _copy_mode(old: str, folder: int | None, new: str, new_folder: int | None) -> None:
+    with contextlib.suppress(OSError):
+        status = os.stat(old, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            os.chmod(new, status.st_mode & 0o777, dir_fd=new_folder)
 
 
 def size_is_untrue(descriptor: int) -> bool:

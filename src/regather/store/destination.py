@@ -27,7 +27,6 @@ from regather.files.platform import (
     check_space,
     cut_to,
     is_named,
-    keep_mode,
     open_own,
     preallocate,
     publish,
@@ -194,9 +193,7 @@ class Destination(StoredPieces):
             if sync:
                 os.fsync(self._descriptor)
             self._check_part()
-            if self._force:
-                keep_mode(str(self.path), self._descriptor)
-            publish(str(self.part), str(self.path), replace=self._force)
+            publish(str(self.part), str(self.path), replace=self._force, keep_mode=True)
             with contextlib.suppress(OSError):
                 os.unlink(self._journal_path)
             if sync:
