@@ -13,12 +13,11 @@ from regather.cli.options import (
     add_reach,
     add_servers,
     settings_of,
-    share,
-    whole,
 )
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.value_types import share, whole
 from regather.cli.wording import losses
 from regather.errors import printable
 from regather.units import counted, format_duration, format_size

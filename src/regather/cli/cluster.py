@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from regather.cli.options import whole
 from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
+from regather.cli.value_types import whole
 from regather.errors import UsageError
 
 SUMMARY = "Start a local server for each folder of a split."

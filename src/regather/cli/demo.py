@@ -12,10 +12,11 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from regather.cli.options import add_output, rate, size, whole
+from regather.cli.options import add_output
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress, download_view
 from regather.cli.signals import end_politely
+from regather.cli.value_types import rate, size, whole
 from regather.errors import InterruptedDownload
 
 SUMMARY = "Show a download while servers fail, on this machine."

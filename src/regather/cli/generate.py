@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from regather.cli.destination import check_parent
-from regather.cli.options import add_force, add_mkdir, add_output, size, whole
+from regather.cli.options import add_force, add_mkdir, add_output
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.value_types import size, whole
 from regather.units import format_exact, format_rate
 
 SUMMARY = "Write a large test file of English text."

@@ -22,11 +22,11 @@ from regather.cli.options import (
     add_servers,
     checksums_of,
     settings_of,
-    whole,
 )
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
+from regather.cli.value_types import whole
 
 if TYPE_CHECKING:
     from regather.sources.jobs import DownloadJob

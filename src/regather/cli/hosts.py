@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regather.cli.parsing import Options
+from regather.cli.parsing import OptionsContainer
 from regather.errors import UsageError, reason
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _FILES = {
 }
 
 
-def add_hosts(parser: Options) -> None:
+def add_hosts(parser: OptionsContainer) -> None:
     """The options; see hosts_of. Each may be repeated, for other hosts."""
     for name, (option, text) in _FILES.items():
         parser.many(f"{option} HOST=FILE", text, dest=name)
@@ -41,7 +41,7 @@ def add_hosts(parser: Options) -> None:
     )
 
 
-def add_ways(parser: Options) -> None:
+def add_ways(parser: OptionsContainer) -> None:
     """The options on the way to servers: proxies, cookies, HTTP/2."""
     parser.value(
         "--proxy URL",

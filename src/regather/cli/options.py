@@ -4,76 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from regather.cli.hosts import add_hosts, add_ways, hosts_of
-from regather.cli.parsing import Options, Parser
+from regather.cli.parsing import OptionsContainer, Parser
+from regather.cli.value_types import number, rate, size, whole
 from regather.errors import UsageError
 from regather.hashes import HASH_SIZES
 from regather.tokens import read_token_file
-from regather.units import parse_rate, parse_size
 
 if TYPE_CHECKING:
     from regather.checksum import Checksum
     from regather.sources.settings import Settings
-
-
-_TOO_MANY = 10**9
-"""No number of anything, sizes aside, is as large."""
-
-
-def size(text: str) -> int:
-    """An argument type for sizes; argparse shows what is wrong."""
-    return _parsed(text, parse_size)
-
-
-def _parsed(text: str, parse: Callable[[str], int]) -> int:
-    try:
-        return parse(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(error.line) from None
-
-
-def rate(text: str) -> int:
-    """An argument type for rates: more than 0."""
-    value = _parsed(text, parse_rate)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be more than 0: {text}")
-    return value
-
-
-def number(low: float, kind: Callable[[str], float] = float) -> Callable[[str], float]:
-    """An argument type for numbers of at least ``low``."""
-
-    def read(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
-        if not value >= low:
-            raise argparse.ArgumentTypeError(f"must be {low:g} or more: {text}")
-        if value >= _TOO_MANY:
-            raise argparse.ArgumentTypeError(f"too large: {text}")
-        return value
-
-    return read
-
-
-def whole(low: int) -> Callable[[str], float]:
-    """An argument type for whole numbers of at least ``low``."""
-    return number(low, int)
-
-
-def share(text: str) -> float:
-    """An argument type for shares: more than 0 and up to 1, or ``10%``."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a share: {text!r}") from None
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"must be more than 0, at most 1 or 100%: {text}")
-    return value
 
 
 _FAILURES = "show failures and retries of each source. "
@@ -93,7 +36,7 @@ def add_output(parser: Parser, *, verbose: str = _FAILURES) -> None:
         add_logs(display, verbose)
 
 
-def add_color(display: Options) -> None:
+def add_color(display: OptionsContainer) -> None:
     """The option --color."""
     display.value(
         "--color WHEN",
@@ -104,7 +47,7 @@ def add_color(display: Options) -> None:
     )
 
 
-def add_logs(display: Options, verbose: str = _FAILURES) -> None:
+def add_logs(display: OptionsContainer, verbose: str = _FAILURES) -> None:
     """The options --verbose and --log."""
     display.add_argument(
         "-v", "--verbose", action="count", default=0, help=f"{verbose}-vv: each request too"
@@ -112,17 +55,17 @@ def add_logs(display: Options, verbose: str = _FAILURES) -> None:
     display.value("--log FILE", "append the lines of -vv to FILE, with the time of day")
 
 
-def add_force(group: Options, text: str) -> None:
+def add_force(group: OptionsContainer, text: str) -> None:
     """The option --force."""
     group.flag("-f, --force", text)
 
 
-def add_mkdir(group: Options) -> None:
+def add_mkdir(group: OptionsContainer) -> None:
     """The option --mkdir."""
     group.flag("--mkdir", "make the folder of the output if it is missing")
 
 
-def add_dry_run(group: Options, what: str) -> None:
+def add_dry_run(group: OptionsContainer, what: str) -> None:
     """The option --dry-run."""
     group.flag("-n, --dry-run", f"show {what}; change nothing")
 
@@ -292,7 +235,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     )
 
 
-def add_config(parser: Options, **how: Any) -> None:
+def add_config(parser: OptionsContainer, **how: Any) -> None:
     """The options on the configuration file: --config and --no-config."""
     parser.value(
         "--config FILE",
@@ -302,14 +245,14 @@ def add_config(parser: Options, **how: Any) -> None:
     parser.flag("--no-config", "read no configuration file", **how)
 
 
-def add_tokens(parser: Options) -> None:
+def add_tokens(parser: OptionsContainer) -> None:
     """The option --token, repeatable; see tokens_of."""
     parser.many(
         "--token HOST=FILE", "send the token in FILE to HOST (or HOST:PORT) only; repeatable"
     )
 
 
-def add_store_options(parser: Options) -> None:
+def add_store_options(parser: OptionsContainer) -> None:
     """The option --store-option, repeatable."""
     parser.many(
         "--store-option KEY=VALUE",

@@ -16,7 +16,7 @@ from regather.errors import UsageError
 __all__ = [
     "CommandLineError",
     "Formatter",
-    "Options",
+    "OptionsContainer",
     "Parser",
     "commands_of",
     "groups_of",
@@ -65,7 +65,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         return shown_names(action)
 
 
-class Options(argparse._ActionsContainer):
+class OptionsContainer(argparse._ActionsContainer):
     """What options are added to, each in the form in which help shows it: ``-o, --output FILE``."""
 
     def flag(self, form: str, help: str, **how: Any) -> None:
@@ -81,22 +81,22 @@ class Options(argparse._ActionsContainer):
         """Add an option with a value that may be repeated; the default is an empty list."""
         self.value(form, help, action="append", **{"default": []} | how)
 
-    def alternatives(self) -> Options:
+    def alternatives(self) -> OptionsContainer:
         """A part of this group, of whose options only one may be given."""
         made = _Alternatives(self)
         self._mutually_exclusive_groups.append(made)
         return made
 
 
-class _Group(argparse._ArgumentGroup, Options):
+class _TitledGroup(argparse._ArgumentGroup, OptionsContainer):
     """A group of options below a title."""
 
 
-class _Alternatives(argparse._MutuallyExclusiveGroup, Options):
+class _Alternatives(argparse._MutuallyExclusiveGroup, OptionsContainer):
     """Options that exclude one another."""
 
 
-class Parser(argparse.ArgumentParser, Options):
+class Parser(argparse.ArgumentParser, OptionsContainer):
     """Raises what is wrong, so that it is told like every other error; has two kinds of help."""
 
     common: Sequence[str] = ()
@@ -119,17 +119,17 @@ class Parser(argparse.ArgumentParser, Options):
         """Raise CommandLineError."""
         raise CommandLineError(self.prog, message)
 
-    def section(self, title: str) -> Options:
+    def section(self, title: str) -> OptionsContainer:
         """The group of options of that title, made where there is none yet. See SECTIONS."""
         assert title in SECTIONS, title
         for group in self._action_groups:
-            if isinstance(group, _Group) and group.title == title:
+            if isinstance(group, _TitledGroup) and group.title == title:
                 return group
-        made = _Group(self, title)
+        made = _TitledGroup(self, title)
         self._action_groups.append(made)
         return made
 
-    def add_helps(self, group: Options) -> None:
+    def add_helps(self, group: OptionsContainer) -> None:
         """Add ``-h`` for the most used options, and ``--help`` for all of them."""
         group.add_argument("-h", action=_ShortHelp, help="show the most used options")
         group.add_argument("--help", action="help", help="show all options")

@@ -7,8 +7,9 @@ import json
 import os
 import sys
 
-from regather.cli.options import size, token_in, warn
+from regather.cli.options import token_in, warn
 from regather.cli.parsing import Parser
+from regather.cli.value_types import size
 from regather.errors import UsageError
 from regather.tokens import flaw_of_token, is_loopback
 

@@ -16,11 +16,11 @@ from regather.cli.options import (
     add_spread,
     layout_of,
     warn,
-    whole,
 )
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.value_types import whole
 from regather.cli.wording import losses
 from regather.tasks import interrupts_held
 from regather.units import counted, format_exact, format_rate
