@@ -34,7 +34,9 @@ def planner_of(
     ``good`` are numbers of pieces in place; ``bare``: as if there were no parity.
     """
     layout = target.layout
-    held = [s.fragments if i in sources else frozenset() for i, s in enumerate(target.sources)]
+    held: list[frozenset[int] | None] = [
+        s.fragments if i in sources else frozenset() for i, s in enumerate(target.sources)
+    ]
     if bare:
         layout, held = without_parity(layout, held)
     planner = Planner(
