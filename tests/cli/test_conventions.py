@@ -12,7 +12,7 @@ import pytest
 
 import regather as package
 from regather.cli import main
-from regather.cli.options import rate
+from regather.cli.value_types import rate
 from tests.support.files import random_file, regather
 
 

@@ -28,7 +28,6 @@ from regather.cli.parsing import (
     indented,
     is_option,
     near_options,
-    section,
     unknown_command,
 )
 from regather.errors import (
@@ -122,8 +121,8 @@ def parser_of(called: str | None = None) -> Parser:
         command.examples, command.common = module.EXAMPLES, getattr(module, "COMMON", ())
         module.configure(command)
         if name not in UNCONFIGURED:
-            add_config(section(command, "configuration"), default=argparse.SUPPRESS)
-        command.add_helps(section(command, "display"))
+            add_config(command.section("configuration"), default=argparse.SUPPRESS)
+        command.add_helps(command.section("display"))
         command.arrange()
         command.set_defaults(run=module.run)
     parser.complete = True

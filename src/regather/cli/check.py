@@ -13,11 +13,11 @@ from regather.cli.options import (
     add_reach,
     add_servers,
     settings_of,
-    share,
-    whole,
 )
+from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.value_types import share, whole
 from regather.cli.wording import losses
 from regather.errors import printable
 from regather.units import counted, format_duration, format_size
@@ -38,25 +38,23 @@ _MOST_NUMBERS = 8
 COMMON = ("--server", "--read-data", "--seed", "--token", "--timeout", "--json", "-q", "-v")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     add_manifest(parser)
     add_servers(parser, used="only if no other is named")
-    parser.add_argument(
-        "--read-data",
+    parser.value(
+        "--read-data SHARE",
+        "read and hash every byte, or a random SHARE of the pieces, 0.1 or 10%% (default: "
+        "check sizes only)",
         type=share,
         nargs="?",
         const=1.0,
         default=0.0,
-        metavar="SHARE",
-        help="read and hash every byte, or a random SHARE of the pieces, 0.1 or 10%% (default: "
-        "check sizes only)",
     )
-    parser.add_argument(
-        "--seed",
+    parser.value(
+        "--seed N",
+        "read the same random pieces as an earlier check (default: others each time)",
         type=whole(0),
-        metavar="N",
-        help="read the same random pieces as an earlier check (default: others each time)",
     )
     add_reach(parser, "source", 2)
     add_output(parser)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from regather.cli.options import whole
-from regather.cli.parsing import section
+from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
+from regather.cli.value_types import whole
 from regather.errors import UsageError
 
 SUMMARY = "Start a local server for each folder of a split."
@@ -23,38 +23,28 @@ EXAMPLES = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument(
         "folder", type=Path, metavar="DIR", help="the folder of a split (split --out DIR)"
     )
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="listen on this address (default: 127.0.0.1)"
-    )
-    parser.add_argument(
-        "-p",
-        "--first-port",
+    parser.value("--host", "listen on this address (default: 127.0.0.1)", default="127.0.0.1")
+    parser.value(
+        "-p, --first-port P",
+        "listen on the ports P, P+1 and so on (default: free ports)",
         type=whole(0),
         default=0,
-        metavar="P",
-        help="listen on the ports P, P+1 and so on (default: free ports)",
     )
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="[N:]SPEC",
-        help="make all servers, or server N only, fail like serve --fault; repeatable",
+    parser.many(
+        "--fault [N:]SPEC",
+        "make all servers, or server N only, fail like serve --fault; repeatable",
     )
-    parser.add_argument(
-        "--fault-seed",
-        type=int,
-        metavar="N",
-        help="repeat the faults of an earlier run, like serve --fault-seed",
+    parser.value(
+        "--fault-seed N", "repeat the faults of an earlier run, like serve --fault-seed", type=int
     )
-    display = section(parser, "display")
-    display.add_argument("--json", action="store_true", help="print JSON on standard output")
-    display.add_argument("-q", "--quiet", action="store_true", help="do not print the addresses")
+    display = parser.section("display")
+    display.flag("--json", "print JSON on standard output")
+    display.flag("-q, --quiet", "do not print the addresses")
 
 
 def run(args: argparse.Namespace) -> int:

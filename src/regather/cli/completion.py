@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from regather.cli.kinds import Kind, kind_of, value_name
+from regather.cli.parsing import Parser
 
 SUMMARY = "Print a completion script for bash, zsh or fish."
 EXAMPLES = (
@@ -76,7 +77,7 @@ complete -o bashdefault -o default -F _regather regather
 """
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from regather.cli.options import add_config
+from regather.cli.parsing import Parser
 
 if TYPE_CHECKING:
     from regather.cli.conf.config_file import Config
@@ -26,12 +27,12 @@ _BUILT_IN = "built-in"
 _SECRET = "(a secret)"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument(
         "of", nargs="?", metavar="COMMAND", help="show the options of this command only"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+    parser.flag("--json", "print JSON on standard output")
     add_config(parser, default=argparse.SUPPRESS)
 
 

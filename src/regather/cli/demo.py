@@ -12,9 +12,11 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from regather.cli.options import add_output, rate, size, whole
+from regather.cli.options import add_output
+from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress, download_view
 from regather.cli.signals import end_politely
+from regather.cli.value_types import rate, size, whole
 from regather.errors import InterruptedDownload
 
 SUMMARY = "Show a download while servers fail, on this machine."
@@ -25,31 +27,26 @@ EXAMPLES = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
-    parser.add_argument(
-        "--size",
+    parser.value(
+        "--size SIZE",
+        "download a file of SIZE (default: 500MB, less where space is short)",
         type=size,
-        metavar="SIZE",
-        help="download a file of SIZE (default: 500MB, less where space is short)",
     )
-    parser.add_argument(
-        "--seed", type=whole(0), metavar="N", help="repeat the failures of an earlier run"
-    )
-    parser.add_argument(
-        "--rate",
+    parser.value("--seed N", "repeat the failures of an earlier run", type=whole(0))
+    parser.value(
+        "--rate RATE",
+        "limit each server to RATE (default: 60MB/s)",
         type=rate,
         default=size("60MB"),
-        metavar="RATE",
-        help="limit each server to RATE (default: 60MB/s)",
     )
-    parser.add_argument(
-        "--dir",
+    parser.value(
+        "--dir DIR",
+        "work in DIR (default: a temporary folder); all files are removed at the end",
         type=Path,
-        metavar="DIR",
-        help="work in DIR (default: a temporary folder); all files are removed at the end",
     )
-    parser.add_argument("--keep", action="store_true", help="keep the files")
+    parser.flag("--keep", "keep the files")
     add_output(parser)
 
 

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 from regather.cli.destination import check_parent
-from regather.cli.options import add_force, add_mkdir, add_output, size, whole
+from regather.cli.options import add_force, add_mkdir, add_output
+from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.value_types import size, whole
 from regather.units import format_exact, format_rate
 
 SUMMARY = "Write a large test file of English text."
@@ -22,20 +24,18 @@ EXAMPLES = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument(
         "path", type=Path, metavar="PATH", help="write to this file; - is standard output"
     )
-    parser.add_argument(
+    parser.value(
         "--size",
+        "write SIZE bytes: 500KB, 100MB (10^6), 1GiB (2^30) (default: 100MB)",
         type=size,
         default=size("100MB"),
-        help="write SIZE bytes: 500KB, 100MB (10^6), 1GiB (2^30) (default: 100MB)",
     )
-    parser.add_argument(
-        "--seed", type=whole(0), default=0, metavar="N", help="choose another text (default: 0)"
-    )
+    parser.value("--seed N", "choose another text (default: 0)", type=whole(0), default=0)
     add_force(parser, "replace an existing file")
     add_mkdir(parser)
     add_output(parser, verbose="")

@@ -22,11 +22,11 @@ from regather.cli.options import (
     add_servers,
     checksums_of,
     settings_of,
-    whole,
 )
-from regather.cli.parsing import section
+from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
+from regather.cli.value_types import whole
 
 if TYPE_CHECKING:
     from regather.sources.jobs import DownloadJob
@@ -54,7 +54,7 @@ COMMON = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument(
         "source",
@@ -63,82 +63,56 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a manifest or metalink (path, URL or - for standard input), the URL of a file, or "
         "the URLs of several mirrors of it, or of the same manifest",
     )
-    sources = section(parser, "sources")
-    sources.add_argument(
-        "-i",
-        "--input",
-        metavar="LIST",
-        help="download every file in LIST; - is standard input. Each line has the URLs of one "
+    sources = parser.section("sources")
+    sources.value(
+        "-i, --input LIST",
+        "download every file in LIST; - is standard input. Each line has the URLs of one "
         "file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
     )
     add_servers(parser, used="too; if others are named, it is used last")
-    sources.add_argument(
-        "--fragment",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="without a manifest: add a plain fragment, in order, not verified; repeatable. With a "
+    sources.many(
+        "--fragment URL",
+        "without a manifest: add a plain fragment, in order, not verified; repeatable. With a "
         "manifest: add the URL of one of its fragments",
     )
-    sources.add_argument(
-        "--location",
-        default="",
-        metavar="CC",
-        help="prefer the mirrors of a metalink in country CC, like de",
+    sources.value(
+        "--location CC", "prefer the mirrors of a metalink in country CC, like de", default=""
     )
-    output = section(parser, "output")
-    output.add_argument(
-        "-o",
-        "--output",
-        metavar="DEST",
-        help="write to this file or folder (default: the name of the file, here). If DEST ends in "
+    output = parser.section("output")
+    output.value(
+        "-o, --output DEST",
+        "write to this file or folder (default: the name of the file, here). If DEST ends in "
         "/ or is a folder, the file goes into it under its own name. Plain fragments become "
         "recombined_large_file.dat. A published folder becomes DEST itself",
     )
     add_force(output, "replace an existing file, or files of a folder that differ")
-    output.add_argument(
-        "--select",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="get only this file of a metalink or folder; repeatable. In a folder, NAME may also "
+    output.many(
+        "--select NAME",
+        "get only this file of a metalink or folder; repeatable. In a folder, NAME may also "
         "be a folder or a pattern with *",
     )
     add_mkdir(output)
-    output.add_argument(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="leave out this file of a metalink or folder; repeatable. NAME is as for --select",
+    output.many(
+        "--exclude NAME",
+        "leave out this file of a metalink or folder; repeatable. NAME is as for --select",
     )
     add_dry_run(output, "what would be downloaded, from where and to where")
-    output.add_argument(
-        "-j",
-        "--jobs",
+    output.value(
+        "-j, --jobs N",
+        "download N files of a list at the same time (default: 2)",
         type=whole(1),
         default=2,
-        metavar="N",
-        help="download N files of a list at the same time (default: 2)",
     )
-    output.add_argument(
-        "--no-sync",
-        action="store_true",
-        help="do not wait for the disk before the file gets its name",
-    )
-    output.add_argument(
-        "--seed",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="take unchanged pieces from PATH, an older version of the file or folder; repeatable. "
+    output.flag("--no-sync", "do not wait for the disk before the file gets its name")
+    output.many(
+        "--seed PATH",
+        "take unchanged pieces from PATH, an older version of the file or folder; repeatable. "
         "With --force, the replaced file is used in the same way",
     )
-    section(parser, "verification").add_argument(
-        "--digest",
+    parser.section("verification").value(
+        "--digest HEX",
+        "require this digest of the file (split, publish and info print it)",
         default="",
-        metavar="HEX",
-        help="require this digest of the file (split, publish and info print it)",
     )
     add_checksums(parser)
     add_pace(parser, "source", 8)

@@ -7,13 +7,14 @@ import os
 import sys
 from difflib import get_close_matches
 
+from regather.cli.parsing import Parser
 from regather.errors import UsageError
 
 SUMMARY = "Explain a topic or a command."
 EXAMPLES = ("regather help", "regather help get", "regather help sources")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument("topic", nargs="?", metavar="TOPIC", help="a topic or a command")
 

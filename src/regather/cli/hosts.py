@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regather.cli.parsing import OptionsContainer
 from regather.errors import UsageError, reason
 
 if TYPE_CHECKING:
@@ -20,62 +21,41 @@ _FILES = {
 }
 
 
-def add_hosts(parser: argparse._ActionsContainer) -> None:
+def add_hosts(parser: OptionsContainer) -> None:
     """The options; see hosts_of. Each may be repeated, for other hosts."""
     for name, (option, text) in _FILES.items():
-        parser.add_argument(
-            option, action="append", default=[], dest=name, metavar="HOST=FILE", help=text
-        )
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="HOST=NAME: VALUE",
-        help="send this header to HOST (or HOST:PORT) only; HOST=@FILE: the headers in FILE",
+        parser.many(f"{option} HOST=FILE", text, dest=name)
+    parser.many(
+        "--header HOST=NAME: VALUE",
+        "send this header to HOST (or HOST:PORT) only; HOST=@FILE: the headers in FILE",
     )
-    parser.add_argument(
-        "-H",
-        action="append",
-        default=[],
+    parser.many(
+        "-H NAME: VALUE",
+        "send this header to the only host on the command line; @FILE: the headers in FILE",
         dest="only_header",
-        metavar="NAME: VALUE",
-        help="send this header to the only host on the command line; @FILE: the headers in FILE",
     )
-    parser.add_argument(
-        "--ftp-tls",
-        action="append",
-        default=[],
-        metavar="HOST",
-        help="use TLS with the FTP server HOST on its usual port (AUTH TLS)",
-    )
-    parser.add_argument(
-        "--known-hosts",
-        metavar="FILE",
-        help="accept the host keys in FILE of SFTP servers (default: ~/.ssh/known_hosts)",
+    parser.many("--ftp-tls HOST", "use TLS with the FTP server HOST on its usual port (AUTH TLS)")
+    parser.value(
+        "--known-hosts FILE",
+        "accept the host keys in FILE of SFTP servers (default: ~/.ssh/known_hosts)",
     )
 
 
-def add_ways(parser: argparse._ActionsContainer) -> None:
+def add_ways(parser: OptionsContainer) -> None:
     """The options on the way to servers: proxies, cookies, HTTP/2."""
-    parser.add_argument(
-        "--proxy",
-        metavar="URL",
-        help="connect through this proxy: http://, https://, socks4://, socks4a://, socks5:// or "
+    parser.value(
+        "--proxy URL",
+        "connect through this proxy: http://, https://, socks4://, socks4a://, socks5:// or "
         "socks5h://HOST:PORT; '' for none (default: the variables http_proxy, https_proxy and "
         "all_proxy)",
     )
-    parser.add_argument(
-        "--no-proxy",
-        metavar="HOSTS",
-        help="connect to these hosts without a proxy, separated by commas; '*' for all (default: "
+    parser.value(
+        "--no-proxy HOSTS",
+        "connect to these hosts without a proxy, separated by commas; '*' for all (default: "
         "the variable no_proxy)",
     )
-    parser.add_argument(
-        "--cookies", metavar="FILE", help="send the cookies in FILE, in the Netscape format"
-    )
-    parser.add_argument(
-        "--http2", action="store_true", help="use HTTP/2 with https servers that offer it"
-    )
+    parser.value("--cookies FILE", "send the cookies in FILE, in the Netscape format")
+    parser.flag("--http2", "use HTTP/2 with https servers that offer it")
 
 
 def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from regather.cli.options import add_logs, add_manifest, add_reach, settings_of
-from regather.cli.parsing import section
+from regather.cli.parsing import Parser
 from regather.errors import printable
 from regather.units import counted, format_exact, format_size
 
@@ -25,13 +25,13 @@ EXAMPLES = (
 COMMON = ("--files", "--token", "--json", "-v")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     add_manifest(parser)
-    parser.add_argument("--files", action="store_true", help="list the content of a folder")
+    parser.flag("--files", "list the content of a folder")
     add_reach(parser, "server", 3)
-    display = section(parser, "display")
-    display.add_argument("--json", action="store_true", help="print JSON on standard output")
+    display = parser.section("display")
+    display.flag("--json", "print JSON on standard output")
     add_logs(display)
 
 

@@ -17,7 +17,7 @@ from regather.cli.options import (
     add_servers,
     settings_of,
 )
-from regather.cli.parsing import section
+from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.errors import reason
 
@@ -32,37 +32,27 @@ EXAMPLES = (
 COMMON = ("--mirror", "--fragments", "--file", "--server", "-o", "--force", "-q", "--token")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     add_manifest(parser)
-    sources = section(parser, "sources")
-    sources.add_argument(
-        "--mirror",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="add the URL of the whole file, the best first; repeatable. Without a mirror, the "
+    sources = parser.section("sources")
+    sources.many(
+        "--mirror URL",
+        "add the URL of the whole file, the best first; repeatable. Without a mirror, the "
         "metalink lists each data fragment as a file",
     )
-    sources.add_argument(
-        "--file", metavar="FILE", help="hash this file (default: read the fragments)"
-    )
+    sources.value("--file FILE", "hash this file (default: read the fragments)")
     add_servers(parser, used="only if no other is named")
-    output = section(parser, "output")
-    output.add_argument(
-        "--fragments", action="store_true", help="list the data fragments despite --mirror"
-    )
-    output.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write to FILE; - is standard output (default: standard output)",
+    output = parser.section("output")
+    output.flag("--fragments", "list the data fragments despite --mirror")
+    output.value(
+        "-o, --output FILE", "write to FILE; - is standard output (default: standard output)"
     )
     add_force(output, "replace an existing file")
     add_mkdir(output)
     add_reach(parser, "source", 5)
-    display = section(parser, "display")
-    display.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    display = parser.section("display")
+    display.flag("-q, --quiet", "show no progress")
     add_color(display)
     add_logs(display)
 

@@ -4,135 +4,73 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from regather.cli.hosts import add_hosts, add_ways, hosts_of
-from regather.cli.parsing import section
+from regather.cli.parsing import OptionsContainer, Parser
+from regather.cli.value_types import number, rate, size, whole
 from regather.errors import UsageError
 from regather.hashes import HASH_SIZES
 from regather.tokens import read_token_file
-from regather.units import parse_rate, parse_size
 
 if TYPE_CHECKING:
     from regather.checksum import Checksum
     from regather.sources.settings import Settings
 
 
-_TOO_MANY = 10**9
-"""No number of anything, sizes aside, is as large."""
-
-
-def size(text: str) -> int:
-    """An argument type for sizes; argparse shows what is wrong."""
-    return _parsed(text, parse_size)
-
-
-def _parsed(text: str, parse: Callable[[str], int]) -> int:
-    try:
-        return parse(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(error.line) from None
-
-
-def rate(text: str) -> int:
-    """An argument type for rates: more than 0."""
-    value = _parsed(text, parse_rate)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be more than 0: {text}")
-    return value
-
-
-def number(low: float, kind: Callable[[str], float] = float) -> Callable[[str], float]:
-    """An argument type for numbers of at least ``low``."""
-
-    def read(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
-        if not value >= low:
-            raise argparse.ArgumentTypeError(f"must be {low:g} or more: {text}")
-        if value >= _TOO_MANY:
-            raise argparse.ArgumentTypeError(f"too large: {text}")
-        return value
-
-    return read
-
-
-def whole(low: int) -> Callable[[str], float]:
-    """An argument type for whole numbers of at least ``low``."""
-    return number(low, int)
-
-
-def share(text: str) -> float:
-    """An argument type for shares: more than 0 and up to 1, or ``10%``."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a share: {text!r}") from None
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"must be more than 0, at most 1 or 100%: {text}")
-    return value
-
-
 _FAILURES = "show failures and retries of each source. "
 RATES = "show failures, pauses and rates of each source, and a summary at the end. "
 
 
-def add_output(parser: argparse.ArgumentParser, *, verbose: str = _FAILURES) -> None:
+def add_output(parser: Parser, *, verbose: str = _FAILURES) -> None:
     """The options on what is shown: --json, --quiet, --color, and those of add_logs.
 
     ``verbose`` says what --verbose shows; empty for commands without sources: they log nothing.
     """
-    display = section(parser, "display")
-    display.add_argument("--json", action="store_true", help="print JSON on standard output")
-    display.add_argument("-q", "--quiet", action="store_true", help="show no progress or report")
+    display = parser.section("display")
+    display.flag("--json", "print JSON on standard output")
+    display.flag("-q, --quiet", "show no progress or report")
     add_color(display)
     if verbose:
         add_logs(display, verbose)
 
 
-def add_color(display: argparse._ActionsContainer) -> None:
+def add_color(display: OptionsContainer) -> None:
     """The option --color."""
-    display.add_argument(
-        "--color",
+    display.value(
+        "--color WHEN",
+        "colour progress on a terminal: auto (unless NO_COLOR is set), always or never "
+        "(default: auto)",
         choices=("auto", "always", "never"),
         default="auto",
-        metavar="WHEN",
-        help="colour progress on a terminal: auto (unless NO_COLOR is set), always or never "
-        "(default: auto)",
     )
 
 
-def add_logs(display: argparse._ActionsContainer, verbose: str = _FAILURES) -> None:
+def add_logs(display: OptionsContainer, verbose: str = _FAILURES) -> None:
     """The options --verbose and --log."""
     display.add_argument(
         "-v", "--verbose", action="count", default=0, help=f"{verbose}-vv: each request too"
     )
-    display.add_argument(
-        "--log", metavar="FILE", help="append the lines of -vv to FILE, with the time of day"
-    )
+    display.value("--log FILE", "append the lines of -vv to FILE, with the time of day")
 
 
-def add_force(group: argparse._ActionsContainer, text: str) -> None:
+def add_force(group: OptionsContainer, text: str) -> None:
     """The option --force."""
-    group.add_argument("-f", "--force", action="store_true", help=text)
+    group.flag("-f, --force", text)
 
 
-def add_mkdir(group: argparse._ActionsContainer) -> None:
+def add_mkdir(group: OptionsContainer) -> None:
     """The option --mkdir."""
-    group.add_argument(
-        "--mkdir", action="store_true", help="make the folder of the output if it is missing"
-    )
+    group.flag("--mkdir", "make the folder of the output if it is missing")
 
 
-def add_dry_run(group: argparse._ActionsContainer, what: str) -> None:
+def add_dry_run(group: OptionsContainer, what: str) -> None:
     """The option --dry-run."""
-    group.add_argument("-n", "--dry-run", action="store_true", help=f"show {what}; change nothing")
+    group.flag("-n, --dry-run", f"show {what}; change nothing")
 
 
-def add_manifest(parser: argparse.ArgumentParser) -> None:
+def add_manifest(parser: Parser) -> None:
     """The argument MANIFEST."""
     parser.add_argument(
         "manifest",
@@ -141,69 +79,73 @@ def add_manifest(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_follow_links(parser: argparse.ArgumentParser) -> None:
+def add_follow_links(parser: Parser) -> None:
     """Add the option for links in folders."""
-    parser.add_argument(
+    parser.flag(
         "--follow-links",
-        action="store_true",
-        help="replace the symbolic links of a folder by the files that they point to (default: "
+        "replace the symbolic links of a folder by the files that they point to (default: "
         "keep links that stay inside the folder, refuse others)",
     )
 
 
-def add_geometry(parser: argparse.ArgumentParser, *, default: str) -> None:
+def add_geometry(parser: Parser, *, default: str) -> None:
     """How a file is cut and coded: --fragments or --chunk-size, --parity, --set-size."""
-    group = section(parser, "fragments and parity")
-    assert isinstance(group, argparse._ArgumentGroup)
-    how = group.add_mutually_exclusive_group()
-    how.add_argument(
-        "--fragments",
-        type=whole(1),
-        metavar="N",
-        help=f"make N data fragments of equal size (default: {default})",
+    group = parser.section("fragments and parity")
+    how = group.alternatives()
+    how.value(
+        "--fragments N", f"make N data fragments of equal size (default: {default})", type=whole(1)
     )
-    how.add_argument(
-        "--chunk-size",
-        type=size,
-        metavar="SIZE",
-        help="make data fragments of SIZE bytes; the last one is shorter",
+    how.value(
+        "--chunk-size SIZE", "make data fragments of SIZE bytes; the last one is shorter", type=size
     )
-    group.add_argument(
-        "--parity",
+    group.value(
+        "--parity M",
+        "add M parity fragments; any M lost fragments can be restored (default: 0)",
         type=whole(0),
         default=0,
-        metavar="M",
-        help="add M parity fragments; any M lost fragments can be restored (default: 0)",
     )
-    group.add_argument(
-        "--set-size",
+    group.value(
+        "--set-size K",
+        "compute parity for every K consecutive data fragments (default: for all together)",
         type=whole(1),
         default=0,
-        metavar="K",
-        help="compute parity for every K consecutive data fragments (default: for all together)",
     )
-    group.add_argument(
-        "--piece-size",
-        type=size,
-        metavar="SIZE",
-        help="verify pieces of SIZE bytes, a power of two from 64KiB to 64MiB. Smaller pieces make "
+    group.value(
+        "--piece-size SIZE",
+        "verify pieces of SIZE bytes, a power of two from 64KiB to 64MiB. Smaller pieces make "
         "small reads cheaper (default: 1MiB, more for files over 256 GiB)",
+        type=size,
     )
 
 
-def add_checksums(parser: argparse.ArgumentParser) -> None:
+def add_spread(parser: Parser, title: str, stored: str, nothing: str, noun: str) -> None:
+    """The options on what may be lost: --replicas, and --survive below ``title``."""
+    parser.section("fragments and parity").value(
+        "--replicas R", f"{stored} R {noun}s (default: 1)", type=whole(1), default=1
+    )
+    parser.section(title).value(
+        "--survive F",
+        f"{nothing} unless the file survives the loss of any F {noun}s (default: the larger of M "
+        "and R - 1)",
+        type=whole(0),
+    )
+
+
+def layout_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What add_geometry, add_spread, add_force and add_follow_links have read."""
+    names = "fragments chunk_size parity set_size piece_size replicas survive force follow_links"
+    return {name: getattr(args, name) for name in names.split()}
+
+
+def add_checksums(parser: Parser) -> None:
     """The options that name a hash of the whole file: see checksums_of."""
-    group = section(parser, "verification")
+    group = parser.section("verification")
     for name, label in (("sha256", "SHA-256"), ("blake3", "BLAKE3")):
         group.add_argument(
             f"--{name}", metavar="HEX", help=f"require this {label} of the whole file"
         )
-    group.add_argument(
-        "--checksum",
-        action="append",
-        default=[],
-        metavar="ALGO:HEX",
-        help=f"require another hash of the whole file: {', '.join(HASH_SIZES)}",
+    group.many(
+        "--checksum ALGO:HEX", f"require another hash of the whole file: {', '.join(HASH_SIZES)}"
     )
 
 
@@ -215,67 +157,58 @@ def checksums_of(args: argparse.Namespace) -> tuple[Checksum, ...]:
     return tuple(map(parse_checksum, [*named, *args.checksum]))
 
 
-def add_servers(parser: argparse.ArgumentParser, *, used: str) -> None:
+def add_servers(parser: Parser, *, used: str) -> None:
     """The option --server, repeatable."""
-    section(parser, "sources").add_argument(
-        "--server",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="add a source of fragments: URL, HOST:PORT or folder; repeatable. The folder of a "
+    parser.section("sources").many(
+        "--server URL",
+        "add a source of fragments: URL, HOST:PORT or folder; repeatable. The folder of a "
         f"local manifest is a source {used}",
     )
 
 
-def add_pace(parser: argparse.ArgumentParser, who: str, connections: int, limit: str = "") -> None:
+def add_pace(parser: Parser, who: str, connections: int, limit: str = "") -> None:
     """The limits: --connections to one ``who``, --limit-rate."""
-    network = section(parser, "network")
-    network.add_argument(
-        "--connections",
+    network = parser.section("network")
+    network.value(
+        "--connections N",
+        f"open at most N connections to one {who} (default: {connections}{limit})",
         type=whole(1),
         default=connections,
-        metavar="N",
-        help=f"open at most N connections to one {who} (default: {connections}{limit})",
     )
-    network.add_argument(
-        "--limit-rate",
+    network.value(
+        "--limit-rate RATE",
+        f"transfer at most RATE, like 5MB/s, over all {who}s (default: no limit)",
         type=rate,
-        metavar="RATE",
-        help=f"transfer at most RATE, like 5MB/s, over all {who}s (default: no limit)",
     )
 
 
-def add_reach(parser: argparse.ArgumentParser, who: str, retries: int) -> None:
+def add_reach(parser: Parser, who: str, retries: int) -> None:
     """How to reach a ``who``: time-outs, retries, trust, credentials, proxies."""
-    network = section(parser, "network")
-    network.add_argument(
-        "--timeout",
+    network = parser.section("network")
+    network.value(
+        "--timeout SECONDS",
+        f"a {who} fails when it sends nothing for SECONDS (default: 15)",
         type=number(0.1),
         default=15.0,
-        metavar="SECONDS",
-        help=f"a {who} fails when it sends nothing for SECONDS (default: 15)",
     )
-    network.add_argument(
-        "--connect-timeout",
+    network.value(
+        "--connect-timeout SECONDS",
+        f"a {who} fails when it does not connect within SECONDS (default: 5)",
         type=number(0.1),
         default=5.0,
-        metavar="SECONDS",
-        help=f"a {who} fails when it does not connect within SECONDS (default: 5)",
     )
-    network.add_argument(
-        "--retries",
+    network.value(
+        "--retries N",
+        f"retry a {who} at most N times in a row (default: {retries})",
         type=whole(0),
         default=retries,
-        metavar="N",
-        help=f"retry a {who} at most N times in a row (default: {retries})",
     )
-    credentials = section(parser, "credentials")
+    credentials = parser.section("credentials")
     add_tokens(credentials)
     add_hosts(credentials)
-    credentials.add_argument(
-        "--cacert",
-        metavar="FILE",
-        help="trust the certificate authorities in FILE, in PEM (default: those of the system)",
+    credentials.value(
+        "--cacert FILE",
+        "trust the certificate authorities in FILE, in PEM (default: those of the system)",
     )
     add_store_options(credentials)
     add_ways(network)
@@ -302,38 +235,28 @@ def settings_of(args: argparse.Namespace) -> Settings:
     )
 
 
-def add_config(parser: argparse._ActionsContainer, **how: Any) -> None:
+def add_config(parser: OptionsContainer, **how: Any) -> None:
     """The options on the configuration file: --config and --no-config."""
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        help="read this configuration file (default: ~/.config/regather/config.toml)",
+    parser.value(
+        "--config FILE",
+        "read this configuration file (default: ~/.config/regather/config.toml)",
         **how,
     )
-    parser.add_argument(
-        "--no-config", action="store_true", help="read no configuration file", **how
-    )
+    parser.flag("--no-config", "read no configuration file", **how)
 
 
-def add_tokens(parser: argparse._ActionsContainer) -> None:
+def add_tokens(parser: OptionsContainer) -> None:
     """The option --token, repeatable; see tokens_of."""
-    parser.add_argument(
-        "--token",
-        action="append",
-        default=[],
-        metavar="HOST=FILE",
-        help="send the token in FILE to HOST (or HOST:PORT) only; repeatable",
+    parser.many(
+        "--token HOST=FILE", "send the token in FILE to HOST (or HOST:PORT) only; repeatable"
     )
 
 
-def add_store_options(parser: argparse._ActionsContainer) -> None:
+def add_store_options(parser: OptionsContainer) -> None:
     """The option --store-option, repeatable."""
-    parser.add_argument(
-        "--store-option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="set an option of object stores (s3://, gs://, az://); repeatable. Examples: "
+    parser.many(
+        "--store-option KEY=VALUE",
+        "set an option of object stores (s3://, gs://, az://); repeatable. Examples: "
         "endpoint=http://HOST:PORT, region=NAME, profile=NAME, skip_signature=true. For one bucket "
         "s3://BUCKET:KEY=VALUE",
     )

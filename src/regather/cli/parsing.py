@@ -16,12 +16,12 @@ from regather.errors import UsageError
 __all__ = [
     "CommandLineError",
     "Formatter",
+    "OptionsContainer",
     "Parser",
     "commands_of",
     "groups_of",
     "is_option",
     "near_options",
-    "section",
     "shown_names",
     "unknown_command",
 ]
@@ -65,7 +65,38 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         return shown_names(action)
 
 
-class Parser(argparse.ArgumentParser):
+class OptionsContainer(argparse._ActionsContainer):
+    """What options are added to, each in the form in which help shows it: ``-o, --output FILE``."""
+
+    def flag(self, form: str, help: str, **how: Any) -> None:
+        """Add an option without a value."""
+        self.add_argument(*form.split(", "), action="store_true", help=help, **how)
+
+    def value(self, form: str, help: str, **how: Any) -> None:
+        """Add an option with a value."""
+        names, _, metavar = form.replace(", ", ",").partition(" ")
+        self.add_argument(*names.split(","), metavar=metavar or None, help=help, **how)
+
+    def many(self, form: str, help: str, **how: Any) -> None:
+        """Add an option with a value that may be repeated; the default is an empty list."""
+        self.value(form, help, action="append", **{"default": []} | how)
+
+    def alternatives(self) -> OptionsContainer:
+        """A part of this group, of whose options only one may be given."""
+        made = _Alternatives(self)
+        self._mutually_exclusive_groups.append(made)
+        return made
+
+
+class _TitledGroup(argparse._ArgumentGroup, OptionsContainer):
+    """A group of options below a title."""
+
+
+class _Alternatives(argparse._MutuallyExclusiveGroup, OptionsContainer):
+    """Options that exclude one another."""
+
+
+class Parser(argparse.ArgumentParser, OptionsContainer):
     """Raises what is wrong, so that it is told like every other error; has two kinds of help."""
 
     common: Sequence[str] = ()
@@ -88,7 +119,17 @@ class Parser(argparse.ArgumentParser):
         """Raise CommandLineError."""
         raise CommandLineError(self.prog, message)
 
-    def add_helps(self, group: argparse._ActionsContainer) -> None:
+    def section(self, title: str) -> OptionsContainer:
+        """The group of options of that title, made where there is none yet. See SECTIONS."""
+        assert title in SECTIONS, title
+        for group in self._action_groups:
+            if isinstance(group, _TitledGroup) and group.title == title:
+                return group
+        made = _TitledGroup(self, title)
+        self._action_groups.append(made)
+        return made
+
+    def add_helps(self, group: OptionsContainer) -> None:
         """Add ``-h`` for the most used options, and ``--help`` for all of them."""
         group.add_argument("-h", action=_ShortHelp, help="show the most used options")
         group.add_argument("--help", action="help", help="show all options")
@@ -200,15 +241,6 @@ def _first(lines: Sequence[str], count: int) -> list[str]:
         if not count:
             break
     return kept
-
-
-def section(parser: argparse._ActionsContainer, title: str) -> argparse._ActionsContainer:
-    """The group of options of that title, made where there is none yet. See SECTIONS."""
-    assert title in SECTIONS, title
-    for group in parser._action_groups:
-        if group.title == title:
-            return group
-    return parser.add_argument_group(title)
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from regather.cli.options import (
     add_output,
     add_pace,
     add_reach,
+    add_spread,
+    layout_of,
     settings_of,
     warn,
-    whole,
 )
-from regather.cli.parsing import section
+from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.cli.wording import losses
@@ -47,37 +48,22 @@ COMMON = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to publish")
-    section(parser, "targets").add_argument(
-        "--to",
-        action="append",
-        required=True,
-        metavar="SOURCE",
-        help="store at this target; repeatable. It is the URL or HOST:PORT of a server that "
+    targets = parser.section("targets")
+    targets.many(
+        "--to SOURCE",
+        "store at this target; repeatable. It is the URL or HOST:PORT of a server that "
         "accepts files, s3://BUCKET/PREFIX, or a folder (./NAME if it looks like a host)",
+        required=True,
     )
     add_geometry(parser, default="one for each target, including parity")
-    section(parser, "fragments and parity").add_argument(
-        "--replicas",
-        type=whole(1),
-        default=1,
-        metavar="R",
-        help="store each fragment at R targets (default: 1)",
-    )
-    section(parser, "targets").add_argument(
-        "--survive",
-        type=whole(0),
-        metavar="F",
-        help="send nothing unless the file survives the loss of any F targets (default: the larger "
-        "of M and R - 1)",
-    )
+    add_spread(parser, "targets", "store each fragment at", "send nothing", "target")
     add_force(
-        section(parser, "targets"),
-        "replace different files at the targets, and publish even if --survive is not met",
+        targets, "replace different files at the targets, and publish even if --survive is not met"
     )
-    add_dry_run(section(parser, "targets"), "what would be sent to which target")
+    add_dry_run(targets, "what would be sent to which target")
     add_follow_links(parser)
     add_pace(parser, "target", 2, "; 4 at most")
     add_reach(parser, "target", 5)
@@ -97,15 +83,7 @@ def run(args: argparse.Namespace) -> int:
         report = publish(
             args.file,
             args.to,
-            fragments=args.fragments,
-            chunk_size=args.chunk_size,
-            parity=args.parity,
-            set_size=args.set_size,
-            piece_size=args.piece_size,
-            replicas=args.replicas,
-            survive=args.survive,
-            force=args.force,
-            follow_links=args.follow_links,
+            **layout_of(args),
             dry_run=args.dry_run,
             settings=settings_of(args),
             on_progress=progress,

@@ -19,7 +19,7 @@ from regather.cli.options import (
     add_servers,
     settings_of,
 )
-from regather.cli.parsing import section
+from regather.cli.parsing import Parser
 from regather.cli.progress import OnBytes, bytes_progress
 from regather.cli.signals import end_politely
 from regather.errors import printable
@@ -40,31 +40,23 @@ _EXIT = {"healthy": 0, "incomplete": 1, "lost": 4}
 COMMON = ("--server", "--to", "-n", "--quick", "--temp", "--token", "--retries", "--json", "-q")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     add_manifest(parser)
     add_servers(parser, used="only if no other is named")
-    section(parser, "targets").add_argument(
-        "--to",
-        action="append",
-        default=[],
-        metavar="SOURCE",
-        help="store fragments here if their own source is gone or accepts no files; repeatable. It "
+    parser.section("targets").many(
+        "--to SOURCE",
+        "store fragments here if their own source is gone or accepts no files; repeatable. It "
         "is a URL, HOST:PORT or folder",
     )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="trust copies of the right size; do not read every byte first",
-    )
-    parser.add_argument(
-        "--temp",
-        type=Path,
-        metavar="DIR",
-        help="rebuild fragments in DIR, which needs room for one (default: the system's folder of "
+    parser.flag("--quick", "trust copies of the right size; do not read every byte first")
+    parser.value(
+        "--temp DIR",
+        "rebuild fragments in DIR, which needs room for one (default: the system's folder of "
         "temporary files)",
+        type=Path,
     )
-    add_dry_run(section(parser, "targets"), "what would be restored, from where and to where")
+    add_dry_run(parser.section("targets"), "what would be restored, from where and to where")
     add_reach(parser, "source", 2)
     add_output(parser)
 

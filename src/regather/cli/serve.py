@@ -7,8 +7,9 @@ import json
 import os
 import sys
 
-from regather.cli.options import size, token_in, warn
-from regather.cli.parsing import section
+from regather.cli.options import token_in, warn
+from regather.cli.parsing import Parser
+from regather.cli.value_types import size
 from regather.errors import UsageError
 from regather.tokens import flaw_of_token, is_loopback
 
@@ -28,81 +29,62 @@ COMMON = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument("path", metavar="PATH", help="the folder or file to serve")
-    network = section(parser, "network")
-    network.add_argument(
+    network = parser.section("network")
+    network.value(
         "--host",
+        "listen on this address; :: and 0.0.0.0 are all addresses (default: 127.0.0.1)",
         default="127.0.0.1",
-        help="listen on this address; :: and 0.0.0.0 are all addresses (default: 127.0.0.1)",
     )
-    network.add_argument(
-        "-p",
-        "--port",
+    network.value(
+        "-p, --port",
+        "listen on this port; 0 is any free port (default: 8000)",
         type=int,
         default=8000,
-        help="listen on this port; 0 is any free port (default: 8000)",
     )
-    faults = section(parser, "faults")
-    faults.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="SPEC",
-        help="fail on purpose, KIND[:ARG][@WHEN]; repeatable. KIND is refuse, error:503, reset, "
+    faults = parser.section("faults")
+    faults.many(
+        "--fault SPEC",
+        "fail on purpose, KIND[:ARG][@WHEN]; repeatable. KIND is refuse, error:503, reset, "
         "stall, slow:20MB, truncate, corrupt or die; WHEN is the probability for a request (@0.1) "
         "or a time after the start (@10s)",
     )
-    faults.add_argument(
-        "--fault-seed",
-        type=int,
-        metavar="N",
-        help="repeat the faults of an earlier run with the same seed and requests (default: others "
+    faults.value(
+        "--fault-seed N",
+        "repeat the faults of an earlier run with the same seed and requests (default: others "
         "each time)",
+        type=int,
     )
-    writing = section(parser, "tokens, uploads and TLS (see docs/server.md)")
+    writing = parser.section("tokens, uploads and TLS (see docs/server.md)")
     writing.description = (
         "The variables REGATHER_READ_TOKEN and REGATHER_WRITE_TOKEN can hold tokens, too."
     )
-    writing.add_argument(
-        "--read-token",
-        metavar="FILE",
-        help="require the token in FILE from clients that read (default: none)",
+    writing.value(
+        "--read-token FILE", "require the token in FILE from clients that read (default: none)"
     )
-    writing.add_argument(
-        "--write-token",
-        metavar="FILE",
-        help="let clients with the token in FILE store (PUT) and remove (DELETE) files (default: "
+    writing.value(
+        "--write-token FILE",
+        "let clients with the token in FILE store (PUT) and remove (DELETE) files (default: "
         "no client)",
     )
-    writing.add_argument(
-        "--max-upload",
+    writing.value("--max-upload SIZE", "refuse larger files (default: no limit)", type=size)
+    writing.value(
+        "--max-total SIZE",
+        "refuse files that make the folder larger than SIZE (default: no limit)",
         type=size,
-        metavar="SIZE",
-        help="refuse larger files (default: no limit)",
     )
-    writing.add_argument(
-        "--max-total",
-        type=size,
-        metavar="SIZE",
-        help="refuse files that make the folder larger than SIZE (default: no limit)",
-    )
-    writing.add_argument(
-        "--tls-cert", metavar="FILE", help="serve https with the certificate in FILE"
-    )
-    writing.add_argument("--tls-key", metavar="FILE", help="the private key of --tls-cert")
-    display = section(parser, "display")
-    display.add_argument(
-        *("-v", "--verbose", "--access-log"),
+    writing.value("--tls-cert FILE", "serve https with the certificate in FILE")
+    writing.value("--tls-key FILE", "the private key of --tls-cert")
+    display = parser.section("display")
+    display.flag(
+        "-v, --verbose, --access-log",
+        "write a line for each request to standard error",
         dest="access_log",
-        action="store_true",
-        help="write a line for each request to standard error",
     )
-    display.add_argument(
-        "--json", action="store_true", help="print the address as one line of JSON"
-    )
-    display.add_argument("-q", "--quiet", action="store_true", help="do not print the address")
+    display.flag("--json", "print the address as one line of JSON")
+    display.flag("-q, --quiet", "do not print the address")
 
 
 def run(args: argparse.Namespace) -> int:

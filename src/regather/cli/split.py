@@ -13,12 +13,14 @@ from regather.cli.options import (
     add_force,
     add_geometry,
     add_output,
+    add_spread,
+    layout_of,
     warn,
-    whole,
 )
-from regather.cli.parsing import section
+from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
+from regather.cli.value_types import whole
 from regather.cli.wording import losses
 from regather.tasks import interrupts_held
 from regather.units import counted, format_exact, format_rate
@@ -43,58 +45,34 @@ COMMON = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Add the arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to split")
-    section(parser, "output").add_argument(
-        "-o", "--out", type=Path, required=True, metavar="DIR", help="write to this folder"
-    )
+    output = parser.section("output")
+    output.value("-o, --out DIR", "write to this folder", type=Path, required=True)
     add_geometry(
         parser, default="3; with --servers and --parity one for each server, including parity"
     )
-    section(parser, "output").add_argument(
-        "--servers",
-        type=whole(1),
-        metavar="N",
-        help="make a folder for each of N servers, DIR/server1/ to DIR/serverN/ (default: put all "
+    output.value(
+        "--servers N",
+        "make a folder for each of N servers, DIR/server1/ to DIR/serverN/ (default: put all "
         "fragments into DIR)",
-    )
-    section(parser, "fragments and parity").add_argument(
-        "--replicas",
         type=whole(1),
-        default=1,
-        metavar="R",
-        help="put each fragment on R servers (default: 1)",
     )
-    section(parser, "output").add_argument(
-        "--survive",
-        type=whole(0),
-        metavar="F",
-        help="write nothing unless the file survives the loss of any F servers (default: the "
-        "larger of M and R - 1)",
+    add_spread(parser, "output", "put each fragment on", "write nothing", "server")
+    output.many(
+        "--at URL",
+        "note the URL at which a server will host its folder; once for each server, in order",
     )
-    section(parser, "output").add_argument(
-        "--at",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="note the URL at which a server will host its folder; once for each server, in order",
-    )
-    section(parser, "verification").add_argument(
-        "--sha256",
-        action="store_true",
-        help="add the SHA-256 of the whole file to the manifest",
+    parser.section("verification").flag(
+        "--sha256", "add the SHA-256 of the whole file to the manifest"
     )
     add_force(
-        section(parser, "output"),
+        output,
         "replace an earlier split in DIR, including unused folders of servers; "
         "split even if --survive is not met",
     )
-    section(parser, "output").add_argument(
-        "--no-sync",
-        action="store_true",
-        help="do not wait for the disk before the files get their names",
-    )
+    output.flag("--no-sync", "do not wait for the disk before the files get their names")
     add_follow_links(parser)
     add_output(parser, verbose="")
 
@@ -117,19 +95,11 @@ def run(args: argparse.Namespace) -> int:
         manifest = split(
             args.file,
             args.out,
-            fragments=args.fragments,
-            chunk_size=args.chunk_size,
-            parity=args.parity,
-            set_size=args.set_size,
-            piece_size=args.piece_size,
+            **layout_of(args),
             servers=args.servers,
-            replicas=args.replicas,
-            survive=args.survive,
             at=args.at,
             sha256=args.sha256,
-            force=args.force,
             sync=not args.no_sync,
-            follow_links=args.follow_links,
             on_progress=progress,
         )
         interrupts.forget()  # all is there

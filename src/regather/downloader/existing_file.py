@@ -13,7 +13,7 @@ from regather.downloader.report import DownloadReport
 from regather.errors import DestinationExistsError, StorageError, reason
 from regather.files.platform import read_all
 from regather.model import Layout
-from regather.sources.manifests import DownloadTarget
+from regather.sources.download_target import DownloadTarget
 from regather.store.pieces import matching
 from regather.units import counted
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from regather.errors import RegatherError, UsageError, reason
 from regather.folder import Folder, chosen
 from regather.names import on_disk
+from regather.sources.download_target import DownloadTarget
 from regather.sources.jobs import DownloadJob
-from regather.sources.manifests import DownloadTarget
 from regather.store import Destination
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from regather.downloader.lean import without_parity
 from regather.model import Layout
 from regather.planner import Options, Planner
-from regather.sources.manifests import DownloadTarget
+from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings
 
 _MAX_BUFFERS = 256 << 20

@@ -13,8 +13,8 @@ from regather.files.openat import DirHandle
 from regather.files.platform import check_space
 from regather.folder import STAGING
 from regather.names import suffixed
+from regather.sources.download_target import DownloadTarget
 from regather.sources.jobs import DownloadJob
-from regather.sources.manifests import DownloadTarget
 from regather.store import check_destination, check_place
 from regather.store.destination import JOURNAL_SUFFIX
 from regather.store.existing import Present

@@ -18,7 +18,7 @@ from regather.engine.missing import all_refused, missing_lines
 from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
 from regather.model import Source
 from regather.planner import Planner
-from regather.sources.manifests import DownloadTarget
+from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Probe
 from regather.transport import is_url
 from regather.units import counted

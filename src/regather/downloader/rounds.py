@@ -21,7 +21,7 @@ from regather.engine.rate_limit import RateLimiter
 from regather.errors import InterruptedDownload
 from regather.planner import Planner
 from regather.schemes import HTTP, scheme_of
-from regather.sources.manifests import DownloadTarget
+from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import GOES_ON
 from regather.sources.settings import Settings
 from regather.transport import TransportOptions, open_connection

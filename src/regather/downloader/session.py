@@ -26,8 +26,8 @@ from regather.errors import (
     UsageError,
 )
 from regather.names import texts
+from regather.sources.download_target import DownloadTarget
 from regather.sources.jobs import DownloadJob
-from regather.sources.manifests import DownloadTarget
 from regather.sources.probing import FEW_RETRIES, GOES_ON, Prober
 from regather.sources.recognise import expand_job, resolve_targets
 from regather.sources.settings import Settings, transport_options

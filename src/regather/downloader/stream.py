@@ -31,7 +31,7 @@ from regather.errors import (
     StorageError,
 )
 from regather.files.atomic import AtomicFile, remove_leftovers
-from regather.sources.manifests import DownloadTarget
+from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import GOES_ON
 from regather.sources.settings import Settings
 from regather.store import check_destination

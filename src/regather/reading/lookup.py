@@ -13,7 +13,7 @@ from regather.reading.opening import asking_for, load, target_at
 from regather.reading.oserrors import as_os_errors
 from regather.reading.paths import candidates
 from regather.sources.addresses import Address, address_of
-from regather.sources.manifests import DownloadTarget
+from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings
 from regather.transport import is_url
 

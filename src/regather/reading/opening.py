@@ -13,7 +13,8 @@ from regather.reading.file import RemoteFile
 from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
 from regather.sources.addresses import Address, address_of, base_url
-from regather.sources.manifests import DownloadTarget, load_pinned, target_of
+from regather.sources.download_target import DownloadTarget
+from regather.sources.manifests import load_pinned, target_of
 from regather.sources.probing import FEW_RETRIES, Prober
 from regather.sources.settings import Settings, transport_options
 

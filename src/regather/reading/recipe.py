@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import UsageError
 from regather.reading.fetcher import Fetcher
-from regather.sources.manifests import DownloadTarget
+from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings, transport_options
 from regather.transport import is_url, open_connection
 

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from regather.checksum import Checksum
-from regather.digest import piece_hash
 from regather.errors import (
     ManifestError,
     NotEnoughSourcesError,
-    RegatherError,
     TransportError,
     UsageError,
     VerificationError,
     reason,
 )
-from regather.files.platform import UNTRUE_SIZE, size_is_untrue
-from regather.folder import Folder
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.model import Fragment, Layout, Source, piece_size_for
+from regather.model import Layout, Source
 from regather.names import MANIFEST_SUFFIX
 from regather.sources.addresses import (
     MANIFEST_FORMS,
@@ -37,64 +30,13 @@ from regather.sources.addresses import (
     local_folders,
     server_not_manifest,
 )
+from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
 from regather.transport import Look, RequestFailed, is_url
 from regather.transport.ranges import read_range
-from regather.units import MAX_SIZE, counted
 
 _PIPES = ("/dev/stdin", "/dev/fd/")
 """Paths that a user who pipes a manifest names: no other pipe is waited for."""
-DEFAULT_NAME = "recombined_large_file.dat"
-"""What a list of plain fragments is recombined to."""
-
-
-class DownloadTarget(Struct, frozen=True):
-    """What to download, from where."""
-
-    name: str
-    layout: Layout
-    sources: tuple[Source, ...]
-    identity: bytes
-    """Tells partial downloads of different content apart."""
-    digest: str
-    """Identity of the file in hexadecimal; empty where there is no manifest to verify with."""
-    checksums: tuple[Checksum, ...] = ()
-    """What the whole file must hash to."""
-    notes: tuple[str, ...] = ()
-    """What people ought to be told."""
-    folder: Folder | None = None
-    """What the file holds, where it is a packed folder."""
-    streamed: bool = False
-    """Its size is not known, nor can be: it comes in one go (see stream.py)."""
-    first: int = 0
-    """So many sources are asked first, the others where those do not do; 0: all at once."""
-    lasting: bool = True
-    """Whether a later run can tell that the sources still have what this one began with."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether the sources host the file as it is, not in fragments."""
-        fragments = self.layout.fragments
-        return not self.digest and len(fragments) == 1 and fragments[0].name == self.name
-
-    @property
-    def hashed(self) -> bool:
-        """Whether the pieces of the file have hashes to verify them with."""
-        empty = not self.layout.size and not self.streamed
-        return empty or any(f.hashes for f in self.layout.fragments)
-
-    @property
-    def verified_by(self) -> str:
-        """What the file is verified with, in a word or two; empty where with nothing at all.
-
-        What the servers themselves say of the file does not count.
-        """
-        if self.digest:
-            return "manifest"
-        known = [c for c in self.checksums if not c.told_by_server]
-        if any(f.hashes for f in self.layout.fragments):
-            return f"{self.layout.hash_algorithm} of the pieces"
-        return ", ".join(c.algorithm for c in known)
 
 
 def load_manifest(
@@ -311,83 +253,3 @@ def _by_position(source: Source, layout: Layout) -> Source:
         return source
     held = (p for p, f in enumerate(layout.fragments) if f.index in source.fragments)
     return Source(source.url, frozenset(held))
-
-
-# -- plain fragments --------------------------------------------------------------------------
-
-
-def resolve_fragments(fragments: Sequence[str], asking: Prober) -> DownloadTarget:
-    """Make a layout of plain fragments, given in order; asks each for its size.
-
-    Nothing is known to verify with. Raises NotEnoughSourcesError naming those that cannot be had.
-    """
-    urls = [address_of(text).text for text in fragments]
-    remote = [url for url in urls if is_url(url)]
-    probed = iter(asking.all(remote, lambda connection, url: connection.probe(url)))
-    answers = [next(probed) if is_url(url) else _local(url) for url in urls]
-    failed = [a.what for a in answers if isinstance(a, RegatherError)]
-    if failed:
-        raise NotEnoughSourcesError(
-            f"cannot get {len(failed)} of {counted(len(urls), 'fragment')}: {failed[0]}",
-            details=tuple(failed[1:]),
-            missing=tuple(
-                u for u, a in zip(urls, answers, strict=True) if isinstance(a, RegatherError)
-            ),
-            help="check the addresses and the servers, then run the same command again",
-        )
-    sizes = [a for a in answers if not isinstance(a, RegatherError)]
-    return _plain_target(urls, sizes)
-
-
-def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> DownloadTarget:
-    size = sum(length for length, _ in probed)
-    if size > MAX_SIZE:
-        raise UsageError(f"the servers report {size} bytes in all", help="check their servers")
-    layout_fragments: list[Fragment] = []
-    sources: list[Source] = []
-    offset = 0
-    for position, (url, (length, validator)) in enumerate(zip(urls, probed, strict=True)):
-        name = url.rpartition("/")[2] or url
-        layout_fragments.append(Fragment(position + 1, name, offset, length))
-        sources.append(
-            Source(
-                url,
-                frozenset((position,)),
-                objects={position + 1: url},
-                validators={position + 1: validator} if validator else {},
-            )
-        )
-        offset += length
-    layout = Layout(size, piece_size_for(size), tuple(layout_fragments))
-    # Another list of fragments, or another version of one, must not continue this partial; nor must
-    # one whose version nobody tells: it may be another.
-    lasting = all(validator for _, validator in probed)
-    seen = repr(list(zip(urls, probed, strict=True))) + ("" if lasting else os.urandom(16).hex())
-    return DownloadTarget(
-        DEFAULT_NAME,
-        layout,
-        tuple(sources),
-        piece_hash(b"plain fragments\0" + seen.encode()),
-        "",
-        notes=("plain fragments have no hashes: the received data is NOT verified",),
-        lasting=lasting,
-    )
-
-
-def _local(path: str) -> tuple[int, str] | UsageError:
-    """Size in bytes and validator of a fragment in a file, or why it cannot be had."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        return UsageError(f"{path}: {reason(error).lower()}")
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return UsageError(f"{path}: not a file")
-        if size_is_untrue(descriptor):
-            return UsageError(f"{path}: {UNTRUE_SIZE}")
-        return status.st_size, f"{status.st_mtime_ns}"
-    except OSError as error:
-        return UsageError(f"{path}: {reason(error).lower()}")
-    finally:
-        os.close(descriptor)

@@ -26,13 +26,10 @@ from regather.errors import (
 from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
 from regather.names import MANIFEST_SUFFIX
 from regather.sources.addresses import address_of
+from regather.sources.download_target import DownloadTarget
 from regather.sources.jobs import DownloadJob
-from regather.sources.manifests import (
-    DownloadTarget,
-    folder_of,
-    resolve_fragments,
-    resolve_manifest,
-)
+from regather.sources.manifests import folder_of, resolve_manifest
+from regather.sources.plain_fragments import resolve_fragments
 from regather.sources.probing import Prober
 from regather.transport import RequestFailed
 

@@ -14,8 +14,8 @@ from regather.metalink.headers import links
 from regather.metalink.read import read_metalink
 from regather.metalink.values import MetalinkFile, Mirror
 from regather.names import split_url
+from regather.sources.download_target import DownloadTarget
 from regather.sources.jobs import DownloadJob
-from regather.sources.manifests import DownloadTarget
 from regather.sources.mirror_survey import MirrorInfo, checked_mirrors, survey
 from regather.sources.mirrors import name_of, resolve_mirrors
 from regather.sources.probing import Prober

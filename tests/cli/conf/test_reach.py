@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from regather.cli.conf.config_file import parse
 from regather.cli.conf.reach import host_options_in
 from regather.cli.hosts import add_hosts, hosts_of
+from regather.cli.parsing import Parser
 from regather.errors import UsageError
 from regather.transport import HostOptions
 from tests.support.files import regather as run
@@ -70,7 +70,7 @@ def test_headers_that_all_can_read() -> None:
 
 
 def test_the_command_line_goes_before_it(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
+    parser = Parser("regather")
     add_hosts(parser)
     given = ["--cert", "A.example=mine.pem", "--header", "a.example=X: 1", "--ftp-tls", "b"]
     args = parser.parse_args(given)

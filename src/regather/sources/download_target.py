@@ -1,0 +1,58 @@
+"""What is downloaded: a layout, the sources of its fragments, and what verifies it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from regather.checksum import Checksum
+from regather.folder import Folder
+from regather.model import Layout, Source
+
+
+class DownloadTarget(Struct, frozen=True):
+    """What to download, from where."""
+
+    name: str
+    layout: Layout
+    sources: tuple[Source, ...]
+    identity: bytes
+    """Tells partial downloads of different content apart."""
+    digest: str
+    """Identity of the file in hexadecimal; empty where there is no manifest to verify with."""
+    checksums: tuple[Checksum, ...] = ()
+    """What the whole file must hash to."""
+    notes: tuple[str, ...] = ()
+    """What people ought to be told."""
+    folder: Folder | None = None
+    """What the file holds, where it is a packed folder."""
+    streamed: bool = False
+    """Its size is not known, nor can be: it comes in one go (see stream.py)."""
+    first: int = 0
+    """So many sources are asked first, the others where those do not do; 0: all at once."""
+    lasting: bool = True
+    """Whether a later run can tell that the sources still have what this one began with."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the sources host the file as it is, not in fragments."""
+        fragments = self.layout.fragments
+        return not self.digest and len(fragments) == 1 and fragments[0].name == self.name
+
+    @property
+    def hashed(self) -> bool:
+        """Whether the pieces of the file have hashes to verify them with."""
+        empty = not self.layout.size and not self.streamed
+        return empty or any(f.hashes for f in self.layout.fragments)
+
+    @property
+    def verified_by(self) -> str:
+        """What the file is verified with, in a word or two; empty where with nothing at all.
+
+        What the servers themselves say of the file does not count.
+        """
+        if self.digest:
+            return "manifest"
+        known = [c for c in self.checksums if not c.told_by_server]
+        if any(f.hashes for f in self.layout.fragments):
+            return f"{self.layout.hash_algorithm} of the pieces"
+        return ", ".join(c.algorithm for c in known)
