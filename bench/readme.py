@@ -75,15 +75,14 @@ def lines(text: str) -> dict[str, str]:
     plain = compared(DOWNLOAD, aria2, "wall / aria2c")
     missed = [cells for cells in record.table("Goals") if cells[-1] == "missed"]
     day = next(cells[1] for cells in record.table("The record") if cells[0] == "date")[:10]
-    told = " ".join(
-        f"{what[0].upper()}{what[1:]}: {found.removesuffix('x')} "
-        f"(goal {bound.split()[-1].removesuffix('x')})."
+    told = "; ".join(
+        f"{_plain(what)} {found.removesuffix('x')} (goal {bound.split()[-1].removesuffix('x')})"
         for what, bound, found, _ in missed
     )
     return dict(
         [
             row(
-                "time of Regather ÷ time of this tool, 1 GiB from 3 servers",
+                "time of Regather ÷ time of this tool (below 1: Regather is faster)",
                 "1",
                 f"{plain}; {compared(DOWNLOAD, checked)} with its checksum",
                 NOT_MEASURED,
@@ -110,9 +109,16 @@ def lines(text: str) -> dict[str, str]:
                 "Measured on ",
                 f"Measured on {day} by `make bench`: {LINK}. {TRIED}",
             ),
-            ("Goals missed: ", f"Goals missed: {told}" if missed else "Goals missed: none."),
+            ("Goals missed: ", f"Goals missed: {told}." if missed else "Goals missed: none."),
         ]
     )
+
+
+def _plain(goal: str) -> str:
+    """Return what a goal is of, in words for those who do not know the table of goals."""
+    for begin, words in (("wall", "time"), ("CPU", "CPU time")):
+        goal = goal.replace(f"verified download, {begin}, of ", f"{words} against ")
+    return goal
 
 
 def filled(readme: str, performance: str) -> str:

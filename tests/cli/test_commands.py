@@ -135,7 +135,7 @@ def test_one_fragment_is_told_as_one(tmp_path: Path) -> None:
     assert "  http://a.example/  fragment 1\n" in human
     package.split(tmp_path / "f", tmp_path / "p", fragments=1, parity=1, servers=2)
     checked = run("check", tmp_path / "p" / "f.regather.json").stdout
-    assert "set 1: 2 of 2 fragments good, any 1 is enough; " in checked
+    assert "erasure set 1: 2 of 2 fragments are good, any 1 is enough; " in checked
 
 
 def test_info_of_a_coded_file(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def test_from_split_to_repair(tmp_path: Path) -> None:
     healthy = regather("check", manifest)
     assert healthy.returncode == 0
     assert (
-        "set 1: 5 of 5 fragments good, any 3 are enough; may lose 2 more copies, 2 more sources"
-        in healthy.stdout
+        "erasure set 1: 5 of 5 fragments are good, any 3 are enough; "
+        "2 more copies or 2 more sources may be lost" in healthy.stdout
     )
     assert "no data was read" in healthy.stdout
     assert (
@@ -140,6 +140,6 @@ def test_less_is_survived_than_it_was_made_for(tmp_path: Path) -> None:
         path.rename(one / path.name)
     found = regather("check", manifest, "--server", one)
     assert found.returncode == 5
-    assert "the loss of no source; it was made to survive the loss of any 1" in found.stdout
+    assert "no loss of a source; it was made to survive the loss of any 1" in found.stdout
     report = json.loads(regather("check", manifest, "--server", one, "--json").stdout)
     assert (report["survives"], report["made_for"], report["status"]) == (0, 1, "degraded")

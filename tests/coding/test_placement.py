@@ -91,7 +91,7 @@ def test_the_command_tells_what_is_survived(path: Path, tmp_path: Path) -> None:
     few = ["--servers", "3", "--parity", "1", "--fragments", "3"]
     assert command("split", path, "--out", tmp_path / "b", *few).returncode == 2
     told = command("split", path, "--out", tmp_path / "b", *few, "--survive", "0")
-    assert "Survives: the loss of no server\n" in told.stdout
+    assert "Survives: no loss of a server\n" in told.stdout
     assert "1 of 3 servers holds more than one fragment of an erasure set" in told.stderr
     told = command("split", path, "--out", tmp_path / "c", *few, "--force", "--json")
     assert json.loads(told.stdout)["survives"] == 0

@@ -127,22 +127,23 @@ def _state(finding: CopyFinding) -> str:
 
 def _set(health: SetHealth) -> str:
     every = health.data + health.parity
-    who = f"set {health.number}" if health.number else "without parity"
-    who += f": {health.complete} of {counted(every, 'fragment')} good"
+    who = f"erasure set {health.number}" if health.number else "without parity"
+    verb = "is" if health.complete == 1 else "are"
+    who += f": {health.complete} of {counted(every, 'fragment')} {verb} good"
     if health.number:
         who += f", any {health.data} {'is' if health.data == 1 else 'are'} enough"
     if not health.recoverable:
         lacking = health.data - health.complete
-        enough = f": {counted(lacking, 'more fragment')} would do" if lacking > 0 else ""
+        verb = "is" if lacking == 1 else "are"
+        enough = f": {counted(lacking, 'more fragment')} {verb} needed" if lacking > 0 else ""
         return f"{who}; NOT recoverable{enough}"
     least = "" if health.exact else "at least "
-    return (
-        f"{who}; may lose {least}{_more(health.survives_fragments, 'copy', 'copies')}, "
-        f"{least}{_more(health.survives_sources, 'source', 'sources')}"
-    )
+    copies = _further(health.survives_fragments, "copy", "copies")
+    sources = _further(health.survives_sources, "source", "sources")
+    return f"{who}; {least}{copies} or {least}{sources} may be lost"
 
 
-def _more(count: int, one: str, many: str) -> str:
+def _further(count: int, one: str, many: str) -> str:
     return counted(count, f"more {one}", f"more {many}") if count else f"no {one}"
 
 

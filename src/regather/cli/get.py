@@ -61,7 +61,7 @@ def configure(parser: Parser) -> None:
         nargs="*",
         metavar="SOURCE",
         help="a manifest or metalink (path, URL or - for standard input), the URL of a file, or "
-        "the URLs of several mirrors of it",
+        "the URLs of several mirrors of it, or of the same manifest",
     )
     sources = parser.section("sources")
     sources.value(

@@ -63,6 +63,6 @@ def retry_of(source: SourceProgress, progress: Progress) -> str:
 def losses(survived: int, noun: str, *, exact: bool = True) -> str:
     """How many places, whichever they are, may be lost; ``noun`` is what one is called."""
     if survived < 1:
-        return f"the loss of no {noun}{'' if exact else ' for certain'}"
+        return f"no loss of a {noun}{'' if exact else ' for certain'}"
     least = "" if exact else "at least "
     return f"the loss of {least}any {counted(survived, noun)}"

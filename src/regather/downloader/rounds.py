@@ -25,7 +25,7 @@ from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import GOES_ON
 from regather.sources.settings import Settings
 from regather.transport import TransportOptions, open_connection
-from regather.units import format_size
+from regather.units import counted, format_size
 
 if TYPE_CHECKING:
     from regather.store import AnyDestination
@@ -295,11 +295,12 @@ class DownloadRun:
         assert self._ledger is not None
         for source, count in self._ledger.differing(right).items():
             self._telling.liars.add(source)
-            what = f"has another file; it sent {count} wrong pieces"
+            wrong = counted(count, "wrong piece")
+            what = f"has another file; it sent {wrong}"
             self._telling.tallies[source].note_wrong(what, count)
             self._note(
-                f"{self._target.sources[source].url} has another file; {count} of its pieces "
-                "were replaced"
+                f"{self._target.sources[source].url} has another file; it sent {wrong}, which "
+                "other sources replaced"
             )
 
     def _refuse(self, what: str, wrong: Mapping[int, str] | None = None) -> WrongFile:

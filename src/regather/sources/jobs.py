@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from regather.checksum import Checksum, parse_checksum
 from regather.errors import UsageError
+from regather.names import MANIFEST_SUFFIX
 from regather.sources.addresses import Address
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class DownloadJob(Struct, frozen=True):
     """One file to download. Raises UsageError where it contradicts itself."""
 
     sources: tuple[str, ...] = ()
-    """A manifest, a metalink, or URLs of mirrors of one whole file."""
+    """A manifest, or places of the same one; a metalink; or URLs of mirrors of one whole file."""
     dest: Path | None = None
     """A file or an existing folder; None: the file's own name, in the current folder. For a
     published folder: what it becomes."""
@@ -64,12 +65,18 @@ class DownloadJob(Struct, frozen=True):
                 "servers and a digest need a manifest",
                 help="plain fragments have no manifest with a digest: use --sha256 or --checksum",
             )
-        if len(self.sources) > 1 and self.needs_manifest:
+        if len(self.sources) > 1 and self.needs_manifest and not self.copies_of_manifest:
             raise UsageError(
                 "several sources are mirrors of one whole file: --server, --fragment and "
                 "--digest cannot be used with them",
-                help="give one manifest, or only mirrors",
+                help="give manifests only, or mirrors only",
             )
+
+    @property
+    def copies_of_manifest(self) -> bool:
+        """Whether it has several sources, and each is the place of a manifest by its name."""
+        names = [re.split("[?#]", source, maxsplit=1)[0] for source in self.sources]
+        return len(names) > 1 and all(name.endswith(MANIFEST_SUFFIX) for name in names)
 
     @property
     def needs_manifest(self) -> bool:

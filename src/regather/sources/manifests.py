@@ -65,7 +65,8 @@ def load_manifest(
                 ) from None
             raise TransportError(
                 what,
-                help="check the URL and the server, then run the same command again",
+                help="check the URL and the server, then run the same command again; every server "
+                "of the file has this manifest: give the URL of another one as well",
                 missing=(source,),
             ) from None
         check_looks(address, data)
@@ -111,6 +112,11 @@ def _folder_of(url: str) -> str:
     return re.split("[?#]", url, maxsplit=1)[0].rpartition("/")[0] + "/"
 
 
+def folder_of(address: Address) -> str:
+    """The folder that a manifest is in, as a source: its base URL or its path."""
+    return _folder_of(address.text) if address.remote else str(Path(address.text).parent)
+
+
 def _help_for(path: Path) -> str:
     """What to name instead of something that cannot be read: often it is the folder that was."""
     try:
@@ -152,7 +158,8 @@ def load_pinned(
     if digest and digest.lower() != manifest.digest:
         raise VerificationError(
             f"{source}: its digest is {manifest.digest}, not the expected one",
-            help="do not use it, or ask its publisher for the correct digest",
+            help="do not use it, or ask its publisher for the correct digest; for a SHA-256 of the "
+            "file use --sha256",
         )
     return manifest, folder
 

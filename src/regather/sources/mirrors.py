@@ -134,7 +134,11 @@ def _wrong_size(seen: MirrorInfo, size: int) -> RequestFailed:
 
 def _none(urls: Sequence[str], failed: dict[str, RequestFailed]) -> NotEnoughSourcesError:
     reasons = [error.what for error in failed.values()]
-    what = f"{urls[0]}: not available" if len(urls) == 1 else f"none of {len(urls)} mirrors has it"
+    what = (
+        f"{urls[0]}: not available"
+        if len(urls) == 1
+        else f"none of {len(urls)} mirrors is available"
+    )
     return NotEnoughSourcesError(
         f"{what}: {reasons[0]}",
         details=tuple(reasons[1:]),

@@ -15,13 +15,20 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from regather.checksum import Checksum
-from regather.errors import NotEnoughSourcesError, TransportError, UsageError
+from regather.errors import (
+    ManifestError,
+    NotEnoughSourcesError,
+    RegatherError,
+    TransportError,
+    UsageError,
+    VerificationError,
+)
 from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
 from regather.names import MANIFEST_SUFFIX
 from regather.sources.addresses import address_of
 from regather.sources.download_target import DownloadTarget
 from regather.sources.jobs import DownloadJob
-from regather.sources.manifests import resolve_manifest
+from regather.sources.manifests import folder_of, resolve_manifest
 from regather.sources.plain_fragments import resolve_fragments
 from regather.sources.probing import Prober
 from regather.transport import RequestFailed
@@ -139,6 +146,8 @@ def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
 def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     if not job.sources:
         return [_with(resolve_fragments(job.fragments, asking), job.checksums)]
+    if job.copies_of_manifest:
+        return [_with(_first_available(job, asking), job.checksums)]
     if job.file is not None or job.seen or len(job.sources) > 1:
         from regather.sources.whole_targets import targets_of_whole
 
@@ -148,6 +157,34 @@ def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     look = job.seen[0].look if job.seen else None
     target = resolve_manifest(address, job.servers, asking, job.digest, job.fragments, look)
     return [_with(target, job.checksums)]
+
+
+def _first_available(job: DownloadJob, asking: Prober) -> DownloadTarget:
+    """The target of the first copy of a manifest that is available and, if pinned, the right one.
+
+    The folders of the other copies are sources as well.
+    """
+    copies = [address_of(text) for text in job.sources]
+    failed: list[RegatherError] = []
+    for copy in copies:
+        others = [folder_of(other) for other in copies if other is not copy]
+        servers = (*job.servers, *others)
+        try:
+            target = resolve_manifest(copy, servers, asking, job.digest, job.fragments)
+        except (TransportError, ManifestError, VerificationError) as error:
+            failed.append(error)
+        else:
+            notes = tuple(f"{error.what}; used {copy}" for error in failed)
+            return replace(target, notes=(*notes, *target.notes))
+    wrong = [error for error in failed if not isinstance(error, TransportError)]
+    if wrong:
+        raise wrong[0]
+    raise TransportError(
+        f"cannot get the manifest from any of its {len(copies)} places",
+        details=tuple(error.what for error in failed),
+        missing=tuple(copy.text for copy in copies),
+        help="check the URLs and the servers, then run the same command again",
+    )
 
 
 def _with(target: DownloadTarget, checksums: Sequence[Checksum]) -> DownloadTarget:
