@@ -259,7 +259,7 @@ def test_a_piece_larger_than_the_limit_drops_nothing(tmp_path: Path) -> None:
     with closing(opened(tmp_path, PIECE - 1)) as store:
         put(store, PIECES - 1)
         assert not store.reserve(0)
-        with pytest.raises(StorageError, match="no room"):
+        with pytest.raises(StorageError, match="not enough space"):
             put(store, 0)
         assert here(store) == {PIECES - 1}
 
