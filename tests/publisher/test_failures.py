@@ -358,7 +358,7 @@ def test_readers_are_not_told_to_use_the_token_that_wrote(
     result = run(*command(cloud, token, "--replicas", "2"))
     assert (result.returncode, result.stderr) == (0, "")
     assert token.partition("=")[2] not in result.stdout
-    assert "add --token HOST=FILE with one that may\nonly read" in result.stdout
+    assert "give readers a read token for" in result.stdout
     words = shlex.split(result.stdout.partition("Get it with:\n")[2].splitlines()[0])
     got = run(*words[1:], "-o", tmp_path / "copy.bin")
     assert (got.returncode, got.stderr) == (0, "")

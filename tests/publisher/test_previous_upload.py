@@ -24,7 +24,7 @@ def test_one_more_target_is_all_that_a_full_one_takes(
     cloud = make_cloud(tmp_path, hosting, 0)
     for number in range(4):
         cloud.add(limits=Limits(total=100_000) if number == full else None)
-    with pytest.raises(NotPlacedError, match="with more targets"):
+    with pytest.raises(NotPlacedError, match="add targets with --to"):
         regather.publish(cloud.file, cloud.urls[:3], parity=1, settings=SETTINGS)
     before = {
         path: path.stat().st_mtime_ns for n in range(3) for path in cloud.folder(n).glob("*.dat")
