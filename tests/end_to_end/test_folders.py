@@ -326,6 +326,32 @@ def test_what_is_chosen_comes_from_parity_too(tmp_path: Path, hosting: Hosting, 
     del hosts.servers[lost]
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_of_what_is_not_chosen_only_rows_are_fetched(
+    tmp_path: Path, hosting: Hosting, lost: int
+) -> None:
+    """In one pass: a dead server costs the rest of the rows that it has a part of, no more."""
+    hosts = Hosts(tmp_path, hosting, 4, large=12 * MIB)
+    report = hosts.publish(parity=1)
+    hosting.kill(hosts.servers[lost])
+    seen: list[tuple[int, int]] = []
+    got = regather.download(
+        report.manifests[3],
+        tmp_path / "dest",
+        select="deep/secret",
+        settings=SETTINGS,
+        on_progress=lambda p: seen.append((p.done, p.size)),
+    )
+    assert told(tmp_path / "dest") == part_of(hosts, "deep", "deep/secret")
+    assert {size for _, size in seen} == {got.size}, "what is wanted does not change"
+    assert got.size <= 2 * MIB
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1][0] == got.size
+    assert got.received <= 6 * MIB, "more than two rows"
+    assert got.decoded == (got.received > got.size)
+    del hosts.servers[lost]
+
+
 def test_a_choice_is_resumed(tmp_path: Path, hosting: Hosting) -> None:
     hosts = Hosts(tmp_path, hosting, 2, large=8 * MIB)
     report = hosts.publish(survive=0)

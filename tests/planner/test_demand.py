@@ -11,6 +11,8 @@ from regather.planner import (
     Begin,
     Blame,
     Cancel,
+    Decode,
+    Decoded,
     Event,
     Evicted,
     Failed,
@@ -18,8 +20,10 @@ from regather.planner import (
     Options,
     PieceDone,
     Planner,
+    RangeIgnored,
     Release,
     RemoveSource,
+    Restart,
     Start,
     Trim,
     Unavailable,
@@ -182,3 +186,40 @@ def test_a_selection_ends_when_what_it_wants_is_there() -> None:
         start = next(a for a in actions if isinstance(a, Start))
         actions = plan.handle(PieceDone(start.request, start.start), moment * 0.1)
     assert actions == [Finished()]
+
+
+def test_a_selection_counts_what_is_wanted_for_itself() -> None:
+    layout = layout_of([MIB, MIB], parity=1)
+    retries = Options(retries=0)
+    # Nobody has the fragment that is wanted: the other one and parity make it.
+    plan = Planner(layout, [frozenset({1, 2})], retries, random.Random(1), wanted=[(0, 1)])
+    actions = plan.handle(Begin(), 0.0)
+    for moment in range(1, 3):
+        start = next(a for a in actions if isinstance(a, Start))
+        actions = plan.handle(PieceDone(start.request, 0), moment * 0.1)
+    assert plan.done_bytes == 0
+    assert actions == [Decode(0, 0, (0,), (2,))]
+    assert Finished() in plan.handle(Decoded(0, 0), 0.3)
+    assert plan.done_bytes == MIB
+
+
+def test_what_nobody_wants_of_a_whole_answer_is_passed_over() -> None:
+    plan = Planner(layout_of([4 * MIB]), [None], rng=random.Random(1), wanted=[(2, 3)])
+    start = next(a for a in plan.handle(Begin(), 0.0) if isinstance(a, Start))
+    assert plan.handle(RangeIgnored(start.request), 0.1) == [Restart(start.request, 4)]
+    for piece in range(2):
+        assert plan.handle(PieceDone(start.request, piece, placed=False), 0.2 + piece) == []
+        assert not plan.is_done(0, piece)
+    assert plan.handle(PieceDone(start.request, 2), 3.0) == [Cancel(start.request), Finished()]
+    assert plan.done_bytes == MIB
+
+
+def test_what_was_passed_over_and_became_wanted_is_fetched() -> None:
+    live = Live([4 * MIB], [None])
+    start = live.tell(Want(1, 1, 2))[0]
+    assert isinstance(start, Start)
+    live.tell(RangeIgnored(start.request))
+    live.tell(Want(1, 0, 1))
+    live.tell(PieceDone(start.request, 0, placed=False))
+    begun = live.bring(Start(start.request, 0, 0, 1, 4, whole=True))
+    assert [(a.fragment, a.whole) for a in begun if isinstance(a, Start)] == [(0, True)]

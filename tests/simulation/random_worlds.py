@@ -56,6 +56,16 @@ def random_world(seed: int) -> World:
     return world
 
 
+def random_selection(seed: int) -> World:
+    """The world of a seed, of which some pieces are wanted."""
+    world = random_world(seed)
+    rng = random.Random(f"{seed}/selection")
+    pieces = range(world.layout.data_pieces)
+    chosen = sorted(rng.sample(pieces, rng.randint(0, len(pieces))))
+    world.wanted = [(number, number + 1) for number in chosen]
+    return world
+
+
 def _random_model(rng: random.Random, layout: Layout) -> Model:
     model = Model(
         bandwidth=rng.choice([1e5, 1e6, 2e7, 1e8]), latency=rng.choice([0.0005, 0.01, 0.3])
@@ -80,8 +90,10 @@ def _random_model(rng: random.Random, layout: Layout) -> Model:
 
 def judge(world: World, ending: Finished | GiveUp) -> None:
     """Raise AssertionError where an ending is not what it should be."""
-    layout, data = world.layout, range(world.layout.data_count)
-    missing = {f for f in data for p in range(layout.pieces_of(f)) if (f, p) not in world.done}
+    layout = world.layout
+    runs = [(0, layout.data_pieces)] if world.wanted is None else world.wanted
+    wanted = [layout.locate(number) for run in runs for number in range(*run)]
+    missing = {f for f, p in wanted if (f, p) not in world.done}
     if isinstance(ending, Finished):
         assert not missing, "finished without all pieces"
         return

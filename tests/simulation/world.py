@@ -116,6 +116,8 @@ class World:
     done: set[tuple[int, int]] = field(default_factory=set)
     resumed: set[tuple[int, int]] = field(default_factory=set)
     """Pieces that an earlier run brought."""
+    wanted: list[tuple[int, int]] | None = None
+    """Runs of numbers of the pieces that are wanted; None: the whole file."""
     decodes: list[Decode] = field(default_factory=list)
     deadline: float = 2e4
     """Virtual seconds after which a run that has not ended is stuck."""
@@ -160,7 +162,7 @@ class Checked(simulator.World):
         self._world = world
         told = [model.holds for model in world.models]
         rng = random.Random(world.seed + 1)
-        self.planner = Planner(world.layout, told, world.options, rng)
+        self.planner = Planner(world.layout, told, world.options, rng, wanted=world.wanted)
         self.planner.already_done(world.resumed)
         world.done |= world.resumed
         self._luck = random.Random(f"{world.seed}/odd")
@@ -230,7 +232,10 @@ class Checked(simulator.World):
             case PieceDone(request, piece) | PieceCorrupt(request, piece):
                 start = self.started[request]
                 if isinstance(event, PieceDone):
-                    self._world.done.add((start.fragment, piece))
+                    if self._is_passed_over(request, start.fragment, piece):
+                        event = PieceDone(request, piece, placed=False)
+                    else:
+                        self._world.done.add((start.fragment, piece))
                 else:
                     self.corrupt_seen[start.source] += 1
             case Decoded(row=row):
@@ -243,6 +248,12 @@ class Checked(simulator.World):
         if every and self.events % every == 0:
             self._books.check(self.now)
         self._check_that_something_comes(event)
+
+    def _is_passed_over(self, request: int, fragment: int, piece: int) -> bool:
+        """Whether a whole answer brings a piece of the file that nobody wants."""
+        known = self.planner._state.requests.get(request)
+        data = self.layout.is_data(fragment)
+        return bool(known and known.whole and data and not self.planner.is_wanted(fragment, piece))
 
     def _check_that_something_comes(self, event: Event) -> None:
         """Without a request in flight or a row to compute, ticks are for sources that wait."""

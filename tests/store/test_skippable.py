@@ -6,7 +6,7 @@ import pytest
 
 from regather.folder import Entry, Folder
 from regather.model import Fragment, FragmentIndex, Layout
-from regather.store.skippable import unneeded
+from regather.store.skippable import survey
 from regather.store.spans import Spans
 
 PIECE = 1024
@@ -21,20 +21,20 @@ LAYOUT = Layout(4 * PIECE, PIECE, (Fragment(FragmentIndex(1), "f", 0, 4 * PIECE)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "right", "needless", "absent"),
+    ("wanted", "right", "there", "needed"),
     [
-        ({0, 1}, set(), set(), set()),
-        ({0, 1}, {0}, {0}, set()),
-        ({0, 1}, {1}, {2}, set()),
-        ({0, 1}, {0, 1}, {0, 1, 2, 3}, set()),
-        ({0}, set(), set(), {2, 3}),
-        ({1}, set(), set(), {0, 3}),
-        ({0}, {0}, set(), {0, 1, 2, 3}),
-        (set(), set(), set(), {0, 1, 2, 3}),
+        ({0, 1}, set(), set(), {0, 1, 2, 3}),
+        ({0, 1}, {0}, {0}, {0, 1, 2, 3}),
+        ({0, 1}, {1}, {2}, {0, 1, 2, 3}),
+        ({0, 1}, {0, 1}, {0, 1, 2, 3}, {0, 1, 2, 3}),
+        ({0}, set(), set(), {0, 1}),
+        ({1}, set(), set(), {1, 2}),
+        ({0}, {0}, set(), set()),
+        (set(), set(), set(), set()),
     ],
 )
-def test_pieces_of_right_files_and_those_that_nobody_wants(
-    wanted: set[int], right: set[int], needless: set[int], absent: set[int]
+def test_pieces_of_right_files_and_those_that_are_wanted(
+    wanted: set[int], right: set[int], there: set[int], needed: set[int]
 ) -> None:
-    found, unwanted = unneeded(LAYOUT, FOLDER, Spans(FOLDER), frozenset(wanted), right)
-    assert (found, set(unwanted)) == (needless, absent)
+    found, pieces = survey(LAYOUT, FOLDER, Spans(FOLDER), frozenset(wanted), right)
+    assert (found, set(pieces)) == (there, needed)

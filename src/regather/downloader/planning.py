@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 
-from regather.downloader.lean import without_parity
 from regather.model import Layout
 from regather.planner import Options, Planner
+from regather.planner.intervals import IntervalSet
 from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings
 
@@ -26,19 +26,26 @@ def planner_of(
     settings: Settings,
     sources: Collection[int],
     good: Collection[int],
-    *,
-    bare: bool,
+    pieces: Collection[int],
 ) -> Planner:
     """A planner for those of the target's sources that stand at ``sources``.
 
-    ``good`` are numbers of pieces in place; ``bare``: as if there were no parity.
+    ``good`` are numbers of pieces in place, ``pieces`` of those that are wanted.
     """
     layout = target.layout
+<<<<<<< HEAD
     held: list[frozenset[int] | None] = [
         s.fragments if i in sources else frozenset() for i, s in enumerate(target.sources)
     ]
     if bare:
         layout, held = without_parity(layout, held)
+=======
+    held = [s.fragments if i in sources else frozenset() for i, s in enumerate(target.sources)]
+    wanted = IntervalSet()
+    if some := len(pieces) < layout.data_pieces:
+        for number in sorted(pieces):
+            wanted.add(number, number + 1)
+>>>>>>> main
     planner = Planner(
         layout,
         held,
@@ -48,6 +55,7 @@ def planner_of(
             retries=settings.retries,
         ),
         random.Random(),
+        wanted=wanted.runs if some else None,
     )
     planner.already_done(layout.locate(number) for number in good)
     return planner

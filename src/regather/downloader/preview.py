@@ -19,7 +19,7 @@ from regather.store import check_destination, check_place
 from regather.store.destination import JOURNAL_SUFFIX
 from regather.store.existing import Present
 from regather.store.journal import peek
-from regather.store.skippable import unneeded
+from regather.store.skippable import survey
 from regather.store.spans import Spans
 from regather.tasks import pool
 from regather.units import format_size
@@ -131,10 +131,10 @@ def _of_folder(
         finally:
             below.close()
         claims = peek(str(path / STAGING / "journal"), target.layout, target.identity)
-    needless, absent = unneeded(target.layout, folder, Spans(folder), wanted, right)
-    needed = set(range(target.layout.data_pieces)) - absent
+    there, pieces = survey(target.layout, folder, Spans(folder), wanted, right)
+    needed = set(pieces)
     files = sum(folder.entries[n].kind == "file" for n in wanted)
-    return path, _size_of(target, needed), _size_of(target, (needless | claims) & needed), files
+    return path, _size_of(target, needed), _size_of(target, (there | claims) & needed), files
 
 
 def _check_room(path: Path, size: int) -> None:

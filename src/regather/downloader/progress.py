@@ -47,17 +47,12 @@ class ProgressReporter:
         """That of the present round."""
         self.tallies = [SourceTally(source.url) for source in target.sources]
         self.notes = list(target.notes)
-        self.skipped = 0
-        """Bytes of the target that are not wanted."""
+        self.size = target.layout.size
+        """Bytes that are wanted."""
         self.asked = target.first or len(target.sources)
         """So many sources are asked, the others only where these do not do."""
         self.liars: set[int] = set()
         """Sources that turned out to have another file."""
-
-    @property
-    def size(self) -> int:
-        """Bytes that are wanted."""
-        return self._target.layout.size - self.skipped
 
     def _state(self, source: int, now: float) -> SourceState:
         health = self.planner.sources[source]

@@ -66,10 +66,6 @@ class DownloadRun:
         """Bytes that were in place before this round."""
         self._fetched = 0
         """Bytes that rounds before this one brought."""
-        self._absent: frozenset[int] = frozenset()
-        """Pieces that nobody wants, as long as we get along without them."""
-        self._skipped = 0
-        """Their bytes."""
         tracked = bool(target.checksums) and not target.hashed
         self._ledger = MirrorLedger(target.layout, len(target.sources)) if tracked else None
         self._front: InOrderHasher | None = None
@@ -87,7 +83,8 @@ class DownloadRun:
         self._engine = self._drive()
 
     def _plan(self, sources: Collection[int], good: Collection[int]) -> Planner:
-        return planner_of(self._target, self._settings, sources, good, bare=bool(self._absent))
+        pieces = self._destination.pieces
+        return planner_of(self._target, self._settings, sources, good, pieces)
 
     def _drive(self) -> Engine:
         return Engine(
@@ -153,18 +150,17 @@ class DownloadRun:
         good: list[int] = []
         if self._destination.resumed:
             good = self._destination.recover(self._checked)
-            self._absent = self._destination.absent
-            self._skipped = self._telling.skipped = self._bytes_of(self._absent)
+            self._telling.size = self._bytes_of(self._destination.pieces)
             self._base = self._bytes_of(good)
         for seed in self._seeds:
             good += self._take_from(seed, good)
-        self._resumed = self._base - self._skipped
+        self._resumed = self._base
         return good
 
     def _take_from(self, seed: Seed, good: Collection[int]) -> list[int]:
         """Place what an older version has; the numbers of these pieces."""
         layout, there = self._target.layout, set(good)
-        missing = [n for n in range(layout.data_pieces) if n not in there]
+        missing = [n for n in self._destination.pieces if n not in there]
         from regather.store.seeds import reuse
 
         found = reuse(seed, layout, missing, self._destination.place, self._checked)
@@ -192,20 +188,7 @@ class DownloadRun:
             if not ending.missing:
                 return
             good = self._in_place()
-        if self._absent and self._decodable:
-            # What nobody wants helps to compute what is lost, so it is fetched after all.
-            good = [n for n in good if n not in self._absent]
-            self._absent, self._skipped, self._telling.skipped = frozenset(), 0, 0
-            self._prepare(everyone, good)
-            ending = self._engine.run(self._watch)
-            if not ending.missing:
-                return
         raise self._telling.not_whole(ending, self._kept())
-
-    @property
-    def _decodable(self) -> bool:
-        layout = self._target.layout
-        return layout.data_count < len(layout.fragments)
 
     def _new_front(self) -> InOrderHasher | None:
         if not self._target.checksums:
@@ -331,8 +314,7 @@ class DownloadRun:
 
     def _tell(self, phase: str) -> None:
         fetched = self._fetched + self._engine.done_bytes
-        done = self._done - self._skipped
-        self._telling.tell(phase, self._destination.path.name, done, fetched)
+        self._telling.tell(phase, self._destination.path.name, self._done, fetched)
 
     def _look_for_stop(self) -> None:
         if self._stop is not None and self._stop.is_set():
@@ -341,9 +323,8 @@ class DownloadRun:
             )
 
     def _kept(self) -> str:
-        have = self._done - self._skipped
-        if not have:
+        if not self._done:
             self._destination.discard()
             return "nothing was received"
         part = self._destination.part
-        return f"{format_size(have)} of {format_size(self._telling.size)} kept in {part}"
+        return f"{format_size(self._done)} of {format_size(self._telling.size)} kept in {part}"

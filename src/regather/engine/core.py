@@ -83,7 +83,7 @@ class Engine:
         self._connect = connect
         self.decoded = 0
         """Rows of erasure sets that were computed."""
-        self._decoder = Decoder(layout, destination, self._row_ended, self._fail, planner.is_done)
+        self._decoder = Decoder(layout, destination, self._row_ended, self._fail, self._through)
         self._changed = threading.Condition()
         self._workers = Workers(len(sources), self._work)
         self._transfers = Transfers(
@@ -222,6 +222,12 @@ class Engine:
         with self._changed:
             self.decoded += right
         self._post(Decoded(number, row) if right else DecodeFailed(number, row))
+
+    def _through(self, fragment: int, piece: int) -> bool:
+        if self._planner.is_done(fragment, piece):
+            return True
+        with self._changed:
+            return not self._planner.is_wanted(fragment, piece)
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:

@@ -50,17 +50,17 @@ class Decoder:
         destination: AnyDestination,
         on_row: _OnRow,
         on_error: Callable[[BaseException], None],
-        is_done: Callable[[int, int], bool],
+        is_through: Callable[[int, int], bool],
     ) -> None:
         """``on_row`` is told (set, row, whether it came out right) in a decoding thread.
 
-        ``is_done`` tells whether a data fragment's piece is in place.
+        ``is_through`` tells whether a data fragment's piece is in place, or nobody wants it.
         """
         self._layout = layout
         self._destination = destination
         self._on_row = on_row
         self._on_error = on_error
-        self._is_done = is_done
+        self._is_through = is_through
         self._orders: deque[_Order] = deque()
         self._ordered: set[tuple[int, int]] = set()
         """Sets and rows that are being computed, or will be: their pieces stay."""
@@ -82,7 +82,7 @@ class Decoder:
         layout = self._layout
         number = layout.set_of[fragment]
         return (number, row) not in self._ordered and all(
-            self._is_done(f, row) for f in layout.sets[number].data if row < layout.pieces_of(f)
+            self._is_through(f, row) for f in layout.sets[number].data if row < layout.pieces_of(f)
         )
 
     def submit(

@@ -108,7 +108,8 @@ class Transfers:
             job.piece = piece if ranged else -1
             if not self._receive(worker, connection, view, job, tally, at):
                 return Cancelled(start.request)
-            if not self._planner.is_done(start.fragment, piece):
+            placed = ranged or self._is_awaited(start.fragment, piece)
+            if placed and not self._planner.is_done(start.fragment, piece):
                 digest = self._hash(view)
                 expected = self._layout.hash_of(start.fragment, piece)
                 if begun and not begun.ended(view, right=expected in (None, digest)):
@@ -132,7 +133,7 @@ class Transfers:
                 if computed:  # in place, but need then not be read back
                     self._kept(worker, self._decoder.data, start.fragment, piece, length)
             begun, at = None, 0
-            done = PieceDone(start.request, piece)
+            done = PieceDone(start.request, piece, placed)
             piece += 1
             with self._changed:
                 # One step, so that a Trim cannot come in between and be missed.
@@ -145,6 +146,11 @@ class Transfers:
                 connection.finish()
                 return done
             self._decoder.catch_up(most=1, leave=_LEFT if behind else 0)
+
+    def _is_awaited(self, fragment: int, piece: int) -> bool:
+        """Whether a piece of a whole answer has to be placed: it is parity, or wanted."""
+        with self._changed:
+            return not self._layout.is_data(fragment) or self._planner.is_wanted(fragment, piece)
 
     def _begun(self, start: Start) -> Begun | None:
         """What is there of a request's first piece already."""

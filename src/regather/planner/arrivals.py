@@ -21,7 +21,7 @@ class PieceArrivals:
         self._demands = demands
         self._set_of = state.layout.set_of
         self.done_bytes = 0
-        """Bytes of the file that this run brought or computed."""
+        """Bytes that this run brought or computed of what is wanted for itself."""
 
     def arrived(self, request: Request, piece: int, size: int, actions: list[Action]) -> None:
         """A piece of ``size`` bytes, data or parity, is in place that was not before."""
@@ -42,9 +42,12 @@ class PieceArrivals:
                 self._demands.keep_row(number, piece, actions)
             return
         # As _done, without the calls: this is what every piece goes through.
-        self.done_bytes += size
-        if state.everything or state.is_wanted(asked, piece):
+        if state.everything:
+            self.done_bytes += size
             state.left -= 1
+        else:
+            self.done_bytes += size * rows.wanted_for_itself(state, asked, piece)
+            state.left -= state.is_wanted(asked, piece)
         if state.turns.readers or not state.everything:
             self._arrived_for_readers(asked, piece, actions)
         if number < 0:
@@ -92,7 +95,7 @@ class PieceArrivals:
     def _done(self, fragment: int, piece: int, size: int, actions: list[Action]) -> None:
         """A piece of the file was computed: nobody needs to bring it."""
         self._state.now_done(fragment, piece)
-        self.done_bytes += size
+        self.done_bytes += size * rows.wanted_for_itself(self._state, fragment, piece)
         self._arrived_for_readers(fragment, piece, actions)
         self._no_more(fragment, piece, actions, None)
 

@@ -40,7 +40,7 @@ class Changes:
         self._demands = demands
         self._connections = connections
         self._live = live
-        self._judged = 0
+        self._judged = -1
         """Which judgement of the sources the rows that are wanted as a whole follow from."""
 
     def want(self, event: Want, actions: list[Action]) -> list[int]:

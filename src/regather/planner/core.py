@@ -125,7 +125,7 @@ class Planner:
 
     @property
     def done_bytes(self) -> int:
-        """Bytes of the file that this run brought or computed."""
+        """Bytes that this run brought or computed of what is wanted for itself."""
         return self._arrivals.done_bytes
 
     @property
@@ -222,7 +222,7 @@ class Planner:
         health = state.sources[source]
         failing = health.failures
         done = state.done[asked]
-        fresh = not done[piece]
+        fresh = event.placed and not done[piece]
         end, size = piece + 1, state.piece_size
         if end == len(done):
             size = state.layout.length(asked, piece)
@@ -246,8 +246,9 @@ class Planner:
             if request.cancelled:  # it was given back already
                 state.claim(asked, piece, end)
             self._arrivals.arrived(request, piece, size, actions)
-        elif asked != request.fragment:
-            # It passes over parity that is in place, which stands in for another piece.
+        elif asked != request.fragment or not event.placed:
+            # It passes over parity that is in place, which stands in for another piece, or over
+            # what nobody wanted a moment ago.
             state.requeue(request.fragment, piece, end)
         if end < request.end:
             if changed or not state.left:

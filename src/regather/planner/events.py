@@ -51,6 +51,8 @@ class PieceDone(Value, frozen=True):
 
     request: int
     piece: int
+    placed: bool = True
+    """False: nobody wanted the piece of a whole answer, so it was passed over."""
 
 
 class PieceCorrupt(Value, frozen=True):

@@ -146,8 +146,12 @@ class Coverage:
         """The count from each edge to the next; from the last one on it is 0."""
 
     def __contains__(self, number: int) -> bool:
+        return self.count(number) > 0
+
+    def count(self, number: int) -> int:
+        """How many times a number is covered."""
         at = bisect_right(self._edges, number) - 1
-        return at >= 0 and self._counts[at] > 0
+        return self._counts[at] if at >= 0 else 0
 
     def add(self, start: int, end: int) -> list[Run]:
         """Cover numbers once more; return the runs that were not covered before."""

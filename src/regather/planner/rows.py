@@ -91,9 +91,18 @@ def likely_computed(state: State, fragment: int, row: int) -> bool:
         return False
     doubtful = state.doubtful(number)
     return any(
-        f != fragment and (state.settled[f][row] or f in doubtful)
+        f != fragment and state.is_wanted(f, row) and (state.settled[f][row] or f in doubtful)
         for f in missing(state, state.layout.sets[number], row)
     )
+
+
+def wanted_for_itself(state: State, fragment: int, piece: int) -> bool:
+    """Whether a demand wants a piece for another reason than to compute its row."""
+    if state.everything:
+        return True
+    entry = state.row_wants.get((state.layout.set_of[fragment], piece))
+    by_row = entry is not None and fragment in entry[0].held
+    return state.wanted[fragment].count(piece) > by_row
 
 
 def forget(state: State, number: int, row: int) -> None:

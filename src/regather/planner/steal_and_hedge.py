@@ -101,7 +101,7 @@ def _share_out(
         if not factor:
             continue
         if not state.everything:
-            if not state.is_wanted(victim.fragment, victim.pos):
+            if not (victim.whole or state.is_wanted(victim.fragment, victim.pos)):
                 continue
             if victim.urgent:
                 factor = max(1.0, factor * _URGENT_SHARE)

@@ -31,10 +31,13 @@ def give_up(state: State) -> GiveUp:
     missing = [
         f
         for f in range(state.layout.data_count)
-        for run in state.wanted_within(f, 0, state.layout.pieces_of(f))
-        if state.done[f].find(0, *run) >= 0
+        if any(
+            rows.wanted_for_itself(state, f, piece)
+            for run in state.wanted_within(f, 0, state.layout.pieces_of(f))
+            for piece in range(*run)
+            if not state.done[f][piece]
+        )
     ]
-    missing = list(dict.fromkeys(missing))
     short = {state.layout.set_of[f] for f in missing} - {-1}
     missing += [
         f

@@ -30,6 +30,9 @@ def open_end(state: State, request: Request) -> int:
         end = settled.rfind(0, request.pos, end) + 1
         if passed is not settled:
             end = passed.rfind(0, request.pos, end) + 1
+        if not state.everything:
+            runs = state.wanted_within(request.fragment, request.pos, end)
+            end = runs[-1][1] if runs else request.pos
         while others and others[-1][0] >= end:
             end = min(end, others.pop()[1])
         if end == before:

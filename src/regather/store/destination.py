@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from regather.errors import (
@@ -64,8 +64,8 @@ class Destination(StoredPieces):
         self._force = force
         self.part = path.with_name(suffixed(path.name, PART_SUFFIX))
         self._journal_path = path.with_name(suffixed(path.name, JOURNAL_SUFFIX))
-        self.absent: frozenset[int] = frozenset()
-        """Pieces that are not needed: all of a file are."""
+        self.pieces: Collection[int] = range(layout.data_pieces)
+        """The numbers of the pieces that are wanted: all of a file are."""
         self.count: int | None = None
         """It is one file, not a number of them."""
         self.resumed = False

@@ -30,7 +30,7 @@ from regather.store.existing import Present
 from regather.store.install import install_all
 from regather.store.partial_folder import Staging
 from regather.store.pieces import matching
-from regather.store.skippable import unneeded
+from regather.store.skippable import survey
 from regather.store.spans import Spans
 from regather.tasks import pool
 from regather.units import format_size
@@ -68,8 +68,8 @@ class FolderDestination(StoredPieces):
         self._folder = folder
         self._wanted = wanted if wanted is not None else frozenset(range(len(folder.entries)))
         self._force = force
-        self.absent: frozenset[int] = frozenset()
-        """Pieces that are not needed and not there either, as ``recover`` finds out."""
+        self.pieces: Collection[int] = range(layout.data_pieces)
+        """The numbers of the pieces that are wanted, as ``recover`` finds out."""
         self.count = sum(folder.entries[n].kind == "file" for n in self._wanted)
         """How many files are wanted."""
         self._spans = Spans(folder)
@@ -142,7 +142,7 @@ class FolderDestination(StoredPieces):
     # -- what is there --------------------------------------------------------------------
 
     def recover(self, on_piece: Callable[[int], None] | None = None) -> list[int]:
-        """Hash, on all cores, what is there; return the numbers of pieces that are not needed.
+        """Hash, on all cores, what is there; return the numbers of good pieces.
 
         ``on_piece`` is called in this thread with the bytes of what was looked at. Raises
         DestinationExistsError where a file is another one than ours, unless forced.
@@ -151,12 +151,12 @@ class FolderDestination(StoredPieces):
         try:
             with pool(os.cpu_count() or 1) as threads:
                 self._present.hash(threads, on_piece)
-            needless, absent = unneeded(
+            needless, self.pieces = survey(
                 layout, self._folder, self._spans, self._wanted, self._present.right
             )
             good = sorted(needless)
             claims = [n for n in self._claims if n not in needless]
-            if self._decodable and len(needless | absent) < layout.data_pieces:
+            if self._decodable and len(needless) < len(self.pieces):
                 # Rows are decoded with them, so all that stands between files must be there.
                 self._fill_gaps(needless)
                 good, claims = [], [*claims, *good]
@@ -172,8 +172,9 @@ class FolderDestination(StoredPieces):
         self._claims = {}
         for number in good:
             self.arrived(number)
-        self.absent = absent.difference(good)
-        return [*good, *sorted(self.absent)]
+        if len(self.pieces) < layout.data_pieces:
+            self.pieces = {*self.pieces, *(n for n in good if n < layout.data_pieces)}
+        return good
 
     def _hash_of(self, number: int) -> bytes | None:
         return self._layout.hash_of(*self._layout.locate(number))
