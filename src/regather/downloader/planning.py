@@ -33,19 +33,11 @@ def planner_of(
     ``good`` are numbers of pieces in place, ``pieces`` of those that are wanted.
     """
     layout = target.layout
-<<<<<<< HEAD
-    held: list[frozenset[int] | None] = [
-        s.fragments if i in sources else frozenset() for i, s in enumerate(target.sources)
-    ]
-    if bare:
-        layout, held = without_parity(layout, held)
-=======
     held = [s.fragments if i in sources else frozenset() for i, s in enumerate(target.sources)]
     wanted = IntervalSet()
     if some := len(pieces) < layout.data_pieces:
         for number in sorted(pieces):
             wanted.add(number, number + 1)
->>>>>>> main
     planner = Planner(
         layout,
         held,
