@@ -9,7 +9,7 @@ import time
 
 from regather.hashes import HASH_SIZE
 from regather.manifest import Manifest
-from regather.model import Fragment, piece_size_for
+from regather.model import Fragment, FragmentIndex, piece_size_for
 from regather.planner import Begin, PieceDone, Planner, Start
 
 SIZE = 1 << 40
@@ -23,7 +23,7 @@ def main() -> None:
     each = SIZE // FRAGMENTS
     fragments = tuple(
         Fragment(
-            n + 1,
+            FragmentIndex(n + 1),
             f"file_fragment_{n + 1}.dat",
             n * each,
             each,

@@ -12,7 +12,7 @@ from msgspec import UnsetType
 from bench.simulate.scenario import Scenario, SourceTable, rate_of, share_of, size_of
 from bench.simulate.supply import Absence, Supply, factors, flapping, supply_of
 from regather.coding.placement import spread
-from regather.model import Fragment, Layout
+from regather.model import Fragment, FragmentIndex, Layout
 from regather.planner import Options
 
 
@@ -72,7 +72,9 @@ def layout_of(
     set_size = set_size or len(sizes)
     for n, size in enumerate(sizes):
         number = n // set_size + 1 if parity else 0
-        fragments.append(Fragment(n + 1, f"file_fragment_{n + 1}.dat", offset, size, set=number))
+        fragments.append(
+            Fragment(FragmentIndex(n + 1), f"file_fragment_{n + 1}.dat", offset, size, set=number)
+        )
         offset += size
     total = offset
     for first in range(0, len(sizes) if parity else 0, set_size):
@@ -80,7 +82,9 @@ def layout_of(
         for n in range(parity):
             index, number = len(fragments) + 1, first // set_size + 1
             name = f"file_parity_{number}_{n + 1}.dat"
-            fragments.append(Fragment(index, name, offset, longest, kind="parity", set=number))
+            fragments.append(
+                Fragment(FragmentIndex(index), name, offset, longest, kind="parity", set=number)
+            )
             offset += longest
     return Layout(total, piece_size, tuple(fragments))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NewType
 
 from msgspec import Struct
 from msgspec import field as struct_field
@@ -37,11 +37,16 @@ def piece_size_for(size: int) -> int:
     return piece_size
 
 
+FragmentIndex = NewType("FragmentIndex", int)
+"""The number of a fragment in the manifest, from 1: data fragments first, in order, then parity."""
+FragmentPosition = NewType("FragmentPosition", int)
+"""The place of a fragment in a layout, from 0: what the planner and the engine count by."""
+
+
 class Fragment(Struct, frozen=True):
     """One fragment: what a server hosts as one plain file."""
 
-    index: int
-    """Its number in the manifest, from 1: data fragments first, in order, then parity."""
+    index: FragmentIndex
     name: str
     offset: int
     """Where it stands in the file, in bytes (data fragments)."""
@@ -53,15 +58,23 @@ class Fragment(Struct, frozen=True):
     """The erasure set that it belongs to, from 1; 0: none."""
 
 
+class ManifestSource(Struct, frozen=True):
+    """A source as a manifest names it."""
+
+    url: str
+    fragments: frozenset[FragmentIndex] | None = None
+    """The fragments that it is known to hold; None where it must be asked."""
+
+
 class Source(Struct, frozen=True):
     """A place that holds fragments, each as ``url`` + the fragment's name."""
 
     url: str
-    fragments: frozenset[int] | None = None
-    """Indexes of the fragments that it is known to hold; None where it must be asked."""
-    objects: dict[int, str] = struct_field(default_factory=dict)
+    fragments: frozenset[FragmentPosition] | None = None
+    """The fragments that it is known to hold; None where it must be asked."""
+    objects: dict[FragmentIndex, str] = struct_field(default_factory=dict)
     """Fragments that stand under another URL than ``url`` + name, by fragment index."""
-    validators: dict[int, str] = struct_field(default_factory=dict)
+    validators: dict[FragmentIndex, str] = struct_field(default_factory=dict)
     """The entity tag or date that each fragment had when it was first seen, by fragment index."""
 
 

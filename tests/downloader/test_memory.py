@@ -13,7 +13,7 @@ import pytest
 import regather
 from regather.digest import file_identity, piece_hash
 from regather.downloader.planning import max_requests
-from regather.model import Fragment, Layout
+from regather.model import Fragment, FragmentIndex, Layout
 from tests.support.files import MIB, random_file
 from tests.support.hosting import Hosting
 
@@ -26,7 +26,7 @@ print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
 
 
 def one_fragment(size: int, piece_size: int) -> Layout:
-    return Layout(size, piece_size, (Fragment(1, "f", 0, size),))
+    return Layout(size, piece_size, (Fragment(FragmentIndex(1), "f", 0, size),))
 
 
 def test_a_buffer_is_no_larger_than_any_piece() -> None:

@@ -6,16 +6,19 @@ import pytest
 
 from regather.engine import SourceTally
 from regather.engine.missing import all_refused, missing_lines, without_address
-from regather.model import Fragment, Layout, Source
+from regather.model import Fragment, FragmentIndex, FragmentPosition, Layout, Source
 
 
 def layout(count: int) -> Layout:
-    fragments = [Fragment(n + 1, f"f{n}", 10 * n, 10) for n in range(count)]
+    fragments = [Fragment(FragmentIndex(n + 1), f"f{n}", 10 * n, 10) for n in range(count)]
     return Layout(10 * count, 64, tuple(fragments))
 
 
 def test_a_server_with_many_fragments_is_one_line() -> None:
-    sources = [Source("http://a:1/", None), Source("http://b:2/", frozenset((0, 1)))]
+    sources = [
+        Source("http://a:1/", None),
+        Source("http://b:2/", frozenset(map(FragmentPosition, (0, 1)))),
+    ]
     tallies = [SourceTally(last_error="a:1: Connection refused"), SourceTally()]
     tallies[1].refused[0] = "http://b:2/f0: HTTP 404; check the address"
     lines = missing_lines(layout(30), sources, tallies, range(30))
@@ -28,7 +31,10 @@ def test_a_server_with_many_fragments_is_one_line() -> None:
 
 def test_fragments_that_nobody_has_are_named() -> None:
     lines = missing_lines(
-        layout(9), [Source("http://b:2/", frozenset((0,)))], [SourceTally()], range(9)
+        layout(9),
+        [Source("http://b:2/", frozenset((FragmentPosition(0),)))],
+        [SourceTally()],
+        range(9),
     )
     assert lines[-1] == "no source has f1, f2, f3, f4 and 4 more"
 
@@ -42,7 +48,7 @@ def test_many_sources_are_counted() -> None:
 
 
 def test_whether_waiting_can_help() -> None:
-    sources = [Source("http://a/"), Source("http://b/", frozenset((1,)))]
+    sources = [Source("http://a/"), Source("http://b/", frozenset((FragmentPosition(1),)))]
     tallies = [SourceTally(refused={0: "HTTP 404"}), SourceTally()]
     assert all_refused(sources, tallies, (0,))
     tallies[0].refused[1] = "HTTP 404"

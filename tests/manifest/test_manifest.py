@@ -15,7 +15,7 @@ from regather.coding.codec import make_codec
 from regather.errors import ManifestError
 from regather.hashes import HASH_SIZE
 from regather.manifest import CODE, Manifest
-from regather.model import MIN_PIECE_SIZE, Fragment, Source, piece_size_for
+from regather.model import MIN_PIECE_SIZE, Fragment, FragmentIndex, ManifestSource, piece_size_for
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -26,18 +26,20 @@ JSON = st.recursive(
 )
 
 
-def example(sizes: list[int], sources: tuple[Source, ...] = ()) -> Manifest:
+def example(sizes: list[int], sources: tuple[ManifestSource, ...] = ()) -> Manifest:
     fragments = []
     offset = 0
     for n, size in enumerate(sizes, 1):
         pieces = -(-size // MIN_PIECE_SIZE)
-        fragments.append(Fragment(n, f"f{n}", offset, size, bytes([n % 256]) * HASH_SIZE * pieces))
+        fragments.append(
+            Fragment(FragmentIndex(n), f"f{n}", offset, size, bytes([n % 256]) * HASH_SIZE * pieces)
+        )
         offset += size
     return Manifest("näme", offset, MIN_PIECE_SIZE, tuple(fragments), sources, "a" * 64)
 
 
 def test_a_source_that_stands_twice_holds_what_both_say() -> None:
-    def read(*sources: tuple[str, list[int] | None]) -> tuple[Source, ...]:
+    def read(*sources: tuple[str, list[int] | None]) -> tuple[ManifestSource, ...]:
         document = json.loads(example([1, 1, 1]).to_bytes())
         document["sources"] = [
             {"url": url} | ({} if held is None else {"fragments": held}) for url, held in sources
@@ -46,16 +48,19 @@ def test_a_source_that_stands_twice_holds_what_both_say() -> None:
 
     one, other = "http://a.example/d/", "http://b.example/"
     assert read((one, [1]), (other, [2]), (one[:-1], [3])) == (
-        Source(one, frozenset({1, 3})),
-        Source(other, frozenset({2})),
+        ManifestSource(one, frozenset(map(FragmentIndex, (1, 3)))),
+        ManifestSource(other, frozenset((FragmentIndex(2),))),
     )
-    assert read((one, [1]), (one, None)) == (Source(one),)
-    assert read((one, None), (one, [1])) == (Source(one),)
+    assert read((one, [1]), (one, None)) == (ManifestSource(one),)
+    assert read((one, None), (one, [1])) == (ManifestSource(one),)
 
 
 @given(st.lists(st.integers(0, 5 * MIN_PIECE_SIZE), min_size=1, max_size=8))
 def test_round_trip(sizes: list[int]) -> None:
-    sources = (Source("http://a.example/d/", frozenset({1})), Source("https://[::1]:8/"))
+    sources = (
+        ManifestSource("http://a.example/d/", frozenset((FragmentIndex(1),))),
+        ManifestSource("https://[::1]:8/"),
+    )
     manifest = example(sizes, sources)
     assert Manifest.from_bytes(manifest.to_bytes()) == manifest
 
@@ -101,7 +106,13 @@ def coded_example() -> Manifest:
     data = example([3 * MIN_PIECE_SIZE, 5, MIN_PIECE_SIZE])
     sizes = [3 * MIN_PIECE_SIZE, 3 * MIN_PIECE_SIZE, MIN_PIECE_SIZE]
     parity = [
-        Fragment(4 + n, f"p{n}", 0, size, bytes([99]) * HASH_SIZE * (size // MIN_PIECE_SIZE))
+        Fragment(
+            FragmentIndex(4 + n),
+            f"p{n}",
+            0,
+            size,
+            bytes([99]) * HASH_SIZE * (size // MIN_PIECE_SIZE),
+        )
         for n, size in enumerate(sizes)
     ]
     return replace(
@@ -259,7 +270,8 @@ def test_one_tebibyte_stays_small() -> None:
     each = size // count
     hashes = bytes(range(32)) * (each // piece_size)
     fragments = tuple(
-        Fragment(n + 1, f"file_fragment_{n + 1}.dat", n * each, each, hashes) for n in range(count)
+        Fragment(FragmentIndex(n + 1), f"file_fragment_{n + 1}.dat", n * each, each, hashes)
+        for n in range(count)
     )
     tracemalloc.start()
     data = Manifest("large", size, piece_size, fragments).to_bytes()
@@ -275,7 +287,7 @@ def test_the_digest_pins_content_size_and_geometry() -> None:
     base = example([3 * MIN_PIECE_SIZE])
     assert base.digest != example([2 * MIN_PIECE_SIZE, MIN_PIECE_SIZE]).digest
     assert base.digest != example([3 * MIN_PIECE_SIZE - 1]).digest
-    assert base.digest == example([3 * MIN_PIECE_SIZE], (Source("http://h/"),)).digest
+    assert base.digest == example([3 * MIN_PIECE_SIZE], (ManifestSource("http://h/"),)).digest
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from regather.model import Fragment, Layout
+from regather.model import Fragment, FragmentIndex, Layout
 from regather.reading.cache import Cache
 from regather.reading.plan import Plan
 from regather.reading.wants import Action, Cancel, Decode, Start
@@ -32,14 +32,18 @@ def layout_of(sizes: Sequence[int], *, parity: int = 0, set_size: int = 0) -> La
     each = set_size or len(sizes)
     for position, size in enumerate(sizes):
         number = position // each + 1 if parity else 0
-        fragments.append(Fragment(position + 1, f"d{position}", offset, size, b"", "data", number))
+        fragments.append(
+            Fragment(FragmentIndex(position + 1), f"d{position}", offset, size, b"", "data", number)
+        )
         offset += size
     for first in range(0, len(sizes) if parity else 0, each):
         largest = max(sizes[first : first + each])
         for _ in range(parity):
             index = len(fragments) + 1
             number = first // each + 1
-            fragments.append(Fragment(index, f"p{index}", 0, largest, b"", "parity", number))
+            fragments.append(
+                Fragment(FragmentIndex(index), f"p{index}", 0, largest, b"", "parity", number)
+            )
     return Layout(offset, PIECE, tuple(fragments))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regather.digest import piece_hash
 from regather.hashes import HASH_SIZE
-from regather.model import Fragment, Layout
+from regather.model import Fragment, FragmentIndex, Layout
 
 PIECE = 64 << 10
 IDENTITY = b"i" * HASH_SIZE
@@ -21,8 +21,8 @@ def small_layout(pieces: int, *, parity: int = 0, last: int = PIECE, hashed: boo
     size = (pieces - 1) * PIECE + last
 
     def made(hashes: tuple[bytes, ...]) -> Layout:
-        data = Fragment(1, "f1", 0, size, hashes[0], "data", int(parity > 0))
-        coded = Fragment(2, "f2", size, parity * PIECE, hashes[1], "parity", 1)
+        data = Fragment(FragmentIndex(1), "f1", 0, size, hashes[0], "data", int(parity > 0))
+        coded = Fragment(FragmentIndex(2), "f2", size, parity * PIECE, hashes[1], "parity", 1)
         return Layout(size, PIECE, (data, coded) if parity else (data,))
 
     bare = made((b"", b""))

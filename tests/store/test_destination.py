@@ -11,7 +11,7 @@ import pytest
 from regather.digest import piece_hash
 from regather.errors import DestinationExistsError, StorageError, UsageError
 from regather.hashes import HASH_SIZE
-from regather.model import Fragment, Layout
+from regather.model import Fragment, FragmentIndex, Layout
 from regather.store import Destination
 from tests.store.stores import content_of, small_layout
 
@@ -23,7 +23,7 @@ IDENTITY = b"i" * HASH_SIZE
 def layout(hashed: bool = True) -> Layout:
     pieces = [CONTENT[at : at + PIECE] for at in range(0, len(CONTENT), PIECE)]
     hashes = b"".join(map(piece_hash, pieces)) if hashed else b""
-    return Layout(len(CONTENT), PIECE, (Fragment(1, "f", 0, len(CONTENT), hashes),))
+    return Layout(len(CONTENT), PIECE, (Fragment(FragmentIndex(1), "f", 0, len(CONTENT), hashes),))
 
 
 def place(destination: Destination, number: int) -> None:
@@ -159,7 +159,7 @@ def test_a_partial_is_kept_when_another_download_does_not_fit(tmp_path: Path) ->
     place(first, 0)
     first.close()
     size = 1 << 50
-    huge = Layout(size, 1 << 26, (Fragment(1, "f", 0, size),))
+    huge = Layout(size, 1 << 26, (Fragment(FragmentIndex(1), "f", 0, size),))
     with pytest.raises(StorageError, match="no space"):
         Destination(tmp_path / "x", huge, b"j" * HASH_SIZE)
     again = Destination(tmp_path / "x", layout(), IDENTITY)
@@ -187,7 +187,7 @@ def test_a_name_of_255_bytes(tmp_path: Path) -> None:
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
-    empty = Layout(0, PIECE, (Fragment(1, "f", 0, 0),))
+    empty = Layout(0, PIECE, (Fragment(FragmentIndex(1), "f", 0, 0),))
     Destination(tmp_path / "x", empty, IDENTITY).finish()
     assert (tmp_path / "x").read_bytes() == b""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from regather.folder import Entry, Folder
-from regather.model import Fragment, Layout
+from regather.model import Fragment, FragmentIndex, Layout
 from regather.store.skippable import survey
 from regather.store.spans import Spans
 
@@ -17,7 +17,7 @@ FOLDER = Folder(
         Entry("b", size=2 * PIECE - 200, offset=PIECE + 200),
     )
 )
-LAYOUT = Layout(4 * PIECE, PIECE, (Fragment(1, "f", 0, 4 * PIECE),))
+LAYOUT = Layout(4 * PIECE, PIECE, (Fragment(FragmentIndex(1), "f", 0, 4 * PIECE),))
 
 
 @pytest.mark.parametrize(

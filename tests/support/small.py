@@ -13,7 +13,7 @@ import pytest
 from regather.coding.codec import make_codec
 from regather.digest import piece_hash
 from regather.manifest import Manifest
-from regather.model import Fragment, Source
+from regather.model import Fragment, FragmentIndex, ManifestSource
 
 PIECE = 1024
 
@@ -44,7 +44,10 @@ class Small:
 
     def at(self, held: Mapping[str, Sequence[int]]) -> Small:
         """The same with sources in the manifest, by URL."""
-        sources = tuple(Source(url, frozenset(indexes)) for url, indexes in held.items())
+        sources = tuple(
+            ManifestSource(url, frozenset(map(FragmentIndex, indexes)))
+            for url, indexes in held.items()
+        )
         return replace(self, manifest=replace(self.manifest, sources=sources))
 
     def wrong(self, folder: Path) -> list[str]:
@@ -72,7 +75,7 @@ def small(
         content[name] = rng.randbytes(size)
         number = (index - 1) // width + 1 if parity else 0
         hashes = _hashes(content[name], piece)
-        data.append(Fragment(index, name, offset, size, hashes, "data", number))
+        data.append(Fragment(FragmentIndex(index), name, offset, size, hashes, "data", number))
         offset += size
     for number in sorted({f.set for f in data} - {0}):
         members = [f for f in data if f.set == number]
@@ -86,7 +89,15 @@ def small(
             content[name] = bytes(buffer)
             index = len(data) + len(coded) + 1
             coded.append(
-                Fragment(index, name, 0, longest, _hashes(content[name], piece), "parity", number)
+                Fragment(
+                    FragmentIndex(index),
+                    name,
+                    0,
+                    longest,
+                    _hashes(content[name], piece),
+                    "parity",
+                    number,
+                )
             )
     manifest = Manifest("small", offset, piece, (*data, *coded))
     return Small(Manifest.from_bytes(manifest.to_bytes()), content)

@@ -18,7 +18,7 @@ from regather.coding import placement, survival
 from regather.coding.survival import Survivals, set_survival
 from regather.errors import UsageError
 from regather.manifest import Manifest
-from regather.model import Layout, Source
+from regather.model import FragmentIndex, Layout, ManifestSource, Source
 from regather.sources.addresses import Address
 from regather.sources.settings import Settings
 from regather.upkeep import CheckReport, CopyState, check, sources
@@ -62,7 +62,7 @@ def test_dead_sources_take_memory_each_and_not_for_each_fragment(tmp_path: Path)
     port = free_port()
 
     def peak(count: int) -> int:
-        dead = tuple(Source(f"http://127.0.0.1:{port}/{n}/") for n in range(count))
+        dead = tuple(ManifestSource(f"http://127.0.0.1:{port}/{n}/") for n in range(count))
         path = tmp_path / f"{count}.regather.json"
         path.write_bytes(replace(many(count), sources=dead).to_bytes())
         tracemalloc.start()
@@ -178,9 +178,9 @@ def test_one_source_named_often_holds_what_is_said_in_all_entries() -> None:
     entries = ",".join(f'{{"url":"http://a.example","fragments":[{n}]}}' for n in (1, 3, 3, 5))
     named = text.rstrip()[:-1] + f',"sources":[{entries}]}}'
     (source,) = Manifest.from_bytes(named.encode()).sources
-    assert source == Source("http://a.example/", frozenset({1, 3, 5}))
+    assert source == ManifestSource("http://a.example/", frozenset(map(FragmentIndex, (1, 3, 5))))
     everything = ',{"url":"http://a.example/"}'
     (source,) = Manifest.from_bytes(
         (text.rstrip()[:-1] + f',"sources":[{entries}{everything}]}}').encode()
     ).sources
-    assert source == Source("http://a.example/")
+    assert source == ManifestSource("http://a.example/")

@@ -10,7 +10,7 @@ import msgspec
 
 from regather.hashes import HASH_SIZE
 from regather.manifest.document import FragmentText, ManifestDocument, ManifestFlaw, SourceText
-from regather.model import MAX_SET, Fragment, Source
+from regather.model import MAX_SET, Fragment, FragmentIndex, ManifestSource
 from regather.names import flaw_of, split_url
 from regather.units import counted
 
@@ -34,13 +34,13 @@ def fragments_of(document: ManifestDocument) -> tuple[Fragment, ...]:
     return fragments
 
 
-def sources_of(document: ManifestDocument) -> tuple[Source, ...]:
+def sources_of(document: ManifestDocument) -> tuple[ManifestSource, ...]:
     """The sources, of fragments that exist; raises Flaw.
 
     One that stands twice has what it holds according to both.
     """
     known = {f.index for f in document.fragments}
-    held: dict[str, set[int] | None] = {}
+    held: dict[str, set[FragmentIndex] | None] = {}
     for number, raw in enumerate(document.sources):
         source = _source(raw, f"sources[{number}]", known)
         before = held.setdefault(source.url, set())
@@ -48,7 +48,9 @@ def sources_of(document: ManifestDocument) -> tuple[Source, ...]:
             held[source.url] = None
         else:
             before |= source.fragments  # in place: a hostile manifest names one a thousand times
-    return tuple(Source(u, None if have is None else frozenset(have)) for u, have in held.items())
+    return tuple(
+        ManifestSource(u, None if have is None else frozenset(have)) for u, have in held.items()
+    )
 
 
 def metadata_of(raw: msgspec.Raw) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def _check_sets(document: ManifestDocument, fragments: tuple[Fragment, ...]) -> 
             )
 
 
-def _source(raw: SourceText, path: str, known: set[int]) -> Source:
+def _source(raw: SourceText, path: str, known: set[FragmentIndex]) -> ManifestSource:
     try:
         url = split_url(raw.url)
     except ValueError as error:
@@ -152,4 +154,4 @@ def _source(raw: SourceText, path: str, known: set[int]) -> Source:
     if raw.fragments is not None and (unknown := set(raw.fragments) - known):
         raise ManifestFlaw(f"{path}.fragments names fragment {min(unknown)}, which does not exist")
     base = raw.url if raw.url.endswith("/") else raw.url + "/"
-    return Source(base, None if raw.fragments is None else frozenset(raw.fragments))
+    return ManifestSource(base, None if raw.fragments is None else frozenset(raw.fragments))

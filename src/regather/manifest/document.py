@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from regather.jsontext import JsonDecoder
-from regather.model import MAX_PIECE_SIZE
+from regather.model import MAX_PIECE_SIZE, FragmentIndex
 from regather.units import MAX_SIZE
 
 VERSION = 1
@@ -18,7 +18,8 @@ MAX_MANIFEST_BYTES = 64 << 20
 """No manifest may be larger than this; 1 TiB needs about 12 MiB."""
 
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
-_Index = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
+_Index = Annotated[FragmentIndex, msgspec.Meta(ge=0, le=2**32)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -37,7 +38,7 @@ class FragmentText(msgspec.Struct, omit_defaults=True):
     hashes: str
     offset: _Bytes = 0
     kind: Literal["data", "parity"] = "data"
-    set: _Index = 0
+    set: _Number = 0
 
 
 class SourceText(msgspec.Struct, omit_defaults=True):

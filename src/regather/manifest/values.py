@@ -22,7 +22,7 @@ from regather.manifest.document import (
     SourceText,
     decoded,
 )
-from regather.model import Fragment, Layout, Source
+from regather.model import Fragment, Layout, ManifestSource
 from regather.names import suffixed
 
 
@@ -37,7 +37,7 @@ class Manifest:
     size: int
     piece_size: int
     fragments: tuple[Fragment, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ManifestSource, ...] = ()
     blake3: str = ""
     """BLAKE3 of the whole file in hexadecimal, as ``b3sum`` prints it, or empty."""
     sha256: str = ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from regather.errors import NotPlacedError
 from regather.manifest import Manifest
-from regather.model import Source
+from regather.model import FragmentIndex, ManifestSource
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.target_survey import TargetFinding
 from regather.publisher.targets import PublishTarget
@@ -115,7 +115,9 @@ def _document(
 ) -> bytes:
     """The manifest with its sources: ours, and those that earlier ones of this file name."""
     sources = {
-        target.url: Source(target.url, frozenset(p + 1 for p in tally.placed))
+        target.url: ManifestSource(
+            target.url, frozenset(FragmentIndex(p + 1) for p in tally.placed)
+        )
         for target, tally in zip(targets, tallies, strict=True)
         if target.remote and tally.placed
     }
@@ -131,13 +133,15 @@ def _document(
     return data
 
 
-def _agreed(targets: Sequence[PublishTarget], findings: Sequence[TargetFinding]) -> list[Source]:
+def _agreed(
+    targets: Sequence[PublishTarget], findings: Sequence[TargetFinding]
+) -> list[ManifestSource]:
     """The sources that earlier manifests of this file name, beside ours.
 
     A manifest at a server is what that server says: what one of many adds would go to all. So a
     source counts where a folder of ours names it, or more than half of the servers.
     """
-    told: dict[tuple[str, object], Source] = {}
+    told: dict[tuple[str, object], ManifestSource] = {}
     votes: Counter[tuple[str, object]] = Counter()
     servers = 0
     for target, finding in zip(targets, findings, strict=True):

@@ -19,7 +19,7 @@ from regather.errors import (
     reason,
 )
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.model import Layout, Source
+from regather.model import FragmentPosition, Layout, ManifestSource, Source
 from regather.names import MANIFEST_SUFFIX
 from regather.sources.addresses import (
     MANIFEST_FORMS,
@@ -205,7 +205,7 @@ def sources_of(
     bases: Sequence[str],
     fragments: Sequence[str] = (),
 ) -> tuple[Source, ...]:
-    """Where the fragments of a manifest may be, fragments counted by position.
+    """Where the fragments of a manifest may be.
 
     ``source`` is where it is, ``folder`` the base of its folder, ``bases`` what ``base_url``
     made of further servers, ``fragments`` places of single fragments. See resolve_manifest.
@@ -228,7 +228,7 @@ def sources_of(
 
 def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:
     """A source for each of these URLs or paths of single fragments, which their names tell."""
-    positions = {f.name: p for p, f in enumerate(layout.fragments)}
+    positions = {f.name: FragmentPosition(p) for p, f in enumerate(layout.fragments)}
     found = []
     for text in fragments:
         address = address_of(text)
@@ -247,9 +247,11 @@ def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:
     return found
 
 
-def _by_position(source: Source, layout: Layout) -> Source:
+def _by_position(source: ManifestSource, layout: Layout) -> Source:
     """The source with fragments counted as the planner does: by position, from 0."""
     if source.fragments is None:
-        return source
-    held = (p for p, f in enumerate(layout.fragments) if f.index in source.fragments)
+        return Source(source.url)
+    held = (
+        FragmentPosition(p) for p, f in enumerate(layout.fragments) if f.index in source.fragments
+    )
     return Source(source.url, frozenset(held))

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from regather.digest import piece_hash
 from regather.errors import NotEnoughSourcesError, RegatherError, UsageError, reason
 from regather.files.platform import UNTRUE_SIZE, size_is_untrue
-from regather.model import Fragment, Layout, Source, piece_size_for
+from regather.model import (
+    Fragment,
+    FragmentIndex,
+    FragmentPosition,
+    Layout,
+    Source,
+    piece_size_for,
+)
 from regather.sources.addresses import address_of
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
@@ -52,13 +59,14 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Dow
     offset = 0
     for position, (url, (length, validator)) in enumerate(zip(urls, probed, strict=True)):
         name = url.rpartition("/")[2] or url
-        layout_fragments.append(Fragment(position + 1, name, offset, length))
+        index = FragmentIndex(position + 1)
+        layout_fragments.append(Fragment(index, name, offset, length))
         sources.append(
             Source(
                 url,
-                frozenset((position,)),
-                objects={position + 1: url},
-                validators={position + 1: validator} if validator else {},
+                frozenset((FragmentPosition(position),)),
+                objects={index: url},
+                validators={index: validator} if validator else {},
             )
         )
         offset += length

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 from regather.checksum import STRENGTH
 from regather.digest import file_identity
-from regather.model import MAX_PIECE_SIZE, Fragment, Layout, Source, piece_size_for
+from regather.model import (
+    MAX_PIECE_SIZE,
+    Fragment,
+    FragmentIndex,
+    FragmentPosition,
+    Layout,
+    Source,
+    piece_size_for,
+)
 
 if TYPE_CHECKING:
     from regather.metalink.values import Pieces
 
+_ONLY = FragmentIndex(1)
 _MAX_PIECES = 1 << 20
 _MIN_PIECE = 1 << 10
 
@@ -20,17 +29,17 @@ def source_at(url: str, validator: str = "") -> Source:
     """A source of the whole file, as the one fragment of a layout."""
     return Source(
         url,
-        frozenset((0,)),
-        objects={1: url},
-        validators={1: validator} if validator else {},
+        frozenset((FragmentPosition(0),)),
+        objects={_ONLY: url},
+        validators={_ONLY: validator} if validator else {},
     )
 
 
 def whole_layout(name: str, size: int, pieces: Pieces | None = None) -> Layout:
     """The layout of a file that is hosted whole; with the hashes of its pieces, if known."""
     if pieces is None:
-        return Layout(size, piece_size_for(size), (Fragment(1, name, 0, size),))
-    fragment = Fragment(1, name, 0, size, pieces.hashes)
+        return Layout(size, piece_size_for(size), (Fragment(_ONLY, name, 0, size),))
+    fragment = Fragment(_ONLY, name, 0, size, pieces.hashes)
     return Layout(size, pieces.length, (fragment,), pieces.algorithm)
 
 

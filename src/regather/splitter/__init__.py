@@ -20,7 +20,7 @@ import msgspec
 
 from regather.errors import UsageError
 from regather.manifest import Manifest
-from regather.model import Layout, Source
+from regather.model import FragmentIndex, Layout, ManifestSource
 from regather.names import MANIFEST_SUFFIX, split_url, suffixed
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.original import original_of
@@ -132,17 +132,17 @@ def manifest_of(name: str, layout: Layout, hashes: Sequence[bytes]) -> Manifest:
     )
 
 
-def _sources(at: Sequence[str], placement: Placement) -> tuple[Source, ...]:
+def _sources(at: Sequence[str], placement: Placement) -> tuple[ManifestSource, ...]:
     """What will be hosted where. Raises UsageError: before the pass, not when all is written."""
-    held: list[set[int]] = [set() for _ in placement.folders]
+    held: list[set[FragmentIndex]] = [set() for _ in placement.folders]
     for position, folders in enumerate(placement.copies):
         for folder in folders:
-            held[folder].add(position + 1)
+            held[folder].add(FragmentIndex(position + 1))
     urls = [url if url.endswith("/") else url + "/" for url in map(_checked, at)]
     if len(set(urls)) < len(urls):
         twice = next(url for url in urls if urls.count(url) > 1)
         raise UsageError(f"{twice}: is given twice", help="give each server its own URL")
-    return tuple(Source(url, frozenset(held[i])) for i, url in enumerate(urls))
+    return tuple(ManifestSource(url, frozenset(held[i])) for i, url in enumerate(urls))
 
 
 def _checked(url: str) -> str:

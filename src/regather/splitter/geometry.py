@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regather.errors import UsageError
-from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, Layout, piece_size_for
+from regather.model import MAX_PIECE_SIZE, MAX_SET, Fragment, FragmentIndex, Layout, piece_size_for
 from regather.units import counted, format_size
 
 MAX_FRAGMENTS = 100_000
@@ -82,14 +82,18 @@ def layout_of(
     offset, end = 0, size
     for n, length in enumerate(sizes):
         number = n // set_size + 1 if parity else 0
-        data.append(Fragment(n + 1, f"file_fragment_{n + 1}.dat", offset, length, set=number))
+        data.append(
+            Fragment(FragmentIndex(n + 1), f"file_fragment_{n + 1}.dat", offset, length, set=number)
+        )
         offset += length
     for first in range(0, len(sizes) if parity else 0, set_size):
         longest = max(sizes[first : first + set_size])
         number = first // set_size + 1
         for n in range(1, parity + 1):
             index, name = len(sizes) + len(coded) + 1, f"file_parity_{number}_{n}.dat"
-            coded.append(Fragment(index, name, end, longest, kind="parity", set=number))
+            coded.append(
+                Fragment(FragmentIndex(index), name, end, longest, kind="parity", set=number)
+            )
             end += longest
     # Parity has hashes in the manifest as well, so it counts where the piece size bounds them.
     return Layout(size, _piece_size(end, piece_size), (*data, *coded))

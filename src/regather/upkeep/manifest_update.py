@@ -77,7 +77,7 @@ def announce(
                 except OSError as error:
                     why = reason(error).lower()
                     unwritten.append(Unwritten(where, "", why))
-        targets = [s.url for s in (*manifest.sources, *subject.sources)]
+        targets = [s.url for s in manifest.sources] + [s.url for s in subject.sources]
     else:
         targets = list(restored)
     data = manifest.to_bytes()

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from regather.coding.placement import spread
 from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
-from regather.model import Layout, Source
+from regather.model import FragmentIndex, FragmentPosition, Layout, ManifestSource, Source
 from regather.sources.addresses import (
     Address,
     address_of,
@@ -42,7 +42,7 @@ class Subject:
     where: Address
     """Of the manifest."""
     sources: tuple[Source, ...]
-    """Fragments counted by position; those of ``to`` come last."""
+    """Those of ``to`` come last."""
     to: tuple[str, ...] = ()
     """Bases of the sources that take what others cannot hold any longer."""
     named: bool = False
@@ -112,7 +112,7 @@ def _with_empty_folders(sources: list[Source], folder: str) -> list[Source]:
 
 def expected_of(
     layout: Layout, sources: Sequence[Source], present: Sequence[frozenset[int]]
-) -> list[frozenset[int] | None]:
+) -> list[frozenset[FragmentPosition] | None]:
     """What each source should hold, by position; None where that is unknown.
 
     ``present`` is what each was found to have, in whatever state. Where the manifest says nothing
@@ -130,10 +130,10 @@ def expected_of(
     for replicas in dict.fromkeys(likely):
         if replicas > 1 and 2 * have <= replicas * len(layout.fragments):
             break
-        held: list[set[int]] = [set() for _ in sources]
+        held: list[set[FragmentPosition]] = [set() for _ in sources]
         for position, places in enumerate(spread(layout, count, replicas)):
             for place in places:
-                held[place].add(position)
+                held[place].add(FragmentPosition(position))
         if not all(found <= would for found, would in zip(present, held, strict=True)):
             continue
         if replicas == count > 1 and len(layout.fragments) not in map(len, present):
@@ -142,16 +142,18 @@ def expected_of(
     return expected
 
 
-def without(sources: Sequence[Source], moves: dict[tuple[str, int], str]) -> list[Source]:
-    """The sources after fragments, by position, were moved: (from, position) -> to.
+def without(
+    sources: Sequence[ManifestSource], moves: dict[tuple[str, FragmentIndex], str]
+) -> list[ManifestSource]:
+    """The sources of a manifest after fragments were moved: (from, index) -> to.
 
     A source that is left with nothing is left out; ``to`` may be a source that is not there yet.
     """
     held = {s.url: s for s in sources}
-    for (url, position), to in moves.items():
+    for (url, index), to in moves.items():
         if (old := held.get(url)) is not None and old.fragments is not None:
-            held[url] = replace(old, fragments=old.fragments - {position})
-        new = held.get(to, Source(to, frozenset()))
+            held[url] = replace(old, fragments=old.fragments - {index})
+        new = held.get(to, ManifestSource(to, frozenset()))
         if new.fragments is not None:
-            held[to] = replace(new, fragments=new.fragments | {position})
+            held[to] = replace(new, fragments=new.fragments | {index})
     return [s for s in held.values() if s.fragments is None or s.fragments]
