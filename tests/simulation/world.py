@@ -279,7 +279,9 @@ class Checked(simulator.World):
                 assert self.ending is None, "ended twice"
             case GiveUp():
                 assert self.ending is None, "ended twice"
-                assert not is_hope(self.planner._state), "given up too early"
+                # Of a selection, hope takes what is not wanted of a row to be there: see ``judge``.
+                hope = self._world.wanted is None and is_hope(self.planner._state)
+                assert not hope, "given up too early"
         super().carry_out(action)
         if isinstance(action, Start):
             options = self._world.options

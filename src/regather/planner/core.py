@@ -336,6 +336,7 @@ class Planner:
             # Before waiting for those who fail, all that the others can do.
             hope = bool(state.requests) or (self._dispatch.waits and is_hope(state))
             if rows.unbind(state, state.answered_for if hope else state.hopeful):
+                self._changes.follow(range(state.layout.data_count), actions)
                 self._plan(now, actions)
                 return
             if not hope and self._live:

@@ -324,8 +324,7 @@ class Demands:
                 # What can be had after all leaves its parity to what cannot.
                 unbind(state, state.hopeful)
                 runs = beyond_recovery(state, fragment)
-            if not runs:
-                continue
+                self.widen(number, actions)
             corrupt = any(state.sources[s].distrusted for s in state.groups.of[fragment].holders)
             first = state.layout.first_pieces[fragment]
             for start, end in runs:

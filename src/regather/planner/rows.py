@@ -146,7 +146,10 @@ def spans(state: State, number: int, lost: Sequence[int], usable: Sequence[int])
 
 
 def recoverable(state: State, number: int) -> bool:
-    """Whether parity may still bring some free piece that no source is worth waiting for."""
+    """Whether parity may still bring some free piece that no source is worth waiting for.
+
+    It is quick, and too hopeful for a selection: unwanted pieces of a row count as present.
+    """
     erasure_set = state.layout.sets[number]
     lost = [f for f in erasure_set.data if state.free[f] and not state.hopeful(f)]
     if not lost:
