@@ -13,6 +13,8 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).parent.parent / "src" / "regather"
+MODULES = sorted(ROOT.rglob("*.py"))
+MOST_LINES = 350
 COMMAND = "a command is in a module of its own name, beside what it calls"
 SAME_ROLE = "the same role in packages of one form"
 READING = "the plan of reading/, which goes when the engine knows demand"
@@ -45,7 +47,7 @@ def doubles() -> list[str]:
     """The names that stand for two things and have no reason, each with where it stands."""
     classes: dict[str, list[str]] = defaultdict(list)
     files: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(ROOT.rglob("*.py")):
+    for path in MODULES:
         where = str(path.relative_to(ROOT))
         if path.stem != "__init__":
             files[path.stem].append(where)
@@ -71,6 +73,11 @@ def test_no_circle_of_imports() -> None:
         TopologicalSorter(imports).prepare()
     except CycleError as error:
         raise AssertionError(" imports ".join(reversed(error.args[1]))) from None
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in MODULES}
+    assert {str(path): lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
 if __name__ == "__main__":

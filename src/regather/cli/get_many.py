@@ -106,18 +106,8 @@ def get_all(jobs: Sequence[DownloadJob], args: argparse.Namespace, settings: Set
     kept = sum(bool(o.kept) for o in outcomes)
     size = sum(report.size for report in done)
     if args.json:
-        print(
-            json.dumps(
-                {
-                    "event": "summary",
-                    "files": len(outcomes),
-                    "done": len(done),
-                    "kept": kept,
-                    "size": size,
-                    "exit_code": code,
-                }
-            )
-        )
+        counts = {"files": len(outcomes), "done": len(done), "kept": kept, "size": size}
+        print(json.dumps({"event": "summary", **counts, "exit_code": code}))
     elif not args.quiet:
         unsure = sum(not report.verified for report in done)
         line = f"{len(done)} of {counted(len(outcomes), 'file')}, {format_exact(size)}"
