@@ -166,7 +166,7 @@ class RegatherError(Exception):
     """
 
     exit_code = 1
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...]
     """What is missing, where that is what is wrong: names of fragments, or addresses."""
 
     @property
@@ -185,7 +185,15 @@ class RegatherError(Exception):
             "exit_code": self.exit_code,
         }
 
-    def __init__(self, what: str, *, help: str = "", details: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        help: str = "",
+        details: tuple[str, ...] = (),
+        missing: tuple[str, ...] = (),
+    ) -> None:
+        self.missing = missing
         self.what = printable(what)
         self.help = printable(help)
         self.details = tuple(map(printable, details))
@@ -254,17 +262,6 @@ class NotEnoughSourcesError(RegatherError):
 
     exit_code = 4
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        help: str = "",
-        details: tuple[str, ...] = (),
-        missing: tuple[str, ...] = (),
-    ) -> None:
-        self.missing = missing
-        super().__init__(what, help=help, details=details)
-
 
 class InterruptedDownload(RegatherError):
     """The user stopped the download. Verified data is kept."""
@@ -283,18 +280,6 @@ class NotPlacedError(RegatherError):
 
     Stored fragments are kept. The same call resumes.
     """
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        help: str = "",
-        details: tuple[str, ...] = (),
-        missing: tuple[str, ...] = (),
-    ) -> None:
-        self.missing = missing
-        """Names of the fragments that are not placed as they should be."""
-        super().__init__(what, help=help, details=details)
 
 
 class TransportError(NotEnoughSourcesError):

@@ -7,13 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from regather.cli.options import (
-    add_manifest,
-    add_output,
-    add_reach,
-    add_servers,
-    settings_of,
-)
+from regather.cli import options
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -40,8 +34,8 @@ COMMON = ("--server", "--read-data", "--seed", "--token", "--timeout", "--json",
 
 def configure(parser: Parser) -> None:
     """Add the arguments."""
-    add_manifest(parser)
-    add_servers(parser, used="only if no other is named")
+    options.add_manifest(parser)
+    options.add_servers(parser, used="only if no other is named")
     parser.value(
         "--read-data SHARE",
         "read and hash every byte, or a random SHARE of the pieces, 0.1 or 10%% (default: "
@@ -56,8 +50,8 @@ def configure(parser: Parser) -> None:
         "read the same random pieces as an earlier check (default: others each time)",
         type=whole(0),
     )
-    add_reach(parser, "source", 2)
-    add_output(parser)
+    options.add_reach(parser, "source", 2)
+    options.add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             servers=args.server,
             read_data=args.read_data,
             seed=args.seed,
-            settings=settings_of(args),
+            settings=options.settings_of(args),
             on_progress=progress,
         )
     if args.json:

@@ -7,22 +7,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from regather.cli import options
 from regather.cli.destination import destination_of
 from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
-from regather.cli.options import (
-    RATES,
-    add_checksums,
-    add_dry_run,
-    add_force,
-    add_mkdir,
-    add_output,
-    add_pace,
-    add_reach,
-    add_servers,
-    checksums_of,
-    settings_of,
-)
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
@@ -69,7 +57,7 @@ def configure(parser: Parser) -> None:
         "download every file in LIST; - is standard input. Each line has the URLs of one "
         "file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
     )
-    add_servers(parser, used="too; if others are named, it is used last")
+    options.add_servers(parser, used="too; if others are named, it is used last")
     sources.many(
         "--fragment URL",
         "without a manifest: add a plain fragment, in order, not verified; repeatable. With a "
@@ -85,18 +73,18 @@ def configure(parser: Parser) -> None:
         "/ or is a folder, the file goes into it under its own name. Plain fragments become "
         "recombined_large_file.dat. A published folder becomes DEST itself",
     )
-    add_force(output, "replace an existing file, or files of a folder that differ")
+    options.add_force(output, "replace an existing file, or files of a folder that differ")
     output.many(
         "--select NAME",
         "get only this file of a metalink or folder; repeatable. In a folder, NAME may also "
         "be a folder or a pattern with *",
     )
-    add_mkdir(output)
+    options.add_mkdir(output)
     output.many(
         "--exclude NAME",
         "leave out this file of a metalink or folder; repeatable. NAME is as for --select",
     )
-    add_dry_run(output, "what would be downloaded, from where and to where")
+    options.add_dry_run(output, "what would be downloaded, from where and to where")
     output.value(
         "-j, --jobs N",
         "download N files of a list at the same time (default: 2)",
@@ -114,17 +102,17 @@ def configure(parser: Parser) -> None:
         "require this digest of the file (split, publish and info print it)",
         default="",
     )
-    add_checksums(parser)
-    add_pace(parser, "source", 8)
-    add_reach(parser, "source", 5)
-    add_output(parser, verbose=RATES)
+    options.add_checksums(parser)
+    options.add_pace(parser, "source", 8)
+    options.add_reach(parser, "source", 5)
+    options.add_output(parser, verbose=options.RATES)
 
 
 def run(args: argparse.Namespace) -> int:
     """Download."""
     # A polite kill leaves the same resumable state as Ctrl-C.
     end_politely()
-    settings = settings_of(args)
+    settings = options.settings_of(args)
     if args.dry_run:
         from regather.cli.get_many import jobs_in_list
         from regather.cli.get_preview import preview_all
@@ -171,7 +159,7 @@ def job_of(args: argparse.Namespace) -> DownloadJob:
         tuple(args.server),
         args.digest,
         args.force,
-        checksums_of(args),
+        options.checksums_of(args),
         args.location,
         tuple(args.seed),
         tuple(args.select),

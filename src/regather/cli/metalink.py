@@ -6,17 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from regather.cli import options
 from regather.cli.destination import check_parent
-from regather.cli.options import (
-    add_color,
-    add_force,
-    add_logs,
-    add_manifest,
-    add_mkdir,
-    add_reach,
-    add_servers,
-    settings_of,
-)
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.errors import reason
@@ -34,7 +25,7 @@ COMMON = ("--mirror", "--fragments", "--file", "--server", "-o", "--force", "-q"
 
 def configure(parser: Parser) -> None:
     """Add the arguments."""
-    add_manifest(parser)
+    options.add_manifest(parser)
     sources = parser.section("sources")
     sources.many(
         "--mirror URL",
@@ -42,19 +33,19 @@ def configure(parser: Parser) -> None:
         "metalink lists each data fragment as a file",
     )
     sources.value("--file FILE", "hash this file (default: read the fragments)")
-    add_servers(parser, used="only if no other is named")
+    options.add_servers(parser, used="only if no other is named")
     output = parser.section("output")
     output.flag("--fragments", "list the data fragments despite --mirror")
     output.value(
         "-o, --output FILE", "write to FILE; - is standard output (default: standard output)"
     )
-    add_force(output, "replace an existing file")
-    add_mkdir(output)
-    add_reach(parser, "source", 5)
+    options.add_force(output, "replace an existing file")
+    options.add_mkdir(output)
+    options.add_reach(parser, "source", 5)
     display = parser.section("display")
     display.flag("-q, --quiet", "show no progress")
-    add_color(display)
-    add_logs(display)
+    options.add_color(display)
+    options.add_logs(display)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             servers=args.server,
             file=args.file,
             fragments=args.fragments,
-            settings=settings_of(args),
+            settings=options.settings_of(args),
             on_progress=on_progress,
         )
     if output is None:

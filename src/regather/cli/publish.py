@@ -9,19 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regather.cli.options import (
-    add_dry_run,
-    add_follow_links,
-    add_force,
-    add_geometry,
-    add_output,
-    add_pace,
-    add_reach,
-    add_spread,
-    layout_of,
-    settings_of,
-    warn,
-)
+from regather.cli import options
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -58,16 +46,16 @@ def configure(parser: Parser) -> None:
         "accepts files, s3://BUCKET/PREFIX, or a folder (./NAME if it looks like a host)",
         required=True,
     )
-    add_geometry(parser, default="one for each target, including parity")
-    add_spread(parser, "targets", "store each fragment at", "send nothing", "target")
-    add_force(
+    options.add_geometry(parser, default="one for each target, including parity")
+    options.add_spread(parser, "targets", "store each fragment at", "send nothing", "target")
+    options.add_force(
         targets, "replace different files at the targets, and publish even if --survive is not met"
     )
-    add_dry_run(targets, "what would be sent to which target")
-    add_follow_links(parser)
-    add_pace(parser, "target", 2, "; 4 at most")
-    add_reach(parser, "target", 5)
-    add_output(parser)
+    options.add_dry_run(targets, "what would be sent to which target")
+    options.add_follow_links(parser)
+    options.add_pace(parser, "target", 2, "; 4 at most")
+    options.add_reach(parser, "target", 5)
+    options.add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
         report = publish(
             args.file,
             args.to,
-            **layout_of(args),
+            **options.layout_of(args),
             dry_run=args.dry_run,
-            settings=settings_of(args),
+            settings=options.settings_of(args),
             on_progress=progress,
         )
     words = list(report.command)
@@ -100,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**asdict(report), "command": shlex.join(words)}))
         return 0
     for line in report.warnings:
-        warn(line)
+        options.warn(line)
     if args.quiet:
         return 0
     if report.dry_run:

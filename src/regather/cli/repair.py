@@ -10,15 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regather.cli import options
 from regather.cli.check import lost_lines
-from regather.cli.options import (
-    add_dry_run,
-    add_manifest,
-    add_output,
-    add_reach,
-    add_servers,
-    settings_of,
-)
 from regather.cli.parsing import Parser
 from regather.cli.progress import OnBytes, bytes_progress
 from regather.cli.signals import end_politely
@@ -42,8 +35,8 @@ COMMON = ("--server", "--to", "-n", "--quick", "--temp", "--token", "--retries",
 
 def configure(parser: Parser) -> None:
     """Add the arguments."""
-    add_manifest(parser)
-    add_servers(parser, used="only if no other is named")
+    options.add_manifest(parser)
+    options.add_servers(parser, used="only if no other is named")
     parser.section("targets").many(
         "--to SOURCE",
         "store fragments here if their own source is gone or accepts no files; repeatable. It "
@@ -56,9 +49,11 @@ def configure(parser: Parser) -> None:
         "temporary files)",
         type=Path,
     )
-    add_dry_run(parser.section("targets"), "what would be restored, from where and to where")
-    add_reach(parser, "source", 2)
-    add_output(parser)
+    options.add_dry_run(
+        parser.section("targets"), "what would be restored, from where and to where"
+    )
+    options.add_reach(parser, "source", 2)
+    options.add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             quick=args.quick,
             temp=args.temp,
             dry_run=args.dry_run,
-            settings=settings_of(args),
+            settings=options.settings_of(args),
             on_progress=progress,
         )
     if args.json:

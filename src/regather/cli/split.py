@@ -8,15 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regather.cli.options import (
-    add_follow_links,
-    add_force,
-    add_geometry,
-    add_output,
-    add_spread,
-    layout_of,
-    warn,
-)
+from regather.cli import options
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -50,7 +42,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to split")
     output = parser.section("output")
     output.value("-o, --out DIR", "write to this folder", type=Path, required=True)
-    add_geometry(
+    options.add_geometry(
         parser, default="3; with --servers and --parity one for each server, including parity"
     )
     output.value(
@@ -59,7 +51,7 @@ def configure(parser: Parser) -> None:
         "fragments into DIR)",
         type=whole(1),
     )
-    add_spread(parser, "output", "put each fragment on", "write nothing", "server")
+    options.add_spread(parser, "output", "put each fragment on", "write nothing", "server")
     output.many(
         "--at URL",
         "note the URL at which a server will host its folder; once for each server, in order",
@@ -67,14 +59,14 @@ def configure(parser: Parser) -> None:
     parser.section("verification").flag(
         "--sha256", "add the SHA-256 of the whole file to the manifest"
     )
-    add_force(
+    options.add_force(
         output,
         "replace an earlier split in DIR, including unused folders of servers; "
         "split even if --survive is not met",
     )
     output.flag("--no-sync", "do not wait for the disk before the files get their names")
-    add_follow_links(parser)
-    add_output(parser, verbose="")
+    options.add_follow_links(parser)
+    options.add_output(parser, verbose="")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         manifest = split(
             args.file,
             args.out,
-            **layout_of(args),
+            **options.layout_of(args),
             servers=args.servers,
             at=args.at,
             sha256=args.sha256,
@@ -109,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     copies = spread(layout, args.servers or 1, args.replicas)
     survived = survival(layout, copies)
     if args.servers and (crowded := crowding(layout, copies, args.servers, "server")):
-        warn(crowded)
+        options.warn(crowded)
     if args.json:
         found = {
             "manifest": str(path),

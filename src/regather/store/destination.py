@@ -72,13 +72,7 @@ class Destination(StoredPieces):
         """Whether a partial of the same download was found."""
         check_destination(path, force=force)
         try:
-            self._journal = Journal(
-                str(self._journal_path),
-                size=layout.size,
-                piece_size=layout.piece_size,
-                pieces=layout.piece_count,
-                identity=identity,
-            )
+            self._journal = Journal(str(self._journal_path), layout, identity)
         except BlockingIOError:
             raise StorageError(
                 f"{path}: another process is downloading to it", help="wait for it or stop it"

@@ -52,11 +52,7 @@ class DiskCache(Bounded):
         self._descriptor = -1
         try:
             self._journal = Journal(
-                str(folder / f"{identity.hex()}{RECORDS_SUFFIX}"),
-                size=layout.size,
-                piece_size=layout.piece_size,
-                pieces=layout.piece_count,
-                identity=identity,
+                str(folder / f"{identity.hex()}{RECORDS_SUFFIX}"), layout, identity
             )
         except BlockingIOError:
             raise StorageError(

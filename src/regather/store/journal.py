@@ -67,19 +67,17 @@ class Journal:
     def __init__(
         self,
         path: str,
-        *,
-        size: int,
-        piece_size: int,
-        pieces: int,
+        layout: Layout,
         identity: bytes,
+        *,
         folder: int | None = None,
     ) -> None:
         """Open or create it and take the lock. Raises BlockingIOError where it is locked.
 
         ``path`` is relative to ``folder``, a folder's descriptor, if one is given.
         """
-        self._pieces = pieces
-        self._header = _header(size, piece_size, pieces, identity)
+        self._pieces = layout.piece_count
+        self._header = _header(layout.size, layout.piece_size, layout.piece_count, identity)
         self._descriptor = -1
         while not self._take(path, folder):
             self.close()

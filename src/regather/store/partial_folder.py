@@ -43,14 +43,7 @@ class Staging:
         for last in (False, True):
             self.descriptor = self._own_folder()
             try:
-                self.journal = Journal(
-                    _JOURNAL,
-                    size=layout.size,
-                    piece_size=layout.piece_size,
-                    pieces=layout.piece_count,
-                    identity=identity,
-                    folder=self.descriptor,
-                )
+                self.journal = Journal(_JOURNAL, layout, identity, folder=self.descriptor)
                 break
             except OSError as error:
                 os.close(self.descriptor)

@@ -8,18 +8,6 @@ from typing import Literal
 
 from regather.transport import Failure, RequestFailed
 
-__all__ = [
-    "CheckReport",
-    "CopyFinding",
-    "CopyState",
-    "Lost",
-    "RepairReport",
-    "Restored",
-    "SetHealth",
-    "Unwritten",
-    "state_of",
-]
-
 Status = Literal["healthy", "degraded", "lost"]
 
 

@@ -18,50 +18,71 @@ _FIREWALL = (
     "check the credentials; if they are right, the firewall of the store blocks this network"
 )
 
-_MEANINGS: dict[str, tuple[Failure, str]] = {
+_FORBIDDEN = {
     # S3, those who speak like it, and Google's XML.
-    "RequestTimeTooSkewed": (Failure.FORBIDDEN, _CLOCK),
-    "RequestExpired": (Failure.FORBIDDEN, _CLOCK),
-    "ExpiredToken": (Failure.FORBIDDEN, _EXPIRED),
-    "ExpiredTokenException": (Failure.FORBIDDEN, _EXPIRED),
-    "TokenRefreshRequired": (Failure.FORBIDDEN, _EXPIRED),
+    "RequestTimeTooSkewed": _CLOCK,
+    "RequestExpired": _CLOCK,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
     "InvalidToken": (
-        Failure.FORBIDDEN,
-        "the session token is not valid: get new credentials, or unset AWS_SESSION_TOKEN",
+        "the session token is not valid: get new credentials, or unset AWS_SESSION_TOKEN"
     ),
-    "InvalidClientTokenId": (Failure.FORBIDDEN, "unknown access key"),
+    "InvalidClientTokenId": "unknown access key",
     "InvalidAccessKeyId": (
-        Failure.FORBIDDEN,
         "check the credentials: unknown access key (AWS_ACCESS_KEY_ID or the profile); does it "
-        "belong to this endpoint?",
+        "belong to this endpoint?"
     ),
     "SignatureDoesNotMatch": (
-        Failure.FORBIDDEN,
         "check the credentials: the secret does not match the access key (AWS_SECRET_ACCESS_KEY "
-        "or the profile)",
+        "or the profile)"
     ),
-    "AccessDenied": (Failure.FORBIDDEN, _NO_ACCESS),
-    "AccessForbidden": (Failure.FORBIDDEN, _NO_ACCESS),
-    "AllAccessDisabled": (Failure.FORBIDDEN, _NO_ACCESS),
-    "AuthenticationRequired": (Failure.FORBIDDEN, _REQUIRED),
-    "InvalidSecurity": (Failure.FORBIDDEN, "check the credentials: they are not valid"),
-    "AccountProblem": (Failure.FORBIDDEN, _ACCOUNT),
-    "NotSignedUp": (Failure.FORBIDDEN, _ACCOUNT),
-    "UserSuspended": (Failure.FORBIDDEN, _ACCOUNT),
-    "UserProjectAccountProblem": (Failure.FORBIDDEN, _ACCOUNT),
-    "UserProjectMissing": (Failure.FORBIDDEN, "the reader of this bucket pays: give a project"),
-    "InvalidObjectState": (Failure.FORBIDDEN, "the object is archived: restore it first"),
-    "NoSuchBucket": (
-        Failure.FORBIDDEN,
-        "the bucket does not exist: create it first, or check its name",
+    "AccessDenied": _NO_ACCESS,
+    "AccessForbidden": _NO_ACCESS,
+    "AllAccessDisabled": _NO_ACCESS,
+    "AuthenticationRequired": _REQUIRED,
+    "InvalidSecurity": "check the credentials: they are not valid",
+    "AccountProblem": _ACCOUNT,
+    "NotSignedUp": _ACCOUNT,
+    "UserSuspended": _ACCOUNT,
+    "UserProjectAccountProblem": _ACCOUNT,
+    "UserProjectMissing": "the reader of this bucket pays: give a project",
+    "InvalidObjectState": "the object is archived: restore it first",
+    "NoSuchBucket": "the bucket does not exist: create it first, or check its name",
+    "InvalidBucketName": "invalid bucket name",
+    "AuthorizationHeaderMalformed": _REGION,
+    "AuthorizationQueryParametersError": _REGION,
+    "PermanentRedirect": _REGION,
+    "TemporaryRedirect": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+    "IncorrectEndpoint": _REGION,
+    # Azure.
+    "AuthenticationFailed": (
+        "check the credentials (AZURE_STORAGE_ACCOUNT_KEY or the token), and the clock of this "
+        "machine"
     ),
-    "InvalidBucketName": (Failure.FORBIDDEN, "invalid bucket name"),
-    "AuthorizationHeaderMalformed": (Failure.FORBIDDEN, _REGION),
-    "AuthorizationQueryParametersError": (Failure.FORBIDDEN, _REGION),
-    "PermanentRedirect": (Failure.FORBIDDEN, _REGION),
-    "TemporaryRedirect": (Failure.FORBIDDEN, _REGION),
-    "IllegalLocationConstraintException": (Failure.FORBIDDEN, _REGION),
-    "IncorrectEndpoint": (Failure.FORBIDDEN, _REGION),
+    "InvalidAuthenticationInfo": "the token is not valid, or has expired: get a new one",
+    "NoAuthenticationInformation": _REQUIRED,
+    "AuthorizationFailure": _FIREWALL,
+    "AuthorizationSourceIPMismatch": _FIREWALL,
+    "AuthorizationProtocolMismatch": "the token is valid only with https",
+    "AuthorizationPermissionMismatch": _ROLE,
+    "AuthorizationResourceTypeMismatch": _ROLE,
+    "AuthorizationServiceMismatch": _ROLE,
+    "InsufficientAccountPermissions": _ROLE,
+    "KeyBasedAuthenticationNotPermitted": (
+        "the account does not accept account keys: use an identity (AZURE_CLIENT_ID, managed "
+        "identity)"
+    ),
+    "PublicAccessNotPermitted": _REQUIRED,
+    "AccountIsDisabled": _ACCOUNT,
+    "ContainerDisabled": _ACCOUNT,
+    "ContainerNotFound": "the container does not exist: create it first, or check its name",
+    "InvalidResourceName": "invalid name of a container or an object",
+    "BlobArchived": "the object is archived: restore it first",
+}
+_MEANINGS: dict[str, tuple[Failure, str]] = {
+    **{code: (Failure.FORBIDDEN, help) for code, help in _FORBIDDEN.items()},
     "SlowDown": (Failure.BUSY, _SLOWER),
     "RequestLimitExceeded": (Failure.BUSY, _SLOWER),
     "ThrottlingException": (Failure.BUSY, _SLOWER),
@@ -75,38 +96,6 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
     "XMinioStorageFull": (Failure.NO_SPACE, ""),
     "BadDigest": (Failure.DAMAGED, ""),
     "XAmzContentSHA256Mismatch": (Failure.DAMAGED, ""),
-    # Azure.
-    "AuthenticationFailed": (
-        Failure.FORBIDDEN,
-        "check the credentials (AZURE_STORAGE_ACCOUNT_KEY or the token), and the clock of this "
-        "machine",
-    ),
-    "InvalidAuthenticationInfo": (
-        Failure.FORBIDDEN,
-        "the token is not valid, or has expired: get a new one",
-    ),
-    "NoAuthenticationInformation": (Failure.FORBIDDEN, _REQUIRED),
-    "AuthorizationFailure": (Failure.FORBIDDEN, _FIREWALL),
-    "AuthorizationSourceIPMismatch": (Failure.FORBIDDEN, _FIREWALL),
-    "AuthorizationProtocolMismatch": (Failure.FORBIDDEN, "the token is valid only with https"),
-    "AuthorizationPermissionMismatch": (Failure.FORBIDDEN, _ROLE),
-    "AuthorizationResourceTypeMismatch": (Failure.FORBIDDEN, _ROLE),
-    "AuthorizationServiceMismatch": (Failure.FORBIDDEN, _ROLE),
-    "InsufficientAccountPermissions": (Failure.FORBIDDEN, _ROLE),
-    "KeyBasedAuthenticationNotPermitted": (
-        Failure.FORBIDDEN,
-        "the account does not accept account keys: use an identity (AZURE_CLIENT_ID, managed "
-        "identity)",
-    ),
-    "PublicAccessNotPermitted": (Failure.FORBIDDEN, _REQUIRED),
-    "AccountIsDisabled": (Failure.FORBIDDEN, _ACCOUNT),
-    "ContainerDisabled": (Failure.FORBIDDEN, _ACCOUNT),
-    "ContainerNotFound": (
-        Failure.FORBIDDEN,
-        "the container does not exist: create it first, or check its name",
-    ),
-    "InvalidResourceName": (Failure.FORBIDDEN, "invalid name of a container or an object"),
-    "BlobArchived": (Failure.FORBIDDEN, "the object is archived: restore it first"),
     "Md5Mismatch": (Failure.DAMAGED, ""),
     "ContainerBeingDeleted": (Failure.BUSY, ""),
     "ServerBusy": (Failure.BUSY, _SLOWER),
