@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import regather
 from regather.transport import HttpConnection, TransportOptions
 from tests.support.rogue import Answer, Rogue
+from tests.support.trees import make_tree
 
 CONTENT = random.Random(1).randbytes(200_000)
 PAGE = b"<!DOCTYPE html><html>log in</html>"
@@ -222,6 +224,25 @@ def test_fragments_of_a_manifest(tmp_path: Path) -> None:
                 out / "file.bin.regather.json", servers=[rogue.url], read_data=1.0
             )
             assert not found.lost
+
+
+def test_a_selection_of_a_whole_answer_takes_no_room_for_the_rest(tmp_path: Path) -> None:
+    """The server knows no ranges: what comes before the chosen file is received, not stored."""
+    tree = make_tree(tmp_path / "tree")
+    published = regather.publish(tree, tmp_path / "hosted", fragments=1, survive=0)
+    (fragment,) = (tmp_path / "hosted").glob("*fragment*")
+    manifest = shutil.move(published.manifests[0], tmp_path / "tree.regather.json")
+    with Rogue(serves(fragment.read_bytes(), b"", ranges=False)) as rogue:
+        report = regather.download(
+            manifest,
+            tmp_path / "dest",
+            servers=[rogue.url],
+            select="deep/secret",
+            settings=settings(libcurl=False),
+        )
+    assert (tmp_path / "dest" / "deep" / "secret").read_text() == "mine\n"
+    (source,) = report.sources
+    assert source.received > source.useful == report.size
 
 
 def test_a_manifest_at_a_signed_address(tmp_path: Path) -> None:
