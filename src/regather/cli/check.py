@@ -86,7 +86,7 @@ def describe(report: CheckReport) -> str:
     lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}" for a, b, c in rows]
     if fine := len(report.findings) - len(findings):
         lines.append(f"and {fine} more that {'is' if fine == 1 else 'are'} ok")
-    lines += [f"{name}: no source has a good copy" for name in report.nowhere]
+    lines += [f"{name}: no good copy at any source" for name in report.nowhere]
     lines += [_set(health) for health in report.sets]
     lines += lost_lines(report.lost)
     if 0 <= report.survives < report.made_for:

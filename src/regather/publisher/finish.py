@@ -14,7 +14,7 @@ from regather.publisher.target_survey import TargetFinding
 from regather.publisher.targets import PublishTarget
 from regather.publisher.upload import Tally
 from regather.publisher.upload_plan import UploadPlan
-from regather.transport import RequestFailed, TransportOptions
+from regather.transport import RequestFailed, TransportOptions, is_url
 from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from regather.units import counted
 
@@ -173,7 +173,7 @@ def report_of(
         manifests=tuple(manifests),
         survives=min(survival.failures, len(manifests) - 1),
         exact=survival.exact,
-        command=_command(manifests[0], targets, tallies),
+        command=_command(manifests, targets, tallies),
         uploaded=sum(t.uploaded for t in tallies),
         present=sum(t.present for t in tallies),
         seconds=seconds,
@@ -194,15 +194,16 @@ def report_of(
 
 
 def _command(
-    manifest: str, targets: Sequence[PublishTarget], tallies: Sequence[Tally]
+    manifests: Sequence[str], targets: Sequence[PublishTarget], tallies: Sequence[Tally]
 ) -> tuple[str, ...]:
-    words = ["regather", "get", manifest]
+    # Two places of the manifest, as the server of one may be off.
+    words = ["regather", "get", *manifests[: 2 if all(map(is_url, manifests)) else 1]]
     folders = [
         t.url for t, tally in zip(targets, tallies, strict=True) if tally.placed and not t.remote
     ]
     # A folder that is the only source is found beside the manifest.
     if len(folders) > 1 or (folders and len(folders) < sum(bool(t.placed) for t in tallies)):
         words += [word for folder in folders for word in ("--server", folder)]
-    elif folders and not manifest.startswith(folders[0]):
+    elif folders and not manifests[0].startswith(folders[0]):
         words += ["--server", folders[0]]
     return tuple(words)

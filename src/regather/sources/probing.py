@@ -72,6 +72,11 @@ class Prober:
         self._stop = stop
         self._watch = watch
 
+    @property
+    def patience(self) -> float:
+        """Seconds after which nothing is asked again."""
+        return self._options.timeout
+
     def check(self, url: str) -> None:
         """Raise UsageError where a source that the user named is set up wrongly."""
         if scheme_of(url) in STORES:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from regather.metalink.values import Metalink
 
 _START = 4 << 10
+_GRACE = 0.5
+"""Seconds for other copies of a manifest after one has answered."""
 
 
 def expand_job(job: DownloadJob, asking: Prober) -> list[DownloadJob]:
@@ -165,23 +167,29 @@ def _first_available(job: DownloadJob, asking: Prober) -> DownloadTarget:
     The folders of the other copies are sources as well.
     """
     copies = [address_of(text) for text in job.sources]
-    failed: list[RegatherError] = []
+    # All are asked at once: a server that is off costs no time beside one that is there.
+    remote = [copy.text for copy in copies if copy.remote]
+    looks = asking.all(remote, lambda c, url: c.look(url, 1), asking.patience, grace=_GRACE)
+    failed = {u: a.what for u, a in zip(remote, looks, strict=True) if isinstance(a, RequestFailed)}
+    wrong: list[RegatherError] = []
     for copy in copies:
+        if copy.text in failed:
+            continue
         others = [folder_of(other) for other in copies if other is not copy]
         servers = (*job.servers, *others)
         try:
             target = resolve_manifest(copy, servers, asking, job.digest, job.fragments)
         except (TransportError, ManifestError, VerificationError) as error:
-            failed.append(error)
+            failed[copy.text] = error.what
+            wrong += [error] if not isinstance(error, TransportError) else []
         else:
-            notes = tuple(f"{error.what}; used {copy}" for error in failed)
+            notes = tuple(f"the manifest is from {copy}: {what}" for what in failed.values())
             return replace(target, notes=(*notes, *target.notes))
-    wrong = [error for error in failed if not isinstance(error, TransportError)]
     if wrong:
         raise wrong[0]
     raise TransportError(
         f"cannot get the manifest from any of its {len(copies)} places",
-        details=tuple(error.what for error in failed),
+        details=tuple(failed.values()),
         missing=tuple(copy.text for copy in copies),
         help="check the URLs and the servers, then run the same command again",
     )
