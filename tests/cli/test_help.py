@@ -265,3 +265,9 @@ def test_examples_can_be_pasted(name: str, pasted: Path, tmp_path: Path) -> None
             (here / "large_file.txt").unlink(missing_ok=True)
         told = paste(line, here)
         assert told.returncode == 0, (line, told.stderr)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_brackets_of_short_help_are_closed(command: str) -> None:
+    text = commands_of(parser_of(command))[command].short_help()
+    assert text.count("(") == text.count(")")

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from difflib import get_close_matches
+from importlib import import_module
 
 from regather.cli.parsing import Parser
 from regather.errors import UsageError
@@ -55,9 +56,12 @@ def _overview(topics: dict[str, str]) -> str:
     """All topics, and that every command is one."""
     from regather.cli.commands import COMMANDS
 
-    wide = max(map(len, topics))
-    lines = [f"  {name:<{wide}}  {title}" for name, title in topics.items()]
-    commands = " ".join(COMMANDS)
+    wide = max(map(len, (*topics, *COMMANDS)))
+    summaries = {name: import_module(f"regather.cli.{name}").SUMMARY for name in COMMANDS}
+    lines, commands = (
+        [f"  {name:<{wide}}  {text}" for name, text in items.items()]
+        for items in (topics, summaries)
+    )
     return "\n".join(
         (
             "regather help TOPIC explains one of",
@@ -66,16 +70,10 @@ def _overview(topics: dict[str, str]) -> str:
             "",
             "regather help COMMAND explains one of",
             "",
-            *_wrapped(commands),
+            *commands,
             "",
         )
     )
-
-
-def _wrapped(words: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(words, 78, initial_indent="  ", subsequent_indent="  ")
 
 
 def _on_terminal() -> bool:

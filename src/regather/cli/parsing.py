@@ -220,6 +220,8 @@ def _shortened(action: argparse.Action) -> argparse.Action:
     """A copy with the first clause of its help, and its default."""
     text = action.help or ""
     first = _FIRST_CLAUSE.split(text, maxsplit=1)[0]
+    if "(" in first.rpartition(")")[2]:  # a semicolon within brackets ends no clause
+        first = text[: text.find(")", len(first)) + 1]
     default = _DEFAULT.search(text[len(first) :])
     return argparse.Action(
         action.option_strings,
