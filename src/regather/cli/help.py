@@ -56,10 +56,9 @@ def _overview(topics: dict[str, str]) -> str:
     """All topics, and that every command is one."""
     from regather.cli.commands import COMMANDS
 
-    wide = max(map(len, (*topics, *COMMANDS)))
     summaries = {name: import_module(f"regather.cli.{name}").SUMMARY for name in COMMANDS}
     lines, commands = (
-        [f"  {name:<{wide}}  {text}" for name, text in items.items()]
+        [f"  {name:<{max(map(len, items))}}  {text}" for name, text in items.items()]
         for items in (topics, summaries)
     )
     return "\n".join(
