@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import select
+import socket
 import ssl
+import struct
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ import regather
 from regather.errors import TransportError
 from regather.server.run import Server
 from regather.transport import Failure, HttpConnection, RequestFailed, TransportOptions
+from regather.transport.tls import secured
 from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
@@ -74,3 +80,19 @@ def test_the_failure_is_lasting(made: Path, hosting: Hosting) -> None:
         connection.probe(server.url)
     assert caught.value.failure is Failure.FORBIDDEN
     assert caught.value.failure.lasting
+
+
+def test_a_connection_that_was_reset_before_the_handshake_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        server, _ = listening.accept()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.close()  # with a reset
+        select.select([client], [], [], 10)
+        with pytest.raises(ConnectionResetError) as caught:
+            secured(ssl.create_default_context(), client, "localhost")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of a socket that the collector has to close
+            del caught
+            gc.collect()
+        assert client.fileno() == -1

@@ -18,7 +18,7 @@ from regather.transport.dial import OnMade, dial
 from regather.transport.head import MAX_HEAD_BYTES, head_bytes, parse_head, refused_by_proxy
 from regather.transport.options import TransportOptions
 from regather.transport.proxies import Proxy
-from regather.transport.tls import tls_for
+from regather.transport.tls import secured, tls_for
 
 _NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 """What OpenSSL makes of an answer that is plain text."""
@@ -134,11 +134,10 @@ def _prepare(
     if scheme == "https":
         if proxy is not None:
             _tunnel(made, origin, proxy, options)
-        made.getpeername()  # of a connection that was reset, ssl would leave its socket open
         # TLS reads record by record, so nothing is lost by a Python time-out.
-        secured = tls_for(options, host, port).wrap_socket(made, server_hostname=without_zone(host))
-        secured.settimeout(TICK)
-        return secured
+        ready = secured(tls_for(options, host, port), made, without_zone(host))
+        ready.settimeout(TICK)
+        return ready
     made.setblocking(True)
     tick = struct.pack("@ll", 0, int(TICK * 1_000_000))
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regather.errors import UsageError, pem_flaw, reason
 from regather.transport.options import TransportOptions
@@ -12,7 +13,7 @@ from regather.transport.options import TransportOptions
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["context_with", "speaks_tls", "tls_for"]
+__all__ = ["context_with", "secured", "speaks_tls", "tls_for"]
 
 _LOOK_SECONDS = 2.0
 """How long to wait for an answer where it is only asked whether TLS is spoken."""
@@ -26,6 +27,34 @@ def tls_for(options: TransportOptions, host: str, port: int) -> ssl.SSLContext:
     return context_with(own.cert, own.key, options.cacert)
 
 
+def secured(
+    context: ssl.SSLContext, connection: socket.socket, host: str | None = None
+) -> ssl.SSLSocket:
+    """Do the TLS handshake over a connection, which is closed where that fails.
+
+    Raises OSError (ssl.SSLError is one).
+    """
+    context.sslsocket_class = _socket_class()
+    return context.wrap_socket(connection, server_hostname=host)
+
+
+@functools.cache
+def _socket_class() -> type[ssl.SSLSocket]:
+    import ssl
+
+    class TlsSocket(ssl.SSLSocket):
+        """Closed where its connection was reset before the handshake: ssl leaves it open then."""
+
+        def getpeername(self) -> Any:
+            try:
+                return super().getpeername()
+            except OSError:
+                self.close()
+                raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer") from None
+
+    return TlsSocket
+
+
 def speaks_tls(connection: socket.socket) -> bool:
     """Whether the other end of a connection that was just made speaks TLS. Closes it."""
     import ssl
@@ -35,7 +64,7 @@ def speaks_tls(connection: socket.socket) -> bool:
     context.verify_mode = ssl.CERT_NONE  # nothing is sent, and no answer is used
     connection.settimeout(_LOOK_SECONDS)
     try:
-        context.wrap_socket(connection).close()
+        secured(context, connection).close()
     except ssl.SSLError as error:  # what it refuses it refuses in TLS
         return "ALERT" in (error.reason or "")
     except OSError:
