@@ -93,7 +93,11 @@ def test_the_command_has_its_usual_sigint(ignored: bool) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_interrupts_the_command(number: int, tmp_path: Path) -> None:
-    script = "import time\nprint('ready', flush=True)\ntry: time.sleep(600)\nfinally: print('bye')"
+    script = (
+        "import time\n"
+        "try:\n    print('ready', flush=True); time.sleep(600)\n"
+        "finally:\n    print('bye')"
+    )
     with subprocess.Popen(
         [*CONTAINED, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
