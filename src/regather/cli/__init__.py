@@ -11,7 +11,6 @@ import argparse
 import importlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -30,6 +29,7 @@ from regather.cli.parsing import (
     near_options,
     unknown_command,
 )
+from regather.cli.signals import ignore_ends
 from regather.errors import (
     InterruptedDownload,
     RegatherError,
@@ -136,10 +136,12 @@ def run() -> NoReturn:
         code = main()
     except KeyboardInterrupt:  # a second one, while the first was told
         code = 130
-    # What happened is told. A signal that comes while the interpreter ends would change the exit
-    # code, or add a traceback.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    while True:
+        try:
+            ignore_ends()
+            break
+        except KeyboardInterrupt:
+            continue
     sys.exit(code)
 
 
