@@ -85,7 +85,8 @@ def test_a_piece_that_was_put_together_wrongly_comes_whole_and_nobody_is_blamed(
             return bytes(stop - start) if wrong else super().body(start, stop)
 
     server = Other(400_000)
-    report = fetch(server, tmp_path, "manifest")
+    # A second connection might ask for another piece before the first one goes on.
+    report = fetch(server, tmp_path, "manifest", connections=1)
     assert (tmp_path / "got").read_bytes() == CONTENT
     assert [source.corrupt for source in report.sources] == [0]
     begun, went_on, *rest = server.starts
