@@ -23,7 +23,8 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def test_verbose_tells_what_each_source_did(manifest: Path, hosting: Hosting) -> None:
-    good = hosting.serve(manifest.parent / "server1").url
+    # Slow: the download must not end before the other one has refused.
+    good = hosting.serve(manifest.parent / "server1", faults=["slow:250KB"]).url
     dead = f"http://127.0.0.1:{free_port()}/"
     servers = ("--server", good, "--server", dead)
     told = run("get", manifest, *servers, "-o", manifest.parent / "got", "-v", "-q")

@@ -21,6 +21,7 @@ from tests.support.files import MIB
 from tests.support.hosting import Hosting
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+IDLE_EXIT = Path(__file__).parents[1] / "support" / "idle_exit.py"
 ROWS, GROUP = 800_000, 200_000
 
 
@@ -36,7 +37,7 @@ class Hosted:
         manifest = self.folder / f"{name}.hosted" / f"{name}.regather.json"
         servers = [f"{url}{name}.hosted/server{n}/" for n, url in enumerate(self.urls, 1)]
         done = subprocess.run(
-            [sys.executable, str(EXAMPLES / example), str(manifest), *arguments, *servers],
+            [sys.executable, IDLE_EXIT, EXAMPLES / example, manifest, *arguments, *servers],
             capture_output=True,
             text=True,
             timeout=120,
