@@ -51,14 +51,15 @@ def keeps_alive(objects: dict[bytes, bytes], missing: bytes) -> Answer:
         (PAGE + b"Content-Length: 0\r\n\r\n", 1),
         (PAGE + b"Content-Length: 9\r\n\r\nnot here!", 1),
         (PAGE.replace(b"404", b"410") + b"Content-Length: 9\r\n\r\nnot here!", 1),
-        (PAGE + b"Content-Length: %d\r\n\r\n" % LONG + bytes(LONG), 2),
+        (PAGE + b"Content-Length: %d\r\n\r\n" % LONG + bytes(LONG), 3),
         (PAGE + b"Content-Length: 9\r\nConnection: close\r\n\r\nnot here!", 2),
         (PAGE + b"Transfer-Encoding: chunked\r\n\r\n1\r\n.\r\n0\r\n\r\n", 2),
-        (PAGE + b"\r\nuntil the end", 2),
+        (PAGE + b"\r\nuntil the end", 3),
     ],
     ids=["empty", "page", "gone", "long", "closing", "chunked", "until the end"],
 )
 def test_the_connection_goes_on(missing: bytes, connections: int) -> None:
+    """The first of a server is asked for twice: perhaps the range is refused."""
     with Rogue(keeps_alive({b"/there": DATA}, missing)) as rogue:
         connection = HttpConnection(TransportOptions(timeout=5))
         with pytest.raises(RequestFailed, match="HTTP 4") as caught:
