@@ -126,7 +126,10 @@ class Evicted(Value, frozen=True):
 
 
 class AddSource(Value, frozen=True):
-    """One more source, with the next number; ``holdings`` as in ``Planner``."""
+    """One more source, with the next number; ``holdings`` as in ``Planner``.
+
+    After GiveUp it goes on.
+    """
 
     holdings: frozenset[int] | None
 
