@@ -40,7 +40,7 @@ GOES_ON = "the same command resumes"
 
 Reply = TypeVar("Reply")
 
-_log = Logger("regather.asking")
+_log = Logger("regather.probing")
 
 
 class Probe(Struct):
@@ -181,7 +181,7 @@ class _ProbeRound(Generic[Reply]):
         """When the first good answer came."""
         self._error: BaseException | None = None
         self._threads = [
-            Thread(self._work, name=f"regather-ask-{n}", daemon=True)
+            Thread(self._work, name=f"regather-probe-{n}", daemon=True)
             for n in range(min(_MOST_AT_ONCE, len(urls)))
         ]
 
