@@ -9,8 +9,6 @@ import tempfile
 from regather.files.platform import read_all, write_all
 from regather.units import counted
 
-__all__ = ["Spool", "has_room"]
-
 
 def has_room(folder: str | None, size: int) -> bool:
     """Whether ``size`` bytes fit into a folder now (None: that of TMPDIR). Raises OSError."""

@@ -12,8 +12,6 @@ from regather.publisher.targets import PublishTarget
 from regather.transport import RequestFailed, TransportOptions
 from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 
-__all__ = ["earlier_count"]
-
 
 def earlier_count(
     targets: Sequence[PublishTarget],

@@ -29,8 +29,6 @@ from regather.upkeep.source_answers import Answers, Room, expected_findings
 from regather.upkeep.sources import Subject, open_subject
 from regather.upkeep.verdict import Verdict, judge
 
-__all__ = ["OnBytes", "check", "examine"]
-
 OnBytes = Callable[[int, int], None]
 """Called with bytes done and in all, in the thread of the caller."""
 _MOST_THREADS = 32

@@ -26,8 +26,6 @@ from regather.upkeep.rows import Copies, RowMaker
 from regather.upkeep.sources import Subject, open_subject
 from regather.upkeep.staging import Staged, scratch, trouble
 
-__all__ = ["OnPhase", "repair"]
-
 OnPhase = Callable[[str, int, int], None]
 """Called with a phase (``checking``, ``repairing``), bytes done and in all.
 

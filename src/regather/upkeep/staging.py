@@ -10,8 +10,6 @@ from regather.digest import new_hasher
 from regather.errors import StorageError, reason
 from regather.files.spool import Spool
 
-__all__ = ["Staged", "scratch", "trouble"]
-
 _MOST_IN_MEMORY = 64 << 20
 
 
