@@ -31,6 +31,7 @@ from regather.planner.events import (
     Evicted,
     Failed,
     Finished,
+    NoMoreSources,
     PieceCorrupt,
     PieceDone,
     Progress,
@@ -47,7 +48,7 @@ from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.source_failures import SourceFailures
 from regather.planner.state import State
-from regather.planner.termination import give_up, is_hope, nothing_comes
+from regather.planner.termination import SourceNeeds, give_up, is_hope, nothing_comes
 
 
 class Planner:
@@ -62,11 +63,13 @@ class Planner:
         *,
         wanted: Sequence[tuple[int, int]] | None = None,
         live: bool = False,
+        more_sources: bool = False,
     ) -> None:
         """``holdings`` has, by source, the positions of the fragments it holds (None: ask it).
 
         ``wanted`` are runs of running numbers: the pieces that are wanted; None: the whole file.
         With ``live``, demands come and go: only what events want is, and there is no end.
+        With ``more_sources``, NeedSources asks for further ones before anything is given up.
         """
         self._options = options or Options()
         self._rng = rng or random.Random()
@@ -83,11 +86,13 @@ class Planner:
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
         )
         self._failures = SourceFailures(self._state, self._requests, self._dispatch, self._rng)
+        self._needs = SourceNeeds(self._state, may_come=more_sources)
         self._changes = Changes(
             self._state,
             self._requests,
             self._dispatch,
             self._demands,
+            self._needs,
             connections=limit,
             live=live,
         )
@@ -110,6 +115,7 @@ class Planner:
             Release: self._changed,
             Evicted: self._changed,
             AddSource: self._changed,
+            NoMoreSources: self._changed,
             RemoveSource: self._changed,
         }
         self._over = False
@@ -256,16 +262,7 @@ class Planner:
             return request
         self._requests.end(request, now)
         following = request.follower
-        if (
-            following is None
-            or changed
-            or not state.left
-            # As has_slot, without the call where the one that follows has the only place.
-            or (
-                (health.stalled or health.active < health.concurrency.connections)
-                and health.has_slot(now)
-            )
-        ):
+        if following is None or changed or not state.left or health.has_slot(now):
             self._room(source, now, actions)
         return following
 
@@ -308,10 +305,12 @@ class Planner:
 
     def _changed(
         self,
-        event: Release | Evicted | AddSource | RemoveSource,
+        event: Release | Evicted | AddSource | NoMoreSources | RemoveSource,
         now: float,
         actions: list[Action],
     ) -> None:
+        if isinstance(event, AddSource) and self._state.left:
+            self._over = False  # it was given up, and may not have to be
         self._changes.note(event, actions)
         self._plan(now, actions)
 
@@ -332,6 +331,8 @@ class Planner:
         if not state.everything:
             self._changes.follow_judgements(actions)
         self._dispatch.run(now, actions)
+        if self._needs.may_come:
+            self._needs.look(actions)
         if state.left and not state.decoding and nothing_comes(state, now):
             # Before waiting for those who fail, all that the others can do.
             hope = bool(state.requests) or (self._dispatch.waits and is_hope(state))
@@ -339,7 +340,9 @@ class Planner:
                 self._changes.follow(range(state.layout.data_count), actions)
                 self._plan(now, actions)
                 return
-            if not hope and self._live:
+            if not hope and self._needs.may_come:
+                self._needs.ask_for_missing(actions)
+            elif not hope and self._live:
                 self._demands.check(range(state.layout.data_count), actions)
             elif not hope:
                 self._over = True

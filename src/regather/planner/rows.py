@@ -150,12 +150,21 @@ def recoverable(state: State, number: int) -> bool:
 
     It is quick, and too hopeful for a selection: unwanted pieces of a row count as present.
     """
+    return any(wanted <= supply for _, _, wanted, supply in _lost_spans(state, number))
+
+
+def all_recoverable(state: State, number: int) -> bool:
+    """As ``recoverable``, whether parity may bring all such pieces."""
+    return all(wanted <= supply for _, _, wanted, supply in _lost_spans(state, number))
+
+
+def _lost_spans(state: State, number: int) -> Iterator[Span]:
     erasure_set = state.layout.sets[number]
     lost = [f for f in erasure_set.data if state.free[f] and not state.hopeful(f)]
     if not lost:
-        return False
+        return iter(())
     usable = [f for f in erasure_set.parity if state.free[f] and state.hopeful(f)]
-    return any(wanted <= supply for _, _, wanted, supply in spans(state, number, lost, usable))
+    return spans(state, number, lost, usable)
 
 
 def computable(state: State, number: int, row: int, can_serve: Callable[[int], bool]) -> bool:
