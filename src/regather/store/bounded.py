@@ -12,8 +12,6 @@ from regather.model import Layout
 from regather.store.base import PieceMissing, StoredPieces
 from regather.units import format_size
 
-__all__ = ["Bounded"]
-
 EXTENT = 16 << 20
 """Bytes of consecutive pieces that are dropped together: one look at the order for many pieces."""
 
