@@ -17,6 +17,7 @@ from regather.engine.transfer import Transfers
 from regather.engine.workers import Job, Worker, Workers
 from regather.model import Layout, Source
 from regather.planner import (
+    AddSource,
     Answered,
     Begin,
     Cancel,
@@ -79,7 +80,8 @@ class Engine:
         """
         self._planner = planner
         self._layout = layout
-        self._sources = sources
+        self._sources = list(sources)
+        self._tallies = list(tallies)
         self._connect = connect
         self.decoded = 0
         """Rows of erasure sets that were computed."""
@@ -89,9 +91,9 @@ class Engine:
         self._transfers = Transfers(
             planner,
             layout,
-            sources,
+            self._sources,
             destination,
-            tallies,
+            self._tallies,
             decoder=self._decoder,
             workers=self._workers,
             lock=self._changed,
@@ -112,16 +114,34 @@ class Engine:
 
     # -- the caller's thread --------------------------------------------------------------
 
-    def run(self, watch: Callable[[], None] | None = None, watch_seconds: float = 0.1) -> Ending:
+    def add_source(self, source: Source, tally: SourceTally) -> None:
+        """Ask one more source, which gets the next number. For any thread, while it runs."""
+        with self._changed:
+            self._sources.append(source)
+            self._tallies.append(tally)
+            self._workers.add_source()
+            if self._ending is not None and self._ending.missing:
+                self._ending = None  # there is hope again
+            self._post(AddSource(source.fragments))
+
+    def run(
+        self,
+        watch: Callable[[], None] | None = None,
+        watch_seconds: float = 0.1,
+        *,
+        more: Callable[[Ending], bool] | None = None,
+    ) -> Ending:
         """Download until all is there or nothing more can be had.
 
         ``watch`` is called every ``watch_seconds`` in this thread; what it raises ends the run.
-        Raises StorageError where the disk fails. Whatever happens, no worker is left running.
+        ``more`` is called where nothing more can be had: it may call ``add_source``, and returns
+        whether it did. Raises StorageError where the disk fails. Whatever happens, no worker is
+        left running.
         """
         with interrupts_held() as interrupts:
             try:
                 self._post(Begin())
-                while self._wait(watch_seconds if watch else _LOOK_SECONDS):
+                while self._wait(watch_seconds if watch else _LOOK_SECONDS) or self._go_on(more):
                     if watch is not None:
                         watch()
                     interrupts.check()
@@ -148,6 +168,12 @@ class Engine:
         if due:
             self._post(Tick())
         return True
+
+    def _go_on(self, more: Callable[[Ending], bool] | None) -> bool:
+        ending = self._ending
+        if more is None or ending is None or not ending.missing or self._error is not None:
+            return False
+        return more(ending)
 
     def _stop(self) -> None:
         with self._changed:

@@ -94,6 +94,8 @@ class DecodeFailed(Value, frozen=True):
 
     set: int
     row: int
+    gone: bool = False
+    """Its parity is not there any more: it was dropped when nobody wanted the row."""
 
 
 class Want(Value, frozen=True):
@@ -126,9 +128,16 @@ class Evicted(Value, frozen=True):
 
 
 class AddSource(Value, frozen=True):
-    """One more source, with the next number; ``holdings`` as in ``Planner``."""
+    """One more source, with the next number; ``holdings`` as in ``Planner``.
+
+    After GiveUp it goes on.
+    """
 
     holdings: frozenset[int] | None
+
+
+class NoMoreSources(Value, frozen=True):
+    """The answer to NeedSources where there is no further source: do with those that are known."""
 
 
 class RemoveSource(Value, frozen=True):
@@ -152,6 +161,7 @@ Event: TypeAlias = (
     | Release
     | Evicted
     | AddSource
+    | NoMoreSources
     | RemoveSource
     | Tick
 )
@@ -211,6 +221,16 @@ class Finished(Value, frozen=True):
     """Every wanted piece is done."""
 
 
+class NeedSources(Value, frozen=True):
+    """Known sources cannot send all of some fragments; requests for others may go on meanwhile.
+
+    Only where ``more_sources`` was said. The answer is AddSource, as often as wanted, or
+    NoMoreSources. ``fragments`` are positions in the layout; of an erasure set its parity as well.
+    """
+
+    fragments: tuple[int, ...]
+
+
 class GiveUp(Value, frozen=True):
     """What is left can be had from no source. ``fragments`` are positions in the layout."""
 
@@ -232,4 +252,6 @@ class Unavailable(Value, frozen=True):
     """Whether wrong bytes, rather than absent sources, are why."""
 
 
-Action: TypeAlias = Start | Restart | Trim | Cancel | Decode | Finished | GiveUp | Unavailable
+Action: TypeAlias = (
+    Start | Restart | Trim | Cancel | Decode | NeedSources | Finished | GiveUp | Unavailable
+)
