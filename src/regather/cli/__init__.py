@@ -321,17 +321,19 @@ def _called(arguments: Sequence[str]) -> str | None:
 def _tell(error: RegatherError, *, as_json: bool) -> None:
     """One line on standard error, and for ``--json`` the same as a document on standard output."""
     if as_json:
-        print(
-            json.dumps({"event": "error", **error.as_dict()}),
-            flush=True,
-        )
+        sys.stdout.write(json.dumps({"event": "error", **error.as_dict()}) + "\n")
+        sys.stdout.flush()
     start = f"{error.prog}: error" if isinstance(error, CommandLineError) else "regather"
     _complain(f"{start}: {error.line}", *error.details)
 
 
 def _complain(*lines: str) -> None:
-    """Say it on standard error; where that takes nothing, the exit code has to do."""
+    """Say it on standard error; where that takes nothing, the exit code has to do.
+
+    At once: ``print`` writes the end of a line by itself, and a signal may come before it.
+    """
     try:
-        print(*lines, sep="\n  ", file=sys.stderr, flush=True)
+        sys.stderr.write("\n  ".join(lines) + "\n")
+        sys.stderr.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
