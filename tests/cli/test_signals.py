@@ -45,11 +45,11 @@ import os, signal, sys
 import regather.cli as cli
 
 class Stderr:
+    def __getattr__(self, name):
+        return getattr(sys.__stderr__, name)
     def write(self, text):
         sys.__stderr__.write(text)
         os.kill(os.getpid(), signal.SIGINT)
-    def flush(self):
-        sys.__stderr__.flush()
 
 sys.stderr = Stderr()
 sys.argv = ["regather", "get", "https://"]
