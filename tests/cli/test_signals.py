@@ -61,5 +61,5 @@ def test_a_line_is_told_whole_or_not_at_all() -> None:
     command = [sys.executable, "-c", WHILE_TOLD]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 130
-    assert done.stderr.startswith("regather: https://")
+    assert done.stderr.startswith("regather: not a URL")
     assert done.stderr.endswith("\n")
