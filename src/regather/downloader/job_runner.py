@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from regather.downloader.conditions import Conditions, OnProgress
+from regather.downloader.download_run import DownloadRun
 from regather.downloader.existing_file import kept
 from regather.downloader.placing import destination_of, path_for, seeds_of
 from regather.downloader.progress import ProgressReporter, asking_progress
 from regather.downloader.report import DownloadReport
-from regather.downloader.rounds import DownloadRun
 from regather.downloader.wrong_file import WrongFile
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import DestinationExistsError, InterruptedDownload, NotEnoughSourcesError

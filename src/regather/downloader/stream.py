@@ -45,7 +45,8 @@ class Stream:
         self._conditions = conditions
         self._force = force
         self.reporter = ProgressReporter(target, conditions, path.name)
-        self.reporter.asked = len(target.sources)
+        for source in target.sources:
+            self.reporter.add(source)
 
     def to_the_end(self) -> DownloadReport:
         """Download, check, give the file its name.
