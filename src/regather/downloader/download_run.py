@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from regather.downloader.conditions import Conditions
 from regather.downloader.mirror_ledger import MirrorLedger
 from regather.downloader.planning import planner_of
 from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import DownloadReport, Phase
+from regather.downloader.run_context import RunContext
 from regather.downloader.whole_hash import InOrderHasher
 from regather.downloader.wrong_file import WrongFile
 from regather.engine import Ending, Engine
@@ -44,14 +44,14 @@ class DownloadRun:
         self,
         target: DownloadTarget,
         destination: AnyDestination,
-        conditions: Conditions,
+        context: RunContext,
         seeds: Sequence[Seed] = (),
     ) -> None:
         self._target = target
         self._destination = destination
-        self._conditions = conditions
+        self._context = context
         self._seeds = seeds
-        self._reporter = ProgressReporter(target, conditions, destination.path.name)
+        self._reporter = ProgressReporter(target, context, destination.path.name)
         self._reused = self._resumed = 0
         self._base = 0
         """Bytes that were in place before this engine ran."""
@@ -95,7 +95,7 @@ class DownloadRun:
             if self._hasher is not None:
                 self._hasher.stop()
         self._tell("finishing")
-        for note in self._destination.finish(sync=self._conditions.settings.sync):
+        for note in self._destination.finish(sync=self._context.settings.sync):
             self._note(note)
         engine = self._engine
         assert engine is not None
@@ -154,7 +154,7 @@ class DownloadRun:
         self, holdings: Sequence[frozenset[FragmentPosition] | None], good: Collection[int]
     ) -> Ending:
         """Fetch what is missing from sources with these holdings; ``good`` pieces are in place."""
-        target, settings = self._target, self._conditions.settings
+        target, settings = self._target, self._context.settings
         if self._engine is not None:
             self._fetched += self._engine.done_bytes
         self._base = self._bytes_of(good)
@@ -172,9 +172,9 @@ class DownloadRun:
             target.layout,
             self._reporter.sources,
             self._destination,
-            lambda url: open_connection(url, self._conditions.options),
+            lambda url: open_connection(url, self._context.options),
             self._reporter.tallies,
-            limiter=self._conditions.limiter,
+            limiter=self._context.limiter,
             delivered=self._ledger.note if self._ledger is not None else None,
         )
         if target.checksums:
@@ -296,7 +296,7 @@ class DownloadRun:
 
     def _watch(self, phase: Phase = "downloading") -> None:
         self._tell(phase)
-        if self._conditions.stopped:
+        if self._context.stopped:
             raise InterruptedDownload(
                 f"stopped: {self._kept()}", help="" if self._target.lasting else _BEGINS_ANEW
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from regather.downloader.conditions import Conditions
 from regather.downloader.report import (
     DownloadReport,
     Phase,
@@ -15,6 +14,7 @@ from regather.downloader.report import (
     SourceReport,
     SourceState,
 )
+from regather.downloader.run_context import RunContext
 from regather.engine import Ending, SourceTally
 from regather.engine.missing import all_refused, missing_lines
 from regather.errors import (
@@ -34,10 +34,10 @@ from regather.units import counted
 class ProgressReporter:
     """Knows what the sources of a download did. Times are on the clock of ``time.monotonic``."""
 
-    def __init__(self, target: DownloadTarget, conditions: Conditions, name: str) -> None:
+    def __init__(self, target: DownloadTarget, context: RunContext, name: str) -> None:
         """``name`` is that of the file or folder at its destination."""
         self.target = target
-        self._conditions = conditions
+        self._context = context
         self.name = name
         self._meter = RateMeter()
         self._meters: list[RateMeter] = []
@@ -72,7 +72,7 @@ class ProgressReporter:
 
     def look_for_stop(self, what: str, help: str = "") -> None:
         """Raise InterruptedDownload if the caller asked to stop."""
-        if self._conditions.stopped:
+        if self._context.stopped:
             raise InterruptedDownload(what, help=help)
 
     def _state(self, source: int, now: float) -> SourceState:
@@ -88,7 +88,7 @@ class ProgressReporter:
             return "corrupt"
         if len(health.absent) == (len(layout.fragments) if held is None else len(held)):
             return "unused"
-        if health.failures > self._conditions.settings.retries:
+        if health.failures > self._context.settings.retries:
             return "failed"
         # One that was busy has not failed, but may have asked to be left alone for an hour.
         paused = not health.active and health.retry_at > now
@@ -118,12 +118,12 @@ class ProgressReporter:
 
     def tell(self, phase: Phase, done: int, fetched: int) -> None:
         """Tell of this moment; ``done`` and ``fetched`` are bytes in place, and by this run."""
-        if self._conditions.on_progress is None:
+        if self._context.on_progress is None:
             return
         now = time.monotonic()
         rate = self._meter.read(now, fetched)
         streamed = self.target.streamed
-        self._conditions.on_progress(
+        self._context.on_progress(
             Progress(
                 phase=phase,
                 name=self.name,
@@ -131,9 +131,9 @@ class ProgressReporter:
                 done=done,
                 rate=rate,
                 eta=(self.size - done) / rate if rate and not streamed else None,
-                seconds=now - self._conditions.began,
+                seconds=now - self._context.began,
                 sources=tuple(self._moment(numbers, now) for numbers in self._numbers.values()),
-                retries=self._conditions.settings.retries,
+                retries=self._context.settings.retries,
                 notes=tuple(self.notes),
             )
         )
@@ -150,7 +150,7 @@ class ProgressReporter:
     ) -> DownloadReport:
         """What is told in the end; sizes in bytes."""
         now = time.monotonic()
-        seconds = max(now - self._conditions.began, 1e-9)
+        seconds = max(now - self._context.began, 1e-9)
         tallies = [(self.tallies[numbers[0]], numbers[-1]) for numbers in self._numbers.values()]
         placed = max(sum(tally.useful for tally, _ in tallies), 1)
         verified_by = self.target.verified_by
