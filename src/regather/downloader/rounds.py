@@ -6,25 +6,23 @@ first ones do not do, and where mirrors turn out to have different files (see ``
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from regather.downloader.conditions import Conditions
 from regather.downloader.mirror_ledger import MirrorLedger
 from regather.downloader.planning import planner_of
-from regather.downloader.progress import OnProgress, ProgressReporter
-from regather.downloader.report import DownloadReport
+from regather.downloader.progress import ProgressReporter
+from regather.downloader.report import DownloadReport, Phase
 from regather.downloader.whole_hash import InOrderHasher
 from regather.downloader.wrong_file import WrongFile
 from regather.engine import Engine
-from regather.engine.rate_limit import RateLimiter
 from regather.errors import InterruptedDownload
 from regather.planner import Planner
 from regather.schemes import HTTP, scheme_of
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import GOES_ON
-from regather.sources.settings import Settings
-from regather.transport import TransportOptions, open_connection
+from regather.transport import open_connection
 from regather.units import counted, format_size
 
 if TYPE_CHECKING:
@@ -44,23 +42,14 @@ class DownloadRun:
         self,
         target: DownloadTarget,
         destination: AnyDestination,
-        settings: Settings,
-        options: TransportOptions,
-        *,
-        on_progress: OnProgress | None,
-        stop: threading.Event | None,
-        began: float,
-        limiter: RateLimiter | None,
+        conditions: Conditions,
         seeds: Sequence[Seed] = (),
     ) -> None:
         self._seeds = seeds
         self._reused = 0
         self._target = target
         self._destination = destination
-        self._settings = settings
-        self._options = options
-        self._stop = stop
-        self._limiter = limiter
+        self._conditions = conditions
         self._resumed = 0
         self._base = 0
         """Bytes that were in place before this round."""
@@ -68,23 +57,21 @@ class DownloadRun:
         """Bytes that rounds before this one brought."""
         tracked = bool(target.checksums) and not target.hashed
         self._ledger = MirrorLedger(target.layout, len(target.sources)) if tracked else None
-        self._front: InOrderHasher | None = None
+        self._hasher: InOrderHasher | None = None
+        self._reporter = ProgressReporter(target, conditions, destination.path.name)
         self._planner = self._plan(range(len(target.sources)), ())
-        self._telling = ProgressReporter(
-            target, self._planner, settings.retries, on_progress, began
-        )
         self._engine = self._drive()
 
     def _prepare(self, sources: Collection[int], good: Collection[int]) -> None:
         """Begin a round with some of the sources; ``good`` are numbers of pieces in place."""
         self._fetched += self._engine.done_bytes
         self._base = self._bytes_of(good)
-        self._planner = self._telling.planner = self._plan(sources, good)
+        self._planner = self._reporter.planner = self._plan(sources, good)
         self._engine = self._drive()
 
     def _plan(self, sources: Collection[int], good: Collection[int]) -> Planner:
         pieces = self._destination.pieces
-        return planner_of(self._target, self._settings, sources, good, pieces)
+        return planner_of(self._target, self._conditions.settings, sources, good, pieces)
 
     def _drive(self) -> Engine:
         return Engine(
@@ -92,9 +79,9 @@ class DownloadRun:
             self._target.layout,
             self._target.sources,
             self._destination,
-            lambda url: open_connection(url, self._options),
-            self._telling.tallies,
-            limiter=self._limiter,
+            lambda url: open_connection(url, self._conditions.options),
+            self._reporter.tallies,
+            limiter=self._conditions.limiter,
             delivered=self._ledger.note if self._ledger is not None else None,
         )
 
@@ -120,12 +107,12 @@ class DownloadRun:
                 help=f"{GOES_ON} from there" if self._target.lasting else _BEGINS_ANEW,
             ) from None
         finally:
-            if self._front is not None:
-                self._front.stop()
+            if self._hasher is not None:
+                self._hasher.stop()
         self._tell("finishing")
-        for note in self._destination.finish(sync=self._settings.sync):
+        for note in self._destination.finish(sync=self._conditions.settings.sync):
             self._note(note)
-        return self._telling.report(
+        return self._reporter.report(
             str(self._destination.path),
             resumed=self._resumed,
             reused=self._reused,
@@ -143,14 +130,14 @@ class DownloadRun:
         target = self._target
         known = target.hashed or not target.whole
         served = all(scheme_of(source.url) in HTTP for source in target.sources)
-        return not known and served and any(tally.changed for tally in self._telling.tallies)
+        return not known and served and any(tally.changed for tally in self._reporter.tallies)
 
     def _recover(self) -> list[int]:
         """What an earlier run left, looked at again, and what older versions have."""
         good: list[int] = []
         if self._destination.resumed:
             good = self._destination.recover(self._checked)
-            self._telling.size = self._bytes_of(self._destination.pieces)
+            self._reporter.size = self._bytes_of(self._destination.pieces)
             self._base = self._bytes_of(good)
         for seed in self._seeds:
             good += self._take_from(seed, good)
@@ -180,17 +167,17 @@ class DownloadRun:
         first = self._target.first
         passes = [range(first), everyone] if 0 < first < len(everyone) else [everyone]
         for these in passes:
-            self._telling.asked = len(these)
+            self._reporter.asked = len(these)
             self._prepare(these, good)
-            if self._front is None:
-                self._front = self._new_front()
+            if self._hasher is None:
+                self._hasher = self._new_hasher()
             ending = self._engine.run(self._watch)
             if not ending.missing:
                 return
             good = self._in_place()
-        raise self._telling.not_whole(ending, self._kept())
+        raise self._reporter.not_whole(ending, self._kept())
 
-    def _new_front(self) -> InOrderHasher | None:
+    def _new_hasher(self) -> InOrderHasher | None:
         if not self._target.checksums:
             return None
         return InOrderHasher(
@@ -247,7 +234,7 @@ class DownloadRun:
     def _untried(self, source: int) -> str:
         """What is known of a source whose file was not looked at alone."""
         assert self._ledger is not None
-        if error := self._telling.tallies[source].last_error:
+        if error := self._reporter.tallies[source].last_error:
             return f"not available: {error}"
         if self._ledger.sent(source):
             return "the same data in the pieces that it sent"
@@ -255,8 +242,8 @@ class DownloadRun:
 
     def _wrong(self) -> str:
         """What is wrong with the hash of the file that is now in place; empty: nothing."""
-        assert self._front is not None
-        actual = self._front.finish(lambda: self._watch("finishing"))
+        assert self._hasher is not None
+        actual = self._hasher.finish(lambda: self._watch("finishing"))
         for must, have in zip(self._target.checksums, actual, strict=True):
             if must.digest != have.digest:
                 return f"{must.algorithm} is {have.digest.hex()}, must be {must.digest.hex()}"
@@ -264,11 +251,11 @@ class DownloadRun:
 
     def _only_from(self, source: int, own: list[int]) -> str | None:
         """Make it the file of one source; what is wrong with it then, None: it is not to be had."""
-        if self._front is not None:
-            self._front.stop()
+        if self._hasher is not None:
+            self._hasher.stop()
         self._base = self._bytes_of(own)
         self._prepare((source,), own)
-        self._front = self._new_front()
+        self._hasher = self._new_hasher()
         if self._engine.run(self._watch).missing:
             return None
         return self._wrong()
@@ -277,10 +264,10 @@ class DownloadRun:
         """Say who sent something else than the source that proved right."""
         assert self._ledger is not None
         for source, count in self._ledger.differing(right).items():
-            self._telling.liars.add(source)
+            self._reporter.liars.add(source)
             wrong = counted(count, "wrong piece")
             what = f"has another file; it sent {wrong}"
-            self._telling.tallies[source].note_wrong(what, count)
+            self._reporter.tallies[source].note_wrong(what, count)
             self._note(
                 f"{self._target.sources[source].url} has another file; it sent {wrong}, which "
                 "other sources replaced"
@@ -299,32 +286,27 @@ class DownloadRun:
         )
 
     def _note(self, line: str) -> None:
-        self._telling.notes.append(line)
+        self._reporter.notes.append(line)
         self._tell("downloading")
 
     def _checked(self, size: int) -> None:
         self._resumed += size
         self._base += size
-        self._tell("checking")
-        self._look_for_stop()
+        self._watch("checking")
 
-    def _watch(self, phase: str = "downloading") -> None:
+    def _watch(self, phase: Phase = "downloading") -> None:
         self._tell(phase)
-        self._look_for_stop()
-
-    def _tell(self, phase: str) -> None:
-        fetched = self._fetched + self._engine.done_bytes
-        self._telling.tell(phase, self._destination.path.name, self._done, fetched)
-
-    def _look_for_stop(self) -> None:
-        if self._stop is not None and self._stop.is_set():
+        if self._conditions.stopped:
             raise InterruptedDownload(
                 f"stopped: {self._kept()}", help="" if self._target.lasting else _BEGINS_ANEW
             )
+
+    def _tell(self, phase: Phase) -> None:
+        self._reporter.tell(phase, self._done, self._fetched + self._engine.done_bytes)
 
     def _kept(self) -> str:
         if not self._done:
             self._destination.discard()
             return "nothing was received"
         part = self._destination.part
-        return f"{format_size(self._done)} of {format_size(self._telling.size)} kept in {part}"
+        return f"{format_size(self._done)} of {format_size(self._reporter.size)} kept in {part}"

@@ -104,8 +104,9 @@ class Changes:
     def follow_judgements(self, actions: list[Action]) -> None:
         """Sources may have failed, fallen silent or recovered: other rows are wanted as a whole."""
         state = self._state
-        if self._judged != state.groups.judgements:
+        if self._judged != state.groups.judgements or self._demands.held_back:
             self._judged = state.groups.judgements
+            self._demands.held_back = False
             for number in range(len(state.layout.sets)):
                 self._demands.widen(number, actions)
 

@@ -94,6 +94,8 @@ class DecodeFailed(Value, frozen=True):
 
     set: int
     row: int
+    gone: bool = False
+    """Its parity is not there any more: it was dropped when nobody wanted the row."""
 
 
 class Want(Value, frozen=True):

@@ -21,8 +21,6 @@ from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
 from regather.server.status import ServerState
 from regather.server.writing import Limits, Writing
 
-__all__ = ["EXIT_DIED", "FileAnswers", "target_of"]
-
 EXIT_DIED = 70
 """The exit code of a server that a ``die`` fault ended."""
 _SEND_TIMEOUT = 120.0

@@ -23,8 +23,6 @@ from regather.server.listing import Listing
 from regather.server.places import Folders, WritePlace
 from regather.server.usage import Usage
 
-__all__ = ["OpenFile", "Root", "UnfitName"]
-
 _LINK = (errno.ELOOP, errno.ENOTDIR)
 """What opening tells of a link on the way that is not to be followed."""
 _MAX_PATH = 4096

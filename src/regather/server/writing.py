@@ -23,8 +23,6 @@ from regather.server.receiving import Refused, declared_hash, go_on, listed, rec
 from regather.server.threads import in_thread
 from regather.units import MAX_SIZE, format_size
 
-__all__ = ["Limits", "Writing"]
-
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FORBIDDEN = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 _BUSY = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM))

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["PieceMissing", "PieceStore", "StoredPieces"]
-
 
 class PieceMissing(LookupError):
     """The piece is not in the store, or what was there proved wrong: it has to be fetched."""

@@ -26,8 +26,6 @@ from regather.model import Layout
 from regather.store.bounded import EXTENT, Bounded
 from regather.store.journal import Journal
 
-__all__ = ["PIECES_SUFFIX", "RECORDS_SUFFIX", "DiskCache"]
-
 PIECES_SUFFIX = ".regather-cache"
 RECORDS_SUFFIX = ".regather-cache-journal"
 
