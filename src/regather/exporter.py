@@ -35,8 +35,6 @@ from regather.transport import (
 from regather.transport.ranges import read_range
 from regather.units import counted
 
-__all__ = ["export_metalink"]
-
 ALGORITHM = "sha256"
 OnBytes = Callable[[int, int], None]
 Piece = tuple[int, memoryview]

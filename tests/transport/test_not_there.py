@@ -93,3 +93,21 @@ def test_in_a_download(tmp_path: Path, hosting: Hosting) -> None:
         )
         assert len(rogue.requests) == 1
     assert (tmp_path / "copy").read_bytes() == DATA
+
+
+def test_a_request_that_was_sent_ahead_is_not_sent_again() -> None:
+    """Its answer is taken from the same connection."""
+    step = SIZE // 5
+    with Rogue(keeps_alive({b"/f": DATA}, PAGE)) as server:
+        target = server.url + "f"
+        connection = HttpConnection(TransportOptions())
+        for start in range(0, SIZE, step):
+            connection.request(target, start, start + step, SIZE)
+            if start + step < SIZE:
+                connection.ahead(target, start + step, start + 2 * step)
+            received = memoryview(bytearray(step))
+            assert connection.receive(received) == step
+            assert received == DATA[start : start + step]
+            connection.finish()
+        connection.close()
+        assert len(server.requests) == 1, "the first on each connection"

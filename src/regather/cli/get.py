@@ -123,14 +123,14 @@ def run(args: argparse.Namespace) -> int:
         from regather.cli.get_many import get_all, jobs_in_list
 
         return get_all(jobs_in_list(args), args, settings)
-    from regather.downloader.session import Session
+    from regather.downloader.job_runner import JobRunner
 
     job = job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
-        session = Session(settings, on_progress=both(noted, log))
-        jobs = session.expand(job)
-        report = session.run(jobs[0]) if len(jobs) == 1 else None
+        runner = JobRunner(settings, on_progress=both(noted, log))
+        jobs = runner.expand(job)
+        report = runner.run(jobs[0]) if len(jobs) == 1 else None
     if report is None:
         from regather.cli.get_many import get_all
 

@@ -24,9 +24,9 @@ def preview_all(args: argparse.Namespace, settings: Settings, jobs: Sequence[Dow
     """Show what each job would do; the exit code is that of the worst error."""
     from regather.cli.get_many import print_error
     from regather.downloader.batch import Outcome, name_of, worst
-    from regather.downloader.session import Session
+    from regather.downloader.job_runner import JobRunner
 
-    session = Session(settings)
+    runner = JobRunner(settings)
     into = None
     if args.output is not None and not os.path.lexists(args.output):
         several = len(jobs) > 1 or args.input is not None
@@ -34,7 +34,7 @@ def preview_all(args: argparse.Namespace, settings: Settings, jobs: Sequence[Dow
     outcomes = []
     for job in jobs:
         try:
-            previews = session.preview(job, into)
+            previews = runner.preview(job, into)
         except RegatherError as error:
             if len(jobs) == 1:
                 raise

@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 from enum import StrEnum
 
-__all__ = ["Kind", "kind_of", "value_name"]
-
 
 class Kind(StrEnum):
     """What a value names."""

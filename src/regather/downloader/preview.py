@@ -70,7 +70,7 @@ def preview_of(job: DownloadJob, target: DownloadTarget, into: Path | None = Non
         size = target.layout.size
         there = path.parent.exists() and check_place(path) and not job.force
         if there:
-            kept(target, path, lambda _: None)
+            kept(target, path, None)
         present = size if there else _claimed(target, path, job)
     _check_room(path, size - present)
     names = [fragment.name for fragment in target.layout.fragments]

@@ -17,6 +17,7 @@ from regather.engine.transfer import Transfers
 from regather.engine.workers import Job, Worker, Workers
 from regather.model import Layout, Source
 from regather.planner import (
+    AddSource,
     Answered,
     Begin,
     Cancel,
@@ -27,6 +28,8 @@ from regather.planner import (
     Event,
     Finished,
     GiveUp,
+    NeedSources,
+    NoMoreSources,
     PieceCorrupt,
     Planner,
     Progress,
@@ -79,7 +82,8 @@ class Engine:
         """
         self._planner = planner
         self._layout = layout
-        self._sources = sources
+        self._sources = list(sources)
+        self._tallies = list(tallies)
         self._connect = connect
         self.decoded = 0
         """Rows of erasure sets that were computed."""
@@ -89,9 +93,9 @@ class Engine:
         self._transfers = Transfers(
             planner,
             layout,
-            sources,
+            self._sources,
             destination,
-            tallies,
+            self._tallies,
             decoder=self._decoder,
             workers=self._workers,
             lock=self._changed,
@@ -102,6 +106,8 @@ class Engine:
         # One for each request in flight, not for each worker: idle workers need none.
         self._buffers: list[memoryview] = []
         self._ending: Ending | None = None
+        self._needed: tuple[int, ...] = ()
+        """Fragments that the planner has just asked further sources for."""
         self._error: BaseException | None = None
         self._stopping = False
 
@@ -112,16 +118,35 @@ class Engine:
 
     # -- the caller's thread --------------------------------------------------------------
 
-    def run(self, watch: Callable[[], None] | None = None, watch_seconds: float = 0.1) -> Ending:
+    def add_source(self, source: Source, tally: SourceTally) -> None:
+        """Ask one more source, which gets the next number. For any thread, while it runs."""
+        with self._changed:
+            self._sources.append(source)
+            self._tallies.append(tally)
+            self._workers.add_source()
+            self._post(AddSource(source.fragments))
+
+    def run(
+        self,
+        watch: Callable[[], None] | None = None,
+        watch_seconds: float = 0.1,
+        *,
+        more: Callable[[Sequence[int]], bool] | None = None,
+    ) -> Ending:
         """Download until all is there or nothing more can be had.
 
         ``watch`` is called every ``watch_seconds`` in this thread; what it raises ends the run.
-        Raises StorageError where the disk fails. Whatever happens, no worker is left running.
+        ``more`` is called with fragments (positions) that the planner needs sources for, if it was
+        made to ask for them: it may call ``add_source``, and returns whether it did. Raises
+        StorageError where the disk fails. Whatever happens, no worker is left running.
         """
         with interrupts_held() as interrupts:
             try:
                 self._post(Begin())
                 while self._wait(watch_seconds if watch else _LOOK_SECONDS):
+                    needed, self._needed = self._needed, ()
+                    if needed and not (more and more(needed)):
+                        self._post(NoMoreSources())
                     if watch is not None:
                         watch()
                     interrupts.check()
@@ -197,6 +222,8 @@ class Engine:
                             entry[0].end = action.end
                     case Decode():
                         decodes.append(action)
+                    case NeedSources():
+                        self._needed = action.fragments
                     case Finished():
                         self._ending = Ending()
                     case GiveUp():

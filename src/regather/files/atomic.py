@@ -15,8 +15,6 @@ from pathlib import Path
 from regather.digest import Hasher, new_hasher
 from regather.files.platform import publish, sync_names
 
-__all__ = ["PREFIX", "AtomicFile", "remove_leftovers", "write_file"]
-
 PREFIX = ".regather-incoming-"
 """How the names of files that are still coming in begin."""
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_METALINK_BYTES", "looks_like_metalink"]
-
 MAX_METALINK_BYTES = 64 << 20
 _LOOKED_AT = 4096
 """Bytes; what comes before the root must fit."""

@@ -10,11 +10,20 @@ from collections.abc import Iterable
 
 from regather.planner.demand import Demands
 from regather.planner.dispatch import Dispatch
-from regather.planner.events import Action, AddSource, Evicted, Release, RemoveSource, Want
+from regather.planner.events import (
+    Action,
+    AddSource,
+    Evicted,
+    NoMoreSources,
+    Release,
+    RemoveSource,
+    Want,
+)
 from regather.planner.health import Health
 from regather.planner.inflight import Request
 from regather.planner.requests import Requests
 from regather.planner.state import State
+from regather.planner.termination import SourceNeeds
 
 _LOOKS = 256
 """With more requests in flight, none is cut short for a reader: one of them soon ends anyhow."""
@@ -29,11 +38,13 @@ class Changes:
         requests: Requests,
         dispatch: Dispatch,
         demands: Demands,
+        needs: SourceNeeds,
         *,
         connections: int,
         live: bool,
     ) -> None:
         """``connections`` are the most at a source; ``live`` as in ``Planner``."""
+        self._needs = needs
         self._state = state
         self._requests = requests
         self._dispatch = dispatch
@@ -46,6 +57,7 @@ class Changes:
     def want(self, event: Want, actions: list[Action]) -> list[int]:
         """A demand wants pieces; returns the fragments that a reader waits for."""
         fragments = self._demands.want(event, actions)
+        self._needs.look_again()
         if self._live:
             self._dispatch.try_again(fragments)
         self.follow(fragments, actions)
@@ -55,7 +67,9 @@ class Changes:
         return fragments
 
     def note(
-        self, event: Release | Evicted | AddSource | RemoveSource, actions: list[Action]
+        self,
+        event: Release | Evicted | AddSource | NoMoreSources | RemoveSource,
+        actions: list[Action],
     ) -> None:
         """Something else changed."""
         if isinstance(event, Release):
@@ -63,10 +77,14 @@ class Changes:
         elif isinstance(event, Evicted):
             self._demands.evicted(event, actions)
         elif isinstance(event, AddSource):
+            self._needs.look_again()
             source = self._add(event.holdings)
             self.follow(self._state.groups.held_by(source), actions)
-        else:
+        elif isinstance(event, RemoveSource):
             self.follow(self._remove(event.source, actions), actions)
+        else:
+            self._needs.may_come = False
+            self.follow(range(self._state.layout.data_count), actions)
 
     def failed(self, source: int, actions: list[Action]) -> None:
         """A source failed, or sent wrong bytes."""
@@ -80,14 +98,15 @@ class Changes:
             return
         for number in {state.layout.set_of[fragment] for fragment in fragments} - {-1}:
             self._demands.widen(number, actions)
-        if self._live:
+        if self._live and not self._needs.may_come:
             self._demands.check(fragments, actions)
 
     def follow_judgements(self, actions: list[Action]) -> None:
         """Sources may have failed, fallen silent or recovered: other rows are wanted as a whole."""
         state = self._state
-        if self._judged != state.groups.judgements:
+        if self._judged != state.groups.judgements or self._demands.held_back:
             self._judged = state.groups.judgements
+            self._demands.held_back = False
             for number in range(len(state.layout.sets)):
                 self._demands.widen(number, actions)
 

@@ -31,6 +31,7 @@ from regather.planner.events import (
     Evicted,
     Failed,
     Finished,
+    NoMoreSources,
     PieceCorrupt,
     PieceDone,
     Progress,
@@ -47,7 +48,7 @@ from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.source_failures import SourceFailures
 from regather.planner.state import State
-from regather.planner.termination import give_up, is_hope, nothing_comes
+from regather.planner.termination import SourceNeeds, give_up, is_hope, nothing_comes
 
 
 class Planner:
@@ -62,32 +63,35 @@ class Planner:
         *,
         wanted: Sequence[tuple[int, int]] | None = None,
         live: bool = False,
+        more_sources: bool = False,
     ) -> None:
         """``holdings`` has, by source, the positions of the fragments it holds (None: ask it).
 
         ``wanted`` are runs of running numbers: the pieces that are wanted; None: the whole file.
         With ``live``, demands come and go: only what events want is, and there is no end.
+        With ``more_sources``, NeedSources asks for further ones before anything is given up.
         """
         self._options = options or Options()
         self._rng = rng or random.Random()
         self._live = live
         limit = self._options.connections
-        retries = self._options.retries
         healths = [Health(limit) for _ in holdings]
         everything = wanted is None and not live
-        self._state = State(layout, list(holdings), healths, retries, everything)
+        self._state = State(layout, list(holdings), healths, self._options.retries, everything)
         self._requests = Requests(self._state)
-        self._demands = Demands(self._state, self._requests)
+        self._demands = Demands(self._state, self._requests, self._options.max_rows)
         self._arrivals = PieceArrivals(self._state, self._requests, self._demands)
         self._dispatch = Dispatch(
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
         )
         self._failures = SourceFailures(self._state, self._requests, self._dispatch, self._rng)
+        self._needs = SourceNeeds(self._state, may_come=more_sources)
         self._changes = Changes(
             self._state,
             self._requests,
             self._dispatch,
             self._demands,
+            self._needs,
             connections=limit,
             live=live,
         )
@@ -104,13 +108,11 @@ class Planner:
             RangeIgnored: self._range_ignored,
             Failed: self._failed,
             Cancelled: self._cancelled,
-            Decoded: self._row_ended,
-            DecodeFailed: self._row_ended,
+            **dict.fromkeys((Decoded, DecodeFailed), self._row_ended),
             Want: self._want,
-            Release: self._changed,
-            Evicted: self._changed,
-            AddSource: self._changed,
-            RemoveSource: self._changed,
+            **dict.fromkeys(
+                (Release, Evicted, AddSource, NoMoreSources, RemoveSource), self._changed
+            ),
         }
         self._over = False
         self.wake_at: float | None = None
@@ -138,8 +140,14 @@ class Planner:
         return bool(self._state.done[fragment][piece])
 
     def is_wanted(self, fragment: int, piece: int) -> bool:
-        """Whether anybody wants a piece of the file: then it must stay in the store."""
+        """Whether anybody wants a piece of the file."""
         return self._state.is_wanted(fragment, piece)
+
+    def is_needed(self, fragment: int, piece: int) -> bool:
+        """Whether a piece of the file must stay: it is wanted, or its row is being computed."""
+        state = self._state
+        row = state.layout.set_of[fragment], piece
+        return state.is_wanted(fragment, piece) or row in state.decoding
 
     def likely_computed(self, fragment: int, piece: int) -> bool:
         """Whether a data fragment's piece is likely to serve to compute others of its row."""
@@ -147,15 +155,8 @@ class Planner:
 
     def already_done(self, pieces: Iterable[tuple[int, int]]) -> None:
         """Before Begin: the (fragment, piece) pairs that a resumed download has already."""
-        state = self._state
         for fragment, piece in pieces:
-            if not state.done[fragment][piece]:
-                state.claim(fragment, piece, piece + 1)
-                if state.layout.is_data(fragment):
-                    state.now_done(fragment, piece)
-                else:
-                    state.done[fragment][piece] = 1
-                    rows.parity_arrived(state, state.layout.set_of[fragment], piece, None)
+            rows.found(self._state, fragment, piece)
 
     # -- events ---------------------------------------------------------------------------
 
@@ -256,16 +257,7 @@ class Planner:
             return request
         self._requests.end(request, now)
         following = request.follower
-        if (
-            following is None
-            or changed
-            or not state.left
-            # As has_slot, without the call where the one that follows has the only place.
-            or (
-                (health.stalled or health.active < health.concurrency.connections)
-                and health.has_slot(now)
-            )
-        ):
+        if following is None or changed or not state.left or health.has_slot(now):
             self._room(source, now, actions)
         return following
 
@@ -308,7 +300,7 @@ class Planner:
 
     def _changed(
         self,
-        event: Release | Evicted | AddSource | RemoveSource,
+        event: Release | Evicted | AddSource | NoMoreSources | RemoveSource,
         now: float,
         actions: list[Action],
     ) -> None:
@@ -332,6 +324,8 @@ class Planner:
         if not state.everything:
             self._changes.follow_judgements(actions)
         self._dispatch.run(now, actions)
+        if self._needs.may_come:
+            self._needs.look(actions)
         if state.left and not state.decoding and nothing_comes(state, now):
             # Before waiting for those who fail, all that the others can do.
             hope = bool(state.requests) or (self._dispatch.waits and is_hope(state))
@@ -339,7 +333,9 @@ class Planner:
                 self._changes.follow(range(state.layout.data_count), actions)
                 self._plan(now, actions)
                 return
-            if not hope and self._live:
+            if not hope and self._needs.may_come:
+                self._needs.ask_for_missing(actions)
+            elif not hope and self._live:
                 self._demands.check(range(state.layout.data_count), actions)
             elif not hope:
                 self._over = True

@@ -94,6 +94,8 @@ class DecodeFailed(Value, frozen=True):
 
     set: int
     row: int
+    gone: bool = False
+    """Its parity is not there any more: it was dropped when nobody wanted the row."""
 
 
 class Want(Value, frozen=True):
@@ -131,6 +133,10 @@ class AddSource(Value, frozen=True):
     holdings: frozenset[int] | None
 
 
+class NoMoreSources(Value, frozen=True):
+    """The answer to NeedSources where there is no further source: do with those that are known."""
+
+
 class RemoveSource(Value, frozen=True):
     """A source is not to be asked any more; its number is not used again."""
 
@@ -152,6 +158,7 @@ Event: TypeAlias = (
     | Release
     | Evicted
     | AddSource
+    | NoMoreSources
     | RemoveSource
     | Tick
 )
@@ -211,6 +218,16 @@ class Finished(Value, frozen=True):
     """Every wanted piece is done."""
 
 
+class NeedSources(Value, frozen=True):
+    """Known sources cannot send all of some fragments; requests for others may go on meanwhile.
+
+    Only where ``more_sources`` was said. The answer is AddSource, as often as wanted, or
+    NoMoreSources. ``fragments`` are positions in the layout; of an erasure set its parity as well.
+    """
+
+    fragments: tuple[int, ...]
+
+
 class GiveUp(Value, frozen=True):
     """What is left can be had from no source. ``fragments`` are positions in the layout."""
 
@@ -232,4 +249,6 @@ class Unavailable(Value, frozen=True):
     """Whether wrong bytes, rather than absent sources, are why."""
 
 
-Action: TypeAlias = Start | Restart | Trim | Cancel | Decode | Finished | GiveUp | Unavailable
+Action: TypeAlias = (
+    Start | Restart | Trim | Cancel | Decode | NeedSources | Finished | GiveUp | Unavailable
+)

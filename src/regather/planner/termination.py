@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from regather.planner import rows
-from regather.planner.events import GiveUp
+from regather.planner.events import Action, GiveUp, NeedSources
 from regather.planner.pace import STALL_SECONDS
 from regather.planner.state import State
 
@@ -26,9 +28,58 @@ def is_hope(state: State) -> bool:
     )
 
 
-def give_up(state: State) -> GiveUp:
-    """What is missing, and why."""
-    missing = [
+class SourceNeeds:
+    """Asks for further sources, where there may be some, before anything is given up."""
+
+    def __init__(self, state: State, *, may_come: bool) -> None:
+        self._state = state
+        self.may_come = may_come
+        """Whether further sources can be had, for all that is known."""
+        self._asked: set[int] = set()
+        """The fragments for which further sources were asked for, and none has come since."""
+        self._judged = -1
+
+    def look_again(self) -> None:
+        """Another source came, or something else is wanted."""
+        self._asked.clear()
+        self._judged = -1
+
+    def look(self, actions: list[Action]) -> None:
+        """Ask for sources of fragments that cannot all be had, while others still come."""
+        state = self._state
+        judged = state.groups.judgements + state.groups.moves
+        if not self.may_come or judged == self._judged:
+            return
+        self._judged = judged
+        self._ask([f for f in range(state.layout.data_count) if _lacks(state, f)], actions)
+
+    def ask_for_missing(self, actions: list[Action]) -> None:
+        """Nothing comes any more: ask for sources of all that is missing."""
+        if self._asked.issuperset(missing := _missing(self._state)):
+            return
+        self._ask(missing, actions)
+
+    def _ask(self, fragments: list[int], actions: list[Action]) -> None:
+        state = self._state
+        if self._asked.issuperset(fragments):
+            return
+        self._asked.update(fragments)
+        actions.append(NeedSources(tuple(sorted(fragments + _lost_parity(state, fragments)))))
+
+
+def _lacks(state: State, fragment: int) -> bool:
+    """Whether some wanted pieces of a fragment have no source and no parity worth waiting for."""
+    if not state.free[fragment] or state.hopeful(fragment):
+        return False
+    number = state.layout.set_of[fragment]
+    if state.everything and number >= 0:
+        return not rows.all_recoverable(state, number)  # quick, and exact for a whole file
+    return bool(rows.beyond_recovery(state, fragment))
+
+
+def _missing(state: State) -> list[int]:
+    """The data fragments of which wanted pieces are missing."""
+    return [
         f
         for f in range(state.layout.data_count)
         if any(
@@ -38,13 +89,22 @@ def give_up(state: State) -> GiveUp:
             if not state.done[f][piece]
         )
     ]
-    short = {state.layout.set_of[f] for f in missing} - {-1}
-    missing += [
+
+
+def _lost_parity(state: State, fragments: Iterable[int]) -> list[int]:
+    """The parity of the same sets that cannot be had either."""
+    return [
         f
-        for number in sorted(short)
+        for number in sorted({state.layout.set_of[f] for f in fragments} - {-1})
         for f in state.layout.sets[number].parity
         if state.done[f].find(0) >= 0 and not state.hopeful(f)
     ]
+
+
+def give_up(state: State) -> GiveUp:
+    """What is missing, and why."""
+    missing = _missing(state)
+    missing += _lost_parity(state, missing)
     corrupt = any(
         h.distrusted and ((own := state.holdings[s]) is None or any(f in own for f in missing))
         for s, h in enumerate(state.sources)

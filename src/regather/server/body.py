@@ -16,8 +16,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, Self
 
-__all__ = ["FileOutlet", "Outlet", "Pacer", "TlsOutlet", "abort", "open_outlet"]
-
 _STEP = 2 << 20
 """Bytes sent at most before the other connections have their turn."""
 _NO_SENDFILE = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))

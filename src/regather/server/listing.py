@@ -11,8 +11,6 @@ from itertools import chain, count, islice
 
 from regather.server.threads import in_thread
 
-__all__ = ["Listing"]
-
 _MAX_LISTED = 1000
 _STEP = 1000
 """Entries that are looked at before others have their turn."""

@@ -19,8 +19,6 @@ from regather.server.tls import tls_context
 from regather.server.writing import Limits
 from regather.tokens import flaw_of_token
 
-__all__ = ["serve"]
-
 _LAST_PORT = 65535
 _STOP_TICK = 0.05
 """Seconds between two looks at the event that stops the server."""

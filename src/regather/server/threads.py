@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["in_thread"]
-
 _T = TypeVar("_T")
 
 

@@ -6,8 +6,6 @@ import ssl
 
 from regather.errors import UsageError, pem_flaw, reason
 
-__all__ = ["tls_context"]
-
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     """Make the context for a PEM certificate (with its chain) and its private key.

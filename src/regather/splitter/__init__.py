@@ -30,8 +30,6 @@ from regather.splitter.writer import Writer, trouble
 from regather.tasks import interrupts_held
 from regather.units import counted
 
-__all__ = ["manifest_of", "split"]
-
 OnBytes = Callable[[int, int], None]
 
 

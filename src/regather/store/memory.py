@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from regather.model import Layout
 from regather.store.bounded import Bounded
 
-__all__ = ["MemoryStore"]
-
 
 class MemoryStore(Bounded):
     """A PieceStore in memory."""

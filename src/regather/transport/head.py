@@ -101,7 +101,7 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class HttpRequest:
     """What is asked of a server: all but the body; not shown, for there may be secrets in it."""
 

@@ -29,8 +29,6 @@ from regather.upkeep.source_answers import Answers, Room, expected_findings
 from regather.upkeep.sources import Subject, open_subject
 from regather.upkeep.verdict import Verdict, judge
 
-__all__ = ["OnBytes", "check", "examine"]
-
 OnBytes = Callable[[int, int], None]
 """Called with bytes done and in all, in the thread of the caller."""
 _MOST_THREADS = 32
@@ -60,13 +58,14 @@ def check(
     settings = settings or Settings(retries=2)
     options = transport_options(settings)
     subject = open_subject(manifest, texts(servers), (), options, settings.retries)
-    return examine(subject, options, settings.retries, read_data, seed, on_progress)
+    policy = RetryPolicy(settings.retries)
+    return examine(subject, options, policy, read_data, seed, on_progress)
 
 
 def examine(
     subject: Subject,
     options: TransportOptions,
-    retries: int,
+    policy: RetryPolicy,
     share: float,
     seed: int | None,
     on_progress: OnBytes | None,
@@ -78,7 +77,6 @@ def examine(
     if seed is None:
         seed = random.SystemRandom().randrange(1 << 32)
     layout, sources = subject.layout, subject.sources
-    policy = RetryPolicy(retries)
     asked = [Answers(s) for s in sources]
     room = Room()
 

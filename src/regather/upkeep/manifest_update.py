@@ -24,8 +24,6 @@ from regather.transport.stores.retrying import RetryingStore
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
 
-__all__ = ["Announcement", "announce"]
-
 
 @dataclass(frozen=True, slots=True)
 class Announcement:

@@ -18,8 +18,6 @@ from regather.cli.conf.config_file import Config, load
 if TYPE_CHECKING:
     from regather.transport import HostOptions
 
-__all__ = ["check_tables", "configured"]
-
 TABLES = ("defaults", "alias", "host")
 """Those that belong to no command."""
 

@@ -9,8 +9,6 @@ from regather.cli.conf import reach
 from regather.cli.conf.config_file import Config
 from regather.errors import UsageError
 
-__all__ = ["HostToken", "tokens_in"]
-
 KEYS = ("token", "token-file", *reach.KEYS)
 
 

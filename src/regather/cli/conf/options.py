@@ -16,8 +16,6 @@ from regather.cli.conf.config_file import Config, Key, kind
 from regather.cli.kinds import Kind, kind_of, value_name
 from regather.cli.value_types import rate, share, size
 
-__all__ = ["VARIABLES", "Default", "defaults_for", "name_of", "one_of_each", "settable"]
-
 EVERY = "defaults"
 """The table for the options of all commands."""
 VARIABLES = {

@@ -11,8 +11,6 @@ from regather.errors import UsageError
 if TYPE_CHECKING:
     from regather.transport import HostOptions
 
-__all__ = ["KEYS", "host_options_in"]
-
 _FILES = {"cert": "cert", "key-file": "key", "ssh-key": "ssh_key"}
 KEYS = (*_FILES, "user", "ftp-tls", "header")
 
