@@ -59,7 +59,6 @@ HEADS = {
     "a unit": b"HTTP/1.1 200 OK\r\nContent-Length: 3 bytes\r\nETag: x\r\n\r\nabc",
     "an empty line first": b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
     "ICY": b"ICY 200 OK\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
-    "HTTP/2 in words": b"HTTP/2 200\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
     "lower case": b"http/1.1 200 ok\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
     "no coding of a transfer": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Identity\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc"
@@ -137,6 +136,13 @@ def test_codings_of_a_transfer(lines: bytes, coded: bool) -> None:
     head = parse_head(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n")
     assert head is not None
     assert head.chunked == coded
+
+
+@pytest.mark.parametrize("first", [b"HTTP/2 200", b"HTTP/2.0 200 OK", b"HTTP/1.2 200 OK"])
+def test_whatever_version_is_named(first: bytes) -> None:
+    head = parse_head(first + b"\r\nContent-Length: 3\r\n\r\n")
+    assert head is not None
+    assert (head.status, head.length, head.keep_alive) == (200, 3, True)
 
 
 def test_control_characters() -> None:
