@@ -330,8 +330,12 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
 
 
 def _complain(*lines: str) -> None:
-    """Say it on standard error; where that takes nothing, the exit code has to do."""
+    """Say it on standard error; where that takes nothing, the exit code has to do.
+
+    At once: a signal that comes in the middle would leave a line without its end.
+    """
     try:
-        print(*lines, sep="\n  ", file=sys.stderr, flush=True)
+        sys.stderr.write("\n  ".join(lines) + "\n")
+        sys.stderr.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
