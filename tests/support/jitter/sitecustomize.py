@@ -19,7 +19,7 @@ MOST = "REGATHER_TESTS_JITTER"
 
 def delay_at_random(most: float) -> None:
     """From now on each new thread, and either end of a new connection, may wait up to ``most``."""
-    rng = random.Random()
+    rng = random.SystemRandom()  # in forked processes too
 
     def delay() -> float:
         return most * rng.random() if rng.random() < 0.5 else 0.0
