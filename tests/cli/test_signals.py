@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import subprocess
 import sys
 
 import pytest
-
-from regather.cli import main
 
 # Each call that lets signals be ignored finds one that came just before it.
 LATE = """
@@ -42,17 +39,27 @@ def test_a_signal_at_the_end_changes_nothing(number: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
-def test_an_error_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that no signal comes between a line and its end."""
+# Standard error is interrupted after each time that it is written to.
+WHILE_TOLD = """
+import os, signal, sys
+import regather.cli as cli
 
-    class Stream(io.StringIO):
-        def write(self, text: str) -> int:
-            written.append(text)
-            return len(text)
+class Stderr:
+    def __getattr__(self, name):
+        return getattr(sys.__stderr__, name)
+    def write(self, text):
+        sys.__stderr__.write(text)
+        os.kill(os.getpid(), signal.SIGINT)
 
-    written: list[str] = []
-    monkeypatch.setattr(sys, "stderr", Stream())
-    assert main(["info", "there-is-no-such-file"]) == 2
-    (line,) = written
-    assert line.startswith("regather: there-is-no-such-file: no such file")
-    assert line.endswith("\n")
+sys.stderr = Stderr()
+sys.argv = ["regather", "get", "https://"]
+cli.run()
+"""
+
+
+def test_a_line_is_told_whole_or_not_at_all() -> None:
+    command = [sys.executable, "-c", WHILE_TOLD]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith("regather: not a URL")
+    assert done.stderr.endswith("\n")

@@ -28,6 +28,8 @@ from regather.planner import (
     Event,
     Finished,
     GiveUp,
+    NeedSources,
+    NoMoreSources,
     PieceCorrupt,
     Planner,
     Progress,
@@ -104,6 +106,8 @@ class Engine:
         # One for each request in flight, not for each worker: idle workers need none.
         self._buffers: list[memoryview] = []
         self._ending: Ending | None = None
+        self._needed: tuple[int, ...] = ()
+        """Fragments that the planner has just asked further sources for."""
         self._error: BaseException | None = None
         self._stopping = False
 
@@ -120,8 +124,6 @@ class Engine:
             self._sources.append(source)
             self._tallies.append(tally)
             self._workers.add_source()
-            if self._ending is not None and self._ending.missing:
-                self._ending = None  # there is hope again
             self._post(AddSource(source.fragments))
 
     def run(
@@ -129,19 +131,22 @@ class Engine:
         watch: Callable[[], None] | None = None,
         watch_seconds: float = 0.1,
         *,
-        more: Callable[[Ending], bool] | None = None,
+        more: Callable[[Sequence[int]], bool] | None = None,
     ) -> Ending:
         """Download until all is there or nothing more can be had.
 
         ``watch`` is called every ``watch_seconds`` in this thread; what it raises ends the run.
-        ``more`` is called where nothing more can be had: it may call ``add_source``, and returns
-        whether it did. Raises StorageError where the disk fails. Whatever happens, no worker is
-        left running.
+        ``more`` is called with fragments (positions) that the planner needs sources for, if it was
+        made to ask for them: it may call ``add_source``, and returns whether it did. Raises
+        StorageError where the disk fails. Whatever happens, no worker is left running.
         """
         with interrupts_held() as interrupts:
             try:
                 self._post(Begin())
-                while self._wait(watch_seconds if watch else _LOOK_SECONDS) or self._go_on(more):
+                while self._wait(watch_seconds if watch else _LOOK_SECONDS):
+                    needed, self._needed = self._needed, ()
+                    if needed and not (more and more(needed)):
+                        self._post(NoMoreSources())
                     if watch is not None:
                         watch()
                     interrupts.check()
@@ -168,12 +173,6 @@ class Engine:
         if due:
             self._post(Tick())
         return True
-
-    def _go_on(self, more: Callable[[Ending], bool] | None) -> bool:
-        ending = self._ending
-        if more is None or ending is None or not ending.missing or self._error is not None:
-            return False
-        return more(ending)
 
     def _stop(self) -> None:
         with self._changed:
@@ -223,6 +222,8 @@ class Engine:
                             entry[0].end = action.end
                     case Decode():
                         decodes.append(action)
+                    case NeedSources():
+                        self._needed = action.fragments
                     case Finished():
                         self._ending = Ending()
                     case GiveUp():
