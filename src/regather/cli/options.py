@@ -7,10 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from regather.cli.hosts import add_hosts, add_ways, hosts_of
+from regather.cli.hosts import add_hosts, add_ways, hosts_of, pairs
 from regather.cli.parsing import OptionsContainer, Parser
 from regather.cli.value_types import number, rate, size, whole
-from regather.errors import UsageError
 from regather.hashes import HASH_SIZES
 from regather.tokens import read_token_file
 
@@ -264,20 +263,10 @@ def add_store_options(parser: OptionsContainer) -> None:
 
 def tokens_of(given: Sequence[str]) -> dict[str, str]:
     """Read what --token names; returns tokens by host. Raises UsageError."""
-    from regather.origins import parse_host
-
-    tokens = {}
-    for pair in given:
-        host, equals, path = pair.partition("=")
-        try:
-            parse_host(host)
-        except UsageError:
-            equals = ""
-        if not equals or not path:
-            # Not shown: it may be the token itself.
-            raise UsageError("--token needs HOST=FILE", help="FILE holds the token")
-        tokens[host] = token_in(path, "--token", f"--token {host}=FILE")
-    return tokens
+    return {
+        host: token_in(path, "--token", f"--token {host}=FILE")
+        for host, path in pairs(given, "--token", "HOST=FILE", "FILE holds the token")
+    }
 
 
 def token_in(path: str, option: str, given: str = "") -> str:

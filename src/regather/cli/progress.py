@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from regather.cli.wording import by_url, host_of, retry_of, state_of, why
 from regather.tasks import Thread
@@ -125,12 +125,8 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
         yield line
 
 
-class View(Protocol):
-    """Shows a download while it runs."""
-
-    def __call__(self, progress: Progress) -> None:
-        """Show this moment."""
-        ...
+View = Callable[["Progress"], None]
+"""Shows this moment of a download."""
 
 
 @contextmanager

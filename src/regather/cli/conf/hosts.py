@@ -23,15 +23,11 @@ class HostToken:
     value: str
 
 
-def tokens_in(config: Config) -> list[HostToken]:
+def tokens_in(config: Config) -> Iterator[HostToken]:
     """The tokens of all hosts, read from their files; warns where all users can read one.
 
     Raises UsageError where a table is wrong, or a token cannot be had.
     """
-    return list(_tokens(config))
-
-
-def _tokens(config: Config) -> Iterator[HostToken]:
     from regather.cli.options import token_in
     from regather.origins import parse_host
 
