@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
 from regather.cli.value_types import whole
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             words = ["regather", "get", source]
             words += [word for url in cluster.urls for word in ("--server", url)]
             if args.json:
-                print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
+                print_json(event="listening", urls=cluster.urls)
             elif not args.quiet:
                 for member in cluster.members:
                     print(f"{member.url}  {member.folder}")

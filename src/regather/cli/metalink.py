@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
             args.manifest,
             mirrors=args.mirror,
             servers=args.server,
-            file=args.file,
-            fragments=args.fragments,
+            **options.values_of(args, "file fragments"),
             settings=options.settings_of(args),
             on_progress=on_progress,
         )

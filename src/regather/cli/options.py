@@ -130,9 +130,12 @@ def add_spread(parser: Parser, title: str, stored: str, nothing: str, noun: str)
     )
 
 
-def layout_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What add_geometry, add_spread, add_force and add_follow_links have read."""
-    names = "fragments chunk_size parity set_size piece_size replicas survive force follow_links"
+LAYOUT = "fragments chunk_size parity set_size piece_size replicas survive force follow_links "
+"""What add_geometry, add_spread, add_force and add_follow_links read."""
+
+
+def values_of(args: object, names: str) -> dict[str, Any]:
+    """The arguments, or attributes, of these names, as what is called has them too."""
     return {name: getattr(args, name) for name in names.split()}
 
 
@@ -218,11 +221,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     from regather.sources.settings import Settings
     from regather.transport.objects.store_options import parse_options
 
-    names = (
-        "connections timeout connect_timeout retries limit_rate cacert known_hosts "
-        "proxy no_proxy cookies http2"
-    ).split()
-    given = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    names = "connections timeout connect_timeout retries limit_rate cacert known_hosts proxy "
+    names += "no_proxy cookies http2"
+    given = values_of(args, " ".join(name for name in names.split() if hasattr(args, name)))
     if hasattr(args, "known_hosts"):
         given["hosts"] = hosts_of(args)
     return Settings(
