@@ -6,8 +6,6 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from regather.cli.documents import print_json
 from regather.cli.options import add_logs, add_manifest, add_reach, settings_of, values_of
 from regather.cli.parsing import Parser
@@ -118,6 +116,8 @@ def _folder(folder: Folder, *, full: bool) -> dict[str, object]:
         "size": folder.size,
     }
     if full:
+        import msgspec
+
         told["entries"] = [msgspec.structs.asdict(entry) for entry in folder.entries]
     return told
 
