@@ -88,7 +88,7 @@ def _options(
     config: Config, command: str, parsers: Mapping[str, argparse.ArgumentParser]
 ) -> _Settings:
     """Every option of a command that can be configured."""
-    from regather.cli.conf.options import VARIABLES, defaults_for, name_of, settable
+    from regather.cli.conf.defaults import VARIABLES, defaults_for, name_of, settable
 
     found = defaults_for(config, command, parsers[command], lambda: parsers)
     shown = {}
@@ -124,7 +124,7 @@ def _open(name: str, value: Any) -> Any:
 
 def _tokens(config: Config) -> _Settings:
     """Where tokens of hosts come from, in the order in which they count."""
-    from regather.cli.conf.hosts import tokens_in
+    from regather.cli.conf.host_tables import tokens_in
     from regather.transport import Credentials
 
     Credentials.gather()  # says what is wrong with those of the environment

@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from regather.cli.destination import check_parent
 from regather.cli.documents import print_json
 from regather.cli.options import add_force, add_mkdir, add_output
+from regather.cli.output_path import check_parent
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely

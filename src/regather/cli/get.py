@@ -6,10 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from regather.cli import options
-from regather.cli.destination import destination_of
 from regather.cli.documents import print_json
 from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
+from regather.cli.output_path import destination_of
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regather.cli.destination import destination_of, make_folder
 from regather.cli.documents import print_json
 from regather.cli.get_report import describe, print_notes
 from regather.cli.logs import both, files_log
 from regather.cli.options import checksums_of
+from regather.cli.output_path import destination_of, make_folder
 from regather.cli.progress import files_view
 from regather.errors import RegatherError, reason
 from regather.units import counted, format_exact

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from regather.cli import options
-from regather.cli.destination import check_parent
+from regather.cli.output_path import check_parent
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.errors import reason

@@ -17,8 +17,8 @@ from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.conf import check_tables
 from regather.cli.conf.aliases import aliases_in
 from regather.cli.conf.config_file import Config, parse
-from regather.cli.conf.hosts import tokens_in
-from regather.cli.conf.options import defaults_for, name_of, settable
+from regather.cli.conf.defaults import defaults_for, name_of, settable
+from regather.cli.conf.host_tables import tokens_in
 from regather.cli.parsing import commands_of
 from regather.errors import UsageError
 
