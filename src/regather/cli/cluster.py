@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
 from regather.cli.value_types import whole
 from regather.errors import UsageError
+
+if TYPE_CHECKING:
+    from regather.cluster import Member
 
 SUMMARY = "Start a local server for each folder of a split."
 EXAMPLES = (
@@ -70,11 +75,24 @@ def run(args: argparse.Namespace) -> int:
                 for member in cluster.members:
                     print(f"{member.url}  {member.folder}")
                 print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
-            while any(member.process.poll() is None for member in cluster.members):
+            running = list(cluster.members)
+            while running:
+                for member in [one for one in running if one.process.poll() is not None]:
+                    running.remove(member)
+                    _tell_end(member, as_json=args.json)
                 time.sleep(0.2)
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def _tell_end(member: Member, *, as_json: bool) -> None:
+    code = member.process.returncode
+    if as_json:
+        print(json.dumps({"event": "ended", "url": member.url, "code": code}), flush=True)
+        return
+    how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
+    print(f"regather: {member.url} ended {how}", file=sys.stderr)
 
 
 def _faults_by_server(given: Sequence[str], servers: int) -> list[list[str]]:

@@ -109,7 +109,7 @@ def _telling(
                 notes.append(f"a manifest cannot name folders: {name} is in {url}")
         elif not subject.manifest.sources:
             if url in subject.to:
-                notes.append(f"the manifest names no sources: give {url} with --server")
+                notes.append(f"the manifest lists no sources: to use {url}, give it with --server")
         elif home in named or url in named or url in subject.to:
             telling[home, position] = url
     return telling
