@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 def _tell_end(member: Member, *, as_json: bool) -> None:
     code = member.process.returncode
     if as_json:
-        print(json.dumps({"event": "ended", "url": member.url, "code": code}), flush=True)
+        print_json(event="ended", url=member.url, code=code)
         return
     how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
     print(f"regather: {member.url} ended {how}", file=sys.stderr)
