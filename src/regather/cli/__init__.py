@@ -14,8 +14,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
-from typing import NoReturn
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, NoReturn
 
 from regather._version import __version__
 from regather.cli.commands import COMMANDS, GROUPS, UNCONFIGURED
@@ -40,6 +40,9 @@ from regather.errors import (
     is_fault_here,
     of_system,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _TAKES_ALL = ("surrogateescape", "utf-8")
@@ -164,6 +167,21 @@ def _open_standard_streams() -> None:
             os.set_inheritable(null, True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    raw = _StandardError(2, "w", closefd=False)
+    sys.stderr = TextIOWrapper(
+        BufferedWriter(raw), sys.stderr.encoding, "backslashreplace", line_buffering=True
+    )
+
+
+class _StandardError(FileIO):
+    """What standard error does not take is dropped: the command goes on, with its exit code."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write, or drop what cannot be written."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -333,12 +351,9 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
 
 
 def _complain(*lines: str) -> None:
-    """Say it on standard error; where that takes nothing, the exit code has to do.
+    """Say it on standard error.
 
     At once: ``print`` writes the end of a line by itself, and a signal may come before it.
     """
-    try:
-        sys.stderr.write("\n  ".join(lines) + "\n")
-        sys.stderr.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    sys.stderr.write("\n  ".join(lines) + "\n")
+    sys.stderr.flush()
