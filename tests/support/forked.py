@@ -73,6 +73,12 @@ def _ready() -> _Forker:
         return _forkers[0]
 
 
+def prepare() -> None:
+    """Start what forks now, before somebody counts what is open."""
+    if sys.platform == "linux":
+        _ready()
+
+
 def can_be_forked(environment: Mapping[str, str] | None) -> bool:
     """Whether a command with this environment is the same as one that Python starts."""
     if sys.platform != "linux":

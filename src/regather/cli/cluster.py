@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
 from regather.cli.value_types import whole
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             words = ["regather", "get", source]
             words += [word for url in cluster.urls for word in ("--server", url)]
             if args.json:
-                print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
+                print_json(event="listening", urls=cluster.urls)
             elif not args.quiet:
                 for member in cluster.members:
                     print(f"{member.url}  {member.folder}")
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 def _tell_end(member: Member, *, as_json: bool) -> None:
     code = member.process.returncode
     if as_json:
-        print(json.dumps({"event": "ended", "url": member.url, "code": code}), flush=True)
+        print_json(event="ended", url=member.url, code=code)
         return
     how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
     print(f"regather: {member.url} ended {how}", file=sys.stderr)
