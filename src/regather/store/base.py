@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from concurrent.futures import Future
 
 
@@ -39,7 +40,7 @@ class StoredPieces:
         """``count`` is the number of pieces that there can be."""
         self._here = bytearray(count)
         self._waiting: dict[int, list[Future[None]]] = {}
-        self._waiting_lock = threading.Lock()
+        self._waiting_lock = threading.RLock()  # a store may be closed by the garbage collector
         self._closed = False
 
     def has(self, number: int) -> bool:
@@ -77,12 +78,20 @@ class StoredPieces:
         """The piece is not there any longer."""
         self._here[number] = False
 
+    def give_up(self, number: int) -> None:
+        """The piece does not come: the futures of those that wait for it are cancelled."""
+        with self._waiting_lock:
+            _cancel(self._waiting.pop(number, []))
+
     def cancel_waiting(self) -> None:
         """No piece comes any longer: the futures of all that are waited for are cancelled."""
         self._closed = True
         with self._waiting_lock:
-            futures = [future for some in self._waiting.values() for future in some]
+            _cancel([future for some in self._waiting.values() for future in some])
             self._waiting.clear()
-        for future in futures:
-            future.cancel()
-            future.set_running_or_notify_cancel()
+
+
+def _cancel(futures: Iterable[Future[None]]) -> None:
+    for future in futures:
+        future.cancel()
+        future.set_running_or_notify_cancel()
