@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from regather.engine import Ending, Engine, SourceTally
@@ -27,7 +28,7 @@ class Job:
         self.destination = Destination(folder / "out", layout, bytes(32))
         self.tallies = [SourceTally(first.url)]
         self.engine = Engine(
-            Planner(layout, [first.fragments], rng=random.Random(1)),
+            Planner(layout, [first.fragments], rng=random.Random(1), more_sources=True),
             layout,
             [first],
             self.destination,
@@ -72,19 +73,18 @@ def test_a_source_that_comes_while_another_one_stalls_brings_the_file(tmp_path: 
 def test_a_source_that_comes_when_nothing_else_is_left_brings_the_rest(tmp_path: Path) -> None:
     part = small([20_000, 15_000])
     part.write(tmp_path, {"one": [1], "two": [2]})
-    given_up: list[Ending] = []
+    asked: list[Sequence[int]] = []
     with Hosting() as hosting:
         one, two = (hosting.serve(tmp_path / name) for name in ("one", "two"))
         job = Job(part, Source(one.url, frozenset({FragmentPosition(0)})), tmp_path)
 
-        def more(ending: Ending) -> bool:
-            given_up.append(ending)
-            if len(given_up) == 1:
-                job.add(two.url)
-            return len(given_up) == 1
+        def more(fragments: Sequence[int]) -> bool:
+            asked.append(fragments)
+            job.add(two.url)
+            return True
 
         assert job.engine.run(more=more) == Ending()
-    assert given_up == [Ending((1,))]
+    assert asked == [(1,)]
     assert job.is_whole()
 
 
@@ -93,5 +93,6 @@ def test_where_nobody_comes_it_is_given_up(tmp_path: Path) -> None:
     part.write(tmp_path, {"one": [1]})
     with Hosting() as hosting:
         job = Job(part, Source(hosting.serve(tmp_path / "one").url), tmp_path)
-        assert job.engine.run(more=lambda ending: False) == Ending((1,))
+        assert job.engine.run(more=lambda fragments: False) == Ending((1,))
+        assert job.engine.done_bytes == 20_000
     job.destination.close()

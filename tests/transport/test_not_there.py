@@ -51,14 +51,15 @@ def keeps_alive(objects: dict[bytes, bytes], missing: bytes) -> Answer:
         (PAGE + b"Content-Length: 0\r\n\r\n", 1),
         (PAGE + b"Content-Length: 9\r\n\r\nnot here!", 1),
         (PAGE.replace(b"404", b"410") + b"Content-Length: 9\r\n\r\nnot here!", 1),
-        (PAGE + b"Content-Length: %d\r\n\r\n" % LONG + bytes(LONG), 2),
+        (PAGE + b"Content-Length: %d\r\n\r\n" % LONG + bytes(LONG), 3),
         (PAGE + b"Content-Length: 9\r\nConnection: close\r\n\r\nnot here!", 2),
         (PAGE + b"Transfer-Encoding: chunked\r\n\r\n1\r\n.\r\n0\r\n\r\n", 2),
-        (PAGE + b"\r\nuntil the end", 2),
+        (PAGE + b"\r\nuntil the end", 3),
     ],
     ids=["empty", "page", "gone", "long", "closing", "chunked", "until the end"],
 )
 def test_the_connection_goes_on(missing: bytes, connections: int) -> None:
+    """The first of a server is asked for twice: perhaps the range is refused."""
     with Rogue(keeps_alive({b"/there": DATA}, missing)) as rogue:
         connection = HttpConnection(TransportOptions(timeout=5))
         with pytest.raises(RequestFailed, match="HTTP 4") as caught:
@@ -92,3 +93,21 @@ def test_in_a_download(tmp_path: Path, hosting: Hosting) -> None:
         )
         assert len(rogue.requests) == 1
     assert (tmp_path / "copy").read_bytes() == DATA
+
+
+def test_a_request_that_was_sent_ahead_is_not_sent_again() -> None:
+    """Its answer is taken from the same connection."""
+    step = SIZE // 5
+    with Rogue(keeps_alive({b"/f": DATA}, PAGE)) as server:
+        target = server.url + "f"
+        connection = HttpConnection(TransportOptions())
+        for start in range(0, SIZE, step):
+            connection.request(target, start, start + step, SIZE)
+            if start + step < SIZE:
+                connection.ahead(target, start + step, start + 2 * step)
+            received = memoryview(bytearray(step))
+            assert connection.receive(received) == step
+            assert received == DATA[start : start + step]
+            connection.finish()
+        connection.close()
+        assert len(server.requests) == 1, "the first on each connection"

@@ -8,6 +8,7 @@ line on standard error and an exit code here, nowhere else.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import NoReturn
 
 from regather._version import __version__
 from regather.cli.commands import COMMANDS, GROUPS, UNCONFIGURED
+from regather.cli.leaving import leave
 from regather.cli.parsing import (
     CommandLineError,
     Formatter,
@@ -42,6 +44,8 @@ from regather.errors import (
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
+_OBJECTS = 50_000
+"""So many new ones are looked at for garbage together: what starting makes is none."""
 EXIT_CODES = """exit codes:
   0 done
   1 failed; the same command resumes
@@ -131,6 +135,7 @@ def parser_of(called: str | None = None) -> Parser:
 
 def run() -> NoReturn:
     """Run the command line of this process, and end it with the exit code that it came to."""
+    gc.set_threshold(_OBJECTS)
     _open_standard_streams()
     try:
         code = main()
@@ -142,7 +147,7 @@ def run() -> NoReturn:
             break
         except KeyboardInterrupt:
             continue
-    sys.exit(code)
+    leave(code)
 
 
 def _open_standard_streams() -> None:
@@ -321,17 +326,19 @@ def _called(arguments: Sequence[str]) -> str | None:
 def _tell(error: RegatherError, *, as_json: bool) -> None:
     """One line on standard error, and for ``--json`` the same as a document on standard output."""
     if as_json:
-        print(
-            json.dumps({"event": "error", **error.as_dict()}),
-            flush=True,
-        )
+        sys.stdout.write(json.dumps({"event": "error", **error.as_dict()}) + "\n")
+        sys.stdout.flush()
     start = f"{error.prog}: error" if isinstance(error, CommandLineError) else "regather"
     _complain(f"{start}: {error.line}", *error.details)
 
 
 def _complain(*lines: str) -> None:
-    """Say it on standard error; where that takes nothing, the exit code has to do."""
+    """Say it on standard error; where that takes nothing, the exit code has to do.
+
+    At once: ``print`` writes the end of a line by itself, and a signal may come before it.
+    """
     try:
-        print(*lines, sep="\n  ", file=sys.stderr, flush=True)
+        sys.stderr.write("\n  ".join(lines) + "\n")
+        sys.stderr.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from regather.checksum import parse_checksum
-from regather.downloader.conditions import OnProgress
 from regather.downloader.job_runner import JobRunner
 from regather.downloader.report import DownloadReport
+from regather.downloader.run_context import OnProgress
 from regather.errors import UsageError
 from regather.names import texts
 from regather.sources.jobs import DownloadJob

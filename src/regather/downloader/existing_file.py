@@ -103,16 +103,13 @@ def _refusal(path: Path, what: str) -> DestinationExistsError:
 
 
 def _pieces_right(layout: Layout, descriptor: int, watch: _Watch) -> bool:
-    def expected(number: int) -> bytes | None:
-        return layout.hash_of(*layout.locate(number))
-
     def read(offset: int, into: memoryview) -> None:
         read_all(descriptor, into, offset)
 
-    for number, right in matching(layout, range(layout.data_pieces), read, expected):
+    for number, right in matching(layout, range(layout.data_pieces), read):
         if not right:
             return False
-        watch(layout.length(*layout.locate(number)))
+        watch(layout.length_of(number))
     return True
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from regather.downloader.conditions import Conditions, OnProgress
+from regather.downloader.download_run import DownloadRun
 from regather.downloader.existing_file import kept
 from regather.downloader.placing import destination_of, path_for, seeds_of
 from regather.downloader.progress import ProgressReporter, asking_progress
 from regather.downloader.report import DownloadReport
-from regather.downloader.rounds import DownloadRun
+from regather.downloader.run_context import OnProgress, RunContext
 from regather.downloader.wrong_file import WrongFile
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import DestinationExistsError, InterruptedDownload, NotEnoughSourcesError
@@ -62,24 +62,22 @@ class JobRunner:
         if limiter is None and settings.limit_rate:
             limiter = RateLimiter(settings.limit_rate, began)
         options = options or transport_options(settings)
-        self._conditions = Conditions(settings, options, began, on_progress, stop, limiter)
+        self._context = RunContext(settings, options, began, on_progress, stop, limiter)
         self._claims = {} if claims is None else claims
 
     def _prober_for(self, job: DownloadJob) -> Prober:
-        retries = self._conditions.settings.retries
-        on_progress = self._conditions.on_progress
+        retries = self._context.settings.retries
+        on_progress = self._context.on_progress
         if len(job.sources) == 1:
             retries = min(retries, FEW_RETRIES)
         watch: Callable[[Sequence[Probe]], None] | None = None
         if on_progress is not None:
 
             def watch(asked: Sequence[Probe]) -> None:
-                seconds = time.monotonic() - self._conditions.began
+                seconds = time.monotonic() - self._context.began
                 on_progress(asking_progress(asked, retries, seconds))
 
-        return Prober(
-            self._conditions.options, retries=retries, stop=self._conditions.stop, watch=watch
-        )
+        return Prober(self._context.options, retries=retries, stop=self._context.stop, watch=watch)
 
     def expand(self, job: DownloadJob) -> list[DownloadJob]:
         """The jobs that a job means: see recognise.expand_job."""
@@ -122,7 +120,7 @@ class JobRunner:
                 return self._run(job, target, None)
             path = path_for(job, target.name)
             if check_place(path) and not job.force:
-                return kept(target, path, ProgressReporter(target, self._conditions, path.name))
+                return kept(target, path, ProgressReporter(target, self._context, path.name))
             if self._claims.setdefault(os.path.abspath(path), job) is not job:
                 raise DestinationExistsError(
                     f"{path}: several downloads would write this file",
@@ -135,7 +133,7 @@ class JobRunner:
                     target = _noted(target, (), (_UNSTABLE,))
             from regather.downloader.stream import Stream
 
-            return Stream(target, path, self._conditions, force=job.force).to_the_end()
+            return Stream(target, path, self._context, force=job.force).to_the_end()
         except KeyboardInterrupt:  # at the edges of the download itself
             raise InterruptedDownload("interrupted", help=f"{GOES_ON} from there") from None
 
@@ -148,7 +146,7 @@ class JobRunner:
             if job.seeds and not target.hashed:
                 target = _noted(target, (), (_NO_SEEDS,))
             destination = destination_of(job, target, path)
-            run = DownloadRun(target, destination, self._conditions, seeds)
+            run = DownloadRun(target, destination, self._context, seeds)
             try:
                 return run.to_the_end()
             except NotEnoughSourcesError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from regather.downloader.conditions import Conditions
 from regather.downloader.report import (
     DownloadReport,
     Phase,
@@ -15,6 +14,7 @@ from regather.downloader.report import (
     SourceReport,
     SourceState,
 )
+from regather.downloader.run_context import RunContext
 from regather.engine import Ending, SourceTally
 from regather.engine.missing import all_refused, missing_lines
 from regather.errors import (
@@ -23,6 +23,7 @@ from regather.errors import (
     RegatherError,
     VerificationError,
 )
+from regather.model import Source
 from regather.planner import Planner
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Probe
@@ -33,29 +34,45 @@ from regather.units import counted
 class ProgressReporter:
     """Knows what the sources of a download did. Times are on the clock of ``time.monotonic``."""
 
-    def __init__(self, target: DownloadTarget, conditions: Conditions, name: str) -> None:
+    def __init__(self, target: DownloadTarget, context: RunContext, name: str) -> None:
         """``name`` is that of the file or folder at its destination."""
         self.target = target
-        self._conditions = conditions
+        self._context = context
         self.name = name
         self._meter = RateMeter()
-        self._meters = [RateMeter() for _ in target.sources]
+        self._meters: list[RateMeter] = []
         self.planner: Planner | None = None
         """Knows the state of the sources; None before there is one, and where none is needed."""
         self.active = -1
         """The source that is asked, where no planner knows."""
-        self.tallies = [SourceTally(source.url) for source in target.sources]
+        self.sources: list[Source] = []
+        """Those that are asked, by number."""
+        self.tallies: list[SourceTally] = []
+        self._numbers: dict[str, list[int]] = {}
+        """The numbers of each source, by its URL."""
         self.notes = list(target.notes)
         self.size = target.layout.size
         """Bytes that are wanted."""
-        self.asked = 0
-        """How many sources are asked; the others only if these are not enough."""
         self.liars: set[int] = set()
         """Sources that turned out to have another file."""
 
+    def add(self, source: Source) -> SourceTally:
+        """One more source is asked; what it delivers is to be counted in the tally.
+
+        A source may be added again with other fragments. It has one tally.
+        """
+        numbers = self._numbers.setdefault(source.url, [])
+        numbers.append(len(self.sources))
+        self.sources.append(source)
+        self.tallies.append(
+            SourceTally(source.url) if len(numbers) == 1 else self.tallies[numbers[0]]
+        )
+        self._meters.append(RateMeter())
+        return self.tallies[-1]
+
     def look_for_stop(self, what: str, help: str = "") -> None:
         """Raise InterruptedDownload if the caller asked to stop."""
-        if self._conditions.stopped:
+        if self._context.stopped:
             raise InterruptedDownload(what, help=help)
 
     def _state(self, source: int, now: float) -> SourceState:
@@ -66,12 +83,12 @@ class ProgressReporter:
             return "failed" if tally.errors and not tally.useful else "idle"
         health = self.planner.sources[source]
         layout = self.target.layout
-        held = self.target.sources[source].fragments
+        held = self.sources[source].fragments
         if health.distrusted or source in self.liars:
             return "corrupt"
         if len(health.absent) == (len(layout.fragments) if held is None else len(held)):
             return "unused"
-        if health.failures > self._conditions.settings.retries:
+        if health.failures > self._context.settings.retries:
             return "failed"
         # One that was busy has not failed, but may have asked to be left alone for an hour.
         paused = not health.active and health.retry_at > now
@@ -79,15 +96,19 @@ class ProgressReporter:
             return "waiting"
         return "active" if health.active else "idle"
 
-    def _moment(self, source: int, now: float) -> SourceProgress:
+    def _moment(self, numbers: Sequence[int], now: float) -> SourceProgress:
+        source = numbers[-1]
         tally = self.tallies[source]
         health = None if self.planner is None else self.planner.sources[source]
+        connections = int(source == self.active)
+        if self.planner is not None:
+            connections = sum(self.planner.sources[number].active for number in numbers)
         return SourceProgress(
             url=tally.url,
             state=self._state(source, now),
             received=tally.received,
             rate=self._meters[source].read(now, tally.received),
-            connections=int(source == self.active) if health is None else health.active,
+            connections=connections,
             errors=tally.errors,
             failures=0 if health is None else health.failures,
             last_error=tally.last_error,
@@ -97,12 +118,12 @@ class ProgressReporter:
 
     def tell(self, phase: Phase, done: int, fetched: int) -> None:
         """Tell of this moment; ``done`` and ``fetched`` are bytes in place, and by this run."""
-        if self._conditions.on_progress is None:
+        if self._context.on_progress is None:
             return
         now = time.monotonic()
         rate = self._meter.read(now, fetched)
         streamed = self.target.streamed
-        self._conditions.on_progress(
+        self._context.on_progress(
             Progress(
                 phase=phase,
                 name=self.name,
@@ -110,9 +131,9 @@ class ProgressReporter:
                 done=done,
                 rate=rate,
                 eta=(self.size - done) / rate if rate and not streamed else None,
-                seconds=now - self._conditions.began,
-                sources=tuple(self._moment(source, now) for source in range(self.asked)),
-                retries=self._conditions.settings.retries,
+                seconds=now - self._context.began,
+                sources=tuple(self._moment(numbers, now) for numbers in self._numbers.values()),
+                retries=self._context.settings.retries,
                 notes=tuple(self.notes),
             )
         )
@@ -129,8 +150,9 @@ class ProgressReporter:
     ) -> DownloadReport:
         """What is told in the end; sizes in bytes."""
         now = time.monotonic()
-        seconds = max(now - self._conditions.began, 1e-9)
-        placed = max(sum(tally.useful for tally in self.tallies), 1)
+        seconds = max(now - self._context.began, 1e-9)
+        tallies = [(self.tallies[numbers[0]], numbers[-1]) for numbers in self._numbers.values()]
+        placed = max(sum(tally.useful for tally, _ in tallies), 1)
         verified_by = self.target.verified_by
         return DownloadReport(
             path=path,
@@ -141,7 +163,7 @@ class ProgressReporter:
             verified_by=verified_by,
             resumed=resumed,
             reused=reused,
-            received=sum(tally.received for tally in self.tallies),
+            received=sum(tally.received for tally, _ in tallies),
             seconds=seconds,
             rate=fetched / seconds,
             decoded=decoded,
@@ -158,7 +180,7 @@ class ProgressReporter:
                     last_error=tally.last_error,
                     state=self._state(source, now),
                 )
-                for source, tally in enumerate(self.tallies[: self.asked])
+                for tally, source in tallies
             ),
             notes=tuple(self.notes),
             files=files,
@@ -168,7 +190,7 @@ class ProgressReporter:
         """The error for a download that could not be ended; ``kept`` says what is left of it."""
         target = self.target
         fragments = [target.layout.fragments[f] for f in ending.missing]
-        known = (target.sources, self.tallies, ending.missing)
+        known = (self.sources, self.tallies, ending.missing)
         details = missing_lines(target.layout, *known)
         count = len(target.layout.fragments)
         if target.whole:
@@ -184,7 +206,7 @@ class ProgressReporter:
                 help=f"repair that source, or add {more}, then run the same command again",
                 details=details,
             )
-        remote = any(is_url(s.url) for s in target.sources)
+        remote = any(is_url(s.url) for s in self.sources)
         if all_refused(*known):
             help = f"the sources do not have it: check the addresses, or add {more}"
         elif remote:

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from regather.digest import new_hasher
-from regather.downloader.conditions import Conditions
 from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import DownloadReport
+from regather.downloader.run_context import RunContext
 from regather.downloader.wrong_file import WrongFile
 from regather.errors import (
     DestinationExistsError,
@@ -38,14 +38,15 @@ class Stream:
     """The download of a target in one go."""
 
     def __init__(
-        self, target: DownloadTarget, path: Path, conditions: Conditions, *, force: bool
+        self, target: DownloadTarget, path: Path, context: RunContext, *, force: bool
     ) -> None:
         self._target = target
         self._path = path
-        self._conditions = conditions
+        self._context = context
         self._force = force
-        self.reporter = ProgressReporter(target, conditions, path.name)
-        self.reporter.asked = len(target.sources)
+        self.reporter = ProgressReporter(target, context, path.name)
+        for source in target.sources:
+            self.reporter.add(source)
 
     def to_the_end(self) -> DownloadReport:
         """Download, check, give the file its name.
@@ -75,7 +76,7 @@ class Stream:
     def _from_any(self, folder: int) -> DownloadReport:
         wrong: dict[str, str] = {}
         tallies = self.reporter.tallies
-        settings = self._conditions.settings
+        settings = self._context.settings
         for number, tally in enumerate(tallies):
             for attempt in range(settings.retries + 1):
                 incoming = AtomicFile(folder, self._path.name)
@@ -117,8 +118,8 @@ class Stream:
         tally = self.reporter.tallies[number]
         self.reporter.active = number
         hashers = [new_hasher(c.algorithm) for c in self._target.checksums]
-        connection = HttpConnection(self._conditions.options)
-        limiter = self._conditions.limiter
+        connection = HttpConnection(self._context.options)
+        limiter = self._context.limiter
         buffer = memoryview(bytearray(_STEP if limiter is None else limiter.gulp(_STEP)))
         size, told = 0, 0.0
         try:
@@ -146,9 +147,9 @@ class Stream:
         return size, ""
 
     def _read(self, connection: HttpConnection, buffer: memoryview) -> int | None:
-        if self._conditions.stopped:
+        if self._context.stopped:
             raise self._interrupted("stopped")
-        if self._conditions.limiter is None:
+        if self._context.limiter is None:
             return connection.read(buffer)
         ended = False
 
@@ -158,12 +159,12 @@ class Stream:
             ended = count is None
             return count or 0
 
-        count = self._conditions.limiter.receive(receive, buffer, lambda: self._conditions.stopped)
+        count = self._context.limiter.receive(receive, buffer, lambda: self._context.stopped)
         return None if ended else count
 
     def _wait(self, seconds: float) -> None:
-        (self._conditions.stop or threading.Event()).wait(seconds)
-        if self._conditions.stopped:
+        (self._context.stop or threading.Event()).wait(seconds)
+        if self._context.stopped:
             raise self._interrupted("stopped")
 
     @staticmethod

@@ -29,6 +29,8 @@ from regather.planner import (
     Event,
     Finished,
     GiveUp,
+    NeedSources,
+    NoMoreSources,
     PieceCorrupt,
     PieceDone,
     Planner,
@@ -115,6 +117,8 @@ class Engine:
         self._buffers: list[memoryview] = []
         """One for each request in flight, not for each worker: idle workers need none."""
         self._ending: Ending | None = None
+        self._needed: tuple[int, ...] = ()
+        """Fragments that the planner has just asked further sources for."""
         self._error: BaseException | None = None
         self._stopping = False
         self._sleeps_until = -math.inf
@@ -133,8 +137,6 @@ class Engine:
             self._sources.append(source)
             self._tallies.append(tally)
             self._workers.add_source()
-            if self._ending is not None and self._ending.missing:
-                self._ending = None  # there is hope again
             self.post(AddSource(source.fragments))
 
     def run(
@@ -142,19 +144,22 @@ class Engine:
         watch: Callable[[], None] | None = None,
         watch_seconds: float = _LOOK_SECONDS,
         *,
-        more: Callable[[Ending], bool] | None = None,
+        more: Callable[[Sequence[int]], bool] | None = None,
     ) -> Ending:
         """Download until all is there or nothing more can be had.
 
         ``watch`` is called every ``watch_seconds`` in this thread; what it raises ends the run.
-        ``more`` is called where nothing more can be had: it may call ``add_source``, and returns
-        whether it did. Raises StorageError where the disk fails. Whatever happens, no worker is
-        left running.
+        ``more`` is called with fragments (positions) that the planner needs sources for, if it was
+        made to ask for them: it may call ``add_source``, and returns whether it did. Raises
+        StorageError where the disk fails. Whatever happens, no worker is left running.
         """
         with interrupts_held() as interrupts:
             try:
                 self.post(Begin())
-                while self._wait(watch_seconds) or self._go_on(more):
+                while self._wait(watch_seconds):
+                    needed, self._needed = self._needed, ()
+                    if needed and not (more and more(needed)):
+                        self.post(NoMoreSources())
                     if watch is not None:
                         watch()
                     interrupts.check()
@@ -190,7 +195,9 @@ class Engine:
             wake = self._planner.wake_at
             if wake is not None:
                 seconds = min(seconds, max(0.0, wake - time.monotonic()))
-            if self._decoder.waiting:
+            if self._needed:
+                seconds = 0.0
+            elif self._decoder.waiting:
                 seconds = min(seconds, _LOOK_SECONDS)
             self._sleeps_until = time.monotonic() + seconds
             self.lock.wait(seconds)
@@ -200,12 +207,6 @@ class Engine:
         if due:
             self.post(Tick())
         return True
-
-    def _go_on(self, more: Callable[[Ending], bool] | None) -> bool:
-        ending = self._ending
-        if more is None or ending is None or not ending.missing or self._error is not None:
-            return False
-        return more(ending)
 
     def _stop(self) -> None:
         with self.lock:
@@ -227,7 +228,7 @@ class Engine:
         if worker is not None:
             mine, worker.following = worker.following, None
         orders: list[tuple[Worker, Job]] = []
-        aborts: list[tuple[Worker, Job]] = []
+        aborts: list[tuple[Job, Worker]] = []
         decodes: list[Decode] = []
         with self.lock:
             if self._stopping:
@@ -251,12 +252,16 @@ class Engine:
                             orders.append((taker, job))
                         self._workers.jobs[action.request] = (job, taker)
                     case Cancel():
-                        self._cancel(action, aborts)
+                        if entry := self._workers.jobs.get(action.request):
+                            entry[0].cancelled = True
+                            aborts.append(entry)
                     case Trim() | Restart():
                         if entry := self._workers.jobs.get(action.request):
                             entry[0].end = action.end
                     case Decode():
                         decodes.append(action)
+                    case NeedSources():
+                        self._needed = action.fragments
                     case Finished():
                         self._ending = Ending()
                     case GiveUp():
@@ -267,11 +272,11 @@ class Engine:
             if worker is not None and mine is None:
                 self._workers.rest(worker)
             wakes = (self._planner.wake_at or math.inf) < self._sleeps_until
-            if self._ending or decodes or wakes:
+            if self._ending or self._needed or decodes or wakes:
                 self.lock.notify_all()
         for taker, new in orders:
             taker.jobs.put(new)
-        for victim, job in aborts:
+        for job, victim in aborts:
             victim.abort(job)
         # After these a worker is between two pieces; but where few work, computing is for others.
         by_callers = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
@@ -300,13 +305,6 @@ class Engine:
             self.lock.notify_all()
             if self._listener is not None:
                 self._listener.failed(error)
-
-    def _cancel(self, action: Cancel, aborts: list[tuple[Worker, Job]]) -> None:
-        entry = self._workers.jobs.get(action.request)
-        if entry is not None:
-            job, worker = entry
-            job.cancelled = True
-            aborts.append((worker, job))
 
     # -- carrying out ---------------------------------------------------------------------
 

@@ -304,8 +304,6 @@ class Planner:
         now: float,
         actions: list[Action],
     ) -> None:
-        if isinstance(event, AddSource) and self._state.left:
-            self._over = False  # it was given up, and may not have to be
         self._changes.note(event, actions)
         self._plan(now, actions)
 

@@ -128,10 +128,7 @@ class Evicted(Value, frozen=True):
 
 
 class AddSource(Value, frozen=True):
-    """One more source, with the next number; ``holdings`` as in ``Planner``.
-
-    After GiveUp it goes on.
-    """
+    """One more source, with the next number; ``holdings`` as in ``Planner``."""
 
     holdings: frozenset[int] | None
 

@@ -57,7 +57,7 @@ class Bounded(StoredPieces):
 
         Drops others for it. False where all that is there is needed or in use.
         """
-        length = self._length(number)
+        length = self.layout.length_of(number)
         while True:
             with self._changed:
                 if self._here[number] or number in self._reserved or number in self._coming:
@@ -67,7 +67,7 @@ class Bounded(StoredPieces):
                     self._reserved.add(number)
                     self._used += length
                     return True
-                missing -= sum(map(self._length, self._leaving))
+                missing -= sum(map(self.layout.length_of, self._leaving))
                 victims = [] if length > self.limit else self._victims(missing)
                 if not victims:
                     if not self._leaving or length > self.limit:
@@ -96,7 +96,7 @@ class Bounded(StoredPieces):
                 emptied.append(extent)
             for number in free:
                 self.gone(number)
-                missing -= self._length(number)
+                missing -= self.layout.length_of(number)
             victims += free
         for extent in emptied:
             del self._extents[extent]
@@ -113,7 +113,7 @@ class Bounded(StoredPieces):
                 self._free(victims)
 
     def _free(self, numbers: Iterable[int]) -> None:
-        self._used -= sum(map(self._length, numbers))
+        self._used -= sum(map(self.layout.length_of, numbers))
         self._changed.notify_all()
 
     def shed(self) -> bool:
@@ -191,9 +191,6 @@ class Bounded(StoredPieces):
         extent = number // self._per_extent
         self._extents.setdefault(extent, set()).add(number)
         self._extents.move_to_end(extent)
-
-    def _length(self, number: int) -> int:
-        return self.layout.length(*self.layout.locate(number))
 
     @abstractmethod
     def _put(self, number: int, data: memoryview, digest: bytes) -> None:

@@ -117,13 +117,9 @@ def reuse(
 
     ``on_piece`` is called in this thread with the bytes of each piece that was looked at.
     """
-
-    def expected(number: int) -> bytes | None:
-        return layout.hash_of(*layout.locate(number))
-
     found = []
-    for number, right in matching(layout, missing, seed.read, expected, place):
-        on_piece(layout.length(*layout.locate(number)))
+    for number, right in matching(layout, missing, seed.read, place):
+        on_piece(layout.length_of(number))
         if right:
             found.append(number)
     return found

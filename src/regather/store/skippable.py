@@ -28,9 +28,8 @@ def survey(
     found: set[int] = set()
     needed: set[int] = set()
     for number in numbers:
-        fragment, piece = layout.locate(number)
-        offset = layout.offset(fragment, piece)
-        files = spans.touched(offset, offset + layout.length(fragment, piece))
+        offset = layout.offset_of(number)
+        files = spans.touched(offset, offset + layout.length_of(number))
         if files and right.issuperset(files):
             found.add(number)
         elif not right.issuperset(wanted.intersection(files)):

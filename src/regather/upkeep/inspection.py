@@ -16,7 +16,7 @@ from regather.errors import RegatherError, UsageError
 from regather.model import Layout
 from regather.names import texts
 from regather.sources.settings import Settings, transport_options
-from regather.transport import Failure, RequestFailed, TransportOptions
+from regather.transport import Failure, RequestFailed, SizeUnknown, TransportOptions
 from regather.transport.stores.retrying import (
     RetryingReader,
     RetryingStore,
@@ -178,6 +178,9 @@ def _ask(
             finding = CopyFinding(source.url, fragment.name, position, CopyState.UNREACHABLE, True)
             try:
                 found = store.stat(fragment.name)
+            except SizeUnknown as failed:  # what it has shows when it is read
+                size, why = fragment.size, failed.what
+                finding = replace(finding, state=CopyState.OK, size=size, detail=why)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
                     raise

@@ -1,7 +1,7 @@
-"""One download to its destination: rounds of the engine, and what is told meanwhile.
+"""One download to its destination, and what is told meanwhile.
 
-Mostly there is one round. There are more where some sources are held back for the case that the
-first ones do not do, and where mirrors turn out to have different files (see ``mirror_ledger``).
+Sources that are held back are added when the others are not enough. If a checksum shows that
+mirrors have different files, the file is made that of one of them alone (see ``mirror_ledger``).
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from regather.downloader.conditions import Conditions
+from msgspec.structs import replace
+
 from regather.downloader.mirror_ledger import MirrorLedger
 from regather.downloader.planning import planner_of
 from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import DownloadReport, Phase
+from regather.downloader.run_context import RunContext
 from regather.downloader.whole_hash import InOrderHasher
 from regather.downloader.wrong_file import WrongFile
-from regather.engine import Engine
+from regather.engine import Ending, Engine
 from regather.errors import InterruptedDownload
-from regather.planner import Planner
+from regather.model import FragmentPosition
 from regather.schemes import HTTP, scheme_of
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import GOES_ON
@@ -42,53 +44,34 @@ class DownloadRun:
         self,
         target: DownloadTarget,
         destination: AnyDestination,
-        conditions: Conditions,
+        context: RunContext,
         seeds: Sequence[Seed] = (),
     ) -> None:
-        self._seeds = seeds
-        self._reused = 0
         self._target = target
         self._destination = destination
-        self._conditions = conditions
-        self._resumed = 0
+        self._context = context
+        self._seeds = seeds
+        self._reporter = ProgressReporter(target, context, destination.path.name)
+        self._reused = self._resumed = 0
         self._base = 0
-        """Bytes that were in place before this round."""
+        """Bytes that were in place before this engine ran."""
         self._fetched = 0
-        """Bytes that rounds before this one brought."""
+        """Bytes that engines before this one brought."""
+        self._engine: Engine | None = None
+        first = target.first or len(target.sources)
+        for source in target.sources[:first]:
+            self._reporter.add(source)
+        self._held_back = target.sources[first:]
+        self._extended: frozenset[FragmentPosition] = frozenset()
+        """The fragments for which the sources that were held back are asked."""
         tracked = bool(target.checksums) and not target.hashed
         self._ledger = MirrorLedger(target.layout, len(target.sources)) if tracked else None
         self._hasher: InOrderHasher | None = None
-        self._reporter = ProgressReporter(target, conditions, destination.path.name)
-        self._planner = self._plan(range(len(target.sources)), ())
-        self._engine = self._drive()
-
-    def _prepare(self, sources: Collection[int], good: Collection[int]) -> None:
-        """Begin a round with some of the sources; ``good`` are numbers of pieces in place."""
-        self._fetched += self._engine.done_bytes
-        self._base = self._bytes_of(good)
-        self._planner = self._reporter.planner = self._plan(sources, good)
-        self._engine = self._drive()
-
-    def _plan(self, sources: Collection[int], good: Collection[int]) -> Planner:
-        pieces = self._destination.pieces
-        return planner_of(self._target, self._conditions.settings, sources, good, pieces)
-
-    def _drive(self) -> Engine:
-        return Engine(
-            self._planner,
-            self._target.layout,
-            self._target.sources,
-            self._destination,
-            lambda url: open_connection(url, self._conditions.options),
-            self._reporter.tallies,
-            limiter=self._conditions.limiter,
-            delivered=self._ledger.note if self._ledger is not None else None,
-        )
 
     @property
     def _done(self) -> int:
         """Bytes in place."""
-        return self._base + self._engine.done_bytes
+        return self._base + (self._engine.done_bytes if self._engine is not None else 0)
 
     def to_the_end(self) -> DownloadReport:
         """Download, check, give the file its name.
@@ -98,7 +81,9 @@ class DownloadRun:
         """
         good = self._recover()
         try:
-            self._first_rounds(good)
+            ending = self._fetch([source.fragments for source in self._reporter.sources], good)
+            if ending.missing:
+                raise self._reporter.not_whole(ending, self._kept())
             if self._target.checksums:
                 self._check_whole()
         except KeyboardInterrupt:
@@ -110,14 +95,16 @@ class DownloadRun:
             if self._hasher is not None:
                 self._hasher.stop()
         self._tell("finishing")
-        for note in self._destination.finish(sync=self._conditions.settings.sync):
+        for note in self._destination.finish(sync=self._context.settings.sync):
             self._note(note)
+        engine = self._engine
+        assert engine is not None
         return self._reporter.report(
             str(self._destination.path),
             resumed=self._resumed,
             reused=self._reused,
-            fetched=self._fetched + self._engine.done_bytes,
-            decoded=self._engine.decoded,
+            fetched=self._fetched + engine.done_bytes,
+            decoded=engine.decoded,
             files=self._destination.count,
         )
 
@@ -131,6 +118,8 @@ class DownloadRun:
         known = target.hashed or not target.whole
         served = all(scheme_of(source.url) in HTTP for source in target.sources)
         return not known and served and any(tally.changed for tally in self._reporter.tallies)
+
+    # -- what is there already ------------------------------------------------------------
 
     def _recover(self) -> list[int]:
         """What an earlier run left, looked at again, and what older versions have."""
@@ -146,10 +135,10 @@ class DownloadRun:
 
     def _take_from(self, seed: Seed, good: Collection[int]) -> list[int]:
         """Place what an older version has; the numbers of these pieces."""
-        layout, there = self._target.layout, set(good)
-        missing = [n for n in self._destination.pieces if n not in there]
         from regather.store.seeds import reuse
 
+        layout, there = self._target.layout, set(good)
+        missing = [n for n in self._destination.pieces if n not in there]
         found = reuse(seed, layout, missing, self._destination.place, self._checked)
         self._reused += self._bytes_of(found)
         self._base = self._bytes_of(there) + self._bytes_of(found)
@@ -159,40 +148,54 @@ class DownloadRun:
         layout = self._target.layout
         return sum(layout.length(*layout.locate(n)) for n in numbers if n < layout.data_pieces)
 
-    # -- rounds ---------------------------------------------------------------------------
+    # -- fetching -------------------------------------------------------------------------
 
-    def _first_rounds(self, good: list[int]) -> None:
-        """Fetch all that is missing: from the preferred sources, then from the others too."""
-        everyone = range(len(self._target.sources))
-        first = self._target.first
-        passes = [range(first), everyone] if 0 < first < len(everyone) else [everyone]
-        for these in passes:
-            self._reporter.asked = len(these)
-            self._prepare(these, good)
-            if self._hasher is None:
-                self._hasher = self._new_hasher()
-            ending = self._engine.run(self._watch)
-            if not ending.missing:
-                return
-            good = self._in_place()
-        raise self._reporter.not_whole(ending, self._kept())
-
-    def _new_hasher(self) -> InOrderHasher | None:
-        if not self._target.checksums:
-            return None
-        return InOrderHasher(
-            self._target.layout,
-            self._destination,
-            self._target.checksums,
-            self._is_done,
+    def _fetch(
+        self, holdings: Sequence[frozenset[FragmentPosition] | None], good: Collection[int]
+    ) -> Ending:
+        """Fetch what is missing from sources with these holdings; ``good`` pieces are in place."""
+        target, settings = self._target, self._context.settings
+        if self._engine is not None:
+            self._fetched += self._engine.done_bytes
+        self._base = self._bytes_of(good)
+        planner = planner_of(
+            target.layout,
+            settings,
+            holdings,
+            good,
+            self._destination.pieces,
+            more_sources=bool(self._held_back),
         )
+        self._reporter.planner = planner
+        self._engine = Engine(
+            planner,
+            target.layout,
+            self._reporter.sources,
+            self._destination,
+            lambda url: open_connection(url, self._context.options),
+            self._reporter.tallies,
+            limiter=self._context.limiter,
+            delivered=self._ledger.note if self._ledger is not None else None,
+        )
+        if target.checksums:
+            self._hasher = InOrderHasher(
+                target.layout, self._destination, target.checksums, planner.is_done
+            )
+        return self._engine.run(self._watch, more=self._add_sources)
 
-    def _is_done(self, fragment: int, piece: int) -> bool:
-        return self._planner.is_done(fragment, piece)  # of the planner of the present round
-
-    def _in_place(self) -> list[int]:
-        layout = self._target.layout
-        return [n for n in range(layout.data_pieces) if self._planner.is_done(*layout.locate(n))]
+    def _add_sources(self, fragments: Sequence[int]) -> bool:
+        """Ask those that were held back for fragments (positions) that the others cannot send."""
+        new = frozenset(map(FragmentPosition, fragments)) - self._extended
+        self._extended |= new
+        useful = [
+            replace(source, fragments=held)
+            for source in self._held_back
+            if (held := new if source.fragments is None else new & source.fragments)
+        ]
+        for source in useful:
+            assert self._engine is not None
+            self._engine.add_source(source, self._reporter.add(source))
+        return bool(useful)
 
     # -- the file as a whole --------------------------------------------------------------
 
@@ -209,8 +212,7 @@ class DownloadRun:
                 f"its pieces are right, but {wrong}: the piece hashes and the whole-file hash "
                 "belong to different files"
             )
-        others = len(self._target.sources) > 1
-        if others:
+        if len(self._target.sources) > 1:
             self._note(f"{wrong}; looking for a mirror with the correct file")
         tried: list[int] = []
         found = {}
@@ -253,25 +255,21 @@ class DownloadRun:
         """Make it the file of one source; what is wrong with it then, None: it is not to be had."""
         if self._hasher is not None:
             self._hasher.stop()
-        self._base = self._bytes_of(own)
-        self._prepare((source,), own)
-        self._hasher = self._new_hasher()
-        if self._engine.run(self._watch).missing:
-            return None
-        return self._wrong()
+        nothing: frozenset[FragmentPosition] = frozenset()
+        holdings = [
+            one.fragments if number == source else nothing
+            for number, one in enumerate(self._reporter.sources)
+        ]
+        return None if self._fetch(holdings, own).missing else self._wrong()
 
     def _blame(self, right: int) -> None:
         """Say who sent something else than the source that proved right."""
         assert self._ledger is not None
         for source, count in self._ledger.differing(right).items():
             self._reporter.liars.add(source)
-            wrong = counted(count, "wrong piece")
-            what = f"has another file; it sent {wrong}"
+            what = f"has another file; it sent {counted(count, 'wrong piece')}"
             self._reporter.tallies[source].note_wrong(what, count)
-            self._note(
-                f"{self._target.sources[source].url} has another file; it sent {wrong}, which "
-                "other sources replaced"
-            )
+            self._note(f"{self._target.sources[source].url} {what}, which other sources replaced")
 
     def _refuse(self, what: str, wrong: Mapping[int, str] | None = None) -> WrongFile:
         """The error for a file that is whole and wrong; a next run must not begin with it."""
@@ -285,6 +283,8 @@ class DownloadRun:
             },
         )
 
+    # -- telling --------------------------------------------------------------------------
+
     def _note(self, line: str) -> None:
         self._reporter.notes.append(line)
         self._tell("downloading")
@@ -296,13 +296,15 @@ class DownloadRun:
 
     def _watch(self, phase: Phase = "downloading") -> None:
         self._tell(phase)
-        if self._conditions.stopped:
+        if self._context.stopped:
             raise InterruptedDownload(
                 f"stopped: {self._kept()}", help="" if self._target.lasting else _BEGINS_ANEW
             )
 
     def _tell(self, phase: Phase) -> None:
-        self._reporter.tell(phase, self._done, self._fetched + self._engine.done_bytes)
+        engine = self._engine
+        fetched = self._fetched + (engine.done_bytes if engine is not None else 0)
+        self._reporter.tell(phase, self._done, fetched)
 
     def _kept(self) -> str:
         if not self._done:

@@ -88,7 +88,7 @@ class _Tags:
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class Preconditions:
     """All conditions of one request but If-Range; None for what it does not demand."""
 
     if_match: _Tags | None = None

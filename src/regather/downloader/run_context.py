@@ -15,7 +15,7 @@ from regather.transport import TransportOptions
 OnProgress = Callable[[Progress], None]
 
 
-class Conditions(Struct, frozen=True):
+class RunContext(Struct, frozen=True):
     """How to download. Shared by threads."""
 
     settings: Settings
