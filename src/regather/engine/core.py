@@ -93,11 +93,9 @@ class Engine:
         self._connect = connect
         self.decoded = 0
         """Rows of erasure sets that were computed."""
-        live = listener is not None
-        self._decoder = Decoder(
-            layout, destination, self._row_ended, self._fail, self._through, in_memory=live
-        )
         self._listener = listener
+        ways = self._row_ended, self._fail, self._through
+        self._decoder = Decoder(layout, destination, *ways, in_memory=listener is not None)
         self.lock = threading.Condition()
         """Under which all is decided; reentrant."""
         self._workers = Workers(len(sources), self._work)
@@ -278,7 +276,7 @@ class Engine:
             taker.jobs.put(new)
         for job, victim in aborts:
             victim.abort(job)
-        # After these a worker is between two pieces; but where few work, computing is for others.
+        # After these a worker is between two pieces; where few work, computing is for others.
         by_callers = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
         by_callers = by_callers and len(self._workers.jobs) > self._decoder.most_threads
         for order in decodes:

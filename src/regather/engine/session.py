@@ -15,7 +15,7 @@ from itertools import count
 
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
-from regather.engine.room import Reader, Room
+from regather.engine.reader_room import Reader, ReaderRoom
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -92,7 +92,7 @@ class Session:
         )
         self._store = MemoryStore(layout, memory + rows * width * largest)
         self._store.on_dropped = self._dropped
-        self._room = Room(layout, self._store, memory, self._planner, self._release)
+        self._room = ReaderRoom(layout, self._store, memory, self._planner, self._release)
         self._window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
         self._numbers = count()
         self._aheads: dict[int, Reader] = {}
@@ -113,7 +113,11 @@ class Session:
         """Set when all has ended after ``close``."""
         self._thread = Thread(self._run, name="regather-session", daemon=True)
         self._engine.post(Begin())
-        self._thread.start()
+
+    def _begin(self) -> None:
+        with interrupts_held(), self._lock:
+            if self._thread.ident is None and not self._closed:
+                self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -177,12 +181,15 @@ class Session:
         try:
             for at, number in enumerate(numbers):
                 if asked - at <= self._window // 2 or self._room.waited_for:
-                    self._release(reader, numbers[freed:at])
-                    freed = at
+                    if freed < at:
+                        self._release(reader, numbers[freed:at])
+                        freed = at
                     if asked < len(numbers):
                         asked += self._ask(reader, numbers[asked : at + self._window], asked == at)
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
+                if self._thread.ident is None:
+                    self._begin()  # while the first request is on its way
                 while not self._copy(number, parts):
                     self._wait(reader, number, waits)
         finally:
@@ -297,7 +304,10 @@ class Session:
         # The garbage collector may close it in a thread of its own: that one ends by itself.
         if not isinstance(threading.current_thread(), Thread):
             with interrupts_held():
-                self._thread.join(_JOIN_SECONDS)
+                if self._thread.ident is not None:
+                    self._thread.join(_JOIN_SECONDS)
+                else:
+                    self.ended.set()
 
     def forsake(self) -> None:
         """In a child process after a fork: let go of everything, and touch nothing of the parent.

@@ -35,7 +35,7 @@ class Reader:
         """Set when there may be room for it."""
 
 
-class Room:
+class ReaderRoom:
     """A PieceStore over another one, whose readers take a part of it.
 
     For the engine and any thread: has, read, place, wait. All else under the engine's lock.
