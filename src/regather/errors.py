@@ -32,21 +32,10 @@ IN_PYTHON = {
     **{
         f"--{name.replace('_', '-')}": name
         for name in (
-            *(
-                "at",
-                "chunk_size",
-                "digest",
-                "dry_run",
-                "exclude",
-                "file",
-                "follow_links",
-                "force",
-                "fragments",
-                "host",
-            ),
-            *("out", "parity", "piece_size", "port", "read_token", "replicas", "select", "servers"),
-            *("set_size", "survive", "temp", "tls_cert", "tls_key", "to", "write_token"),
-        )
+            "at chunk_size digest dry_run exclude file follow_links force fragments host out "
+            "parity piece_size port read_token replicas select servers set_size survive temp "
+            "tls_cert tls_key to write_token"
+        ).split()
     },
     "-o": "dest",
     "--fault": "faults",

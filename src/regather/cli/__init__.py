@@ -11,7 +11,6 @@ import argparse
 import gc
 import importlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -32,6 +31,7 @@ from regather.cli.parsing import (
     unknown_command,
 )
 from regather.cli.signals import ignore_ends
+from regather.cli.standard_streams import drop_output, open_all
 from regather.errors import (
     InterruptedDownload,
     RegatherError,
@@ -136,7 +136,7 @@ def parser_of(called: str | None = None) -> Parser:
 def run() -> NoReturn:
     """Run the command line of this process, and end it with the exit code that it came to."""
     gc.set_threshold(_OBJECTS)
-    _open_standard_streams()
+    open_all()
     try:
         code = main()
     except KeyboardInterrupt:  # a second one, while the first was told
@@ -148,22 +148,6 @@ def run() -> NoReturn:
         except KeyboardInterrupt:
             continue
     leave(code)
-
-
-def _open_standard_streams() -> None:
-    """Where we were started without a standard stream (``>&-``), what goes there is dropped.
-
-    Else its number would go to the next file that is opened, and our output into that file.
-    """
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest number that is free: this one, since those below are open by now.
-            null = os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(null, True)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -178,11 +162,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output went away: not an error of ours.
-        _drop_output()
+        drop_output()
         return 1
     except OSError as error:
         # Those that befall commands have become errors of ours; this one befell our output.
-        _drop_output()
+        drop_output()
         _complain(f"regather: cannot write to standard output: {(error.strerror or '').lower()}")
         return 1
     return code
@@ -197,11 +181,6 @@ def _main(arguments: Sequence[str]) -> int:
     if error is not None:
         _tell(error, as_json="--json" in arguments)
     return code
-
-
-def _drop_output() -> None:
-    """Leave nothing to be flushed to a standard output that takes nothing."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
@@ -333,12 +312,9 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
 
 
 def _complain(*lines: str) -> None:
-    """Say it on standard error; where that takes nothing, the exit code has to do.
+    """Say it on standard error.
 
     At once: ``print`` writes the end of a line by itself, and a signal may come before it.
     """
-    try:
-        sys.stderr.write("\n  ".join(lines) + "\n")
-        sys.stderr.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    sys.stderr.write("\n  ".join(lines) + "\n")
+    sys.stderr.flush()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from regather.cli import options
-from regather.cli.destination import destination_of
+from regather.cli.documents import print_json
 from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
+from regather.cli.output_path import destination_of
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
@@ -136,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
 
         return get_all(jobs, args, settings)
     if args.json:
-        print(json.dumps({"event": "done", **asdict(report)}))
+        print_json(report, event="done")
     elif not args.quiet:
         print(describe(report))
     return 0

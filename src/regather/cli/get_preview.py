@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regather.cli.documents import print_json
 from regather.cli.get_report import print_notes
 from regather.errors import RegatherError, printable
 from regather.units import counted, format_exact, format_size
@@ -43,7 +42,7 @@ def preview_all(args: argparse.Namespace, settings: Settings, jobs: Sequence[Dow
             continue
         for preview in previews:
             if args.json:
-                print(json.dumps({"event": "dry_run", **asdict(preview)}))
+                print_json(preview, event="dry_run")
             elif not args.quiet:
                 print_notes(preview.notes)
                 print(describe(preview))

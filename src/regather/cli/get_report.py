@@ -65,9 +65,9 @@ def describe(report: DownloadReport) -> str:
     lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
     shares = percentages([source.useful for source in report.sources])
     for source, share in zip(report.sources, shares, strict=True):
-        line = (
-            f"  {source.url}  {format_size(source.useful)}, {share} %, {format_rate(source.rate)}"
-        )
+        line = f"  {source.url}  {format_size(source.useful)}, {share} %"
+        if source.useful:
+            line += f", {format_rate(source.rate)}"
         if source.errors:
             last = without_address(source.last_error, source.url)
             line += f", {counted(source.errors, 'error')}, last: {last}"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from regather.cli import options
-from regather.cli.destination import check_parent
+from regather.cli.output_path import check_parent
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.errors import reason
@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
             args.manifest,
             mirrors=args.mirror,
             servers=args.server,
-            file=args.file,
-            fragments=args.fragments,
+            **options.values_of(args, "file fragments"),
             settings=options.settings_of(args),
             on_progress=on_progress,
         )

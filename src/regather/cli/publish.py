@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regather.cli import options
+from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -71,8 +70,7 @@ def run(args: argparse.Namespace) -> int:
         report = publish(
             args.file,
             args.to,
-            **options.layout_of(args),
-            dry_run=args.dry_run,
+            **options.values_of(args, options.LAYOUT + "dry_run"),
             settings=options.settings_of(args),
             on_progress=progress,
         )
@@ -85,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     # No --token: the tokens of this command may write, and their files are on this machine. Who
     # reads needs none, or one that may only read.
     if args.json:
-        print(json.dumps({**asdict(report), "command": shlex.join(words)}))
+        print_json(report, command=shlex.join(words))
         return 0
     for line in report.warnings:
         options.warn(line)

@@ -19,8 +19,7 @@ from regather.store import check_destination, check_place
 from regather.store.destination import JOURNAL_SUFFIX
 from regather.store.existing import Present
 from regather.store.journal import peek
-from regather.store.skippable import survey
-from regather.store.spans import Spans
+from regather.store.spans import Spans, survey
 from regather.tasks import pool
 from regather.units import format_size
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 import struct
@@ -176,6 +177,20 @@ def read_all(descriptor: int, into: memoryview, offset: int) -> None:
         if count == 0:
             raise OSError(errno.EIO, "became shorter")
         have += count
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed; False where another process has it.
+
+    True also where this file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def check_space(descriptor: int, size: int) -> None:

@@ -90,4 +90,4 @@ async def receive(request: web.BaseRequest, incoming: AtomicFile, size: int) -> 
         batch += data
         if len(batch) >= _BATCH or not left:
             full, batch = batch, bytearray()
-            await in_thread(lambda full=full: incoming.write(full))  # type: ignore[misc]
+            await in_thread(incoming.write, full)

@@ -84,7 +84,7 @@ class Writing:
             # Once more: it took time to get here.
             old = _check(conditions, place)
             try:
-                await in_thread(lambda: incoming.publish(replace=not conditions.new_only))
+                await in_thread(incoming.publish, replace=not conditions.new_only)
             except FileExistsError:
                 raise Refused(412, "a file with this name already exists") from None
             self._usage.changed(size - (old.st_size if old is not None else 0))
@@ -106,7 +106,7 @@ class Writing:
                     raise Refused(404, "not found")
                 os.unlink(place.name, dir_fd=place.folder)
                 self._usage.changed(-old.st_size)
-                await in_thread(lambda: sync_names(place.folder))
+                await in_thread(sync_names, place.folder)
         return web.Response(status=204)
 
     def _declared_size(self, request: web.BaseRequest) -> int:
@@ -147,7 +147,7 @@ class Writing:
 
 async def _take(request: web.BaseRequest, incoming: AtomicFile, size: int, expected: bytes) -> None:
     """Receive the body and make it durable; raise Refused where it is not what was declared."""
-    await in_thread(lambda: preallocate(incoming.descriptor, size))
+    await in_thread(preallocate, incoming.descriptor, size)
     await go_on(request)
     await receive(request, incoming, size)
     if incoming.digest() != expected:

@@ -12,7 +12,6 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError, UsageError, reason, shown_path
@@ -23,7 +22,7 @@ from regather.folder.packing import Packing
 from regather.folder.values import MAX_MTIME
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.names import flaw_of
-from regather.splitter.changed import changed
+from regather.splitter.original import Original, changed
 from regather.tasks import interrupts_held
 from regather.units import MAX_SIZE
 
@@ -66,7 +65,7 @@ def _untrue(path: str) -> UsageError:
     return UsageError(f"{path}: {UNTRUE_SIZE}", help="move it away, or replace it with a copy")
 
 
-class Tree:
+class Tree(Original):
     """A folder, looked through once; see ``Original``."""
 
     def __init__(self, path: Path, *, follow_links: bool = False) -> None:
@@ -177,12 +176,6 @@ class Tree:
 
     # -- Original -------------------------------------------------------------------------
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def read(self, offset: int, into: memoryview) -> int:
         """See Original."""
         end = min(offset + len(into), self.size)
@@ -218,10 +211,6 @@ class Tree:
         """One that hashes file by file."""
         self._hashes = _FileHashes(self._packing.folder)
         return [self._hashes]
-
-    def descriptor(self) -> int | None:
-        """None: it is put together as it is read."""
-        return None
 
     def folder(self) -> Folder | None:
         """See Original."""

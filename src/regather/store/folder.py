@@ -28,8 +28,7 @@ from regather.store.existing import Present
 from regather.store.install import install_all
 from regather.store.partial_folder import Staging
 from regather.store.pieces import matching
-from regather.store.skippable import survey
-from regather.store.spans import Spans
+from regather.store.spans import Spans, survey
 from regather.tasks import pool
 
 _HELP = "choose another folder with -o"

@@ -6,7 +6,6 @@ start, so that the commands which tests start are delayed as well.
 
 from __future__ import annotations
 
-import asyncio.selector_events
 import os
 import random
 import socket
@@ -20,14 +19,12 @@ MOST = "REGATHER_TESTS_JITTER"
 
 def delay_at_random(most: float) -> None:
     """From now on each new thread, and either end of a new connection, may wait up to ``most``."""
-    rng = random.Random()
+    rng = random.SystemRandom()  # in forked processes too
 
     def delay() -> float:
         return most * rng.random() if rng.random() < 0.5 else 0.0
 
     begin, accept, connect = threading.Thread.start, socket.socket.accept, socket.socket.connect
-    loop: Any = asyncio.selector_events.BaseSelectorEventLoop
-    take = loop._accept_connection2
 
     def start(self: Any) -> None:
         run = self.run
@@ -49,15 +46,10 @@ def delay_at_random(most: float) -> None:
         if self.gettimeout() != 0:
             time.sleep(delay())
 
-    async def take_late(*arguments: Any, **options: Any) -> None:
-        await asyncio.sleep(delay())
-        await take(*arguments, **options)
-
     changes: list[tuple[Any, str, Any]] = [
         (threading.Thread, "start", start),
         (socket.socket, "accept", accept_late),
         (socket.socket, "connect", connect_late),
-        (loop, "_accept_connection2", take_late),
     ]
     for where, name, changed in changes:
         setattr(where, name, changed)

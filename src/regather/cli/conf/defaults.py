@@ -24,25 +24,8 @@ VARIABLES = {
 }
 """Variables of the environment in place of options, by command and argument."""
 _ONE_CALL = frozenset(
-    (
-        *("help", "version", "config", "no_config", "json", "verbose", "force"),
-        *("seed", "token", "only_header", "dry_run"),
-        *(
-            "fragment",
-            "input",
-            "select",
-            "exclude",
-            "only_header",
-            "dry_run",
-            "mkdir",
-            "server",
-            "at",
-            "mirror",
-            "file",
-            "to",
-            "out",
-        ),
-    )
+    "help version config no_config json verbose force seed token only_header dry_run fragment "
+    "input select exclude mkdir server at mirror file to out".split()
 )
 """What says something of one file or one call, and is no default for any."""
 _HASHES = ("HEX", "ALGO:HEX")
