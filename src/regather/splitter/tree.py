@@ -15,7 +15,7 @@ from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
 from regather.errors import RegatherError, UsageError, reason, shown_path
-from regather.files.platform import UNTRUE_SIZE, size_is_untrue
+from regather.files.platform import UNTRUE_SIZE, closed_after, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
 from regather.folder.checks import STAGING, EntryFlaw
 from regather.folder.packing import Packing
@@ -194,7 +194,7 @@ class Tree(Original):
             descriptor = os.open(seen.path, flags if self._follow else flags | os.O_NOFOLLOW)
         except OSError:
             raise changed(seen.path, "read") from None
-        try:
+        with closed_after(descriptor):
             if not seen.fits(os.fstat(descriptor)):
                 raise changed(seen.path, "read")
             while into:
@@ -204,8 +204,6 @@ class Tree(Original):
                         raise _untrue(seen.path)
                     raise changed(seen.path, "read")
                 into, offset = into[count:], offset + count
-        finally:
-            os.close(descriptor)
 
     def hashers(self) -> list[Hasher]:
         """One that hashes file by file."""
