@@ -113,7 +113,7 @@ QUICK := tests/planner tests/coding tests/folder tests/manifest tests/metalink t
 	tests/bench/simulate tests/cli/conf/test_reader.py tests/files \
 	$(addprefix tests/engine/test_,missing.py rate_limit.py row_buffers.py) \
 	tests/publisher/test_upload_plan.py tests/reading/test_ahead.py \
-	$(addprefix tests/server/test_,conditions.py faults.py listing.py ranges.py usage.py) \
+	$(addprefix tests/server/test_,faults.py listing.py preconditions.py ranges.py usage.py) \
 	tests/sources/test_addresses.py tests/store/test_skippable.py \
 	$(addprefix tests/test_,patterns.py schemes.py units.py) \
 	$(addprefix tests/transport/test_,cookies.py linear.py logins.py)
