@@ -7,9 +7,11 @@ stated once, here. This module imports nothing of the package.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 __all__ = [
@@ -69,6 +71,15 @@ def reason(error: Exception) -> str:
     if isinstance(told, str):  # of TLS: its text names a line of Python's source
         return told.lower().replace("_", " ")
     return getattr(error, "strerror", None) or str(error)
+
+
+@contextlib.contextmanager
+def system_errors(kind: type[RegatherError], where: object, help: str = "") -> Iterator[None]:
+    """Turn errors of the system into an error of this kind: where, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{where}: {reason(error).lower()}", help=help) from error
 
 
 def pem_flaw(error: Exception) -> str:

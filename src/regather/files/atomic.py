@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
-from regather.files.platform import publish, sync_names, try_lock
+from regather.files.platform import closed_after, publish, sync_names, try_lock
 
 PREFIX = ".regather-incoming-"
 """How the names of files that are still coming in begin."""
@@ -102,8 +102,7 @@ def write_file(path: Path, data: bytes, *, replace: bool) -> None:
 
     Raises OSError: FileExistsError where something has that name and ``replace`` is false.
     """
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with closed_after(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as folder:
         incoming = AtomicFile(folder, path.name)
         try:
             incoming.write(data)
@@ -111,8 +110,6 @@ def write_file(path: Path, data: bytes, *, replace: bool) -> None:
             incoming.publish(replace=replace)
         finally:
             incoming.discard()
-    finally:
-        os.close(folder)
 
 
 def remove_leftovers(path: str, *, deep: bool = True) -> int:
@@ -132,13 +129,10 @@ def remove_leftovers(path: str, *, deep: bool = True) -> int:
 
 
 def _remove_if_dead(path: str) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)
-    try:
+    with closed_after(os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)) as descriptor:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)
         return True
-    finally:
-        os.close(descriptor)

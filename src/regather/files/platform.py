@@ -13,7 +13,7 @@ import stat
 import struct
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 UNTRUE_SIZE = "its content does not match its size, as in /proc and /sys"
@@ -48,6 +48,15 @@ def preallocate(descriptor: int, size: int) -> None:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
+
+
+@contextlib.contextmanager
+def closed_after(descriptor: int) -> Iterator[int]:
+    """Give a descriptor that is open, and close it at the end."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def open_new(path: str | os.PathLike[str]) -> int:

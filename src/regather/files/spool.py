@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
 
-from regather.errors import StorageError, reason
+from regather.errors import StorageError, system_errors
 from regather.files.platform import read_all, write_all
 from regather.units import counted
-
-
-@contextlib.contextmanager
-def storage_errors(folder: str | None, help: str, what: str = "") -> Iterator[None]:
-    """Errors of the system become a StorageError that names the folder (None: that of TMPDIR)."""
-    try:
-        yield
-    except OSError as error:
-        where = folder or tempfile.gettempdir()
-        raise StorageError(f"{where}: {what}{reason(error).lower()}", help=help) from error
 
 
 def has_room(folder: str | None, size: int) -> bool:
@@ -35,10 +23,10 @@ class Spool:
     def __init__(self, folder: str | None, size: int, *, help: str, what: str = "") -> None:
         """``folder`` is where it is, None: where temporary files go. All raises StorageError.
 
-        ``help`` and ``what``, in front of the reason, are for its message.
+        ``help`` and ``what``, which stands behind the folder, are for its message.
         """
-        self._trouble = folder, help, what
-        with storage_errors(*self._trouble):
+        self._trouble = StorageError, (folder or tempfile.gettempdir()) + what, help
+        with system_errors(*self._trouble):
             if not has_room(folder, size):
                 raise OSError(errno.ENOSPC, f"not enough space for {counted(size, 'byte')}")
             # Without a name from the start where the system can, else at once.
@@ -53,12 +41,12 @@ class Spool:
 
     def write(self, offset: int, data: memoryview) -> None:
         """Write all of it there."""
-        with storage_errors(*self._trouble):
+        with system_errors(*self._trouble):
             write_all(self.descriptor, data, offset)
 
     def read(self, offset: int, into: memoryview) -> None:
         """Fill ``into`` with what was written there."""
-        with storage_errors(*self._trouble):
+        with system_errors(*self._trouble):
             read_all(self.descriptor, into, offset)
 
     def close(self) -> None:

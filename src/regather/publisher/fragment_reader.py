@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from regather.digest import new_hasher
-from regather.errors import RegatherError, StorageError, reason
+from regather.errors import RegatherError, StorageError, system_errors
 from regather.files.spool import Spool
 from regather.model import Layout
 from regather.splitter.original import Original
@@ -32,7 +32,7 @@ class FragmentReader:
         self._locks = [threading.Lock() for _ in layout.fragments]
         self._parity: Spool | None = None
         if needed := sum(f.size for f in layout.fragments if f.kind == "parity"):
-            self._parity = Spool(None, needed, help=_HELP, what="cannot store parity: ")
+            self._parity = Spool(None, needed, help=_HELP, what=": cannot store parity")
 
     def write(self, fragment: int, offset: int, data: memoryview) -> None:
         """Keep bytes of parity; those of data are in the file. See Sink.write."""
@@ -48,10 +48,8 @@ class FragmentReader:
 
         def read(offset: int, into: memoryview) -> None:
             while into:
-                try:
+                with system_errors(StorageError, self._path):
                     count = self._source.read(start + offset, into)
-                except OSError as error:
-                    raise StorageError(f"{self._path}: {reason(error).lower()}") from error
                 if count == 0:
                     raise RegatherError(
                         f"{self._path}: was truncated while it was published",

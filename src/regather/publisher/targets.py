@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from regather.errors import UsageError, reason
+from regather.errors import UsageError, system_errors
 from regather.folder import Folder
 from regather.manifest import Manifest
 from regather.publisher.report import TargetState
@@ -65,7 +65,8 @@ class PublishTarget:
     def trouble(self) -> str:
         """Its error as a line, or empty."""
         full = "full: " if self.state == "full" else ""
-        return f"{self.url}: {full}{self.error.removeprefix(self.url)}" if self.error else ""
+        error = self.error.removeprefix(self.url).removeprefix(": ")
+        return f"{self.url}: {full}{error}" if error else ""
 
     def locate(self, name: str) -> str:
         """The URL or path of an object there."""
@@ -117,10 +118,8 @@ def targets_of(
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
             raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")
         target = PublishTarget(url if url.endswith("/") else url + "/", options, policy)
-        try:
+        with system_errors(UsageError, text):  # the current folder was removed
             key = target.url.lower() if target.remote else os.path.realpath(target.url)
-        except OSError as error:  # the current folder was removed
-            raise UsageError(f"{text}: {reason(error).lower()}") from None
         if key in seen:
             raise UsageError(f"{text}: is given twice", help="give each target once")
         seen.add(key)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from regather.errors import UsageError, pem_flaw, reason
+from regather.errors import UsageError, pem_flaw, system_errors
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
@@ -98,13 +98,10 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
     for path, option in ((certificate, "--tls-cert"), (key, "--tls-key")):
-        try:
+        with system_errors(
+            UsageError, f"{option} {path}", "give a PEM file that this user can read"
+        ):
             open(path, "rb").close()
-        except OSError as error:
-            raise UsageError(
-                f"{option} {path}: {reason(error).lower()}",
-                help="give a PEM file that this user can read",
-            ) from None
     try:
         # Without a password here OpenSSL would ask for one on the terminal.
         context.load_cert_chain(certificate, key, password="")

@@ -12,7 +12,7 @@ from regather.errors import (
     UsageError,
     is_fault_here,
     of_system,
-    reason,
+    system_errors,
 )
 from regather.files.platform import size_is_untrue
 from regather.names import flaw_of
@@ -44,26 +44,18 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"{path}: {reason(error).lower()}")
-
-
 class Input(Original):
     """A file, open for reading."""
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError."""
-        try:
+        with system_errors(UsageError, path):
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise _unreadable(path, error) from None
         self._path = path
         self.name = path.name
         try:
-            self._begin()
-        except OSError as error:
-            os.close(self._descriptor)
-            raise _unreadable(path, error) from None
+            with system_errors(UsageError, path):
+                self._begin()
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -90,22 +82,23 @@ class Input(Original):
 
     def _copy(self) -> None:
         """Read the file to its end into one without a name: its size is not known before."""
-        try:
-            with interrupts_held() as interrupts, tempfile.TemporaryFile(buffering=0) as copy:
-                self.size = 0
-                os.lseek(self._descriptor, 0, os.SEEK_SET)
-                while data := os.read(self._descriptor, _STEP):
-                    self.size += len(data)
-                    while data:
-                        data = data[copy.write(data) :]
-                    interrupts.check()
-                os.dup2(copy.fileno(), self._descriptor, inheritable=False)
-        except OSError as error:
-            raise StorageError(
-                f"{self._path}: cannot be copied before it is read: {reason(error).lower()}",
-                help="set TMPDIR to a folder with more free space, or copy the file to a disk "
-                "first",
-            ) from error
+        with (
+            system_errors(
+                StorageError,
+                f"{self._path}: cannot be copied before it is read",
+                "set TMPDIR to a folder with more free space, or copy the file to a disk first",
+            ),
+            interrupts_held() as interrupts,
+            tempfile.TemporaryFile(buffering=0) as copy,
+        ):
+            self.size = 0
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            while data := os.read(self._descriptor, _STEP):
+                self.size += len(data)
+                while data:
+                    data = data[copy.write(data) :]
+                interrupts.check()
+            os.dup2(copy.fileno(), self._descriptor, inheritable=False)
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)

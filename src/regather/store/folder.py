@@ -19,7 +19,7 @@ from regather.errors import (
     reason,
 )
 from regather.files.openat import DirHandle, NotAFolder
-from regather.files.platform import read_all, write_all
+from regather.files.platform import closed_after, read_all, write_all
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
@@ -62,6 +62,7 @@ class FolderDestination(PartialDownload):
         self._folder = folder
         self._wanted = wanted if wanted is not None else frozenset(range(len(folder.entries)))
         self.count = sum(folder.entries[n].kind == "file" for n in self._wanted)
+        self.content = sum(folder.entries[n].size for n in self._wanted)
         self._spans = Spans(folder)
         self._decodable = layout.data_count < len(layout.fragments)
         self._made = False
@@ -170,10 +171,8 @@ class FolderDestination(PartialDownload):
                 write_all(self._staging.rest, view, at)
             elif file not in self._present.right:
                 descriptor = self._staging.file(file, claim=file in self._wanted)
-                try:
+                with closed_after(descriptor):
                     write_all(descriptor, view, at)
-                finally:
-                    os.close(descriptor)
 
     def _read(self, offset: int, into: memoryview) -> None:
         for file, at, view in self._spans.cut(offset, into):
@@ -182,10 +181,8 @@ class FolderDestination(PartialDownload):
                 continue
             right = file in self._present.right
             descriptor = self._present.open(file) if right else self._staging.open(file)
-            try:
+            with closed_after(descriptor):
                 read_all(descriptor, view, at)
-            finally:
-                os.close(descriptor)
 
     # -- ending ---------------------------------------------------------------------------
 

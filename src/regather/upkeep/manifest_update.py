@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from regather.errors import ManifestError, VerificationError, reason
 from regather.files.atomic import write_file
-from regather.files.platform import try_lock
+from regather.files.platform import closed_after, try_lock
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.sources.addresses import Address
@@ -140,15 +140,13 @@ def _alone(where: Address) -> Iterator[None]:
     if where.remote:
         yield
         return
-    descriptor = os.open(os.path.dirname(os.path.abspath(where.text)), os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    folder = os.path.dirname(os.path.abspath(where.text))
+    with closed_after(os.open(folder, os.O_RDONLY | os.O_CLOEXEC)) as descriptor:
         with interrupts_held() as interrupts:
             while not try_lock(descriptor):
                 time.sleep(LOOK_SECONDS)
                 interrupts.check()
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _put(store: RetryingStore, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:

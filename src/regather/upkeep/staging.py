@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import tempfile
 
 from regather.digest import new_hasher
-from regather.files.spool import Spool, has_room, storage_errors
+from regather.errors import StorageError, system_errors
+from regather.files.spool import Spool, has_room
 
 _MOST_IN_MEMORY = 64 << 20
 _HELP = "use a folder with more free space: --temp FOLDER"
@@ -15,7 +17,7 @@ _HELP = "use a folder with more free space: --temp FOLDER"
 
 def fits(folder: str | None, size: int) -> bool:
     """Whether there is room for ``size`` bytes now. Raises StorageError."""
-    with storage_errors(folder, _HELP):
+    with system_errors(StorageError, folder or tempfile.gettempdir(), _HELP):
         return has_room(folder, size)
 
 
@@ -25,7 +27,7 @@ def scratch(folder: str | None, size: int) -> memoryview:
         return memoryview(bytearray(size))
     with (
         contextlib.closing(Spool(folder, size, help=_HELP)) as spool,
-        storage_errors(folder, _HELP),
+        system_errors(StorageError, folder or tempfile.gettempdir(), _HELP),
     ):
         os.ftruncate(spool.descriptor, size)
         return memoryview(mmap.mmap(spool.descriptor, size))
