@@ -113,6 +113,8 @@ class PartialDownload(StoredPieces):
     """Where all is kept until it is whole."""
     count: int | None = None
     """How many files of a folder are wanted; None for a single file."""
+    content: int | None = None
+    """The bytes of these files."""
     resumed = False
     """Whether there is something to look at: of an earlier run, or files that may be right."""
 
