@@ -19,7 +19,7 @@ from regather.planner.fair_turns import in_turn, somebody_waits
 from regather.planner.group import Group
 from regather.planner.health import MAX_CORRUPT, Health
 from regather.planner.inflight import Request
-from regather.planner.pace import OLD_SECONDS, request_rate
+from regather.planner.pace import request_rate
 from regather.planner.probation import probation_work
 from regather.planner.state import State
 from regather.planner.work import Work, length_of, most_pressing, run_length
@@ -64,17 +64,9 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     if rate:
         if left > _UNEVEN * rate * seconds:
             return None  # by far not yet
-        # As request_rate, without the call.
-        partial = request.partial
+        pace = request_rate(state, request, now)
         began = request.answered if request.answered >= 0 else request.began
-        if now - began > OLD_SECONDS:
-            pace = ((request.pos - request.first) * piece + partial or 1) / (now - began)
-        else:
-            pace = request.pace or rate
-        quiet = now - request.moved
-        if pace * quiet > piece:
-            pace = piece / quiet
-        if left - partial > seconds * pace and (
+        if left - request.partial > seconds * pace and (
             # What starts slowly ends its last piece sooner than its pace tells.
             left > piece or request.answered < 0 or now - began >= _YOUNG_LATENCIES * latency
         ):

@@ -39,7 +39,6 @@ class Work(Value, frozen=True):
 
 def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group | None, float]:
     """The group with free pieces that would be finished last, and how long all such take."""
-    rated = state.rated
     if len(groups) == 1:
         group = groups[0]
         if not group.free:
@@ -48,13 +47,9 @@ def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group 
     best: Group | None = None
     load = highest = 0.0
     for group in groups:
-        if not (free := group.free):
+        if not group.free:
             continue
-        # As Group.supply, without the call: a source may hold hundreds of groups.
-        if now < group.known_until and rated <= group.known_rated:
-            seconds = (free + group.flying) / group.known_supply
-        else:
-            seconds = (free + group.flying) / group.supply(state, now)
+        seconds = (group.free + group.flying) / group.supply(state, now)
         load += seconds
         if best is None or seconds > highest:
             best, highest = group, seconds
