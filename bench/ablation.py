@@ -75,14 +75,11 @@ def _no(*_: object, **__: object) -> bool:
 RULES: dict[str, tuple[tuple[str, str, Any], ...]] = {
     "stealing and hedging": (("dispatch", "take_over", _nothing),),
     "hedging the last piece": (("steal_and_hedge", "_may_hedge", _no),),
-    "a third request for a piece": (("steal_and_hedge", "_THIRD_FACTOR", math.inf),),
     "whole fragments once more": (("whole", "again", _nothing),),
     "surplus requests are given up": (("dispatch", "surplus_requests", _no_list),),
     "stalled requests are found": (("dispatch", "find_stalls", _no_list),),
     "the next request is sent ahead": (("core", "look_ahead", _nothing),),
     "parity for late data": (("parity", "late_ones", lambda *_: ()),),
-    "a slow source leaves the rest to faster ones": (("selection", "_better_left", _no),),
-    "readers: a slow source leaves urgent pieces": (("fair_turns", "_better_left", _no),),
     "readers: a slow source gets what is needed later": (
         ("fair_turns", "_pieces_meanwhile", lambda *_: 0),
     ),

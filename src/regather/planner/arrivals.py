@@ -41,11 +41,24 @@ class PieceArrivals:
             elif not state.everything:
                 self._demands.keep_row(number, piece, actions)
             return
-        stood_in = number >= 0 and state.settled[asked][piece]
-        self._done(asked, piece, size, actions, request)
+        # As _done, without the calls: they take 0.06 µs, 8 % of an event in the compiled planner.
+        if state.everything:
+            self.done_bytes += size
+            state.left -= 1
+        else:
+            self.done_bytes += size * rows.wanted_for_itself(state, asked, piece)
+            state.left -= state.is_wanted(asked, piece)
+        if state.turns.readers or not state.everything:
+            self._arrived_for_readers(asked, piece, actions)
         if number < 0:
+            if state.hedged or state.overlapping[asked] or state.suspects:
+                self._no_more(asked, piece, actions, request)
             return
-        left = state.lacking[number][piece]
+        lacking, settled = state.lacking[number], state.settled[asked]
+        lacking[piece] = left = lacking[piece] - 1
+        stood_in, settled[piece] = settled[piece], 1
+        if state.hedged or state.overlapping[asked] or state.suspects:
+            self._no_more(asked, piece, actions, request)
         there = state.parity_rows[number].get(piece)
         if there:
             if stood_in:
@@ -74,22 +87,17 @@ class PieceArrivals:
             if state.done[fragment][row]:
                 continue  # it came while it was computed
             if right:
-                self._done(fragment, row, state.length(fragment, row), actions, None)
+                self._done(fragment, row, state.length(fragment, row), actions)
             else:
                 state.settled[fragment][row] = 0
                 state.requeue(fragment, row, row + 1)
 
-    def _done(
-        self, fragment: int, piece: int, size: int, actions: list[Action], by: Request | None
-    ) -> None:
-        """A piece of the file is in place, by a request or computed: no other need bring it."""
-        state = self._state
-        state.now_done(fragment, piece)
-        self.done_bytes += size * rows.wanted_for_itself(state, fragment, piece)
-        if state.turns.readers or not state.everything:
-            self._arrived_for_readers(fragment, piece, actions)
-        if by is None or state.hedged or state.overlapping[fragment] or state.suspects:
-            self._no_more(fragment, piece, actions, by)
+    def _done(self, fragment: int, piece: int, size: int, actions: list[Action]) -> None:
+        """A piece of the file was computed: nobody needs to bring it."""
+        self._state.now_done(fragment, piece)
+        self.done_bytes += size * rows.wanted_for_itself(self._state, fragment, piece)
+        self._arrived_for_readers(fragment, piece, actions)
+        self._no_more(fragment, piece, actions, None)
 
     def _arrived_for_readers(self, fragment: int, piece: int, actions: list[Action]) -> None:
         """A piece of the file is there: nobody waits for it, nor for its row."""
