@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,6 +19,7 @@ from bench import compiled
 from tests.support.azurite import Azurite
 from tests.support.gcs import Gcs
 from tests.support.hosting import Hosting
+from tests.support.jitter import sitecustomize as jitter
 from tests.support.net import PATIENCE
 from tests.support.swift import PYTHON, Swift
 
@@ -57,11 +59,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--pure", action="store_true", help="let no test use a socket or start a process"
     )
+    parser.addoption(
+        "--jitter",
+        type=float,
+        metavar="SECONDS",
+        help="delay threads and connections at random, up to SECONDS, to find tests that race",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--pure"):
         sys.addaudithook(_refuse_impure)
+    most = config.getoption("--jitter")
+    if most and jitter.MOST not in os.environ:  # else Python itself has imported it
+        os.environ[jitter.MOST] = str(most)
+        folder = str(Path(jitter.__file__).parent)
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
+        jitter.delay_at_random(most)
 
 
 _running = threading.local()

@@ -33,8 +33,8 @@ def _alarm_soon() -> Iterator[None]:
         raise _Alarm
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -191,12 +191,18 @@ def test_no_jobs_at_all() -> None:
 
 def test_interrupts_wait_for_what_the_jobs_still_do() -> None:
     stopped = threading.Event()
+    begun: list[int] = []
     ended: list[int] = []
 
     def job(number: int) -> None:
+        begun.append(number)
         assert stopped.wait(PATIENCE)
         time.sleep(0.05)  # clearing away takes a moment
         ended.append(number)
+
+    def tick() -> None:
+        if len(begun) == 5:  # one that has not begun never begins
+            signal.raise_signal(signal.SIGINT)
 
     def stop() -> None:
         for _ in range(2):
@@ -208,7 +214,7 @@ def test_interrupts_wait_for_what_the_jobs_still_do() -> None:
             [partial(job, n) for n in range(5)],
             name="t",
             stop=stop,
-            tick=lambda: signal.raise_signal(signal.SIGINT),
+            tick=tick,
         )
     assert sorted(ended) == list(range(5))
 

@@ -32,19 +32,26 @@ def main(command: Sequence[str]) -> int:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
     signalled = 0
 
     def end(number: int, frame: FrameType | None) -> None:
         nonlocal signalled
-        if process is None or (number == signal.SIGINT and ignored):
+        if number == signal.SIGINT and ignored:
+            return
+        if process is None:  # the command may run already, and its caller know it
+            early.append(number)
             return
         signalled += 1
-        os.kill(process.pid, signal.SIGINT if signalled == 1 else signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGINT if signalled == 1 else signal.SIGKILL)
 
     # A signal that is handled here has its default action in the command.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     process = subprocess.Popen(command, start_new_session=True)
+    while early:
+        end(early.pop(), None)
     status = 0
     while True:  # orphans end here too, and would stay as zombies
         pid, ended = os.wait()

@@ -6,8 +6,6 @@ import random
 
 from msgspec import Struct
 
-__all__ = ["STORES", "Backoff"]
-
 _STRETCH = 0.1
 """How much longer than asked, at most: servers ask all clients to come back at one time."""
 

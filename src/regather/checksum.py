@@ -10,8 +10,6 @@ from msgspec import Struct
 from regather.errors import UsageError
 from regather.hashes import HASH_SIZES
 
-__all__ = ["STRENGTH", "Checksum", "agree", "algorithm_of", "parse_checksum", "strongest"]
-
 STRENGTH = (
     *("sha512", "blake3", "sha256", "sha384", "blake2b", "blake2s", "sha224", "sha1", "md5"),
 )

@@ -10,8 +10,6 @@ from blake3 import blake3
 
 _IDENTITY_TAG = b"regather file identity v1\x00"
 
-__all__ = ["Hasher", "file_identity", "new_hasher", "piece_hash", "piece_hasher"]
-
 
 class Hasher(Protocol):
     """An incremental hash, as hashlib and blake3 both have it."""

@@ -7,9 +7,11 @@ stated once, here. This module imports nothing of the package.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 __all__ = [
@@ -32,21 +34,10 @@ IN_PYTHON = {
     **{
         f"--{name.replace('_', '-')}": name
         for name in (
-            *(
-                "at",
-                "chunk_size",
-                "digest",
-                "dry_run",
-                "exclude",
-                "file",
-                "follow_links",
-                "force",
-                "fragments",
-                "host",
-            ),
-            *("out", "parity", "piece_size", "port", "read_token", "replicas", "select", "servers"),
-            *("set_size", "survive", "temp", "tls_cert", "tls_key", "to", "write_token"),
-        )
+            "at chunk_size digest dry_run exclude file follow_links force fragments host out "
+            "parity piece_size port read_token replicas select servers set_size survive temp "
+            "tls_cert tls_key to write_token"
+        ).split()
     },
     "-o": "dest",
     "--fault": "faults",
@@ -80,6 +71,15 @@ def reason(error: Exception) -> str:
     if isinstance(told, str):  # of TLS: its text names a line of Python's source
         return told.lower().replace("_", " ")
     return getattr(error, "strerror", None) or str(error)
+
+
+@contextlib.contextmanager
+def system_errors(kind: type[RegatherError], where: object, help: str = "") -> Iterator[None]:
+    """Turn errors of the system into an error of this kind: where, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{where}: {reason(error).lower()}", help=help) from error
 
 
 def pem_flaw(error: Exception) -> str:

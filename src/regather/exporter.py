@@ -13,29 +13,20 @@ from pathlib import Path
 
 from regather.checksum import Checksum
 from regather.digest import Hasher, new_hasher, piece_hash
-from regather.errors import NotEnoughSourcesError, UsageError, VerificationError, reason
+from regather.errors import UsageError, VerificationError, reason
 from regather.manifest import Manifest
 from regather.metalink.values import MetalinkFile, Mirror, Pieces
 from regather.metalink.write import write_metalink
 from regather.model import Layout, Source
 from regather.names import texts
+from regather.reading.file import RemoteFile
+from regather.reading.opening import asking_for, target_at
+from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
 from regather.sources.addresses import address_of, base_url
 from regather.sources.manifests import load_manifest, sources_of
-from regather.sources.probing import FEW_RETRIES, Prober
-from regather.sources.settings import Settings, transport_options
-from regather.transport import (
-    Connection,
-    RequestFailed,
-    TransportOptions,
-    is_url,
-    locate,
-    object_of,
-    open_connection,
-)
-from regather.transport.ranges import read_range
+from regather.sources.settings import Settings
+from regather.transport import is_url, locate
 from regather.units import counted
-
-__all__ = ["export_metalink"]
 
 ALGORITHM = "sha256"
 OnBytes = Callable[[int, int], None]
@@ -63,13 +54,13 @@ def export_metalink(
     - ``on_progress``: called with the number of bytes done and the total.
 
     Raises UsageError if nothing could be downloaded with the result, VerificationError if ``file``
-    differs, NotEnoughSourcesError, ManifestError, TransportError or InterruptedDownload.
+    differs or only wrong data is available, NotEnoughSourcesError, ManifestError, TransportError
+    or InterruptedDownload.
     """
     settings = settings or Settings()
-    options = transport_options(settings)
     bases = [base_url(server) for server in texts(servers)]
     source = address_of(str(manifest))
-    asking = Prober(options, retries=min(settings.retries, FEW_RETRIES))
+    asking = asking_for(settings)
     read, folder = load_manifest(source, asking)
     layout = read.layout
     sources = sources_of(source, read, folder, bases)
@@ -77,7 +68,12 @@ def export_metalink(
     by_fragment = fragments or not urls
     if by_fragment:
         _check_urls(layout, sources)
-    pieces = _from_file(Path(file), layout) if file is not None else _from(layout, sources, options)
+    if file is not None:
+        pieces = _from_file(Path(file), layout)
+    else:
+        target = target_at(source, read, folder, texts(servers), asking)
+        recipe = Recipe(target, settings, CACHE_SIZE, READ_AHEAD)
+        pieces = _from_sources(RemoteFile(recipe), layout)
     whole = _Described(layout.piece_size)
     parts = [_Described(layout.piece_size) for _ in range(layout.data_count)]
     done = 0
@@ -204,63 +200,14 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
         raise UsageError(f"{path}: {reason(error).lower()}") from None
 
 
-def _from(layout: Layout, sources: Sequence[Source], options: TransportOptions) -> Iterator[Piece]:
-    """All pieces of the file, from where its fragments are, each verified."""
+def _from_sources(file: RemoteFile, layout: Layout) -> Iterator[Piece]:
+    """All pieces of the file, each verified, from where it is hosted, or from parity."""
     buffer = memoryview(bytearray(max(layout.largest_piece, 1)))
-    for fragment in range(layout.data_count):
-        piece, count = 0, layout.pieces_of(fragment)
-        errors: list[str] = []
-        for source in sources:
-            if piece == count:
-                break
-            if source.fragments is not None and fragment not in source.fragments:
-                continue
-            connection = open_connection(source.url, options)
-            try:
-                for view in _verified(connection, source, layout, fragment, piece, buffer):
-                    yield fragment, view
-                    piece += 1
-            except RequestFailed as error:
-                errors.append(error.what)
-            except VerificationError as error:
-                errors.append(error.what)
-            finally:
-                connection.close()
-        if piece < count:
-            name = layout.fragments[fragment].name
-            raise NotEnoughSourcesError(
-                f"{name} could not be read in full",
-                help="give the file with --file, or repair the fragments",
-                details=tuple(errors),
-                missing=(name,),
-            )
-
-
-def _verified(
-    connection: Connection,
-    source: Source,
-    layout: Layout,
-    fragment: int,
-    piece: int,
-    buffer: memoryview,
-) -> Iterator[memoryview]:
-    """The pieces of a fragment from ``piece`` on, as one source sends them.
-
-    Raises RequestFailed, and VerificationError where one is wrong.
-    """
-    described = layout.fragments[fragment]
-    target = object_of(source, described)
-    start = piece * layout.piece_size
-    have = 0
-    for step in read_range(connection, target, start, described.size):
-        at = 0
-        while at < len(step):
-            length = layout.length(fragment, piece)
-            count = min(len(step) - at, length - have)
-            buffer[have : have + count] = step[at : at + count]
-            have, at = have + count, at + count
-            if have == length:
-                if piece_hash(buffer[:length]) != layout.hash_of(fragment, piece):
-                    raise VerificationError(f"{target}: wrong bytes in piece {piece}")
-                yield buffer[:length]
-                piece, have = piece + 1, 0
+    with file:
+        for number in range(layout.data_pieces):
+            fragment, piece = layout.locate(number)
+            view = buffer[: layout.length(fragment, piece)]
+            have = 0
+            while have < len(view):
+                have += file.readinto(view[have:])
+            yield fragment, view

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from regather.errors import StorageError, is_disk_full, reason
-from regather.files.platform import open_new, preallocate, publish, write_all
+from regather.files.platform import closed_after, open_new, preallocate, publish, write_all
 from regather.names import suffixed, temporary_suffix
 from regather.store import check_destination
 from regather.tasks import interrupts_held
@@ -78,8 +77,7 @@ def generate(
     part = path.with_name(suffixed(path.name, temporary_suffix()))
     with interrupts_held() as interrupts:
         try:
-            descriptor = open_new(part)
-            try:
+            with closed_after(open_new(part)) as descriptor:
                 preallocate(descriptor, size)
                 done = 0
                 for passage in passages(size, seed):
@@ -88,8 +86,6 @@ def generate(
                     if on_progress:
                         on_progress(done, size)
                     interrupts.check()
-            finally:
-                os.close(descriptor)
             publish(str(part), str(path), replace=force, keep_mode=True)
         except OSError as error:
             raise StorageError(

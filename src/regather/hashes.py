@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["HASH_SIZE", "HASH_SIZES"]
-
 HASH_SIZE = 32
 """Bytes of a piece hash (BLAKE3)."""
 HASH_SIZES = {

@@ -165,6 +165,14 @@ class Layout:
         """Where a piece stands in the file, in bytes; parity pieces stand behind its end."""
         return self.fragments[fragment].offset + piece * self.piece_size
 
+    def offset_of(self, number: int) -> int:
+        """Where the piece with this running number stands; see ``offset``."""
+        return self.offset(*self.locate(number))
+
+    def length_of(self, number: int) -> int:
+        """How many bytes the piece with this running number has."""
+        return self.length(*self.locate(number))
+
     def span(self, fragment: int, start: int, end: int) -> tuple[int, int]:
         """The bytes inside the fragment that its pieces ``start`` up to ``end`` stand on."""
         return start * self.piece_size, min(end * self.piece_size, self.fragments[fragment].size)

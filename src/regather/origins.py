@@ -8,8 +8,6 @@ from regather.errors import UsageError
 from regather.names import idna, with_zone
 from regather.schemes import PORTS
 
-__all__ = ["Origin", "ascii_host", "origin_of", "parse_host"]
-
 Origin = tuple[str, str, int]
 """Scheme, host and port of a URL: where secrets may go is decided by all three."""
 

@@ -24,18 +24,6 @@ from regather.errors import RegatherError
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = [
-    "LOOK_SECONDS",
-    "CancelScope",
-    "Interrupts",
-    "Thread",
-    "interrupts_held",
-    "join_all",
-    "pool",
-    "run_all",
-    "run_apart",
-]
-
 LOOK_SECONDS = 0.1
 """How often who waits looks for an interrupt."""
 _SLICE_SECONDS = 1.0

@@ -11,8 +11,6 @@ import stat
 
 from regather.errors import UsageError
 
-__all__ = ["flaw_of_token", "is_address", "is_loopback", "read_token_file"]
-
 _MAX_TOKEN = 4096
 
 

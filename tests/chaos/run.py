@@ -22,6 +22,7 @@ from tests.chaos.servers import Place, damage
 from tests.chaos.tear import tear
 from tests.chaos.truth import Partial, Truth
 from tests.chaos.watch import Watch
+from tests.support import forked
 from tests.support.files import alone
 from tests.support.hosting import Hosting
 
@@ -67,6 +68,7 @@ def _run(schedule: Schedule) -> Result:
     began = time.monotonic()
     seed = schedule.seed
     result = Result(seed, size=schedule.file.size)
+    forked.prepare()
     before = open_files()
     seen: list[judge.Seen] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, Hosting() as hosting:

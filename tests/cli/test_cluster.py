@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import regather
 from regather.cli.cluster import _faults_by_server
 from regather.errors import UsageError
 
@@ -21,3 +27,25 @@ def test_a_number_in_front_means_that_server_alone() -> None:
 def test_what_cannot_be_is_told_before_anything_starts(fault: str) -> None:
     with pytest.raises(UsageError):
         _faults_by_server([fault], 3)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_it_says_which_server_ended(tmp_path: Path, as_json: bool) -> None:
+    (tmp_path / "file.bin").write_bytes(bytes(1000))
+    regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2)
+    words = ["cluster", str(tmp_path / "out"), "--fault", "2:die@0.1s", *["--json"] * as_json]
+    command = [sys.executable, "-m", "regather", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        if as_json:
+            url = json.loads(line)["urls"][1]
+            event = json.loads(process.stdout.readline())
+            assert (event["event"], event["url"]) == ("ended", url)
+        else:
+            url = process.stdout.readline().split()[0]
+            assert process.stderr.readline() == f"regather: {url} ended with exit code 70\n"
+        process.terminate()

@@ -37,3 +37,29 @@ def test_a_signal_at_the_end_changes_nothing(number: str) -> None:
     command = [sys.executable, "-c", LATE, str(int(getattr(signal, number)))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+
+
+# Standard error is interrupted after each time that it is written to.
+WHILE_TOLD = """
+import os, signal, sys
+import regather.cli as cli
+
+class Stderr:
+    def __getattr__(self, name):
+        return getattr(sys.__stderr__, name)
+    def write(self, text):
+        sys.__stderr__.write(text)
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.stderr = Stderr()
+sys.argv = ["regather", "get", "https://"]
+cli.run()
+"""
+
+
+def test_a_line_is_told_whole_or_not_at_all() -> None:
+    command = [sys.executable, "-c", WHILE_TOLD]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith("regather: not a URL")
+    assert done.stderr.endswith("\n")

@@ -27,7 +27,7 @@ UNUSED = frozenset(
             "tempfile",
             "xml.parsers.expat",
         ),
-        *("regather.cli.conf.options", "regather.metalink.read", "regather.publisher"),
+        *("regather.cli.conf.defaults", "regather.metalink.read", "regather.publisher"),
         *("regather.reading", "regather.server", "regather.splitter", "regather.store.folder"),
         *("regather.sources.mirrors", "regather.upkeep"),
     )

@@ -55,10 +55,10 @@ class Line:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        for made in (self._listener, *self._sockets):
-            with contextlib.suppress(OSError):
-                made.shutdown(socket.SHUT_RDWR)
-            made.close()
+        _close(self._listener)
+        self._threads[0].join(60)  # from now on no connection is added
+        for made in self._sockets:
+            _close(made)
         for thread in self._threads:
             thread.join(60)
 
@@ -71,8 +71,9 @@ class Line:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                self._sockets.append(near)
                 far = socket.create_connection((HOST, self._target))
-                self._sockets += [near, far]
+                self._sockets.append(far)
                 self._start(lambda n=near, f=far: self._requests(n, f))  # type: ignore[misc]
                 self._start(lambda n=near, f=far: self._answers(n, f))  # type: ignore[misc]
 
@@ -105,6 +106,13 @@ class Line:
                 if fault.silent_after is not None and passed >= fault.silent_after:
                     self._over.wait()
             near.shutdown(socket.SHUT_RDWR)
+
+
+def _close(made: socket.socket) -> None:
+    """Wake whoever waits for it, too."""
+    with contextlib.suppress(OSError):
+        made.shutdown(socket.SHUT_RDWR)
+    made.close()
 
 
 class FtpLine(Line):

@@ -20,6 +20,7 @@ REFUSED = {
     **{(kind, "manifest"): "must have" for kind in _GROWN},
     **{(kind, "checksum"): "must be" for kind in _GROWN},
     ("203 to all", "bare"): "modified in transit",
+    ("201 to all", "bare"): "not the status of a file",
 }
 """What is not to be had, by kind and way, and a part of what is told of it."""
 QUICK = regather.Settings(retries=3, sync=False)

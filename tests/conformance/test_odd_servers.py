@@ -68,3 +68,15 @@ def test_what_is_read_of_an_open_file(folder: Path, kind: str) -> None:
         assert file.read() == content[-1000:]
         file.seek(0)
         assert file.read() == content
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ODD if "grows" not in kind])
+def test_what_is_checked(folder: Path, kind: str) -> None:
+    content = (folder / NAME).read_bytes()
+    for share in (0, 1):
+        with odd_server(kind, content) as server:
+            report = regather.check(
+                manifest_of(folder), servers=[server.url], read_data=share, settings=QUICK
+            )
+        assert report.status == "healthy", report.findings
+        assert report.findings[0].read == 3 * share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from tests.end_to_end.test_rogue_servers import lies
 from tests.support.files import MIB, leftovers, random_file
 from tests.support.hosting import Hosting
 from tests.support.mirrors import Mirror, mirror, stock_server
-from tests.support.net import free_port
+from tests.support.net import PATIENCE, free_port
 from tests.support.nginx import Nginx, needs_nginx
 from tests.support.rogue import Rogue
 
@@ -125,10 +126,20 @@ def test_a_difference_that_no_sample_shows_is_found_by_the_checksum(
     mirrors: list[Mirror], content: bytes, liar: int, tmp_path: Path
 ) -> None:
     mirrors[liar].content = other(content, *range(MIB - 1, 7 * MIB, MIB))
-    # Slowly enough for each of them to bring something.
-    paced = regather.Settings(limit_rate=16 * MIB, sync=False)
+    lied = threading.Event()
+
+    def lie(length: int) -> None:
+        if length >= MIB:
+            lied.set()
+
+    mirrors[liar].after = lie
+    for one in mirrors[:liar] + mirrors[liar + 1 :]:
+        one.before = lambda length: length >= MIB and lied.wait(PATIENCE)
     report = regather.download(
-        urls(mirrors), tmp_path / "got", checksum=sha256(content), settings=paced
+        urls(mirrors),
+        tmp_path / "got",
+        checksum=sha256(content),
+        settings=regather.Settings(sync=False),
     )
     assert (tmp_path / "got").read_bytes() == content
     assert report.verified
@@ -231,11 +242,15 @@ def test_a_mirror_whose_file_changes_meanwhile(content: bytes, tmp_path: Path) -
     with mirror(content) as one:
         one.headers["ETag"] = '"1"'
 
-        def change(progress: regather.Progress) -> None:
-            one.headers["ETag"] = '"2"'
-            one.content = other(content, *range(0, SIZE, 1000))
+        pieces = itertools.count(1)
 
-        report = get([one.url + "file.bin"], tmp_path / "got", on_progress=change)
+        def change(length: int) -> None:
+            if length >= MIB and next(pieces) == 2:
+                one.headers["ETag"] = '"2"'
+                one.content = other(content, *range(0, SIZE, 1000))
+
+        one.before = change
+        report = get([one.url + "file.bin"], tmp_path / "got")
         assert (tmp_path / "got").read_bytes() == one.content  # the new one, and all of it
     assert "changed on its server" in report.notes[-1]
     assert leftovers(tmp_path) == []

@@ -161,7 +161,7 @@ def test_alone_a_liar_gets_nowhere(content: Path, manifest: str, tmp_path: Path,
         with pytest.raises((regather.NotEnoughSourcesError, regather.VerificationError)) as caught:
             regather.download(manifest, tmp_path / "got", servers=[rogue.url], settings=QUICK)
         assert time.monotonic() - began < 60
-        assert len(rogue.requests) < 40
+        assert len(rogue.requests) < 100
     told = "\n".join(caught.value.details)
     assert rogue.url.split("/")[2] in told
     assert "\x1b" not in told

@@ -108,7 +108,7 @@ def test_read_from_sources_of_which_some_fail(made: Path, hosting: Hosting) -> N
     with stock_server(made / "out" / "server2") as stock:
         servers = [hosting.serve(made / "out" / "server1").url, stock]
         assert regather.export_metalink(manifest, mirrors=mirrors, servers=servers) == right
-    with pytest.raises(regather.NotEnoughSourcesError, match="file_fragment_2"):
+    with pytest.raises(regather.VerificationError, match="file_fragment_2"):
         regather.export_metalink(manifest, mirrors=mirrors, servers=servers[:1])
 
 
@@ -133,3 +133,17 @@ def test_an_empty_file(tmp_path: Path) -> None:
     manifest = str(tmp_path / "out" / "empty.regather.json")
     (file,) = read_metalink(regather.export_metalink(manifest, mirrors=["http://a/empty"])).files
     assert (file.size, file.pieces) == (0, ())
+
+
+def test_a_fragment_that_only_parity_gives(tmp_path: Path) -> None:
+    random_file(tmp_path / "file.bin", SIZE)
+    out = tmp_path / "out"
+    regather.split(tmp_path / "file.bin", out, fragments=3, parity=1)
+    manifest = out / "file.bin.regather.json"
+    mirrors = ["https://a.example/"]
+    whole = regather.export_metalink(manifest, mirrors=mirrors, file=tmp_path / "file.bin")
+    (out / "file_fragment_2.dat").unlink()
+    assert regather.export_metalink(manifest, mirrors=mirrors) == whole
+    (out / "file_fragment_1.dat").unlink()
+    with pytest.raises(regather.NotEnoughSourcesError):
+        regather.export_metalink(manifest, mirrors=mirrors)

@@ -27,6 +27,18 @@ def published(name: str) -> Metalink:
     return read_metalink(data, name)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_encodings_with_a_mark(encoding: str) -> None:
+    text = (PUBLISHED / "mirrorbrain_image.meta4").read_text()
+    text = text.replace("UTF-8", "UTF-8" if "8" in encoding else "UTF-16")
+    mark = "" if encoding in ("utf-16", "utf-8-sig") else "\ufeff"
+    data = (mark + text).encode(encoding)
+    assert looks_like_metalink(data)
+    assert looks_like_metalink(data[:3001])
+    (file,) = read_metalink(data).files
+    assert file.name == "system-net.iso"
+
+
 def test_an_image_as_a_mirror_redirector_publishes_it() -> None:
     (file,) = published("mirrorbrain_image.meta4").files
     assert (file.name, file.size, file.signed) == ("system-net.iso", 600_000, False)

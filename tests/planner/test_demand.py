@@ -13,6 +13,7 @@ from regather.planner import (
     Cancel,
     Decode,
     Decoded,
+    DecodeFailed,
     Event,
     Evicted,
     Failed,
@@ -20,11 +21,13 @@ from regather.planner import (
     Options,
     PieceDone,
     Planner,
+    Progress,
     RangeIgnored,
     Release,
     RemoveSource,
     Restart,
     Start,
+    Tick,
     Trim,
     Unavailable,
     Want,
@@ -46,8 +49,9 @@ class Live:
         parity: int = 0,
         connections: int = 1,
         retries: int = 0,
+        max_rows: int = 1 << 30,
     ) -> None:
-        options = Options(connections=connections, retries=retries)
+        options = Options(connections=connections, retries=retries, max_rows=max_rows)
         self.layout = layout_of(sizes, parity=parity)
         self.plan = Planner(self.layout, holdings, options, random.Random(1), live=True)
         self.books = Books(self.plan)
@@ -223,3 +227,56 @@ def test_what_was_passed_over_and_became_wanted_is_fetched() -> None:
     live.tell(PieceDone(start.request, 0, placed=False))
     begun = live.bring(Start(start.request, 0, 0, 1, 4, whole=True))
     assert [(a.fragment, a.whole) for a in begun if isinstance(a, Start)] == [(0, True)]
+
+
+def coded(rows: int, max_rows: int = 1 << 30) -> Live:
+    """Two fragments of some rows and their parity; nobody has the first one."""
+    sources: list[frozenset[int] | None] = [frozenset({1}), frozenset({2})]
+    return Live([rows * MIB] * 2, sources, parity=1, max_rows=max_rows)
+
+
+def test_no_more_rows_are_wanted_at_a_time_than_there_is_room_for() -> None:
+    live = coded(4, max_rows=1)
+    rows: list[int] = []
+    actions = live.tell(Want(1, 0, 4, urgent=True))
+    for _ in range(4):
+        begun = [a for a in actions if isinstance(a, Start)]
+        row = begun[0].start
+        assert pieces(starts(actions)) == [(1, row), (2, row)]
+        rows.append(row)
+        assert live.plan.is_needed(1, row)
+        live.bring(begun[0])
+        assert live.bring(begun[1]) == [Decode(0, row, (0,), (2,))]
+        actions = live.tell(Release(1, row, row + 1))
+        assert live.plan.is_needed(1, row), "it is being read"
+        live.tell(Decoded(0, row))
+        assert not live.plan.is_needed(1, row)
+    assert rows == [0, 1, 2, 3]
+
+
+def test_parity_that_was_dropped_is_fetched_again() -> None:
+    live = coded(1)
+    begun = [a for a in live.tell(Want(1, 0, 1, urgent=True)) if isinstance(a, Start)]
+    live.bring(begun[0])
+    assert live.bring(begun[1]) == [Decode(0, 0, (0,), (2,))]
+    again = live.tell(DecodeFailed(0, 0, gone=True))
+    assert starts(again) == [(2, 0, 1)]
+    assert live.bring(next(a for a in again if isinstance(a, Start))) == [Decode(0, 0, (0,), (2,))]
+    live.tell(Decoded(0, 0))
+    assert live.plan.is_done(0, 0)
+
+
+def test_parity_replaces_a_piece_that_a_reader_would_wait_for_much_longer() -> None:
+    live = Live([MIB, MIB], [frozenset({0}), frozenset({1}), frozenset({2})], parity=1)
+    (crawls,) = [a for a in live.tell(Want(1, 0, 1, urgent=True)) if isinstance(a, Start)]
+    live.tell(Answered(crawls.request))
+    asked: list[Start] = []
+    for kib in range(1, 100):
+        if len(asked) == 2:
+            break
+        told = live.tell(Progress(crawls.request, kib << 10)) + live.tell(Tick())
+        asked += [a for a in told if isinstance(a, Start)]
+    assert sorted((a.fragment, a.start) for a in asked) == [(1, 0), (2, 0)]
+    live.bring(asked[0])
+    assert live.bring(asked[1]) == [Decode(0, 0, (0,), (2,))]
+    assert Cancel(crawls.request) in live.tell(Decoded(0, 0))

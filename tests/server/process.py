@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,7 +15,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
+
+from tests.support import forked
 
 TIMEOUT = 60
 HOST = "127.0.0.1"
@@ -35,19 +38,20 @@ class Answer:
 
 
 class Serve:
-    """``regather serve PATH`` on a free port while the ``with`` body runs."""
+    """``regather serve PATH`` on a free port while the ``with`` body runs.
 
-    def __init__(self, path: Path, *arguments: str) -> None:
+    ``afresh``: started by Python itself, for what a forked process would inherit or not have.
+    """
+
+    def __init__(self, path: Path, *arguments: str, afresh: bool = False) -> None:
         self._command = command(str(path), "--port", "0", "--json", *arguments)
+        self._afresh = afresh
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=self._errors, stdin=subprocess.DEVNULL
-        )
+        self.process, self._output = self._started()
         try:
-            assert self.process.stdout is not None
-            line = self.process.stdout.readline()
+            line = self._output.readline()
             assert line, f"it did not start: {self.errors}"
             self.listening: dict[str, Any] = json.loads(line)
             self.port: int = self.listening["port"]
@@ -55,6 +59,22 @@ class Serve:
             self._end()
             raise
         return self
+
+    def _started(self) -> tuple[subprocess.Popen[bytes] | forked.Command, IO[bytes]]:
+        if self._afresh or not forked.can_be_forked(None):
+            process = subprocess.Popen(
+                self._command, stdout=subprocess.PIPE, stderr=self._errors, stdin=subprocess.DEVNULL
+            )
+            assert process.stdout is not None
+            return process, process.stdout
+        reading, writing = os.pipe()
+        with open(os.devnull, "rb") as null, open(writing, "wb") as output:
+            return forked.Command(
+                self._command[3:],
+                stdin=null.fileno(),
+                stdout=output.fileno(),
+                stderr=self._errors.fileno(),
+            ), open(reading, "rb")
 
     def __exit__(
         self,
@@ -68,8 +88,7 @@ class Serve:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(TIMEOUT)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._output.close()
         self._errors.close()
 
     @property

@@ -221,7 +221,7 @@ def test_two_thousand_idle_connections(folder: Path, content: bytes) -> None:
     low = resource.RLIM_INFINITY if hard == resource.RLIM_INFINITY else hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))  # the server must raise it
     try:
-        with Serve(folder) as server, ExitStack() as stack:
+        with Serve(folder, afresh=True) as server, ExitStack() as stack:
             resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
             for _ in range(count):
                 connection = socket.create_connection((HOST, server.port), timeout=TIMEOUT)

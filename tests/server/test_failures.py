@@ -20,7 +20,7 @@ from blake3 import blake3
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
-from regather.server.tls import tls_context
+from regather.server.serving import tls_context
 from tests.server.conftest import BIG
 from tests.server.process import HOST, TIMEOUT, Serve, read_until_broken
 from tests.support.tls import issue

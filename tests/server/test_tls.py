@@ -17,7 +17,7 @@ from blake3 import blake3
 from regather.server.authorization import Tokens
 from regather.server.body import unsent
 from regather.server.run import Server
-from regather.server.tls import tls_context
+from regather.server.serving import tls_context
 from tests.server.process import HOST, TIMEOUT, Serve, ask, command
 from tests.support.files import random_file
 from tests.support.hosting import Hosting

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import regather
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.net import free_port
+from tests.support.rogue import Rogue
 
 QUICK = regather.Settings(retries=0, connect_timeout=1, timeout=2, sync=False)
 SIZE = 3_000_000
@@ -43,6 +46,37 @@ def test_a_server_that_has_some(made: Path) -> None:
         )
     assert (made / "x").read_bytes() == (made / "f.bin").read_bytes()
     assert [source.useful for source in report.sources] == [SIZE // 3, SIZE - SIZE // 3]
+
+
+def test_the_folder_is_used_while_a_server_still_sends(made: Path) -> None:
+    """The planner says that a fragment has no source, before it has everything else."""
+    fragments = {f"file_fragment_{n}.dat" for n in (2, 3)}
+    folder_is_used = threading.Event()
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        name = head.split()[1].decode().lstrip("/")
+        if name not in fragments:
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            return
+        assert folder_is_used.wait(60)
+        data = (made / "out" / name).read_bytes()
+        line = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        connection.sendall(line % len(data) + data)
+
+    def watch(progress: regather.Progress) -> None:
+        if sum(source.received > 0 for source in progress.sources[1:]):
+            folder_is_used.set()
+
+    with Rogue(answer) as server:
+        report = regather.download(
+            made / "out" / "f.bin.regather.json",
+            made / "x",
+            servers=server.url,
+            settings=regather.Settings(retries=0, timeout=60, sync=False),
+            on_progress=watch,
+        )
+    assert (made / "x").read_bytes() == (made / "f.bin").read_bytes()
+    assert [source.useful for source in report.sources] == [SIZE - SIZE // 3, SIZE // 3]
 
 
 def test_servers_that_have_all_are_enough(made: Path) -> None:

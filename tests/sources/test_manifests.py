@@ -1,4 +1,4 @@
-"""A manifest whose URL does not say so: recognised by its start, and fetched once."""
+"""A manifest or a metalink whose URL does not say so: recognised by its start, and fetched once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 
 import regather
 from regather.errors import ManifestError
+from regather.metalink.values import MetalinkFile, Mirror
+from regather.metalink.write import write_metalink
 from regather.sources.jobs import DownloadJob
 from regather.sources.probing import Prober
 from regather.sources.recognise import expand_job, resolve_targets
@@ -64,6 +66,34 @@ def test_no_byte_of_it_comes_twice(fragments: int) -> None:
         digest = resolved(rogue.url + "latest")
     assert digest == regather.Manifest.from_bytes(document).digest
     assert host.sent == len(document)
+    assert len(rogue.requests) == (2 if fragments == 600 else 1)
+
+
+@pytest.mark.parametrize("files", [1, 200])
+def test_nor_of_a_metalink(files: int) -> None:
+    mirrors = (Mirror("http://a.example/f"),)
+    document = write_metalink([MetalinkFile(f"f{n}", 1, (), (), mirrors) for n in range(files)])
+    assert (len(document) > 16 << 10) == (files == 200)
+    host = Host(document)
+    with Rogue(host.answer) as rogue:
+        jobs = expand_job(DownloadJob((rogue.url + "latest",)), Prober(TransportOptions()))
+    assert [job.file.name for job in jobs if job.file] == [f"f{n}" for n in range(files)]
+    assert host.sent == len(document)
+    assert len(rogue.requests) == (2 if files == 200 else 1)
+
+
+@pytest.mark.parametrize("fragments", [3, 600])
+def test_of_two_copies_one_is_fetched_and_once(fragments: int) -> None:
+    document = manifest_of(fragments)
+    hosts = Host(document), Host(document)
+    with Rogue(hosts[0].answer) as one, Rogue(hosts[1].answer) as other:
+        job = DownloadJob(tuple(rogue.url + "f.regather.json" for rogue in (one, other)))
+        (target,) = resolve_targets(job, Prober(TransportOptions()))
+    assert target.digest == regather.Manifest.from_bytes(document).digest
+    # Both are looked at; the rest, where there is one, comes from one of them.
+    most = len(document) + min(len(document), 16 << 10)
+    assert sum(host.sent for host in hosts) <= most
+    assert len(one.requests) + len(other.requests) <= (3 if fragments == 600 else 2)
 
 
 def test_one_that_changes_after_the_first_look_comes_whole() -> None:

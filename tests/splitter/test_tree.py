@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import regather
 from regather.errors import RegatherError, UsageError
-from regather.splitter.original import original_of
+from regather.splitter.input_file import original_of
 from tests.support.small import small_pieces
 from tests.support.trees import make_tree, told
 

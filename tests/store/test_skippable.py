@@ -6,8 +6,7 @@ import pytest
 
 from regather.folder import Entry, Folder
 from regather.model import Fragment, FragmentIndex, Layout
-from regather.store.skippable import survey
-from regather.store.spans import Spans
+from regather.store.spans import Spans, survey
 
 PIECE = 1024
 # Pieces: 0 has a, 1 has the end of a and the begin of b, 2 has b, 3 belongs to no file.

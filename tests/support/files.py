@@ -10,7 +10,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support import forked
+
 MIB = 1 << 20
+PROGRAM = (sys.executable, "-m", "regather")
 _PROGRESS = re.compile(
     r"^(?:asking \S+ .*|waiting (?:[\d:.]+ (?:s )?)?for .*\)(?:, retry \d+ of \d+)?"
     r"|.+: \d+ % of .*)\n",
@@ -49,25 +52,37 @@ def regather(
     timeout: float = 120,
     progress: bool = False,
     environment: Mapping[str, str] | None = None,
-    program: Sequence[str] = (sys.executable, "-m", "regather"),
+    program: Sequence[str] = PROGRAM,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command and return what it printed and its exit code.
 
     Without ``progress`` its lines on standard error are left out: whether there are any hangs on
     how long the command took.
     """
-    done = subprocess.run(
-        [*program, *map(str, arguments)],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    words = [*map(str, arguments)]
+    if program == PROGRAM and forked.can_be_forked(environment):
+        done = forked.run(words, cwd=cwd, environment=environment, timeout=timeout)
+    else:
+        done = subprocess.run(
+            [*program, *words],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
     if not progress:
         done.stderr = without_progress(done.stderr)
     return done
+
+
+def started(arguments: Sequence[str | Path]) -> forked.Command | subprocess.Popen[bytes]:
+    """Start the command, with our own standard streams."""
+    words = [*map(str, arguments)]
+    if forked.can_be_forked(None):
+        return forked.Command(words, stdin=0, stdout=1, stderr=2)
+    return subprocess.Popen([*PROGRAM, *words])
 
 
 def without_progress(told: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
-from regather.server.tls import tls_context
+from regather.server.serving import tls_context
 from regather.server.writing import Limits
 from tests.support.net import PATIENCE, keep_port
 from tests.support.tls import TlsFiles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, Thread
 from pathlib import Path
 
 Headers = Mapping[str, str]
+_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
 
 class _Server(ThreadingHTTPServer):
@@ -56,9 +58,20 @@ class Mirror:
         """Whether connections end without an answer."""
         self.asked: list[str] = []
         """Paths of all requests."""
+        self.before: Callable[[int], object] = lambda length: None
+        """Called before each answer with the bytes that are asked for; 0: all."""
+        self.after: Callable[[int], object] = lambda length: None
+        """The same after the answer was sent."""
         self.url = ""
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        span = _RANGE.fullmatch(request.headers.get("Range", ""))
+        length = int(span[2]) + 1 - int(span[1]) if span else 0
+        self.before(length)
+        self._send_answer(request)
+        self.after(length)
+
+    def _send_answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path.partition("?")[0]
         self.asked.append(request.path)
         if self.break_off:

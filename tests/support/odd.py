@@ -190,12 +190,35 @@ def _whole_length(ask: Ask) -> bytes:
     return ask.part(*ask.span, {"Content-Length": len(ask.content)}) + b"CLOSE"
 
 
-for _status in ("400 Bad Request", "403 Forbidden", "405 Not Allowed", "416 No", "500 Error"):
+_TO_RANGES = "204 Nothing", "400 No", "401 No", "403 No", "404 No", "405 No", "416 No", "429 No"
+for _status in (*_TO_RANGES, "500 Error", "503 Busy"):
 
     def _ranges_refused(ask: Ask, status: str = _status) -> bytes:
         return ask.refuse(status) if ask.span else ask.good()
 
     ODD[f"{_status[:3]} to any range"] = _ranges_refused
+
+
+@_odd("an empty file to any range")
+def _empty_to_ranges(ask: Ask) -> bytes:
+    return ask.refuse("200 OK") if ask.span else ask.good()
+
+
+@_odd("no answer to any range")
+def _breaks_at_ranges(ask: Ask) -> bytes | None:
+    return None if ask.span else ask.good()
+
+
+@_odd("503 to large ranges")
+def _busy_at_large(ask: Ask) -> bytes:
+    large = not ask.span or ask.span[1] - ask.span[0] > LIMIT
+    return ask.refuse("503 Busy") if large else ask.good()
+
+
+@_odd("no answer to large ranges")
+def _breaks_at_large(ask: Ask) -> bytes | None:
+    large = not ask.span or ask.span[1] - ask.span[0] > LIMIT
+    return None if large else ask.good()
 
 
 @_odd("403 to large ranges")
@@ -273,6 +296,20 @@ def _if_range_refused(ask: Ask) -> bytes:
     return ask.good({"ETag": '"1"'})
 
 
+@_odd("a web page to any range")
+def _page_to_ranges(ask: Ask) -> bytes:
+    page = b"<html>too many"
+    told = {"Content-Type": "text/html", "Content-Length": len(page)}
+    return ask.head("200 OK", told, page) if ask.span else ask.good()
+
+
+@_odd("304 to any If-Range")
+def _not_modified(ask: Ask) -> bytes:
+    if "if-range" in ask.headers:
+        return ask.head("304 Not Modified", {})
+    return ask.good({"ETag": '"1"'})
+
+
 # -- lengths ----------------------------------------------------------------------------------
 
 
@@ -328,6 +365,40 @@ def _chunked_range(ask: Ask) -> bytes:
     return ask.head("206 Partial Content", told, body)
 
 
+@_odd("chunked with bare LF, extensions and trailers")
+def _odd_chunks(ask: Ask) -> bytes:
+    steps = [ask.content[at : at + _BLOCK] for at in range(0, len(ask.content), _BLOCK)]
+    body = b"".join(b"%x ; a=b \n%b\n" % (len(step), step) for step in steps) + b"0\nA: b\n\n"
+    return ask.head("200 OK", {"Transfer-Encoding": "chunked, chunked"}, body)
+
+
+@_odd("404 to HEAD")
+def _head_missing(ask: Ask) -> bytes:
+    return ask.refuse("404 Not Found") if ask.method == "HEAD" else ask.good()
+
+
+@_odd("no answer to HEAD")
+def _breaks_at_head(ask: Ask) -> bytes | None:
+    return None if ask.method == "HEAD" else ask.good()
+
+
+@_odd("HTTP/1.0, and the end of the connection as that of the body")
+def _of_old(ask: Ask) -> bytes:
+    old = ask.good({"Content-Length": ""}).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    return old.replace(b"Content-Length: \r\n", b"", 1) + b"CLOSE"
+
+
+@_odd("a silent end of the connection after each answer")
+def _silent_end(ask: Ask) -> bytes:
+    return ask.good() + b"CLOSE"
+
+
+@_odd("interim answers")
+def _interim(ask: Ask) -> bytes:
+    hints = b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\nLink: <x>\r\n\r\n"
+    return b"HTTP/1.1 100 Continue\r\n\r\n" + hints + ask.good()
+
+
 @_odd("two bytes more than the length declares")
 def _excess(ask: Ask) -> bytes:
     return ask.good() + b"\r\n"
@@ -356,6 +427,17 @@ def _chunked_lie(ask: Ask) -> bytes:
 def _transformed(ask: Ask) -> bytes:
     whole = ask.whole()
     return whole.replace(b" 200 OK", b" 203 Non-Authoritative Information", 1)
+
+
+@_odd("201 to all")
+def _created(ask: Ask) -> bytes:
+    return ask.whole().replace(b" 200 OK", b" 201 Created", 1)
+
+
+@_odd("400 to headers that it does not know")
+def _unknown_headers(ask: Ask) -> bytes:
+    known = {"host", "user-agent", "accept", "accept-encoding", "range", "if-range"}
+    return ask.good() if known >= ask.headers.keys() else ask.refuse("400 Bad Request")
 
 
 @_odd("typed text/html")
@@ -398,6 +480,19 @@ def _cookie(ask: Ask) -> bytes:
     return ask.refuse("302 Found", **{"Location": ask.path, "Set-Cookie": "pass=1; Path=/"})
 
 
+@_odd("an empty Location")
+def _empty_location(ask: Ask) -> bytes:
+    return ask.refuse("302 Found", Location="") if ask.number % 2 == 0 else ask.good()
+
+
+@_odd("a login in Location, and a fragment")
+def _login_in_location(ask: Ask) -> bytes:
+    if ask.query:
+        return ask.good()
+    place = f"http://me:secret@{ask.headers['host']}{ask.path}?1#top"
+    return ask.refuse("302 Found", Location=place)
+
+
 @_odd("raw UTF-8 in Location")
 def _raw_location(ask: Ask) -> bytes:
     if ask.query:
@@ -426,7 +521,7 @@ class OddServer:
             while True:
                 while b"\r\n\r\n" not in received:
                     more = connection.recv(65536)
-                    if not more:
+                    if not more or more.startswith(b"\x16"):  # the end, or TLS
                         return
                     received += more
                 head, _, received = received.partition(b"\r\n\r\n")

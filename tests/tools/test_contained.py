@@ -18,21 +18,25 @@ PROCESSES_STARTED = """
 import os, subprocess, sys, time
 sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
 pids = [subprocess.Popen(sleep, start_new_session=True).pid for _ in range(2)]
+ready, tell = os.pipe()
 child = os.fork()
 if not child:  # a daemon, with a child of its own
     os.setsid()
     print(os.getpid(), subprocess.Popen(sleep).pid, *pids, flush=True)
+    os.write(tell, b"!")
     time.sleep(600)
-time.sleep(1)
+os.read(ready, 1)
 os._exit(3)  # as after a time-out: nothing is cleaned up
 """
 FAILING_TEST = """
-import os, subprocess, sys, pytest
+import subprocess, sys, pytest
+
+process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+with open("pid", "w") as file:  # before the time of the test begins
+    file.write(str(process.pid))
 
 @pytest.mark.timeout(1, method="thread")
 def test_hangs():
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    open("pid", "w").write(str(process.pid))
     process.wait()
 """
 
@@ -109,6 +113,26 @@ def test_a_signal_interrupts_the_command(number: int, tmp_path: Path) -> None:
             assert process.wait(PATIENCE) == 130
         finally:
             process.kill()
+
+
+def test_a_signal_that_comes_while_the_command_starts_reaches_it() -> None:
+    script = (
+        "import os, signal, subprocess, sys, tools.contained as contained\n"
+        "class Signalled(subprocess.Popen):\n"
+        "    def __init__(self, *arguments, **options):\n"
+        "        super().__init__(*arguments, **options)\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "contained.subprocess.Popen = Signalled\n"
+        "sys.exit(contained.main([sys.executable, '-c', 'import time; time.sleep(600)']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode in (1, 128 + signal.SIGINT)
 
 
 def test_the_second_signal_kills_it() -> None:

@@ -6,7 +6,6 @@ answer, and what servers were seen to write.
 
 from __future__ import annotations
 
-import itertools
 import sys
 from typing import Any
 
@@ -266,7 +265,7 @@ def asked_of(manner: Manner, length: int, most: int) -> list[int]:
         if now <= most:
             manner.accepts(now)
             left -= now
-        elif not manner.shortens(403, now):
+        elif manner.refused(403, now) != "shorter":
             return asked
     raise AssertionError(asked[:20])
 
@@ -285,37 +284,50 @@ def test_who_refuses_large_ranges_is_asked_for_smaller_ones(seen: int) -> None:
 def test_who_refuses_all_is_asked_twice_more_and_then_no_more() -> None:
     manner = Manner()
     assert asked_of(manner, 16 * MIB, 0) == [16 * MIB, 64 * KIB]
-    assert manner.drops_range(403)
+    assert manner.refused(403, 64 * KIB) == "whole"
     manner.refuses_all()
     assert asked_of(manner, 16 * MIB, 0) == [16 * MIB]
-    assert not manner.drops_range(403)
+    assert manner.refused(403, 16 * MIB) == "final"
     manner.accepts(MIB)
     assert manner.most > 16 * MIB
 
 
 def test_a_refusal_of_what_was_served_before_is_not_for_its_length() -> None:
     manner = Manner(served=2 * MIB)
-    assert not manner.shortens(403, 2 * MIB)
-    assert not manner.drops_range(403)
+    assert manner.refused(403, 2 * MIB) == "final"
 
 
-@pytest.mark.parametrize("status", [401, 404, 408, 410, 425, 429, 451, 502, 503, 504])
-def test_statuses_that_say_something_else(status: int) -> None:
+@pytest.mark.parametrize("status", [401, 404, 407, 410, 451])
+def test_a_refusal_of_something_else_than_the_length_is_asked_for_whole_once(status: int) -> None:
     manner = Manner()
-    assert not any(itertools.repeat(manner.shortens(status, MIB), 5))
-    assert not any(manner.drops_range(status) for _ in range(5))
+    assert manner.refused(status, 16 * MIB) == "whole"
+    manner.refuses_all()
+    assert manner.refused(status, 16 * MIB) == "final"
+    assert Manner(served=MIB).refused(status, 16 * MIB) == "final"
 
 
-def test_who_breaks_off_at_any_range_is_asked_without() -> None:
-    assert [Manner().breaks() for _ in range(3)] == [False] * 3
-    manner = Manner()
-    assert [manner.breaks() for _ in range(3)] == [False, False, True]
-    served = Manner(served=1)
-    assert not any(served.breaks() for _ in range(5))
+@pytest.mark.parametrize("status", [None, 408, 425, 429, 500, 501, 502, 503, 504])
+def test_what_may_pass_is_a_refusal_at_the_third_time(status: int | None) -> None:
+    def asked(manner: Manner, length: int, times: int) -> list[str]:
+        return [manner.refused(status, length) for _ in range(times)]
+
+    assert asked(Manner(), KIB, 3) == ["final", "final", "whole"]
+    assert asked(Manner(), MIB, 3) == ["final", "final", "shorter"]
+    served = Manner(served=16 * KIB)
+    assert asked(served, MIB, 3) == ["final", "final", "shorter"]
+    assert served.most == 256 * KIB
+    served.accepts(256 * KIB)
+    assert asked(served, 256 * KIB, 6) == ["final"] * 6
+    assert asked(served, 512 * KIB, 1) == ["shorter"]  # it was refused before
+    busy = Manner()
+    for _ in range(5):
+        assert asked(busy, KIB, 2) == ["final"] * 2
+        busy.accepts(KIB)
+    hopeless = Manner()
+    hopeless.refuses_all()
+    assert asked(hopeless, MIB, 6) == ["final"] * 6
 
 
-def test_an_error_now_and_then_is_no_reason_to_do_without_ranges() -> None:
-    manner = Manner()
-    assert [manner.drops_range(500) for _ in range(3)] == [False, False, True]
-    served = Manner(served=1)
-    assert not any(served.drops_range(500) for _ in range(5))
+@pytest.mark.parametrize("status", [304, 412])
+def test_a_condition_that_was_not_met_is_left_out(status: int) -> None:
+    assert Manner(served=MIB).refused(status, 16 * MIB) == "whole"

@@ -8,9 +8,9 @@ line on standard error and an exit code here, nowhere else.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from regather._version import __version__
 from regather.cli.commands import COMMANDS, GROUPS, UNCONFIGURED
+from regather.cli.leaving import leave
 from regather.cli.parsing import (
     CommandLineError,
     Formatter,
@@ -30,6 +31,7 @@ from regather.cli.parsing import (
     unknown_command,
 )
 from regather.cli.signals import ignore_ends
+from regather.cli.standard_streams import drop_output, open_all
 from regather.errors import (
     InterruptedDownload,
     RegatherError,
@@ -37,11 +39,14 @@ from regather.errors import (
     UsageError,
     is_fault_here,
     of_system,
+    shown_path,
 )
 
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
+_OBJECTS = 50_000
+"""So many new ones are looked at for garbage together: what starting makes is none."""
 EXIT_CODES = """exit codes:
   0 done
   1 failed; the same command resumes
@@ -131,7 +136,8 @@ def parser_of(called: str | None = None) -> Parser:
 
 def run() -> NoReturn:
     """Run the command line of this process, and end it with the exit code that it came to."""
-    _open_standard_streams()
+    gc.set_threshold(_OBJECTS)
+    open_all()
     try:
         code = main()
     except KeyboardInterrupt:  # a second one, while the first was told
@@ -142,23 +148,7 @@ def run() -> NoReturn:
             break
         except KeyboardInterrupt:
             continue
-    sys.exit(code)
-
-
-def _open_standard_streams() -> None:
-    """Where we were started without a standard stream (``>&-``), what goes there is dropped.
-
-    Else its number would go to the next file that is opened, and our output into that file.
-    """
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest number that is free: this one, since those below are open by now.
-            null = os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(null, True)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    leave(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -173,11 +163,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output went away: not an error of ours.
-        _drop_output()
+        drop_output()
         return 1
     except OSError as error:
         # Those that befall commands have become errors of ours; this one befell our output.
-        _drop_output()
+        drop_output()
         _complain(f"regather: cannot write to standard output: {(error.strerror or '').lower()}")
         return 1
     return code
@@ -192,11 +182,6 @@ def _main(arguments: Sequence[str]) -> int:
     if error is not None:
         _tell(error, as_json="--json" in arguments)
     return code
-
-
-def _drop_output() -> None:
-    """Leave nothing to be flushed to a standard output that takes nothing."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
@@ -321,17 +306,18 @@ def _called(arguments: Sequence[str]) -> str | None:
 def _tell(error: RegatherError, *, as_json: bool) -> None:
     """One line on standard error, and for ``--json`` the same as a document on standard output."""
     if as_json:
-        print(
-            json.dumps({"event": "error", **error.as_dict()}),
-            flush=True,
-        )
+        sys.stdout.write(json.dumps({"event": "error", **error.as_dict()}) + "\n")
+        sys.stdout.flush()
     start = f"{error.prog}: error" if isinstance(error, CommandLineError) else "regather"
     _complain(f"{start}: {error.line}", *error.details)
 
 
 def _complain(*lines: str) -> None:
-    """Say it on standard error; where that takes nothing, the exit code has to do."""
-    try:
-        print(*lines, sep="\n  ", file=sys.stderr, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    """Say it on standard error, very long words without their middle.
+
+    At once: ``print`` writes the end of a line by itself, and a signal may come before it.
+    """
+    words = [line.split(" ") for line in lines]
+    told = [" ".join(shown_path(word) for word in line) for line in words]
+    sys.stderr.write("\n  ".join(told) + "\n")
+    sys.stderr.flush()

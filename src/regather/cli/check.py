@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from regather.cli import options
+from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -64,13 +63,12 @@ def run(args: argparse.Namespace) -> int:
         report = check(
             args.manifest,
             servers=args.server,
-            read_data=args.read_data,
-            seed=args.seed,
+            **options.values_of(args, "read_data seed"),
             settings=options.settings_of(args),
             on_progress=progress,
         )
     if args.json:
-        print(json.dumps(asdict(report)))
+        print_json(report)
     elif not args.quiet:
         print(describe(report))
     return _EXIT[report.status]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
 from regather.cli.value_types import whole
 from regather.errors import UsageError
+
+if TYPE_CHECKING:
+    from regather.cluster import Member
 
 SUMMARY = "Start a local server for each folder of a split."
 EXAMPLES = (
@@ -65,16 +70,29 @@ def run(args: argparse.Namespace) -> int:
             words = ["regather", "get", source]
             words += [word for url in cluster.urls for word in ("--server", url)]
             if args.json:
-                print(json.dumps({"event": "listening", "urls": cluster.urls}), flush=True)
+                print_json(event="listening", urls=cluster.urls)
             elif not args.quiet:
                 for member in cluster.members:
                     print(f"{member.url}  {member.folder}")
                 print(f"Get it with:\n  {shlex.join(words)}\nCtrl-C stops all.", flush=True)
-            while any(member.process.poll() is None for member in cluster.members):
+            running = list(cluster.members)
+            while running:
+                for member in [one for one in running if one.process.poll() is not None]:
+                    running.remove(member)
+                    _tell_end(member, as_json=args.json)
                 time.sleep(0.2)
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def _tell_end(member: Member, *, as_json: bool) -> None:
+    code = member.process.returncode
+    if as_json:
+        print_json(event="ended", url=member.url, code=code)
+        return
+    how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
+    print(f"regather: {member.url} ended {how}", file=sys.stderr)
 
 
 def _faults_by_server(given: Sequence[str], servers: int) -> list[list[str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMANDS", "GROUPS", "UNCONFIGURED"]
-
 GROUPS = {
     "download and host": ("get", "publish", "check", "repair", "info"),
     "on one machine": ("split", "serve", "cluster", "demo", "generate"),

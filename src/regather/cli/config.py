@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from regather.cli.options import add_config
@@ -25,6 +24,10 @@ EXAMPLES = (
 )
 _BUILT_IN = "built-in"
 _SECRET = "(a secret)"
+_Settings = dict[str, dict[str, Any]]
+"""By name: its ``value``, and ``from`` where that is."""
+_Document = dict[str, Any]
+"""What --json prints."""
 
 
 def configure(parser: Parser) -> None:
@@ -36,30 +39,15 @@ def configure(parser: Parser) -> None:
     add_config(parser, default=argparse.SUPPRESS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    value: Any
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    path: str | None
-    there: bool
-    options: Mapping[str, Mapping[str, _Setting]]
-    aliases: Mapping[str, _Setting]
-    tokens: Mapping[str, _Setting]
-    """What holds the token of a host, never the token."""
-
-
 def run(args: argparse.Namespace) -> int:
     """Show it. Raises UsageError where the file is wrong."""
-    shown = _look(args)
-    print(json.dumps(_document(shown)) if args.json else _text(shown))
+    document, path = _look(args)
+    print(json.dumps(document, default=str) if args.json else _text(document, path))
     return 0
 
 
-def _look(args: argparse.Namespace) -> _Shown:
+def _look(args: argparse.Namespace) -> tuple[_Document, str | None]:
+    """All that holds, and the path of the file that says so, whether or not it is there."""
     from regather.cli import parser_of
     from regather.cli.commands import COMMANDS, UNCONFIGURED
     from regather.cli.conf import check_tables
@@ -78,33 +66,41 @@ def _look(args: argparse.Namespace) -> _Shown:
     path = found[0] if found else None
     check_tables(read := config or Config("", {}, ""))
     parsers = commands_of(parser_of())
-    options = {name: _options(read, name, parsers) for name in names}
+    shown = [args.of] if args.of is not None else names
     aliases = {
-        name: _Setting(list(values), read.place("alias", name))
+        name: _setting(list(values), read.place("alias", name))
         for name, values in aliases_in(read).items()
     }
-    if args.of is not None:
-        options = {args.of: options[args.of]}
-    return _Shown(path, config is not None, options, aliases, _tokens(read))
+    document: _Document = {
+        "file": path if config is not None else None,
+        "options": {name: _options(read, name, parsers) for name in shown},
+        "aliases": aliases,
+        "tokens": _tokens(read),
+    }
+    return document, path
+
+
+def _setting(value: Any, origin: str) -> dict[str, Any]:
+    return {"value": value, "from": origin}
 
 
 def _options(
     config: Config, command: str, parsers: Mapping[str, argparse.ArgumentParser]
-) -> dict[str, _Setting]:
+) -> _Settings:
     """Every option of a command that can be configured."""
-    from regather.cli.conf.options import VARIABLES, defaults_for, name_of, settable
+    from regather.cli.conf.defaults import VARIABLES, defaults_for, name_of, settable
 
     found = defaults_for(config, command, parsers[command], lambda: parsers)
     shown = {}
     for action in settable(parsers[command]).values():
         variable = VARIABLES.get((command, action.dest), "")
         if variable in os.environ:
-            setting = _Setting("(a token)", f"environment {variable}")
+            setting = _setting("(a token)", f"environment {variable}")
         elif action.dest in found:
             default = found[action.dest]
-            setting = _Setting(_open(name_of(action), default.given), config.place(*default.key))
+            setting = _setting(_open(name_of(action), default.given), config.place(*default.key))
         else:
-            setting = _Setting(action.default, _BUILT_IN)
+            setting = _setting(action.default, _BUILT_IN)
         shown[name_of(action)] = setting
     return shown
 
@@ -126,37 +122,35 @@ def _open(name: str, value: Any) -> Any:
     return value
 
 
-def _tokens(config: Config) -> dict[str, _Setting]:
+def _tokens(config: Config) -> _Settings:
     """Where tokens of hosts come from, in the order in which they count."""
-    from regather.cli.conf.hosts import tokens_in
+    from regather.cli.conf.host_tables import tokens_in
     from regather.transport import Credentials
 
     Credentials.gather()  # says what is wrong with those of the environment
     shown = {}
     for variable in sorted(os.environ):
         if variable.startswith("REGATHER_TOKEN_"):
-            shown[variable.removeprefix("REGATHER_TOKEN_")] = _Setting(
+            shown[variable.removeprefix("REGATHER_TOKEN_")] = _setting(
                 "(a token)", f"environment {variable}"
             )
     for pair in os.environ.get("REGATHER_TOKEN", "").split():
-        shown[pair.partition("=")[0]] = _Setting("(a token)", "environment REGATHER_TOKEN")
+        shown[pair.partition("=")[0]] = _setting("(a token)", "environment REGATHER_TOKEN")
     for one in tokens_in(config):
-        shown.setdefault(one.host, _Setting(one.path or "(a token)", one.place))
+        shown.setdefault(one.host, _setting(one.path or "(a token)", one.place))
     return shown
 
 
-def _text(shown: _Shown) -> str:
+def _text(document: _Document, path: str | None) -> str:
     """For people: as it would stand in the file, and on the right who says so."""
-    if shown.path is None:
-        lines = ["# no configuration file is read"]
-    else:
-        lines = [f"# {shown.path}{'' if shown.there else ': not there'}"]
-    tables = {f"[{name}]": settings for name, settings in shown.options.items()}
-    tables["[alias]"] = shown.aliases
-    tables["tokens"] = shown.tokens
+    there = "" if document["file"] else ": not there"
+    lines = ["# no configuration file is read" if path is None else f"# {path}{there}"]
+    tables = {f"[{name}]": settings for name, settings in document["options"].items()}
+    tables["[alias]"] = document["aliases"]
+    tables["tokens"] = document["tokens"]
     for title, settings in tables.items():
         if settings:
-            rows = [(f"{n} = {_value(s.value)}", s.origin) for n, s in settings.items()]
+            rows = [(f"{n} = {_value(s['value'])}", s["from"]) for n, s in settings.items()]
             wide = min(max(len(left) for left, _ in rows), 40)
             lines += ["", title, *(f"{left:<{wide}}  # {origin}" for left, origin in rows)]
     return "\n".join(lines)
@@ -168,19 +162,3 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _document(shown: _Shown) -> dict[str, Any]:
-    def plain(settings: Mapping[str, _Setting]) -> dict[str, Any]:
-        return {n: {"value": _json(s.value), "from": s.origin} for n, s in settings.items()}
-
-    return {
-        "file": shown.path if shown.there else None,
-        "options": {name: plain(settings) for name, settings in shown.options.items()},
-        "aliases": plain(shown.aliases),
-        "tokens": plain(shown.tokens),
-    }
-
-
-def _json(value: object) -> object:
-    return json.loads(json.dumps(value, default=str))

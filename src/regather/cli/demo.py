@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from regather.cli.documents import print_json
 from regather.cli.options import add_output
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress, download_view
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
     if args.json:
-        print(json.dumps({"event": "done", "identical": True, "seed": seed, **asdict(report)}))
+        print_json(report, event="done", identical=True, seed=seed)
         return 0
     say(f"   Identical, byte for byte. {time.monotonic() - began:.1f} s in all.\n")
     say(describe(report if args.keep else replace(report, path=Path(report.path).name)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
-from regather.cli.destination import check_parent
+from regather.cli.documents import print_json
 from regather.cli.options import add_force, add_mkdir, add_output
+from regather.cli.output_path import check_parent
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         generate(args.path, args.size, seed=args.seed, force=args.force, on_progress=progress)
     seconds = max(time.monotonic() - began, 1e-9)
     if args.json:
-        print(json.dumps({"path": str(args.path), "size": args.size, "seconds": seconds}))
+        print_json(path=str(args.path), size=args.size, seconds=seconds)
     elif not args.quiet:
         rate = format_rate(args.size / seconds)
         print(f"Wrote {args.path}: {format_exact(args.size)} in {seconds:.2f} s, {rate}")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from regather.cli import options
-from regather.cli.destination import destination_of
+from regather.cli.documents import print_json
 from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
+from regather.cli.output_path import destination_of
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
@@ -123,20 +122,20 @@ def run(args: argparse.Namespace) -> int:
         from regather.cli.get_many import get_all, jobs_in_list
 
         return get_all(jobs_in_list(args), args, settings)
-    from regather.downloader.session import Session
+    from regather.downloader.job_runner import JobRunner
 
     job = job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
-        session = Session(settings, on_progress=both(noted, log))
-        jobs = session.expand(job)
-        report = session.run(jobs[0]) if len(jobs) == 1 else None
+        runner = JobRunner(settings, on_progress=both(noted, log))
+        jobs = runner.expand(job)
+        report = runner.run(jobs[0]) if len(jobs) == 1 else None
     if report is None:
         from regather.cli.get_many import get_all
 
         return get_all(jobs, args, settings)
     if args.json:
-        print(json.dumps({"event": "done", **asdict(report)}))
+        print_json(report, event="done")
     elif not args.quiet:
         print(describe(report))
     return 0

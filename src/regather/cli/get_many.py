@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regather.cli.destination import destination_of, make_folder
+from regather.cli.documents import print_json
 from regather.cli.get_report import describe, print_notes
 from regather.cli.logs import both, files_log
 from regather.cli.options import checksums_of
+from regather.cli.output_path import destination_of, make_folder
 from regather.cli.progress import files_view
 from regather.errors import RegatherError, reason
 from regather.units import counted, format_exact
@@ -53,7 +52,7 @@ def jobs_in_list(args: argparse.Namespace) -> list[DownloadJob]:
 def print_error(what: str, error: RegatherError, *, as_json: bool) -> None:
     """Say how one of several downloads failed."""
     if as_json:
-        print(json.dumps({"event": "file_error", "what": what, **error.as_dict()}), flush=True)
+        print_json(event="file_error", what=what, **error.as_dict())
     start = "" if error.line.startswith(what) else f"{what}: "
     print(f"regather: {start}{error.line}", *error.details, sep="\n  ", file=sys.stderr)
 
@@ -74,13 +73,13 @@ def get_all(jobs: Sequence[DownloadJob], args: argparse.Namespace, settings: Set
     def tell(outcome: Outcome) -> None:
         if outcome.report is not None:
             if args.json:
-                print(json.dumps({"event": "file", **asdict(outcome.report)}), flush=True)
+                print_json(outcome.report, event="file")
             elif not args.quiet:
                 print_notes(outcome.report.notes)
                 print(describe(outcome.report), flush=True)
         elif outcome.kept:
             if args.json:
-                print(json.dumps({"event": "kept", "what": outcome.what, "path": outcome.kept}))
+                print_json(event="kept", what=outcome.what, path=outcome.kept)
             elif not args.quiet:
                 unsure = "" if outcome.sure else ", NOT verified"
                 print(f"{outcome.kept}: was there already{unsure}", flush=True)
@@ -107,7 +106,7 @@ def get_all(jobs: Sequence[DownloadJob], args: argparse.Namespace, settings: Set
     size = sum(report.size for report in done)
     if args.json:
         counts = {"files": len(outcomes), "done": len(done), "kept": kept, "size": size}
-        print(json.dumps({"event": "summary", **counts, "exit_code": code}))
+        print_json(event="summary", **counts, exit_code=code)
     elif not args.quiet:
         unsure = sum(not report.verified for report in done)
         line = f"{len(done)} of {counted(len(outcomes), 'file')}, {format_exact(size)}"

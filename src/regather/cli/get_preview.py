@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regather.cli.documents import print_json
 from regather.cli.get_report import print_notes
 from regather.errors import RegatherError, printable
 from regather.units import counted, format_exact, format_size
@@ -24,9 +23,9 @@ def preview_all(args: argparse.Namespace, settings: Settings, jobs: Sequence[Dow
     """Show what each job would do; the exit code is that of the worst error."""
     from regather.cli.get_many import print_error
     from regather.downloader.batch import Outcome, name_of, worst
-    from regather.downloader.session import Session
+    from regather.downloader.job_runner import JobRunner
 
-    session = Session(settings)
+    runner = JobRunner(settings)
     into = None
     if args.output is not None and not os.path.lexists(args.output):
         several = len(jobs) > 1 or args.input is not None
@@ -34,7 +33,7 @@ def preview_all(args: argparse.Namespace, settings: Settings, jobs: Sequence[Dow
     outcomes = []
     for job in jobs:
         try:
-            previews = session.preview(job, into)
+            previews = runner.preview(job, into)
         except RegatherError as error:
             if len(jobs) == 1:
                 raise
@@ -43,7 +42,7 @@ def preview_all(args: argparse.Namespace, settings: Settings, jobs: Sequence[Dow
             continue
         for preview in previews:
             if args.json:
-                print(json.dumps({"event": "dry_run", **asdict(preview)}))
+                print_json(preview, event="dry_run")
             elif not args.quiet:
                 print_notes(preview.notes)
                 print(describe(preview))

@@ -61,18 +61,9 @@ def _overview(topics: dict[str, str]) -> str:
         [f"  {name:<{max(map(len, items))}}  {text}" for name, text in items.items()]
         for items in (topics, summaries)
     )
-    return "\n".join(
-        (
-            "regather help TOPIC explains one of",
-            "",
-            *lines,
-            "",
-            "regather help COMMAND explains one of",
-            "",
-            *commands,
-            "",
-        )
-    )
+    lines = ["regather help TOPIC explains one of", "", *lines, ""]
+    lines += ["regather help COMMAND explains one of", "", *commands, ""]
+    return "\n".join(lines)
 
 
 def _on_terminal() -> bool:

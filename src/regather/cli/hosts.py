@@ -72,10 +72,10 @@ def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
         hosts[name] = replace(hosts.get(name, HostOptions()), **values)
 
     for name, (option, _) in _FILES.items():
-        for host, path in _pairs(getattr(args, name), option, "HOST=FILE"):
+        for host, path in pairs(getattr(args, name), option, "HOST=FILE"):
             # A certificate of the configuration brings its own key.
             change(host, **{name: path}, **({"key": ""} if name == "cert" else {}))
-    given = list(_pairs(args.header, "--header", "HOST=NAME: VALUE"))
+    given = list(pairs(args.header, "--header", "HOST=NAME: VALUE"))
     if args.only_header:
         host = _only_host(args)
         given += [(host, text) for text in args.only_header]
@@ -130,12 +130,15 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
         yield name.strip(), value.strip()
 
 
-def _pairs(given: Sequence[str], option: str, form: str) -> Iterator[tuple[str, str]]:
+def pairs(
+    given: Sequence[str], option: str, form: str, help: str = "name the host that it is for"
+) -> Iterator[tuple[str, str]]:
+    """Hosts and values of an option that has the form HOST=VALUE. Raises UsageError."""
     for text in given:
         host, equals, value = text.partition("=")
         if not equals or not value or not _is_host(host):
             # Not shown: it may be a secret.
-            raise UsageError(f"{option} needs {form}", help="name the host that it is for")
+            raise UsageError(f"{option} needs {form}", help=help)
         yield host, value
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from regather.cli.options import add_logs, add_manifest, add_reach, settings_of
+from regather.cli.documents import print_json
+from regather.cli.options import add_logs, add_manifest, add_reach, settings_of, values_of
 from regather.cli.parsing import Parser
 from regather.errors import printable
 from regather.units import counted, format_exact, format_size
@@ -51,13 +51,7 @@ def run(args: argparse.Namespace) -> int:
     coded = {fragments[s.data[0]].set: s for s in layout.sets}
     if args.json:
         found = {
-            "name": manifest.name,
-            "size": manifest.size,
-            "piece_size": manifest.piece_size,
-            "digest": manifest.digest,
-            "blake3": manifest.blake3,
-            "sha256": manifest.sha256,
-            "created": manifest.created,
+            **values_of(manifest, "name size piece_size digest blake3 sha256 created"),
             "sets": [
                 {
                     "set": number,
@@ -71,14 +65,8 @@ def run(args: argparse.Namespace) -> int:
                 for number, members in coded.items()
             ],
             "fragments": [
-                {
-                    "index": f.index,
-                    "name": f.name,
-                    "kind": f.kind,
-                    "set": f.set or None,
-                    "offset": f.offset if f.kind == "data" else None,
-                    "size": f.size,
-                }
+                values_of(f, "index name kind size")
+                | {"set": f.set or None, "offset": f.offset if f.kind == "data" else None}
                 for f in fragments
             ],
             "sources": [
@@ -88,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         }
         if manifest.folder is not None:
             found["folder"] = _folder(manifest.folder, full=args.files)
-        print(json.dumps(found))
+        print_json(**found)
         return 0
     print(f"name    {printable(manifest.name)}\nsize    {format_exact(manifest.size)}")
     if manifest.folder is not None:
@@ -128,10 +116,9 @@ def _folder(folder: Folder, *, full: bool) -> dict[str, object]:
         "size": folder.size,
     }
     if full:
-        told["entries"] = [
-            {field: getattr(entry, field) for field in entry.__struct_fields__}
-            for entry in folder.entries
-        ]
+        import msgspec
+
+        told["entries"] = [msgspec.structs.asdict(entry) for entry in folder.entries]
     return told
 
 

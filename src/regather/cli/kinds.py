@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 from enum import StrEnum
 
-__all__ = ["Kind", "kind_of", "value_name"]
-
 
 class Kind(StrEnum):
     """What a value names."""
@@ -35,20 +33,22 @@ class Kind(StrEnum):
 
 
 _BY_NAME = {
-    **dict.fromkeys(("FILE", "LIST"), Kind.FILE),
-    **dict.fromkeys(("DIR", "FOLDER"), Kind.FOLDER),
-    **dict.fromkeys(("PATH", "DEST"), Kind.PLACE),
-    "MANIFEST": Kind.MANIFEST,
-    "SOURCE": Kind.SOURCE,
-    **dict.fromkeys(("SPEC", "[N:]SPEC"), Kind.FAULT),
-    "TOPIC": Kind.TOPIC,
-    "COMMAND": Kind.COMMAND,
-    **dict.fromkeys(
-        ("N", "M", "K", "R", "F", "P", "SIZE", "RATE", "SHARE", "SECONDS", "SEED", "HOST", "PORT"),
-        Kind.PLAIN,
-    ),
-    **dict.fromkeys(("URL", "HEX", "ALGO:HEX", "NAME", "CC", "HOST=FILE"), Kind.PLAIN),
-    **dict.fromkeys(("HOSTS", "HOST=NAME: VALUE", "NAME: VALUE", "KEY=VALUE"), Kind.PLAIN),
+    name: kind
+    for kind, names in {
+        Kind.FILE: ("FILE", "LIST"),
+        Kind.FOLDER: ("DIR", "FOLDER"),
+        Kind.PLACE: ("PATH", "DEST"),
+        Kind.MANIFEST: ("MANIFEST",),
+        Kind.SOURCE: ("SOURCE",),
+        Kind.FAULT: ("SPEC", "[N:]SPEC"),
+        Kind.TOPIC: ("TOPIC",),
+        Kind.COMMAND: ("COMMAND",),
+        Kind.PLAIN: (
+            *"N M K R F P SIZE RATE SHARE SECONDS SEED HOST PORT URL HEX ALGO:HEX NAME CC".split(),
+            *("HOST=FILE", "HOSTS", "HOST=NAME: VALUE", "NAME: VALUE", "KEY=VALUE"),
+        ),
+    }.items()
+    for name in names
 }
 _SERVERS = {"server", "to"}
 

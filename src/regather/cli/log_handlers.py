@@ -33,10 +33,7 @@ class OnStandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
-        try:
-            print(self.format(record), file=sys.stderr, flush=True)
-        except OSError:  # the reader went away; the exit code is the command's
-            self.setLevel(logging.CRITICAL + 1)
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 class InFile(logging.FileHandler):

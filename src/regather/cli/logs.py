@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
-from regather.errors import UsageError, reason
+from regather.errors import UsageError, system_errors
 from regather.logs import INFO, Logger
 from regather.units import counted, format_duration, format_rate, format_size
 
@@ -62,13 +62,8 @@ def set_up(args: argparse.Namespace) -> None:
                 f"--log {path}: the command names this file for something else",
                 help="name another file for the log",
             )
-        try:
+        with system_errors(UsageError, f"--log {path}", "name a file that can be written"):
             handler = InFile(path, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            why = reason(error).lower()
-            raise UsageError(
-                f"--log {path}: {why}", help="name a file that can be written"
-            ) from None
         handler.setFormatter(Plain("%(asctime)s.%(msecs)03d  %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if path is not None or verbose > 1 else logging.INFO)

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from regather.cli import options
-from regather.cli.destination import check_parent
+from regather.cli.output_path import check_parent
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
-from regather.errors import reason
+from regather.errors import StorageError, system_errors
 
 SUMMARY = "Write a metalink for aria2 and other tools."
 EXAMPLES = (
@@ -51,6 +51,7 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write it."""
     from regather.exporter import export_metalink
+    from regather.files.atomic import write_file
     from regather.store import check_destination
 
     output = None if args.output == "-" else args.output
@@ -62,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
             args.manifest,
             mirrors=args.mirror,
             servers=args.server,
-            file=args.file,
-            fragments=args.fragments,
+            **options.values_of(args, "file fragments"),
             settings=options.settings_of(args),
             on_progress=on_progress,
         )
@@ -71,15 +71,6 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.buffer.write(document)
         sys.stdout.buffer.flush()
     else:
-        _write(Path(output), document, force=args.force)
+        with system_errors(StorageError, output):
+            write_file(Path(output), document, replace=args.force)
     return 0
-
-
-def _write(path: Path, document: bytes, *, force: bool) -> None:
-    from regather.errors import StorageError
-    from regather.files.atomic import write_file
-
-    try:
-        write_file(path, document, replace=force)
-    except OSError as error:
-        raise StorageError(f"{path}: {reason(error).lower()}") from error

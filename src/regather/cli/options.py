@@ -7,10 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from regather.cli.hosts import add_hosts, add_ways, hosts_of
+from regather.cli.hosts import add_hosts, add_ways, hosts_of, pairs
 from regather.cli.parsing import OptionsContainer, Parser
 from regather.cli.value_types import number, rate, size, whole
-from regather.errors import UsageError
 from regather.hashes import HASH_SIZES
 from regather.tokens import read_token_file
 
@@ -131,9 +130,12 @@ def add_spread(parser: Parser, title: str, stored: str, nothing: str, noun: str)
     )
 
 
-def layout_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What add_geometry, add_spread, add_force and add_follow_links have read."""
-    names = "fragments chunk_size parity set_size piece_size replicas survive force follow_links"
+LAYOUT = "fragments chunk_size parity set_size piece_size replicas survive force follow_links "
+"""What add_geometry, add_spread, add_force and add_follow_links read."""
+
+
+def values_of(args: object, names: str) -> dict[str, Any]:
+    """The arguments, or attributes, of these names, as what is called has them too."""
     return {name: getattr(args, name) for name in names.split()}
 
 
@@ -219,11 +221,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     from regather.sources.settings import Settings
     from regather.transport.objects.store_options import parse_options
 
-    names = (
-        "connections timeout connect_timeout retries limit_rate cacert known_hosts "
-        "proxy no_proxy cookies http2"
-    ).split()
-    given = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    names = "connections timeout connect_timeout retries limit_rate cacert known_hosts proxy "
+    names += "no_proxy cookies http2"
+    given = values_of(args, " ".join(name for name in names.split() if hasattr(args, name)))
     if hasattr(args, "known_hosts"):
         given["hosts"] = hosts_of(args)
     return Settings(
@@ -264,20 +264,10 @@ def add_store_options(parser: OptionsContainer) -> None:
 
 def tokens_of(given: Sequence[str]) -> dict[str, str]:
     """Read what --token names; returns tokens by host. Raises UsageError."""
-    from regather.origins import parse_host
-
-    tokens = {}
-    for pair in given:
-        host, equals, path = pair.partition("=")
-        try:
-            parse_host(host)
-        except UsageError:
-            equals = ""
-        if not equals or not path:
-            # Not shown: it may be the token itself.
-            raise UsageError("--token needs HOST=FILE", help="FILE holds the token")
-        tokens[host] = token_in(path, "--token", f"--token {host}=FILE")
-    return tokens
+    return {
+        host: token_in(path, "--token", f"--token {host}=FILE")
+        for host, path in pairs(given, "--token", "HOST=FILE", "FILE holds the token")
+    }
 
 
 def token_in(path: str, option: str, given: str = "") -> str:

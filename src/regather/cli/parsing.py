@@ -13,19 +13,6 @@ from typing import Any, NoReturn
 
 from regather.errors import UsageError
 
-__all__ = [
-    "CommandLineError",
-    "Formatter",
-    "OptionsContainer",
-    "Parser",
-    "commands_of",
-    "groups_of",
-    "is_option",
-    "near_options",
-    "shown_names",
-    "unknown_command",
-]
-
 SECTIONS = (
     *("arguments", "sources", "targets", "output", "fragments and parity", "verification"),
     *("faults", "tokens, uploads and TLS (see docs/server.md)", "credentials", "network"),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from regather.cli.documents import print_json
 from regather.cli.wording import by_url, host_of, retry_of, state_of, why
 from regather.tasks import Thread
 from regather.units import counted, format_left, format_rate, format_size
@@ -125,12 +124,8 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[OnBytes | None]:
         yield line
 
 
-class View(Protocol):
-    """Shows a download while it runs."""
-
-    def __call__(self, progress: Progress) -> None:
-        """Show this moment."""
-        ...
+View = Callable[["Progress"], None]
+"""Shows this moment of a download."""
 
 
 @contextmanager
@@ -226,7 +221,7 @@ class _JsonLines:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _JSON_SECONDS
-            print(json.dumps({"event": "progress", **asdict(progress)}), flush=True)
+            print_json(progress, event="progress")
 
 
 class FilesView:

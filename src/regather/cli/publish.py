@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regather.cli import options
+from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -71,8 +70,7 @@ def run(args: argparse.Namespace) -> int:
         report = publish(
             args.file,
             args.to,
-            **options.layout_of(args),
-            dry_run=args.dry_run,
+            **options.values_of(args, options.LAYOUT + "dry_run"),
             settings=options.settings_of(args),
             on_progress=progress,
         )
@@ -85,31 +83,16 @@ def run(args: argparse.Namespace) -> int:
     # No --token: the tokens of this command may write, and their files are on this machine. Who
     # reads needs none, or one that may only read.
     if args.json:
-        print(json.dumps({**asdict(report), "command": shlex.join(words)}))
+        print_json(report, command=shlex.join(words))
         return 0
     for line in report.warnings:
         options.warn(line)
     if args.quiet:
         return 0
+    print(_described(args.file, report))
     if report.dry_run:
-        print(_would(args.file, report))
         return 0
-    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
-    there = f" ({format_size(report.present)} already stored)" if report.present else ""
-    print(
-        f"Published {args.file}: {held}{format_size(report.uploaded)} to "
-        f"{counted(len(report.targets), 'target')}, {format_duration(report.seconds)}, "
-        f"{format_rate(report.uploaded / max(report.seconds, 1e-9))}{there}"
-    )
-    for target in report.targets:
-        state = "" if target.state == "complete" else f" [{target.state}]"
-        print(f"  {target.url}  {counted(len(target.fragments), 'fragment')}{state}")
-    print(
-        f"Survives: {losses(report.survives, 'target', exact=report.exact)}\n"
-        f"Manifest: {report.manifests[0]}\n"
-        f"Digest:   {report.digest}\n"
-        f"Get it with:\n  {shlex.join(words)}"
-    )
+    print(f"Get it with:\n  {shlex.join(words)}")
     if args.token and any(map(scheme_of, report.manifests)):
         print(
             "If a server requires a token for reading, give readers a read token for\n"
@@ -118,17 +101,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _would(file: Path, report: PublishReport) -> str:
-    """What a dry run tells: a line a target."""
+def _described(file: Path, report: PublishReport) -> str:
+    """The report for people: what is, or would be, published, and a line a target."""
     held = "" if report.files is None else f"{counted(report.files, 'file')}, "
-    there = f"; {format_size(report.present)} already stored" if report.present else ""
-    lines = [
-        f"Would publish {file}: {held}{format_size(report.uploaded)} to "
-        f"{counted(len(report.targets), 'target')}{there}"
-    ]
+    sent = f"{format_size(report.uploaded)} to {counted(len(report.targets), 'target')}"
+    there = f"{format_size(report.present)} already stored" if report.present else ""
+    if report.dry_run:
+        line = f"Would publish {file}: {held}{sent}" + f"; {there}" * bool(there)
+    else:
+        rate = format_rate(report.uploaded / max(report.seconds, 1e-9))
+        line = f"Published {file}: {held}{sent}, {format_duration(report.seconds)}, {rate}"
+        line += f" ({there})" * bool(there)
+    lines = [line]
     for target in report.targets:
-        sent = format_size(target.uploaded) if target.uploaded else target.error or "nothing"
-        lines.append(f"  {target.url}  {sent}  {', '.join(target.fragments)}".rstrip())
+        if report.dry_run:
+            size = format_size(target.uploaded) if target.uploaded else target.error or "nothing"
+            lines.append(f"  {target.url}  {size}  {', '.join(target.fragments)}".rstrip())
+        else:
+            state = "" if target.state == "complete" else f" [{target.state}]"
+            lines.append(f"  {target.url}  {counted(len(target.fragments), 'fragment')}{state}")
     lines.append(f"Survives: {losses(report.survives, 'target', exact=report.exact)}")
     lines += [f"Manifest: {report.manifests[0]}", f"Digest:   {report.digest}"]
     return "\n".join(map(printable, lines))

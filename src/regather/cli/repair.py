@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regather.cli import options
 from regather.cli.check import lost_lines
+from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.progress import OnBytes, bytes_progress
 from regather.cli.signals import end_politely
@@ -65,15 +64,12 @@ def run(args: argparse.Namespace) -> int:
         report = repair(
             args.manifest,
             servers=args.server,
-            to=args.to,
-            quick=args.quick,
-            temp=args.temp,
-            dry_run=args.dry_run,
+            **options.values_of(args, "to quick temp dry_run"),
             settings=options.settings_of(args),
             on_progress=progress,
         )
     if args.json:
-        print(json.dumps(asdict(report)))
+        print_json(report)
     elif not args.quiet:
         print(describe(report))
     return _EXIT[report.status]

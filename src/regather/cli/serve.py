@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 
-from regather.cli.options import token_in, warn
+from regather.cli.documents import print_json
+from regather.cli.options import token_in, values_of, warn
 from regather.cli.parsing import Parser
 from regather.cli.value_types import size
 from regather.errors import UsageError
@@ -106,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
     def listening(url: str, port: int) -> None:
         if args.json:
-            event = {"event": "listening", "url": url, "port": port, "path": args.path}
-            print(json.dumps(event), flush=True)
+            print_json(event="listening", url=url, port=port, path=args.path)
         elif not args.quiet:
             line = f"Serving {args.path} at {url}"
             encoding = sys.stdout.encoding or "utf-8"  # the path may hold what it cannot express
@@ -115,17 +114,10 @@ def run(args: argparse.Namespace) -> int:
 
     serve(
         args.path,
-        host=args.host,
-        port=args.port,
         faults=args.fault,
-        fault_seed=args.fault_seed,
         read_token=read_token,
         write_token=write_token,
-        max_upload=args.max_upload,
-        max_total=args.max_total,
-        tls_cert=args.tls_cert,
-        tls_key=args.tls_key,
-        access_log=args.access_log,
+        **values_of(args, "host port fault_seed max_upload max_total tls_cert tls_key access_log"),
         on_listening=listening,
     )
     return 0

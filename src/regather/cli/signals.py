@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 
-__all__ = ["end_politely", "ignore_ends"]
-
 
 def end_politely() -> None:
     """Let SIGTERM, and SIGHUP unless ``nohup`` has it ignored, end this process as Ctrl-C does.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regather.cli import options
+from regather.cli.documents import print_json
+from regather.cli.options import values_of
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
@@ -87,10 +88,7 @@ def run(args: argparse.Namespace) -> int:
         manifest = split(
             args.file,
             args.out,
-            **options.layout_of(args),
-            servers=args.servers,
-            at=args.at,
-            sha256=args.sha256,
+            **values_of(args, options.LAYOUT + "servers at sha256"),
             sync=not args.no_sync,
             on_progress=progress,
         )
@@ -103,20 +101,16 @@ def run(args: argparse.Namespace) -> int:
     if args.servers and (crowded := crowding(layout, copies, args.servers, "server")):
         options.warn(crowded)
     if args.json:
-        found = {
-            "manifest": str(path),
-            "digest": manifest.digest,
-            "blake3": manifest.blake3,
-            "size": manifest.size,
-            "piece_size": manifest.piece_size,
-            "fragments": [
-                {"name": f.name, "size": f.size, "kind": f.kind} for f in manifest.fragments
-            ],
-            "seconds": seconds,
-        }
+        survives: dict[str, Any] = {}
         if args.servers:
-            found |= {"survives": survived.failures, "exact": survived.exact}
-        print(json.dumps(found))
+            survives = {"survives": survived.failures, "exact": survived.exact}
+        print_json(
+            manifest=str(path),
+            **values_of(manifest, "digest blake3 size piece_size"),
+            fragments=[values_of(f, "name size kind") for f in manifest.fragments],
+            seconds=seconds,
+            **survives,
+        )
     elif not args.quiet:
         print(_described(args, manifest, survived, seconds), end="")
         print(f"Manifest: {path}\nDigest:   {manifest.digest}")

@@ -16,9 +16,9 @@ import functools
 import importlib.util
 import itertools
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import zfec
 
@@ -30,33 +30,46 @@ _MOST_STRIP = 1 << 20
 """Smaller ones stay in nearer caches, and cost more turns of the interpreter than that saves."""
 _LEAST_STRIP = 16 << 10
 
+Numbers = tuple[int, ...]
 Buffers = Sequence[memoryview]
 """Writable and contiguous, all of the same length."""
 
 
-class Codec(Protocol):
+class Codec(ABC):
     """Codes rows of ``k`` data pieces and ``m`` parity pieces, numbered 0 up to k + m.
 
     Thread-safe; lets other threads run while it computes. Raises ValueError where numbers or
     buffers do not fit the code: neither library notices, both would read and write elsewhere.
     """
 
-    k: int
-    m: int
+    def __init__(self, k: int, m: int) -> None:
+        _check_code(k, m)
+        self.k = k
+        self.m = m
 
     def encode(self, data: Buffers, parity: Buffers) -> None:
         """Fill the ``m`` buffers of ``parity`` from the ``k`` buffers of ``data``."""
-        ...
+        _check_buffers(self.k, data, self.m, parity)
+        self._encode(data, parity)
 
-    def decode(
-        self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
-    ) -> None:
+    def decode(self, have: Numbers, pieces: Buffers, want: Numbers, out: Buffers) -> None:
         """Fill ``out`` with the data pieces numbered ``want``.
 
         ``pieces`` are any ``k`` pieces of the row, ``have`` their numbers, rising. Parity is not
         made here: decode what is missing of the data, then encode.
         """
-        ...
+        _check_numbers(self.k, self.m, have, want)
+        _check_buffers(self.k, pieces, len(want), out)
+        if want:
+            self._decode(have, pieces, want, out)
+
+    @abstractmethod
+    def _encode(self, data: Buffers, parity: Buffers) -> None:
+        """See encode."""
+
+    @abstractmethod
+    def _decode(self, have: Numbers, pieces: Buffers, want: Numbers, out: Buffers) -> None:
+        """See decode."""
 
 
 def strip_size(members: int, longest: int) -> int:
@@ -73,7 +86,6 @@ def make_codec(k: int, m: int) -> Codec:
 
     Raises ValueError where k < 1, m < 1 or k + m > 256.
     """
-    _check_code(k, m)
     library = _isal()
     return IsalCodec(k, m, library) if library else ZfecCodec(k, m)
 
@@ -84,42 +96,32 @@ def codec_for(k: int, m: int) -> Codec:
     return make_codec(k, m)
 
 
-class ZfecCodec:
+class ZfecCodec(Codec):
     """The code as zfec computes it, one byte at a time."""
 
     def __init__(self, k: int, m: int) -> None:
-        _check_code(k, m)
-        self.k = k
-        self.m = m
+        super().__init__(k, m)
         self._encoder = zfec.Encoder(k, k + m)
         self._decoder = zfec.Decoder(k, k + m)
         self._parity = list(range(k, k + m))
 
-    def encode(self, data: Buffers, parity: Buffers) -> None:
-        """See Codec.encode."""
-        _check_buffers(self.k, data, self.m, parity)
+    def _encode(self, data: Buffers, parity: Buffers) -> None:
         for buffer, made in zip(parity, self._encoder.encode(data, self._parity), strict=True):
             buffer[:] = made
 
-    def decode(
-        self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
-    ) -> None:
-        """See Codec.decode."""
-        _check_numbers(self.k, self.m, have, want)
-        _check_buffers(self.k, pieces, len(want), out)
+    def _decode(self, have: Numbers, pieces: Buffers, want: Numbers, out: Buffers) -> None:
         # zfec sorts the very sequence that it is given, so it gets one of its own.
         whole = self._decoder.decode(list(pieces), have)
         for number, buffer in zip(want, out, strict=True):
             buffer[:] = whole[number]
 
 
-class IsalCodec:
+class IsalCodec(Codec):
     """The same code on ISA-L: rows of coefficients, applied by ``ec_encode_data``."""
 
     def __init__(self, k: int, m: int, library: ctypes.CDLL) -> None:
+        super().__init__(k, m)
         self._exact = ZfecCodec(k, m)
-        self.k = k
-        self.m = m
         self._library = library
         self._units = [memoryview(bytearray(int(i == j) for j in range(k))) for i in range(k)]
         rows = [memoryview(bytearray(k)) for _ in range(m)]
@@ -128,23 +130,13 @@ class IsalCodec:
         self._encoding = self._tables(rows)
         self._decoding = functools.lru_cache(maxsize=64)(self._tables_for)
 
-    def encode(self, data: Buffers, parity: Buffers) -> None:
-        """See Codec.encode."""
-        _check_buffers(self.k, data, self.m, parity)
+    def _encode(self, data: Buffers, parity: Buffers) -> None:
         self._apply(self._encoding, data, parity)
 
-    def decode(
-        self, have: tuple[int, ...], pieces: Buffers, want: tuple[int, ...], out: Buffers
-    ) -> None:
-        """See Codec.decode."""
-        _check_numbers(self.k, self.m, have, want)
-        _check_buffers(self.k, pieces, len(want), out)
-        if want:
-            self._apply(self._decoding(have, want), pieces, out)
+    def _decode(self, have: Numbers, pieces: Buffers, want: Numbers, out: Buffers) -> None:
+        self._apply(self._decoding(have, want), pieces, out)
 
-    def _tables_for(
-        self, have: tuple[int, ...], want: tuple[int, ...]
-    ) -> ctypes.Array[ctypes.c_char]:
+    def _tables_for(self, have: Numbers, want: Numbers) -> ctypes.Array[ctypes.c_char]:
         rows = [memoryview(bytearray(self.k)) for _ in want]
         self._exact.decode(have, self._units, want, rows)
         return self._tables(rows)
@@ -165,7 +157,7 @@ def _check_code(k: int, m: int) -> None:
         raise ValueError(f"no code for {k} data and {m} parity pieces")
 
 
-def _check_numbers(k: int, m: int, have: tuple[int, ...], want: tuple[int, ...]) -> None:
+def _check_numbers(k: int, m: int, have: Numbers, want: Numbers) -> None:
     rising = all(a < b for a, b in itertools.pairwise(have))
     if len(have) != k or not rising or have[0] < 0 or have[-1] >= k + m:
         raise ValueError(f"not {k} rising numbers of pieces below {k + m}: {have}")

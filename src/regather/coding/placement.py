@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from regather.coding.survival import Survival, shared, survival
+from regather.coding.survival import shared, survival
 from regather.errors import UsageError
 from regather.model import Layout
 from regather.units import counted
@@ -34,9 +34,20 @@ def losses_borne(
     parity = max((len(s.parity) for s in layout.sets), default=0)
     asked = max(parity, replicas - 1) if survive is None else survive
     planned = survival(layout, copies)
-    if planned.failures < asked and not force:
-        raise _refusal(layout, places, replicas, asked, planned, noun, more)
-    return min(asked, planned.failures)
+    if planned.failures >= asked or force:
+        return min(asked, planned.failures)
+    help = f"add --parity {asked} or --replicas {asked + 1}"
+    # Beyond this no number of places helps: so few losses can be of all copies that matter.
+    hopeless = asked >= (parity + 1) * replicas
+    for further in range(1, 1 if hopeless else _MOST_TRIED):
+        if survival(layout, spread(layout, places + further, replicas)).failures >= asked:
+            help = more(further)
+            break
+    raise UsageError(
+        f"this placement survives the loss of {'exactly' if planned.exact else 'at least'} "
+        f"{planned.failures} of {counted(places, noun)}, not of {asked}",
+        help=f"{help}, or --survive {planned.failures}, or --force",
+    )
 
 
 def crowding(layout: Layout, copies: Sequence[Collection[int]], places: int, noun: str) -> str:
@@ -48,30 +59,6 @@ def crowding(layout: Layout, copies: Sequence[Collection[int]], places: int, nou
         f"{count} of {counted(places, noun)} {'holds' if count == 1 else 'hold'} more than "
         f"one fragment of an erasure set: more {noun}s would survive more losses"
     )
-
-
-def _refusal(
-    layout: Layout,
-    places: int,
-    replicas: int,
-    asked: int,
-    planned: Survival,
-    noun: str,
-    more: Callable[[int], str],
-) -> UsageError:
-    word = "exactly" if planned.exact else "at least"
-    what = (
-        f"this placement survives the loss of {word} {planned.failures} of "
-        f"{counted(places, noun)}, not of {asked}"
-    )
-    rest = f"or --survive {planned.failures}, or --force"
-    parity = max((len(s.parity) for s in layout.sets), default=0)
-    # Beyond this no number of places helps: so few losses can be of all copies that matter.
-    hopeless = asked >= (parity + 1) * replicas
-    for further in range(1, 1 if hopeless else _MOST_TRIED):
-        if survival(layout, spread(layout, places + further, replicas)).failures >= asked:
-            return UsageError(what, help=f"{more(further)}, {rest}")
-    return UsageError(what, help=f"add --parity {asked} or --replicas {asked + 1}, {rest}")
 
 
 def spread(layout: Layout, places: int, replicas: int) -> tuple[tuple[int, ...], ...]:

@@ -11,8 +11,6 @@ from regather.coding.codec import codec_for, strip_size
 from regather.digest import new_hasher
 from regather.model import Layout
 
-__all__ = ["compute_row", "grown", "strips"]
-
 ReadStrip = Callable[[int, int, memoryview], None]
 """``read(fragment, start, into)`` fills ``into`` with a piece's bytes from ``start`` on."""
 

@@ -15,17 +15,6 @@ from itertools import combinations
 
 from regather.model import Layout
 
-__all__ = [
-    "Survival",
-    "Survivals",
-    "copies_survived",
-    "happiness",
-    "matching",
-    "set_survival",
-    "shared",
-    "survival",
-]
-
 HoldersOf = Sequence[Collection[int]]
 """By fragment: the places that hold it."""
 _MOST_COMBINATIONS = 20_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from regather.downloader.api import adownload, download
 from regather.downloader.report import DownloadReport, Progress, SourceProgress, SourceReport
-from regather.downloader.session import adownload, download
 from regather.sources.settings import Settings
 
 __all__ = [

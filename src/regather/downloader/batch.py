@@ -9,8 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import partial
 
+from regather.downloader.job_runner import JobRunner
 from regather.downloader.report import DownloadReport, Progress
-from regather.downloader.session import Session
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import (
     DestinationExistsError,
@@ -78,11 +78,11 @@ def download_all(
             error = InterruptedDownload("interrupted before it started")
             return [Outcome(name_of(job), error=error)]
         show = None if on_progress is None else partial(on_progress, number)
-        session = Session(
+        runner = JobRunner(
             settings, on_progress=show, stop=stop, options=options, limiter=limiter, claims=claims
         )
         try:
-            return [_one(session, each, claims) for each in session.expand(job)]
+            return [_one(runner, each, claims) for each in runner.expand(job)]
         except RegatherError as error:
             return [_failed(job, error, claims)]
         except BrokenPipeError:  # of our output
@@ -118,9 +118,9 @@ def download_all(
     return outcomes
 
 
-def _one(session: Session, job: DownloadJob, claims: Mapping[str, DownloadJob]) -> Outcome:
+def _one(runner: JobRunner, job: DownloadJob, claims: Mapping[str, DownloadJob]) -> Outcome:
     try:
-        report = session.run(job)
+        report = runner.run(job)
     except RegatherError as error:
         return _failed(job, error, claims)
     if report.kept:

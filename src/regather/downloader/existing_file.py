@@ -9,27 +9,37 @@ from pathlib import Path
 
 from regather.checksum import Checksum
 from regather.digest import new_hasher
+from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import DownloadReport
 from regather.errors import DestinationExistsError, StorageError, reason
 from regather.files.platform import read_all
 from regather.model import Layout
 from regather.sources.download_target import DownloadTarget
+from regather.sources.probing import GOES_ON
 from regather.store.pieces import matching
 from regather.units import counted
 
 _STEP = 1 << 20
+_Watch = Callable[[int], None]
+"""Is told how many bytes were looked at now."""
 _FORCE = "use --force to replace it, or choose another name with -o"
 
-Watch = Callable[[int], None]
-"""Is told how many bytes were looked at now; what it raises ends the look."""
 
-
-def kept(target: DownloadTarget, path: Path, watch: Watch) -> DownloadReport:
+def kept(target: DownloadTarget, path: Path, reporter: ProgressReporter | None) -> DownloadReport:
     """The report on a regular file at ``path`` that is right, and is left as it is.
 
     Raises DestinationExistsError where it is another one or nothing tells, StorageError where it
-    cannot be read, and what ``watch`` raises.
+    cannot be read, and InterruptedDownload.
     """
+    looked_at = 0
+
+    def watch(size: int) -> None:
+        nonlocal looked_at
+        looked_at += size
+        if reporter is not None:
+            reporter.look_for_stop("stopped before the download began", GOES_ON)
+            reporter.tell("checking", looked_at, looked_at)
+
     began = time.monotonic()
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -58,7 +68,7 @@ def kept(target: DownloadTarget, path: Path, watch: Watch) -> DownloadReport:
     )
 
 
-def _check(target: DownloadTarget, path: Path, descriptor: int, watch: Watch) -> None:
+def _check(target: DownloadTarget, path: Path, descriptor: int, watch: _Watch) -> None:
     """Raise DestinationExistsError unless the open file is right."""
     layout = target.layout
     actual = os.fstat(descriptor).st_size
@@ -92,21 +102,18 @@ def _refusal(path: Path, what: str) -> DestinationExistsError:
     return error
 
 
-def _pieces_right(layout: Layout, descriptor: int, watch: Watch) -> bool:
-    def expected(number: int) -> bytes | None:
-        return layout.hash_of(*layout.locate(number))
-
+def _pieces_right(layout: Layout, descriptor: int, watch: _Watch) -> bool:
     def read(offset: int, into: memoryview) -> None:
         read_all(descriptor, into, offset)
 
-    for number, right in matching(layout, range(layout.data_pieces), read, expected):
+    for number, right in matching(layout, range(layout.data_pieces), read):
         if not right:
             return False
-        watch(layout.length(*layout.locate(number)))
+        watch(layout.length_of(number))
     return True
 
 
-def _hashed(descriptor: int, checksums: tuple[Checksum, ...], watch: Watch) -> list[bytes]:
+def _hashed(descriptor: int, checksums: tuple[Checksum, ...], watch: _Watch) -> list[bytes]:
     """What the whole file hashes to by the algorithm of each checksum."""
     hashers = [new_hasher(c.algorithm) for c in checksums]
     buffer = memoryview(bytearray(_STEP))

@@ -1,14 +1,13 @@
-"""The planner of one round: which sources may be asked, and what is in place already."""
+"""The planner of a download: what its sources hold, and what is in place already."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from regather.model import Layout
 from regather.planner import Options, Planner
 from regather.planner.intervals import IntervalSet
-from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings
 
 _MAX_BUFFERS = 256 << 20
@@ -22,25 +21,25 @@ def max_requests(layout: Layout) -> int:
 
 
 def planner_of(
-    target: DownloadTarget,
+    layout: Layout,
     settings: Settings,
-    sources: Collection[int],
+    holdings: Sequence[frozenset[int] | None],
     good: Collection[int],
     pieces: Collection[int],
+    *,
+    more_sources: bool = False,
 ) -> Planner:
-    """A planner for those of the target's sources that stand at ``sources``.
+    """A planner for sources with these ``holdings``, as ``Planner`` has them.
 
     ``good`` are numbers of pieces in place, ``pieces`` of those that are wanted.
     """
-    layout = target.layout
-    held = [s.fragments if i in sources else frozenset() for i, s in enumerate(target.sources)]
     wanted = IntervalSet()
     if some := len(pieces) < layout.data_pieces:
         for number in sorted(pieces):
             wanted.add(number, number + 1)
     planner = Planner(
         layout,
-        held,
+        holdings,
         Options(
             connections=settings.connections,
             max_requests=max_requests(layout),
@@ -48,6 +47,7 @@ def planner_of(
         ),
         random.Random(),
         wanted=wanted.runs if some else None,
+        more_sources=more_sources,
     )
     planner.already_done(layout.locate(number) for number in good)
     return planner

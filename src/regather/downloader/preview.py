@@ -19,8 +19,7 @@ from regather.store import check_destination, check_place
 from regather.store.destination import JOURNAL_SUFFIX
 from regather.store.existing import Present
 from regather.store.journal import peek
-from regather.store.skippable import survey
-from regather.store.spans import Spans
+from regather.store.spans import Spans, survey
 from regather.tasks import pool
 from regather.units import format_size
 
@@ -70,7 +69,7 @@ def preview_of(job: DownloadJob, target: DownloadTarget, into: Path | None = Non
         size = target.layout.size
         there = path.parent.exists() and check_place(path) and not job.force
         if there:
-            kept(target, path, lambda _: None)
+            kept(target, path, None)
         present = size if there else _claimed(target, path, job)
     _check_room(path, size - present)
     names = [fragment.name for fragment in target.layout.fragments]

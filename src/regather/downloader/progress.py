@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from regather.downloader.report import (
     DownloadReport,
+    Phase,
     Progress,
     RateMeter,
     SourceProgress,
     SourceReport,
     SourceState,
 )
+from regather.downloader.run_context import RunContext
 from regather.engine import Ending, SourceTally
 from regather.engine.missing import all_refused, missing_lines
-from regather.errors import NotEnoughSourcesError, RegatherError, VerificationError
+from regather.errors import (
+    InterruptedDownload,
+    NotEnoughSourcesError,
+    RegatherError,
+    VerificationError,
+)
 from regather.model import Source
 from regather.planner import Planner
 from regather.sources.download_target import DownloadTarget
@@ -23,46 +30,65 @@ from regather.sources.probing import Probe
 from regather.transport import is_url
 from regather.units import counted
 
-OnProgress = Callable[[Progress], None]
-
 
 class ProgressReporter:
-    """Knows over all rounds what sources did. Times are on the clock of ``time.monotonic``."""
+    """Knows what the sources of a download did. Times are on the clock of ``time.monotonic``."""
 
-    def __init__(
-        self,
-        target: DownloadTarget,
-        planner: Planner,
-        retries: int,
-        on_progress: OnProgress | None,
-        began: float,
-    ) -> None:
-        self._target = target
-        self._retries = retries
-        self._on_progress = on_progress
-        self._began = began
+    def __init__(self, target: DownloadTarget, context: RunContext, name: str) -> None:
+        """``name`` is that of the file or folder at its destination."""
+        self.target = target
+        self._context = context
+        self.name = name
         self._meter = RateMeter()
-        self._meters = [RateMeter() for _ in target.sources]
-        self.planner = planner
-        """That of the present round."""
-        self.tallies = [SourceTally(source.url) for source in target.sources]
+        self._meters: list[RateMeter] = []
+        self.planner: Planner | None = None
+        """Knows the state of the sources; None before there is one, and where none is needed."""
+        self.active = -1
+        """The source that is asked, where no planner knows."""
+        self.sources: list[Source] = []
+        """Those that are asked, by number."""
+        self.tallies: list[SourceTally] = []
+        self._numbers: dict[str, list[int]] = {}
+        """The numbers of each source, by its URL."""
         self.notes = list(target.notes)
         self.size = target.layout.size
         """Bytes that are wanted."""
-        self.asked = target.first or len(target.sources)
-        """So many sources are asked, the others only where these do not do."""
         self.liars: set[int] = set()
         """Sources that turned out to have another file."""
 
+    def add(self, source: Source) -> SourceTally:
+        """One more source is asked; what it delivers is to be counted in the tally.
+
+        A source may be added again with other fragments. It has one tally.
+        """
+        numbers = self._numbers.setdefault(source.url, [])
+        numbers.append(len(self.sources))
+        self.sources.append(source)
+        self.tallies.append(
+            SourceTally(source.url) if len(numbers) == 1 else self.tallies[numbers[0]]
+        )
+        self._meters.append(RateMeter())
+        return self.tallies[-1]
+
+    def look_for_stop(self, what: str, help: str = "") -> None:
+        """Raise InterruptedDownload if the caller asked to stop."""
+        if self._context.stopped:
+            raise InterruptedDownload(what, help=help)
+
     def _state(self, source: int, now: float) -> SourceState:
+        if self.planner is None:
+            if source == self.active:
+                return "active"
+            tally = self.tallies[source]
+            return "failed" if tally.errors and not tally.useful else "idle"
         health = self.planner.sources[source]
-        layout = self._target.layout
-        held = self._target.sources[source].fragments
+        layout = self.target.layout
+        held = self.sources[source].fragments
         if health.distrusted or source in self.liars:
             return "corrupt"
         if len(health.absent) == (len(layout.fragments) if held is None else len(held)):
             return "unused"
-        if health.failures > self._retries:
+        if health.failures > self._context.settings.retries:
             return "failed"
         # One that was busy has not failed, but may have asked to be left alone for an hour.
         paused = not health.active and health.retry_at > now
@@ -70,43 +96,44 @@ class ProgressReporter:
             return "waiting"
         return "active" if health.active else "idle"
 
-    def _asked(self) -> list[tuple[int, Source, SourceTally]]:
-        """The sources of this round and of those before it, with their numbers and tallies."""
-        pairs = zip(self._target.sources, self.tallies, strict=True)
-        return [(i, source, tally) for i, (source, tally) in enumerate(pairs)][: self.asked]
+    def _moment(self, numbers: Sequence[int], now: float) -> SourceProgress:
+        source = numbers[-1]
+        tally = self.tallies[source]
+        health = None if self.planner is None else self.planner.sources[source]
+        connections = int(source == self.active)
+        if self.planner is not None:
+            connections = sum(self.planner.sources[number].active for number in numbers)
+        return SourceProgress(
+            url=tally.url,
+            state=self._state(source, now),
+            received=tally.received,
+            rate=self._meters[source].read(now, tally.received),
+            connections=connections,
+            errors=tally.errors,
+            failures=0 if health is None else health.failures,
+            last_error=tally.last_error,
+            pause=0.0 if health is None else max(health.retry_at - now, 0.0),
+            latency=0.0 if health is None else health.latency,
+        )
 
-    def tell(self, phase: str, name: str, done: int, fetched: int) -> None:
+    def tell(self, phase: Phase, done: int, fetched: int) -> None:
         """Tell of this moment; ``done`` and ``fetched`` are bytes in place, and by this run."""
-        if self._on_progress is None:
+        if self._context.on_progress is None:
             return
         now = time.monotonic()
         rate = self._meter.read(now, fetched)
-        left = self.size - done
-        self._on_progress(
+        streamed = self.target.streamed
+        self._context.on_progress(
             Progress(
-                phase=phase,  # type: ignore[arg-type]
-                name=name,
-                size=self.size,
+                phase=phase,
+                name=self.name,
+                size=done if streamed else self.size,
                 done=done,
                 rate=rate,
-                eta=left / rate if rate else None,
-                seconds=now - self._began,
-                sources=tuple(
-                    SourceProgress(
-                        url=source.url,
-                        state=self._state(i, now),
-                        received=tally.received,
-                        rate=self._meters[i].read(now, tally.received),
-                        connections=self.planner.sources[i].active,
-                        errors=tally.errors,
-                        failures=self.planner.sources[i].failures,
-                        last_error=tally.last_error,
-                        pause=max(self.planner.sources[i].retry_at - now, 0.0),
-                        latency=self.planner.sources[i].latency,
-                    )
-                    for i, source, tally in self._asked()
-                ),
-                retries=self._retries,
+                eta=(self.size - done) / rate if rate and not streamed else None,
+                seconds=now - self._context.began,
+                sources=tuple(self._moment(numbers, now) for numbers in self._numbers.values()),
+                retries=self._context.settings.retries,
                 notes=tuple(self.notes),
             )
         )
@@ -115,32 +142,35 @@ class ProgressReporter:
         self,
         path: str,
         *,
-        resumed: int,
-        reused: int,
         fetched: int,
-        decoded: int,
-        files: int | None,
+        resumed: int = 0,
+        reused: int = 0,
+        decoded: int = 0,
+        files: int | None = None,
+        content: int | None = None,
     ) -> DownloadReport:
         """What is told in the end; sizes in bytes."""
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        tallies = self.tallies
-        placed = max(sum(t.useful for t in tallies), 1)
+        now = time.monotonic()
+        seconds = max(now - self._context.began, 1e-9)
+        tallies = [(self.tallies[numbers[0]], numbers[-1]) for numbers in self._numbers.values()]
+        placed = max(sum(tally.useful for tally, _ in tallies), 1)
+        verified_by = self.target.verified_by
         return DownloadReport(
             path=path,
-            name=self._target.name,
-            size=self.size,
-            digest=self._target.digest,
-            verified=bool(self._target.verified_by),
-            verified_by=self._target.verified_by,
+            name=self.target.name,
+            size=fetched if self.target.streamed else self.size,
+            digest=self.target.digest,
+            verified=bool(verified_by),
+            verified_by=verified_by,
             resumed=resumed,
             reused=reused,
-            received=sum(t.received for t in tallies),
+            received=sum(tally.received for tally, _ in tallies),
             seconds=seconds,
             rate=fetched / seconds,
             decoded=decoded,
             sources=tuple(
                 SourceReport(
-                    url=source.url,
+                    url=tally.url,
                     received=tally.received,
                     useful=tally.useful,
                     share=tally.useful / placed,
@@ -149,22 +179,23 @@ class ProgressReporter:
                     corrupt=tally.corrupt,
                     kinds=dict(tally.kinds),
                     last_error=tally.last_error,
-                    state=self._state(i, time.monotonic()),
+                    state=self._state(source, now),
                 )
-                for i, source, tally in self._asked()
+                for tally, source in tallies
             ),
             notes=tuple(self.notes),
             files=files,
+            content=content,
         )
 
     def not_whole(self, ending: Ending, kept: str) -> RegatherError:
         """The error for a download that could not be ended; ``kept`` says what is left of it."""
-        target = self._target
+        target = self.target
         fragments = [target.layout.fragments[f] for f in ending.missing]
-        known = (target.sources, self.tallies, ending.missing)
+        known = (self.sources, self.tallies, ending.missing)
         details = missing_lines(target.layout, *known)
-        count = len(self._target.layout.fragments)
-        if self._target.whole:
+        count = len(target.layout.fragments)
+        if target.whole:
             what, more = f"the file is incomplete; {kept}", "another mirror"
         else:
             what = (
@@ -177,7 +208,7 @@ class ProgressReporter:
                 help=f"repair that source, or add {more}, then run the same command again",
                 details=details,
             )
-        remote = any(is_url(s.url) for s in self._target.sources)
+        remote = any(is_url(s.url) for s in self.sources)
         if all_refused(*known):
             help = f"the sources do not have it: check the addresses, or add {more}"
         elif remote:

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+Phase = Literal["asking", "checking", "downloading", "finishing"]
 SourceState = Literal["active", "idle", "waiting", "unused", "corrupt", "failed"]
 
 
@@ -36,7 +37,7 @@ class SourceProgress:
 class Progress:
     """The state of a download. Sizes are in bytes, times in seconds, rates in bytes per second."""
 
-    phase: Literal["asking", "checking", "downloading", "finishing"]
+    phase: Phase
     """asking: requests the manifest, or sizes of plain fragments; name and size are unknown."""
     name: str
     size: int
@@ -103,6 +104,8 @@ class DownloadReport:
     """Notes for people: unused mirrors, nothing to verify with."""
     files: int | None = None
     """The number of files of a folder; None for a single file."""
+    content: int | None = None
+    """The bytes of these files; ``size`` is that of the packed file. None for a single file."""
     reused: int = 0
     """The part of ``resumed`` that came from an older version of the file or folder."""
     kept: bool = False

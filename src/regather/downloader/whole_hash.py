@@ -43,7 +43,7 @@ class InOrderHasher:
         self._hashers = [new_hasher(c.algorithm) for c in checksums]
         self._ended = threading.Event()
         self._error: BaseException | None = None
-        self._thread = Thread(self._work, name="regather-front", daemon=True)
+        self._thread = Thread(self._work, name="regather-hasher", daemon=True)
         self._thread.start()
 
     def finish(self, watch: Callable[[], None]) -> list[Checksum]:

@@ -42,6 +42,10 @@ class WorkerPool(Generic[_M]):
         self.members: dict[int, _M] = {}
         """By identity."""
 
+    def add_source(self) -> None:
+        """One more source, with the next number."""
+        self._idle.append([])
+
     def free(self, source: int) -> _M:
         """An idle member for a source, or a new one."""
         if self._idle[source]:

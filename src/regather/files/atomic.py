@@ -13,9 +13,7 @@ import stat
 from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
-from regather.files.platform import publish, sync_names
-
-__all__ = ["PREFIX", "AtomicFile", "remove_leftovers", "write_file"]
+from regather.files.platform import closed_after, publish, sync_names, try_lock
 
 PREFIX = ".regather-incoming-"
 """How the names of files that are still coming in begin."""
@@ -40,8 +38,9 @@ class AtomicFile:
                 self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o666, dir_fd=folder
             )
             # The lock tells this file from those of dead processes, which remove_leftovers()
-            # removes; it may have done so between the two calls: then another.
-            if _lock(self.descriptor) and os.fstat(self.descriptor).st_nlink:
+            # removes; it may have done so between the two calls: then another. Without locks
+            # nothing is taken for a leftover either.
+            if try_lock(self.descriptor) and os.fstat(self.descriptor).st_nlink:
                 return
             os.close(self.descriptor)
 
@@ -103,8 +102,7 @@ def write_file(path: Path, data: bytes, *, replace: bool) -> None:
 
     Raises OSError: FileExistsError where something has that name and ``replace`` is false.
     """
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with closed_after(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as folder:
         incoming = AtomicFile(folder, path.name)
         try:
             incoming.write(data)
@@ -112,19 +110,6 @@ def write_file(path: Path, data: bytes, *, replace: bool) -> None:
             incoming.publish(replace=replace)
         finally:
             incoming.discard()
-    finally:
-        os.close(folder)
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock the file for as long as it is open; False where another has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # no locks on this file system: there nothing is taken for a leftover either
-    return True
 
 
 def remove_leftovers(path: str, *, deep: bool = True) -> int:
@@ -144,13 +129,10 @@ def remove_leftovers(path: str, *, deep: bool = True) -> int:
 
 
 def _remove_if_dead(path: str) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)
-    try:
+    with closed_after(os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)) as descriptor:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)
         return True
-    finally:
-        os.close(descriptor)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 import struct
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 UNTRUE_SIZE = "its content does not match its size, as in /proc and /sys"
@@ -47,6 +48,15 @@ def preallocate(descriptor: int, size: int) -> None:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
+
+
+@contextlib.contextmanager
+def closed_after(descriptor: int) -> Iterator[int]:
+    """Give a descriptor that is open, and close it at the end."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def open_new(path: str | os.PathLike[str]) -> int:
@@ -176,6 +186,20 @@ def read_all(descriptor: int, into: memoryview, offset: int) -> None:
         if count == 0:
             raise OSError(errno.EIO, "became shorter")
         have += count
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed; False where another process has it.
+
+    True also where this file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def check_space(descriptor: int, size: int) -> None:

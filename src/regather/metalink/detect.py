@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_METALINK_BYTES", "looks_like_metalink"]
-
 MAX_METALINK_BYTES = 64 << 20
 _LOOKED_AT = 4096
 """Bytes; what comes before the root must fit."""
 _BOM = b"\xef\xbb\xbf"
+_BOMS_OF_UTF16 = b"\xff\xfe", b"\xfe\xff"
 _BLANK = re.compile(rb"\s*+")
 _ROOT = re.compile(rb"<(?:!DOCTYPE\s++)?(?:\w++:)?metalink[\s>]")
 _SKIPPED = ((b"<!--", b"-->"), (b"<?", b"?>"))
@@ -19,6 +18,8 @@ _SKIPPED = ((b"<!--", b"-->"), (b"<?", b"?>"))
 def looks_like_metalink(start: bytes) -> bool:
     """Whether a document that begins like this is a metalink. Takes linear time."""
     start = start[:_LOOKED_AT].removeprefix(_BOM)
+    if start.startswith(_BOMS_OF_UTF16):
+        start = start.decode("utf-16", "ignore").encode()
     at = 0
     while True:
         at = _after_blanks(start, at)

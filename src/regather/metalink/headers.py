@@ -121,8 +121,9 @@ def offered_name(headers: Mapping[str, str]) -> str:
     if len(text) > _LONGEST:
         return ""
     values = _parameters(_parts(text))
-    extended = _extended(values.get("filename*", ""))
-    return _harmless(extended) or _harmless(_plain(values.get("filename", "")))
+    texts = _extended(values.get("filename*", "")), _continued(values)
+    names = map(_harmless, (*texts, _plain(values.get("filename", ""))))
+    return next(filter(None, names), "")
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -169,6 +170,26 @@ def _extended(value: str) -> str:
         return unquote_to_bytes(encoded.strip('"').encode("latin-1", "replace")).decode(charset)
     except (LookupError, UnicodeError):
         return ""
+
+
+def _continued(values: Mapping[str, str]) -> str:
+    """The value of ``filename`` in numbered parts, as in mail (RFC 2231, 3 and 4.1)."""
+    parts, charset = [], "utf-8"
+    for number in range(len(values)):
+        name = f"filename*{number}"
+        coded = values.get(f"{name}*", "").strip('" ')
+        if coded and not number:
+            charset, _, coded = coded.partition("'")
+            coded = coded.partition("'")[2]
+        if not coded and name not in values:
+            break
+        plain = _unquoted(values.get(name, "")).encode("latin-1", "replace")
+        parts.append(unquote_to_bytes(coded.encode("latin-1", "replace")) or plain)
+    raw = b"".join(parts)
+    try:
+        return raw.decode(charset if _CHARSETS.fullmatch(charset.lower()) else "utf-8")
+    except (LookupError, UnicodeError):
+        return raw.decode("latin-1")
 
 
 def _plain(value: str) -> str:

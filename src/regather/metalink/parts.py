@@ -12,18 +12,6 @@ from regather.metalink.values import Pieces
 from regather.names import flaw_of
 from regather.units import MAX_SIZE
 
-__all__ = [
-    "LOWEST_PRIORITY",
-    "Notes",
-    "PieceHashes",
-    "Unusable",
-    "digest",
-    "number",
-    "packed",
-    "path_flaw",
-    "priority",
-]
-
 LOWEST_PRIORITY = 999_999
 _BEST_PREFERENCE = 100
 _MAX_NOTES = 20

@@ -32,8 +32,6 @@ from regather.names import split_url
 from regather.schemes import REMOTE
 from regather.units import MAX_SIZE
 
-__all__ = ["read_metalink"]
-
 _NAMESPACE_4 = "urn:ietf:params:xml:ns:metalink"
 _NAMESPACE_3 = "http://www.metalinker.org/"
 _ROOTS = frozenset((_NAMESPACE_4, _NAMESPACE_3, ""))

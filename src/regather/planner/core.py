@@ -75,12 +75,11 @@ class Planner:
         self._rng = rng or random.Random()
         self._live = live
         limit = self._options.connections
-        retries = self._options.retries
         healths = [Health(limit) for _ in holdings]
         everything = wanted is None and not live
-        self._state = State(layout, list(holdings), healths, retries, everything)
+        self._state = State(layout, list(holdings), healths, self._options.retries, everything)
         self._requests = Requests(self._state)
-        self._demands = Demands(self._state, self._requests)
+        self._demands = Demands(self._state, self._requests, self._options.max_rows)
         self._arrivals = PieceArrivals(self._state, self._requests, self._demands)
         self._dispatch = Dispatch(
             self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
@@ -109,14 +108,11 @@ class Planner:
             RangeIgnored: self._range_ignored,
             Failed: self._failed,
             Cancelled: self._cancelled,
-            Decoded: self._row_ended,
-            DecodeFailed: self._row_ended,
+            **dict.fromkeys((Decoded, DecodeFailed), self._row_ended),
             Want: self._want,
-            Release: self._changed,
-            Evicted: self._changed,
-            AddSource: self._changed,
-            NoMoreSources: self._changed,
-            RemoveSource: self._changed,
+            **dict.fromkeys(
+                (Release, Evicted, AddSource, NoMoreSources, RemoveSource), self._changed
+            ),
         }
         self._over = False
         self.wake_at: float | None = None
@@ -144,8 +140,14 @@ class Planner:
         return bool(self._state.done[fragment][piece])
 
     def is_wanted(self, fragment: int, piece: int) -> bool:
-        """Whether anybody wants a piece of the file: then it must stay in the store."""
+        """Whether anybody wants a piece of the file."""
         return self._state.is_wanted(fragment, piece)
+
+    def is_needed(self, fragment: int, piece: int) -> bool:
+        """Whether a piece of the file must stay: it is wanted, or its row is being computed."""
+        state = self._state
+        row = state.layout.set_of[fragment], piece
+        return state.is_wanted(fragment, piece) or row in state.decoding
 
     def likely_computed(self, fragment: int, piece: int) -> bool:
         """Whether a data fragment's piece is likely to serve to compute others of its row."""
@@ -153,15 +155,8 @@ class Planner:
 
     def already_done(self, pieces: Iterable[tuple[int, int]]) -> None:
         """Before Begin: the (fragment, piece) pairs that a resumed download has already."""
-        state = self._state
         for fragment, piece in pieces:
-            if not state.done[fragment][piece]:
-                state.claim(fragment, piece, piece + 1)
-                if state.layout.is_data(fragment):
-                    state.now_done(fragment, piece)
-                else:
-                    state.done[fragment][piece] = 1
-                    rows.parity_arrived(state, state.layout.set_of[fragment], piece, None)
+            rows.found(self._state, fragment, piece)
 
     # -- events ---------------------------------------------------------------------------
 
@@ -328,6 +323,7 @@ class Planner:
             return
         if not state.everything:
             self._changes.follow_judgements(actions)
+            self._changes.replace_late(now, actions)
         self._dispatch.run(now, actions)
         if self._needs.may_come:
             self._needs.look(actions)

@@ -15,10 +15,10 @@ from regather.planner.readers import Demand
 from regather.planner.requests import Requests
 from regather.planner.rows import (
     beyond_recovery,
-    computable,
     evict_row,
     free_bound,
     missing,
+    only_by_parity,
     unbind,
 )
 from regather.planner.state import State
@@ -30,9 +30,12 @@ _WHOLE = -(1 << 62)
 class Demands:
     """All demands of one file."""
 
-    def __init__(self, state: State, requests: Requests) -> None:
+    def __init__(self, state: State, requests: Requests, max_rows: int) -> None:
         self._state = state
         self._requests = requests
+        self._max_rows = max_rows
+        self.held_back = False
+        """Whether ``widen`` found more rows than may be wanted at a time."""
         self._demands: dict[int, Demand] = {}
 
     # -- events ---------------------------------------------------------------------------
@@ -188,12 +191,12 @@ class Demands:
         number = state.layout.set_of[fragment]
         if number < 0:
             return
-        self._free_parity(number, start, end)
+        self.free_parity(number, start, end)
         if state.parity_rows[number]:
             for row in range(start, end):
                 self.keep_row(number, row, actions)
 
-    def _free_parity(self, number: int, start: int, end: int) -> None:
+    def free_parity(self, number: int, start: int, end: int) -> None:
         """Parity may be used in rows of which all is wanted and some is missing."""
         state = self._state
         members, lacking = state.layout.sets[number], state.lacking[number]
@@ -293,20 +296,17 @@ class Demands:
 
     def widen(self, number: int, actions: list[Action]) -> None:
         """Want the rows of a set in which a wanted piece can be had by parity alone."""
-        state = self._state
-        for fragment in state.doubtful(number):
-            first = state.layout.first_pieces[fragment]
-            lost = not state.hopeful(fragment)
-            for start, end in list(state.free[fragment]):
-                for row in range(start, end):
-                    if (number, row) not in state.row_wants and (
-                        (lost and computable(state, number, row, state.hopeful))
-                        or (
-                            first + row in state.turns.urgent
-                            and computable(state, number, row, state.trusted)
-                        )
-                    ):
-                        self.want_row(number, row, fragment, actions)
+        for fragment, row in only_by_parity(self._state, number):
+            if not self.may_want_row(number, row, fragment, actions):
+                break
+
+    def may_want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> bool:
+        """Want a row, unless too many are wanted."""
+        if len(self._state.row_wants) >= self._max_rows:
+            self.held_back = True
+            return False
+        self.want_row(number, row, cause, actions)
+        return True
 
     # -- what cannot be had ---------------------------------------------------------------
 

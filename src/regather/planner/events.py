@@ -94,6 +94,8 @@ class DecodeFailed(Value, frozen=True):
 
     set: int
     row: int
+    gone: bool = False
+    """Something of it was not kept, as nobody wanted the row; its parity is not there either."""
 
 
 class Want(Value, frozen=True):

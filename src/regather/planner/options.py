@@ -15,3 +15,5 @@ class Options:
     """Most requests in flight at all."""
     retries: int = 5
     """Failures in a row after which nothing waits for a source any longer."""
+    max_rows: int = 1 << 30
+    """Most rows that are wanted for the sake of a piece in them, where the store is small."""

@@ -39,6 +39,18 @@ def parity_arrived(state: State, number: int, row: int, stands_for: int | None) 
         state.settled[stands_for][row] = 1
 
 
+def found(state: State, fragment: int, piece: int) -> None:
+    """A piece was in place before all began."""
+    if state.done[fragment][piece]:
+        return
+    state.claim(fragment, piece, piece + 1)
+    if state.layout.is_data(fragment):
+        state.now_done(fragment, piece)
+    else:
+        state.done[fragment][piece] = 1
+        parity_arrived(state, state.layout.set_of[fragment], piece, None)
+
+
 def now_spare(state: State, number: int, row: int) -> None:
     """Note that a data piece is done that parity in place stood in for: that becomes spare."""
     if not _bound(state, number, row):
@@ -187,6 +199,23 @@ def computable(state: State, number: int, row: int, can_serve: Callable[[int], b
     return lost <= 0
 
 
+def only_by_parity(state: State, number: int) -> Iterator[tuple[int, int]]:
+    """The free pieces (fragment, row) of a set that can be had by parity alone, for now."""
+    for fragment in state.doubtful(number):
+        first = state.layout.first_pieces[fragment]
+        lost = not state.hopeful(fragment)
+        for start, end in list(state.free[fragment]):
+            for row in range(start, end):
+                if (number, row) not in state.row_wants and (
+                    (lost and computable(state, number, row, state.hopeful))
+                    or (
+                        first + row in state.turns.urgent
+                        and computable(state, number, row, state.trusted)
+                    )
+                ):
+                    yield fragment, row
+
+
 def beyond_recovery(state: State, fragment: int) -> list[tuple[int, int]]:
     """The free pieces of a fragment without a hopeful source that parity cannot replace."""
     number = state.layout.set_of[fragment]
@@ -204,8 +233,13 @@ def evict_row(state: State, number: int, row: int) -> None:
     """A data piece is not in place any more; parity of a row that was whole is gone as well."""
     state.lacking[number][row] += 1
     if row not in state.parity_rows[number]:
-        for parity in state.layout.sets[number].parity:
-            state.done[parity][row] = 0
+        parity_gone(state, number, row)
+
+
+def parity_gone(state: State, number: int, row: int) -> None:
+    """The parity of a row is not in place any more."""
+    for parity in state.layout.sets[number].parity:
+        state.done[parity][row] = 0
 
 
 def free_bound(state: State, number: int, row: int) -> None:

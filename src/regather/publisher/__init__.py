@@ -1,13 +1,12 @@
 """Publish a file: its fragments to several targets, and the manifest last.
 
-targets    what the user names
-plan       which target gets what, and how many may be lost
-origin     the bytes of fragments: slices of the file, and parity kept aside
-earlier    how many fragments an unfinished run made
-survey     what stands at the targets already
-upload     the transfer
-finish     the manifest, and the report
-access     patient work with one store
+targets          what the user names, and what becomes of each
+upload_plan      which target gets what, and how many may be lost
+fragment_reader  the bytes of fragments: slices of the file, and parity kept aside
+previous_upload  how many fragments an unfinished run made
+target_survey    what stands at the targets already
+upload           the transfer
+finish           the manifest, and the report
 
 Memory: what the pass of the splitter takes, then 1 MiB a connection.
 """
@@ -29,6 +28,7 @@ from regather.publisher.previous_upload import earlier_count
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.target_survey import check_permission, refuse_to_replace, survey
 from regather.publisher.targets import (
+    PublishTarget,
     check_source_is_safe,
     targets_of,
     warnings_of,
@@ -39,10 +39,10 @@ from regather.publisher.upload_plan import UploadPlan
 from regather.sources.settings import Settings, transport_options
 from regather.splitter import manifest_of
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
-from regather.splitter.original import original_of
+from regather.splitter.input_file import original_of
 from regather.splitter.plain import copy
-from regather.transport import Failure, RequestFailed, TransportOptions
-from regather.transport.stores.retrying import RetryingStore, RetryPolicy
+from regather.transport import Failure, RequestFailed
+from regather.transport.stores.retrying import RetryPolicy
 
 __all__ = ["PublishReport", "TargetReport", "publish"]
 
@@ -92,12 +92,12 @@ def publish(
     """
     path, settings, began = Path(path), settings or Settings(), time.monotonic()
     options = transport_options(settings)
-    targets = targets_of([to] if isinstance(to, (str, Path)) else to, options)
+    policy = RetryPolicy(settings.retries)
+    targets = targets_of([to] if isinstance(to, (str, Path)) else to, options, policy)
     warnings = warnings_of(targets)
     with original_of(path, follow_links=follow_links) as source:
-        policy = RetryPolicy(settings.retries)
         if fragments is None and chunk_size is None:
-            earlier = earlier_count(targets, source.size, parity, options, policy)
+            earlier = earlier_count(targets, source.size, parity)
             fragments = earlier or default_fragments(len(targets), parity, source.size)
         sizes = fragment_sizes(source.size, fragments, chunk_size)
         layout = layout_of(source.size, sizes, parity, set_size, piece_size)
@@ -109,9 +109,14 @@ def publish(
                 source.check_outside(Path(target.url))
         check_source_is_safe(path, targets, [manifest_name, *(f.name for f in layout.fragments)])
         origin = FragmentReader(path, source, layout)
+
+        def report(done: int) -> None:
+            if on_progress is not None:
+                on_progress(min(done, total), total)
+
         try:
-            check_permission(targets, manifest_name, options, policy)
-            hashes, blake3, _ = copy(source, layout, origin, False, _first(on_progress, total))
+            check_permission(targets, manifest_name)
+            hashes, blake3, _ = copy(source, layout, origin, False, lambda done, _: report(done))
             origin.check_unchanged()
             manifest = replace(
                 manifest_of(source.name, layout, hashes),
@@ -120,28 +125,18 @@ def publish(
                 survives=plan.demanded,
             )
             warnings += warnings_of_folder(manifest.folder)
-            findings = survey(
-                targets,
-                plan,
-                manifest,
-                manifest_name,
-                origin,
-                options,
-                policy,
-            )
+            survey(targets, plan, manifest, manifest_name, origin)
             if not force:
-                refuse_to_replace(targets, findings, manifest, manifest_name)
-            for target, finding in zip(targets, findings, strict=True):
-                if finding.manifest == "other" and finding.failed is None and not dry_run:
+                refuse_to_replace(targets, manifest, manifest_name)
+            for target in targets:
+                if target.manifest == "other" and target.unreachable is None and not dry_run:
                     # It would promise fragments that are about to be replaced.
-                    finding.failed = _remove(target.url, manifest_name, options, policy)
+                    target.unreachable = _remove(target, manifest_name)
             uploads = Uploads(
                 plan,
                 manifest,
                 targets,
-                findings,
                 origin,
-                options,
                 policy,
                 connections=min(settings.connections, _MOST_CONNECTIONS),
                 limiter=RateLimiter(settings.limit_rate) if settings.limit_rate else None,
@@ -150,24 +145,12 @@ def publish(
             if dry_run:
                 uploads.preview()
             else:
-                uploads.run(
-                    None if on_progress is None else _then(on_progress, layout.size, total, uploads)
-                )
+                uploads.run(lambda: report(layout.size + uploads.stored()))
             origin.check_unchanged()
-            check_placed(plan, targets, manifest, uploads.tallies)
+            check_placed(plan, targets, manifest)
             if crowded := crowding(layout, plan.holders, len(targets), "target"):
                 warnings.append(crowded)
-            manifests = write_manifests(
-                plan,
-                manifest,
-                manifest_name,
-                targets,
-                findings,
-                uploads.tallies,
-                options,
-                policy,
-                dry_run=dry_run,
-            )
+            manifests = write_manifests(plan, manifest, manifest_name, targets, dry_run=dry_run)
         except KeyboardInterrupt:
             raise InterruptedPublish(
                 "interrupted: stored fragments are kept",
@@ -176,30 +159,14 @@ def publish(
         finally:
             policy.scope.cancel()
             origin.close()
-    report = report_of(
-        plan, manifest, targets, uploads.tallies, manifests, warnings, time.monotonic() - began
-    )
-    return replace(report, dry_run=dry_run)
+    seconds = time.monotonic() - began
+    return report_of(plan, manifest, targets, manifests, warnings, seconds=seconds, dry_run=dry_run)
 
 
-def _first(on_progress: OnBytes | None, total: int) -> OnBytes | None:
-    """Progress while the file is read."""
-    if on_progress is None:
-        return None
-    return lambda done, size: on_progress(done, total)
-
-
-def _then(on_progress: OnBytes, size: int, total: int, uploads: Uploads) -> Callable[[], None]:
-    """Progress while fragments are stored, on top of the bytes that were read."""
-    return lambda: on_progress(min(size + uploads.stored(), total), total)
-
-
-def _remove(
-    url: str, name: str, options: TransportOptions, policy: RetryPolicy
-) -> RequestFailed | None:
+def _remove(target: PublishTarget, name: str) -> RequestFailed | None:
     """Remove an object; returns why that was not possible."""
     try:
-        with RetryingStore(url, options, policy) as store:
+        with target.open() as store:
             store.delete(name)
     except RequestFailed as error:
         return None if error.failure is Failure.MISSING else error

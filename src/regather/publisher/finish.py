@@ -10,29 +10,23 @@ from regather.errors import NotPlacedError
 from regather.manifest import Manifest
 from regather.model import FragmentIndex, ManifestSource
 from regather.publisher.report import PublishReport, TargetReport
-from regather.publisher.target_survey import TargetFinding
-from regather.publisher.targets import PublishTarget
-from regather.publisher.upload import Tally
+from regather.publisher.targets import PublishTarget, at_each
 from regather.publisher.upload_plan import UploadPlan
-from regather.transport import RequestFailed, TransportOptions, is_url
-from regather.transport.stores.retrying import RetryingStore, RetryPolicy
+from regather.transport import RequestFailed, is_url
 from regather.units import counted
 
 _SHOWN = 20
 _HELP = "the same command resumes; add targets with --to, so that some can fail"
 
 
-def check_placed(
-    plan: UploadPlan, targets: Sequence[PublishTarget], manifest: Manifest, tallies: Sequence[Tally]
-) -> None:
+def check_placed(plan: UploadPlan, targets: Sequence[PublishTarget], manifest: Manifest) -> None:
     """Raise NotPlacedError where some fragments have no place that is safe enough."""
     if not plan.unplaced:
         for position, places in enumerate(plan.holders):
             # What a manifest is written on must be what was done.
-            assert all(position in tallies[place].placed for place in places)
+            assert all(position in targets[place].placed for place in places)
         return
     copies = Counter(plan.unplaced)
-    missing = tuple(manifest.fragments[f].name for f in sorted(copies))
     names = []
     for position in sorted(copies)[:_SHOWN]:
         there = len(plan.holders[position])
@@ -40,7 +34,6 @@ def check_placed(
         names.append(manifest.fragments[position].name + again)
     if len(copies) > _SHOWN:
         names.append(f"and {len(copies) - _SHOWN} more")
-    details = [*_troubles(targets, tallies), f"not stored: {', '.join(names)}"]
     others = (
         "; the other targets cannot hold them and survive the loss of "
         f"{counted(plan.demanded, 'target')}"
@@ -49,18 +42,13 @@ def check_placed(
         f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be stored, "
         f"and no manifest was written{others}",
         help=_HELP,
-        details=tuple(details),
-        missing=missing,
+        details=(*_troubles(targets), f"not stored: {', '.join(names)}"),
+        missing=tuple(manifest.fragments[f].name for f in sorted(copies)),
     )
 
 
-def _troubles(targets: Sequence[PublishTarget], tallies: Sequence[Tally]) -> list[str]:
-    return [
-        f"{target.url}: {'full: ' if tally.state == 'full' else ''}"
-        + tally.error.removeprefix(target.url)
-        for target, tally in zip(targets, tallies, strict=True)
-        if tally.error
-    ]
+def _troubles(targets: Sequence[PublishTarget]) -> tuple[str, ...]:
+    return tuple(target.trouble for target in targets if target.error)
 
 
 def write_manifests(
@@ -68,10 +56,6 @@ def write_manifests(
     manifest: Manifest,
     name: str,
     targets: Sequence[PublishTarget],
-    findings: Sequence[TargetFinding],
-    tallies: Sequence[Tally],
-    options: TransportOptions,
-    policy: RetryPolicy,
     *,
     dry_run: bool = False,
 ) -> list[str]:
@@ -80,52 +64,44 @@ def write_manifests(
     With ``dry_run``, where it would.
 
     It must stand at more targets than may be lost, else NotPlacedError is raised; a target beyond
-    those that does not take it only gets an error in its tally.
+    those that does not take it only gets an error.
     """
-    data = _document(manifest, targets, findings, tallies)
-    written: set[int] = set()
+    data = _document(manifest, targets)
+    written: set[str] = set()
 
-    def work(number: int) -> None:
-        try:
-            if findings[number].raw != data and not dry_run:
-                with RetryingStore(targets[number].url, options, policy) as store:
-                    store.put_bytes(name, data)
-            written.add(number)
-        except RequestFailed as error:
-            tallies[number].error = tallies[number].error or f"the manifest: {error.what}"
+    def write(target: PublishTarget) -> None:
+        if target.raw != data and not dry_run:
+            with target.open() as store:
+                store.put_bytes(name, data)
+        written.add(target.url)
 
-    there = [number for number, tally in enumerate(tallies) if not tally.failed]
-    policy.scope.run(work, there, "manifest")
+    def failed(target: PublishTarget, error: RequestFailed) -> None:
+        target.error = target.error or f"the manifest: {error.what}"
+
+    at_each([target for target in targets if not target.failed], write, failed)
     if len(written) <= plan.demanded:
         raise NotPlacedError(
             "all fragments are stored, but the manifest is only on "
             f"{counted(len(written), 'target')}: too few to survive the loss of {plan.demanded}",
             help=_HELP,
-            details=tuple(_troubles(targets, tallies)),
+            details=_troubles(targets),
         )
-    order = sorted(written, key=lambda n: (not targets[n].remote, n))
-    return [targets[n].locate(name) for n in order]
+    places = [target for target in targets if target.url in written]
+    return [target.locate(name) for target in sorted(places, key=lambda t: not t.remote)]
 
 
-def _document(
-    manifest: Manifest,
-    targets: Sequence[PublishTarget],
-    findings: Sequence[TargetFinding],
-    tallies: Sequence[Tally],
-) -> bytes:
+def _document(manifest: Manifest, targets: Sequence[PublishTarget]) -> bytes:
     """The manifest with its sources: ours, and those that earlier ones of this file name."""
     sources = {
         target.url: ManifestSource(
-            target.url, frozenset(FragmentIndex(p + 1) for p in tally.placed)
+            target.url, frozenset(FragmentIndex(p + 1) for p in target.placed)
         )
-        for target, tally in zip(targets, tallies, strict=True)
-        if target.remote and tally.placed
+        for target in targets
+        if target.remote and target.placed
     }
-    created = manifest.created
-    for finding in findings:
-        if finding.document is not None:
-            created = min(filter(None, (created, finding.document.created)))
-    for source in _agreed(targets, findings):
+    documents = [target.document for target in targets if target.document is not None]
+    created = min(filter(None, (manifest.created, *(d.created for d in documents))))
+    for source in _agreed(targets):
         sources.setdefault(source.url, source)
     data = replace(manifest, sources=tuple(sources.values()), created=created).to_bytes()
     # What we write must be what we read, before anyone relies on it.
@@ -133,9 +109,7 @@ def _document(
     return data
 
 
-def _agreed(
-    targets: Sequence[PublishTarget], findings: Sequence[TargetFinding]
-) -> list[ManifestSource]:
+def _agreed(targets: Sequence[PublishTarget]) -> list[ManifestSource]:
     """The sources that earlier manifests of this file name, beside ours.
 
     A manifest at a server is what that server says: what one of many adds would go to all. So a
@@ -144,11 +118,11 @@ def _agreed(
     told: dict[tuple[str, object], ManifestSource] = {}
     votes: Counter[tuple[str, object]] = Counter()
     servers = 0
-    for target, finding in zip(targets, findings, strict=True):
-        if finding.document is None:
+    for target in targets:
+        if target.document is None:
             continue
         servers += target.remote
-        for source in finding.document.sources:
+        for source in target.document.sources:
             told.setdefault((source.url, source.fragments), source)
             votes[source.url, source.fragments] += 1 if target.remote else len(targets)
     return [source for key, source in told.items() if 2 * votes[key] > servers]
@@ -158,10 +132,11 @@ def report_of(
     plan: UploadPlan,
     manifest: Manifest,
     targets: Sequence[PublishTarget],
-    tallies: Sequence[Tally],
     manifests: Sequence[str],
     warnings: Sequence[str],
+    *,
     seconds: float,
+    dry_run: bool,
 ) -> PublishReport:
     """What to tell at the end."""
     survival = plan.survival()
@@ -173,36 +148,34 @@ def report_of(
         manifests=tuple(manifests),
         survives=min(survival.failures, len(manifests) - 1),
         exact=survival.exact,
-        command=_command(manifests, targets, tallies),
-        uploaded=sum(t.uploaded for t in tallies),
-        present=sum(t.present for t in tallies),
+        command=_command(manifests, targets),
+        uploaded=sum(t.uploaded for t in targets),
+        present=sum(t.present for t in targets),
         seconds=seconds,
         targets=tuple(
             TargetReport(
-                url=target.url,
-                state=tally.state,
-                fragments=tuple(manifest.fragments[p].name for p in sorted(tally.placed)),
-                uploaded=tally.uploaded,
-                present=tally.present,
-                error=tally.error,
+                url=t.url,
+                state=t.state,
+                fragments=tuple(manifest.fragments[p].name for p in sorted(t.placed)),
+                uploaded=t.uploaded,
+                present=t.present,
+                error=t.error,
             )
-            for target, tally in zip(targets, tallies, strict=True)
+            for t in targets
         ),
-        warnings=(*warnings, *_troubles(targets, tallies)),
+        warnings=(*warnings, *_troubles(targets)),
         files=None if manifest.folder is None else manifest.folder.files,
+        dry_run=dry_run,
     )
 
 
-def _command(
-    manifests: Sequence[str], targets: Sequence[PublishTarget], tallies: Sequence[Tally]
-) -> tuple[str, ...]:
+def _command(manifests: Sequence[str], targets: Sequence[PublishTarget]) -> tuple[str, ...]:
     # Two places of the manifest, as the server of one may be off.
     words = ["regather", "get", *manifests[: 2 if all(map(is_url, manifests)) else 1]]
-    folders = [
-        t.url for t, tally in zip(targets, tallies, strict=True) if tally.placed and not t.remote
-    ]
+    used = [target for target in targets if target.placed]
+    folders = [target.url for target in used if not target.remote]
     # A folder that is the only source is found beside the manifest.
-    if len(folders) > 1 or (folders and len(folders) < sum(bool(t.placed) for t in tallies)):
+    if len(folders) > 1 or (folders and len(folders) < len(used)):
         words += [word for folder in folders for word in ("--server", folder)]
     elif folders and not manifests[0].startswith(folders[0]):
         words += ["--server", folders[0]]

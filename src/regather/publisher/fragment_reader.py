@@ -7,12 +7,11 @@ size of the file.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from pathlib import Path
 
 from regather.digest import new_hasher
-from regather.errors import RegatherError, StorageError, reason
+from regather.errors import RegatherError, StorageError, system_errors
 from regather.files.spool import Spool
 from regather.model import Layout
 from regather.splitter.original import Original
@@ -32,38 +31,25 @@ class FragmentReader:
         self._digests: dict[int, bytes] = {}
         self._locks = [threading.Lock() for _ in layout.fragments]
         self._parity: Spool | None = None
-        needed = sum(f.size for f in layout.fragments if f.kind == "parity")
-        if not needed:
-            return
-        try:
-            self._parity = Spool(None, needed)
-        except OSError as error:
-            raise _trouble(error) from error
+        if needed := sum(f.size for f in layout.fragments if f.kind == "parity"):
+            self._parity = Spool(None, needed, help=_HELP, what=": cannot store parity")
 
     def write(self, fragment: int, offset: int, data: memoryview) -> None:
         """Keep bytes of parity; those of data are in the file. See Sink.write."""
-        if self._layout.is_data(fragment):
-            return
-        assert self._parity is not None
-        at = self._layout.fragments[fragment].offset - self._layout.size
-        try:
+        if self._parity is not None and not self._layout.is_data(fragment):
+            at = self._layout.fragments[fragment].offset - self._layout.size
             self._parity.write(at + offset, data)
-        except OSError as error:
-            raise _trouble(error) from error
 
     def reader(self, fragment: int) -> ReadInto:
         """What reads the fragment at this position. Raises RegatherError where it is too short."""
         start = self._layout.fragments[fragment].offset
-        take = self._source.read
-        if self._parity is not None and not self._layout.is_data(fragment):
-            start, take = start - self._layout.size, self._read_parity
+        if (parity := self._parity) is not None and not self._layout.is_data(fragment):
+            return lambda offset, into: parity.read(start - self._layout.size + offset, into)
 
         def read(offset: int, into: memoryview) -> None:
             while into:
-                try:
-                    count = take(start + offset, into)
-                except OSError as error:
-                    raise StorageError(f"{self._path}: {reason(error).lower()}") from error
+                with system_errors(StorageError, self._path):
+                    count = self._source.read(start + offset, into)
                 if count == 0:
                     raise RegatherError(
                         f"{self._path}: was truncated while it was published",
@@ -72,11 +58,6 @@ class FragmentReader:
                 into, offset = into[count:], offset + count
 
         return read
-
-    def _read_parity(self, offset: int, into: memoryview) -> int:
-        assert self._parity is not None
-        self._parity.read(offset, into)
-        return len(into)
 
     def blake3(self, fragment: int) -> bytes:
         """The hash of a whole fragment, 32 bytes; read when first asked for."""
@@ -101,10 +82,3 @@ class FragmentReader:
         """Give the room for parity back."""
         if self._parity is not None:
             self._parity.close()
-
-
-def _trouble(error: OSError) -> StorageError:
-    return StorageError(
-        f"{tempfile.gettempdir()}: cannot store parity: {reason(error).lower()}",
-        help=_HELP,
-    )

@@ -8,20 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regather.publisher.targets import PublishTarget
-from regather.transport import RequestFailed, TransportOptions
-from regather.transport.stores.retrying import RetryingStore, RetryPolicy
-
-__all__ = ["earlier_count"]
+from regather.publisher.targets import PublishTarget, at_each
 
 
-def earlier_count(
-    targets: Sequence[PublishTarget],
-    size: int,
-    parity: int,
-    options: TransportOptions,
-    policy: RetryPolicy,
-) -> int | None:
+def earlier_count(targets: Sequence[PublishTarget], size: int, parity: int) -> int | None:
     """Into how many equal fragments the file was cut that stand at the targets; None: unknown.
 
     Only sizes are asked for, of the fragments that each target got first. What stands there is
@@ -29,17 +19,14 @@ def earlier_count(
     """
     sizes: dict[int, int] = {}
 
-    def ask(number: int) -> None:
-        try:
-            with RetryingStore(targets[number].url, options, policy) as store:
-                for position, name in _names(number, parity):
-                    stat = store.store.stat(name)  # once: whoever looks closer asks again
-                    if stat is not None and stat.size:
-                        sizes[position] = stat.size
-        except RequestFailed:
-            pass  # whoever looks closer will say so
+    def ask(target: PublishTarget) -> None:
+        with target.open() as store:
+            for position, name in _names(targets.index(target), parity):
+                stat = store.store.stat(name)  # once: whoever looks closer asks again
+                if stat is not None and stat.size:
+                    sizes[position] = stat.size
 
-    policy.scope.run(ask, range(len(targets)), "earlier")
+    at_each(targets, ask, lambda target, error: None)  # whoever looks closer will report it
     return matching(size, sizes, len(targets) - parity)
 
 

@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import suffixed
 from regather.publisher.fragment_reader import FragmentReader
-from regather.publisher.targets import PublishTarget
+from regather.publisher.targets import PublishTarget, at_each
 from regather.publisher.upload_plan import UploadPlan
 from regather.schemes import STORES, scheme_of
-from regather.transport import Failure, RequestFailed, TransportOptions, locate
+from regather.transport import Failure, RequestFailed, locate
 from regather.transport.stores.base import Store
-from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
+from regather.transport.stores.retrying import Found
 from regather.units import counted
 
 _SHOWN = 20
 _NOT_ALLOWED = 405
 _BAD_REQUEST = 400
-
-
-@dataclass(slots=True)
-class TargetFinding:
-    """What stands at one target."""
-
-    fragments: dict[int, Found] = field(default_factory=dict)
-    """By position; only those that were looked for."""
-    manifest: Literal["none", "same", "other"] = "none"
-    """Whether there is one under our name, and whether of this very file, cut like this."""
-    version_of: str = ""
-    """The name of the file that another manifest there is of."""
-    document: Manifest | None = None
-    """The manifest, where it is the same."""
-    raw: bytes = b""
-    failed: RequestFailed | None = None
-    """Why the target could not be looked at."""
 
 
 def survey(
@@ -47,67 +28,51 @@ def survey(
     manifest: Manifest,
     manifest_name: str,
     origin: FragmentReader,
-    options: TransportOptions,
-    policy: RetryPolicy,
-) -> list[TargetFinding]:
-    """Look at all targets, one thread each.
-
-    A target that does not answer has ``failed`` set. Raises what is raised in a thread.
-    """
-    findings = [TargetFinding() for _ in targets]
-    layout = manifest.layout
-
-    def work(number: int) -> None:
-        finding = findings[number]
-        try:
-            with RetryingStore(targets[number].url, options, policy) as store:
-                raw = store.read_whole(manifest_name, MAX_MANIFEST_BYTES)
-                if raw is not None:
-                    _compare(finding, raw, manifest)
-                for position in plan.held_by(number):
-                    finding.fragments[position] = store.look(
-                        layout, position, origin.reader(position)
-                    )
-        except RequestFailed as error:
-            finding.failed = error
-
-    policy.scope.run(work, range(len(targets)), "survey")
-    return findings
-
-
-def check_permission(
-    targets: Sequence[PublishTarget],
-    manifest_name: str,
-    options: TransportOptions,
-    policy: RetryPolicy,
 ) -> None:
+    """Look at all targets at once, and note what stands there. Raises what ``origin`` raises."""
+    held = {target.url: plan.held_by(number) for number, target in enumerate(targets)}
+
+    def look(target: PublishTarget) -> None:
+        with target.open() as store:
+            raw = store.read_whole(manifest_name, MAX_MANIFEST_BYTES)
+            if raw is not None:
+                _compare(target, raw, manifest)
+            for position in held[target.url]:
+                target.found[position] = store.look(
+                    manifest.layout, position, origin.reader(position)
+                )
+
+    def failed(target: PublishTarget, error: RequestFailed) -> None:
+        target.unreachable = error
+
+    at_each(targets, look, failed)
+
+
+def check_permission(targets: Sequence[PublishTarget], manifest_name: str) -> None:
     """Raise NotPlacedError where a target takes nothing from us: before a long file is read.
 
     UsageError where one takes nothing of that name. One that does not answer now may do so later.
     """
-    refused: dict[int, RequestFailed] = {}
+    refused: dict[str, RequestFailed] = {}
 
-    def work(number: int) -> None:
-        try:
-            with RetryingStore(targets[number].url, options, policy) as store:
-                _may_write(store.store, manifest_name)
-        except RequestFailed as error:
-            refused[number] = error
+    def ask(target: PublishTarget) -> None:
+        with target.open() as store:
+            _may_write(store.store, manifest_name)
 
-    policy.scope.run(work, range(len(targets)), "permission")
-    for number in sorted(refused):
-        if refused[number].failure is not Failure.FORBIDDEN:
-            raise UsageError(
-                refused[number].what,
-                help="publish it under another name",
-            )
-    if refused:
+    def failed(target: PublishTarget, error: RequestFailed) -> None:
+        refused[target.url] = error
+
+    at_each(targets, ask, failed)
+    errors = {target.url: refused[target.url] for target in targets if target.url in refused}
+    for error in errors.values():
+        if error.failure is not Failure.FORBIDDEN:
+            raise UsageError(error.what, help="publish it under another name")
+    if errors:
         raise NotPlacedError(
-            f"{len(refused)} of {counted(len(targets), 'target')} did not accept the upload, so "
-            "nothing "
-            "was sent",
-            help=f"{_remedy(targets, refused)}, or omit them",
-            details=tuple(refused[n].what for n in sorted(refused)),
+            f"{len(errors)} of {counted(len(targets), 'target')} did not accept the upload, so "
+            "nothing was sent",
+            help=f"{_remedy(errors)}, or omit them",
+            details=tuple(error.what for error in errors.values()),
         )
 
 
@@ -137,11 +102,11 @@ def _refused(store: Store, name: str) -> bool:
     return False
 
 
-def _remedy(targets: Sequence[PublishTarget], refused: Mapping[int, RequestFailed]) -> str:
+def _remedy(refused: Mapping[str, RequestFailed]) -> str:
     """What opens the targets that refuse us."""
     words = []
-    for number, error in sorted(refused.items()):
-        scheme = scheme_of(targets[number].url)
+    for url, error in refused.items():
+        scheme = scheme_of(url)
         if scheme in STORES:
             words.append("see the response of each store")
         elif error.status == _NOT_ALLOWED:
@@ -155,42 +120,38 @@ def _remedy(targets: Sequence[PublishTarget], refused: Mapping[int, RequestFaile
     return " and ".join(dict.fromkeys(words))
 
 
-def _compare(finding: TargetFinding, raw: bytes, manifest: Manifest) -> None:
-    finding.raw = raw
-    finding.manifest = "other"
+def _compare(target: PublishTarget, raw: bytes, manifest: Manifest) -> None:
+    target.raw = raw
+    target.manifest = "other"
     try:
         found = Manifest.from_bytes(raw)
     except ManifestError:
         return
     if found.blake3 != manifest.blake3:
-        finding.version_of = found.name
+        target.version_of = found.name
     if found.digest == manifest.digest and found.fragments == manifest.fragments:
-        finding.manifest, finding.document = "same", found
+        target.manifest, target.document = "same", found
 
 
 def refuse_to_replace(
-    targets: Sequence[PublishTarget],
-    findings: Sequence[TargetFinding],
-    manifest: Manifest,
-    manifest_name: str,
+    targets: Sequence[PublishTarget], manifest: Manifest, manifest_name: str
 ) -> None:
     """Raise DestinationExistsError where something else stands in the place of ours.
 
     A wrong fragment beside a manifest of this very file is damaged: replacing it mends it.
     """
     taken: dict[str, list[str]] = {}
-    earlier = False
-    for target, finding in zip(targets, findings, strict=True):
-        names = [manifest_name] if finding.manifest == "other" else []
-        earlier = earlier or finding.version_of == manifest.name
-        if finding.manifest != "same":
+    for target in targets:
+        names = [manifest_name] if target.manifest == "other" else []
+        if target.manifest != "same":
             names += [
                 manifest.fragments[position].name
-                for position, found in finding.fragments.items()
+                for position, found in target.found.items()
                 if found is Found.OTHER
             ]
         if names:
             taken[target.url] = names
+    earlier = any(target.version_of == manifest.name for target in targets)
     if taken:
         raise occupied(taken, another_version_of=manifest.name if earlier else "")
 

@@ -5,38 +5,99 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
-from regather.errors import UsageError, reason
+from regather.errors import UsageError, system_errors
 from regather.folder import Folder
+from regather.manifest import Manifest
+from regather.publisher.report import TargetState
 from regather.schemes import HTTP, PORTS
 from regather.sources.addresses import scheme_forgotten, with_scheme
-from regather.transport import TransportOptions, is_url, locate
+from regather.transport import RequestFailed, TransportOptions, is_url, locate
 from regather.transport.stores.open import open_store
+from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
 from regather.units import counted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PublishTarget:
-    """One place that takes fragments."""
+    """One place that takes fragments: what stands there, and what became of it. Sizes in bytes."""
 
     url: str
     """A base URL or a folder, with a slash at its end."""
+    options: TransportOptions = field(repr=False)
+    policy: RetryPolicy = field(repr=False)
+
+    found: dict[int, Found] = field(default_factory=dict)
+    """What the survey found, by position; only the fragments that it looked for."""
+    manifest: Literal["none", "same", "other"] = "none"
+    """Whether there is one under our name, and whether of this very file, cut like this."""
+    version_of: str = ""
+    """The name of the file that another manifest there is of."""
+    document: Manifest | None = None
+    """The manifest, where it is the same."""
+    raw: bytes = b""
+    unreachable: RequestFailed | None = None
+    """Why the survey could not look at it."""
+
+    placed: set[int] = field(default_factory=set)
+    """Fragments that stand there, whole and right."""
+    uploaded: int = 0
+    present: int = 0
+    state: TargetState = "complete"
+    error: str = ""
 
     @property
     def remote(self) -> bool:
         """Whether it is reached over the network, and may stand in a manifest."""
         return is_url(self.url)
 
+    @property
+    def failed(self) -> bool:
+        """Whether it did not answer, or refuses: it counts as lost, with all that stands there."""
+        return self.state == "failed"
+
+    @property
+    def trouble(self) -> str:
+        """Its error as a line, or empty."""
+        full = "full: " if self.state == "full" else ""
+        error = self.error.removeprefix(self.url).removeprefix(": ")
+        return f"{self.url}: {full}{error}" if error else ""
+
     def locate(self, name: str) -> str:
         """The URL or path of an object there."""
         return locate(self.url, name)
 
+    def open(self) -> RetryingStore:
+        """A connection to its store, for one thread."""
+        return RetryingStore(self.url, self.options, self.policy)
 
-def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[PublishTarget, ...]:
+
+def at_each(
+    targets: Sequence[PublishTarget],
+    work: Callable[[PublishTarget], object],
+    failed: Callable[[PublishTarget, RequestFailed], object],
+) -> None:
+    """Do it at all targets at once; ``failed`` is called where one does not respond or refuses."""
+
+    def attempt(target: PublishTarget) -> None:
+        try:
+            work(target)
+        except RequestFailed as error:
+            failed(target, error)
+
+    if targets:
+        scope = targets[0].policy.scope
+        scope.run(lambda number: attempt(targets[number]), range(len(targets)), "target")
+
+
+def targets_of(
+    given: Sequence[str | Path], options: TransportOptions, policy: RetryPolicy
+) -> list[PublishTarget]:
     """Read what the user names: URL, HOST:PORT or folder (made when needed). Raises UsageError."""
     if not given:
         raise UsageError("no target to publish to", help="give servers or folders with --to")
@@ -56,31 +117,25 @@ def targets_of(given: Sequence[str | Path], options: TransportOptions) -> tuple[
         open_store(url, options).close()  # says what is wrong with the address; opens nothing
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
             raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")
-        target = PublishTarget(url if url.endswith("/") else url + "/")
-        try:
+        target = PublishTarget(url if url.endswith("/") else url + "/", options, policy)
+        with system_errors(UsageError, text):  # the current folder was removed
             key = target.url.lower() if target.remote else os.path.realpath(target.url)
-        except OSError as error:  # the current folder was removed
-            raise UsageError(f"{text}: {reason(error).lower()}") from None
         if key in seen:
             raise UsageError(f"{text}: is given twice", help="give each target once")
         seen.add(key)
         targets.append(target)
-    return tuple(targets)
+    return targets
 
 
 def warnings_of(targets: Sequence[PublishTarget]) -> list[str]:
     """What is odd about the targets together, a line each."""
-    lines = []
     servers: list[_TargetHost] = []
-    for target in targets:
-        if target.remote:
-            server = _server_of(target.url)
-            known = next((s for s in servers if server.is_one_with(s)), None)
-            if known is None:
-                servers.append(server)
-            else:
-                known.count += 1
-    lines += [
+    for server in (_host_of(target.url) for target in targets if target.remote):
+        if known := next((s for s in servers if server.is_one_with(s)), None):
+            known.count += 1
+        else:
+            servers.append(server)
+    lines = [
         f"{server.count} targets are on {server.name}: a failure of that host loses both"
         for server in servers
         if server.count > 1
@@ -108,7 +163,7 @@ class _TargetHost:
         return self.name == other.name or bool(self.addresses & other.addresses)
 
 
-def _server_of(url: str) -> _TargetHost:
+def _host_of(url: str) -> _TargetHost:
     parts = urlsplit(url)
     found: frozenset[tuple[str, int]] = frozenset()
     if parts.scheme in HTTP and parts.hostname:

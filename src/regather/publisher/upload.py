@@ -5,38 +5,19 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from regather.engine.rate_limit import RateLimiter
 from regather.manifest import Manifest
 from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.report import TargetState
-from regather.publisher.target_survey import TargetFinding, occupied
+from regather.publisher.target_survey import occupied
 from regather.publisher.targets import PublishTarget
 from regather.publisher.upload_plan import UploadPlan
-from regather.transport import Failure, RequestFailed, TransportOptions
+from regather.transport import Failure, RequestFailed
 from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
 
 _KEEPING: dict[Failure, TargetState] = {Failure.NO_SPACE: "full", Failure.TOO_LARGE: "limited"}
 """What makes a target take no more, and what it is then; all that stands there is good."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of one target. Bytes."""
-
-    queue: deque[int] = field(default_factory=deque)
-    placed: set[int] = field(default_factory=set)
-    """Fragments that stand there, whole and right."""
-    uploaded: int = 0
-    present: int = 0
-    state: TargetState = "complete"
-    error: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether it did not answer, or refuses: it counts as lost, with all that stands there."""
-        return self.state == "failed"
 
 
 class Uploads:
@@ -47,9 +28,7 @@ class Uploads:
         plan: UploadPlan,
         manifest: Manifest,
         targets: Sequence[PublishTarget],
-        findings: Sequence[TargetFinding],
         origin: FragmentReader,
-        options: TransportOptions,
         policy: RetryPolicy,
         *,
         connections: int,
@@ -60,9 +39,7 @@ class Uploads:
         self._manifest = manifest
         self._layout = manifest.layout
         self._targets = targets
-        self._findings = findings
         self._origin = origin
-        self._options = options
         self._policy = policy
         self._connections = connections
         self._limiter = limiter
@@ -71,32 +48,30 @@ class Uploads:
         self._active = 0
         self._done = 0
         self._flying: dict[tuple[int, int], int] = {}
-        self._sizes = [f.size for f in manifest.fragments]
-        self.tallies = [Tally(deque(plan.held_by(n))) for n in range(len(targets))]
-        for number, finding in enumerate(findings):
-            if finding.failed is not None:
-                self._lose(number, finding.failed)
+        self._queues = [deque(plan.held_by(number)) for number in range(len(targets))]
+        for number, target in enumerate(targets):
+            if target.unreachable is not None:
+                self._lose(number, target.unreachable)
 
     def run(self, tick: Callable[[], object] | None) -> None:
         """Transfer all; ``tick`` is as in ``run_all``. Raises what ended it early."""
         jobs: list[int] = []
-        for number, tally in enumerate(self.tallies):
-            if not tally.failed:
+        for number, target in enumerate(self._targets):
+            if not target.failed:
                 # One without work may get that of another.
-                count = min(self._connections, max(len(tally.queue), 1))
-                jobs += [number] * count
+                jobs += [number] * min(self._connections, max(len(self._queues[number]), 1))
         self._policy.scope.run(self._work, jobs, "upload", tick)
 
     def preview(self) -> None:
         """Count what would be sent and what is there already; send nothing."""
-        for tally, finding in zip(self.tallies, self._findings, strict=True):
-            while tally.queue:
-                position = tally.queue.popleft()
-                if finding.fragments.get(position) is Found.RIGHT:
-                    tally.present += self._sizes[position]
+        for target, queue in zip(self._targets, self._queues, strict=True):
+            for position in queue:
+                size = self._manifest.fragments[position].size
+                if target.found.get(position) is Found.RIGHT:
+                    target.present += size
                 else:
-                    tally.uploaded += self._sizes[position]
-                tally.placed.add(position)
+                    target.uploaded += size
+                target.placed.add(position)
 
     def stored(self) -> int:
         """Bytes at the targets, those that stood there included, and on their way."""
@@ -104,7 +79,7 @@ class Uploads:
             return self._done + sum(self._flying.values())
 
     def _work(self, number: int) -> None:
-        with RetryingStore(self._targets[number].url, self._options, self._policy) as store:
+        with self._targets[number].open() as store:
             while (fragment := self._next(number)) is not None:
                 try:
                     self._carry(store, number, fragment)
@@ -123,15 +98,15 @@ class Uploads:
 
     def _next(self, number: int) -> int | None:
         """The next fragment for a target; None where nothing will come any more."""
-        tally = self.tallies[number]
+        queue, target = self._queues[number], self._targets[number]
         with self._changed:
-            while not self._policy.scope.cancelled and tally.state == "complete":
-                if tally.queue:
-                    fragment = tally.queue.popleft()
+            while not self._policy.scope.cancelled and target.state == "complete":
+                if queue:
+                    fragment = queue.popleft()
                     self._active += 1
                     self._flying[number, fragment] = 0
                     return fragment
-                if not self._active and not any(t.queue for t in self.tallies):
+                if not self._active and not any(self._queues):
                     break
                 self._changed.wait(0.25)
             self._changed.notify_all()
@@ -139,33 +114,30 @@ class Uploads:
 
     def _carry(self, store: RetryingStore, number: int, position: int) -> None:
         """Bring one fragment to one target, or see that it is there. Raises RequestFailed."""
-        fragment, finding = self._manifest.fragments[position], self._findings[number]
-        found = finding.fragments.get(position)
+        fragment, target = self._manifest.fragments[position], self._targets[number]
+        found = target.found.get(position)
         if found is None:
             found = store.look(self._layout, position)
+        sent = False
         if found is not Found.RIGHT:
-            if found is Found.OTHER and not (self._force or finding.manifest == "same"):
-                raise occupied({self._targets[number].url: [fragment.name]})
+            if found is Found.OTHER and not (self._force or target.manifest == "same"):
+                raise occupied({target.url: [fragment.name]})
             self._origin.blake3(position)  # outside of what is tried again
             sent = self._policy.call(
                 lambda: self._send(store, number, position, replace=found is Found.OTHER)
             )
-        else:
-            sent = False
-        tally = self.tallies[number]
         with self._changed:
             if sent:
-                tally.uploaded += fragment.size
+                target.uploaded += fragment.size
             else:
-                tally.present += fragment.size
-            if not tally.failed:
-                tally.placed.add(position)
+                target.present += fragment.size
+            if not target.failed:
+                target.placed.add(position)
                 self._done += fragment.size
 
     def _send(self, store: RetryingStore, number: int, position: int, *, replace: bool) -> bool:
         """Send a fragment and see what landed; False where it stood there before."""
-        fragment = self._manifest.fragments[position]
-        where = self._targets[number].locate(fragment.name)
+        fragment, target = self._manifest.fragments[position], self._targets[number]
         read = self._origin.reader(position)
 
         def counted(offset: int, into: memoryview) -> None:
@@ -188,14 +160,15 @@ class Uploads:
             # Ours, where the answer to an attempt before was lost.
             if store.look(self._layout, position) is Found.RIGHT:
                 return False
-            raise occupied({self._targets[number].url: [fragment.name]}) from None
-        if self._targets[number].remote:
+            raise occupied({target.url: [fragment.name]}) from None
+        if target.remote:
             # The server has compared the hash; that it was ours is seen by the size.
             stat = store.store.stat(fragment.name)
             right = stat is not None and stat.size == fragment.size
         else:
             right = store.look(self._layout, position) is Found.RIGHT
         if not right:
+            where = target.locate(fragment.name)
             raise RequestFailed(
                 Failure.DAMAGED, f"{where}: the stored file differs from the upload"
             )
@@ -203,19 +176,19 @@ class Uploads:
 
     def _lose(self, number: int, error: RequestFailed, *failed: int) -> None:
         """Let others take what this target cannot; called under the lock."""
-        tally = self.tallies[number]
-        if tally.failed:
+        target, queue = self._targets[number], self._queues[number]
+        if target.failed:
             return
-        tally.error = tally.error or error.what
+        target.error = target.error or error.what
         if (state := _KEEPING.get(error.failure)) is not None:
             # What stands there is good; others in flight there may still fit.
-            tally.state = state
-            lost = [*failed, *tally.queue]
+            target.state = state
+            lost = [*failed, *queue]
         else:
-            tally.state = "failed"
+            target.state = "failed"
             lost = self._plan.held_by(number)
-            self._done -= sum(self._manifest.fragments[f].size for f in tally.placed)
-            tally.placed.clear()
-        tally.queue.clear()
+            self._done -= sum(self._manifest.fragments[f].size for f in target.placed)
+            target.placed.clear()
+        queue.clear()
         for fragment, place in self._plan.lose(number, lost):
-            self.tallies[place].queue.append(fragment)
+            self._queues[place].append(fragment)

@@ -12,8 +12,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from regather._version import __version__
 from regather.names import bracketed
 
-__all__ = ["AccessLog", "BodyResponse", "error_logger", "log_request", "sign"]
-
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Whether an error is the server's: a malformed request is a matter for the access log."""

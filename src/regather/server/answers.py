@@ -14,14 +14,12 @@ from regather.errors import reason
 from regather.server.access_log import BodyResponse, error_logger, log_request, sign
 from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
-from regather.server.conditions import Conditions, range_applies
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.files import OpenFile, Root
+from regather.server.preconditions import Preconditions, range_applies
 from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
 from regather.server.status import ServerState
 from regather.server.writing import Limits, Writing
-
-__all__ = ["EXIT_DIED", "FileAnswers", "target_of"]
 
 EXIT_DIED = 70
 """The exit code of a server that a ``die`` fault ended."""
@@ -129,7 +127,7 @@ class FileAnswers:
             hdrs.LAST_MODIFIED: version.last_modified,
             hdrs.ACCEPT_RANGES: "bytes",
         }
-        match Conditions.of(request.headers).for_reading(version):
+        match Preconditions.of(request.headers).for_reading(version):
             case 304:
                 return web.Response(status=304, headers=headers)
             case 412:

@@ -16,8 +16,6 @@ from regather.server.files import Root
 from regather.server.status import ServerState
 from regather.server.writing import Limits
 
-__all__ = ["Application"]
-
 _HOST = re.compile(
     r"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_%-]*+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)"
     r"(?::[0-9]*+)?"

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
-__all__ = ["Tokens"]
-
 _CHALLENGE = 'Bearer realm="regather"'
 
 

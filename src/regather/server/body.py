@@ -13,10 +13,9 @@ import os
 import socket
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Protocol, Self
-
-__all__ = ["FileOutlet", "Outlet", "Pacer", "TlsOutlet", "abort", "open_outlet"]
+from typing import Self
 
 _STEP = 2 << 20
 """Bytes sent at most before the other connections have their turn."""
@@ -29,26 +28,39 @@ _TLS_STEP = 256 << 10
 """Bytes that are read, encrypted and buffered at a time."""
 
 
-class Outlet(Protocol):
+class Outlet(ABC):
     """The way of a body into one connection. Use as a context manager."""
 
-    sent: int
-    """Bytes handed on so far."""
+    def __init__(self, on_sent: Callable[[int], None], timeout: float) -> None:
+        self._on_sent = on_sent
+        self._timeout = timeout
+        self.sent = 0
+        """Bytes handed on so far."""
 
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:  # noqa: B027
+        """Let go of the connection; closing it is the transport's business."""
+
+    @abstractmethod
     async def send_file(self, descriptor: int, offset: int, count: int) -> None:
         """Send ``count`` bytes of an open file from ``offset`` on.
 
         Raises ConnectionError where the client went away or took nothing for too long, EOFError
         where the file has become too short, and other OSErrors of file and socket.
         """
-        ...
 
+    @abstractmethod
     async def send_bytes(self, data: bytes) -> None:
         """Send ``data``; raises as send_file does."""
-        ...
+
+    def _count(self, sent: int) -> None:
+        self.sent += sent
+        self._on_sent(sent)
+
+    def _given_up(self) -> ConnectionAbortedError:
+        return ConnectionAbortedError(f"the client read nothing for {self._timeout:g} s")
 
 
 def open_outlet(
@@ -68,10 +80,9 @@ def open_outlet(
     return FileOutlet(transport, on_sent=on_sent, timeout=timeout)
 
 
-class FileOutlet:
-    """The way from an open file into one plain (not TLS) connection. Use as a context manager.
+class FileOutlet(Outlet):
+    """The way from an open file into one plain (not TLS) connection, past Python.
 
-    ``sent`` counts the bytes handed to the kernel; ``on_sent`` is called with each addition.
     Raises ConnectionError where the connection is gone already.
     """
 
@@ -82,14 +93,10 @@ class FileOutlet:
         on_sent: Callable[[int], None],
         timeout: float,
     ) -> None:
+        super().__init__(on_sent, timeout)
         self._loop = asyncio.get_running_loop()
-        self._on_sent = on_sent
-        self._timeout = timeout
         self._native = True
-        self.sent = 0
         connection = None if transport is None else transport.get_extra_info("socket")
-        if transport is not None and transport.get_extra_info("sslcontext") is not None:
-            raise NotImplementedError("nothing can be sent below a TLS layer")
         try:
             if connection is None:
                 raise ConnectionResetError("the connection is closed")
@@ -99,24 +106,11 @@ class FileOutlet:
                 raise
             raise ConnectionResetError("the connection is closed") from error
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the connection; closing it is the transport's business."""
-        if self._out >= 0:
-            os.close(self._out)
-            self._out = -1
+        os.close(self._out)
 
     async def send_file(self, descriptor: int, offset: int, count: int) -> None:
-        """Send ``count`` bytes of an open file from ``offset`` on.
-
-        Raises ConnectionError where the client went away or took nothing for ``timeout`` seconds,
-        EOFError where the file has become too short, and other OSErrors of file and socket.
-        """
+        """See Outlet.send_file."""
 
         def step(done: int) -> int:
             want = min(count - done, _STEP)
@@ -133,7 +127,7 @@ class FileOutlet:
         await self._send(step, count)
 
     async def send_bytes(self, data: bytes) -> None:
-        """Send ``data``; raises as send_file does."""
+        """See Outlet.send_bytes."""
         await self._send(lambda done: os.write(self._out, data[done : done + _STEP]), len(data))
 
     async def _send(self, step: Callable[[int], int], count: int) -> None:
@@ -156,8 +150,7 @@ class FileOutlet:
                 finished.set_exception(error)
                 return
             done += added
-            self.sent += added
-            self._on_sent(added)
+            self._count(added)
             progress = time.monotonic()
             if done >= count:
                 finished.set_result(None)
@@ -168,9 +161,7 @@ class FileOutlet:
             if left > 0:
                 timer = self._loop.call_later(left, watch)
             elif not finished.done():
-                finished.set_exception(
-                    ConnectionAbortedError(f"the client read nothing for {self._timeout:g} s")
-                )
+                finished.set_exception(self._given_up())
 
         if count == 0:
             return
@@ -187,11 +178,8 @@ class FileOutlet:
             self._loop.remove_writer(self._out)
 
 
-class TlsOutlet:
-    """The way into a TLS connection: what is encrypted here must pass through here.
-
-    Takes what Outlet and open_outlet() say.
-    """
+class TlsOutlet(Outlet):
+    """The way into a TLS connection: what is encrypted here must pass through here."""
 
     def __init__(
         self,
@@ -201,18 +189,10 @@ class TlsOutlet:
         on_sent: Callable[[int], None],
         timeout: float,
     ) -> None:
+        super().__init__(on_sent, timeout)
         self._transport = transport
         self._drain = drain
-        self._on_sent = on_sent
-        self._timeout = timeout
-        self.sent = 0
         transport.set_write_buffer_limits(high=_TLS_STEP)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     async def send_file(self, descriptor: int, offset: int, count: int) -> None:
         """See Outlet.send_file."""
@@ -237,11 +217,8 @@ class TlsOutlet:
                 break
             except TimeoutError:
                 if self._transport.get_write_buffer_size() >= waiting:
-                    raise ConnectionAbortedError(
-                        f"the client read nothing for {self._timeout:g} s"
-                    ) from None
-        self.sent += len(data)
-        self._on_sent(len(data))
+                    raise self._given_up() from None
+        self._count(len(data))
         # A client that always takes all at once must not keep the others from their turn.
         await asyncio.sleep(0)
 

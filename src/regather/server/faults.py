@@ -16,8 +16,6 @@ from enum import StrEnum
 from regather.errors import UsageError
 from regather.units import parse_rate
 
-__all__ = ["VALID_FAULTS", "Decision", "Fault", "FaultKind", "decide", "parse_fault", "refuses"]
-
 
 class FaultKind(StrEnum):
     """What goes wrong."""

@@ -18,12 +18,10 @@ from urllib.parse import unquote_to_bytes
 from regather.errors import RegatherError, UsageError
 from regather.files.atomic import PREFIX, remove_leftovers
 from regather.names import flaw_of
-from regather.server.conditions import Version
 from regather.server.listing import Listing
 from regather.server.places import Folders, WritePlace
+from regather.server.preconditions import Version
 from regather.server.usage import Usage
-
-__all__ = ["OpenFile", "Root", "UnfitName"]
 
 _LINK = (errno.ELOOP, errno.ENOTDIR)
 """What opening tells of a link on the way that is not to be followed."""

@@ -11,8 +11,6 @@ from itertools import chain, count, islice
 
 from regather.server.threads import in_thread
 
-__all__ = ["Listing"]
-
 _MAX_LISTED = 1000
 _STEP = 1000
 """Entries that are looked at before others have their turn."""
@@ -47,15 +45,15 @@ class Listing:
             return self._text
 
     async def _read(self) -> None:
-        status = await in_thread(lambda: os.stat(self._folder))
+        status = await in_thread(os.stat, self._folder)
         state = (status.st_ino, status.st_mtime_ns)
         if state == self._state:
             return
         settled = status.st_mtime_ns < time.time_ns() - _SETTLED_NS
         names: list[str] = []
-        with await in_thread(lambda: os.scandir(self._folder)) as entries:
+        with await in_thread(os.scandir, self._folder) as entries:
             while step := await in_thread(lambda: list(islice(entries, _STEP))):
-                names = await in_thread(lambda step=step, names=names: self._best(names, step))  # type: ignore[misc]
+                names = await in_thread(self._best, names, step)
         self._text = "".join(f"{name}\n" for name in names)
         self._state = state if settled else None
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 from regather.files.platform import sync_names
 
-__all__ = ["Folders", "WritePlace"]
-
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES = 8
 """How often folders are made that another process removes at once."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["ByteRange", "UnsatisfiableRange", "parse_range"]
-
 _BEYOND = 2**63
 _MAX_DIGITS = 18
 _BLANK = " \t"

@@ -17,8 +17,6 @@ from regather.hashes import HASH_SIZE
 from regather.server.threads import in_thread
 from regather.units import counted
 
-__all__ = ["HASH_HEADER", "Refused", "declared_hash", "go_on", "listed", "receive"]
-
 HASH_HEADER = "Regather-Blake3"
 """The header with the BLAKE3 hash of the body: 64 hexadecimal digits."""
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
@@ -92,4 +90,4 @@ async def receive(request: web.BaseRequest, incoming: AtomicFile, size: int) -> 
         batch += data
         if len(batch) >= _BATCH or not left:
             full, batch = batch, bytearray()
-            await in_thread(lambda full=full: incoming.write(full))  # type: ignore[misc]
+            await in_thread(incoming.write, full)

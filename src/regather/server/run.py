@@ -27,8 +27,6 @@ from regather.server.faults import Fault, FaultKind, refuses
 from regather.server.files import Root
 from regather.server.writing import Limits
 
-__all__ = ["Server"]
-
 _BACKLOG = 4096
 _ACCEPTED = 16
 """Connections accepted in one go; where there are no files left to open, tries, and errors too."""

@@ -7,19 +7,17 @@ import contextlib
 import os
 import resource
 import signal
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from regather.errors import UsageError
+from regather.errors import UsageError, pem_flaw, system_errors
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
-from regather.server.tls import tls_context
 from regather.server.writing import Limits
 from regather.tokens import flaw_of_token
-
-__all__ = ["serve"]
 
 _LAST_PORT = 65535
 _STOP_TICK = 0.05
@@ -90,6 +88,29 @@ def serve(
 
     _raise_file_limit()
     asyncio.run(_serve(server, on_listening, stop))
+
+
+def tls_context(certificate: str, key: str) -> ssl.SSLContext:
+    """Make the context for a PEM certificate (with its chain) and its private key.
+
+    Raises UsageError where they cannot be used.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    for path, option in ((certificate, "--tls-cert"), (key, "--tls-key")):
+        with system_errors(
+            UsageError, f"{option} {path}", "give a PEM file that this user can read"
+        ):
+            open(path, "rb").close()
+    try:
+        # Without a password here OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise UsageError(
+            f"--tls-cert {certificate} and --tls-key {key} cannot be used: {pem_flaw(error)}",
+            help="give PEM files: the certificate with its chain, and its key without a password",
+        ) from None
+    return context
 
 
 async def _serve(

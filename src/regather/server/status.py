@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-__all__ = ["ServerState"]
-
 
 def _none() -> int:
     return 0

@@ -8,8 +8,6 @@ import stat
 import time
 from collections.abc import Callable
 
-__all__ = ["Usage"]
-
 _ENTRIES_A_LOOK = 64
 """Entries that are counted for each time that somebody asks, at most, in the long run."""
 _STALE = 10.0

@@ -16,14 +16,12 @@ from regather.errors import reason
 from regather.files.atomic import AtomicFile
 from regather.files.platform import preallocate, sync_names
 from regather.server.access_log import error_logger
-from regather.server.conditions import Conditions, UnreadableCondition, Version
 from regather.server.files import Root, UnfitName
 from regather.server.places import WritePlace
+from regather.server.preconditions import Preconditions, UnreadableCondition, Version
 from regather.server.receiving import Refused, declared_hash, go_on, listed, receive
 from regather.server.threads import in_thread
 from regather.units import MAX_SIZE, format_size
-
-__all__ = ["Limits", "Writing"]
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FORBIDDEN = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
@@ -63,7 +61,7 @@ class Writing:
     async def _put(self, request: web.BaseRequest, target: str) -> web.Response:
         size = self._declared_size(request)
         hasher, expected = declared_hash(request)
-        conditions = Conditions.of(request.headers)
+        conditions = Preconditions.of(request.headers)
         for _ in range(_TRIES):
             with _placed(self._root, target, make=True) as place:
                 _check(conditions, place)
@@ -80,13 +78,13 @@ class Writing:
         raise Refused(503, "another process keeps removing the folder")
 
     async def _publish(
-        self, incoming: AtomicFile, place: WritePlace, conditions: Conditions, size: int
+        self, incoming: AtomicFile, place: WritePlace, conditions: Preconditions, size: int
     ) -> web.Response:
         async with self._lock:
             # Once more: it took time to get here.
             old = _check(conditions, place)
             try:
-                await in_thread(lambda: incoming.publish(replace=not conditions.new_only))
+                await in_thread(incoming.publish, replace=not conditions.new_only)
             except FileExistsError:
                 raise Refused(412, "a file with this name already exists") from None
             self._usage.changed(size - (old.st_size if old is not None else 0))
@@ -103,12 +101,12 @@ class Writing:
                 # What is not there is 404 whatever the conditions are (RFC 9110 13.2.1).
                 if (
                     place.look() is None
-                    or (old := _check(Conditions.of(request.headers), place)) is None
+                    or (old := _check(Preconditions.of(request.headers), place)) is None
                 ):
                     raise Refused(404, "not found")
                 os.unlink(place.name, dir_fd=place.folder)
                 self._usage.changed(-old.st_size)
-                await in_thread(lambda: sync_names(place.folder))
+                await in_thread(sync_names, place.folder)
         return web.Response(status=204)
 
     def _declared_size(self, request: web.BaseRequest) -> int:
@@ -149,7 +147,7 @@ class Writing:
 
 async def _take(request: web.BaseRequest, incoming: AtomicFile, size: int, expected: bytes) -> None:
     """Receive the body and make it durable; raise Refused where it is not what was declared."""
-    await in_thread(lambda: preallocate(incoming.descriptor, size))
+    await in_thread(preallocate, incoming.descriptor, size)
     await go_on(request)
     await receive(request, incoming, size)
     if incoming.digest() != expected:
@@ -204,7 +202,7 @@ def _placed(root: Root, target: str, *, make: bool) -> Iterator[WritePlace]:
         place.close()
 
 
-def _check(conditions: Conditions, place: WritePlace) -> os.stat_result | None:
+def _check(conditions: Preconditions, place: WritePlace) -> os.stat_result | None:
     """What the request replaces, None for nothing; raises Refused where it must not."""
     old = place.look()
     if old is not None and not stat.S_ISREG(old.st_mode):

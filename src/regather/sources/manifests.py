@@ -33,7 +33,6 @@ from regather.sources.addresses import (
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
 from regather.transport import Look, RequestFailed, is_url
-from regather.transport.ranges import read_range
 
 _PIPES = ("/dev/stdin", "/dev/fd/")
 """Paths that a user who pipes a manifest names: no other pipe is waited for."""
@@ -52,7 +51,7 @@ def load_manifest(
     if address.remote:
         asking.check(source)
         try:
-            data, where = _fetched(source, asking, look)
+            data, where = asking.document(source, MAX_MANIFEST_BYTES, look)
         except RequestFailed as error:
             if error.status is not None and error.failure.lasting and address.is_base:
                 raise server_not_manifest(address) from None
@@ -85,26 +84,6 @@ def load_manifest(
         ) from None
     check_looks(address, data)
     return Manifest.from_bytes(data, source), str(path.parent)
-
-
-def _fetched(url: str, asking: Prober, look: Look | None) -> tuple[bytes, str]:
-    """A manifest, and its URL after redirects. Raises RequestFailed."""
-    size = look.size if look is not None else None
-    if look is not None and size is not None and size <= MAX_MANIFEST_BYTES and look.heads:
-        start, validator = look.start[:size], look.validator
-        try:
-            rest = b""
-            if len(start) < size:
-                rest = asking.one(
-                    url,
-                    lambda c, u: b"".join(
-                        map(bytes, read_range(c, u, len(start), size, size, validator))
-                    ),
-                )
-            return start + rest, look.heads[-1][0]
-        except RequestFailed:
-            pass  # it may have changed
-    return asking.one(url, lambda c, u: c.fetch(u, MAX_MANIFEST_BYTES))
 
 
 def _folder_of(url: str) -> str:

@@ -22,7 +22,7 @@ from regather.sources.download_target import DownloadTarget
 from regather.sources.mirror_survey import MirrorInfo, duplicates_of, grouped, left_out, survey
 from regather.sources.probing import Prober
 from regather.sources.whole_file import source_at, whole_layout
-from regather.transport import Failure, RequestFailed, is_url
+from regather.transport import Failure, RequestFailed, SizeUnknown, is_url
 from regather.units import counted
 
 _NAMELESS = "download"
@@ -50,7 +50,7 @@ def resolve_mirrors(
     found, unsized = _sized(found, size)
     if unsized and not found:
         return [_streamed(unsized, checksums, name, notes)]
-    failed |= {s.url: _sizeless(s.url) for s in unsized}
+    failed |= {s.url: SizeUnknown(s.url) for s in unsized}
     if size is not None:
         failed |= {s.url: _wrong_size(s, size) for s in found if s.size != size}
         found = [s for s in found if s.size == size]
@@ -84,10 +84,6 @@ def _sized(
             replace(s, look=replace(s.look, size=size)) if s.look.size is None else s for s in found
         ]
     return [s for s in found if s.look.size is not None], [s for s in found if s.look.size is None]
-
-
-def _sizeless(url: str) -> RequestFailed:
-    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not report its size")
 
 
 def _with_duplicates(

@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -22,10 +23,12 @@ from regather.tasks import Thread, interrupts_held
 from regather.transport import (
     Askable,
     Failure,
+    Look,
     RequestFailed,
     TransportOptions,
     open_askable,
 )
+from regather.transport.ranges import read_range
 
 _MOST_AT_ONCE = 16
 _LOOK_SECONDS = 0.1
@@ -37,7 +40,7 @@ GOES_ON = "the same command resumes"
 
 Reply = TypeVar("Reply")
 
-_log = Logger("regather.asking")
+_log = Logger("regather.probing")
 
 
 class Probe(Struct):
@@ -93,6 +96,24 @@ class Prober:
         if isinstance(answer, RequestFailed):
             raise answer
         return answer
+
+    def document(self, url: str, most: int, look: Look | None = None) -> tuple[bytes, str]:
+        """A document of at most ``most`` bytes, and its URL after redirects.
+
+        What came with a first ``look`` at it is not fetched again. Raises RequestFailed or
+        InterruptedDownload.
+        """
+        size = look.size if look is not None else None
+        if look is not None and size is not None and size <= most and look.heads:
+            start, validator = look.start[:size], look.validator
+            try:
+                rest = b""
+                if len(start) < size:
+                    rest = self.one(url, partial(_range, len(start), size, validator))
+                return start + rest, look.heads[-1][0]
+            except RequestFailed:
+                pass  # it may have changed
+        return self.one(url, lambda c, u: c.fetch(u, most))
 
     def all(
         self,
@@ -160,7 +181,7 @@ class _ProbeRound(Generic[Reply]):
         """When the first good answer came."""
         self._error: BaseException | None = None
         self._threads = [
-            Thread(self._work, name=f"regather-ask-{n}", daemon=True)
+            Thread(self._work, name=f"regather-probe-{n}", daemon=True)
             for n in range(min(_MOST_AT_ONCE, len(urls)))
         ]
 
@@ -252,6 +273,10 @@ class _ProbeRound(Generic[Reply]):
             asked.state = "waiting"
             if self._ended.wait(pause):
                 return error
+
+
+def _range(start: int, size: int, validator: str, connection: Askable, url: str) -> bytes:
+    return b"".join(map(bytes, read_range(connection, url, start, size, size, validator)))
 
 
 def _late(asked: Probe) -> RequestFailed:

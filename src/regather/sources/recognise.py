@@ -36,7 +36,7 @@ from regather.transport import RequestFailed
 if TYPE_CHECKING:
     from regather.metalink.values import Metalink
 
-_START = 4 << 10
+_START = 16 << 10
 _GRACE = 0.5
 """Seconds for other copies of a manifest after one has answered."""
 
@@ -56,10 +56,10 @@ def expand_job(job: DownloadJob, asking: Prober) -> list[DownloadJob]:
     if not address.remote:
         metalink = _local_metalink(address.text)
         return [job] if metalink is None else _jobs_of(job, metalink)
-    source = address.text
-    asking.check(source)
     if address.is_base or address.path.endswith(MANIFEST_SUFFIX):
         return [job]
+    source = address.text
+    asking.check(source)
     from regather.sources.mirror_survey import survey
 
     seen, failed = survey([source], asking)
@@ -71,7 +71,7 @@ def expand_job(job: DownloadJob, asking: Prober) -> list[DownloadJob]:
         )
     if looks_like_metalink(seen[0].look.start):
         try:
-            data, _ = asking.one(source, lambda c, url: c.fetch(url, MAX_METALINK_BYTES))
+            data, _ = asking.document(source, MAX_METALINK_BYTES, seen[0].look)
         except RequestFailed as error:
             raise TransportError(
                 f"cannot get the metalink: {error.what}",
@@ -169,16 +169,18 @@ def _first_available(job: DownloadJob, asking: Prober) -> DownloadTarget:
     copies = [address_of(text) for text in job.sources]
     # All are asked at once: a server that is off costs no time beside one that is there.
     remote = [copy.text for copy in copies if copy.remote]
-    looks = asking.all(remote, lambda c, url: c.look(url, 1), asking.patience, grace=_GRACE)
-    failed = {u: a.what for u, a in zip(remote, looks, strict=True) if isinstance(a, RequestFailed)}
+    answers = asking.all(remote, lambda c, url: c.look(url, _START), asking.patience, grace=_GRACE)
+    looks = dict(zip(remote, answers, strict=True))
+    failed = {url: look.what for url, look in looks.items() if isinstance(look, RequestFailed)}
     wrong: list[RegatherError] = []
     for copy in copies:
-        if copy.text in failed:
+        look = looks.get(copy.text)
+        if isinstance(look, RequestFailed):
             continue
         others = [folder_of(other) for other in copies if other is not copy]
         servers = (*job.servers, *others)
         try:
-            target = resolve_manifest(copy, servers, asking, job.digest, job.fragments)
+            target = resolve_manifest(copy, servers, asking, job.digest, job.fragments, look)
         except (TransportError, ManifestError, VerificationError) as error:
             failed[copy.text] = error.what
             wrong += [error] if not isinstance(error, TransportError) else []

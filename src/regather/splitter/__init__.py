@@ -23,14 +23,12 @@ from regather.manifest import Manifest
 from regather.model import FragmentIndex, Layout, ManifestSource
 from regather.names import MANIFEST_SUFFIX, split_url, suffixed
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
-from regather.splitter.original import original_of
+from regather.splitter.input_file import original_of
 from regather.splitter.plain import copy
 from regather.splitter.server_folders import Placement
 from regather.splitter.writer import Writer, trouble
 from regather.tasks import interrupts_held
 from regather.units import counted
-
-__all__ = ["manifest_of", "split"]
 
 OnBytes = Callable[[int, int], None]
 

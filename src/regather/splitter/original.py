@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from regather.digest import Hasher
-from regather.errors import (
-    StorageError,
-    UsageError,
-    is_fault_here,
-    of_system,
-    reason,
-)
-from regather.files.platform import size_is_untrue
+from regather.errors import RegatherError
 from regather.folder import Folder
-from regather.names import flaw_of
-from regather.splitter.changed import changed
-from regather.tasks import interrupts_held
-
-_STEP = 1 << 20
 
 
-class Original(Protocol):
-    """Bytes to split. Thread-safe."""
+class Original(ABC):
+    """Bytes to split. Thread-safe. Use it as a context manager: it is closed at the end."""
 
     name: str
     """What the manifest calls it: a plain file name."""
@@ -34,153 +20,42 @@ class Original(Protocol):
     """Bytes."""
 
     def __enter__(self) -> Self:
-        """Use it as a context manager: it is closed at the end."""
-        ...
+        return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:  # noqa: B027
         """Close it."""
-        ...
 
+    @abstractmethod
     def read(self, offset: int, into: memoryview) -> int:
         """Read from ``offset`` on; returns how many bytes, 0 only where there are none.
 
         Raises OSError, or RegatherError where what is read has changed.
         """
-        ...
+
+    @abstractmethod
+    def check_unchanged(self, done: str) -> None:
+        """Raise RegatherError where it was written to while it was ``done`` (split, ...)."""
 
     def hashers(self) -> list[Hasher]:
         """What wants to see all bytes in order, once, while they are in memory."""
-        ...
-
-    def descriptor(self) -> int | None:
-        """An open file whose first ``size`` bytes these are, or None where there is no such."""
-        ...
-
-    def folder(self) -> Folder | None:
-        """What it holds, where it is a packed folder; call it when all hashers have seen all."""
-        ...
-
-    def check_unchanged(self, done: str) -> None:
-        """Raise RegatherError where it was written to while it was ``done`` (split, ...)."""
-        ...
-
-    def check_outside(self, path: Path) -> None:
-        """Raise UsageError where writing at ``path`` would change what is read."""
-        ...
-
-
-def original_of(path: Path, *, follow_links: bool = False) -> Original:
-    """Open a file or a folder; ``follow_links``: what links in a folder point to stands for them.
-
-    Raises UsageError.
-    """
-    if _is_folder(path):
-        from regather.splitter.tree import Tree
-
-        return Tree(path, follow_links=follow_links)
-    return Input(path)
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether a folder is there; ``os.path.isdir`` takes a disk that fails for none."""
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except OSError as error:
-        if is_fault_here(error):
-            raise of_system(error) from None
-        return False
-
-
-def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"{path}: {reason(error).lower()}")
-
-
-class Input:
-    """A file, open for reading."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises UsageError."""
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise _unreadable(path, error) from None
-        self._path = path
-        self.name = path.name
-        self._before = os.fstat(self._descriptor)
-        mode = self._before.st_mode
-        flaw = flaw_of(path.name)
-        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-            flaw = (
-                "is a pipe, not a regular file" if stat.S_ISFIFO(mode) else "is not a regular file"
-            )
-        if flaw:
-            os.close(self._descriptor)
-            help = "name a file or a folder"
-            if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-                help = "it can be read only once: save its output to a file first"
-            raise UsageError(f"{path}: {flaw}", help=help)
-        self.size = self._before.st_size
-        try:
-            self._copied = size_is_untrue(self._descriptor)
-            if stat.S_ISBLK(mode):
-                self.size = os.lseek(self._descriptor, 0, os.SEEK_END)
-            if self._copied:
-                self._copy()
-        except OSError as error:
-            os.close(self._descriptor)
-            raise _unreadable(path, error) from None
-        except BaseException:
-            os.close(self._descriptor)
-            raise
-
-    def _copy(self) -> None:
-        """Read the file to its end into one without a name: its size is not known before."""
-        try:
-            with interrupts_held() as interrupts, tempfile.TemporaryFile(buffering=0) as copy:
-                self.size = 0
-                os.lseek(self._descriptor, 0, os.SEEK_SET)
-                while data := os.read(self._descriptor, _STEP):
-                    self.size += len(data)
-                    while data:
-                        data = data[copy.write(data) :]
-                    interrupts.check()
-                os.dup2(copy.fileno(), self._descriptor, inheritable=False)
-        except OSError as error:
-            raise StorageError(
-                f"{self._path}: cannot be copied before it is read: {reason(error).lower()}",
-                help="set TMPDIR to a folder with more free space, or copy the file to a disk "
-                "first",
-            ) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-    def read(self, offset: int, into: memoryview) -> int:
-        """See Original."""
-        return os.preadv(self._descriptor, [into], offset)
-
-    def hashers(self) -> list[Hasher]:
-        """None: the hash of the whole is all there is."""
         return []
 
     def descriptor(self) -> int | None:
-        """See Original."""
-        return self._descriptor
-
-    def folder(self) -> Folder | None:
-        """It is none."""
+        """An open file whose first ``size`` bytes these are, or None where there is no such."""
         return None
 
-    def check_unchanged(self, done: str) -> None:
-        """See Original."""
-        if self._copied:
-            return
-        now = os.fstat(self._descriptor)
-        if (now.st_mtime_ns, now.st_size) != (self._before.st_mtime_ns, self._before.st_size):
-            raise changed(self._path, done)
+    def folder(self) -> Folder | None:
+        """What it holds, where it is a packed folder; call it when all hashers have seen all."""
+        return None
 
-    def check_outside(self, path: Path) -> None:
-        """What has its own place is looked at where it is written."""
+    def check_outside(self, path: Path) -> None:  # noqa: B027
+        """Raise UsageError where writing at ``path`` would change what is read.
+
+        What has its own place is looked at where it is written.
+        """
+
+
+def changed(path: str | Path, done: str) -> RegatherError:
+    """The error where ``path`` was written to while it was ``done``."""
+    again = {"split": "split it again", "published": "publish it again"}.get(done, "do it again")
+    return RegatherError(f"{path}: changed while it was {done}", help=again)

@@ -12,18 +12,17 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from regather.digest import Hasher, new_hasher
-from regather.errors import RegatherError, UsageError, reason, shown_path
-from regather.files.platform import UNTRUE_SIZE, size_is_untrue
+from regather.errors import RegatherError, UsageError, reason, shown_path, system_errors
+from regather.files.platform import UNTRUE_SIZE, closed_after, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
 from regather.folder.checks import STAGING, EntryFlaw
 from regather.folder.packing import Packing
 from regather.folder.values import MAX_MTIME
 from regather.manifest import MAX_MANIFEST_BYTES
 from regather.names import flaw_of
-from regather.splitter.changed import changed
+from regather.splitter.original import Original, changed
 from regather.tasks import interrupts_held
 from regather.units import MAX_SIZE
 
@@ -54,27 +53,21 @@ def _has_bytes(path: str) -> bool:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return False  # told when it is read
-    try:
+    with system_errors(UsageError, path), closed_after(descriptor):
         return size_is_untrue(descriptor)
-    except OSError as error:
-        raise UsageError(f"{path}: {reason(error).lower()}") from None
-    finally:
-        os.close(descriptor)
 
 
 def _untrue(path: str) -> UsageError:
     return UsageError(f"{path}: {UNTRUE_SIZE}", help="move it away, or replace it with a copy")
 
 
-class Tree:
+class Tree(Original):
     """A folder, looked through once; see ``Original``."""
 
     def __init__(self, path: Path, *, follow_links: bool = False) -> None:
         """Raises UsageError, naming the entry, where something in it cannot be published."""
-        try:
+        with system_errors(UsageError, path):  # the current folder was removed
             self._root = os.path.abspath(path)
-        except OSError as error:  # the current folder was removed
-            raise UsageError(f"{path}: {reason(error).lower()}") from None
         self._follow = follow_links
         self.name = os.path.basename(self._root)
         if flaw := flaw_of(self.name):
@@ -177,12 +170,6 @@ class Tree:
 
     # -- Original -------------------------------------------------------------------------
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def read(self, offset: int, into: memoryview) -> int:
         """See Original."""
         end = min(offset + len(into), self.size)
@@ -201,7 +188,7 @@ class Tree:
             descriptor = os.open(seen.path, flags if self._follow else flags | os.O_NOFOLLOW)
         except OSError:
             raise changed(seen.path, "read") from None
-        try:
+        with closed_after(descriptor):
             if not seen.fits(os.fstat(descriptor)):
                 raise changed(seen.path, "read")
             while into:
@@ -211,17 +198,11 @@ class Tree:
                         raise _untrue(seen.path)
                     raise changed(seen.path, "read")
                 into, offset = into[count:], offset + count
-        finally:
-            os.close(descriptor)
 
     def hashers(self) -> list[Hasher]:
         """One that hashes file by file."""
         self._hashes = _FileHashes(self._packing.folder)
         return [self._hashes]
-
-    def descriptor(self) -> int | None:
-        """None: it is put together as it is read."""
-        return None
 
     def folder(self) -> Folder | None:
         """See Original."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from regather.errors import RegatherError, StorageError, UsageError, is_disk_full, reason
 from regather.files.platform import (
+    closed_after,
     make_folders,
     open_new,
     sync_folder,
@@ -179,11 +180,8 @@ class Writer:
                 sync_folder(folder)
             return
         for folder in {folder.stat().st_dev: folder for folder in folders}.values():
-            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
+            with closed_after(os.open(folder, os.O_RDONLY | os.O_CLOEXEC)) as descriptor:
                 sync_system(descriptor)
-            finally:
-                os.close(descriptor)
 
     def discard(self) -> None:
         """Close and remove what was not published."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from regather.errors import RegatherError, StorageError, is_disk_full
+from regather.model import Layout
+from regather.units import format_size
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["PieceMissing", "PieceStore", "StoredPieces"]
+    from regather.store.journal import Journal
 
 
 class PieceMissing(LookupError):
@@ -41,7 +48,7 @@ class StoredPieces:
         """``count`` is the number of pieces that there can be."""
         self._here = bytearray(count)
         self._waiting: dict[int, list[Future[None]]] = {}
-        self._waiting_lock = threading.Lock()
+        self._waiting_lock = threading.RLock()  # a store may be closed by the garbage collector
         self._closed = False
 
     def has(self, number: int) -> bool:
@@ -79,12 +86,87 @@ class StoredPieces:
         """The piece is not there any longer."""
         self._here[number] = False
 
+    def give_up(self, number: int) -> None:
+        """The piece does not come: the futures of those that wait for it are cancelled."""
+        with self._waiting_lock:
+            _cancel(self._waiting.pop(number, []))
+
     def cancel_waiting(self) -> None:
         """No piece comes any longer: the futures of all that are waited for are cancelled."""
         self._closed = True
         with self._waiting_lock:
-            futures = [future for some in self._waiting.values() for future in some]
+            _cancel([future for some in self._waiting.values() for future in some])
             self._waiting.clear()
-        for future in futures:
-            future.cancel()
-            future.set_running_or_notify_cancel()
+
+
+def _cancel(futures: Iterable[Future[None]]) -> None:
+    for future in futures:
+        future.cancel()
+        future.set_running_or_notify_cancel()
+
+
+class PartialDownload(StoredPieces):
+    """What a download fills: a PieceStore that becomes a file or folder, and can be resumed."""
+
+    _journal: Journal
+    part: Path
+    """Where all is kept until it is whole."""
+    count: int | None = None
+    """How many files of a folder are wanted; None for a single file."""
+    content: int | None = None
+    """The bytes of these files."""
+    resumed = False
+    """Whether there is something to look at: of an earlier run, or files that may be right."""
+
+    def __init__(self, path: Path, layout: Layout, *, force: bool) -> None:
+        super().__init__(layout.piece_count)
+        self.path = path
+        self._layout = layout
+        self._force = force
+        self.pieces: Collection[int] = range(layout.data_pieces)
+        """The numbers of the pieces that are wanted; of a folder, as ``recover`` finds out."""
+
+    def place(self, number: int, data: memoryview, digest: bytes) -> None:
+        """Write one verified piece where it belongs and claim it; see PieceStore.place."""
+        try:
+            self._write(self._layout.offset_of(number), data)
+            self._journal.record(number, digest)
+        except OSError as error:
+            raise self._trouble(error) from error
+        self.arrived(number)
+
+    def read(self, number: int, at: int, into: memoryview) -> None:
+        """Read back what was placed; see PieceStore.read."""
+        if not self.has(number):
+            raise PieceMissing(number)
+        try:
+            self._read(self._layout.offset_of(number) + at, into)
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: OSError) -> RegatherError:
+        """The error to raise for one of the system."""
+        if isinstance(error, BlockingIOError):
+            return StorageError(
+                f"{self.path}: another process is downloading to it", help="wait for it or stop it"
+            )
+        if is_disk_full(error):
+            return StorageError(
+                f"{self.path}: not enough space for {format_size(self._layout.size)} "
+                f"({(error.strerror or '').lower()})",
+                help="free some space or choose another folder with -o, then run the same "
+                "command again",
+            )
+        return self._other_trouble(error)
+
+    @abstractmethod
+    def _other_trouble(self, error: OSError) -> RegatherError:
+        """The same where it is neither a full disk nor another process."""
+
+    @abstractmethod
+    def _write(self, offset: int, data: memoryview) -> None:
+        """Write what stands at ``offset`` in the file. Raises OSError."""
+
+    @abstractmethod
+    def _read(self, offset: int, into: memoryview) -> None:
+        """Read what stands at ``offset`` in the file. Raises OSError."""

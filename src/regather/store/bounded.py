@@ -5,14 +5,12 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from regather.errors import StorageError
 from regather.model import Layout
 from regather.store.base import PieceMissing, StoredPieces
 from regather.units import format_size
-
-__all__ = ["Bounded"]
 
 EXTENT = 16 << 20
 """Bytes of consecutive pieces that are dropped together: one look at the order for many pieces."""
@@ -21,7 +19,7 @@ EXTENT = 16 << 20
 class Bounded(StoredPieces):
     """A PieceStore that holds ``limit`` bytes at most and drops what was used least recently.
 
-    Room is reserved before a piece is fetched, so the limit holds at every moment. What is wanted,
+    Room is reserved before a piece is fetched, so the limit holds at every moment. What is needed,
     reserved or being read is never dropped. The order of use is kept by extent.
     """
 
@@ -29,6 +27,10 @@ class Bounded(StoredPieces):
         super().__init__(layout.piece_count)
         self.layout = layout
         self.limit = limit
+        self.is_needed: Callable[[int], bool] = lambda number: False
+        """Whether a piece may not be dropped. Asked by who reserves, and while it does so."""
+        self.on_dropped: Callable[[Sequence[int]], None] = lambda numbers: None
+        """Told, by who reserves, what is not there any more."""
         self._per_extent = max(1, extent // layout.piece_size)
         self._changed = threading.Condition()
         """Guards all below; notified when room comes free."""
@@ -39,8 +41,6 @@ class Bounded(StoredPieces):
         """They are being placed; like those that are reserved, they count as used."""
         self._leaving: set[int] = set()
         """They are being dropped: nobody reads them, and their room is not free yet."""
-        self._held: Counter[int] = Counter()
-        """Pieces that are wanted, by how many."""
         self._read: Counter[int] = Counter()
         """Pieces that are being read, by how many."""
         self._used = 0
@@ -50,27 +50,14 @@ class Bounded(StoredPieces):
         """Bytes that are there or reserved: never more than ``limit``."""
         return self._used
 
-    # -- what may not be dropped ----------------------------------------------------------
-
-    def want(self, number: int) -> None:
-        """Keep a piece, from when it comes on, until ``release`` was called as often."""
-        with self._changed:
-            self._held[number] += 1
-
-    def release(self, number: int) -> None:
-        """The opposite of ``want``."""
-        with self._changed:
-            self._held[number] -= 1
-            if self._held[number] <= 0:
-                del self._held[number]
+    # -- room -----------------------------------------------------------------------------
 
     def reserve(self, number: int) -> bool:
         """Set room aside for a piece that is to be fetched, once however often it is called.
 
-        Drops others for it. False where all that is there is wanted or in use: try again when
-        something was released.
+        Drops others for it. False where all that is there is needed or in use.
         """
-        length = self._length(number)
+        length = self.layout.length_of(number)
         while True:
             with self._changed:
                 if self._here[number] or number in self._reserved or number in self._coming:
@@ -80,7 +67,7 @@ class Bounded(StoredPieces):
                     self._reserved.add(number)
                     self._used += length
                     return True
-                missing -= sum(map(self._length, self._leaving))
+                missing -= sum(map(self.layout.length_of, self._leaving))
                 victims = [] if length > self.limit else self._victims(missing)
                 if not victims:
                     if not self._leaving or length > self.limit:
@@ -103,13 +90,13 @@ class Bounded(StoredPieces):
         for extent, pieces in self._extents.items():
             if missing <= 0:
                 break
-            free = [n for n in pieces if n not in self._held and n not in self._read]
+            free = [n for n in pieces if n not in self._read and not self.is_needed(n)]
             pieces.difference_update(free)
             if not pieces:
                 emptied.append(extent)
             for number in free:
                 self.gone(number)
-                missing -= self._length(number)
+                missing -= self.layout.length_of(number)
             victims += free
         for extent in emptied:
             del self._extents[extent]
@@ -118,6 +105,7 @@ class Bounded(StoredPieces):
 
     def _evict(self, victims: Sequence[int]) -> None:
         try:
+            self.on_dropped(victims)
             self._drop(victims)
         finally:
             with self._changed:
@@ -125,7 +113,7 @@ class Bounded(StoredPieces):
                 self._free(victims)
 
     def _free(self, numbers: Iterable[int]) -> None:
-        self._used -= sum(map(self._length, numbers))
+        self._used -= sum(map(self.layout.length_of, numbers))
         self._changed.notify_all()
 
     def shed(self) -> bool:
@@ -184,7 +172,7 @@ class Bounded(StoredPieces):
             raise PieceMissing(number)
 
     def _discard(self, number: int) -> None:
-        """Drop a piece that proved wrong, whoever wants it."""
+        """Drop a piece that proved wrong, whoever needs it."""
         with self._changed:
             if not self._here[number]:
                 return  # another reader has done so
@@ -203,9 +191,6 @@ class Bounded(StoredPieces):
         extent = number // self._per_extent
         self._extents.setdefault(extent, set()).add(number)
         self._extents.move_to_end(extent)
-
-    def _length(self, number: int) -> int:
-        return self.layout.length(*self.layout.locate(number))
 
     @abstractmethod
     def _put(self, number: int, data: memoryview, digest: bytes) -> None:

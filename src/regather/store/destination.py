@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 from regather.errors import (
@@ -18,7 +18,6 @@ from regather.errors import (
     RegatherError,
     StorageError,
     UsageError,
-    is_disk_full,
     is_fault_here,
     of_system,
     reason,
@@ -34,13 +33,11 @@ from regather.files.platform import (
     sync_folder,
     write_all,
 )
-from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.names import MAX_NAME_BYTES, suffixed
-from regather.store.base import PieceMissing, StoredPieces
+from regather.store.base import PartialDownload
 from regather.store.journal import Journal
 from regather.store.pieces import matching
-from regather.units import format_size
 
 PART_SUFFIX = ".regather-part"
 JOURNAL_SUFFIX = ".regather-part-journal"
@@ -48,8 +45,8 @@ _IN_THE_WAY = frozenset((errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.EPERM))
 """What stands where a partial or a journal belongs is not ours."""
 
 
-class Destination(StoredPieces):
-    """One file being downloaded: a PieceStore that becomes the file."""
+class Destination(PartialDownload):
+    """One file being downloaded."""
 
     def __init__(self, path: Path, layout: Layout, identity: bytes, *, force: bool = False) -> None:
         """Check that ``path`` can be written and open the partial file.
@@ -58,25 +55,12 @@ class Destination(StoredPieces):
         DestinationExistsError unless ``force``, UsageError where the folder is no good, and
         StorageError where the disk is full or another process downloads to the same path.
         """
-        super().__init__(layout.piece_count)
-        self.path = path
-        self._layout = layout
-        self._force = force
+        super().__init__(path, layout, force=force)
         self.part = path.with_name(suffixed(path.name, PART_SUFFIX))
         self._journal_path = path.with_name(suffixed(path.name, JOURNAL_SUFFIX))
-        self.pieces: Collection[int] = range(layout.data_pieces)
-        """The numbers of the pieces that are wanted: all of a file are."""
-        self.count: int | None = None
-        """It is one file, not a number of them."""
-        self.resumed = False
-        """Whether a partial of the same download was found."""
         check_destination(path, force=force)
         try:
             self._journal = Journal(str(self._journal_path), layout, identity)
-        except BlockingIOError:
-            raise StorageError(
-                f"{path}: another process is downloading to it", help="wait for it or stop it"
-            ) from None
         except OSError as error:
             raise self._trouble(error) from error
         try:
@@ -111,14 +95,7 @@ class Destination(StoredPieces):
         except OSError as error:
             raise self._trouble(error) from error
 
-    def _trouble(self, error: OSError) -> StorageError:
-        if is_disk_full(error):
-            return StorageError(
-                f"{self.path}: not enough space for {format_size(self._layout.size)} "
-                f"({(error.strerror or '').lower()})",
-                help="free some space or choose another folder with -o, then run the same "
-                "command again",
-            )
+    def _other_trouble(self, error: OSError) -> StorageError:
         own = next(
             (p for p in (self.part, self._journal_path) if str(p) == str(error.filename)), None
         )
@@ -136,14 +113,10 @@ class Destination(StoredPieces):
         """
         claims, self._claims = self._claims or {}, {}
         layout = self._layout
-
-        def expected(number: int) -> bytes:
-            return layout.hash_of(*layout.locate(number)) or claims[number]
-
         good: list[int] = []
-        for number, right in matching(layout, tuple(claims), self._read, expected):
+        for number, right in matching(layout, tuple(claims), self._read, claims=claims):
             if on_piece:
-                on_piece(layout.length(*layout.locate(number)))
+                on_piece(layout.length_of(number))
             if right:
                 good.append(number)
                 self.arrived(number)
@@ -154,25 +127,8 @@ class Destination(StoredPieces):
     def _read(self, offset: int, into: memoryview) -> None:
         read_all(self._descriptor, into, offset)
 
-    def place(self, number: int, data: memoryview, digest: bytes) -> None:
-        """Write one verified piece where it belongs and claim it; see PieceStore.place."""
-        try:
-            write_all(self._descriptor, data, self._layout.offset(*self._layout.locate(number)))
-            # A record is as long as BLAKE3; others are cut or filled up: they are looked up in
-            # the layout, and the record only says that the piece is there.
-            self._journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
-        except OSError as error:
-            raise self._trouble(error) from error
-        self.arrived(number)
-
-    def read(self, number: int, at: int, into: memoryview) -> None:
-        """Read back what was placed; see PieceStore.read."""
-        if not self.has(number):
-            raise PieceMissing(number)
-        try:
-            self._read(self._layout.offset(*self._layout.locate(number)) + at, into)
-        except OSError as error:
-            raise self._trouble(error) from error
+    def _write(self, offset: int, data: memoryview) -> None:
+        write_all(self._descriptor, data, offset)
 
     # -- ending ---------------------------------------------------------------------------
 

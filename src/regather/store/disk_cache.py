@@ -21,12 +21,9 @@ from pathlib import Path
 from regather.digest import piece_hasher
 from regather.errors import StorageError, is_disk_full, of_system
 from regather.files.platform import open_own, punch_hole, read_all, write_all
-from regather.hashes import HASH_SIZE
 from regather.model import Layout
 from regather.store.bounded import EXTENT, Bounded
 from regather.store.journal import Journal
-
-__all__ = ["PIECES_SUFFIX", "RECORDS_SUFFIX", "DiskCache"]
 
 PIECES_SUFFIX = ".regather-cache"
 RECORDS_SUFFIX = ".regather-cache-journal"
@@ -71,7 +68,7 @@ class DiskCache(Bounded):
 
     def _open(self) -> None:
         last = self.layout.piece_count - 1
-        length = self._offset(last) + self._length(last) if last >= 0 else 0
+        length = self.layout.offset_of(last) + self.layout.length_of(last) if last >= 0 else 0
         self._descriptor = open_own(self.path)
         claims = self._journal.claims()
         if claims is None or os.fstat(self._descriptor).st_size != length:
@@ -90,7 +87,7 @@ class DiskCache(Bounded):
         for number in numbers:
             self._insert(number)
             self._here[number] = True
-        self._used = sum(map(self._length, numbers))
+        self._used = sum(map(self.layout.length_of, numbers))
         while self._used > self.limit and self.shed():  # it was higher the last time
             pass
 
@@ -98,23 +95,19 @@ class DiskCache(Bounded):
         """Give back what no record claims: a process may have been killed in between."""
         at = 0
         for number in numbers:
-            offset = self._offset(number)
+            offset = self.layout.offset_of(number)
             if offset > at:
                 punch_hole(self._descriptor, at, offset - at)
-            at = offset + self._length(number)
+            at = offset + self.layout.length_of(number)
         if end > at:
             punch_hole(self._descriptor, at, end - at)
 
-    def _offset(self, number: int) -> int:
-        return self.layout.offset(*self.layout.locate(number))
-
     def _put(self, number: int, data: memoryview, digest: bytes) -> None:
-        record = digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0")
         try:
             while True:
                 try:
-                    write_all(self._descriptor, data, self._offset(number))
-                    self._journal.record(number, record)
+                    write_all(self._descriptor, data, self.layout.offset_of(number))
+                    self._journal.record(number, digest)
                     break
                 except OSError as error:
                     # The disk has less room than the limit: others go, as long as there are any.
@@ -126,12 +119,12 @@ class DiskCache(Bounded):
         self._trusted[number] = True
 
     def _get(self, number: int, at: int, into: memoryview) -> bool:
-        offset = self._offset(number)
+        offset = self.layout.offset_of(number)
         try:
             if self._trusted[number]:
                 read_all(self._descriptor, into, offset + at)
                 return True
-            whole = memoryview(bytearray(self._length(number)))
+            whole = memoryview(bytearray(self.layout.length_of(number)))
             read_all(self._descriptor, whole, offset)
             record = self._journal.claim(number)
         except OSError:  # a bad spot of the disk: the piece can be had elsewhere
@@ -150,7 +143,9 @@ class DiskCache(Bounded):
                 self._journal.withdraw(number)
         for number in numbers:
             with contextlib.suppress(OSError):
-                punch_hole(self._descriptor, self._offset(number), self._length(number))
+                punch_hole(
+                    self._descriptor, self.layout.offset_of(number), self.layout.length_of(number)
+                )
 
     def close(self) -> None:
         """Close; what is there stays for the next process."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from regather.digest import new_hasher
 from regather.errors import DestinationExistsError, UsageError
 from regather.files.openat import DirHandle, NotAFolder
+from regather.files.platform import closed_after
 from regather.folder import STAGING, Entry, Folder
 from regather.names import on_disk
 
@@ -164,12 +165,9 @@ class Present:
         entry = self._folder.entries[number]
         hasher, buffer = new_hasher(), memoryview(bytearray(min(max(entry.size, 1), _STEP)))
         try:
-            descriptor = self.open(number)
-            try:
+            with closed_after(self.open(number)) as descriptor:
                 while count := os.readv(descriptor, [buffer]):
                     hasher.update(buffer[:count])
-            finally:
-                os.close(descriptor)
         except OSError:
             return False
         return hasher.digest().hex() == entry.blake3

@@ -16,30 +16,26 @@ from regather.errors import (
     RegatherError,
     StorageError,
     UsageError,
-    is_disk_full,
     reason,
 )
 from regather.files.openat import DirHandle, NotAFolder
-from regather.files.platform import read_all, write_all
+from regather.files.platform import closed_after, read_all, write_all
 from regather.folder import STAGING, Folder
 from regather.folder.packing import Packing
-from regather.hashes import HASH_SIZE
 from regather.model import Layout
-from regather.store.base import PieceMissing, StoredPieces
+from regather.store.base import PartialDownload
 from regather.store.existing import Present
 from regather.store.install import install_all
 from regather.store.partial_folder import Staging
 from regather.store.pieces import matching
-from regather.store.skippable import survey
-from regather.store.spans import Spans
+from regather.store.spans import Spans, survey
 from regather.tasks import pool
-from regather.units import format_size
 
 _HELP = "choose another folder with -o"
 
 
-class FolderDestination(StoredPieces):
-    """One folder being downloaded; has the face of ``Destination``."""
+class FolderDestination(PartialDownload):
+    """One folder being downloaded."""
 
     def __init__(
         self,
@@ -60,18 +56,13 @@ class FolderDestination(StoredPieces):
         else than ours is in the way, unless ``force``, UsageError where that can't be replaced, and
         StorageError where the disk is full or another process downloads to the same folder.
         """
-        super().__init__(layout.piece_count)
-        self.path = path
+        super().__init__(path, layout, force=force)
         self.part = path / STAGING
         self._name = name
-        self._layout = layout
         self._folder = folder
         self._wanted = wanted if wanted is not None else frozenset(range(len(folder.entries)))
-        self._force = force
-        self.pieces: Collection[int] = range(layout.data_pieces)
-        """The numbers of the pieces that are wanted, as ``recover`` finds out."""
         self.count = sum(folder.entries[n].kind == "file" for n in self._wanted)
-        """How many files are wanted."""
+        self.content = sum(folder.entries[n].size for n in self._wanted)
         self._spans = Spans(folder)
         self._decodable = layout.data_count < len(layout.fragments)
         self._made = False
@@ -93,18 +84,9 @@ class FolderDestination(StoredPieces):
         self._present = Present(
             self.path, self._name, self._below, self._folder, self._wanted, force=self._force
         )
-        try:
-            self._staging = Staging(
-                self._below,
-                self._layout,
-                self._folder,
-                identity,
-                self._layout.size - self._spans.total,
-            )
-        except BlockingIOError:
-            raise StorageError(
-                f"{self.path}: another process is downloading to it", help="wait for it or stop it"
-            ) from None
+        rest = self._layout.size - self._spans.total
+        self._staging = Staging(self._below, self._layout, self._folder, identity, rest)
+        self._journal = self._staging.journal
         try:
             clash = next(self._folder.clashes(), None)
             if clash is not None and self._staging.ignores_case():
@@ -123,18 +105,11 @@ class FolderDestination(StoredPieces):
         nothing = not self._wanted.intersection(self._spans.files)
         some = len(self._wanted) < len(self._folder.entries)
         self.resumed = bool(self._claims or maybe or self._present.right or nothing or some)
-        """Whether there is something to look at: of an earlier run, or files that may be right."""
 
-    def _trouble(self, error: OSError) -> RegatherError:
+    def _other_trouble(self, error: OSError) -> RegatherError:
         if isinstance(error, NotAFolder):
             return UsageError(
                 f"{self.path / error.filename}: {error.strerror}", help=f"move it away, or {_HELP}"
-            )
-        if is_disk_full(error):
-            return StorageError(
-                f"{self.path}: not enough space for {format_size(self._layout.size)} "
-                f"({(error.strerror or '').lower()})",
-                help=f"free some space or {_HELP}, then run the same command again",
             )
         where = self.path / str(error.filename) if error.filename else self.path
         return StorageError(f"{where}: {reason(error).lower()}")
@@ -160,13 +135,13 @@ class FolderDestination(StoredPieces):
                 # Rows are decoded with them, so all that stands between files must be there.
                 self._fill_gaps(needless)
                 good, claims = [], [*claims, *good]
-            for number, right in matching(layout, claims, self._read, self._hash_of):
+            for number, right in matching(layout, claims, self._read):
                 if on_piece:
-                    on_piece(layout.length(*layout.locate(number)))
+                    on_piece(layout.length_of(number))
                 if right:
                     good.append(number)
                 elif number not in needless:
-                    self._staging.journal.withdraw(number)
+                    self._journal.withdraw(number)
         except OSError as error:
             raise self._trouble(error) from error
         self._claims = {}
@@ -176,9 +151,6 @@ class FolderDestination(StoredPieces):
             self.pieces = {*self.pieces, *(n for n in good if n < layout.data_pieces)}
         return good
 
-    def _hash_of(self, number: int) -> bytes | None:
-        return self._layout.hash_of(*self._layout.locate(number))
-
     def _fill_gaps(self, pieces: Collection[int]) -> None:
         """Make what stands between files that are right, as whoever published it mostly did."""
         layout = self._layout
@@ -186,40 +158,21 @@ class FolderDestination(StoredPieces):
         if packing is None:
             return
         for number in pieces:
-            fragment, piece = layout.locate(number)
-            offset = layout.offset(fragment, piece)
-            for start, _, what in packing.spans(offset, offset + layout.length(fragment, piece)):
+            offset = layout.offset_of(number)
+            for start, _, what in packing.spans(offset, offset + layout.length_of(number)):
                 if isinstance(what, bytes):
                     write_all(self._staging.rest, what, self._spans.rest(start))
 
     # -- while downloading ----------------------------------------------------------------
 
-    def place(self, number: int, data: memoryview, digest: bytes) -> None:
-        """Write one verified piece where it belongs and claim it; see PieceStore.place."""
-        offset = self._layout.offset(*self._layout.locate(number))
-        try:
-            for file, at, view in self._spans.cut(offset, data):
-                if file < 0:
-                    write_all(self._staging.rest, view, at)
-                elif file not in self._present.right:
-                    descriptor = self._staging.file(file, claim=file in self._wanted)
-                    try:
-                        write_all(descriptor, view, at)
-                    finally:
-                        os.close(descriptor)
-            self._staging.journal.record(number, digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0"))
-        except OSError as error:
-            raise self._trouble(error) from error
-        self.arrived(number)
-
-    def read(self, number: int, at: int, into: memoryview) -> None:
-        """Read back what was placed; see PieceStore.read."""
-        if not self.has(number):
-            raise PieceMissing(number)
-        try:
-            self._read(self._layout.offset(*self._layout.locate(number)) + at, into)
-        except OSError as error:
-            raise self._trouble(error) from error
+    def _write(self, offset: int, data: memoryview) -> None:
+        for file, at, view in self._spans.cut(offset, data):
+            if file < 0:
+                write_all(self._staging.rest, view, at)
+            elif file not in self._present.right:
+                descriptor = self._staging.file(file, claim=file in self._wanted)
+                with closed_after(descriptor):
+                    write_all(descriptor, view, at)
 
     def _read(self, offset: int, into: memoryview) -> None:
         for file, at, view in self._spans.cut(offset, into):
@@ -228,10 +181,8 @@ class FolderDestination(StoredPieces):
                 continue
             right = file in self._present.right
             descriptor = self._present.open(file) if right else self._staging.open(file)
-            try:
+            with closed_after(descriptor):
                 read_all(descriptor, view, at)
-            finally:
-                os.close(descriptor)
 
     # -- ending ---------------------------------------------------------------------------
 

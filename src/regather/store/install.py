@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator, Set
 
 from regather.files.openat import DirHandle, NotAFolder
-from regather.files.platform import cut_to, publish, sync_system
+from regather.files.platform import closed_after, cut_to, publish, sync_system
 from regather.folder import Entry, Folder
 from regather.names import on_disk
 
@@ -93,15 +93,13 @@ def _place(below: DirHandle, staging: int, number: int, entry: Entry, *, replace
 
 def _apply_mode_and_time(descriptor: int, entry: Entry) -> bool:
     """Give an open file its mode and time, and close it; whether it has that time then."""
-    try:
+    with closed_after(descriptor):
         cut_to(descriptor, entry.size)
         os.fchmod(descriptor, entry.bits)
         if entry.mtime is not None:
             os.utime(descriptor, (entry.mtime, entry.mtime))
             return os.fstat(descriptor).st_mtime_ns // 10**9 == entry.mtime
         return True
-    finally:
-        os.close(descriptor)
 
 
 def _fix_metadata(below: DirHandle, entry: Entry) -> bool:

@@ -121,8 +121,13 @@ class Journal:
         os.ftruncate(self._descriptor, _RECORDS + self._pieces * HASH_SIZE)
 
     def record(self, number: int, digest: bytes) -> None:
-        """Claim the piece with this running number. Raises OSError."""
-        write_all(self._descriptor, digest, _RECORDS + number * HASH_SIZE)
+        """Claim the piece with this running number. Raises OSError.
+
+        A record is as long as BLAKE3. Other hashes are cut or filled up: they are looked up in the
+        layout, and the record only says that the piece is there.
+        """
+        record = digest[:HASH_SIZE].ljust(HASH_SIZE, b"\0")
+        write_all(self._descriptor, record, _RECORDS + number * HASH_SIZE)
 
     def withdraw(self, number: int) -> None:
         """Take a claim back that proved wrong. Raises OSError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import local as ThreadLocal
 
 from regather.digest import piece_hasher
@@ -20,13 +20,15 @@ def matching(
     layout: Layout,
     numbers: Sequence[int],
     read: Read,
-    expected: Callable[[int], bytes | None],
     place: PlacePiece | None = None,
+    *,
+    claims: Mapping[int, bytes] | None = None,
 ) -> Iterator[tuple[int, bool]]:
-    """Tell of each piece whether what ``read`` brings has the hash that is expected.
+    """Tell of each piece whether what ``read`` brings has its hash.
 
-    Those that have it are handed to ``place``, in the thread that read them, before their hash is
-    told. A piece that cannot be read is none. Raises what ``place`` raises.
+    Without hashes in the layout those in ``claims`` count. Those that have it are handed to
+    ``place``, in the thread that read them, before their hash is told. A piece that cannot be read
+    is none. Raises what ``place`` raises.
     """
     own = ThreadLocal()
     piece_hash = piece_hasher(layout.hash_algorithm)
@@ -42,7 +44,7 @@ def matching(
         except OSError:  # it ends before, or the disk has a bad spot there
             return False
         digest = piece_hash(view)
-        if digest != expected(number):
+        if digest != (layout.hash_of(fragment, piece) or (claims or {}).get(number)):
             return False
         if place is not None:
             place(number, view, digest)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from regather.errors import UsageError, is_fault_here, of_system, reason
 from regather.files.openat import DirHandle
-from regather.files.platform import read_all
+from regather.files.platform import closed_after, read_all
 from regather.folder import Folder
 from regather.folder.packing import Packing
 from regather.model import Layout
@@ -81,10 +81,8 @@ class FolderSeed:
             else:
                 with self._lock:
                     descriptor = self._below.open(self._entries[file].path)
-                try:
+                with closed_after(descriptor):
                     read_all(descriptor, view, at)
-                finally:
-                    os.close(descriptor)
             offset += len(view)
 
     def _between(self, offset: int, into: memoryview) -> None:
@@ -117,13 +115,9 @@ def reuse(
 
     ``on_piece`` is called in this thread with the bytes of each piece that was looked at.
     """
-
-    def expected(number: int) -> bytes | None:
-        return layout.hash_of(*layout.locate(number))
-
     found = []
-    for number, right in matching(layout, missing, seed.read, expected, place):
-        on_piece(layout.length(*layout.locate(number)))
+    for number, right in matching(layout, missing, seed.read, place):
+        on_piece(layout.length_of(number))
         if right:
             found.append(number)
     return found

@@ -1,12 +1,13 @@
-"""Which bytes of a packed file belong to which file of the folder."""
+"""Which bytes of a packed file belong to which file of the folder, and so which are needed."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import accumulate
 
 from regather.folder import Folder
+from regather.model import Layout
 
 
 class Spans:
@@ -49,3 +50,31 @@ class Spans:
                 yield self.files[number], offset - start, data[offset - begin : stop - begin]
                 number += 1
             offset = stop
+
+
+def survey(
+    layout: Layout,
+    folder: Folder,
+    spans: Spans,
+    wanted: frozenset[int],
+    right: set[int],
+) -> tuple[set[int], Collection[int]]:
+    """Pieces of which every file is right, and pieces that are wanted.
+
+    ``wanted`` and ``right`` are numbers of entries. Where all wanted files are right, there is no
+    piece that needs to come.
+    """
+    numbers = range(layout.data_pieces)
+    if right >= wanted.intersection(spans.files):
+        everything = len(wanted) == len(folder.entries)
+        return (set(numbers), numbers) if everything else (set(), ())
+    found: set[int] = set()
+    needed: set[int] = set()
+    for number in numbers:
+        offset = layout.offset_of(number)
+        files = spans.touched(offset, offset + layout.length_of(number))
+        if files and right.issuperset(files):
+            found.add(number)
+        elif not right.issuperset(wanted.intersection(files)):
+            needed.add(number)
+    return found, found | needed if len(wanted) < len(folder.entries) else numbers

@@ -14,6 +14,7 @@ from regather.transport.base import (
     Look,
     OtherSize,
     RequestFailed,
+    SizeUnknown,
 )
 from regather.transport.credentials import Credentials
 from regather.transport.curl import available
@@ -35,6 +36,7 @@ __all__ = [
     "Look",
     "OtherSize",
     "RequestFailed",
+    "SizeUnknown",
     "TransportOptions",
     "is_served",
     "is_url",

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from regather.transport.base import Failure, Look, RequestFailed
+from regather.transport.base import Failure, Look, RequestFailed, SizeUnknown
 from regather.transport.fields import coding_of, is_binary
 from regather.transport.head import Head
 from regather.transport.ranges import total_of
 from regather.transport.redirects import shown
 from regather.units import MAX_SIZE
 
-__all__ = ["check_coding", "doubt_of", "look_of", "size_of", "sizeless"]
+__all__ = ["check_coding", "doubt_of", "look_of", "size_of"]
 
 _PAGE_NAMES = (".html", ".htm", ".xhtml")
 _CODED = "the server sends it with Content-Encoding {}, although it was declined"
-
-
-def sizeless(url: str) -> RequestFailed:
-    """The error where an object's size is not told, or cannot be."""
-    return RequestFailed(Failure.BAD_RESPONSE, f"{url}: the server does not report its size")
 
 
 def look_of(
@@ -41,7 +36,7 @@ def size_of(head: Head, target: str, url: str) -> int | None:
     """Bytes of the object that a head is of, None: not told. Raises RequestFailed."""
     size = total_of(head)
     if size is not None and size > MAX_SIZE:
-        raise sizeless(shown(target, url))
+        raise SizeUnknown(shown(target, url))
     return size
 
 
@@ -64,6 +59,8 @@ def doubt_of(head: Head, target: str, url: str, start: bytes = b"") -> str:
         return "sent a web page, not a file"
     if head.status == 203:  # RFC 9110, 15.3.4
         return "the server reports that it was modified in transit"
+    if head.status not in (200, 206):
+        return f"HTTP {head.status} is not the status of a file"
     coding = coding_of(head.headers.get("content-encoding", ""), *paths)
     return _CODED.format(coding) if coding else ""
 

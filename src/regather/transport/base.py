@@ -96,6 +96,13 @@ class OtherSize(RequestFailed):
         super().__init__(Failure.BAD_RESPONSE, detail)
 
 
+class SizeUnknown(RequestFailed):
+    """A server sends an object, and does not report its size."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(Failure.BAD_RESPONSE, f"{where}: the server does not report its size")
+
+
 class Look(Struct, frozen=True):
     """What a first look at an object tells."""
 

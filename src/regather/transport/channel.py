@@ -172,7 +172,8 @@ class Channel(Receiver):
         """
         # A head has its time as a whole: drops of it, or interim heads, do not prolong it.
         until = time.monotonic() + patience
-        received, looked = bytearray(self._rest), 0
+        # Some send more than they said, or an empty line first.
+        received, looked = bytearray(self._rest.lstrip(b"\r\n")), 0
         while True:
             end, looked = head_end(received, looked), len(received)
             if end >= 0:
@@ -191,7 +192,7 @@ class Channel(Receiver):
                 raise RequestFailed(Failure.BAD_RESPONSE, "response header too long")
             else:
                 more = self._more(16 << 10, until)
-                received += more
+                received += more if received else more.lstrip(b"\r\n")
                 if not more:
                     if interim and not received:
                         return None

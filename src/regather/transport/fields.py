@@ -12,7 +12,10 @@ from urllib.parse import quote
 __all__ = ["cleaned", "coding_of", "decoded", "head_end", "is_binary", "link_text", "media_type"]
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/([0-9]\.[0-9])[ \t]++([0-9]{3})(?![0-9])")
+_STATUS_LINE = re.compile(
+    rb"(?:HTTP/([0-9](?:\.[0-9])?)|ICY)[ \t]++([0-9]{3})(?![0-9])", re.IGNORECASE
+)
+_LENGTH = re.compile(rb"\+?0*+(?:(?<=(0))|([1-9][0-9]{0,18}))(?![0-9])")
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]++")
 _SPACE = b" \t"
 _BINARY = bytes((*range(9), 11, *range(14, 27), *range(28, 32)))
@@ -44,12 +47,15 @@ def cleaned(data: bytes) -> bytes:
     """A response head in the form of RFC 9112, one line a field; what is no field is left out.
 
     Control characters become blanks (RFC 9110, 5.5), folded lines one (RFC 9112, 5.2), and blanks
-    before a colon go (5.1). ``Transfer-Encoding: identity``, of RFC 2616, means nothing.
+    before a colon go (5.1). ``Transfer-Encoding: identity``, of RFC 2616, means nothing, and
+    ``chunked`` is meant once. A length that is no number, or two different ones, is none.
+    Whatever version the server names, this is HTTP/1.
     """
     first, *lines = data.split(b"\n")
     status = _STATUS_LINE.match(first)
     if status is not None:  # what follows in it is for people
-        first = b"HTTP/%b %b " % status.groups()
+        version = b"1.0" if status[1] == b"1.0" else b"1.1"
+        first = b"HTTP/%b %b " % (version, status[2])
     fields: list[list[bytes]] = []
     for line in (one.translate(_CONTROLS) for one in lines):
         if line[:1] in (b" ", b"\t"):
@@ -58,12 +64,24 @@ def cleaned(data: bytes) -> bytes:
         else:
             fields.append([line.rstrip(_SPACE)])
     kept = [first.rstrip(b"\r")]
+    lengths: set[bytes] = set()
+    codings: set[bytes] = set()
     for field in fields:
         name, colon, value = b" ".join(field).partition(b":")
         name, value = name.rstrip(_SPACE), value.strip(_SPACE)
-        identity = name.lower() == b"transfer-encoding" and value.lower() == b"identity"
-        if colon and _NAME.fullmatch(name) and not identity:
+        if not colon or not _NAME.fullmatch(name):
+            continue
+        if name.lower() == b"transfer-encoding":
+            codings |= {one.partition(b";")[0].strip(_SPACE) for one in value.lower().split(b",")}
+        elif name.lower() == b"content-length":
+            numbers = [_LENGTH.match(one.strip(_SPACE)) for one in value.split(b",")]
+            lengths |= {number[number.lastindex or 0] if number else b"" for number in numbers}
+        else:
             kept.append(name + b": " + value)
+    if codings := codings - {b"identity", b""}:
+        kept.append(b"Transfer-Encoding: " + b", ".join(sorted(codings)))
+    if len(lengths) == 1 and (length := lengths.pop()):
+        kept.append(b"Content-Length: " + length)
     return b"\r\n".join(kept) + b"\r\n\r\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from regather.transport.proxies import Proxy
 
 MAX_HEAD_BYTES = 256 << 10
 """Larger response heads are refused; curl's bound is about the same."""
-GOOD = frozenset((200, 203, 206))
-"""Statuses with which bytes of an object come."""
+GOOD = frozenset(range(200, 300)) - {204, 205}
+"""Statuses with which bytes of an object come; those of other than 200 and 206 are doubted."""
 MAX_RETRY_AFTER = 3600.0
+_LONGEST_LINE = 16 << 10
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;|\Z)")
 PROXY_ADVICE = "; the proxy requires a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _SINGLE = frozenset(
@@ -98,7 +101,7 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class HttpRequest:
     """What is asked of a server: all but the body; not shown, for there may be secrets in it."""
 
@@ -240,27 +243,49 @@ ReceiveHead = Callable[[], bytes]
 
 
 class ChunkedBody:
-    """Decodes a body in HTTP's chunked coding; rare for files, so simple rather than fast."""
+    """Decodes a body in HTTP's chunked coding (RFC 9112, 7.1), as servers write it.
+
+    Lines may end with a bare LF and have blanks. The last chunk ends it: no trailer is read.
+    """
 
     def __init__(self, rest: bytes) -> None:
-        self._connection = h11.Connection(h11.CLIENT)
-        self._connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
-        self._connection.send(h11.EndOfMessage())
-        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-        self._connection.receive_data(head + rest)
-        self._connection.next_event()
+        self._data = bytearray(rest)
+        self._left = 0
+        """Bytes of the chunk still to come."""
+        self._begun = self._ended = False
 
     def read(self, more: ReceiveHead) -> bytes:
         """Return the next decoded bytes, or nothing at the end. Raises RequestFailed."""
-        try:
-            while True:
-                event = self._connection.next_event()
-                if event is h11.NEED_DATA:
-                    self._connection.receive_data(more())
-                elif isinstance(event, h11.Data):
-                    if event.data:
-                        return bytes(event.data)
-                else:
-                    return b""
-        except h11.RemoteProtocolError as error:
-            raise RequestFailed(Failure.TRUNCATED, f"invalid chunked body ({error})") from None
+        out = bytearray()
+        while not self._ended:
+            if self._left and self._data:
+                part = self._data[: self._left]
+                del self._data[: len(part)]
+                self._left -= len(part)
+                out += part
+            elif not self._left and (end := self._data.find(b"\n")) >= 0:
+                line = bytes(self._data[:end])
+                del self._data[: end + 1]
+                self._take(line.strip(b" \t\r"))
+            elif out:
+                break
+            elif not self._left and len(self._data) > _LONGEST_LINE:
+                raise _not_chunked(self._data)
+            else:
+                self._data += more()
+        return bytes(out)
+
+    def _take(self, line: bytes) -> None:
+        """Go on after a line that stands before or behind a chunk."""
+        if self._begun and not line:
+            self._begun = False
+            return
+        match = None if self._begun else _CHUNK_SIZE.match(line)
+        if match is None:
+            raise _not_chunked(line)
+        self._left = int(match[1], 16)
+        self._begun, self._ended = True, not self._left
+
+
+def _not_chunked(data: bytes | bytearray) -> RequestFailed:
+    return RequestFailed(Failure.TRUNCATED, f"invalid chunked body ({bytes(data[:20])!r})")

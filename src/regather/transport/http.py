@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from regather.transport.answer_checks import doubt_of, look_of, size_of, sizeless
-from regather.transport.base import Failure, Look, RequestFailed
+from regather.transport.answer_checks import doubt_of, look_of, size_of
+from regather.transport.base import Failure, Look, RequestFailed, SizeUnknown
 from regather.transport.credentials import unsaid
 from regather.transport.fields import decoded
 from regather.transport.head import GOOD, Head, HttpRequest, split_url
-from regather.transport.http_ranges import HttpRanges
+from regather.transport.http_ranges import BROKEN, HttpRanges
 from regather.transport.ranges import (
     RangeAnswer,
     UselessRange,
@@ -18,9 +18,6 @@ from regather.transport.ranges import (
 from regather.transport.redirects import shown
 from regather.transport.wire import RequestBody
 
-_NO_HEAD = frozenset((403, 405, 501))
-"""Answers of servers, or of signed URLs, that know no HEAD: they are asked for one byte."""
-_BROKEN = frozenset((Failure.RESET, Failure.TRUNCATED))
 _NO_BODY = frozenset((204, 304))
 _WANTED_DIGESTS = [
     ("Want-Repr-Digest", "sha-512=9, sha-256=10, sha=1"),
@@ -39,12 +36,11 @@ class HttpConnection(HttpRanges):
         Without ``verified`` it must be a file by what the server says, too. Raises RequestFailed
         where the object is not to be had or the server does not tell.
         """
-        head, url = self._redirects.ask("HEAD", target, [])
-        self._channel.left = 0
-        self.finish()
-        # Some servers tell no length, or 0, in answer to HEAD.
-        if head.status in _NO_HEAD or (head.status == 200 and not head.length):
+        manner = self._manner(target)
+        head, url = self._head(target)
+        if head is None:
             look = self.look(target, 1)
+            manner.headless = True
             self.close()
             size, validator, doubt = look.size, look.validator, look.doubt
         else:
@@ -52,10 +48,33 @@ class HttpConnection(HttpRanges):
             size, validator = size_of(head, target, url), head.validator
             doubt = doubt_of(head, target, url)
         if size is None:
-            raise sizeless(shown(target, url))
+            raise SizeUnknown(shown(target, url))
         if doubt and not verified:
             raise RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {doubt}")
         return size, validator
+
+    def _head(self, target: str) -> tuple[Head | None, str]:
+        """The answer to HEAD and its URL; None where one to GET may tell more.
+
+        Servers, and signed URLs, refuse HEAD, or tell no length, or that of another coding. Where
+        GET is refused as well, a refusal is believed from then on.
+        """
+        manner = self._manner(target)
+        if manner.headless:
+            return None, target
+        try:
+            head, url = self._redirects.ask("HEAD", target, [])
+        except RequestFailed as error:
+            if error.failure not in BROKEN:
+                raise
+            return None, target
+        self._channel.left = 0
+        self.finish()
+        if head.status == 200:
+            told = head.length and not head.headers.get("content-encoding")
+        else:
+            told, manner.head_believed = manner.head_believed, True
+        return (head if told else None), url
 
     def look(self, target: str, count: int) -> Look:
         """Ask for the first ``count`` bytes of an object, and with them for all that is told of it.
@@ -68,6 +87,7 @@ class HttpConnection(HttpRanges):
         size: int | None = None
         answer: RangeAnswer | None = None
         ranged = False
+        refused = False
         try:
             head, url = self._redirects.ask("GET", target, first, hops)
             if head.status == 416 and told_size(head) == 0:
@@ -78,14 +98,18 @@ class HttpConnection(HttpRanges):
         except UselessRange:
             pass
         except RequestFailed as error:
-            if error.failure not in _BROKEN or not manner.breaks():
+            asked = error.status is not None or error.failure in BROKEN
+            if not asked or manner.refused(error.status, count) != "whole":
                 raise
-        if answer is None or (ranged and size is None) or size in (0, count):
+            refused = True
+        page = answer is not None and not ranged and head.page
+        if answer is None or (ranged and size is None) or size in (0, count) or page:
             # It does better, or tells the size, where it is asked for the whole. And a size that
             # is that of the answer may be no more than that.
             told = size
             self.close()
-            head, url = self._redirects.ask("GET", target, _WANTED_DIGESTS, hops)
+            more = [] if refused else _WANTED_DIGESTS
+            head, url = self._redirects.ask("GET", target, more, hops)
             if head.status not in GOOD:
                 manner.refuses_all()
             self._check(head, target, url)
@@ -110,10 +134,7 @@ class HttpConnection(HttpRanges):
     def _first_answer(
         self, head: Head, target: str, url: str, count: int
     ) -> tuple[int | None, RangeAnswer]:
-        if head.status not in GOOD:
-            if self._manner(target).drops_range(head.status):
-                raise UselessRange(f"{shown(target, url)}: HTTP {head.status}")
-            self._check(head, target, url)
+        self._check(head, target, url)
         size = size_of(head, target, url)
         wanted = count if size is None else min(count, size)
         return size, judge_range(head, shown(target, url), 0, wanted, size, "")

@@ -28,6 +28,9 @@ from regather.transport.redirects import Redirects, holds, shown
 if TYPE_CHECKING:
     from regather.transport.curl.channel import CurlChannel
 
+BROKEN = frozenset((Failure.RESET, Failure.TRUNCATED))
+"""How a connection ends in place of an answer."""
+
 
 class _PartialRange(Struct):
     """A range of which answers bring only parts."""
@@ -83,24 +86,32 @@ class HttpRanges:
         useless: RequestFailed | None = None
         while not manner.whole:
             end = min(stop, start + manner.most)
-            head, url = self._redirects.ask("GET", target, _range_headers(start, end, validator))
-            if head.status not in GOOD:
-                # Past the page it goes on: there may be other objects, or other ranges.
-                self._channel.left = head.length
-                self.finish()
-                if manner.shortens(head.status, end - start):
+            headers = _range_headers(start, end, validator)
+            try:
+                head, url = self._redirects.ask("GET", target, headers)
+                self._check(head, target, url)
+            except RequestFailed as error:
+                if error.status is None and error.failure not in BROKEN:
+                    raise
+                if error.status is not None:
+                    # Past the page it goes on: there may be other objects, or other ranges.
+                    self._channel.left = head.length
+                    self.finish()
+                then = manner.refused(error.status, end - start)
+                if then == "shorter":
                     continue
-                if told := told_size(head):  # 0 is said of other sizes, too
-                    check_size(shown(target, url), told, stop, size)
-                if manner.drops_range(head.status):
-                    break
-            self._check(head, target, url)
+                if error.status is not None and (told := told_size(head)):
+                    check_size(shown(target, url), told, stop, size)  # 0 is said of any size
+                if then == "final":
+                    raise
+                break
             try:
                 check_coding(head, target, url, size)
                 answer = judge_range(head, shown(target, url), start, end, size, validator)
             except RequestFailed as error:
                 self.close()  # its body still comes, and is no answer to anything else
-                misled = isinstance(error, OtherSize) and head.status == 206
+                odd = head.status == 206 or head.page or not head.length
+                misled = odd and isinstance(error, OtherSize)
                 if not misled and not isinstance(error, UselessRange):
                     raise
                 useless = error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from msgspec import Struct
 
@@ -34,10 +35,13 @@ _SMALL = 64 << 10
 _REFUSALS = 3
 """So often a larger range is tried again after one was refused."""
 _NO_LIMIT = 1 << 62
-_ELSE = frozenset((401, 404, 407, 408, 410, 425, 426, 429, 451))
-"""Statuses that say something else than that this range is not liked."""
-_ERRORS = frozenset((500, 501))
-"""What broken scripts answer to any range; others answer so now and then to anything."""
+_UNMET = frozenset((304, 412, 416))
+"""Statuses that deny the size or the version, which are right where they are told."""
+_LASTING = frozenset((401, 404, 407, 410, 426, 451))
+"""Statuses that say something else than that this range is too large."""
+_PASSING = frozenset((408, 425, 429))
+"""Statuses that may mean that this range is too large, or come to anything now and then; 5xx too.
+"""
 
 
 class UselessRange(RequestFailed):
@@ -124,7 +128,9 @@ def judge_range(
         raise UselessRange(f"{what}: promises {promised} for a range of {span.stop - span.start}")
     if (span.start, span.stop) != (start, stop) and _is_whole(span, size):
         return RangeAnswer(False, span.stop)
-    if not span.start <= start < span.stop or start - span.start > MOST_SKIPPED:
+    # As long as what was asked for, from 0: it may be just that, and declared wrongly.
+    moved = 0 == span.start < start and span.stop == stop - start
+    if moved or not span.start <= start < span.stop or start - span.start > MOST_SKIPPED:
         raise UselessRange(
             f"{what}: requested bytes {start}-{stop - 1}, received {span.start}-{span.stop - 1}"
         )
@@ -196,6 +202,10 @@ class Manner(Struct):
     """Bytes to ask for at a time."""
     whole: bool = False
     """Ranges are of no use: it is asked without."""
+    headless: bool = False
+    """HEAD is of no use: GET brings what it does not."""
+    head_believed: bool = False
+    """What HEAD is refused with was looked into."""
     _refusals: int = 0
     _errors: int = 0
     _hopeless: bool = False
@@ -208,36 +218,32 @@ class Manner(Struct):
         if asked >= self.most and self._refusals < _REFUSALS:
             self.most *= 2  # perhaps what was refused was not refused for its length
 
-    def shortens(self, status: int, asked: int) -> bool:
-        """Whether to ask for less after a range of ``asked`` bytes was answered with ``status``."""
-        if not _is_refusal(status) or self._hopeless or asked <= max(self.served, _SMALL):
+    def refused(self, status: int | None, asked: int) -> Literal["final", "shorter", "whole"]:
+        """What to ask for after a range of ``asked`` bytes was answered with ``status``.
+
+        None: the connection ended in place of an answer. What may pass, for it comes to anything
+        now and then, is taken for a refusal of this range at the third time in a row.
+        """
+        if status in _UNMET:
+            return "shorter" if status == 416 and self._shortens(asked) else "whole"
+        if status is None or status >= 500 or status in _PASSING:
+            self._errors += 1
+            if self._errors < _REFUSALS and not self._refusals:
+                return "final"
+        if status not in _LASTING and self._shortens(asked):
+            return "shorter"
+        return "final" if self.served or self._hopeless else "whole"
+
+    def _shortens(self, asked: int) -> bool:
+        if self._hopeless or asked <= max(self.served, _SMALL):
             return False
         self._refusals += 1
         self.most = max(_SMALL, self.served, asked // 4 if self.served else 0)
         return True
 
-    def drops_range(self, status: int) -> bool:
-        """Whether to ask without a range after one was answered with ``status``."""
-        if status in _ERRORS:
-            self._errors += 1
-            return not self.served and self._errors >= _REFUSALS
-        if status in (412, 416):  # the size and the version, where they are told, are right
-            return True
-        return _is_refusal(status) and not self.served and not self._hopeless
-
-    def breaks(self) -> bool:
-        """Whether to ask without a range after the connection ended in place of an answer."""
-        self._errors += 1
-        return not self.served and self._errors >= _REFUSALS
-
     def refuses_all(self) -> None:
         """The whole was refused as well: it was not the range that it did not like."""
         self.most, self._refusals, self._hopeless = _NO_LIMIT, 0, True
-
-
-def _is_refusal(status: int) -> bool:
-    """Whether it may mean that the server does not like a range, and the object is there."""
-    return 400 <= status < 500 and status not in _ELSE
 
 
 def read_range(

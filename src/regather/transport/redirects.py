@@ -95,7 +95,7 @@ class Redirects:
             if hops is not None:
                 hops.append((shown(target, url), head))
             location = head.headers.get("location")
-            if head.status in _REDIRECTS and location:
+            if head.status in _REDIRECTS and location is not None:  # empty: itself
                 self._channel.close()
                 if not left:
                     raise RequestFailed(
@@ -172,6 +172,10 @@ def _onward(target: str, url: str, location: str) -> str:
     where = shown(target, url)
     try:
         onward = urljoin(url, link_text(location))
+        # A login of the redirecting server's own is left out: who needs it says so.
+        scheme, slashes, rest = onward.partition("://")
+        host, slash, path = rest.partition("/")
+        onward = scheme + slashes + host.rpartition("@")[2] + slash + path
         parts = split_url(onward)
     except ValueError:
         raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: redirects to an invalid URL") from None

@@ -16,7 +16,7 @@ from regather.errors import RegatherError, UsageError
 from regather.model import Layout
 from regather.names import texts
 from regather.sources.settings import Settings, transport_options
-from regather.transport import Failure, RequestFailed, TransportOptions
+from regather.transport import Failure, RequestFailed, SizeUnknown, TransportOptions
 from regather.transport.stores.retrying import (
     RetryingReader,
     RetryingStore,
@@ -28,8 +28,6 @@ from regather.upkeep.report import CheckReport, CopyFinding, CopyState, state_of
 from regather.upkeep.source_answers import Answers, Room, expected_findings
 from regather.upkeep.sources import Subject, open_subject
 from regather.upkeep.verdict import Verdict, judge
-
-__all__ = ["OnBytes", "check", "examine"]
 
 OnBytes = Callable[[int, int], None]
 """Called with bytes done and in all, in the thread of the caller."""
@@ -60,13 +58,14 @@ def check(
     settings = settings or Settings(retries=2)
     options = transport_options(settings)
     subject = open_subject(manifest, texts(servers), (), options, settings.retries)
-    return examine(subject, options, settings.retries, read_data, seed, on_progress)
+    policy = RetryPolicy(settings.retries)
+    return examine(subject, options, policy, read_data, seed, on_progress)
 
 
 def examine(
     subject: Subject,
     options: TransportOptions,
-    retries: int,
+    policy: RetryPolicy,
     share: float,
     seed: int | None,
     on_progress: OnBytes | None,
@@ -78,7 +77,6 @@ def examine(
     if seed is None:
         seed = random.SystemRandom().randrange(1 << 32)
     layout, sources = subject.layout, subject.sources
-    policy = RetryPolicy(retries)
     asked = [Answers(s) for s in sources]
     room = Room()
 
@@ -180,6 +178,9 @@ def _ask(
             finding = CopyFinding(source.url, fragment.name, position, CopyState.UNREACHABLE, True)
             try:
                 found = store.stat(fragment.name)
+            except SizeUnknown as failed:  # what it has shows when it is read
+                size, why = fragment.size, failed.what
+                finding = replace(finding, state=CopyState.OK, size=size, detail=why)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
                     raise

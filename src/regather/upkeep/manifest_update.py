@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 
 from regather.errors import ManifestError, VerificationError, reason
 from regather.files.atomic import write_file
+from regather.files.platform import closed_after, try_lock
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.sources.addresses import Address
@@ -23,8 +23,6 @@ from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.transport.stores.retrying import RetryingStore
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
-
-__all__ = ["Announcement", "announce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def _telling(
                 notes.append(f"a manifest cannot name folders: {name} is in {url}")
         elif not subject.manifest.sources:
             if url in subject.to:
-                notes.append(f"the manifest names no sources: give {url} with --server")
+                notes.append(f"the manifest lists no sources: to use {url}, give it with --server")
         elif home in named or url in named or url in subject.to:
             telling[home, position] = url
     return telling
@@ -142,26 +140,13 @@ def _alone(where: Address) -> Iterator[None]:
     if where.remote:
         yield
         return
-    descriptor = os.open(os.path.dirname(os.path.abspath(where.text)), os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    folder = os.path.dirname(os.path.abspath(where.text))
+    with closed_after(os.open(folder, os.O_RDONLY | os.O_CLOEXEC)) as descriptor:
         with interrupts_held() as interrupts:
-            while _is_locked(descriptor):
+            while not try_lock(descriptor):
                 time.sleep(LOOK_SECONDS)
                 interrupts.check()
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _is_locked(descriptor: int) -> bool:
-    """Whether another has the lock; else it is ours now, or there are no locks here."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _put(store: RetryingStore, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:

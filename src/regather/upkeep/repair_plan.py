@@ -9,8 +9,6 @@ from heapq import nsmallest
 from regather.upkeep.report import CheckReport, CopyFinding, CopyState, Unwritten
 from regather.upkeep.sources import Subject
 
-__all__ = ["Repair", "Wants"]
-
 _MOST_TARGETS = 32
 """Places that are kept in mind for one fragment, the best first."""
 

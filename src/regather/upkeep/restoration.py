@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
-from regather.files.spool import has_room
 from regather.names import texts
 from regather.sources.settings import Settings, transport_options
 from regather.tasks import pool, run_apart
@@ -24,9 +23,7 @@ from regather.upkeep.repair_plan import Repair, Wants
 from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
 from regather.upkeep.rows import Copies, RowMaker
 from regather.upkeep.sources import Subject, open_subject
-from regather.upkeep.staging import Staged, scratch, trouble
-
-__all__ = ["OnPhase", "repair"]
+from regather.upkeep.staging import Staged, fits, scratch
 
 OnPhase = Callable[[str, int, int], None]
 """Called with a phase (``checking``, ``repairing``), bytes done and in all.
@@ -72,13 +69,10 @@ def repair(
     def checking(done: int, total: int) -> None:
         on_phase("checking", done, total)
 
-    before = examine(subject, options, settings.retries, float(not quick), None, checking)
-    wants = Wants(subject, before)
-    if dry_run:
-        return _planned(wants, time.monotonic() - began)
     policy = RetryPolicy(settings.retries)
-    work = _RepairRun(subject, wants, options, policy, temp, on_phase)
-    announcement = run_apart(work.carry_out, policy.scope.cancel)
+    before = examine(subject, options, policy, float(not quick), None, checking)
+    work = _RepairRun(subject, Wants(subject, before), options, policy, temp, on_phase)
+    announcement = work.preview() if dry_run else run_apart(work.carry_out, policy.scope.cancel)
     unwritten = (*work.unwritten, *announcement.unwritten)
     lost = tuple(work.lost[p] for p in sorted(work.lost))
     return RepairReport(
@@ -91,34 +85,7 @@ def repair(
         notes=(*before.notes, *work.notes, *announcement.notes),
         decoded=work.decoded,
         seconds=time.monotonic() - began,
-    )
-
-
-def _planned(wants: Wants, seconds: float) -> RepairReport:
-    """What a repair would do by the check alone, where every first target takes its fragment."""
-    before, fragments = wants.before, wants.subject.layout.fragments
-    lost = {item.position for item in before.lost}
-    restored, unwritten = [], list(wants.unwritten)
-    for want in wants.wants:
-        fragment = fragments[want.position]
-        if want.position in lost:
-            continue
-        if not want.targets:
-            unwritten.append(Unwritten(want.home, fragment.name, "no source accepts it"))
-        elif (want.targets[0], want.position) not in wants.good:
-            moved = want.home if want.home != want.targets[0] else ""
-            restored.append(Restored(want.targets[0], fragment.name, fragment.size, moved))
-    return RepairReport(
-        status="lost" if lost else "incomplete" if unwritten else "healthy",
-        before=before,
-        restored=tuple(restored),
-        unwritten=tuple(unwritten),
-        lost=before.lost,
-        manifests=(),
-        notes=before.notes,
-        decoded=0,
-        seconds=seconds,
-        dry_run=True,
+        dry_run=dry_run,
     )
 
 
@@ -151,18 +118,36 @@ class _RepairRun:
         self.decoded = 0
         self.lost: dict[int, Lost] = {item.position: item for item in wants.before.lost}
 
+    def preview(self) -> Announcement:
+        """Note what would follow by the check alone, if every first target takes its fragment."""
+        for want in self._wants.wants:
+            if want.position in self.lost:
+                continue
+            if not want.targets:
+                self._give_up(want, ())
+            elif (want.targets[0], want.position) not in self._wants.good:
+                self._note_restored(want, want.targets[0])
+        return Announcement()
+
     def carry_out(self) -> Announcement:
         """All of it; to be ended by its scope."""
         try:
-            self.restore()
-            return self.announce()
-        except BaseException:
-            self._policy.scope.cancel()
-            raise
+            self._restore_all()
+            return announce(
+                self._subject,
+                self._moves,
+                self._wants.dropped,
+                self._wants.gone,
+                [r.source for r in self.restored],
+                self._store,
+                self._options,
+            )
         finally:
-            self.close()
+            self._copies.rest()
+            for store in self._stores.values():
+                store.close()
 
-    def restore(self) -> None:
+    def _restore_all(self) -> None:
         """Restore all that is wanted, and what turns out to be damaged on the way."""
         pending = self._wants.wants
         with pool(_READERS, "regather-repair") as threads:
@@ -183,24 +168,6 @@ class _RepairRun:
                 name = self._layout.fragments[position].name
                 self.unwritten.append(Unwritten(url, name, f"could not be read: {why}"))
 
-    def announce(self) -> Announcement:
-        """Bring the manifest up to date, everywhere."""
-        return announce(
-            self._subject,
-            self._moves,
-            self._wants.dropped,
-            self._wants.gone,
-            [r.source for r in self.restored],
-            self._store,
-            self._options,
-        )
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._copies.rest()
-        for store in self._stores.values():
-            store.close()
-
     def _groups(self, wants: Iterable[Repair]) -> Iterable[list[Repair]]:
         """Wants that share their rows: those of a set, where there is room for all at once."""
         by_set: dict[int, dict[int, list[Repair]]] = {}
@@ -211,16 +178,10 @@ class _RepairRun:
         for group in by_set.values():
             size = sum(self._layout.fragments[p].size for p in group)
             members = [want for wants in group.values() for want in wants]
-            if len(group) == 1 or self._has_room(size):
+            if len(group) == 1 or fits(self._temp, size):
                 yield members
             else:
                 yield from group.values()
-
-    def _has_room(self, size: int) -> bool:
-        try:
-            return has_room(self._temp, size)
-        except OSError as error:
-            raise trouble(self._temp, error) from None
 
     def _restore(self, wants: Sequence[Repair], pool: Executor) -> None:
         open_wants = [want for want in wants if not self._settled(want)]
@@ -298,8 +259,7 @@ class _RepairRun:
                 reasons.append(failed.what)
                 continue
             self._wants.good.add((url, want.position))
-            moved = want.home if want.home != url else ""
-            self.restored.append(Restored(url, fragment.name, fragment.size, moved))
+            self._note_restored(want, url)
             self._note_move(want, url)
             self._advance(fragment.size)
             return
@@ -318,6 +278,11 @@ class _RepairRun:
             raise RequestFailed(
                 Failure.DAMAGED, f"{url}{fragment.name}: the stored file differs from the upload"
             )
+
+    def _note_restored(self, want: Repair, url: str) -> None:
+        fragment = self._layout.fragments[want.position]
+        moved_from = want.home if want.home != url else ""
+        self.restored.append(Restored(url, fragment.name, fragment.size, moved_from))
 
     def _note_move(self, want: Repair, url: str) -> None:
         if want.home == url:

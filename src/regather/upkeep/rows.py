@@ -18,8 +18,6 @@ from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.transport.stores.retrying import RetryingReader, RetryPolicy
 from regather.upkeep.report import CopyFinding, CopyState
 
-__all__ = ["Copies", "RowMaker"]
-
 
 @dataclass(slots=True)
 class _Copy:

@@ -11,8 +11,6 @@ from regather.model import Source
 from regather.upkeep.report import CopyFinding, CopyState
 from regather.upkeep.sources import Subject, expected_of
 
-__all__ = ["Answers", "Room", "expected_findings"]
-
 _MOST = 1_000_000
 """Findings that are kept; each takes some 130 bytes."""
 _PIECES = 16

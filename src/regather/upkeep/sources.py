@@ -27,8 +27,6 @@ from regather.transport import TransportOptions
 from regather.transport.objects.clients import check
 from regather.transport.stores.open import open_store
 
-__all__ = ["Subject", "expected_of", "open_subject"]
-
 _MOST_REPLICAS = 17
 """Before this it is tried whether what is there could be of a split with so many replicas."""
 

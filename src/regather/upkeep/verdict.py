@@ -14,8 +14,6 @@ from regather.coding.survival import Survivals, copies_survived
 from regather.model import Layout
 from regather.upkeep.report import CopyFinding, CopyState, Lost, SetHealth, Status
 
-__all__ = ["Verdict", "judge"]
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from regather.cli.conf.config_file import parse
-from regather.cli.conf.reach import host_options_in
+from regather.cli.conf.host_tables import host_options_in
 from regather.cli.hosts import add_hosts, hosts_of
 from regather.cli.parsing import Parser
 from regather.errors import UsageError

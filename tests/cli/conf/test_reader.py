@@ -17,8 +17,8 @@ from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.conf import check_tables
 from regather.cli.conf.aliases import aliases_in
 from regather.cli.conf.config_file import Config, parse
-from regather.cli.conf.hosts import tokens_in
-from regather.cli.conf.options import defaults_for, name_of, settable
+from regather.cli.conf.defaults import defaults_for, name_of, settable
+from regather.cli.conf.host_tables import tokens_in
 from regather.cli.parsing import commands_of
 from regather.errors import UsageError
 
@@ -70,7 +70,7 @@ def check(config: Config) -> None:
     for name in NAMES:
         defaults_for(config, name, PARSERS[name], lambda: PARSERS)
     aliases_in(config)
-    tokens_in(config)
+    list(tokens_in(config))
 
 
 def told_well(error: UsageError) -> None:
@@ -181,5 +181,5 @@ def test_no_secret_is_shown(tmp_path: Any) -> None:
     config = parse("[host.a]\ntoken = 's3cret s3cret'\n", str(tmp_path / "x.toml"))
     assert "s3cret" not in repr(config).replace(repr(config.tables), "")
     with pytest.raises(UsageError) as raised:
-        tokens_in(config)
+        list(tokens_in(config))
     assert not re.search("s3cret", str(raised.value))

@@ -1,7 +1,7 @@
 """The configuration file: where it is, what stands in it, and what the commands make of it.
 
-``file`` reads it and knows on which line a key stands; ``options``, ``aliases`` and ``hosts`` each
-know some of its tables.
+``config_file`` reads it and knows on which line a key stands; ``defaults``, ``aliases`` and
+``host_tables`` each know some of its tables.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from regather.cli.conf.config_file import Config, load
 
 if TYPE_CHECKING:
     from regather.transport import HostOptions
-
-__all__ = ["check_tables", "configured"]
 
 TABLES = ("defaults", "alias", "host")
 """Those that belong to no command."""
@@ -43,9 +41,8 @@ def configured(
     hosts: dict[str, HostOptions] = {}
     aliases: dict[str, tuple[str, ...]] = {}
     if config is not None:
-        from regather.cli.conf.hosts import tokens_in
-        from regather.cli.conf.options import VARIABLES, defaults_for, one_of_each
-        from regather.cli.conf.reach import host_options_in
+        from regather.cli.conf.defaults import VARIABLES, defaults_for, one_of_each
+        from regather.cli.conf.host_tables import host_options_in, tokens_in
 
         command = args.command
         check_tables(config)

@@ -11,8 +11,6 @@ from typing import Any
 from regather.cli.conf.config_file import Config, kind, shown
 from regather.errors import UsageError
 
-__all__ = ["aliases_in", "expand"]
-
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _ADDRESS = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*://.*|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d+(/.*)?"

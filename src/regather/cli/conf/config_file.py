@@ -13,8 +13,6 @@ from typing import Any, NoReturn
 
 from regather.errors import UsageError
 
-__all__ = ["Config", "Key", "find", "load"]
-
 Key = tuple[str, ...]
 """Where a value stands: its tables and its own name, like ("host", "a.example", "token")."""
 _MAX_BYTES = 1 << 20

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-__all__ = ["plain", "text_of", "titles"]
-
 _CODE = re.compile(r"`([^`]+)`")
 _LINK = re.compile(r"\[([^][]+)\]\([^()]+\)")
 _END = "\n<!-- help ends -->\n"

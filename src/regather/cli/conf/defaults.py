@@ -16,8 +16,6 @@ from regather.cli.conf.config_file import Config, Key, kind
 from regather.cli.kinds import Kind, kind_of, value_name
 from regather.cli.value_types import rate, share, size
 
-__all__ = ["VARIABLES", "Default", "defaults_for", "name_of", "one_of_each", "settable"]
-
 EVERY = "defaults"
 """The table for the options of all commands."""
 VARIABLES = {
@@ -26,25 +24,8 @@ VARIABLES = {
 }
 """Variables of the environment in place of options, by command and argument."""
 _ONE_CALL = frozenset(
-    (
-        *("help", "version", "config", "no_config", "json", "verbose", "force"),
-        *("seed", "token", "only_header", "dry_run"),
-        *(
-            "fragment",
-            "input",
-            "select",
-            "exclude",
-            "only_header",
-            "dry_run",
-            "mkdir",
-            "server",
-            "at",
-            "mirror",
-            "file",
-            "to",
-            "out",
-        ),
-    )
+    "help version config no_config json verbose force seed token only_header dry_run fragment "
+    "input select exclude mkdir server at mirror file to out".split()
 )
 """What says something of one file or one call, and is no default for any."""
 _HASHES = ("HEX", "ALGO:HEX")

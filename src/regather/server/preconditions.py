@@ -10,8 +10,6 @@ from typing import Protocol, Self
 
 from regather.server.dates import parse_http_date
 
-__all__ = ["Conditions", "HeaderLines", "UnreadableCondition", "Version", "range_applies"]
-
 _LATEST = 253402300799
 """The last second, since 1970, that an HTTP date can express."""
 _ELEMENT = re.compile(r'[ \t,]*+(?:(?P<weak>W/)?"(?P<tag>[^"]*+)"|(?P<star>\*))[ \t]*+(?=,|$)')
@@ -90,7 +88,7 @@ class _Tags:
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class Preconditions:
     """All conditions of one request but If-Range; None for what it does not demand."""
 
     if_match: _Tags | None = None

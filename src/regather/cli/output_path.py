@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from regather.errors import UsageError, reason
+from regather.errors import UsageError, system_errors
 
 _STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 
@@ -54,8 +54,5 @@ def check_parent(path: Path, *, mkdir: bool, dry: bool = False) -> None:
 
 def make_folder(path: Path) -> None:
     """Make a folder, and those that it is in. Raises UsageError."""
-    try:
+    with system_errors(UsageError, f"{path}: cannot make this folder"):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = reason(error).lower()
-        raise UsageError(f"{path}: cannot make this folder: {why}") from None

@@ -1,4 +1,4 @@
-"""Conditions (RFC 9110 section 13): the tables of Go's net/http, nginx and werkzeug, and ours."""
+"""Preconditions (RFC 9110, 13): the tables of Go's net/http, nginx and werkzeug, and ours."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from regather.server.conditions import (
-    Conditions,
+from regather.server.dates import parse_http_date
+from regather.server.preconditions import (
+    Preconditions,
     UnreadableCondition,
     Version,
     range_applies,
 )
-from regather.server.dates import parse_http_date
 from tests.support.steps import assert_linear
 
 SECOND = 1403716338
@@ -23,10 +23,10 @@ BEFORE, EXACT, AFTER = (f"Wed, 25 Jun 2014 17:12:{second} GMT" for second in ("1
 GO_ON, SAME, FAILED = 200, 304, 412
 
 
-def conditions(*lines: str) -> Conditions:
+def conditions(*lines: str) -> Preconditions:
     """What header lines demand; ``$`` stands for the file's tag."""
     parted = (line.replace("$", f'"{TAG}"').partition(": ") for line in lines)
-    return Conditions.of(CIMultiDict((name, value) for name, _, value in parted))
+    return Preconditions.of(CIMultiDict((name, value) for name, _, value in parted))
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
-"""Tables ``[host."NAME"]``: what belongs to one server, by HOST or HOST:PORT."""
+"""Tables ``[host."NAME"]``: the token of one server, by HOST or HOST:PORT, and how to reach it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from regather.cli.conf import reach
-from regather.cli.conf.config_file import Config
+from regather.cli.conf.config_file import Config, kind
 from regather.errors import UsageError
 
-__all__ = ["HostToken", "tokens_in"]
+if TYPE_CHECKING:
+    from regather.transport import HostOptions
 
-KEYS = ("token", "token-file", *reach.KEYS)
+_FILES = {"cert": "cert", "key-file": "key", "ssh-key": "ssh_key"}
+KEYS = ("token", "token-file", *_FILES, "user", "ftp-tls", "header")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,11 @@ class HostToken:
     value: str
 
 
-def tokens_in(config: Config) -> list[HostToken]:
+def tokens_in(config: Config) -> Iterator[HostToken]:
     """The tokens of all hosts, read from their files; warns where all users can read one.
 
     Raises UsageError where a table is wrong, or a token cannot be had.
     """
-    return list(_tokens(config))
-
-
-def _tokens(config: Config) -> Iterator[HostToken]:
     from regather.cli.options import token_in
     from regather.origins import parse_host
 
@@ -72,3 +70,43 @@ def _inline(config: Config, name: str) -> str:
     if flaw := flaw_of_token(token):
         config.wrong(key, f"{flaw}: it cannot be sent")
     return token
+
+
+def host_options_in(config: Config) -> dict[str, HostOptions]:
+    """The options of all hosts. Raises UsageError where one is wrong."""
+    from regather.transport import HostOptions
+
+    found = {}
+    for name in config.table("host"):
+        table = config.table("host", name)
+        values: dict[str, Any] = {}
+        for key, field in _FILES.items():
+            if key in table:
+                values[field] = config.file(config.string("host", name, key))
+        if "user" in table:
+            values["user"] = config.string("host", name, "user")
+        if "ftp-tls" in table:
+            value = values["ftp_tls"] = table["ftp-tls"]
+            if not isinstance(value, bool):
+                config.wrong(
+                    ("host", name, "ftp-tls"), f"has to be true or false, not {kind(value)}"
+                )
+        if "header" in table:
+            values["headers"] = tuple(_headers(config, name, table["header"]))
+        try:
+            found[name] = HostOptions(**values)
+        except UsageError as error:
+            place = config.place("host", name)
+            raise UsageError(f"{place}: {error.what}", help=error.help) from None
+    return found
+
+
+def _headers(config: Config, name: str, given: Any) -> Iterator[tuple[str, str]]:
+    """The headers in a list of ``NAME: VALUE``, or in one. No error shows a value."""
+    key = ("host", name, "header")
+    config.keep_secret(key, "may be a secret")
+    for text in given if isinstance(given, list) else [given]:
+        header, colon, value = text.partition(":") if isinstance(text, str) else ("", "", "")
+        if not colon:
+            config.wrong(key, 'has to be texts like "NAME: VALUE"')
+        yield header.strip(), value.strip()

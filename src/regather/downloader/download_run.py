@@ -1,30 +1,30 @@
-"""One download to its destination: rounds of the engine, and what is told meanwhile.
+"""One download to its destination, and what is told meanwhile.
 
-Mostly there is one round. There are more where some sources are held back for the case that the
-first ones do not do, and where mirrors turn out to have different files (see ``mirror_ledger``).
+Sources that are held back are added when the others are not enough. If a checksum shows that
+mirrors have different files, the file is made that of one of them alone (see ``mirror_ledger``).
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from regather.downloader.mirror_ledger import MirrorLedger
 from regather.downloader.planning import planner_of
-from regather.downloader.progress import OnProgress, ProgressReporter
-from regather.downloader.report import DownloadReport
+from regather.downloader.progress import ProgressReporter
+from regather.downloader.report import DownloadReport, Phase
+from regather.downloader.run_context import RunContext
 from regather.downloader.whole_hash import InOrderHasher
 from regather.downloader.wrong_file import WrongFile
-from regather.engine import Engine
-from regather.engine.rate_limit import RateLimiter
+from regather.engine import Ending, Engine
 from regather.errors import InterruptedDownload
-from regather.planner import Planner
+from regather.model import FragmentPosition
 from regather.schemes import HTTP, scheme_of
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import GOES_ON
-from regather.sources.settings import Settings
-from regather.transport import TransportOptions, open_connection
+from regather.transport import open_connection
 from regather.units import counted, format_size
 
 if TYPE_CHECKING:
@@ -44,64 +44,34 @@ class DownloadRun:
         self,
         target: DownloadTarget,
         destination: AnyDestination,
-        settings: Settings,
-        options: TransportOptions,
-        *,
-        on_progress: OnProgress | None,
-        stop: threading.Event | None,
-        began: float,
-        limiter: RateLimiter | None,
+        context: RunContext,
         seeds: Sequence[Seed] = (),
     ) -> None:
-        self._seeds = seeds
-        self._reused = 0
         self._target = target
         self._destination = destination
-        self._settings = settings
-        self._options = options
-        self._stop = stop
-        self._limiter = limiter
-        self._resumed = 0
+        self._context = context
+        self._seeds = seeds
+        self._reporter = ProgressReporter(target, context, destination.path.name)
+        self._reused = self._resumed = 0
         self._base = 0
-        """Bytes that were in place before this round."""
+        """Bytes that were in place before this engine ran."""
         self._fetched = 0
-        """Bytes that rounds before this one brought."""
+        """Bytes that engines before this one brought."""
+        self._engine: Engine | None = None
+        first = target.first or len(target.sources)
+        for source in target.sources[:first]:
+            self._reporter.add(source)
+        self._held_back = target.sources[first:]
+        self._extended: frozenset[FragmentPosition] = frozenset()
+        """The fragments for which the sources that were held back are asked."""
         tracked = bool(target.checksums) and not target.hashed
         self._ledger = MirrorLedger(target.layout, len(target.sources)) if tracked else None
-        self._front: InOrderHasher | None = None
-        self._planner = self._plan(range(len(target.sources)), ())
-        self._telling = ProgressReporter(
-            target, self._planner, settings.retries, on_progress, began
-        )
-        self._engine = self._drive()
-
-    def _prepare(self, sources: Collection[int], good: Collection[int]) -> None:
-        """Begin a round with some of the sources; ``good`` are numbers of pieces in place."""
-        self._fetched += self._engine.done_bytes
-        self._base = self._bytes_of(good)
-        self._planner = self._telling.planner = self._plan(sources, good)
-        self._engine = self._drive()
-
-    def _plan(self, sources: Collection[int], good: Collection[int]) -> Planner:
-        pieces = self._destination.pieces
-        return planner_of(self._target, self._settings, sources, good, pieces)
-
-    def _drive(self) -> Engine:
-        return Engine(
-            self._planner,
-            self._target.layout,
-            self._target.sources,
-            self._destination,
-            lambda url: open_connection(url, self._options),
-            self._telling.tallies,
-            limiter=self._limiter,
-            delivered=self._ledger.note if self._ledger is not None else None,
-        )
+        self._hasher: InOrderHasher | None = None
 
     @property
     def _done(self) -> int:
         """Bytes in place."""
-        return self._base + self._engine.done_bytes
+        return self._base + (self._engine.done_bytes if self._engine is not None else 0)
 
     def to_the_end(self) -> DownloadReport:
         """Download, check, give the file its name.
@@ -111,7 +81,9 @@ class DownloadRun:
         """
         good = self._recover()
         try:
-            self._first_rounds(good)
+            ending = self._fetch([source.fragments for source in self._reporter.sources], good)
+            if ending.missing:
+                raise self._reporter.not_whole(ending, self._kept())
             if self._target.checksums:
                 self._check_whole()
         except KeyboardInterrupt:
@@ -120,18 +92,21 @@ class DownloadRun:
                 help=f"{GOES_ON} from there" if self._target.lasting else _BEGINS_ANEW,
             ) from None
         finally:
-            if self._front is not None:
-                self._front.stop()
+            if self._hasher is not None:
+                self._hasher.stop()
         self._tell("finishing")
-        for note in self._destination.finish(sync=self._settings.sync):
+        for note in self._destination.finish(sync=self._context.settings.sync):
             self._note(note)
-        return self._telling.report(
+        engine = self._engine
+        assert engine is not None
+        return self._reporter.report(
             str(self._destination.path),
             resumed=self._resumed,
             reused=self._reused,
-            fetched=self._fetched + self._engine.done_bytes,
-            decoded=self._engine.decoded,
+            fetched=self._fetched + engine.done_bytes,
+            decoded=engine.decoded,
             files=self._destination.count,
+            content=self._destination.content,
         )
 
     @property
@@ -143,14 +118,16 @@ class DownloadRun:
         target = self._target
         known = target.hashed or not target.whole
         served = all(scheme_of(source.url) in HTTP for source in target.sources)
-        return not known and served and any(tally.changed for tally in self._telling.tallies)
+        return not known and served and any(tally.changed for tally in self._reporter.tallies)
+
+    # -- what is there already ------------------------------------------------------------
 
     def _recover(self) -> list[int]:
         """What an earlier run left, looked at again, and what older versions have."""
         good: list[int] = []
         if self._destination.resumed:
             good = self._destination.recover(self._checked)
-            self._telling.size = self._bytes_of(self._destination.pieces)
+            self._reporter.size = self._bytes_of(self._destination.pieces)
             self._base = self._bytes_of(good)
         for seed in self._seeds:
             good += self._take_from(seed, good)
@@ -159,10 +136,10 @@ class DownloadRun:
 
     def _take_from(self, seed: Seed, good: Collection[int]) -> list[int]:
         """Place what an older version has; the numbers of these pieces."""
-        layout, there = self._target.layout, set(good)
-        missing = [n for n in self._destination.pieces if n not in there]
         from regather.store.seeds import reuse
 
+        layout, there = self._target.layout, set(good)
+        missing = [n for n in self._destination.pieces if n not in there]
         found = reuse(seed, layout, missing, self._destination.place, self._checked)
         self._reused += self._bytes_of(found)
         self._base = self._bytes_of(there) + self._bytes_of(found)
@@ -172,40 +149,54 @@ class DownloadRun:
         layout = self._target.layout
         return sum(layout.length(*layout.locate(n)) for n in numbers if n < layout.data_pieces)
 
-    # -- rounds ---------------------------------------------------------------------------
+    # -- fetching -------------------------------------------------------------------------
 
-    def _first_rounds(self, good: list[int]) -> None:
-        """Fetch all that is missing: from the preferred sources, then from the others too."""
-        everyone = range(len(self._target.sources))
-        first = self._target.first
-        passes = [range(first), everyone] if 0 < first < len(everyone) else [everyone]
-        for these in passes:
-            self._telling.asked = len(these)
-            self._prepare(these, good)
-            if self._front is None:
-                self._front = self._new_front()
-            ending = self._engine.run(self._watch)
-            if not ending.missing:
-                return
-            good = self._in_place()
-        raise self._telling.not_whole(ending, self._kept())
-
-    def _new_front(self) -> InOrderHasher | None:
-        if not self._target.checksums:
-            return None
-        return InOrderHasher(
-            self._target.layout,
-            self._destination,
-            self._target.checksums,
-            self._is_done,
+    def _fetch(
+        self, holdings: Sequence[frozenset[FragmentPosition] | None], good: Collection[int]
+    ) -> Ending:
+        """Fetch what is missing from sources with these holdings; ``good`` pieces are in place."""
+        target, settings = self._target, self._context.settings
+        if self._engine is not None:
+            self._fetched += self._engine.done_bytes
+        self._base = self._bytes_of(good)
+        planner = planner_of(
+            target.layout,
+            settings,
+            holdings,
+            good,
+            self._destination.pieces,
+            more_sources=bool(self._held_back),
         )
+        self._reporter.planner = planner
+        self._engine = Engine(
+            planner,
+            target.layout,
+            self._reporter.sources,
+            self._destination,
+            lambda url: open_connection(url, self._context.options),
+            self._reporter.tallies,
+            limiter=self._context.limiter,
+            delivered=self._ledger.note if self._ledger is not None else None,
+        )
+        if target.checksums:
+            self._hasher = InOrderHasher(
+                target.layout, self._destination, target.checksums, planner.is_done
+            )
+        return self._engine.run(self._watch, more=self._add_sources)
 
-    def _is_done(self, fragment: int, piece: int) -> bool:
-        return self._planner.is_done(fragment, piece)  # of the planner of the present round
-
-    def _in_place(self) -> list[int]:
-        layout = self._target.layout
-        return [n for n in range(layout.data_pieces) if self._planner.is_done(*layout.locate(n))]
+    def _add_sources(self, fragments: Sequence[int]) -> bool:
+        """Ask those that were held back for fragments (positions) that the others cannot send."""
+        new = frozenset(map(FragmentPosition, fragments)) - self._extended
+        self._extended |= new
+        useful = [
+            replace(source, fragments=held)
+            for source in self._held_back
+            if (held := new if source.fragments is None else new & source.fragments)
+        ]
+        for source in useful:
+            assert self._engine is not None
+            self._engine.add_source(source, self._reporter.add(source))
+        return bool(useful)
 
     # -- the file as a whole --------------------------------------------------------------
 
@@ -222,8 +213,7 @@ class DownloadRun:
                 f"its pieces are right, but {wrong}: the piece hashes and the whole-file hash "
                 "belong to different files"
             )
-        others = len(self._target.sources) > 1
-        if others:
+        if len(self._target.sources) > 1:
             self._note(f"{wrong}; looking for a mirror with the correct file")
         tried: list[int] = []
         found = {}
@@ -247,7 +237,7 @@ class DownloadRun:
     def _untried(self, source: int) -> str:
         """What is known of a source whose file was not looked at alone."""
         assert self._ledger is not None
-        if error := self._telling.tallies[source].last_error:
+        if error := self._reporter.tallies[source].last_error:
             return f"not available: {error}"
         if self._ledger.sent(source):
             return "the same data in the pieces that it sent"
@@ -255,8 +245,8 @@ class DownloadRun:
 
     def _wrong(self) -> str:
         """What is wrong with the hash of the file that is now in place; empty: nothing."""
-        assert self._front is not None
-        actual = self._front.finish(lambda: self._watch("finishing"))
+        assert self._hasher is not None
+        actual = self._hasher.finish(lambda: self._watch("finishing"))
         for must, have in zip(self._target.checksums, actual, strict=True):
             if must.digest != have.digest:
                 return f"{must.algorithm} is {have.digest.hex()}, must be {must.digest.hex()}"
@@ -264,27 +254,23 @@ class DownloadRun:
 
     def _only_from(self, source: int, own: list[int]) -> str | None:
         """Make it the file of one source; what is wrong with it then, None: it is not to be had."""
-        if self._front is not None:
-            self._front.stop()
-        self._base = self._bytes_of(own)
-        self._prepare((source,), own)
-        self._front = self._new_front()
-        if self._engine.run(self._watch).missing:
-            return None
-        return self._wrong()
+        if self._hasher is not None:
+            self._hasher.stop()
+        nothing: frozenset[FragmentPosition] = frozenset()
+        holdings = [
+            one.fragments if number == source else nothing
+            for number, one in enumerate(self._reporter.sources)
+        ]
+        return None if self._fetch(holdings, own).missing else self._wrong()
 
     def _blame(self, right: int) -> None:
         """Say who sent something else than the source that proved right."""
         assert self._ledger is not None
         for source, count in self._ledger.differing(right).items():
-            self._telling.liars.add(source)
-            wrong = counted(count, "wrong piece")
-            what = f"has another file; it sent {wrong}"
-            self._telling.tallies[source].note_wrong(what, count)
-            self._note(
-                f"{self._target.sources[source].url} has another file; it sent {wrong}, which "
-                "other sources replaced"
-            )
+            self._reporter.liars.add(source)
+            what = f"has another file; it sent {counted(count, 'wrong piece')}"
+            self._reporter.tallies[source].note_wrong(what, count)
+            self._note(f"{self._target.sources[source].url} {what}, which other sources replaced")
 
     def _refuse(self, what: str, wrong: Mapping[int, str] | None = None) -> WrongFile:
         """The error for a file that is whole and wrong; a next run must not begin with it."""
@@ -298,33 +284,32 @@ class DownloadRun:
             },
         )
 
+    # -- telling --------------------------------------------------------------------------
+
     def _note(self, line: str) -> None:
-        self._telling.notes.append(line)
+        self._reporter.notes.append(line)
         self._tell("downloading")
 
     def _checked(self, size: int) -> None:
         self._resumed += size
         self._base += size
-        self._tell("checking")
-        self._look_for_stop()
+        self._watch("checking")
 
-    def _watch(self, phase: str = "downloading") -> None:
+    def _watch(self, phase: Phase = "downloading") -> None:
         self._tell(phase)
-        self._look_for_stop()
-
-    def _tell(self, phase: str) -> None:
-        fetched = self._fetched + self._engine.done_bytes
-        self._telling.tell(phase, self._destination.path.name, self._done, fetched)
-
-    def _look_for_stop(self) -> None:
-        if self._stop is not None and self._stop.is_set():
+        if self._context.stopped:
             raise InterruptedDownload(
                 f"stopped: {self._kept()}", help="" if self._target.lasting else _BEGINS_ANEW
             )
+
+    def _tell(self, phase: Phase) -> None:
+        engine = self._engine
+        fetched = self._fetched + (engine.done_bytes if engine is not None else 0)
+        self._reporter.tell(phase, self._done, fetched)
 
     def _kept(self) -> str:
         if not self._done:
             self._destination.discard()
             return "nothing was received"
         part = self._destination.part
-        return f"{format_size(self._done)} of {format_size(self._telling.size)} kept in {part}"
+        return f"{format_size(self._done)} of {format_size(self._reporter.size)} kept in {part}"

@@ -1,0 +1,47 @@
+"""The standard streams of this process, whatever it was started with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+def open_all() -> None:
+    """Where we were started without a standard stream (``>&-``), what goes there is dropped.
+
+    Else its number would go to the next file that is opened, and our output into that file.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free: this one, since those below are open by now.
+            null = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(null, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    raw = _StandardError(2, "w", closefd=False)
+    sys.stderr = TextIOWrapper(
+        BufferedWriter(raw), sys.stderr.encoding, "backslashreplace", line_buffering=True
+    )
+
+
+class _StandardError(FileIO):
+    """What standard error does not take is dropped: the command goes on, with its exit code."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write, or drop what cannot be written."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def drop_output() -> None:
+    """Leave nothing to be flushed to a standard output that takes nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
