@@ -17,18 +17,12 @@ MODULES = sorted(ROOT.rglob("*.py"))
 MOST_LINES = 350
 COMMAND = "a command is in a module of its own name, beside what it calls"
 SAME_ROLE = "the same role in packages of one form"
-READING = "the plan of reading/, which goes when the engine knows demand"
 CLASSES = {
-    **dict.fromkeys(
-        ("Cancel", "Decode", "Job", "Request", "Start", "Want", "Worker", "Workers"),
-        READING,
-    ),
     "Progress": "an event of the planner, and what users are shown: each has its own layer",
 }
 """Classes that share a name, and why."""
 FILES = {
     **dict.fromkeys(("cluster", "demo", "progress"), COMMAND),
-    **dict.fromkeys(("rows", "transfer", "workers"), READING),
     **dict.fromkeys(("checks", "document", "values"), SAME_ROLE + ": what is read and written"),
     **dict.fromkeys(("base", "http", "local"), SAME_ROLE + ": transports, and stores over them"),
     **dict.fromkeys(("channel", "failures"), SAME_ROLE + ": HTTP of our own and by a library"),
@@ -36,6 +30,8 @@ FILES = {
     "logs": "loggers of the library, and what the command line shows of them",
     "options": "what users set: on the command line, for connections",
     "ranges": "RFC 9110, 14: as the server reads it, as the client does",
+    "rows": "rows of erasure sets: computed, planned, repaired",
+    "transfer": "one request: of pieces in the engine, of bytes in libcurl",
     "report": SAME_ROLE + ": what a job tells at its end",
 }
 """Files that share a name, and why."""

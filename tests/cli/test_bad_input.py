@@ -20,6 +20,7 @@ import regather
 from tests.support.files import alone, leftovers, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
+from tests.support.net import free_port
 
 
 def fails(
@@ -716,3 +717,20 @@ def test_without_anything_there_is_help() -> None:
 )
 def test_slips_are_told_with_what_was_meant(words: tuple[str, ...], meant: str) -> None:
     fails(2, *words, says=meant)
+
+
+def test_a_very_long_address_is_shortened(tmp_path: Path) -> None:
+    done = run("get", f"http://127.0.0.1:{free_port()}/{'x' * 9000}.iso", "-o", tmp_path / "f")
+    assert done.returncode == 4
+    *_, line = done.stderr.splitlines()
+    assert "xx...xx" in line
+    assert len(line) < 1000
+
+
+def test_the_size_of_a_folder_is_that_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a").write_bytes(bytes(3000))
+    (tmp_path / "tree" / "b").write_bytes(bytes(45))
+    regather.split(tmp_path / "tree", tmp_path / "out", fragments=1)
+    done = run("get", tmp_path / "out" / "tree.regather.json", "-o", tmp_path / "got")
+    assert "got: 2 files, 3.0 KiB (3045 bytes), packed 5.5 KiB, in" in done.stdout, done.stdout

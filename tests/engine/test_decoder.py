@@ -37,8 +37,8 @@ def test_who_waits_for_a_turn_goes_on_when_all_is_computed(tmp_path: Path) -> No
     came: list[tuple[int, bool]] = []
     failed: list[BaseException] = []
 
-    def ended(number: int, row: int, right: bool) -> None:
-        came.append((row, right))
+    def ended(number: int, row: int, right: bool | None) -> None:
+        came.append((row, bool(right)))
         hold.wait(30)
 
     decoder = Decoder(part.manifest.layout, destination, ended, failed.append, lambda f, r: False)
@@ -72,7 +72,7 @@ def test_rows_that_no_worker_comes_for_are_computed(tmp_path: Path) -> None:
     decoder = Decoder(
         part.manifest.layout,
         destination,
-        lambda number, row, right: came.append(right),
+        lambda number, row, right: came.append(bool(right)),
         lambda error: None,
         lambda f, r: False,
     )

@@ -21,11 +21,13 @@ from regather.planner import (
     Options,
     PieceDone,
     Planner,
+    Progress,
     RangeIgnored,
     Release,
     RemoveSource,
     Restart,
     Start,
+    Tick,
     Trim,
     Unavailable,
     Want,
@@ -262,3 +264,19 @@ def test_parity_that_was_dropped_is_fetched_again() -> None:
     assert live.bring(next(a for a in again if isinstance(a, Start))) == [Decode(0, 0, (0,), (2,))]
     live.tell(Decoded(0, 0))
     assert live.plan.is_done(0, 0)
+
+
+def test_parity_replaces_a_piece_that_a_reader_would_wait_for_much_longer() -> None:
+    live = Live([MIB, MIB], [frozenset({0}), frozenset({1}), frozenset({2})], parity=1)
+    (crawls,) = [a for a in live.tell(Want(1, 0, 1, urgent=True)) if isinstance(a, Start)]
+    live.tell(Answered(crawls.request))
+    asked: list[Start] = []
+    for kib in range(1, 100):
+        if len(asked) == 2:
+            break
+        told = live.tell(Progress(crawls.request, kib << 10)) + live.tell(Tick())
+        asked += [a for a in told if isinstance(a, Start)]
+    assert sorted((a.fragment, a.start) for a in asked) == [(1, 0), (2, 0)]
+    live.bring(asked[0])
+    assert live.bring(asked[1]) == [Decode(0, 0, (0,), (2,))]
+    assert Cancel(crawls.request) in live.tell(Decoded(0, 0))

@@ -180,7 +180,7 @@ def test_parity_replaces_lost_servers(coded: Made, hosting: Hosting, lost: tuple
     with regather.open(coded.manifest, servers=urls, settings=QUICK) as file:
         read_at_random(file, coded.content, 30)
         assert file.read() == coded.content
-        assert bool(file._fetcher.decoded) == any(n < 4 for n in lost)
+        assert bool(file._session.decoded) == any(n < 4 for n in lost)
 
 
 @pytest.mark.parametrize("fault", ["stall", "corrupt", "error:503", "reset", "refuse", "slow:1KB"])
@@ -192,7 +192,7 @@ def test_parity_replaces_failing_servers(coded: Made, hosting: Hosting, fault: s
     with regather.open(coded.manifest, servers=urls, settings=PATIENT, cache_size=PIECE) as file:
         start = SIZE // 4 + 10
         assert file.pread(5 * PIECE, start) == coded.content[start : start + 5 * PIECE]
-        assert file._fetcher.decoded
+        assert file._session.decoded
         assert file.read() == coded.content
 
 

@@ -192,10 +192,10 @@ def test_the_cache_is_bounded(made: Made, served: list[str]) -> None:
     with regather.open(made.manifest, servers=served, cache_size=6 * PIECE) as file:
         for start in range(0, SIZE, 5_000):
             file.pread(5_000, start)
-            assert file._fetcher._cache.size <= 6 * PIECE
+            assert file._session._store.used <= 6 * PIECE
         assert file.read() == made.content
-        assert file._fetcher._cache.size <= 6 * PIECE
-    assert file._fetcher._cache.size == 0
+        assert file._session._store.used <= 6 * PIECE
+    assert file._session._store.used == 0
 
 
 def test_reading_in_order_fetches_each_piece_once(made: Made, served: list[str]) -> None:
@@ -217,7 +217,7 @@ def test_nothing_is_left_open(made: Made, served: list[str]) -> None:
         file.pread(SIZE, 0)
         assert open_descriptors() > before
         file.close()
-        assert not [t for t in threading.enumerate() if t.name.startswith("regather-read")]
+        assert not [t for t in threading.enumerate() if t.name.startswith("regather-")]
     deadline = threading.Event()
     for _ in itertools.repeat(None, 200):
         if open_descriptors() <= before:
@@ -228,7 +228,7 @@ def test_nothing_is_left_open(made: Made, served: list[str]) -> None:
 
 def test_a_forgotten_file_ends_its_threads(made: Made, served: list[str]) -> None:
     regather.open(made.manifest, servers=served).pread(100_000, 0)
-    assert not [t for t in threading.enumerate() if t.name.startswith("regather-read")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("regather-")]
 
 
 def test_local_folders(made: Made) -> None:

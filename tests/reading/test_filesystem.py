@@ -347,7 +347,7 @@ def test_options(made: Made, served: list[str]) -> None:
     fs = fsspec.filesystem("regather", servers=served[1:], cache_size=PIECE)
     with fs.open(made.manifest) as file:
         file.read(10 * PIECE)
-        assert file._fetcher._cache.size == PIECE
+        assert file._session._store.used == PIECE
 
 
 @pytest.mark.parametrize(

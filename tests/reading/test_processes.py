@@ -100,16 +100,16 @@ def test_a_fork_while_other_threads_read(made: Made, file: regather.RemoteFile) 
 def test_a_fork_with_every_lock_held(made: Made, served: list[str]) -> None:
     with regather.open(made.manifest, servers=served) as file:
         file.read(10)
-        fetcher = file._fetcher
+        session = file._session
 
         def child() -> None:
             assert file.read(10) == made.content[10:20]
-            fetcher.close()  # as when Python ends
+            session.close()  # as when Python ends
 
         held, over = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with fetcher._changed, file._lock:
+            with session._lock, file._lock:
                 held.set()
                 over.wait(60)
 
@@ -215,7 +215,7 @@ def test_a_pickle_needs_no_manifest_and_no_folder(
         monkeypatch.chdir(tmp_path)
         assert file.read(5) == made.content[5:10]
     again = pickle.loads(packed)
-    assert [t for t in threading.enumerate() if t.name.startswith("regather-read")] == []
+    assert [t for t in threading.enumerate() if t.name.startswith("regather-")] == []
     with again:
         assert (again.tell(), again.size, again.name) == (5, SIZE, "file.bin")
         assert again.digest == file.digest

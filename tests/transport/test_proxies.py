@@ -123,6 +123,12 @@ def test_the_environment(environment: Mapping[str, str], url: str, port: int | N
         ("[::1]", "::1", True),
         ("::1", "::1", True),
         ("fe80::/10", "fe80::5", True),
+        ("a.example:80", "b.a.example", True),
+        ("a.example:81", "a.example", False),
+        ("x,127.0.0.1:80", "127.0.0.1", True),
+        ("127.0.0.1:81", "127.0.0.1", False),
+        ("[::1]:80", "::1", True),
+        ("[::1]:81", "::1", False),
         ("*", "a.example", True),
         ("", "127.0.0.1", False),  # this machine too, unless it is named
     ],

@@ -39,6 +39,7 @@ from regather.errors import (
     UsageError,
     is_fault_here,
     of_system,
+    shown_path,
 )
 
 _MAY_BE_EMPTY = ("--proxy", "--no-proxy")
@@ -312,9 +313,11 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
 
 
 def _complain(*lines: str) -> None:
-    """Say it on standard error.
+    """Say it on standard error, very long words without their middle.
 
     At once: ``print`` writes the end of a line by itself, and a signal may come before it.
     """
-    sys.stderr.write("\n  ".join(lines) + "\n")
+    words = [line.split(" ") for line in lines]
+    told = [" ".join(shown_path(word) for word in line) for line in words]
+    sys.stderr.write("\n  ".join(told) + "\n")
     sys.stderr.flush()

@@ -61,8 +61,11 @@ def describe(report: DownloadReport) -> str:
         reused = [f"{format_size(report.reused)} came from an older version"]
         had = kept * (report.resumed > report.reused) + reused * bool(report.reused)
         took = f"{', '.join(had)}, {fetched} fetched now {took}"
-    held = "" if report.files is None else f"{counted(report.files, 'file')}, "
-    lines = [f"{report.path}: {held}{format_exact(report.size)}, {took}, {how}"]
+    size = format_exact(report.size)
+    if report.files is not None and report.content is not None:
+        packed = f", packed {format_size(report.size)}"
+        size = f"{counted(report.files, 'file')}, {format_exact(report.content)}{packed}"
+    lines = [f"{report.path}: {size}, {took}, {how}"]
     shares = percentages([source.useful for source in report.sources])
     for source, share in zip(report.sources, shares, strict=True):
         line = f"  {source.url}  {format_size(source.useful)}, {share} %"

@@ -106,6 +106,7 @@ class DownloadRun:
             fetched=self._fetched + engine.done_bytes,
             decoded=engine.decoded,
             files=self._destination.count,
+            content=self._destination.content,
         )
 
     @property

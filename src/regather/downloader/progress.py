@@ -147,6 +147,7 @@ class ProgressReporter:
         reused: int = 0,
         decoded: int = 0,
         files: int | None = None,
+        content: int | None = None,
     ) -> DownloadReport:
         """What is told in the end; sizes in bytes."""
         now = time.monotonic()
@@ -184,6 +185,7 @@ class ProgressReporter:
             ),
             notes=tuple(self.notes),
             files=files,
+            content=content,
         )
 
     def not_whole(self, ending: Ending, kept: str) -> RegatherError:

@@ -104,6 +104,8 @@ class DownloadReport:
     """Notes for people: unused mirrors, nothing to verify with."""
     files: int | None = None
     """The number of files of a folder; None for a single file."""
+    content: int | None = None
+    """The bytes of these files; ``size`` is that of the packed file. None for a single file."""
     reused: int = 0
     """The part of ``resumed`` that came from an older version of the file or folder."""
     kept: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from regather.planner import (
     NeedSources,
     NoMoreSources,
     PieceCorrupt,
+    PieceDone,
     Planner,
     Progress,
     RangeIgnored,
@@ -38,12 +40,14 @@ from regather.planner import (
     Start,
     Tick,
     Trim,
+    Unavailable,
 )
 from regather.tasks import interrupts_held
 from regather.transport import Connection, Failure, RequestFailed
 
 if TYPE_CHECKING:
-    from regather.store import AnyDestination
+    from regather.engine.listener import Listener
+    from regather.store.base import PieceStore
 
 _LOOK_SECONDS = 0.1
 """How long a row may wait for workers to compute it, who may all be waiting for bytes.
@@ -62,23 +66,25 @@ class Ending(Struct, frozen=True):
 
 
 class Engine:
-    """Runs one download to its end."""
+    """Has the planner's orders carried out: for a download to its end, or for readers."""
 
     def __init__(
         self,
         planner: Planner,
         layout: Layout,
         sources: Sequence[Source],
-        destination: AnyDestination,
+        destination: PieceStore,
         connect: Callable[[str], Connection],
         tallies: Sequence[SourceTally],
         *,
         limiter: RateLimiter | None = None,
         delivered: Delivered | None = None,
+        listener: Listener | None = None,
     ) -> None:
         """``connect`` makes a connection for a source's URL; ``tallies`` has, by source, its tally.
 
         ``delivered`` is called in the workers' threads, where there is no hash to verify with.
+        ``listener`` is who serves demands that come and go, from a store in memory.
         """
         self._planner = planner
         self._layout = layout
@@ -87,8 +93,11 @@ class Engine:
         self._connect = connect
         self.decoded = 0
         """Rows of erasure sets that were computed."""
-        self._decoder = Decoder(layout, destination, self._row_ended, self._fail, self._through)
-        self._changed = threading.Condition()
+        self._listener = listener
+        ways = self._row_ended, self._fail, self._through
+        self._decoder = Decoder(layout, destination, *ways, in_memory=listener is not None)
+        self.lock = threading.Condition()
+        """Under which all is decided; reentrant."""
         self._workers = Workers(len(sources), self._work)
         self._transfers = Transfers(
             planner,
@@ -98,18 +107,20 @@ class Engine:
             self._tallies,
             decoder=self._decoder,
             workers=self._workers,
-            lock=self._changed,
-            tell=self._post,
+            lock=self.lock,
+            tell=self.post,
             limiter=limiter,
             delivered=delivered,
         )
-        # One for each request in flight, not for each worker: idle workers need none.
         self._buffers: list[memoryview] = []
+        """One for each request in flight, not for each worker: idle workers need none."""
         self._ending: Ending | None = None
         self._needed: tuple[int, ...] = ()
         """Fragments that the planner has just asked further sources for."""
         self._error: BaseException | None = None
         self._stopping = False
+        self._sleeps_until = -math.inf
+        """Until when ``run`` sleeps if nothing wakes it."""
 
     @property
     def done_bytes(self) -> int:
@@ -120,16 +131,16 @@ class Engine:
 
     def add_source(self, source: Source, tally: SourceTally) -> None:
         """Ask one more source, which gets the next number. For any thread, while it runs."""
-        with self._changed:
+        with self.lock:
             self._sources.append(source)
             self._tallies.append(tally)
             self._workers.add_source()
-            self._post(AddSource(source.fragments))
+            self.post(AddSource(source.fragments))
 
     def run(
         self,
         watch: Callable[[], None] | None = None,
-        watch_seconds: float = 0.1,
+        watch_seconds: float = _LOOK_SECONDS,
         *,
         more: Callable[[Sequence[int]], bool] | None = None,
     ) -> Ending:
@@ -142,11 +153,11 @@ class Engine:
         """
         with interrupts_held() as interrupts:
             try:
-                self._post(Begin())
-                while self._wait(watch_seconds if watch else _LOOK_SECONDS):
+                self.post(Begin())
+                while self._wait(watch_seconds):
                     needed, self._needed = self._needed, ()
                     if needed and not (more and more(needed)):
-                        self._post(NoMoreSources())
+                        self.post(NoMoreSources())
                     if watch is not None:
                         watch()
                     interrupts.check()
@@ -157,25 +168,46 @@ class Engine:
         assert self._ending is not None
         return self._ending
 
+    def number_of(self, event: PieceDone) -> int:
+        """The running number of a piece that came."""
+        fragment = self._workers.jobs[event.request][0].start.fragment
+        return self._layout.number(fragment, event.piece)
+
+    def end(self) -> None:
+        """End ``run``, and decide nothing any more. For any thread, and for one that decides."""
+        with self.lock:
+            self._stopping = True
+            self._ending = self._ending or Ending()
+            self.lock.notify_all()
+
+    def forsake(self) -> None:
+        """In a child process after a fork: touch nothing of the parent's threads."""
+        self._stopping = True
+        self._workers.forsake()
+
     def _wait(self, seconds: float) -> bool:
         """Wait, and do what is due then; False where the download has ended."""
-        with self._changed:
+        with self.lock:
             if self._ending or self._error:
                 return False
             wake = self._planner.wake_at
             if wake is not None:
                 seconds = min(seconds, max(0.0, wake - time.monotonic()))
-            if self._decoder.waiting:
+            if self._needed:
+                seconds = 0.0
+            elif self._decoder.waiting:
                 seconds = min(seconds, _LOOK_SECONDS)
-            self._changed.wait(seconds)
-            due = wake is not None and time.monotonic() >= wake
+            self._sleeps_until = time.monotonic() + seconds
+            self.lock.wait(seconds)
+            self._sleeps_until = -math.inf
+            due = (self._planner.wake_at or math.inf) <= time.monotonic()
         self._decoder.look_after(_LOOK_SECONDS)
         if due:
-            self._post(Tick())
+            self.post(Tick())
         return True
 
     def _stop(self) -> None:
-        with self._changed:
+        with self.lock:
             self._stopping = True
         self._workers.stop()
         self._decoder.stop()
@@ -184,7 +216,7 @@ class Engine:
 
     # -- deciding -------------------------------------------------------------------------
 
-    def _post(self, event: Event, worker: Worker | None = None) -> Job | None:
+    def post(self, event: Event, worker: Worker | None = None) -> Job | None:
         """Tell the planner, carry out what it answers; return a next job for ``worker``.
 
         ``worker`` is given where it has nothing to do after this event: it gets the first new
@@ -194,11 +226,13 @@ class Engine:
         if worker is not None:
             mine, worker.following = worker.following, None
         orders: list[tuple[Worker, Job]] = []
-        aborts: list[tuple[Worker, Job]] = []
+        aborts: list[tuple[Job, Worker]] = []
         decodes: list[Decode] = []
-        with self._changed:
+        with self.lock:
             if self._stopping:
                 return None
+            if self._listener is not None:
+                event = self._listener.settled(event)
             actions = self._planner.handle(event, time.monotonic())
             if worker is not None:
                 self._workers.jobs.pop(getattr(event, "request", -1), None)
@@ -216,7 +250,9 @@ class Engine:
                             orders.append((taker, job))
                         self._workers.jobs[action.request] = (job, taker)
                     case Cancel():
-                        self._cancel(action, aborts)
+                        if entry := self._workers.jobs.get(action.request):
+                            entry[0].cancelled = True
+                            aborts.append(entry)
                     case Trim() | Restart():
                         if entry := self._workers.jobs.get(action.request):
                             entry[0].end = action.end
@@ -228,15 +264,19 @@ class Engine:
                         self._ending = Ending()
                     case GiveUp():
                         self._ending = Ending(action.fragments, action.corrupt)
+                    case Unavailable():
+                        if self._listener is not None:
+                            self._listener.unavailable(action)
             if worker is not None and mine is None:
                 self._workers.rest(worker)
-            if actions or isinstance(event, Begin):
-                self._changed.notify_all()
+            wakes = (self._planner.wake_at or math.inf) < self._sleeps_until
+            if self._ending or self._needed or decodes or wakes:
+                self.lock.notify_all()
         for taker, new in orders:
             taker.jobs.put(new)
-        for victim, job in aborts:
+        for job, victim in aborts:
             victim.abort(job)
-        # After these a worker is between two pieces; but where few work, computing is for others.
+        # After these a worker is between two pieces; where few work, computing is for others.
         by_callers = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
         by_callers = by_callers and len(self._workers.jobs) > self._decoder.most_threads
         for order in decodes:
@@ -245,28 +285,24 @@ class Engine:
             )
         return mine
 
-    def _row_ended(self, number: int, row: int, right: bool) -> None:
-        with self._changed:
-            self.decoded += right
-        self._post(Decoded(number, row) if right else DecodeFailed(number, row))
+    def _row_ended(self, number: int, row: int, right: bool | None) -> None:
+        with self.lock:
+            self.decoded += bool(right)
+        gone = right is None
+        self.post(Decoded(number, row) if right else DecodeFailed(number, row, gone))
 
     def _through(self, fragment: int, piece: int) -> bool:
         if self._planner.is_done(fragment, piece):
             return True
-        with self._changed:
+        with self.lock:
             return not self._planner.is_wanted(fragment, piece)
 
     def _fail(self, error: BaseException) -> None:
-        with self._changed:
+        with self.lock:
             self._error = self._error or error
-            self._changed.notify_all()
-
-    def _cancel(self, action: Cancel, aborts: list[tuple[Worker, Job]]) -> None:
-        entry = self._workers.jobs.get(action.request)
-        if entry is not None:
-            job, worker = entry
-            job.cancelled = True
-            aborts.append((worker, job))
+            self.lock.notify_all()
+            if self._listener is not None:
+                self._listener.failed(error)
 
     # -- carrying out ---------------------------------------------------------------------
 
@@ -301,7 +337,7 @@ class Engine:
         if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):
             connection.close()
             worker.connection = None
-        following = self._post(event, worker) if not self._stopping else None
+        following = self.post(event, worker) if not self._stopping else None
         self._decoder.catch_up(most=1, last=following is None)
         return following
 

@@ -21,7 +21,7 @@ from regather.model import Layout
 from regather.tasks import Thread, join_all
 
 if TYPE_CHECKING:
-    from regather.store import AnyDestination
+    from regather.store.base import PieceStore
 
 _MOST_THREADS = 4
 _KEPT_BYTES = 32 << 20
@@ -30,7 +30,7 @@ _MOST_WAITING = 3
 """Rows that wait while threads go on receiving."""
 _Order = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 """Set, row, fragments to make, parity to make them with."""
-_OnRow = Callable[[int, int, bool], None]
+_OnRow = Callable[[int, int, bool | None], None]
 
 
 class _Scratch:
@@ -47,14 +47,18 @@ class Decoder:
     def __init__(
         self,
         layout: Layout,
-        destination: AnyDestination,
+        destination: PieceStore,
         on_row: _OnRow,
         on_error: Callable[[BaseException], None],
         is_through: Callable[[int, int], bool],
+        *,
+        in_memory: bool = False,
     ) -> None:
         """``on_row`` is told (set, row, whether it came out right) in a decoding thread.
 
-        ``is_through`` tells whether a data fragment's piece is in place, or nobody wants it.
+        None: something of it was not kept, as nobody wants the row. ``is_through`` tells whether a
+        data fragment's piece is in place, or nobody wants it. With ``in_memory`` the store is no
+        place to put parity.
         """
         self._layout = layout
         self._destination = destination
@@ -65,13 +69,14 @@ class Decoder:
         self._ordered: set[tuple[int, int]] = set()
         """Sets and rows that are being computed, or will be: their pieces stay."""
         self._threads: list[Thread] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._turn = threading.Condition(self._lock)
         self._stopping = False
         size = max(layout.largest_piece, 1)
-        self.parity = RowBuffers(_KEPT_BYTES // size, size, self._through)
+        room = _KEPT_BYTES // size
+        self.parity = RowBuffers(room, size, self._through, grows=in_memory)
         """Pieces that are nowhere else, until their row is computed."""
-        self.data = RowBuffers(_KEPT_BYTES // size, size, self._through)
+        self.data = RowBuffers(0 if in_memory else room, size, self._through)
         """Pieces that are in place, and need so not be read back."""
         self._computing = 0
         self._taken_at = 0.0
@@ -190,7 +195,11 @@ class Decoder:
     ) -> None:
         with self._lock:
             scratch = self._scratch.pop() if self._scratch else _Scratch()
-        right = self._decode(number, row, make, parity, scratch)
+        right: bool | None
+        try:
+            right = self._decode(number, row, make, parity, scratch)
+        except LookupError:  # PieceMissing, of the store: importing it costs time
+            right = None
         with self._lock:
             self._scratch.append(scratch)
         erasure_set = self._layout.sets[number]
@@ -206,7 +215,7 @@ class Decoder:
         make: tuple[int, ...],
         parity: tuple[int, ...],
         scratch: _Scratch,
-    ) -> bool:
+    ) -> bool | None:
         # Most downloads never need it.
         from regather.coding.rows import compute_row, grown
 
@@ -235,7 +244,10 @@ class Decoder:
         for f, digest in digests.items():
             view = out[f][: layout.length(f, row)]
             self._destination.place(layout.number(f, row), view, digest)
-        return len(digests) == len(make)
+        if len(digests) < len(make):
+            return False
+        # A store with a limit does not keep what nobody wants any more.
+        return all(self._destination.has(layout.number(f, row)) for f in make) or None
 
     def _kept(self, fragment: int, row: int, length: int) -> memoryview | None:
         view = self.parity.get(fragment, row) or self.data.get(fragment, row)

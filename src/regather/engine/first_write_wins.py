@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from regather.store import AnyDestination
+    from regather.store.base import PieceStore
 
 
 Delivered = Callable[[int, int, bytes], None]
@@ -21,7 +21,7 @@ class FirstWriteWins:
     Those of the first were perhaps looked at already. For any thread.
     """
 
-    def __init__(self, destination: AnyDestination, delivered: Delivered | None) -> None:
+    def __init__(self, destination: PieceStore, delivered: Delivered | None) -> None:
         self._destination = destination
         self._delivered = delivered
         self._placed: set[int] = set()

@@ -13,12 +13,23 @@ from collections.abc import Callable, Iterable
 class RowBuffers:
     """A budget of buffers of one size, and the pieces in them, by (fragment, row); thread-safe."""
 
-    def __init__(self, room: int, size: int, is_obsolete: Callable[[int, int], bool]) -> None:
-        """``room`` buffers of ``size`` bytes; ``is_obsolete`` says that a piece has no use now."""
+    def __init__(
+        self,
+        room: int,
+        size: int,
+        is_obsolete: Callable[[int, int], bool],
+        *,
+        grows: bool = False,
+    ) -> None:
+        """``room`` buffers of ``size`` bytes; ``is_obsolete`` says that a piece has no use now.
+
+        With ``grows`` there are more where all of them have a use: none is refused.
+        """
+        self._grows = grows
         self._room = room
         self._size = size
         self._is_obsolete = is_obsolete
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._kept: dict[tuple[int, int], memoryview] = {}
         self._free: list[memoryview] = []
         self._refused = 0
@@ -35,7 +46,7 @@ class RowBuffers:
                 self._make_room()
             if self._free:
                 other = self._free.pop()
-            elif self._room > 0:
+            elif self._room > 0 or self._grows:
                 self._room -= 1
                 other = memoryview(bytearray(self._size))
             else:

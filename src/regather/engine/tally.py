@@ -21,6 +21,8 @@ class SourceTally(Struct):
     errors: int = 0
     corrupt: int = 0
     last_error: str = ""
+    last_failure: Failure | None = None
+    """How its last request failed."""
     kinds: dict[str, int] = field(default_factory=dict)
     """Errors by kind."""
     changed: bool = False
@@ -34,6 +36,7 @@ class SourceTally(Struct):
         _log.info("%s", error.what)
         self.errors += 1
         self.last_error = error.what
+        self.last_failure = error.failure
         kind = error.failure.value
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
 

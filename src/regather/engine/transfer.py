@@ -32,7 +32,7 @@ from regather.planner import (
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
 
 if TYPE_CHECKING:
-    from regather.store import AnyDestination
+    from regather.store.base import PieceStore
 
 _LEFT = 2
 """Rows to compute that a worker behind the others leaves to them."""
@@ -46,7 +46,7 @@ class Transfers:
         planner: Planner,
         layout: Layout,
         sources: Sequence[Source],
-        destination: AnyDestination,
+        destination: PieceStore,
         tallies: Sequence[SourceTally],
         *,
         decoder: Decoder,

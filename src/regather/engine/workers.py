@@ -33,7 +33,7 @@ class Worker:
     def __init__(self, source: int) -> None:
         self.source = source
         self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a file may be closed by the garbage collector
         self.job: Job | None = None
         self.following: Job | None = None
         """The job after this one, where it is known before this one ends."""
@@ -93,3 +93,9 @@ class Workers(WorkerPool[Worker]):
             worker.abort(job)
         for worker in self.members.values():
             worker.jobs.put(None)
+
+    def forsake(self) -> None:
+        """In a child process after a fork: what connections share with the parent's stays open."""
+        for worker in list(self.members.values()):
+            if worker.connection is not None:
+                worker.connection.forsake()

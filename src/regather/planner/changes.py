@@ -21,10 +21,13 @@ from regather.planner.events import (
 )
 from regather.planner.health import Health
 from regather.planner.inflight import Request
+from regather.planner.late_pieces import late_pieces
 from regather.planner.requests import Requests
 from regather.planner.state import State
 from regather.planner.termination import SourceNeeds
 
+_LATE_SECONDS = 0.25
+"""Seconds between looks for pieces that parity would bring sooner."""
 _LOOKS = 256
 """With more requests in flight, none is cut short for a reader: one of them soon ends anyhow."""
 
@@ -51,6 +54,8 @@ class Changes:
         self._demands = demands
         self._connections = connections
         self._live = live
+        self._late_at = float("-inf")
+        """When to look for late pieces again."""
         self._judged = -1
         """Which judgement of the sources the rows that are wanted as a whole follow from."""
 
@@ -109,6 +114,15 @@ class Changes:
             self._demands.held_back = False
             for number in range(len(state.layout.sets)):
                 self._demands.widen(number, actions)
+
+    def replace_late(self, now: float, actions: list[Action]) -> None:
+        """Want the rows of pieces that a reader would wait for much longer."""
+        state = self._state
+        if now < self._late_at or not (state.turns.urgent and state.layout.sets):
+            return
+        self._late_at = now + _LATE_SECONDS
+        for number, fragment, row in list(late_pieces(state, now)):
+            self._demands.may_want_row(number, row, fragment, actions)
 
     def make_room(self, fragments: list[int], actions: list[Action]) -> bool:
         """Where a reader waits for a busy source, cut a request short that nobody waits for.

@@ -323,6 +323,7 @@ class Planner:
             return
         if not state.everything:
             self._changes.follow_judgements(actions)
+            self._changes.replace_late(now, actions)
         self._dispatch.run(now, actions)
         if self._needs.may_come:
             self._needs.look(actions)

@@ -297,10 +297,16 @@ class Demands:
     def widen(self, number: int, actions: list[Action]) -> None:
         """Want the rows of a set in which a wanted piece can be had by parity alone."""
         for fragment, row in only_by_parity(self._state, number):
-            if len(self._state.row_wants) >= self._max_rows:
-                self.held_back = True
+            if not self.may_want_row(number, row, fragment, actions):
                 break
-            self.want_row(number, row, fragment, actions)
+
+    def may_want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> bool:
+        """Want a row, unless too many are wanted."""
+        if len(self._state.row_wants) >= self._max_rows:
+            self.held_back = True
+            return False
+        self.want_row(number, row, cause, actions)
+        return True
 
     # -- what cannot be had ---------------------------------------------------------------
 

@@ -95,7 +95,7 @@ class DecodeFailed(Value, frozen=True):
     set: int
     row: int
     gone: bool = False
-    """Its parity is not there any more: it was dropped when nobody wanted the row."""
+    """Something of it was not kept, as nobody wanted the row; its parity is not there either."""
 
 
 class Want(Value, frozen=True):

@@ -65,7 +65,8 @@ class PublishTarget:
     def trouble(self) -> str:
         """Its error as a line, or empty."""
         full = "full: " if self.state == "full" else ""
-        return f"{self.url}: {full}{self.error.removeprefix(self.url)}" if self.error else ""
+        error = self.error.removeprefix(self.url).removeprefix(": ")
+        return f"{self.url}: {full}{error}" if error else ""
 
     def locate(self, name: str) -> str:
         """The URL or path of an object there."""

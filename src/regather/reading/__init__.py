@@ -1,10 +1,6 @@
 """Reading a hosted file where it is read, instead of downloading it.
 
-    file (io.BufferedIOBase) -> fetcher (threads) -> plan (sans-I/O) + cache of verified pieces
-
-The plan is not the planner of downloads: that one brings a whole file, in whatever order is
-fastest; here a few pieces are needed at once, others perhaps, and who waits for what changes with
-every read. What they know of a source (``planner.Health``) is the same.
+file (io.BufferedIOBase) -> engine.Session (planner, workers, pieces in memory)
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ where it is one column of a table that is read in order, piece by piece, and the
 
 @dataclass(slots=True)
 class _InOrder:
-    stop: int
-    length: int
+    number: int
+    stop: int = -1
+    length: int = 0
 
 
 class ReadAhead:
@@ -24,22 +25,24 @@ class ReadAhead:
         """``limit`` is the most to fetch ahead, in bytes."""
         self._piece_size = piece_size
         self._limit = limit
-        self._streams: list[_InOrder] = []
+        self._streams = [_InOrder(number) for number in range(_STREAMS)]
+        """The one that was read last at the end."""
 
-    def after(self, start: int, stop: int) -> int:
+    def after(self, start: int, stop: int) -> tuple[int, int]:
         """Bytes ``start`` up to ``stop`` are read; returns how many to fetch behind ``stop``.
 
-        Whole pieces: none at the first read in a place, then ever more.
+        Before that, the number of the stream of reads: that which is forgotten for a new one is
+        used again. Whole pieces: none at the first read in a place, then ever more.
         """
         stream = next((s for s in self._streams if s.stop == start), None)
+        most = 0
         if stream is None:
-            most = 0
-            stream = _InOrder(stop, stop - start)
+            stream = self._streams[0]
+            stream.length = 0
         else:
-            stream.length += stop - start
-            most = min(stream.length // _SHARE, self._limit)
-            self._streams.remove(stream)
-        stream.stop = stop
+            most = min((stream.length + stop - start) // _SHARE, self._limit)
+        self._streams.remove(stream)
         self._streams.append(stream)
-        del self._streams[:-_STREAMS]
-        return most // self._piece_size * self._piece_size
+        stream.stop = stop
+        stream.length += stop - start
+        return stream.number, most // self._piece_size * self._piece_size

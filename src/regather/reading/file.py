@@ -9,12 +9,13 @@ import threading
 import weakref
 from bisect import bisect_right
 from collections.abc import Sequence
-from contextlib import closing
 from operator import index
 from typing import TYPE_CHECKING
 
+from regather.engine.session import PieceUnavailable, Session
 from regather.reading.ahead import ReadAhead
-from regather.reading.fetcher import Fetcher
+from regather.reading.notices import Notices
+from regather.reading.opened import forsake, opened
 from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import Recipe
 
@@ -41,7 +42,7 @@ class RemoteFile(io.BufferedIOBase):
         target = recipe.target
         self._recipe = recipe
         self._layout = layout = target.layout
-        self._live: Fetcher | None = None
+        self._live: Session | None = None
         self._ahead = ReadAhead(layout.piece_size, recipe.most_ahead)
         # Empty fragments share their offset with the next one and have no pieces.
         self._positions = [f for f in range(layout.data_count) if layout.fragments[f].size]
@@ -67,12 +68,12 @@ class RemoteFile(io.BufferedIOBase):
         return type(self), (self._recipe, self._at)
 
     @property
-    def _fetcher(self) -> Fetcher:
+    def _session(self) -> Session:
         """What fetches the pieces: made when it is first needed."""
         with self._lock:
             if self._live is None:
                 self._check_open()
-                self._live = self._recipe.fetcher()
+                self._live = opened(self._recipe.session())
             return self._live
 
     def _forked(self) -> None:
@@ -80,7 +81,7 @@ class RemoteFile(io.BufferedIOBase):
         self._lock = threading.Lock()
         parents, self._live = self._live, None
         if parents is not None:
-            parents.forsake()
+            forsake(parents)
 
     # -- what was cost --------------------------------------------------------------------
 
@@ -116,30 +117,33 @@ class RemoteFile(io.BufferedIOBase):
         self._fill([(start, view[: stop - start])])
         return stop - start
 
-    def _fill(self, parts: Sequence[tuple[int, memoryview]]) -> None:
+    def _fill(self, views: Sequence[tuple[int, memoryview]]) -> None:
         """Fill each view with the bytes of the file from its offset on."""
-        users: dict[int, list[tuple[int, memoryview]]] = {}
-        for start, view in parts:
+        parts: dict[int, list[tuple[int, memoryview]]] = {}
+        for start, view in views:
             for number in self._numbers(start, start + len(view)):
-                users.setdefault(number, []).append((start, view))
-        numbers = sorted(users)
-        with as_os_errors(), closing(self._fetcher.pieces(numbers, self._next(parts))) as pieces:
-            for number, piece in zip(numbers, pieces, strict=True):
-                offset = self._layout.offset(*self._layout.locate(number))
-                for start, view in users[number]:
-                    first = max(start, offset)
-                    last = min(start + len(view), offset + len(piece))
-                    view[first - start : last - start] = piece[first - offset : last - offset]
+                place = self._layout.locate(number)
+                offset, length = self._layout.offset(*place), self._layout.length(*place)
+                first, last = max(start, offset), min(start + len(view), offset + length)
+                part = first - offset, view[first - start : last - start]
+                parts.setdefault(number, []).append(part)
+        with as_os_errors():
+            session = self._session
+            notices = Notices(self._recipe.target, session)
+            try:
+                session.read(dict(sorted(parts.items())), notices.waits, self._next(views))
+            except PieceUnavailable as error:
+                raise notices.missing(error.number, corrupt=error.corrupt) from None
 
-    def _next(self, parts: Sequence[tuple[int, memoryview]]) -> list[int]:
-        """The pieces that will probably be read after these parts."""
-        if len(parts) != 1 or not len(parts[0][1]):
-            return []
-        start, view = parts[0]
+    def _next(self, views: Sequence[tuple[int, memoryview]]) -> tuple[int, list[int]] | None:
+        """The stream of reads that this is in, and the pieces that will probably be read next."""
+        if len(views) != 1 or not len(views[0][1]):
+            return None
+        start, view = views[0]
         stop = start + len(view)
         with self._lock:
-            more = self._ahead.after(start, stop)
-        return self._numbers(stop, min(stop + more, self.size))
+            stream, more = self._ahead.after(start, stop)
+        return stream, self._numbers(stop, min(stop + more, self.size))
 
     def _numbers(self, start: int, stop: int) -> list[int]:
         """The running numbers of the pieces that hold bytes ``start`` up to ``stop``."""

@@ -32,7 +32,7 @@ def open(
 
     - ``source``: a manifest (path or URL).
     - ``servers``, ``digest``, ``settings``: as for ``download``.
-    - ``cache_size``: the number of bytes of verified pieces in memory, without those in transfer.
+    - ``cache_size``: the most bytes of verified pieces in memory, without those in transfer.
     - ``read_ahead``: the number of bytes to download ahead of sequential reads (0: none), limited
       to half of the cache.
 

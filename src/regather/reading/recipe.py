@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from regather.engine.rate_limit import RateLimiter
+from regather.engine.session import Session
 from regather.errors import UsageError
-from regather.reading.fetcher import Fetcher
 from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings, transport_options
 from regather.transport import is_url, open_connection
@@ -17,6 +17,8 @@ from regather.transport import is_url, open_connection
 CACHE_SIZE = 64 << 20
 READ_AHEAD = 32 << 20
 _AHEAD_PIECES = 64
+_FLIGHT_BYTES = 64 << 20
+_MOST_REQUESTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,18 @@ class Recipe:
         piece_size = self.target.layout.piece_size
         return min(self.read_ahead, self.cache_size // 2, _AHEAD_PIECES * piece_size)
 
-    def fetcher(self) -> Fetcher:
-        """Threads, connections and a cache of their own. Raises UsageError."""
+    def session(self) -> Session:
+        """Threads, connections and a store of pieces of their own. Raises UsageError."""
+        layout = self.target.layout
         options = transport_options(self.settings)
         rate = self.settings.limit_rate
-        return Fetcher(
-            self.target.layout,
+        return Session(
+            layout,
             self.target.sources,
             lambda url: open_connection(url, options),
             connections=self.settings.connections,
             retries=self.settings.retries,
-            cache_size=self.cache_size,
+            max_requests=max(2, min(_MOST_REQUESTS, _FLIGHT_BYTES // max(layout.largest_piece, 1))),
+            memory=self.cache_size,
             limiter=RateLimiter(rate) if rate else None,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,7 +48,7 @@ class StoredPieces:
         """``count`` is the number of pieces that there can be."""
         self._here = bytearray(count)
         self._waiting: dict[int, list[Future[None]]] = {}
-        self._waiting_lock = threading.Lock()
+        self._waiting_lock = threading.RLock()  # a store may be closed by the garbage collector
         self._closed = False
 
     def has(self, number: int) -> bool:
@@ -86,15 +86,23 @@ class StoredPieces:
         """The piece is not there any longer."""
         self._here[number] = False
 
+    def give_up(self, number: int) -> None:
+        """The piece does not come: the futures of those that wait for it are cancelled."""
+        with self._waiting_lock:
+            _cancel(self._waiting.pop(number, []))
+
     def cancel_waiting(self) -> None:
         """No piece comes any longer: the futures of all that are waited for are cancelled."""
         self._closed = True
         with self._waiting_lock:
-            futures = [future for some in self._waiting.values() for future in some]
+            _cancel([future for some in self._waiting.values() for future in some])
             self._waiting.clear()
-        for future in futures:
-            future.cancel()
-            future.set_running_or_notify_cancel()
+
+
+def _cancel(futures: Iterable[Future[None]]) -> None:
+    for future in futures:
+        future.cancel()
+        future.set_running_or_notify_cancel()
 
 
 class PartialDownload(StoredPieces):
@@ -105,6 +113,8 @@ class PartialDownload(StoredPieces):
     """Where all is kept until it is whole."""
     count: int | None = None
     """How many files of a folder are wanted; None for a single file."""
+    content: int | None = None
+    """The bytes of these files."""
     resumed = False
     """Whether there is something to look at: of an earlier run, or files that may be right."""
 

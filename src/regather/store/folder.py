@@ -62,6 +62,7 @@ class FolderDestination(PartialDownload):
         self._folder = folder
         self._wanted = wanted if wanted is not None else frozenset(range(len(folder.entries)))
         self.count = sum(folder.entries[n].kind == "file" for n in self._wanted)
+        self.content = sum(folder.entries[n].size for n in self._wanted)
         self._spans = Spans(folder)
         self._decodable = layout.data_count < len(layout.fragments)
         self._made = False

@@ -20,14 +20,21 @@ class MemoryStore(Bounded):
         self._pieces[number] = bytes(data)
 
     def _get(self, number: int, at: int, into: memoryview) -> bool:
-        into[:] = memoryview(self._pieces[number])[at : at + len(into)]
+        piece = self._pieces.get(number)
+        if piece is None:  # it was closed meanwhile
+            return False
+        into[:] = memoryview(piece)[at : at + len(into)]
         return True
 
     def _drop(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            del self._pieces[number]
+            self._pieces.pop(number, None)
 
     def close(self) -> None:
         """Forget everything."""
         self.cancel_waiting()
-        self._pieces.clear()
+        with self._changed:
+            self._here[:] = bytes(len(self._here))
+            self._extents.clear()
+            self._pieces.clear()
+            self._used = 0

@@ -92,7 +92,7 @@ class Proxies:
         if not self._proxies:
             return None
         proxy = self._proxies.get(origin[0]) or self._proxies.get(_ANY)
-        return None if proxy is None or self._direct.holds(origin[1]) else proxy
+        return None if proxy is None or self._direct.holds(origin[1], origin[2]) else proxy
 
     @property
     def exceptions(self) -> tuple[str, ...]:
@@ -127,25 +127,36 @@ def parse_proxy(text: str, where: str) -> Proxy:
     return Proxy(parts.scheme, host, port or _PORTS[parts.scheme], user, password)
 
 
+_WITH_PORT = re.compile(r"([^][:]+|[^][]+\]):([0-9]{1,5})")  # [ is gone
+
+
 class _Direct:
-    """Hosts that are reached directly: names with all below them, addresses, networks, ``*``."""
+    """Hosts that are reached directly: names with all below them, addresses, networks, ``*``.
+
+    One with a port behind a colon means that port alone.
+    """
 
     def __init__(self, text: str) -> None:
         self.entries = tuple(e.strip("[]") for e in re.split(r"[,\s]+", text) if e)
         self.everything = self.entries == ("*",)
-        self._names: set[str] = set()
-        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self._names: set[tuple[str, str]] = set()
+        self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, str]] = []
         for entry in self.entries:
+            match = _WITH_PORT.fullmatch(entry)
+            host, port = match.groups() if match else (entry, "")
+            host = host.strip("[]")
             try:
-                self._networks.append(ipaddress.ip_network(entry, strict=False))
+                self._networks.append((ipaddress.ip_network(host, strict=False), port))
             except ValueError:
-                self._names.add(entry.lower().strip("."))
+                self._names.add((host.lower().strip("."), port))
 
-    def holds(self, host: str) -> bool:
+    def holds(self, host: str, port: int) -> bool:
         """Whether a host is one of them."""
+        ports = "", str(port)
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
             labels = host.lower().rstrip(".").split(".")
-            return any(".".join(labels[n:]) in self._names for n in range(len(labels)))
-        return any(address in network for network in self._networks)
+            names = [".".join(labels[n:]) for n in range(len(labels))]
+            return any((name, one) in self._names for name in names for one in ports)
+        return any(one in ports and address in network for network, one in self._networks)

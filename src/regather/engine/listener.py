@@ -1,0 +1,23 @@
+"""What the engine tells whoever serves demands that come and go."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from regather.planner import Event, Unavailable
+
+
+class Listener(Protocol):
+    """Who serves demands that come and go. All is called under the engine's lock."""
+
+    def settled(self, event: Event) -> Event:
+        """What the planner is to hear, for some pieces may not have been kept."""
+        ...
+
+    def unavailable(self, action: Unavailable) -> None:
+        """Pieces cannot be had."""
+        ...
+
+    def failed(self, error: BaseException) -> None:
+        """Nothing comes any more."""
+        ...

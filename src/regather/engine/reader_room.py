@@ -1,0 +1,171 @@
+"""Who holds which pieces in a store with a limit, and whether there is room for what comes.
+
+What a reader holds has room, and is not dropped. A reader takes as much as there is room for. Who
+gets nothing waits in a queue, and holds nothing while it waits, so those before it go on. Pieces
+that are held in the background give way.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from regather.model import Layout
+from regather.planner import Planner
+from regather.store.bounded import Bounded
+
+_AGAIN_SECONDS = 0.005
+
+
+class Reader:
+    """One demand, and the pieces that it holds."""
+
+    def __init__(self, number: int, *, background: bool = False) -> None:
+        self.number = number
+        """Of its demand in the planner."""
+        self.background = background
+        self.held: dict[int, None] = {}
+        self.wanted: list[int] = []
+        """What was asked for, held or not; in the background only."""
+        self.failed: dict[int, bool] = {}
+        """Held pieces that cannot be had, and whether wrong bytes are why."""
+        self.turn = threading.Event()
+        """Set when there may be room for it."""
+
+
+class ReaderRoom:
+    """A PieceStore over another one, whose readers take a part of it.
+
+    For the engine and any thread: has, read, place, wait. All else under the engine's lock.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        store: Bounded,
+        limit: int,
+        planner: Planner,
+        release: Callable[[Reader, Iterable[int]], object],
+    ) -> None:
+        """``limit`` is in bytes; ``release`` releases pieces, and calls ``free``."""
+        self._layout = layout
+        self._store = store
+        self._planner = planner
+        self._left = limit
+        self.lock: threading.Condition
+        """The engine's."""
+        self._placing: set[int] = set()
+        store.is_needed = self._is_needed
+        self.has = store.has
+        self.read = store.read
+        self.wait = store.wait
+        self._release = release
+        self._holders: dict[int, list[Reader]] = {}
+        self._background: dict[int, Reader] = {}
+        """Those that hold pieces in the background, the one that asked last at the end."""
+        self._queue: deque[Reader] = deque()
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether a reader waits for room."""
+        return bool(self._queue)
+
+    def take(self, reader: Reader, numbers: Sequence[int]) -> int:
+        """Hold as many pieces, in order, as there is room for; return how many."""
+        if self._queue and self._queue[0] is not reader:
+            return 0
+        taken = 0
+        for number in numbers:
+            holders = self._holders.get(number)
+            if holders is None:
+                if not self._has_room(number, reader):
+                    break
+                holders = self._holders[number] = []
+                self._left -= self._length(number)
+            holders.append(reader)
+            reader.held[number] = None
+            taken += 1
+        if reader.background and taken:
+            self._background.pop(reader.number, None)
+            self._background[reader.number] = reader
+        if taken:
+            self.leave(reader)
+        return taken
+
+    def _has_room(self, number: int, reader: Reader) -> bool:
+        length = self._length(number)
+        while self._left < length:
+            if reader.background or not self._background:
+                return False
+            other = self._background.pop(next(iter(self._background)))
+            other.wanted = []
+            self._release(other, list(other.held))
+        return self._store.reserve(number)
+
+    def free(self, reader: Reader, numbers: Iterable[int]) -> list[int]:
+        """Hold pieces no more; return which of them it held."""
+        freed = [number for number in numbers if number in reader.held]
+        for number in freed:
+            del reader.held[number]
+            reader.failed.pop(number, None)
+            holders = self._holders[number]
+            holders.remove(reader)
+            if not holders:
+                del self._holders[number]
+                self._left += self._length(number)
+                if number not in self._placing:
+                    self._store.cancel(number)
+        if freed:
+            self._wake()
+        return freed
+
+    def place(self, number: int, data: memoryview, digest: bytes) -> None:
+        """Take in a piece, unless nobody wants it and there is no room."""
+        while True:
+            with self.lock:
+                if room := self._store.reserve(number):
+                    self._placing.add(number)
+                elif not self._is_wanted(number):
+                    return
+            if room:
+                break
+            time.sleep(_AGAIN_SECONDS)  # others copy what is in the way
+        try:
+            self._store.place(number, data, digest)
+        finally:
+            with self.lock:
+                self._placing.discard(number)
+
+    def _is_wanted(self, number: int) -> bool:
+        place = self._layout.locate(number)
+        return number in self._holders or self._planner.is_wanted(*place)
+
+    def _is_needed(self, number: int) -> bool:
+        place = self._layout.locate(number)
+        return number in self._holders or self._planner.is_needed(*place)
+
+    def fail(self, number: int, *, corrupt: bool) -> None:
+        """A piece cannot be had."""
+        for reader in self._holders.get(number, ()):
+            reader.failed[number] = corrupt
+
+    def queue(self, reader: Reader) -> None:
+        """Wait for room; ``turn`` is set when there may be some."""
+        reader.turn.clear()
+        if reader not in self._queue:
+            self._queue.append(reader)
+
+    def leave(self, reader: Reader) -> None:
+        """Wait for room no more."""
+        if reader in self._queue:
+            self._queue.remove(reader)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._queue:
+            self._queue[0].turn.set()
+
+    def _length(self, number: int) -> int:
+        return self._layout.length(*self._layout.locate(number))

@@ -1,0 +1,330 @@
+"""Planner, workers and a piece store at work for any number of readers.
+
+    read -> Want, Release -> planner -> workers -> store -> the future of a waiting piece -> read
+
+It is the engine of downloads, with a planner whose demands come and go. Room in the store is
+reserved before a piece is wanted. So the limit of the store holds, and the planner is told of each
+piece that is dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
+
+from regather.engine.core import Engine
+from regather.engine.rate_limit import RateLimiter
+from regather.engine.reader_room import Reader, ReaderRoom
+from regather.engine.tally import SourceTally
+from regather.model import Layout, Source
+from regather.planner import (
+    Begin,
+    Event,
+    Evicted,
+    Options,
+    PieceDone,
+    Planner,
+    Release,
+    Unavailable,
+    Want,
+)
+from regather.planner.health import Health
+from regather.store.base import PieceMissing
+from regather.store.memory import MemoryStore
+from regather.tasks import Thread, interrupts_held
+from regather.transport import Connection
+
+_LOOK_SECONDS = 0.5
+"""How often who waits for a piece is told so."""
+_ROOM_SECONDS = 0.05
+"""How long who waits for room sleeps, for room also comes free when others have copied."""
+_IDLE_SECONDS = 60.0
+_JOIN_SECONDS = 5.0
+_ROW_BYTES = 32 << 20
+"""Room for pieces that are there for the sake of others in their row; one row at least."""
+_MOST_ROWS = 8
+_WINDOW_BYTES = 32 << 20
+_WINDOW_PIECES = 64
+"""How far one read asks in front of what it has copied."""
+
+Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
+"""By the running number of a piece: places in it, and what is to be filled from there on."""
+
+
+class PieceUnavailable(LookupError):
+    """No source has a piece, and it cannot be computed."""
+
+    def __init__(self, number: int, *, corrupt: bool) -> None:
+        super().__init__(number)
+        self.number = number
+        self.corrupt = corrupt
+        """Whether wrong bytes, rather than absent sources, are why."""
+
+
+class Session:
+    """Verified pieces of one file, for any number of threads. Close it."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        sources: Sequence[Source],
+        connect: Callable[[str], Connection],
+        *,
+        connections: int,
+        retries: int,
+        max_requests: int,
+        memory: int,
+        limiter: RateLimiter | None = None,
+    ) -> None:
+        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine."""
+        self._layout = layout
+        self.tallies = [SourceTally(source.url) for source in sources]
+        largest = max(layout.largest_piece, 1)
+        width = max((len(members.data) for members in layout.sets), default=0)
+        rows = max(1, min(_MOST_ROWS, _ROW_BYTES // (largest * max(width, 1))))
+        memory = max(memory, largest)
+        self._planner = Planner(
+            layout,
+            [source.fragments for source in sources],
+            Options(connections, max_requests, retries, max_rows=rows),
+            live=True,
+        )
+        self._store = MemoryStore(layout, memory + rows * width * largest)
+        self._store.on_dropped = self._dropped
+        self._room = ReaderRoom(layout, self._store, memory, self._planner, self._release)
+        self._window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
+        self._numbers = count()
+        self._aheads: dict[int, Reader] = {}
+        self._engine = Engine(
+            self._planner,
+            layout,
+            sources,
+            self._room,
+            connect,
+            self.tallies,
+            limiter=limiter,
+            listener=self,
+        )
+        self._lock = self._room.lock = self._engine.lock
+        self._error: BaseException | None = None
+        self._closed = False
+        self.ended = threading.Event()
+        """Set when all has ended after ``close``."""
+        self._thread = Thread(self._run, name="regather-session", daemon=True)
+        self._engine.post(Begin())
+
+    def _begin(self) -> None:
+        with interrupts_held(), self._lock:
+            if self._thread.ident is None and not self._closed:
+                self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._engine.run(watch_seconds=_IDLE_SECONDS)
+        except BaseException as error:
+            with self._lock:
+                self.failed(error)
+        finally:
+            self.ended.set()
+
+    @property
+    def decoded(self) -> int:
+        """Rows of erasure sets that were computed."""
+        return self._engine.decoded
+
+    @property
+    def healths(self) -> Sequence[Health]:
+        """What is known of each source."""
+        return self._planner.sources
+
+    def add_source(self, source: Source) -> None:
+        """Ask one more source."""
+        tally = SourceTally(source.url)
+        self.tallies.append(tally)
+        self._engine.add_source(source, tally)
+
+    # -- readers --------------------------------------------------------------------------
+
+    def read(
+        self,
+        parts: Parts,
+        waits: Callable[[int], object] = lambda number: None,
+        ahead: tuple[int, Sequence[int]] | None = None,
+    ) -> None:
+        """Fill all parts, of pieces in the order given; those that come next are fetched meanwhile.
+
+        ``ahead`` are the number of a stream of reads, and the pieces that will probably be read in
+        it after these. They are fetched in the background, and no others for that stream.
+        ``waits`` is called at times with the number of a piece that does not come. Raises
+        PieceUnavailable, and ValueError where it is closed meanwhile.
+        """
+        self._check()
+        numbers = list(parts)
+        at = 0
+        while at < len(numbers) and self._copy(numbers[at], parts):
+            at += 1
+        if at < len(numbers):
+            self._fetch(numbers[at:], parts, waits, ahead)
+        elif ahead is not None:
+            self._look_ahead(*ahead)
+
+    def _fetch(
+        self,
+        numbers: Sequence[int],
+        parts: Parts,
+        waits: Callable[[int], object],
+        ahead: tuple[int, Sequence[int]] | None,
+    ) -> None:
+        reader = Reader(next(self._numbers))
+        asked = freed = 0
+        try:
+            for at, number in enumerate(numbers):
+                if asked - at <= self._window // 2 or self._room.waited_for:
+                    if freed < at:
+                        self._release(reader, numbers[freed:at])
+                        freed = at
+                    if asked < len(numbers):
+                        asked += self._ask(reader, numbers[asked : at + self._window], asked == at)
+                if not at and ahead is not None:
+                    self._look_ahead(*ahead)
+                if self._thread.ident is None:
+                    self._begin()  # while the first request is on its way
+                while not self._copy(number, parts):
+                    self._wait(reader, number, waits)
+        finally:
+            with self._lock:
+                self._room.leave(reader)
+                self._release(reader, list(reader.held))
+
+    def _copy(self, number: int, parts: Parts) -> bool:
+        """Fill the parts of a piece; False where it is not there."""
+        try:
+            for at, into in parts[number]:
+                self._store.read(number, at, into)
+        except PieceMissing:
+            return False
+        return True
+
+    def _ask(self, reader: Reader, numbers: Sequence[int], must: bool) -> int:
+        """Want as many pieces as there is room for, one at least if it ``must``; how many."""
+        while True:
+            with interrupts_held(), self._lock:
+                self._check()
+                taken = self._room.take(reader, numbers)
+                for start, end in runs(numbers[:taken]):
+                    self._engine.post(Want(reader.number, start, end, urgent=True))
+                if not taken and must:
+                    self._room.queue(reader)
+            if taken or not must:
+                return taken
+            reader.turn.wait(_ROOM_SECONDS)
+
+    def _wait(self, reader: Reader, number: int, waits: Callable[[int], object]) -> None:
+        with self._lock:
+            self._check()
+            if number in reader.failed:
+                raise PieceUnavailable(number, corrupt=reader.failed[number])
+            future = self._store.wait(number)
+        from concurrent.futures import CancelledError  # the store has imported it
+
+        while not future.done():
+            try:
+                future.result(_LOOK_SECONDS)
+            except TimeoutError:
+                waits(number)
+            except CancelledError:
+                pass  # closed, or not to be had
+
+    def _release(self, reader: Reader, numbers: Iterable[int]) -> None:
+        with interrupts_held(), self._lock:
+            numbers = self._room.free(reader, numbers)
+            for start, end in runs(numbers):
+                self._engine.post(Release(reader.number, start, end))
+
+    def _look_ahead(self, stream: int, numbers: Sequence[int]) -> None:
+        """Want these pieces in the background for a stream, and no others."""
+        reader = self._aheads.get(stream)
+        if (reader.wanted if reader is not None else []) == numbers:
+            return
+        with interrupts_held(), self._lock:
+            if self._closed or self._error is not None:
+                return
+            if stream not in self._aheads:
+                self._aheads[stream] = Reader(next(self._numbers), background=True)
+            reader = self._aheads[stream]
+            kept = set(numbers)
+            self._release(reader, [n for n in reader.held if n not in kept])
+            reader.wanted = list(numbers)
+            new = [n for n in numbers if n not in reader.held]
+            for start, end in runs(new[: self._room.take(reader, new)]):
+                self._engine.post(Want(reader.number, start, end))
+
+    def _dropped(self, numbers: Sequence[int]) -> None:
+        for start, end in runs(sorted(numbers)):
+            self._engine.post(Evicted(start, end))
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ValueError("the file was closed")
+        if self._error is not None:
+            raise self._error
+
+    # -- what the engine tells: see Listener -------------------------------------------------
+
+    def settled(self, event: Event) -> Event:
+        """A piece that found no room, or was dropped at once, is not done."""
+        if not isinstance(event, PieceDone):
+            return event
+        number = self._engine.number_of(event)
+        if number >= self._layout.data_pieces or self._store.has(number):
+            return event
+        return PieceDone(event.request, event.piece, placed=False)
+
+    def unavailable(self, action: Unavailable) -> None:
+        """Who waits for these pieces is told."""
+        for number in range(action.start, action.end):
+            self._room.fail(number, corrupt=action.corrupt)
+            self._store.give_up(number)
+
+    def failed(self, error: BaseException) -> None:
+        """All reads raise from now on."""
+        self._error = self._error or error
+        self._store.cancel_waiting()
+
+    # -- the end --------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Break off everything and end all threads."""
+        if self._closed:
+            return
+        self._closed = True
+        self._engine.end()
+        self._store.close()
+        # The garbage collector may close it in a thread of its own: that one ends by itself.
+        if not isinstance(threading.current_thread(), Thread):
+            with interrupts_held():
+                if self._thread.ident is not None:
+                    self._thread.join(_JOIN_SECONDS)
+                else:
+                    self.ended.set()
+
+    def forsake(self) -> None:
+        """In a child process after a fork: let go of everything, and touch nothing of the parent.
+
+        The threads are not here, and a lock may be held by one of them for ever.
+        """
+        self._closed = True
+        self.ended.set()
+        self._engine.forsake()
+
+
+def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Numbers as spans of those that follow each other, in the order given."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1] = found[-1][0], number + 1
+        else:
+            found.append((number, number + 1))
+    return found
