@@ -192,23 +192,6 @@ def test_a_source_that_hedges_itself_keeps_nobody_else_from_it() -> None:
     assert (third.source, third.start) == (1, first.start)
 
 
-def test_a_third_takes_over_where_both_who_have_a_piece_are_slow_by_far() -> None:
-    plan = planner([MIB], [None, None, None])
-    for source, rate in enumerate((1e5, 2.2e5, 1e4)):
-        plan.sources[source].rate = rate
-    begun = starts(plan.handle(Begin(), 0.0))
-    while len(begun) < 3:
-        assert plan.wake_at is not None
-        now = plan.wake_at
-        assert now < 3.0
-        if now > 1.0:
-            plan.sources[2].rate = 1e7
-        begun += starts(plan.handle(Tick(), now))
-        for start in begun:
-            plan.handle(Progress(start.request, int(now * 1e5)), now)
-    assert [s.source for s in begun] == [0, 1, 2]
-
-
 def test_a_request_that_is_stuck_does_not_hold_up_its_source() -> None:
     plan = planner([20 * MIB], [None], connections=2)
     (stuck,) = starts(plan.handle(Begin(), 0.0))

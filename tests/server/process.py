@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from tests.support import forked
+from tests.support import files, forked
 
 TIMEOUT = 60
 HOST = "127.0.0.1"
@@ -26,6 +26,15 @@ HOST = "127.0.0.1"
 def command(*arguments: str) -> list[str]:
     """The command line of ``regather serve``."""
     return [sys.executable, "-m", "regather", "serve", *arguments]
+
+
+def refused(*arguments: str | Path) -> tuple[int, str]:
+    """Run ``regather serve``, which must not start: its exit code and its one line."""
+    done = files.regather("serve", *arguments, timeout=TIMEOUT)
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    return done.returncode, lines[0]
 
 
 @dataclass

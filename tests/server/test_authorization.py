@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
-from tests.server.process import TIMEOUT, Serve, command
+from tests.server.process import Serve, refused
 
 READ = "reading-1234"
 WRITE = "writing-5678"
@@ -122,16 +121,9 @@ def test_tokens_from_the_environment(store: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def fail(*arguments: str | Path) -> str:
-    done = subprocess.run(
-        command(*map(str, arguments), "--port", "0"),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
+    code, told = refused(*arguments, "--port", "0")
+    assert code == 2
+    return told
 
 
 def test_token_files_that_will_not_do(

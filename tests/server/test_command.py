@@ -24,32 +24,22 @@ from tests.server.process import (
     command,
     read_all,
     read_until_broken,
+    refused,
 )
 from tests.support.net import free_port, is_listening, wait_listening, wait_until
 
 GET_BIG = b"GET /big.dat HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
-def fail(*arguments: str) -> tuple[int, str]:
-    """Run the command, which must fail: its exit code and its one line."""
-    done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    return done.returncode, lines[0]
-
-
 def test_no_such_path(tmp_path: Path) -> None:
-    code, line = fail(str(tmp_path / "nothing"), "--port", "0")
+    code, line = refused(str(tmp_path / "nothing"), "--port", "0")
     assert code == 2
     assert str(tmp_path / "nothing") in line
 
 
 @pytest.mark.parametrize("path", ["a" * 300, "a/" * 3000])
 def test_a_path_that_is_too_long(path: str) -> None:
-    code, line = fail(path, "--port", "0")
+    code, line = refused(path, "--port", "0")
     assert code == 2
     assert line.startswith("regather: cannot serve a")
     assert line.endswith("...: the name is too long; check the path")
@@ -57,7 +47,7 @@ def test_a_path_that_is_too_long(path: str) -> None:
 
 
 def test_a_port_in_use(folder: Path, server: Serve) -> None:
-    code, line = fail(str(folder), "--port", str(server.port))
+    code, line = refused(str(folder), "--port", str(server.port))
     assert code == 1
     assert f"port {server.port} on 127.0.0.1 is in use" in line
     assert "--port 0" in line
@@ -65,19 +55,19 @@ def test_a_port_in_use(folder: Path, server: Serve) -> None:
 
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_no_such_port(folder: Path, port: str) -> None:
-    code, line = fail(str(folder), "--port", port)
+    code, line = refused(str(folder), "--port", port)
     assert code == 2
     assert port in line
 
 
 def test_a_host_that_is_none(folder: Path) -> None:
-    code, line = fail(str(folder), "--port", "0", "--host", "256.0.0.1.invalid")
+    code, line = refused(str(folder), "--port", "0", "--host", "256.0.0.1.invalid")
     assert code == 2
     assert "256.0.0.1.invalid" in line
 
 
 def test_a_bad_fault(folder: Path) -> None:
-    code, line = fail(str(folder), "--port", "0", "--fault", "explode@0.5")
+    code, line = refused(str(folder), "--port", "0", "--fault", "explode@0.5")
     assert code == 2
     assert "'explode@0.5'" in line
     assert "truncate" in line
@@ -281,7 +271,7 @@ def test_more_connections_than_may_be_open(folder: Path) -> None:
 
 
 def test_a_host_that_nobody_knows(folder: Path) -> None:
-    code, line = fail(str(folder), "--host", "nobody.invalid", "--port", "0")
+    code, line = refused(str(folder), "--host", "nobody.invalid", "--port", "0")
     assert code == 2
     assert line.startswith("regather: cannot listen on 'nobody.invalid': unknown host (")
     assert "Errno" not in line

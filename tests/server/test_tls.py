@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from regather.server.authorization import Tokens
 from regather.server.body import unsent
 from regather.server.run import Server
 from regather.server.serving import tls_context
-from tests.server.process import HOST, TIMEOUT, Serve, ask, command
+from tests.server.process import HOST, TIMEOUT, Serve, ask, refused
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.tls import TlsFiles, issue
@@ -184,16 +183,9 @@ def test_files_that_will_not_do(store: Path, tls: TlsFiles, tmp_path: Path) -> N
     other = issue(tmp_path / "other")
 
     def fail(*arguments: str | Path) -> str:
-        done = subprocess.run(
-            command(str(store), "--port", "0", *map(str, arguments)),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.count("\n") == 1, done.stderr
-        return done.stderr
+        code, told = refused(store, "--port", "0", *arguments)
+        assert code == 2
+        return told
 
     assert "both" in fail("--tls-cert", tls.certificate)
     assert "both" in fail("--tls-key", tls.key)

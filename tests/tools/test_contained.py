@@ -48,16 +48,15 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_processes_that_are_left_are_ended_and_named() -> None:
-    done = subprocess.run(
-        [*CONTAINED, "-c", PROCESSES_STARTED],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = ended([*CONTAINED, "-c", PROCESSES_STARTED])
     assert done.returncode == 3
     pids = [int(pid) for pid in done.stdout.split()]
     assert len(pids) == 4
@@ -84,14 +83,7 @@ def test_a_test_that_hangs_leaves_nothing(tmp_path: Path) -> None:
 def test_the_command_has_its_usual_sigint(ignored: bool) -> None:
     handler = "import signal; print(signal.getsignal(signal.SIGINT).__name__)"
     shell = 'trap "" INT; exec "$@"' if ignored else 'exec "$@"'
-    done = subprocess.run(
-        ["sh", "-c", shell, "sh", *CONTAINED, "-c", handler],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=True,
-    )
+    done = ended(["sh", "-c", shell, "sh", *CONTAINED, "-c", handler])
     assert done.stdout == "default_int_handler\n"
 
 
@@ -125,13 +117,7 @@ def test_a_signal_that_comes_while_the_command_starts_reaches_it() -> None:
         "contained.subprocess.Popen = Signalled\n"
         "sys.exit(contained.main([sys.executable, '-c', 'import time; time.sleep(600)']))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = ended([sys.executable, "-c", script])
     assert done.returncode in (1, 128 + signal.SIGINT)
 
 

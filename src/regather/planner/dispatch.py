@@ -30,6 +30,8 @@ _STALL_LOOK_SECONDS = 0.5
 _FEW = 256
 """With so few requests and idle sources, who becomes idle looks at once: it costs nothing."""
 
+_TRIAL = 8
+"""Of so many pieces that a reader waits for, one tries a source of which nothing is known."""
 _LOOKS = 64
 """So many that are idle look again at an event; more of them only at times."""
 _MANY = 12_000
@@ -59,6 +61,8 @@ class Dispatch:
         self._barred: OrderedDict[int, None] = OrderedDict()
         """Idle ones that can bring nothing as things are: they need not be looked at."""
         self._judged = 0
+        self._preferred = 0
+        """How many times a source was preferred."""
         self._again_idle = self._again_barred = 0
         """How many of them are still to look again."""
         self._all_at = float("-inf")
@@ -91,15 +95,24 @@ class Dispatch:
                 health.corrupt_in_row = min(health.corrupt_in_row, state.retries)
 
     def prefer(self, fragments: list[int]) -> None:
-        """Of the idle sources, the one that brings a piece soonest looks first."""
+        """Of the idle sources, the one that brings a piece soonest looks first.
+
+        One of which nothing is known is tried at times only: a reader would wait for it.
+        """
         if not 1 < len(self._idle) <= _LOOKS:
             return
-        of = self._state.groups.of
-        for fragment in fragments[:1]:
-            holders = of[fragment].holders
-            able = [(own_time(self._state, s), s) for s in self._idle if s in holders]
-            if able:
-                self._idle.move_to_end(min(able)[1], last=False)
+        state = self._state
+        holders = state.groups.of[fragments[0]].holders if fragments else ()
+        able = [source for source in self._idle if source in holders]
+        if not able:
+            return
+        known = [source for source in able if state.sources[source].rate]
+        self._preferred += 1
+        if known and (len(known) == len(able) or self._preferred % _TRIAL):
+            best = min(known, key=lambda source: own_time(state, source))
+        else:
+            best = next(source for source in able if not state.sources[source].rate)
+        self._idle.move_to_end(best, last=False)
 
     def wants_later(self, source: int) -> None:
         """A source may be asked again at its ``retry_at``."""

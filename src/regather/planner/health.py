@@ -175,12 +175,7 @@ class Health:
             more = self.rate < FAST_CONNECTION and rest >= _WORTH_A_TRIAL
             climb.judge(now, self.latency, self.limit, seconds, more=more)
             changed = climb.connections != connections
-        # As received, without the call: this is what every piece goes through.
-        if now >= climb.since:
-            climb.received += count
-        self._bytes += count
-        if now - self._since >= _WINDOW:
-            self._measure(now)
+        self.received(count, now)
         return changed
 
     def _forgive(self) -> None:

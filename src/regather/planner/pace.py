@@ -39,16 +39,14 @@ def later_than(state: State, least: float, now: float) -> list[tuple[float, Requ
 
     All are looked at, each once, for who waits came later than what it waits for.
     """
-    piece, sources, mean = state.piece_size, state.sources, state.mean_rate()
+    piece = state.piece_size
     waits: dict[int, float] = {}
     late: list[tuple[float, Request]] = []
     for request in state.requests.values():
         left = (request.end - request.pos) * piece - request.partial
-        if (ahead := request.behind) is None:
-            seconds = left / request_rate(state, request, now)
-        else:  # as request_rate, without the call
-            rate = request.pace or sources[request.source].rate or mean
-            seconds = waits[ahead.id] + left / rate
+        seconds = left / request_rate(state, request, now)
+        if request.behind is not None:
+            seconds += waits[request.behind.id]
         if request.follower is not None:
             waits[request.id] = seconds
         if seconds > least:

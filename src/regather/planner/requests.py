@@ -45,12 +45,8 @@ class Requests:
             note_rivals(state, request, work.victim)
         elif overlapping := state.overlapping[fragment]:
             overlapping[number] = request
-        # As State.claim, without the call: this is what every request goes through.
-        taken = state.free[fragment].remove(start, end)
-        state.unclaimed -= taken
-        group = state.groups.of[fragment]
-        group.free -= taken
-        group.flying += end - start
+        state.claim(fragment, start, end)
+        state.groups.of[fragment].flying += end - start
         if via >= 0:
             state.claim(via, start, end)
             state.groups.of[via].standing_in += 1

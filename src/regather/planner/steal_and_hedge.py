@@ -3,7 +3,7 @@
 1. *Steal.* The request that would end last gives up its tail, so that both end together. Stealing
    costs no byte: only pieces not yet begun change hands.
 2. *Hedge.* The last piece of a request that is late is asked for a second time; who comes second
-   is cancelled. A third works on a piece only where both are stuck, or slow by far.
+   is cancelled. A third works on a piece only where both are stuck.
 3. *Whole answers* go on beside those who help them, and are trimmed as their end comes
    (``whole.py``); a source that ignores ranges may only bring a fragment once more, in whole.
 
@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterable
 from regather.planner import parity as parity_runs
 from regather.planner import whole
 from regather.planner.inflight import Request
-from regather.planner.pace import STALL_SECONDS, later_than, request_rate, seconds_left
+from regather.planner.pace import STALL_SECONDS, later_than, request_rate
 from regather.planner.rivals import rivals_of
 from regather.planner.state import State
 from regather.planner.work import Work, run_length
 
 _HEDGE_FACTOR = 1.5
-_THIRD_FACTOR = 2.0
 _STEAL_FACTOR = 1.2
 _URGENT_SHARE = 0.8
 """For what a reader waits for, this part of these factors is enough."""
@@ -179,10 +178,7 @@ def _gain_asked(state: State, victim: Request, now: float) -> float:
         or all(r.source == victim.source for r in copies)
     ):
         return _HEDGE_FACTOR
-    # A third where even the first of both is late by far: who hedged may be slow itself.
-    if len(copies) > 2 or victim is not min(copies, key=lambda r: seconds_left(state, r, now)):
-        return 0.0
-    return _THIRD_FACTOR
+    return 0.0
 
 
 def _may_hedge(state: State, request: Request, source: int, parity: int, now: float) -> bool:

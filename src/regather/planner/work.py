@@ -37,25 +37,16 @@ class Work(Value, frozen=True):
         return self.fragment if self.via < 0 else self.via
 
 
-def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group | None, float]:
-    """The group with free pieces that would be finished last, and how long all such take."""
-    rated = state.rated
+def most_pressing(state: State, groups: list[Group], now: float) -> Group | None:
+    """The group with free pieces that would be finished last."""
     if len(groups) == 1:
-        group = groups[0]
-        if not group.free:
-            return None, 0.0
-        return group, (group.free + group.flying) / group.supply(state, now) * state.piece_size
+        return groups[0] if groups[0].free else None
     best: Group | None = None
-    load = highest = 0.0
+    highest = 0.0
     for group in groups:
-        if not (free := group.free):
+        if not group.free:
             continue
-        # As Group.supply, without the call: a source may hold hundreds of groups.
-        if now < group.known_until and rated <= group.known_rated:
-            seconds = (free + group.flying) / group.known_supply
-        else:
-            seconds = (free + group.flying) / group.supply(state, now)
-        load += seconds
+        seconds = (group.free + group.flying) / group.supply(state, now)
         if best is None or seconds > highest:
             best, highest = group, seconds
         elif seconds == highest and (group.flying, group.free_heap[0]) < (
@@ -63,7 +54,7 @@ def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group 
             best.free_heap[0],
         ):
             best = group
-    return best, load * state.piece_size
+    return best
 
 
 def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
