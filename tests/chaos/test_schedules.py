@@ -11,7 +11,7 @@ from tests.chaos.many import replay, run_many, tell
 from tests.chaos.run import Result
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-COUNT = 60
+COUNT = 40
 BEGIN_SECONDS = 120
 """On a slow machine fewer are run: those that have begun by then."""
 

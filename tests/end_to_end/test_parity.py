@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.cluster import Cluster, server_folders
+from regather.cluster import server_folders
 from regather.engine.decoder import Decoder
 from tests.support.files import MIB, alone, leftovers, random_file
 from tests.support.hosting import Hosting
@@ -101,15 +101,18 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_two_killed_in_the_middle_and_one_that_lies(
-    fine: Split, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    fine: Split, hosting: Hosting, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
     killed = rng.sample(range(6), 2)
     liar = rng.choice([n for n in range(6) if n not in killed])
     moment = rng.uniform(0.1, 0.8)
-    held = ("--fault", "slow:10MB", "--fault-seed", str(seed))
-    lies = ("--fault", "corrupt@0.1")
-    arguments = [held + (lies if n == liar else ()) for n in range(6)]
+    servers = [
+        hosting.serve(
+            folder, faults=["slow:10MB", *(["corrupt@0.1"] if n == liar else [])], seed=seed
+        )
+        for n, folder in enumerate(server_folders(fine.folder))
+    ]
     ordered: Counter[tuple[int, int]] = Counter()
     submit = Decoder.submit
 
@@ -120,22 +123,21 @@ def test_two_killed_in_the_middle_and_one_that_lies(
         submit(self, number, row, *rest, by_callers=by_callers)
 
     monkeypatch.setattr(Decoder, "submit", count)
-    with Cluster(server_folders(fine.folder), arguments=arguments) as cluster:
-        done: list[int] = []
+    done: list[int] = []
 
-        def watch(progress: regather.Progress) -> None:
-            if not done and progress.done >= moment * SIZE:
-                for n in killed:
-                    cluster.members[n].kill()
-                    done.append(n)
+    def watch(progress: regather.Progress) -> None:
+        if not done and progress.done >= moment * SIZE:
+            for n in killed:
+                hosting.kill(servers[n])
+                done.append(n)
 
-        report = regather.download(
-            fine.manifest,
-            tmp_path / "out",
-            servers=cluster.urls,
-            on_progress=watch,
-            settings=regather.Settings(timeout=2.0, sync=False),
-        )
+    report = regather.download(
+        fine.manifest,
+        tmp_path / "out",
+        servers=[server.url for server in servers],
+        on_progress=watch,
+        settings=regather.Settings(timeout=2.0, sync=False),
+    )
     assert (tmp_path / "out").read_bytes() == fine.content
     assert done == killed
     assert report.received <= 1.1 * SIZE

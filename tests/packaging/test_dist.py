@@ -25,7 +25,7 @@ TOOLS = Path(sys.executable).parent
 def surroundings(variables: Mapping[str, str]) -> dict[str, str]:
     """The environment without what points to the tests' own Python."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    return {**kept, **variables}
+    return {"PIP_NO_COMPILE": "1", **kept, **variables}
 
 
 def called(*command: str | Path, cwd: Path = ROOT, **variables: str) -> str:

@@ -24,7 +24,7 @@ from regather.files.atomic import PREFIX
 from regather.server.authorization import Tokens
 from regather.server.writing import Limits
 from tests.publisher.support import SECRET, SETTINGS, Cloud, make_cloud
-from tests.support.files import random_file
+from tests.support.files import random_file, started
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 from tests.support.net import free_port, wait_until
@@ -433,7 +433,7 @@ def test_killed_again_and_again(tmp_path: Path, hosting: Hosting, token: str) ->
                 path.unlink()
         # Six fragments, then five manifests.
         enough = rng.randint(len(visible()), 8)
-        child = subprocess.Popen([sys.executable, "-m", "regather", *words, "--quiet"])
+        child = started([*words, "--quiet"])
         wait_until(
             lambda e=enough, c=child: len(visible()) >= e or c.poll() is not None,  # type: ignore[misc]
             what="fragments in place",

@@ -111,9 +111,9 @@ def test_others_have_their_turn_between_steps(
     steps: list[int] = []
     in_thread = threads.in_thread
 
-    async def counted(work: Callable[[], object]) -> object:
+    async def counted(work: Callable[..., object], *args: object) -> object:
         before = looked
-        done = await in_thread(work)
+        done = await in_thread(work, *args)
         steps.append(looked - before)
         return done
 

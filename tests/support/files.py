@@ -77,6 +77,14 @@ def regather(
     return done
 
 
+def started(arguments: Sequence[str | Path]) -> forked.Command | subprocess.Popen[bytes]:
+    """Start the command, with our own standard streams."""
+    words = [*map(str, arguments)]
+    if forked.can_be_forked(None):
+        return forked.Command(words, stdin=0, stdout=1, stderr=2)
+    return subprocess.Popen([*PROGRAM, *words])
+
+
 def without_progress(told: str) -> str:
     """What a command wrote on standard error, without the lines that tell how far it is."""
     return _PROGRESS.sub("", told)

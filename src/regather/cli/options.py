@@ -206,13 +206,20 @@ def add_reach(parser: Parser, who: str, retries: int) -> None:
         default=retries,
     )
     credentials = parser.section("credentials")
-    add_tokens(credentials)
+    credentials.many(
+        "--token HOST=FILE", "send the token in FILE to HOST (or HOST:PORT) only; repeatable"
+    )
     add_hosts(credentials)
     credentials.value(
         "--cacert FILE",
         "trust the certificate authorities in FILE, in PEM (default: those of the system)",
     )
-    add_store_options(credentials)
+    credentials.many(
+        "--store-option KEY=VALUE",
+        "set an option of object stores (s3://, gs://, az://); repeatable. Examples: "
+        "endpoint=http://HOST:PORT, region=NAME, profile=NAME, skip_signature=true. For one bucket "
+        "s3://BUCKET:KEY=VALUE",
+    )
     add_ways(network)
 
 
@@ -243,23 +250,6 @@ def add_config(parser: OptionsContainer, **how: Any) -> None:
         **how,
     )
     parser.flag("--no-config", "read no configuration file", **how)
-
-
-def add_tokens(parser: OptionsContainer) -> None:
-    """The option --token, repeatable; see tokens_of."""
-    parser.many(
-        "--token HOST=FILE", "send the token in FILE to HOST (or HOST:PORT) only; repeatable"
-    )
-
-
-def add_store_options(parser: OptionsContainer) -> None:
-    """The option --store-option, repeatable."""
-    parser.many(
-        "--store-option KEY=VALUE",
-        "set an option of object stores (s3://, gs://, az://); repeatable. Examples: "
-        "endpoint=http://HOST:PORT, region=NAME, profile=NAME, skip_signature=true. For one bucket "
-        "s3://BUCKET:KEY=VALUE",
-    )
 
 
 def tokens_of(given: Sequence[str]) -> dict[str, str]:

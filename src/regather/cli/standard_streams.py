@@ -16,6 +16,7 @@ def open_all() -> None:
 
     Else its number would go to the next file that is opened, and our output into that file.
     """
+    replaced = sys.stderr is not sys.__stderr__  # by a program that uses us
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
@@ -25,6 +26,8 @@ def open_all() -> None:
             os.set_inheritable(null, True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    if replaced:
+        return
     raw = _StandardError(2, "w", closefd=False)
     sys.stderr = TextIOWrapper(
         BufferedWriter(raw), sys.stderr.encoding, "backslashreplace", line_buffering=True

@@ -47,26 +47,30 @@ _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE
 
 
 class FileAnswers:
-    """Answers all requests but those for the server's own addresses."""
+    """Answers requests for what is in ``root``; fails as ``faults`` and their seed say.
+
+    ``tokens`` say who may read and write, ``limits`` how much; without them all may read, and
+    nobody may write.
+    """
 
     def __init__(
         self,
         root: Root,
-        state: ServerState,
-        faults: Sequence[Fault],
-        seed: int,
-        tokens: Tokens,
-        limits: Limits,
+        *,
+        faults: Sequence[Fault] = (),
+        fault_seed: int = 0,
+        tokens: Tokens | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self.state = ServerState()
         self._root = root
         self._listing = None if root.is_file else root.listing()
-        self._tokens = tokens
-        self._writing = (
-            Writing(root, limits) if tokens.write is not None and not root.is_file else None
-        )
-        self._state = state
+        self._tokens = tokens or Tokens()
+        self._writing = None
+        if self._tokens.write is not None and not root.is_file:
+            self._writing = Writing(root, limits or Limits())
         self._faults = tuple(faults)
-        self._seed = seed
+        self._seed = fault_seed
         self._pacers = {
             place: Pacer(fault.rate)
             for place, fault in enumerate(faults)
@@ -75,8 +79,8 @@ class FileAnswers:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; what breaks on the way ends its connection, nothing else."""
-        with self._state.answering(request) as number:
-            decision = decide(self._faults, self._seed, number, self._state.elapsed)
+        with self.state.answering(request) as number:
+            decision = decide(self._faults, self._seed, number, self.state.elapsed)
             if decision.fault is not None and decision.fault.kind is FaultKind.ERROR:
                 return web.Response(status=decision.fault.status)
             writes = request.method not in _READING
@@ -149,7 +153,7 @@ class FileAnswers:
 
         def count_sent(count: int) -> None:
             response.sent += count
-            self._state.bytes_sent += count
+            self.state.bytes_sent += count
 
         try:
             # Before the head: an answer may still say that there is no descriptor left for it.
@@ -237,9 +241,9 @@ class FileAnswers:
 
     async def _stall(self, request: web.BaseRequest) -> None:
         """Wait until the client goes away or the server stops."""
-        while request.transport is not None and not self._state.stopping.is_set():
+        while request.transport is not None and not self.state.stopping.is_set():
             try:
-                await asyncio.wait_for(self._state.stopping.wait(), _GONE_CHECK)
+                await asyncio.wait_for(self.state.stopping.wait(), _GONE_CHECK)
             except TimeoutError:
                 pass
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from regather._version import __version__
 from regather.server.access_log import sign
 from regather.server.answers import FileAnswers, target_of
-from regather.server.authorization import Tokens
-from regather.server.faults import Fault
-from regather.server.files import Root
-from regather.server.status import ServerState
-from regather.server.writing import Limits
 
 _HOST = re.compile(
     r"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_%-]*+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)"
@@ -23,26 +17,11 @@ _HOST = re.compile(
 _HEALTH = "/-/health"
 
 
-class Application:
-    """Serves ``root`` and fails as ``faults`` and their seed say.
+class Application(FileAnswers):
+    """Answers all requests, those for the server's own addresses too.
 
-    ``tokens`` say who may read and write, ``limits`` how much; without them all may read, and
-    nobody may write. There is no router: aiohttp's takes quadratic time for long paths.
+    There is no router: aiohttp's takes quadratic time for long paths.
     """
-
-    def __init__(
-        self,
-        root: Root,
-        *,
-        faults: Sequence[Fault] = (),
-        fault_seed: int = 0,
-        tokens: Tokens | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        self.state = ServerState()
-        self._files = FileAnswers(
-            root, self.state, faults, fault_seed, tokens or Tokens(), limits or Limits()
-        )
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -54,7 +33,7 @@ class Application:
         elif request.method in (hdrs.METH_GET, hdrs.METH_HEAD) and target_of(request) == _HEALTH:
             response = self._health()
         else:
-            response = await self._files.answer(request)
+            response = await self.answer(request)
         sign(response)
         return response
 

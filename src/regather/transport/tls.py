@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from regather.errors import UsageError, pem_flaw, reason
+from regather.forking import NotWhileForking
 from regather.transport.options import TransportOptions
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["context_with", "secured", "speaks_tls", "tls_for"]
 
+_handshaking = NotWhileForking()  # OpenSSL has locks that would never be free in the child
 _LOOK_SECONDS = 2.0
 """How long to wait for an answer where it is only asked whether TLS is spoken."""
 
@@ -35,7 +37,8 @@ def secured(
     Raises OSError (ssl.SSLError is one).
     """
     context.sslsocket_class = _socket_class()
-    return context.wrap_socket(connection, server_hostname=host)
+    with _handshaking():
+        return context.wrap_socket(connection, server_hostname=host)
 
 
 @functools.cache
