@@ -60,6 +60,6 @@ cli.run()
 def test_a_line_is_told_whole_or_not_at_all() -> None:
     command = [sys.executable, "-c", WHILE_TOLD]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 130
+    assert done.returncode in (2, 130), "that of the error, or of the signal"
     assert done.stderr.startswith("regather: not a URL")
     assert done.stderr.endswith("\n")

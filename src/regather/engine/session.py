@@ -37,6 +37,8 @@ from regather.transport import Connection
 
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
+_SOON_SECONDS = 0.02
+"""How long the first who waits relies on workers alone: to start a thread takes time, too."""
 _ROOM_SECONDS = 0.05
 """How long who waits for room sleeps, for room also comes free when others have copied."""
 _IDLE_SECONDS = 60.0
@@ -114,9 +116,10 @@ class Session:
         self._thread = Thread(self._run, name="regather-session", daemon=True)
         self._engine.post(Begin())
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
+        """Start the engine's own thread: it is needed where something takes its time."""
         with interrupts_held(), self._lock:
-            if self._thread.ident is None and not self._closed:
+            if self._thread.ident is None:
                 self._thread.start()
 
     def _run(self) -> None:
@@ -188,8 +191,6 @@ class Session:
                         asked += self._ask(reader, numbers[asked : at + self._window], asked == at)
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
-                if self._thread.ident is None:
-                    self._begin()  # while the first request is on its way
                 while not self._copy(number, parts):
                     self._wait(reader, number, waits)
         finally:
@@ -228,11 +229,16 @@ class Session:
             future = self._store.wait(number)
         from concurrent.futures import CancelledError  # the store has imported it
 
+        seconds = _SOON_SECONDS
         while not future.done():
             try:
-                future.result(_LOOK_SECONDS)
+                future.result(seconds)
             except TimeoutError:
-                waits(number)
+                if self._thread.ident is None:
+                    self._start()
+                elif seconds == _LOOK_SECONDS:
+                    waits(number)
+                seconds = _LOOK_SECONDS
             except CancelledError:
                 pass  # closed, or not to be had
 
@@ -302,12 +308,14 @@ class Session:
         self._engine.end()
         self._store.close()
         # The garbage collector may close it in a thread of its own: that one ends by itself.
-        if not isinstance(threading.current_thread(), Thread):
-            with interrupts_held():
-                if self._thread.ident is not None:
-                    self._thread.join(_JOIN_SECONDS)
-                else:
-                    self.ended.set()
+        own = isinstance(threading.current_thread(), Thread)
+        if own:
+            self._start()
+        with interrupts_held():
+            if self._thread.ident is None:
+                self._run()  # which ends the workers
+            elif not own:
+                self._thread.join(_JOIN_SECONDS)
 
     def forsake(self) -> None:
         """In a child process after a fork: let go of everything, and touch nothing of the parent.

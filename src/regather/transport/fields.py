@@ -15,7 +15,7 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(
     rb"(?:HTTP/([0-9](?:\.[0-9])?)|ICY)[ \t]++([0-9]{3})(?![0-9])", re.IGNORECASE
 )
-_LENGTH = re.compile(rb"\+?0*+(?:(?<=(0))|([1-9][0-9]{0,18}))(?![0-9])")
+_LENGTH = re.compile(rb"\+?(?=[0-9])0*+([0-9]{0,19})(?![0-9])")
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]++")
 _SPACE = b" \t"
 _BINARY = bytes((*range(9), 11, *range(14, 27), *range(28, 32)))
@@ -75,7 +75,7 @@ def cleaned(data: bytes) -> bytes:
             codings |= {one.partition(b";")[0].strip(_SPACE) for one in value.lower().split(b",")}
         elif name.lower() == b"content-length":
             numbers = [_LENGTH.match(one.strip(_SPACE)) for one in value.split(b",")]
-            lengths |= {number[number.lastindex or 0] if number else b"" for number in numbers}
+            lengths |= {number[1] or b"0" if number else b"" for number in numbers}
         else:
             kept.append(name + b": " + value)
     if codings := codings - {b"identity", b""}:

@@ -1,0 +1,137 @@
+"""Readers of one session over real sockets: each gets its pieces, within the limit of the store."""
+
+from __future__ import annotations
+
+import random
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from regather.engine.session import PieceUnavailable, Session
+from regather.model import Source
+from regather.transport import TransportOptions, open_connection
+from tests.support.hosting import Hosting
+from tests.support.small import PIECE, Small, small
+
+SIZES = [40 * PIECE, 40 * PIECE - 5]
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
+    """Two fragments and their parity, each in a folder of its own."""
+    part, folder = small(SIZES, parity=1), tmp_path_factory.mktemp("session")
+    part.write(folder, {"1": [1], "2": [2], "3": [3]})
+    return part, folder
+
+
+@pytest.fixture
+def urls(coded: tuple[Small, Path], hosting: Hosting) -> list[str]:
+    return [hosting.serve(coded[1] / name).url for name in "123"]
+
+
+def opened(part: Small, urls: list[str], pieces: int) -> closing[Session]:
+    """A session with room for so many pieces of readers."""
+    options = TransportOptions(timeout=20)
+    return closing(
+        Session(
+            part.manifest.layout,
+            [Source(url) for url in urls],
+            lambda url: open_connection(url, options),
+            connections=4,
+            retries=1,
+            max_requests=16,
+            memory=pieces * PIECE,
+        )
+    )
+
+
+def read(session: Session, part: Small, numbers: list[int], **how: object) -> None:
+    """Read pieces whole, and compare them."""
+    layout = part.manifest.layout
+    into = {n: memoryview(bytearray(layout.length(*layout.locate(n)))) for n in numbers}
+    session.read({n: [(0, view)] for n, view in into.items()}, **how)  # type: ignore[arg-type]
+    for number, view in into.items():
+        fragment, piece = layout.locate(number)
+        start = piece * PIECE
+        content = part.content[layout.fragments[fragment].name]
+        assert view == content[start : start + len(view)]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_more_readers_than_there_is_room_for(
+    coded: tuple[Small, Path], urls: list[str], lost: bool
+) -> None:
+    """Also where every piece of a fragment has to be computed."""
+    part = coded[0]
+    failures: list[BaseException] = []
+    with opened(part, urls[1:] if lost else urls, 3) as session:
+        store = session._store
+
+        def reader(seed: int) -> None:
+            rng = random.Random(seed)
+            try:
+                for _ in range(12):
+                    first = rng.randrange(78)
+                    read(session, part, list(range(first, first + rng.choice((1, 1, 2)))))
+                    assert store.used <= store.limit
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=reader, args=(seed,)) for seed in range(30)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(90)
+            assert not thread.is_alive()
+        assert failures == []
+        assert bool(session.decoded) == lost
+        assert not session._room._holders, "nobody reads, but pieces are held"
+
+
+def test_read_ahead_gives_way(coded: tuple[Small, Path], urls: list[str]) -> None:
+    with opened(coded[0], urls, 4) as session:
+        read(session, coded[0], [0], ahead=(0, [1, 2, 3]))
+        assert {1, 2, 3} <= session._room._holders.keys()
+        read(session, coded[0], list(range(50, 60)))
+        read(session, coded[0], [1, 2, 3])
+
+
+def test_a_source_that_comes_is_asked(coded: tuple[Small, Path], urls: list[str]) -> None:
+    with opened(coded[0], urls[1:2], 4) as session:
+        with pytest.raises(PieceUnavailable) as caught:
+            read(session, coded[0], [5])
+        assert (caught.value.number, caught.value.corrupt) == (5, False)
+        session.add_source(Source(urls[0]))
+        read(session, coded[0], [5])
+
+
+def test_what_is_there_costs_nothing(coded: tuple[Small, Path], urls: list[str]) -> None:
+    with opened(coded[0], urls, 8) as session:
+        read(session, coded[0], [5, 6])
+        received = sum(tally.received for tally in session.tallies)
+        for numbers in ([5], [6], [5, 6], [6, 5]):
+            read(session, coded[0], numbers)
+        assert sum(tally.received for tally in session.tallies) == received
+
+
+def test_who_waits_when_it_is_closed(coded: tuple[Small, Path], hosting: Hosting) -> None:
+    url = hosting.serve(coded[1] / "1", faults=["stall"]).url
+    caught: list[BaseException] = []
+    waits = threading.Event()
+    with opened(coded[0], [url], 4) as session:
+
+        def reader() -> None:
+            try:
+                read(session, coded[0], [0], waits=lambda number: waits.set())
+            except BaseException as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=reader)
+        thread.start()
+        assert waits.wait(30)
+    thread.join(30)
+    assert [type(error) for error in caught] == [ValueError]
+    with pytest.raises(ValueError, match="closed"):
+        read(session, coded[0], [0])
