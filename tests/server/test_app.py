@@ -19,12 +19,7 @@ def status(folder: Path, target: str, *headers: tuple[str, str], old: bool = Fal
     """The answer's status; the request is made, what answers it is all real."""
     version = HttpVersion10 if old else HttpVersion11
     request = make_mocked_request("GET", target, CIMultiDict(headers), version=version)
-    answer: web.StreamResponse = asyncio.run(_asked(folder, request))
-    return answer.status
-
-
-async def _asked(folder: Path, request: web.Request) -> web.StreamResponse:
-    return await Application(Root(folder))(request)
+    return asyncio.run(_status(Application(Root(folder)), request))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +58,32 @@ def test_the_host(hosts: list[str], right: bool, folder: Path) -> None:
     expected = 404 if right else 400
     assert status(folder, "/nothing", *headers) == expected
     assert status(folder, "/-/health", *headers) == (200 if right else 400)
+
+
+@pytest.mark.parametrize("served", ["hosted", "hosted/file.dat"])
+def test_ready_while_what_is_served_can_be_read(served: str, tmp_path: Path) -> None:
+    root = tmp_path / "hosted"
+    root.mkdir()
+    (root / "file.dat").write_bytes(b"x")
+    answers = Application(Root(tmp_path / served))
+    host = CIMultiDict({"Host": "a"})
+
+    def ready() -> int:
+        request = make_mocked_request("GET", "/-/ready", host)
+        return asyncio.run(_status(answers, request))
+
+    assert ready() == 200
+    root.rename(tmp_path / "away")
+    assert ready() == 503
+    (tmp_path / "away").rename(root)
+    assert ready() == 200
+    answers.state.stopping.set()
+    assert ready() == 503
+    assert answers.state.requests == 0
+
+
+async def _status(answers: Application, request: web.Request) -> int:
+    return (await answers(request)).status
 
 
 def test_http_1_0_needs_no_host(folder: Path) -> None:

@@ -100,6 +100,7 @@ def test_writing(server: Serve, store: Path) -> None:
 
 def test_health_stays_open(server: Serve) -> None:
     assert server.health()["status"] == "ok"
+    assert server.get("/-/ready").body == b"ready\n"
 
 
 def test_only_writing_needs_a_token_where_only_that_is_given(store: Path, tmp_path: Path) -> None:

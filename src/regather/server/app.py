@@ -7,6 +7,7 @@ import re
 from aiohttp import HttpVersion11, hdrs, web
 
 from regather._version import __version__
+from regather.errors import reason
 from regather.server.access_log import sign
 from regather.server.answers import FileAnswers, target_of
 
@@ -14,7 +15,6 @@ _HOST = re.compile(
     r"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_%-]*+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)"
     r"(?::[0-9]*+)?"
 )
-_HEALTH = "/-/health"
 
 
 class Application(FileAnswers):
@@ -30,12 +30,30 @@ class Application(FileAnswers):
                 status=400, text="the Host header must name one host\n"
             )
             response.force_close()
-        elif request.method in (hdrs.METH_GET, hdrs.METH_HEAD) and target_of(request) == _HEALTH:
-            response = self._health()
         else:
-            response = await self.answer(request)
+            reads = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+            match target_of(request) if reads else None:
+                case "/-/health":
+                    response = self._health()
+                case "/-/ready":
+                    response = self._ready()
+                case _:
+                    response = await self.answer(request)
         sign(response)
         return response
+
+    def _ready(self) -> web.Response:
+        """Say whether requests for files should come here; 503 where they should not."""
+        line, status = "ready", 200
+        if self.state.stopping.is_set():
+            line, status = "stopping", 503
+        else:
+            try:
+                self._root.check()
+            except OSError as error:
+                line, status = f"what is served cannot be read: {reason(error)}", 503
+        headers = {hdrs.CACHE_CONTROL: "no-store"}
+        return web.Response(status=status, text=f"{line}\n", headers=headers)
 
     def _health(self) -> web.Response:
         state = self.state

@@ -73,12 +73,10 @@ class Root:
         try:
             self._real = os.path.realpath(path)
             mode = os.stat(self._real).st_mode
-            if stat.S_ISDIR(mode):
-                os.scandir(self._real).close()
-            elif stat.S_ISREG(mode):
-                os.close(os.open(self._real, os.O_RDONLY))
-            else:
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
                 raise UsageError(f"cannot serve {path}: it is neither a folder nor a file")
+            self.is_file = stat.S_ISREG(mode)
+            self.check()
         except (FileNotFoundError, NotADirectoryError):
             raise UsageError(
                 f"cannot serve {path}: no such file or folder", help="check the path"
@@ -93,9 +91,15 @@ class Root:
             raise RegatherError(
                 f"cannot serve {path}: {error.strerror}", help="check its permissions"
             ) from error
-        self.is_file = stat.S_ISREG(mode)
         self._inside = os.path.join(self._real, "")
         self._folders = Folders(self._real)
+
+    def check(self) -> None:
+        """Raise OSError where the folder or file cannot be read now."""
+        if self.is_file:
+            os.close(os.open(self._real, os.O_RDONLY | os.O_NONBLOCK))
+        else:
+            os.scandir(self._real).close()
 
     def open(self, target: str) -> OpenFile:
         """Open what the path of a request names (as sent: percent-encoded, without the query).
