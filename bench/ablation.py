@@ -46,6 +46,7 @@ READERS: dict[str, dict[str, Any]] = {
     "reader-slow-sources": {"readers": 1, "sources": 32, "rand": True, "slow": True},
     "reader-in-order": {"readers": 1, "sources": 4, "slow": True},
     "readers-in-order": {"readers": 10, "sources": 4, "slow": True},
+    "readers-in-order-many-sources": {"readers": 10, "sources": 32, "slow": True, "pieces": 200},
     "readers-at-random": {"readers": 10, "sources": 32, "rand": True, "slow": True},
     "readers-come-and-go": {"readers": 10, "sources": 4, "churn": True},
 }
@@ -80,6 +81,8 @@ RULES: dict[str, tuple[tuple[str, str, Any], ...]] = {
     "stalled requests are found": (("dispatch", "find_stalls", _no_list),),
     "the next request is sent ahead": (("core", "look_ahead", _nothing),),
     "parity for late data": (("parity", "late_ones", lambda *_: ()),),
+    "a slow source leaves the rest to faster ones": (("selection", "_better_left", _no),),
+    "readers: a slow source leaves urgent pieces": (("fair_turns", "_better_left", _no),),
     "readers: a slow source gets what is needed later": (
         ("fair_turns", "_pieces_meanwhile", lambda *_: 0),
     ),
@@ -176,7 +179,7 @@ def figures(seeds: int) -> Figures:
             note(name, come.run, known.layout.size, limit)
     for name, kind in READERS.items():
         for seed in range(max(1, seeds // 2)):
-            result = measured(reading(**kind, seed=seed, pieces=60))
+            result = measured(reading(**{"pieces": 60, **kind}, seed=seed))
             found.setdefault((name, "in vain"), []).append(result.in_vain)
             found.setdefault((name, "share"), []).append(result.used)
     return found

@@ -20,7 +20,7 @@ def settled(most: float, each: float, limit: int = 16, start: int = 8) -> int:
         if now >= climb.since:
             climb.received += round(0.01 * min(most, each * climb.connections))
         if climb.over(now, 0.2):
-            climb.judge(now, 0.2, limit, more=True)
+            climb.judge(now, 0.2, limit, 0.01, more=True)
     return climb.connections
 
 
@@ -54,8 +54,8 @@ def test_a_source_keeps_a_connection_where_one_is_given_up_while_another_is_trie
         now += 0.1
         climb.received += 100_000
         if climb.over(now, 0.1):
-            climb.judge(now, 0.1, 8, more=True)
+            climb.judge(now, 0.1, 8, 0.1, more=True)
     assert climb.connections == 2
     climb.give_one_up(now)
-    climb.judge(now + 5.0, 0.1, 8, more=True)
+    climb.judge(now + 5.0, 0.1, 8, 0.1, more=True)
     assert climb.connections == 1

@@ -24,6 +24,12 @@ def test_every_reader_gets_its_share(readers: int, sources: int, kind: str) -> N
     assert result.in_vain <= MOST_IN_VAIN
 
 
+@pytest.mark.parametrize("readers", [1, 10])
+def test_slow_sources_beside_many_that_are_idle_bring_little_in_vain(readers: int) -> None:
+    world = reading(readers, 32, rand=readers == 1, slow=True, pieces=3000 if readers == 1 else 200)
+    assert measured(world).in_vain <= 0.015 / readers  # 3.0 % and 0.3 % if all are asked alike
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,7 +2,9 @@
 
 One more connection, or a quarter more, is tried at times when what the source brings is steady. It
 is kept where the source then brings clearly more, and given up where it does not. More at once
-would make those that are there lose packets.
+would make those that are there lose packets. A source whose pieces take long is tried with one less
+in the same way, because pieces that come side by side come late, and the end of a download waits
+for them.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ _HOLD_CAP = 120.0
 time. A new connection starts too fast where the path is full already, and all lose packets."""
 _STEADY = 1.25
 """A source that brings more than so many times what it did before is still getting faster."""
+_SLOW_PIECE = 2.0
+"""Seconds for a piece above which fewer connections are tried."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -65,10 +69,13 @@ class HillClimb:
         seconds = now - self.since
         return seconds >= WINDOW and seconds >= _WINDOW_LATENCIES * latency
 
-    def judge(self, now: float, latency: float, limit: int, *, more: bool) -> None:
+    def judge(
+        self, now: float, latency: float, limit: int, piece_seconds: float, *, more: bool
+    ) -> None:
         """End a measurement: keep or give up what was tried, and try the next.
 
-        ``more`` tells whether a further connection could be of use at all.
+        ``piece_seconds`` is what a piece takes on one connection; ``more`` tells whether a further
+        connection could be of use at all.
         """
         speed = self.received / (now - self.since)
         had, tried = self.connections, self._trying
@@ -87,9 +94,12 @@ class HillClimb:
         # Only what is steady tells whether a change pays: connections start slowly.
         steady = 0 < speed <= _STEADY * self._before
         self._trying = 0
-        if (paid or steady) and now >= self._next and more and self.connections < limit:
-            step = 1 if self._by_one else max(1, self.connections // _STEP)
-            self._trying = min(step, limit - self.connections)
+        if (paid or steady) and now >= self._next:
+            if piece_seconds > _SLOW_PIECE and self.connections > 1:
+                self._trying = -1
+            elif more and self.connections < limit:
+                step = 1 if self._by_one else max(1, self.connections // _STEP)
+                self._trying = min(step, limit - self.connections)
         self._base = speed
         self._before = 0.0 if tried or self._trying else speed
         self.connections += self._trying
@@ -97,6 +107,9 @@ class HillClimb:
 
     def _paid(self, speed: float) -> bool:
         """Whether what was tried is worth while, at so many bytes a second."""
-        # What equal connections would have brought: so many shares of all.
-        share = max(speed, self._base) / self.connections * self._trying
-        return speed - self._base >= _ENOUGH * share
+        up = self._trying > 0
+        change = speed - self._base if up else self._base - speed
+        # What equal connections would have brought: so many shares of the larger number.
+        most = max(self.connections, self.connections - self._trying)
+        share = max(speed, self._base) / most * abs(self._trying)
+        return (change >= _ENOUGH * share) == up

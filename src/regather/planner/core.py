@@ -232,7 +232,7 @@ class Planner:
         if health.guessing and size * 2 >= state.piece_size:
             health.guess(size / max(seconds, 1e-6))
         rest = state.unclaimed * state.piece_size / (state.rates or 1.0)
-        changed = health.delivered(size - request.partial, now, fresh, rest)
+        changed = health.delivered(size - request.partial, seconds, now, fresh, rest)
         if failing and fresh:  # it fails no more
             changed = True
             state.invalidate(source)

@@ -30,7 +30,7 @@ _STALL_LOOK_SECONDS = 0.5
 _FEW = 256
 """With so few requests and idle sources, who becomes idle looks at once: it costs nothing."""
 
-_TRIAL = 8
+_TRIAL = 16
 """Of so many pieces that a reader waits for, one tries a source of which nothing is known."""
 _LOOKS = 64
 """So many that are idle look again at an event; more of them only at times."""

@@ -37,6 +37,8 @@ def in_turn(state: State, source: int, groups: list[Group], now: float, pace: fl
             if found is None:
                 return None
         group, line, demand, fragment, start, end = found
+        if urgent and health.rate and _better_left(state, health, group, now):
+            continue
         end = min(end, start + _length(state, health, group, line, urgent, pace, now))
         turns = state.turns
         turns.clock = demand.tag
@@ -97,6 +99,16 @@ def _later(state: State, found: Found, skip: int) -> Found | None:
     held = demand.held[fragment]
     run = held.first_shared(state.free[fragment], held.runs[0][0] + skip)
     return None if run is None else (group, line, demand, fragment, run[0], run[1])
+
+
+def _better_left(state: State, health: Health, group: Group, now: float) -> bool:
+    """Whether faster sources bring all that is waited for before this one brings a piece."""
+    # Where pieces were sent wrong, the faster ones may not be those who can send them.
+    if not state.requests or state.suspects:
+        return False
+    faster = group.faster(state, _SLOWER * health.rate, now)
+    own = state.piece_size / health.rate + health.latency
+    return len(state.turns.urgent) * state.piece_size < own * faster
 
 
 def _length(

@@ -153,8 +153,10 @@ class Health:
         """A piece came at so many bytes a second, before a rate could be measured."""
         self.rate = rate if self.rate == 0 else self.rate + _SMOOTHING * (rate - self.rate)
 
-    def delivered(self, count: int, now: float, fresh: bool, rest: float = math.inf) -> bool:
-        """One piece came; so many bytes of it are news.
+    def delivered(
+        self, count: int, seconds: float, now: float, fresh: bool, rest: float = math.inf
+    ) -> bool:
+        """One piece took ``seconds`` on one connection; so many bytes of it are news.
 
         ``rest`` is for how many seconds there is still work to be given, at the least.
 
@@ -171,7 +173,7 @@ class Health:
             climb.restart(now)
         elif now - climb.since >= WINDOW and climb.over(now, self.latency):
             more = self.rate < FAST_CONNECTION and rest >= _WORTH_A_TRIAL
-            climb.judge(now, self.latency, self.limit, more=more)
+            climb.judge(now, self.latency, self.limit, seconds, more=more)
             changed = climb.connections != connections
         self.received(count, now)
         return changed

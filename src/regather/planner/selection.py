@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from regather.planner import parity
 from regather.planner.fair_turns import in_turn, somebody_waits
-from regather.planner.health import MAX_CORRUPT
+from regather.planner.group import Group
+from regather.planner.health import MAX_CORRUPT, Health
 from regather.planner.inflight import Request
 from regather.planner.pace import request_rate
 from regather.planner.probation import probation_work
@@ -96,16 +97,23 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
         work = in_turn(state, source, groups, now, pace)
         if work is not None or somebody_waits(groups):
             return work
-    group = most_pressing(state, groups, now)
+    group, load = most_pressing(state, groups, now)
     if group is None:
         return None
+    rate = health.rate
+    if rate and state.requests:
+        own = state.piece_size / rate + health.latency
+        # By far the most frequent: there is enough for all.
+        if load <= own and _better_left(state, health, group, load, own, now):
+            return None
     fragment = group.free_heap[0]
     free = state.free[fragment]
     if group.untouched_heap or not free.count or state.groups.of[fragment] is not group:
         fragment = state.groups.first(group, state.free, state.working)
         free = state.free[fragment]
     start, end = free.runs[0]
-    length = length_of(state, health, group, group.supply(state, now), pace)
+    # Its supply was summed, where that was due, to find out how pressing it is.
+    length = length_of(state, health, group, group.known_supply, pace)
     return Work(fragment, start, start + length if length < end - start else end)
 
 
@@ -121,6 +129,18 @@ def _once_more(state: State, source: int, now: float) -> Work | None:
     if not groups or not state.sources[source].corrupt_total:
         return None
     return probation_work(state, source, groups, now, 0.0, once_more=True)
+
+
+def _better_left(
+    state: State, health: Health, group: Group, load: float, own: float, now: float
+) -> bool:
+    """Whether faster holders bring all the rest before this source could bring one piece.
+
+    ``load`` is how long what is left takes, in seconds, as far as this source has a part in it,
+    ``own`` how long its own piece would.
+    """
+    faster = group.faster(state, 2 * health.rate, now)
+    return load * group.supply(state, now) < own * faster
 
 
 def _standing_in(state: State, source: int, now: float, pace: float) -> Work | None:

@@ -37,16 +37,20 @@ class Work(Value, frozen=True):
         return self.fragment if self.via < 0 else self.via
 
 
-def most_pressing(state: State, groups: list[Group], now: float) -> Group | None:
-    """The group with free pieces that would be finished last."""
+def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group | None, float]:
+    """The group with free pieces that would be finished last, and how long all such take."""
     if len(groups) == 1:
-        return groups[0] if groups[0].free else None
+        group = groups[0]
+        if not group.free:
+            return None, 0.0
+        return group, (group.free + group.flying) / group.supply(state, now) * state.piece_size
     best: Group | None = None
-    highest = 0.0
+    load = highest = 0.0
     for group in groups:
         if not group.free:
             continue
         seconds = (group.free + group.flying) / group.supply(state, now)
+        load += seconds
         if best is None or seconds > highest:
             best, highest = group, seconds
         elif seconds == highest and (group.flying, group.free_heap[0]) < (
@@ -54,7 +58,7 @@ def most_pressing(state: State, groups: list[Group], now: float) -> Group | None
             best.free_heap[0],
         ):
             best = group
-    return best
+    return best, load * state.piece_size
 
 
 def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
