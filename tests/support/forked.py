@@ -46,6 +46,7 @@ class _Forker:
         self._line, theirs = socket.socketpair()
         self._lock = threading.Lock()
         self.environment = dict(os.environ)
+        self.network = _network()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.forked", str(theirs.fileno())],
             cwd=_ROOT,
@@ -81,7 +82,7 @@ def prepare() -> None:
 
 def can_be_forked(environment: Mapping[str, str] | None) -> bool:
     """Whether a command with this environment is the same as one that Python starts."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or _ready().network != _network():
         return False
     started = _ready().environment
     given = os.environ if environment is None else environment
@@ -190,6 +191,11 @@ def run(
 
 def _text(data: bytearray) -> str:
     return io.TextIOWrapper(io.BytesIO(data)).read()
+
+
+def _network() -> str:
+    """The network that this thread is in."""
+    return os.readlink("/proc/thread-self/ns/net")
 
 
 def _umask() -> int:
