@@ -21,6 +21,7 @@ def test_every_reader_gets_what_can_be_had(seed: int) -> None:
 @pytest.mark.parametrize(
     "seed",
     [
+        7300629,  # a piece came by itself, and went again while its row was still needed
         65,  # a piece that could not be had, of a row that was wanted as a whole
         73,  # a source that had gone was taken for one that holds something
         280,  # the only source that had a piece left it to faster ones, which had not

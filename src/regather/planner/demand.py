@@ -289,10 +289,18 @@ class Demands:
         demand, causes = entry
         causes.remove(fragment)
         if not causes:
-            del self._state.row_wants[number, row]
-            for other in list(demand.held):
-                self._release(demand, other, row, row + 1, actions)
-            self._gone(demand)
+            self._row_unwanted(number, row, actions)
+            return
+        # Others of the row are still to be computed, for which this piece is needed.
+        number_of, urgent = self._state.layout.number, self._state.turns.urgent
+        waited_for = any(number_of(cause, row) in urgent for cause in causes)
+        self._want(demand, fragment, row, row + 1, actions, urgent=waited_for)
+
+    def _row_unwanted(self, number: int, row: int, actions: list[Action]) -> None:
+        demand, _ = self._state.row_wants.pop((number, row))
+        for fragment in list(demand.held):
+            self._release(demand, fragment, row, row + 1, actions)
+        self._gone(demand)
 
     def widen(self, number: int, actions: list[Action]) -> None:
         """Want the rows of a set in which a wanted piece can be had by parity alone."""
@@ -342,8 +350,6 @@ class Demands:
 
     def _give_up_row(self, number: int, row: int, actions: list[Action]) -> None:
         """A row cannot be computed: nobody wants it as a whole."""
-        entry = self._state.row_wants.get((number, row))
-        if entry is not None:
-            for fragment in list(entry[1]):
-                self._cause_gone(number, row, fragment, actions)
+        if (number, row) in self._state.row_wants:
+            self._row_unwanted(number, row, actions)
         free_bound(self._state, number, row)
