@@ -243,7 +243,7 @@ class Demands:
                 state.claim(parity, start, end)
         if state.row_wants:
             for row in range(start, end):
-                self._cause_gone(number, row, fragment, actions)
+                self.row_needs_less(fragment, row, actions)
         if state.parity_rows[number]:
             for row in range(start, end):
                 self.keep_row(number, row, actions)
@@ -278,11 +278,7 @@ class Demands:
 
     def row_needs_less(self, fragment: int, piece: int, actions: list[Action]) -> None:
         """A piece came by itself, or was computed: its row may not be needed any more."""
-        number = self._state.layout.set_of[fragment]
-        if number >= 0:
-            self._cause_gone(number, piece, fragment, actions)
-
-    def _cause_gone(self, number: int, row: int, fragment: int, actions: list[Action]) -> None:
+        number, row = self._state.layout.set_of[fragment], piece
         entry = self._state.row_wants.get((number, row))
         if entry is None or fragment not in entry[1]:
             return
