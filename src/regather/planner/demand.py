@@ -279,17 +279,16 @@ class Demands:
     def row_needs_less(self, fragment: int, piece: int, actions: list[Action]) -> None:
         """A piece came by itself, or was computed: its row may not be needed any more."""
         number, row = self._state.layout.set_of[fragment], piece
-        entry = self._state.row_wants.get((number, row))
-        if entry is None or fragment not in entry[1]:
+        demand, causes = self._state.row_wants.get((number, row), (None, set()))
+        if demand is None or fragment not in causes:
             return
-        demand, causes = entry
         causes.remove(fragment)
         if not causes:
             self._row_unwanted(number, row, actions)
             return
         # Others of the row are still to be computed, for which this piece is needed.
-        number_of, urgent = self._state.layout.number, self._state.turns.urgent
-        waited_for = any(number_of(cause, row) in urgent for cause in causes)
+        numbers = [self._state.layout.number(cause, row) for cause in causes]
+        waited_for = not self._state.turns.urgent.keys().isdisjoint(numbers)
         self._want(demand, fragment, row, row + 1, actions, urgent=waited_for)
 
     def _row_unwanted(self, number: int, row: int, actions: list[Action]) -> None:
