@@ -318,6 +318,17 @@ def test_the_password_of_a_redirect_is_not_sent(login: str) -> None:
         assert authorizations(target) == []
 
 
+@pytest.mark.parametrize("rest", ["?by=a@localhost", "/f?by=a@localhost", "#a@localhost", "/a@b/f"])
+def test_an_at_sign_behind_the_host_of_a_redirect_ends_no_login(rest: str) -> None:
+    """Else the sender of a link could lead to a host of its own choice."""
+    with (
+        Rogue(sends(OK)) as target,
+        redirecting(target.url.rstrip("/") + rest) as first,
+    ):
+        assert ask(first.url) == b"hello"
+        assert len(target.requests) == 1
+
+
 def test_what_is_a_secret_by_mistake_is_not_shown(tmp_path: Path) -> None:
     secret = "s3cr3t/T0ken=="
     for text in (f"h={secret}", f"sk-{secret}", f"{secret}=x", f"h:{secret}", f"h={secret * 99}"):

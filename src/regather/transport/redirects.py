@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from regather.names import bracketed, without_secrets
 from regather.origins import Origin, origin_of
@@ -173,9 +173,8 @@ def _onward(target: str, url: str, location: str) -> str:
     try:
         onward = urljoin(url, link_text(location))
         # A login of the redirecting server's own is left out: who needs it says so.
-        scheme, slashes, rest = onward.partition("://")
-        host, slash, path = rest.partition("/")
-        onward = scheme + slashes + host.rpartition("@")[2] + slash + path
+        login, at, _ = urlsplit(onward).netloc.rpartition("@")
+        onward = onward.replace(login + at, "", 1)
         parts = split_url(onward)
     except ValueError:
         raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: redirects to an invalid URL") from None
