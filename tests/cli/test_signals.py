@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -39,27 +40,37 @@ def test_a_signal_at_the_end_changes_nothing(number: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
-# Standard error is interrupted after each time that it is written to.
+# An output is interrupted after each time that it is written to.
 WHILE_TOLD = """
 import os, signal, sys
 import regather.cli as cli
 
-class Stderr:
+class Interrupted:
+    def __init__(self, output):
+        self.output = output
     def __getattr__(self, name):
-        return getattr(sys.__stderr__, name)
+        return getattr(self.output, name)
     def write(self, text):
-        sys.__stderr__.write(text)
+        self.output.write(text)
         os.kill(os.getpid(), signal.SIGINT)
 
-sys.stderr = Stderr()
-sys.argv = ["regather", "get", "https://"]
+name = sys.argv.pop(1)
+setattr(sys, name, Interrupted(getattr(sys, name)))
 cli.run()
 """
 
 
 def test_a_line_is_told_whole_or_not_at_all() -> None:
-    command = [sys.executable, "-c", WHILE_TOLD]
+    command = [sys.executable, "-c", WHILE_TOLD, "stderr", "get", "https://"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in (2, 130), "that of the error, or of the signal"
     assert done.stderr.startswith("regather: not a URL")
     assert done.stderr.endswith("\n")
+
+
+def test_a_document_is_printed_whole_or_not_at_all() -> None:
+    command = [sys.executable, "-c", WHILE_TOLD, "stdout", "get", "https://", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (2, 130), "that of the error, or of the signal"
+    assert json.loads(done.stdout)["event"] == "error"
+    assert done.stdout.endswith("\n")

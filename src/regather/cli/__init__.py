@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
-import json
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -306,8 +305,9 @@ def _called(arguments: Sequence[str]) -> str | None:
 def _tell(error: RegatherError, *, as_json: bool) -> None:
     """One line on standard error, and for ``--json`` the same as a document on standard output."""
     if as_json:
-        sys.stdout.write(json.dumps({"event": "error", **error.as_dict()}) + "\n")
-        sys.stdout.flush()
+        from regather.cli.documents import print_json
+
+        print_json(event="error", **error.as_dict())
     start = f"{error.prog}: error" if isinstance(error, CommandLineError) else "regather"
     _complain(f"{start}: {error.line}", *error.details)
 
@@ -315,7 +315,7 @@ def _tell(error: RegatherError, *, as_json: bool) -> None:
 def _complain(*lines: str) -> None:
     """Say it on standard error, very long words without their middle.
 
-    At once: ``print`` writes the end of a line by itself, and a signal may come before it.
+    At once, as ``print_json`` does.
     """
     words = [line.split(" ") for line in lines]
     told = [" ".join(shown_path(word) for word in line) for line in words]
