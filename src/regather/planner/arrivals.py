@@ -81,7 +81,8 @@ class PieceArrivals:
         make = state.decoding.pop((number, row), ())
         rows.forget(state, number, row)
         right = isinstance(event, Decoded)
-        if isinstance(event, DecodeFailed) and event.gone:
+        gone = isinstance(event, DecodeFailed) and event.gone
+        if gone:
             rows.parity_gone(state, number, row)
         elif not right:
             state.bad_rows.add((number, row))
@@ -93,8 +94,8 @@ class PieceArrivals:
             else:
                 state.settled[fragment][row] = 0
                 state.requeue(fragment, row, row + 1)
-        if isinstance(event, DecodeFailed) and event.gone:
-            self._demands.free_parity(number, row, row + 1)
+        if gone:
+            rows.free_parity(state, number, row, row + 1)
 
     def _done(self, fragment: int, piece: int, size: int, actions: list[Action]) -> None:
         """A piece of the file was computed: nobody needs to bring it."""

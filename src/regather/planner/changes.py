@@ -109,11 +109,13 @@ class Changes:
     def follow_judgements(self, actions: list[Action]) -> None:
         """Sources may have failed, fallen silent or recovered: other rows are wanted as a whole."""
         state = self._state
-        if self._judged != state.groups.judgements or self._demands.held_back:
+        demands = self._demands
+        room = demands.held_back and len(state.row_wants) < demands.max_rows
+        if room or self._judged != state.groups.judgements:
             self._judged = state.groups.judgements
-            self._demands.held_back = False
+            demands.held_back = False
             for number in range(len(state.layout.sets)):
-                self._demands.widen(number, actions)
+                demands.widen(number, actions)
 
     def replace_late(self, now: float, actions: list[Action]) -> None:
         """Want the rows of pieces that a reader would wait for much longer."""

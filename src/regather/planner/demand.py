@@ -17,6 +17,7 @@ from regather.planner.rows import (
     beyond_recovery,
     evict_row,
     free_bound,
+    free_parity,
     missing,
     only_by_parity,
     unbind,
@@ -33,7 +34,7 @@ class Demands:
     def __init__(self, state: State, requests: Requests, max_rows: int) -> None:
         self._state = state
         self._requests = requests
-        self._max_rows = max_rows
+        self.max_rows = max_rows
         self.held_back = False
         """Whether ``widen`` found more rows than may be wanted at a time."""
         self._demands: dict[int, Demand] = {}
@@ -191,25 +192,10 @@ class Demands:
         number = state.layout.set_of[fragment]
         if number < 0:
             return
-        self.free_parity(number, start, end)
+        free_parity(state, number, start, end)
         if state.parity_rows[number]:
             for row in range(start, end):
                 self.keep_row(number, row, actions)
-
-    def free_parity(self, number: int, start: int, end: int) -> None:
-        """Parity may be used in rows of which all is wanted and some is missing."""
-        state = self._state
-        members, lacking = state.layout.sets[number], state.lacking[number]
-        for first, last in state.wanted_within(members.parity[0], start, end):
-            row = first
-            while row < last:
-                begin = row
-                while row < last and lacking[row] and (number, row) not in state.bad_rows:
-                    row += 1
-                if begin < row:
-                    for parity in members.parity:
-                        state.requeue_parity(parity, begin, row)
-                row += 1
 
     def keep_row(self, number: int, row: int, actions: list[Action]) -> None:
         """Where parity stands in for a wanted piece, the rest of its row is wanted as well."""
@@ -279,9 +265,10 @@ class Demands:
     def row_needs_less(self, fragment: int, piece: int, actions: list[Action]) -> None:
         """A piece came by itself, or was computed: its row may not be needed any more."""
         number, row = self._state.layout.set_of[fragment], piece
-        demand, causes = self._state.row_wants.get((number, row), (None, set()))
-        if demand is None or fragment not in causes:
+        entry = self._state.row_wants.get((number, row))
+        if entry is None or fragment not in entry[1]:
             return
+        demand, causes = entry
         causes.remove(fragment)
         if not causes:
             self._row_unwanted(number, row, actions)
@@ -305,7 +292,7 @@ class Demands:
 
     def may_want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> bool:
         """Want a row, unless too many are wanted."""
-        if len(self._state.row_wants) >= self._max_rows:
+        if len(self._state.row_wants) >= self.max_rows:
             self.held_back = True
             return False
         self.want_row(number, row, cause, actions)

@@ -242,6 +242,21 @@ def parity_gone(state: State, number: int, row: int) -> None:
         state.done[parity][row] = 0
 
 
+def free_parity(state: State, number: int, start: int, end: int) -> None:
+    """Parity may be used in rows of which all is wanted and some is missing."""
+    members, lacking = state.layout.sets[number], state.lacking[number]
+    for first, last in state.wanted_within(members.parity[0], start, end):
+        row = first
+        while row < last:
+            begin = row
+            while row < last and lacking[row] and (number, row) not in state.bad_rows:
+                row += 1
+            if begin < row:
+                for parity in members.parity:
+                    state.requeue_parity(parity, begin, row)
+            row += 1
+
+
 def free_bound(state: State, number: int, row: int) -> None:
     """A row cannot be computed any more: what parity stands in for must be had otherwise."""
     for fragment in missing(state, state.layout.sets[number], row):

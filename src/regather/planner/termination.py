@@ -48,16 +48,14 @@ class SourceNeeds:
         """Ask for sources of fragments that cannot all be had, while others still come."""
         state = self._state
         judged = state.groups.judgements + state.groups.moves
-        if not self.may_come or judged == self._judged:
+        if judged == self._judged:
             return
         self._judged = judged
         self._ask([f for f in range(state.layout.data_count) if _lacks(state, f)], actions)
 
     def ask_for_missing(self, actions: list[Action]) -> None:
         """Nothing comes any more: ask for sources of all that is missing."""
-        if self._asked.issuperset(missing := _missing(self._state)):
-            return
-        self._ask(missing, actions)
+        self._ask(_missing(self._state), actions)
 
     def _ask(self, fragments: list[int], actions: list[Action]) -> None:
         state = self._state
