@@ -115,6 +115,6 @@ adownload = _in_thread(download)
 adownload.__name__ = adownload.__qualname__ = "adownload"
 adownload.__doc__ = """Call ``download`` from asyncio, with the same parameters.
 
-It runs in a thread, and ``on_progress`` in the event loop. Cancelling the task stops the download,
-which can be resumed. The task ends after that.
+It runs in a thread, and ``on_progress`` in the event loop. Cancelling the task sets ``stop``,
+which stops the download: it can be resumed. The task ends after that.
 """

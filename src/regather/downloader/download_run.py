@@ -69,9 +69,14 @@ class DownloadRun:
         self._hasher: InOrderHasher | None = None
 
     @property
+    def _brought(self) -> int:
+        """Bytes that the present engine brought."""
+        return self._engine.done_bytes if self._engine is not None else 0
+
+    @property
     def _done(self) -> int:
         """Bytes in place."""
-        return self._base + (self._engine.done_bytes if self._engine is not None else 0)
+        return self._base + self._brought
 
     def to_the_end(self) -> DownloadReport:
         """Download, check, give the file its name.
@@ -97,14 +102,13 @@ class DownloadRun:
         self._tell("finishing")
         for note in self._destination.finish(sync=self._context.settings.sync):
             self._note(note)
-        engine = self._engine
-        assert engine is not None
+        assert self._engine is not None
         return self._reporter.report(
             str(self._destination.path),
             resumed=self._resumed,
             reused=self._reused,
-            fetched=self._fetched + engine.done_bytes,
-            decoded=engine.decoded,
+            fetched=self._fetched + self._brought,
+            decoded=self._engine.decoded,
             files=self._destination.count,
             content=self._destination.content,
         )
@@ -156,8 +160,7 @@ class DownloadRun:
     ) -> Ending:
         """Fetch what is missing from sources with these holdings; ``good`` pieces are in place."""
         target, settings = self._target, self._context.settings
-        if self._engine is not None:
-            self._fetched += self._engine.done_bytes
+        self._fetched += self._brought
         self._base = self._bytes_of(good)
         planner = planner_of(
             target.layout,
@@ -303,9 +306,7 @@ class DownloadRun:
             )
 
     def _tell(self, phase: Phase) -> None:
-        engine = self._engine
-        fetched = self._fetched + (engine.done_bytes if engine is not None else 0)
-        self._reporter.tell(phase, self._done, fetched)
+        self._reporter.tell(phase, self._done, self._fetched + self._brought)
 
     def _kept(self) -> str:
         if not self._done:

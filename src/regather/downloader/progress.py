@@ -36,9 +36,9 @@ class ProgressReporter:
 
     def __init__(self, target: DownloadTarget, context: RunContext, name: str) -> None:
         """``name`` is that of the file or folder at its destination."""
-        self.target = target
+        self._target = target
         self._context = context
-        self.name = name
+        self._name = name
         self._meter = RateMeter()
         self._meters: list[RateMeter] = []
         self.planner: Planner | None = None
@@ -82,7 +82,7 @@ class ProgressReporter:
             tally = self.tallies[source]
             return "failed" if tally.errors and not tally.useful else "idle"
         health = self.planner.sources[source]
-        layout = self.target.layout
+        layout = self._target.layout
         held = self.sources[source].fragments
         if health.distrusted or source in self.liars:
             return "corrupt"
@@ -122,11 +122,11 @@ class ProgressReporter:
             return
         now = time.monotonic()
         rate = self._meter.read(now, fetched)
-        streamed = self.target.streamed
+        streamed = self._target.streamed
         self._context.on_progress(
             Progress(
                 phase=phase,
-                name=self.name,
+                name=self._name,
                 size=done if streamed else self.size,
                 done=done,
                 rate=rate,
@@ -154,12 +154,12 @@ class ProgressReporter:
         seconds = max(now - self._context.began, 1e-9)
         tallies = [(self.tallies[numbers[0]], numbers[-1]) for numbers in self._numbers.values()]
         placed = max(sum(tally.useful for tally, _ in tallies), 1)
-        verified_by = self.target.verified_by
+        verified_by = self._target.verified_by
         return DownloadReport(
             path=path,
-            name=self.target.name,
-            size=fetched if self.target.streamed else self.size,
-            digest=self.target.digest,
+            name=self._target.name,
+            size=fetched if self._target.streamed else self.size,
+            digest=self._target.digest,
             verified=bool(verified_by),
             verified_by=verified_by,
             resumed=resumed,
@@ -190,7 +190,7 @@ class ProgressReporter:
 
     def not_whole(self, ending: Ending, kept: str) -> RegatherError:
         """The error for a download that could not be ended; ``kept`` says what is left of it."""
-        target = self.target
+        target = self._target
         fragments = [target.layout.fragments[f] for f in ending.missing]
         known = (self.sources, self.tallies, ending.missing)
         details = missing_lines(target.layout, *known)

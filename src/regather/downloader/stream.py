@@ -44,9 +44,9 @@ class Stream:
         self._path = path
         self._context = context
         self._force = force
-        self.reporter = ProgressReporter(target, context, path.name)
+        self._reporter = ProgressReporter(target, context, path.name)
         for source in target.sources:
-            self.reporter.add(source)
+            self._reporter.add(source)
 
     def to_the_end(self) -> DownloadReport:
         """Download, check, give the file its name.
@@ -75,7 +75,7 @@ class Stream:
 
     def _from_any(self, folder: int) -> DownloadReport:
         wrong: dict[str, str] = {}
-        tallies = self.reporter.tallies
+        tallies = self._reporter.tallies
         settings = self._context.settings
         for number, tally in enumerate(tallies):
             for attempt in range(settings.retries + 1):
@@ -86,8 +86,8 @@ class Stream:
                         if settings.sync:
                             incoming.sync()
                         incoming.publish(replace=self._force)
-                        tally.useful, self.reporter.active = size, -1
-                        return self.reporter.report(str(self._path), fetched=size)
+                        tally.useful, self._reporter.active = size, -1
+                        return self._reporter.report(str(self._path), fetched=size)
                     wrong[tally.url] = flaw
                     break
                 except RequestFailed as error:
@@ -115,8 +115,8 @@ class Stream:
 
     def _receive(self, number: int, incoming: AtomicFile) -> tuple[int, str]:
         """Receive the file; its size, and what is wrong with it. Raises RequestFailed."""
-        tally = self.reporter.tallies[number]
-        self.reporter.active = number
+        tally = self._reporter.tallies[number]
+        self._reporter.active = number
         hashers = [new_hasher(c.algorithm) for c in self._target.checksums]
         connection = HttpConnection(self._context.options)
         limiter = self._context.limiter
@@ -137,7 +137,7 @@ class Stream:
                 tally.received += count
                 if time.monotonic() - told >= _TELL_SECONDS:
                     told = time.monotonic()
-                    self.reporter.tell("downloading", size, tally.received)
+                    self._reporter.tell("downloading", size, tally.received)
         finally:
             connection.close()
         for must, hasher in zip(self._target.checksums, hashers, strict=True):
