@@ -74,3 +74,29 @@ def test_a_document_is_printed_whole_or_not_at_all() -> None:
     assert done.returncode in (2, 130), "that of the error, or of the signal"
     assert json.loads(done.stdout)["event"] == "error"
     assert done.stdout.endswith("\n")
+
+
+# A signal comes right after the system has taken what was written to standard error.
+AFTER_WRITTEN = """
+import os, signal, sys
+import regather.cli as cli
+from regather.cli import standard_streams
+
+raw = standard_streams._StandardError
+write = raw.write
+
+def interrupted(self, data):
+    count = write(self, data)
+    os.kill(os.getpid(), signal.SIGINT)
+    return count
+
+raw.write = interrupted
+cli.run()
+"""
+
+
+def test_a_line_is_told_once() -> None:
+    command = [sys.executable, "-c", AFTER_WRITTEN, "get", "https://"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (2, 130), "that of the error, or of the signal"
+    assert done.stderr.count("regather: not a URL") == 1

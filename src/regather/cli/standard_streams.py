@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from io import BufferedWriter, FileIO, TextIOWrapper
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from io import FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -28,9 +29,10 @@ def open_all() -> None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
     if replaced:
         return
+    # Without a BufferedWriter: where a signal ends a write of its, it writes the same once more.
     raw = _StandardError(2, "w", closefd=False)
     sys.stderr = TextIOWrapper(
-        BufferedWriter(raw), sys.stderr.encoding, "backslashreplace", line_buffering=True
+        cast(BinaryIO, raw), sys.stderr.encoding, "backslashreplace", line_buffering=True
     )
 
 
@@ -38,11 +40,13 @@ class _StandardError(FileIO):
     """What standard error does not take is dropped: the command goes on, with its exit code."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write, or drop what cannot be written."""
-        try:
-            return super().write(data)
-        except OSError:
-            return memoryview(data).nbytes
+        """Write all of it, or drop what cannot be written."""
+        left = memoryview(data)
+        size = left.nbytes
+        with suppress(OSError):
+            while left:
+                left = left[super().write(left) or size :]  # None: it would block
+        return size
 
 
 def drop_output() -> None:
