@@ -21,6 +21,11 @@ def test_every_reader_gets_what_can_be_had(seed: int) -> None:
 @pytest.mark.parametrize(
     "seed",
     [
+        7300573,  # the piece for whose sake a row was wanted came, and another one was lost, too
+        7301206,  # a race of which all but a cancelled request had ended began anew
+        7315461,  # a row that nobody wanted was wanted for pieces that it alone wanted
+        7317850,  # as 7304184, where the one that had gone was in the other line
+        7304184,  # in a line, a reader was replaced by one of the same number that had gone
         7300629,  # a piece came by itself, and went again while its row was still needed
         65,  # a piece that could not be had, of a row that was wanted as a whole
         73,  # a source that had gone was taken for one that holds something

@@ -49,6 +49,7 @@ def test_selections_that_ended_wrongly(seed: int) -> None:
         1011378,
         8164,  # parity that had come was asked for once more
         8338,
+        7202781,  # a fragment of which a whole answer had brought all, beside a request for a range
         14262849,  # a source came to have no connection at all
     ],
 )

@@ -110,10 +110,10 @@ class Changes:
         """Sources may have failed, fallen silent or recovered: other rows are wanted as a whole."""
         state = self._state
         demands = self._demands
-        room = demands.held_back and len(state.row_wants) < demands.max_rows
+        room = demands.look_again and len(state.row_wants) < demands.max_rows
         if room or self._judged != state.groups.judgements:
             self._judged = state.groups.judgements
-            demands.held_back = False
+            demands.look_again = False
             for number in range(len(state.layout.sets)):
                 demands.widen(number, actions)
 

@@ -290,6 +290,8 @@ class Planner:
         request = self._state.requests.get(event.request)
         if request is not None:
             self._requests.end(request, now)
+            # Its source may have gone: what it did not bring may be had by parity alone.
+            self._changes.follow((request.fragment,), actions)
             self._room(request.source, now, actions)
 
     def _want(self, event: Want, now: float, actions: list[Action]) -> None:

@@ -35,8 +35,8 @@ class Demands:
         self._state = state
         self._requests = requests
         self.max_rows = max_rows
-        self.held_back = False
-        """Whether ``widen`` found more rows than may be wanted at a time."""
+        self.look_again = False
+        """Whether ``widen`` may find rows for which there was no reason, or no room, before."""
         self._demands: dict[int, Demand] = {}
 
     # -- events ---------------------------------------------------------------------------
@@ -95,6 +95,7 @@ class Demands:
 
     def _gone(self, demand: Demand) -> None:
         turns = self._state.turns
+        demand.gone = True
         turns.bulk.pop(demand.number, None)
         turns.readers -= demand.reads
 
@@ -272,6 +273,7 @@ class Demands:
         causes.remove(fragment)
         if not causes:
             self._row_unwanted(number, row, actions)
+            self.look_again = True  # another piece of it may be had by parity alone
             return
         # Others of the row are still to be computed, for which this piece is needed.
         numbers = [self._state.layout.number(cause, row) for cause in causes]
@@ -279,10 +281,14 @@ class Demands:
         self._want(demand, fragment, row, row + 1, actions, urgent=waited_for)
 
     def _row_unwanted(self, number: int, row: int, actions: list[Action]) -> None:
-        demand, _ = self._state.row_wants.pop((number, row))
+        demand, causes = self._state.row_wants[number, row]
+        causes.clear()
         for fragment in list(demand.held):
             self._release(demand, fragment, row, row + 1, actions)
+        # Not before: a piece that it alone wants is no reason to want the row anew.
+        del self._state.row_wants[number, row]
         self._gone(demand)
+        self.keep_row(number, row, actions)
 
     def widen(self, number: int, actions: list[Action]) -> None:
         """Want the rows of a set in which a wanted piece can be had by parity alone."""
@@ -293,7 +299,7 @@ class Demands:
     def may_want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> bool:
         """Want a row, unless too many are wanted."""
         if len(self._state.row_wants) >= self.max_rows:
-            self.held_back = True
+            self.look_again = True
             return False
         self.want_row(number, row, cause, actions)
         return True

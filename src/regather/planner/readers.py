@@ -15,7 +15,7 @@ from regather.planner.intervals import IntervalSet
 class Demand:
     """What one reader, download or selection wants."""
 
-    __slots__ = ("held", "number", "reads", "tag", "urgent")
+    __slots__ = ("gone", "held", "number", "reads", "tag", "urgent")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -26,6 +26,8 @@ class Demand:
         self.reads = False
         """Whether it ever waited for a piece: its read-ahead takes turns as well."""
         self.tag = 0.0
+        self.gone = False
+        """Whether it wants nothing any more: lines drop it when its turn comes."""
 
 
 class Line:
@@ -65,7 +67,8 @@ class ReaderTurns:
         """What waits in a line may be found in another one as well."""
         if old is not None:
             for demand in list(old.waiting.values()):
-                self.join(new, demand)
+                if not demand.gone:  # another one may have its number now
+                    self.join(new, demand)
 
     def arrived(self, number: int, fragment: int, piece: int) -> None:
         """Nobody waits for a piece any more: it is there."""

@@ -26,7 +26,10 @@ def note_whole(state: State, new: Request) -> None:
 def note_rivals(state: State, new: Request, victim: Request | None) -> None:
     """Note that a new request works on what this one may bring as well."""
     if victim is not None and victim.end - victim.pos == 1 and not victim.whole:
-        racing = state.hedged.setdefault((new.fragment, new.pos), [victim])
+        # The race may be one of before, of which a request that was cancelled has yet to end.
+        racing = state.hedged.setdefault((new.fragment, new.pos), [])
+        if victim not in racing:
+            racing.append(victim)
         racing.append(new)
     else:
         state.overlapping[new.fragment][new.id] = new

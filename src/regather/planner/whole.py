@@ -71,7 +71,8 @@ def again(
         asked = request.via
         if request.cancelled or (asked in waits and seconds <= waits[asked][0]):
             continue
-        if open_end(state, request) > request.pos:
+        # Some of it may be there by a whole answer, which is unknown as its rival.
+        if any(state.unsettled(request.fragment, request.pos, open_end(state, request))):
             waits[asked] = seconds, request
     for source in idle:
         health = state.sources[source]
