@@ -49,7 +49,8 @@ def test_selections_that_ended_wrongly(seed: int) -> None:
         1011378,
         8164,  # parity that had come was asked for once more
         8338,
-        7202781,  # a fragment of which a whole answer had brought all, beside a request for a range
+        7202781,  # a fragment that another answer had brought was asked for in whole
+        7221696,  # the same with parity
         14262849,  # a source came to have no connection at all
     ],
 )

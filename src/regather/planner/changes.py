@@ -111,8 +111,9 @@ class Changes:
         state = self._state
         demands = self._demands
         room = demands.look_again and len(state.row_wants) < demands.max_rows
-        if room or self._judged != state.groups.judgements:
-            self._judged = state.groups.judgements
+        judged = state.groups.judgements + state.groups.moves
+        if room or self._judged != judged:
+            self._judged = judged
             demands.look_again = False
             for number in range(len(state.layout.sets)):
                 demands.widen(number, actions)

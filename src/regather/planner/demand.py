@@ -273,6 +273,7 @@ class Demands:
         causes.remove(fragment)
         if not causes:
             self._row_unwanted(number, row, actions)
+            self.keep_row(number, row, actions)
             self.look_again = True  # another piece of it may be had by parity alone
             return
         # Others of the row are still to be computed, for which this piece is needed.
@@ -285,10 +286,9 @@ class Demands:
         causes.clear()
         for fragment in list(demand.held):
             self._release(demand, fragment, row, row + 1, actions)
-        # Not before: a piece that it alone wants is no reason to want the row anew.
+        # Not before: a piece that it alone wants is no reason for ``keep_row`` to want it anew.
         del self._state.row_wants[number, row]
         self._gone(demand)
-        self.keep_row(number, row, actions)
 
     def widen(self, number: int, actions: list[Action]) -> None:
         """Want the rows of a set in which a wanted piece can be had by parity alone."""

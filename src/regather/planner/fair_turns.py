@@ -84,7 +84,7 @@ def _pieces_meanwhile(state: State, health: Health, group: Group, line: Line, no
     What it read next would come too late, and be asked of a faster source once more.
     """
     rate = health.rate
-    if not rate or rate * _SLOWER >= state.mean_rate():
+    if not rate or rate * _SLOWER >= state.mean_rate() or not _may_leave(state):
         return 0
     faster = group.faster(state, _SLOWER * rate, now)
     seconds = _QUEUED * state.piece_size / rate + health.latency
@@ -101,10 +101,17 @@ def _later(state: State, found: Found, skip: int) -> Found | None:
     return None if run is None else (group, line, demand, fragment, run[0], run[1])
 
 
+def _may_leave(state: State) -> bool:
+    """Whether a slow source may leave pieces to faster ones.
+
+    Where pieces were sent wrong, the faster ones may not be those who can send them.
+    """
+    return bool(state.requests) and not state.suspects
+
+
 def _better_left(state: State, health: Health, group: Group, now: float) -> bool:
     """Whether faster sources bring all that is waited for before this one brings a piece."""
-    # Where pieces were sent wrong, the faster ones may not be those who can send them.
-    if not state.requests or state.suspects:
+    if not _may_leave(state):
         return False
     faster = group.faster(state, _SLOWER * health.rate, now)
     own = state.piece_size / health.rate + health.latency

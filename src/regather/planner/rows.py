@@ -190,10 +190,12 @@ def computable(state: State, number: int, row: int, can_serve: Callable[[int], b
     lost = -state.spare[number].get(row, 0)
     coming: set[int] = set()
     for fragment in missing(state, members, row):
+        if state.settled[fragment][row] or can_serve(fragment):
+            continue  # parity that is on its way for it may serve for another piece
         working = state.working[fragment].values()
         via = {r.via for r in working if r.pos <= row < r.end and not r.cancelled}
         coming |= via
-        lost += not (via or state.settled[fragment][row] or can_serve(fragment))
+        lost += not via
     for parity in members.parity:
         lost -= not state.done[parity][row] and parity not in coming and can_serve(parity)
     return lost <= 0

@@ -71,8 +71,10 @@ def again(
         asked = request.via
         if request.cancelled or (asked in waits and seconds <= waits[asked][0]):
             continue
-        # Some of it may be there by a whole answer, which is unknown as its rival.
-        if any(state.unsettled(request.fragment, request.pos, open_end(state, request))):
+        # Some of it may be there by another answer that is unknown as its rival.
+        settled, there = state.settled[request.fragment], state.done[asked]
+        pieces = range(request.pos, open_end(state, request))
+        if not all(settled[piece] or there[piece] for piece in pieces):
             waits[asked] = seconds, request
     for source in idle:
         health = state.sources[source]
