@@ -54,6 +54,11 @@ class _Forker:
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._line.close()  # which ends it
+        self._process.wait()
 
     def fork(self, request: Mapping[str, object], files: Sequence[int]) -> None:
         """Start a command with these standard streams; its states go to the fourth file."""
