@@ -7,9 +7,10 @@ import random
 import shutil
 import tempfile
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from regather.cli.documents import print_json
 from regather.cli.options import add_output

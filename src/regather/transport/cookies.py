@@ -11,8 +11,9 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from regather.errors import UsageError, reason
 from regather.origins import ascii_host
@@ -34,8 +35,7 @@ _MOST_SENT = 8 << 10
 _Key = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Cookie:
+class _Cookie(Struct, frozen=True, eq=False):
     """Name and value are text in Latin-1, as headers are."""
 
     name: str
@@ -48,6 +48,8 @@ class _Cookie:
     secure: bool = False
     expires: float | None = None
     """Seconds since 1970; None: never, for us."""
+
+    __repr__ = object.__repr__
 
     @property
     def key(self) -> _Key:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from urllib.parse import SplitResult, quote
 
 import h11
+from msgspec import Struct
 
 from regather import names
 from regather._version import __version__
@@ -33,8 +33,7 @@ _SINGLE = frozenset(
 """Headers that are no lists: where one stands twice, the first counts."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Head:
+class Head(Struct, frozen=True, eq=False):
     """The head of a response; not shown, for there may be secrets in it."""
 
     status: int
@@ -43,6 +42,8 @@ class Head:
     keep_alive: bool
     cookies: tuple[str, ...] = ()
     """The values of Set-Cookie, which cannot be joined: their dates hold commas."""
+
+    __repr__ = object.__repr__
 
     @property
     def length(self) -> int | None:
@@ -101,14 +102,15 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True):
     """What is asked of a server: all but the body; not shown, for there may be secrets in it."""
 
     method: str
     url: SplitResult
     own: tuple[tuple[str, str], ...]
     """Headers beside those of every request."""
+
+    __repr__ = object.__repr__
 
     @property
     def origin(self) -> Origin:

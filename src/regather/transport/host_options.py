@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from msgspec.structs import replace
 
 from regather.errors import UsageError
 from regather.origins import Origin, ascii_host, parse_host
+from regather.secretive import Secretive
 from regather.tokens import is_loopback
 
 __all__ = ["HostOptions", "Hosts", "flaw_of_header"]
@@ -24,11 +27,12 @@ _OURS = frozenset(
 """Headers that say how bytes are framed, or which: ours alone to set."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostOptions:
+class HostOptions(Secretive, frozen=True):
     """Options for one host. Empty fields mean the general settings."""
 
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    HIDDEN: ClassVar = ("headers",)
+
+    headers: tuple[tuple[str, str], ...] = ()
     """Sent with every request over http(s) that names this host, never after a redirect to it."""
     cert: str = ""
     """A PEM file: our certificate, for servers that ask who we are (TLS), and its chain."""

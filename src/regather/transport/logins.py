@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 from regather.origins import ascii_host
 
@@ -20,14 +21,15 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _ESCAPED = re.compile(r"\\(.)")
 
 
-@dataclass(slots=True)
-class Login:
+class Login(Struct):
     """One entry for a host; each of its fields may be empty."""
 
     host: str
     """In lower case and ASCII; empty: the entry is of no use."""
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: str = ""
+
+    __repr__ = object.__repr__
 
 
 def read_logins(path: str) -> tuple[list[Login], list[int]]:

@@ -6,12 +6,12 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from regather.errors import UsageError
+from regather.secretive import Secretive
 
 Key = tuple[str, ...]
 """Where a value stands: its tables and its own name, like ("host", "a.example", "token")."""
@@ -108,13 +108,14 @@ def parse(text: str, path: str, *, exposed: bool = False) -> Config:
         ) from None
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Secretive, frozen=True, dict=True):
     """What stands in a configuration file."""
+
+    HIDDEN: ClassVar = ("text",)
 
     path: str
     tables: Mapping[str, Any]
-    text: str = field(repr=False)
+    text: str
     exposed: bool = False
     """Whether all users of this machine can read it."""
 
