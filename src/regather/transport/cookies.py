@@ -21,9 +21,9 @@ from regather.tokens import is_address
 
 __all__ = ["Cookies"]
 
-_MAGIC = re.compile(r"#( Netscape)? HTTP Cookie File", re.IGNORECASE)
+_MAGIC = r"(?i)#( Netscape)? HTTP Cookie File"
 _HTTP_ONLY = "#HttpOnly_"
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = r"[\x00-\x08\x0a-\x1f\x7f]"
 _LONGEST = 4096
 """Characters of the name and value that a server sets (RFC 6265bis, 5.6)."""
 _MOST = 300
@@ -139,7 +139,7 @@ def _leads(above: str, path: str) -> bool:
 
 def _set_by(line: str, host: str, path: str, *, secure: bool) -> _Cookie | None:
     """The cookie of a header Set-Cookie (RFC 6265, 5.2 and 5.3); None where it is refused."""
-    if _CONTROL.search(line):
+    if re.search(_CONTROL, line):
         return None
     pair, _, rest = line.partition(";")
     name, equals, value = pair.partition("=")
@@ -206,7 +206,7 @@ def _read(path: str) -> Iterator[_Cookie]:
         if "=" in path:  # curl's -b takes cookies themselves: they are not shown
             raise UsageError(f"--cookies: {why}", help="give a cookie file") from None
         raise UsageError(f"{path}: not usable as --cookies ({why})") from None
-    if not _MAGIC.match(lines[0]):
+    if not re.match(_MAGIC, lines[0]):
         raise UsageError(
             f"{path}: not a cookie file",
             help="it must be in the Netscape format, with the first line '# Netscape HTTP Cookie "
@@ -226,7 +226,7 @@ def _in_file(line: str) -> _Cookie:
     domain, below, path, secure, expires, name, value = line.split("\t")
     # wget writes no dot where it means all below, others do.
     host = _host(domain.removeprefix(".").encode("latin-1").decode())
-    if _CONTROL.search(line) or not host:
+    if re.search(_CONTROL, line) or not host:
         raise ValueError
     return _Cookie(
         name,

@@ -24,7 +24,7 @@ GOOD = frozenset(range(200, 300)) - {204, 205}
 """Statuses with which bytes of an object come; those of other than 200 and 206 are doubted."""
 MAX_RETRY_AFTER = 3600.0
 _LONGEST_LINE = 16 << 10
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;|\Z)")
+_CHUNK_SIZE = rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;|\Z)"
 PROXY_ADVICE = "; the proxy requires a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _SINGLE = frozenset(
@@ -282,7 +282,7 @@ class ChunkedBody:
         if self._begun and not line:
             self._begun = False
             return
-        match = None if self._begun else _CHUNK_SIZE.match(line)
+        match = None if self._begun else re.match(_CHUNK_SIZE, line)
         if match is None:
             raise _not_chunked(line)
         self._left = int(match[1], 16)

@@ -15,8 +15,8 @@ from regather.tokens import is_loopback
 
 __all__ = ["HostOptions", "Hosts", "flaw_of_header"]
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_VALUE = re.compile(r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?")
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_VALUE = r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"
 _MOST_HEADER = 8 << 10
 _OURS = frozenset(
     "accept-encoding connection content-encoding content-length content-range date expect host "
@@ -55,11 +55,11 @@ class HostOptions(Secretive, frozen=True):
 
 def flaw_of_header(name: str, value: str) -> str:
     """Why a header cannot be sent; empty where it can. Never shows its value."""
-    if not _TOKEN.fullmatch(name):
+    if not re.fullmatch(_TOKEN, name):
         return f"not a header name: {name[:60]!r}"
     if name.lower() in _OURS:
         return f"the header {name} cannot be set: it is used by the download itself"
-    if not _VALUE.fullmatch(value) or len(value) > _MOST_HEADER:
+    if not re.fullmatch(_VALUE, value) or len(value) > _MOST_HEADER:
         return f"the value of the header {name} is empty, too long, or contains control characters"
     return ""
 

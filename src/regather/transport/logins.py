@@ -15,10 +15,10 @@ from regather.origins import ascii_host
 
 __all__ = ["Login", "read_logins"]
 
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*+)"|(\S++)')
+_WORD = r'"((?:[^"\\]|\\.)*+)"|(\S++)'
 _KEYS = frozenset(("machine", "login", "user", "account", "password"))
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-_ESCAPED = re.compile(r"\\(.)")
+_ESCAPED = r"\\(.)"
 
 
 class Login(Struct):
@@ -69,7 +69,7 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
         if skips:  # a macro ends with an empty line
             skips = bool(line.strip())
             continue
-        for match in _WORD.finditer(line):
+        for match in re.finditer(_WORD, line):
             quoted, word = match.groups()
             if not value and (word or "").startswith("#"):
                 break
@@ -78,7 +78,7 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
                 break
             value = not value and (word or "").lower() in _KEYS
             if quoted is not None:
-                word = _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[1]), quoted)
+                word = re.sub(_ESCAPED, lambda m: _ESCAPES.get(m[1], m[1]), quoted)
             yield number, word
 
 

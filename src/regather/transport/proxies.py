@@ -129,7 +129,7 @@ def parse_proxy(text: str, where: str) -> Proxy:
     return Proxy(parts.scheme, host, port or _PORTS[parts.scheme], user, password)
 
 
-_WITH_PORT = re.compile(r"([^][:]+|[^][]+\]):([0-9]{1,5})")  # [ is gone
+_WITH_PORT = r"([^][:]+|[^][]+\]):([0-9]{1,5})"  # [ is gone
 
 
 class _Direct:
@@ -144,7 +144,7 @@ class _Direct:
         self._names: set[tuple[str, str]] = set()
         self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, str]] = []
         for entry in self.entries:
-            match = _WITH_PORT.fullmatch(entry)
+            match = re.fullmatch(_WITH_PORT, entry)
             host, port = match.groups() if match else (entry, "")
             host = host.strip("[]")
             try:
