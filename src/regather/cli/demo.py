@@ -10,8 +10,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from regather.cli.documents import print_json
 from regather.cli.options import add_output
 from regather.cli.parsing import Parser
@@ -53,6 +51,8 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
+    from msgspec.structs import replace
+
     from regather.cli.get_report import describe
     from regather.demo import Demo, size_for
 

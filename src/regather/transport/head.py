@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from urllib.parse import SplitResult, quote
 
 import h11
@@ -88,6 +89,7 @@ class Head(Struct, frozen=True, eq=False):
         return min(max(at - time.time(), 0.0), MAX_RETRY_AFTER)
 
 
+@lru_cache(maxsize=1024)  # asked several times a request
 def split_url(url: str) -> SplitResult:
     """Split an http(s) URL; raise RequestFailed where it is none."""
     try:
