@@ -1,4 +1,4 @@
-"""Answers requests for files: found or not, whole or a range, as it should be or with a fault."""
+"""Answers requests: found or not, whole or a range, as it should be or with a fault."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from aiohttp import hdrs, web
@@ -14,12 +15,11 @@ from regather.errors import reason
 from regather.server.access_log import BodyResponse, error_logger, log_request, sign
 from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
+from regather.server.content import Content, Refusal
 from regather.server.faults import Decision, Fault, FaultKind, decide
-from regather.server.files import OpenFile, Root
 from regather.server.preconditions import Preconditions, range_applies
 from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
 from regather.server.status import ServerState
-from regather.server.writing import Limits, Writing
 
 EXIT_DIED = 70
 """The exit code of a server that a ``die`` fault ended."""
@@ -27,8 +27,8 @@ _SEND_TIMEOUT = 120.0
 """Seconds that a client may take nothing of a body before it is given up."""
 _GONE_CHECK = 0.5
 """Seconds between looks whether the client of a stalled response went away."""
-_READING = (hdrs.METH_GET, hdrs.METH_HEAD)
-_WRITING = (hdrs.METH_PUT, hdrs.METH_DELETE)
+READING = (hdrs.METH_GET, hdrs.METH_HEAD)
+WRITING = (hdrs.METH_PUT, hdrs.METH_DELETE)
 _STATUS_OF_ERROR = {
     errno.ENOENT: 404,
     errno.ENOTDIR: 404,
@@ -46,29 +46,24 @@ _MESSAGES = {403: "not readable", 404: "not found", 500: "cannot be read", 503: 
 _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE)
 
 
-class FileAnswers:
-    """Answers requests for what is in ``root``; fails as ``faults`` and their seed say.
+class Answers(ABC):
+    """Answers requests for what it finds; fails as ``faults`` and their seed say.
 
-    ``tokens`` say who may read and write, ``limits`` how much; without them all may read, and
-    nobody may write.
+    ``tokens`` say who may read and write; without them all may read, and nobody may write.
     """
+
+    no_writing = "nothing can be stored here"
+    """Why PUT and DELETE are not possible."""
 
     def __init__(
         self,
-        root: Root,
         *,
         faults: Sequence[Fault] = (),
         fault_seed: int = 0,
         tokens: Tokens | None = None,
-        limits: Limits | None = None,
     ) -> None:
         self.state = ServerState()
-        self._root = root
-        self._listing = None if root.is_file else root.listing()
         self._tokens = tokens or Tokens()
-        self._writing = None
-        if self._tokens.write is not None and not root.is_file:
-            self._writing = Writing(root, limits or Limits())
         self._faults = tuple(faults)
         self._seed = fault_seed
         self._pacers = {
@@ -77,13 +72,21 @@ class FileAnswers:
             if fault.kind is FaultKind.SLOW
         }
 
+    @abstractmethod
+    async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
+        """What a path stands for (as sent, percent-encoded), or another answer. Raises OSError."""
+
+    async def write(self, request: web.BaseRequest, target: str) -> web.Response | None:
+        """Carry out PUT or DELETE; None where that is not possible."""
+        return None
+
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; what breaks on the way ends its connection, nothing else."""
         with self.state.answering(request) as number:
             decision = decide(self._faults, self._seed, number, self.state.elapsed)
             if decision.fault is not None and decision.fault.kind is FaultKind.ERROR:
                 return web.Response(status=decision.fault.status)
-            writes = request.method not in _READING
+            writes = request.method not in READING
             refusal = self._tokens.refusal(request, writing=writes)
             if refusal is not None:
                 if request.body_exists:
@@ -91,31 +94,28 @@ class FileAnswers:
                 return refusal
             target = target_of(request)
             if writes:
-                return await self._write(request, target)
+                written = None
+                if request.method in WRITING:
+                    written = await self.write(request, target)
+                return self._not_allowed(request) if written is None else written
             try:
-                if target == "/" and self._listing is not None:
-                    return web.Response(text=await self._listing.text())
-                file = self._root.open(target)
+                found = await self.find(request, target)
             except OSError as error:
                 return _failed(error)
+            if isinstance(found, web.StreamResponse):
+                return found
             try:
-                return await self._answer_with(request, file, decision)
+                return await self._answer_with(request, found, decision)
+            except Refusal as error:
+                return error.response
             finally:
-                file.close()
+                found.close()
 
-    async def _write(self, request: web.BaseRequest, target: str) -> web.Response:
-        if self._writing is not None and request.method == hdrs.METH_PUT:
-            return await self._writing.put(request, target)
-        if self._writing is not None and request.method == hdrs.METH_DELETE:
-            return await self._writing.delete(request, target)
-        allowed = _READING if self._writing is None else _READING + _WRITING
+    def _not_allowed(self, request: web.BaseRequest) -> web.Response:
+        allowed = READING if self.no_writing else READING + WRITING
         line = f"only {', '.join(allowed[:-1])} and {allowed[-1]}"
-        if request.method in _WRITING:
-            line += (
-                ": a single file is served, uploads are not possible"
-                if self._root.is_file
-                else ": to store files, start the server with --write-token FILE"
-            )
+        if request.method in WRITING:
+            line += f": {self.no_writing}"
         response = web.Response(
             status=405, text=f"{line}\n", headers={hdrs.ALLOW: ", ".join(allowed)}
         )
@@ -123,14 +123,10 @@ class FileAnswers:
         return response
 
     async def _answer_with(
-        self, request: web.BaseRequest, file: OpenFile, decision: Decision
+        self, request: web.BaseRequest, file: Content, decision: Decision
     ) -> web.StreamResponse:
         version = file.version
-        headers = {
-            hdrs.ETAG: f'"{version.tag}"',
-            hdrs.LAST_MODIFIED: version.last_modified,
-            hdrs.ACCEPT_RANGES: "bytes",
-        }
+        headers = {**version.validators, hdrs.ACCEPT_RANGES: "bytes", **file.headers}
         match Preconditions.of(request.headers).for_reading(version):
             case 304:
                 return web.Response(status=304, headers=headers)
@@ -150,6 +146,7 @@ class FileAnswers:
         sign(response)
         if request.method == hdrs.METH_HEAD or span.start == span.stop:
             return response
+        await file.ready(*span)
 
         def count_sent(count: int) -> None:
             response.sent += count
@@ -176,7 +173,7 @@ class FileAnswers:
         request: web.BaseRequest,
         response: BodyResponse,
         outlet: Outlet,
-        file: OpenFile,
+        file: Content,
         span: ByteRange,
         decision: Decision,
     ) -> None:
@@ -209,7 +206,7 @@ class FileAnswers:
         self,
         request: web.BaseRequest,
         outlet: Outlet,
-        file: OpenFile,
+        file: Content,
         span: ByteRange,
         decision: Decision,
     ) -> FaultKind | None:
@@ -223,7 +220,7 @@ class FileAnswers:
         if kind is FaultKind.CORRUPT:
             at = start + decision.flip(stop - start)
             await _send_paced(outlet, file, start, at, pacers)
-            wrong = bytes(byte ^ 0xFF for byte in os.pread(file.descriptor, 1, at))
+            wrong = bytes(byte ^ 0xFF for byte in await file.byte(at))
             if not wrong:
                 raise EOFError("the file was truncated")
             await outlet.send_bytes(wrong)
@@ -249,18 +246,18 @@ class FileAnswers:
 
 
 async def _send_paced(
-    outlet: Outlet, file: OpenFile, start: int, stop: int, pacers: Sequence[Pacer]
+    outlet: Outlet, file: Content, start: int, stop: int, pacers: Sequence[Pacer]
 ) -> None:
     step = min((pacer.step for pacer in pacers), default=stop - start)
     while start < stop:
         count = min(step, stop - start)
         for pacer in pacers:
             await pacer.pass_through(count)
-        await outlet.send_file(file.descriptor, start, count)
+        await file.send(outlet, start, start + count)
         start += count
 
 
-def _span(request: web.BaseRequest, file: OpenFile) -> ByteRange | None:
+def _span(request: web.BaseRequest, file: Content) -> ByteRange | None:
     """Return which bytes are wanted; None for the whole file, as for every HEAD (RFC 9110 14.2)."""
     headers = request.headers
     if request.method == hdrs.METH_HEAD or not range_applies(
