@@ -15,7 +15,7 @@ from regather.errors import reason
 from regather.server.access_log import BodyResponse, error_logger, log_request, sign
 from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
-from regather.server.content import Content, Refused
+from regather.server.content import Content, OtherAnswer
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.preconditions import Preconditions, range_applies
 from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
@@ -106,7 +106,7 @@ class RequestAnswers(ABC):
                 return found
             try:
                 return await self._answer_with(request, found, decision)
-            except Refused as error:
+            except OtherAnswer as error:
                 return error.response
             finally:
                 found.close()
