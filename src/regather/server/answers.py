@@ -1,4 +1,4 @@
-"""Answers requests: found or not, whole or a range, as it should be or with a fault."""
+"""RequestAnswers requests: found or not, whole or a range, as it should be or with a fault."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regather.errors import reason
 from regather.server.access_log import BodyResponse, error_logger, log_request, sign
 from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
-from regather.server.content import Content, Refusal
+from regather.server.content import Content, OtherAnswer
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.problem import problem
 from regather.server.reply import Reply, Segment, length_of, part_of, reply_to
@@ -46,8 +46,8 @@ _MESSAGES = {403: "not readable", 404: "not found", 500: "cannot be read", 503: 
 _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE)
 
 
-class Answers(ABC):
-    """Answers requests for what it finds; fails as ``faults`` and their seed say.
+class RequestAnswers(ABC):
+    """RequestAnswers requests for what it finds; fails as ``faults`` and their seed say.
 
     ``tokens`` say who may read and write; without them all may read, and nobody may write.
     """
@@ -106,7 +106,7 @@ class Answers(ABC):
                 return found
             try:
                 return await self._answer_with(request, found, decision)
-            except Refusal as error:
+            except OtherAnswer as error:
                 return error.response
             finally:
                 found.close()

@@ -11,7 +11,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from regather._version import __version__
 from regather.errors import reason
 from regather.server.access_log import sign
-from regather.server.answers import READING, Answers, target_of
+from regather.server.answers import READING, RequestAnswers, target_of
 from regather.server.authorization import Tokens
 from regather.server.content import Content
 from regather.server.faults import Fault
@@ -27,8 +27,8 @@ _HOST = re.compile(
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class BaseApplication(Answers):
-    """Answers all requests, those for the server's own addresses too.
+class BaseApplication(RequestAnswers):
+    """RequestAnswers all requests, those for the server's own addresses too.
 
     There is no router: aiohttp's takes quadratic time for long paths.
     """
@@ -93,7 +93,7 @@ class BaseApplication(Answers):
 
 
 class Application(BaseApplication):
-    """Answers requests for what is in ``root``; ``limits`` say how much may be written."""
+    """RequestAnswers requests for what is in ``root``; ``limits`` say how much may be written."""
 
     def __init__(
         self,
@@ -121,13 +121,13 @@ class Application(BaseApplication):
         self._root.check()
 
     async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
-        """See Answers.find."""
+        """See RequestAnswers.find."""
         if target == "/" and self._listing is not None:
             return web.Response(text=await self._listing.text())
         return self._root.open(target)
 
     async def write(self, request: web.BaseRequest, target: str) -> web.Response | None:
-        """See Answers.write."""
+        """See RequestAnswers.write."""
         if self._writing is None:
             return None
         if request.method == hdrs.METH_PUT:

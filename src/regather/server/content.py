@@ -12,7 +12,7 @@ from regather.server.body import Outlet
 from regather.server.preconditions import Version
 
 
-class Refusal(Exception):
+class OtherAnswer(Exception):
     """There is nothing to send; ``response`` says why."""
 
     def __init__(self, response: web.Response) -> None:
@@ -38,7 +38,7 @@ class Content(ABC):
     async def ready(self, start: int, stop: int) -> None:  # noqa: B027
         """Wait until the first bytes of a range can be sent: nothing was sent yet.
 
-        Raises Refusal where that does not happen.
+        Raises OtherAnswer where that does not happen.
         """
 
     @abstractmethod
