@@ -47,9 +47,7 @@ class Tokens:
         if may_write or (may_read and (not writing or self.write is None)):
             return None
         if may_read:
-            return problem(
-                request, 403, "this token permits reading only: send the write token"
-            )
+            return problem(request, 403, "this token permits reading only: send the write token")
         return _unauthorized(request, "wrong token")
 
 
