@@ -16,7 +16,9 @@ from regather.server.authorization import Tokens
 from regather.server.content import Content
 from regather.server.faults import Fault
 from regather.server.files import Root
+from regather.server.known_hashes import KnownHashes
 from regather.server.problem import problem
+from regather.server.reply import WANTED_DIGEST
 from regather.server.writing import Limits, Writing
 
 _HOST = re.compile(
@@ -108,6 +110,7 @@ class Application(BaseApplication):
         super().__init__(faults=faults, fault_seed=fault_seed, tokens=tokens)
         self._root = root
         self._listing = None if root.is_file else root.listing()
+        self._hashes = None if root.is_file else KnownHashes(root)
         self._writing = None
         if root.is_file:
             self.no_writing = "a single file is served, uploads are not possible"
@@ -125,7 +128,15 @@ class Application(BaseApplication):
         """See RequestAnswers.find."""
         if target == "/" and self._listing is not None:
             return web.Response(text=await self._listing.text())
-        return self._root.open(target)
+        file = self._root.open(target)
+        # Of ranges only where it is wanted: to look for manifests would slow small ones down.
+        if self._hashes and (hdrs.RANGE not in request.headers or WANTED_DIGEST in request.headers):
+            try:
+                file.sha256 = await self._hashes.sha256_of(target, file)
+            except BaseException:
+                file.close()
+                raise
+        return file
 
     async def write(self, request: web.BaseRequest, target: str) -> web.Response | None:
         """See RequestAnswers.write."""
