@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from regather._version import __version__
 from regather.errors import reason
 from regather.server.access_log import sign
-from regather.server.answers import FileAnswers, target_of
+from regather.server.answers import READING, RequestAnswers, target_of
+from regather.server.authorization import Tokens
+from regather.server.content import Content
+from regather.server.faults import Fault
+from regather.server.files import Root
+from regather.server.problem import problem
+from regather.server.writing import Limits, Writing
 
 _HOST = re.compile(
     r"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_%-]*+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)"
@@ -17,45 +25,60 @@ _HOST = re.compile(
 )
 
 
-class Application(FileAnswers):
-    """Answers all requests, those for the server's own addresses too.
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class BaseApplication(RequestAnswers):
+    """RequestAnswers all requests, those for the server's own addresses too.
 
     There is no router: aiohttp's takes quadratic time for long paths.
     """
 
+    cancels = False
+    """Whether who answers a request is cancelled when its client leaves."""
+
+    def __init__(
+        self,
+        *,
+        faults: Sequence[Fault] = (),
+        fault_seed: int = 0,
+        tokens: Tokens | None = None,
+    ) -> None:
+        super().__init__(faults=faults, fault_seed=fault_seed, tokens=tokens)
+        self.internal: dict[str, Handler] = {"/-/health": self._health, "/-/ready": self._ready}
+        """What answers GET and HEAD for the server's own addresses."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise OSError where what is served cannot be read now."""
+
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         if not _names_a_host(request):
-            response: web.StreamResponse = web.Response(
-                status=400, text="the Host header must name one host\n"
+            response: web.StreamResponse = problem(
+                request, 400, "the Host header must name one host"
             )
             response.force_close()
         else:
-            reads = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
-            match target_of(request) if reads else None:
-                case "/-/health":
-                    response = self._health()
-                case "/-/ready":
-                    response = self._ready()
-                case _:
-                    response = await self.answer(request)
+            own = self.internal.get(target_of(request)) if request.method in READING else None
+            response = await (own or self.answer)(request)
         sign(response)
         return response
 
-    def _ready(self) -> web.Response:
+    async def _ready(self, request: web.BaseRequest) -> web.Response:
         """Say whether requests for files should come here; 503 where they should not."""
         line, status = "ready", 200
         if self.state.stopping.is_set():
             line, status = "stopping", 503
         else:
             try:
-                self._root.check()
+                self.check()
             except OSError as error:
                 line, status = f"what is served cannot be read: {reason(error)}", 503
         headers = {hdrs.CACHE_CONTROL: "no-store"}
         return web.Response(status=status, text=f"{line}\n", headers=headers)
 
-    def _health(self) -> web.Response:
+    async def _health(self, request: web.BaseRequest) -> web.Response:
         state = self.state
         return web.json_response(
             {
@@ -68,6 +91,49 @@ class Application(FileAnswers):
             },
             headers={hdrs.CACHE_CONTROL: "no-store"},
         )
+
+
+class Application(BaseApplication):
+    """RequestAnswers requests for what is in ``root``; ``limits`` say how much may be written."""
+
+    def __init__(
+        self,
+        root: Root,
+        *,
+        faults: Sequence[Fault] = (),
+        fault_seed: int = 0,
+        tokens: Tokens | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(faults=faults, fault_seed=fault_seed, tokens=tokens)
+        self._root = root
+        self._listing = None if root.is_file else root.listing()
+        self._writing = None
+        if root.is_file:
+            self.no_writing = "a single file is served, uploads are not possible"
+        elif self._tokens.write is None:
+            self.no_writing = "to store files, start the server with --write-token FILE"
+        else:
+            self.no_writing = ""
+            self._writing = Writing(root, limits or Limits())
+
+    def check(self) -> None:
+        """See BaseApplication.check."""
+        self._root.check()
+
+    async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
+        """See RequestAnswers.find."""
+        if target == "/" and self._listing is not None:
+            return web.Response(text=await self._listing.text())
+        return self._root.open(target)
+
+    async def write(self, request: web.BaseRequest, target: str) -> web.Response | None:
+        """See RequestAnswers.write."""
+        if self._writing is None:
+            return None
+        if request.method == hdrs.METH_PUT:
+            return await self._writing.put(request, target)
+        return await self._writing.delete(request, target)
 
 
 def _names_a_host(request: web.BaseRequest) -> bool:
