@@ -22,7 +22,7 @@ _SIZE = 20 * MIB
 class _Busy(ThreadingHTTPServer):
     """Answers ``good`` requests, all others with Retry-After: 3600.
 
-    A quick client gets a whole file by five requests, so the last bytes are busy until ``good`` is large.
+    A quick client gets a file by five requests: the last bytes are busy until ``good`` is large.
     """
 
     def __init__(self, content: bytes, good: int) -> None:
