@@ -148,8 +148,8 @@ class Readers(simulator.World):
     # -- readers --------------------------------------------------------------------------
 
     def _join(self, reader: Reader, _stamp: int) -> None:
-        self._want(reader, reader.window[: reader.urgent], urgent=True)
-        self._want(reader, reader.window[reader.urgent :], urgent=False)
+        # An answer to a part of what it wants may move its window, or end its reading.
+        self._disturbed.add(reader.number)
         self._reading.append(reader)
         self._read()
 

@@ -1,4 +1,4 @@
-"""Answers requests for files: found or not, whole or a range, as it should be or with a fault."""
+"""Answers requests: found or not, whole or a range, as it should be or with a fault."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import asyncio
 import errno
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
 from regather.errors import reason
-from regather.server.access_log import BodyResponse, error_logger, log_request, sign
+from regather.names import MANIFEST_SUFFIX
+from regather.server.access_log import BodyResponse, error_logger, sign
 from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
+from regather.server.content import Content, OtherAnswer
 from regather.server.faults import Decision, Fault, FaultKind, decide
-from regather.server.files import OpenFile, Root
-from regather.server.preconditions import Preconditions, range_applies
-from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
+from regather.server.problem import problem
+from regather.server.reply import Reply, Segment, length_of, part_of, reply_to
 from regather.server.status import ServerState
-from regather.server.writing import Limits, Writing
 
 EXIT_DIED = 70
 """The exit code of a server that a ``die`` fault ended."""
@@ -27,8 +28,8 @@ _SEND_TIMEOUT = 120.0
 """Seconds that a client may take nothing of a body before it is given up."""
 _GONE_CHECK = 0.5
 """Seconds between looks whether the client of a stalled response went away."""
-_READING = (hdrs.METH_GET, hdrs.METH_HEAD)
-_WRITING = (hdrs.METH_PUT, hdrs.METH_DELETE)
+READING = (hdrs.METH_GET, hdrs.METH_HEAD)
+WRITING = (hdrs.METH_PUT, hdrs.METH_DELETE)
 _STATUS_OF_ERROR = {
     errno.ENOENT: 404,
     errno.ENOTDIR: 404,
@@ -46,29 +47,24 @@ _MESSAGES = {403: "not readable", 404: "not found", 500: "cannot be read", 503: 
 _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE)
 
 
-class FileAnswers:
-    """Answers requests for what is in ``root``; fails as ``faults`` and their seed say.
+class RequestAnswers(ABC):
+    """Answers requests for what it finds; fails as ``faults`` and their seed say.
 
-    ``tokens`` say who may read and write, ``limits`` how much; without them all may read, and
-    nobody may write.
+    ``tokens`` say who may read and write; without them all may read, and nobody may write.
     """
+
+    no_writing = "nothing can be stored here"
+    """Why PUT and DELETE are not possible."""
 
     def __init__(
         self,
-        root: Root,
         *,
         faults: Sequence[Fault] = (),
         fault_seed: int = 0,
         tokens: Tokens | None = None,
-        limits: Limits | None = None,
     ) -> None:
         self.state = ServerState()
-        self._root = root
-        self._listing = None if root.is_file else root.listing()
         self._tokens = tokens or Tokens()
-        self._writing = None
-        if self._tokens.write is not None and not root.is_file:
-            self._writing = Writing(root, limits or Limits())
         self._faults = tuple(faults)
         self._seed = fault_seed
         self._pacers = {
@@ -77,13 +73,27 @@ class FileAnswers:
             if fault.kind is FaultKind.SLOW
         }
 
+    def kind_of(self, target: str) -> str:
+        """The kind of an address, one of a few, for the tallies."""
+        if target.startswith("/-/"):
+            return "status"
+        return "manifest" if target.endswith(MANIFEST_SUFFIX) else "file"
+
+    @abstractmethod
+    async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
+        """What a path stands for (as sent, percent-encoded), or another answer. Raises OSError."""
+
+    async def write(self, request: web.BaseRequest, target: str) -> web.Response | None:
+        """Carry out PUT or DELETE; None where that is not possible."""
+        return None
+
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; what breaks on the way ends its connection, nothing else."""
         with self.state.answering(request) as number:
             decision = decide(self._faults, self._seed, number, self.state.elapsed)
             if decision.fault is not None and decision.fault.kind is FaultKind.ERROR:
                 return web.Response(status=decision.fault.status)
-            writes = request.method not in _READING
+            writes = request.method not in READING
             refusal = self._tokens.refusal(request, writing=writes)
             if refusal is not None:
                 if request.body_exists:
@@ -91,65 +101,44 @@ class FileAnswers:
                 return refusal
             target = target_of(request)
             if writes:
-                return await self._write(request, target)
+                written = None
+                if request.method in WRITING:
+                    written = await self.write(request, target)
+                return self._not_allowed(request) if written is None else written
             try:
-                if target == "/" and self._listing is not None:
-                    return web.Response(text=await self._listing.text())
-                file = self._root.open(target)
+                found = await self.find(request, target)
             except OSError as error:
-                return _failed(error)
+                return _failed(request, error)
+            if isinstance(found, web.StreamResponse):
+                return found
             try:
-                return await self._answer_with(request, file, decision)
+                return await self._answer_with(request, found, decision)
+            except OtherAnswer as error:
+                return error.response
             finally:
-                file.close()
+                found.close()
 
-    async def _write(self, request: web.BaseRequest, target: str) -> web.Response:
-        if self._writing is not None and request.method == hdrs.METH_PUT:
-            return await self._writing.put(request, target)
-        if self._writing is not None and request.method == hdrs.METH_DELETE:
-            return await self._writing.delete(request, target)
-        allowed = _READING if self._writing is None else _READING + _WRITING
+    def _not_allowed(self, request: web.BaseRequest) -> web.Response:
+        allowed = READING if self.no_writing else READING + WRITING
         line = f"only {', '.join(allowed[:-1])} and {allowed[-1]}"
-        if request.method in _WRITING:
-            line += (
-                ": a single file is served, uploads are not possible"
-                if self._root.is_file
-                else ": to store files, start the server with --write-token FILE"
-            )
-        response = web.Response(
-            status=405, text=f"{line}\n", headers={hdrs.ALLOW: ", ".join(allowed)}
-        )
+        if request.method in WRITING:
+            line += f": {self.no_writing}"
+        response = problem(request, 405, line, headers={hdrs.ALLOW: ", ".join(allowed)})
         response.force_close()  # rather than wait for a body that nobody wants
         return response
 
     async def _answer_with(
-        self, request: web.BaseRequest, file: OpenFile, decision: Decision
+        self, request: web.BaseRequest, file: Content, decision: Decision
     ) -> web.StreamResponse:
-        version = file.version
-        headers = {
-            hdrs.ETAG: f'"{version.tag}"',
-            hdrs.LAST_MODIFIED: version.last_modified,
-            hdrs.ACCEPT_RANGES: "bytes",
-        }
-        match Preconditions.of(request.headers).for_reading(version):
-            case 304:
-                return web.Response(status=304, headers=headers)
-            case 412:
-                return web.Response(status=412, text="the file has changed\n", headers=headers)
-        try:
-            span = _span(request, file)
-        except UnsatisfiableRange:
-            headers[hdrs.CONTENT_RANGE] = f"bytes */{file.size}"
-            return web.Response(status=416, text="range not satisfiable\n", headers=headers)
-        headers[hdrs.CONTENT_TYPE] = file.content_type
-        if span is not None:
-            headers[hdrs.CONTENT_RANGE] = f"bytes {span.start}-{span.stop - 1}/{file.size}"
-        response = BodyResponse(status=200 if span is None else 206, headers=headers)
-        span = span or ByteRange(0, file.size)
-        response.content_length = span.stop - span.start
+        reply = reply_to(request, file)
+        if isinstance(reply, web.Response):
+            return reply
+        response = BodyResponse(status=reply.status, headers=reply.headers)
+        response.content_length = reply.length
         sign(response)
-        if request.method == hdrs.METH_HEAD or span.start == span.stop:
+        if reply.first is None:
             return response
+        await file.ready(*reply.first)
 
         def count_sent(count: int) -> None:
             response.sent += count
@@ -166,9 +155,9 @@ class FileAnswers:
         except ConnectionError:
             return response
         except OSError as error:
-            return _failed(error)
+            return _failed(request, error)
         with outlet:
-            await self._send(request, response, outlet, file, span, decision)
+            await self._send(request, response, outlet, file, reply, decision)
         return response
 
     async def _send(
@@ -176,8 +165,8 @@ class FileAnswers:
         request: web.BaseRequest,
         response: BodyResponse,
         outlet: Outlet,
-        file: OpenFile,
-        span: ByteRange,
+        file: Content,
+        reply: Reply,
         decision: Decision,
     ) -> None:
         began = time.monotonic()
@@ -189,7 +178,7 @@ class FileAnswers:
                 transport.set_write_buffer_limits(high=0)
             await response.prepare(request)
             await request.writer.drain()
-            fault = await self._send_body(request, outlet, file, span, decision)
+            fault = await self._send_body(request, outlet, file, reply, decision)
             if fault is FaultKind.RESET:
                 abort(request.transport)
             if fault is not None:
@@ -198,41 +187,55 @@ class FileAnswers:
             # The client went away, or the file is no longer what the head promised.
             if not isinstance(error, ConnectionError):
                 error_logger.warning("sending of %r broke off: %s", file.name, reason(error))
+                self.state.tallies.abort("no_source")
+            elif isinstance(error, ConnectionAbortedError):
+                self.state.tallies.abort("client_stalled")
+            else:
+                self.state.tallies.abort("client_gone")
             response.force_close()
             abort(request.transport)
         except asyncio.CancelledError:
-            if request.protocol.access_logger is not None:  # aiohttp logs only what it finishes
-                log_request(request, response, time.monotonic() - began)
+            stopping = self.state.stopping.is_set()
+            self.state.tallies.abort("stopping" if stopping else "client_gone")
+            if (log := request.protocol.access_logger) is not None:
+                # aiohttp logs only what it finishes
+                log.log(request, response, time.monotonic() - began)
             raise
 
     async def _send_body(
         self,
         request: web.BaseRequest,
         outlet: Outlet,
-        file: OpenFile,
-        span: ByteRange,
+        file: Content,
+        reply: Reply,
         decision: Decision,
     ) -> FaultKind | None:
         """Send what the decision leaves of the body; return the fault that the connection ends by.
 
         Does not return where the fault ends the process.
         """
-        start, stop = span
         kind = decision.fault.kind if decision.fault is not None else None
         pacers = [self._pacers[place] for place in decision.slow]
+        length = reply.length
+
+        async def send(start: int, stop: int) -> None:
+            for segment in reply.cut(start, stop):
+                await _send_paced(outlet, file, segment, pacers)
+
         if kind is FaultKind.CORRUPT:
-            at = start + decision.flip(stop - start)
-            await _send_paced(outlet, file, start, at, pacers)
-            wrong = bytes(byte ^ 0xFF for byte in os.pread(file.descriptor, 1, at))
-            if not wrong:
-                raise EOFError("the file was truncated")
-            await outlet.send_bytes(wrong)
-            await _send_paced(outlet, file, at + 1, stop, pacers)
+            at = decision.flip(length)
+            await send(0, at)
+            for segment in reply.cut(at, at + 1):
+                right = segment if isinstance(segment, bytes) else await file.byte(segment.start)
+                if not right:
+                    raise EOFError("the file was truncated")
+                await outlet.send_bytes(bytes(byte ^ 0xFF for byte in right))
+            await send(at + 1, length)
             return None
         if kind not in _BREAKING:
-            await _send_paced(outlet, file, start, stop, pacers)
+            await send(0, length)
             return None
-        await _send_paced(outlet, file, start, start + decision.cut(stop - start), pacers)
+        await send(0, decision.cut(length))
         if kind is FaultKind.DIE:
             os._exit(EXIT_DIED)
         if kind is FaultKind.STALL:
@@ -249,25 +252,20 @@ class FileAnswers:
 
 
 async def _send_paced(
-    outlet: Outlet, file: OpenFile, start: int, stop: int, pacers: Sequence[Pacer]
+    outlet: Outlet, file: Content, segment: Segment, pacers: Sequence[Pacer]
 ) -> None:
-    step = min((pacer.step for pacer in pacers), default=stop - start)
-    while start < stop:
-        count = min(step, stop - start)
+    at, length = 0, length_of(segment)
+    step = min((pacer.step for pacer in pacers), default=length)
+    while at < length:
+        count = min(step, length - at)
         for pacer in pacers:
             await pacer.pass_through(count)
-        await outlet.send_file(file.descriptor, start, count)
-        start += count
-
-
-def _span(request: web.BaseRequest, file: OpenFile) -> ByteRange | None:
-    """Return which bytes are wanted; None for the whole file, as for every HEAD (RFC 9110 14.2)."""
-    headers = request.headers
-    if request.method == hdrs.METH_HEAD or not range_applies(
-        headers.getall(hdrs.IF_RANGE, ()), file.version
-    ):
-        return None
-    return parse_range(headers.getall(hdrs.RANGE, ()), file.size)
+        part = part_of(segment, at, at + count)
+        if isinstance(part, bytes):
+            await outlet.send_bytes(part)
+        else:
+            await file.send(outlet, part.start, part.stop)
+        at += count
 
 
 def target_of(request: web.BaseRequest) -> str:
@@ -279,9 +277,6 @@ def target_of(request: web.BaseRequest) -> str:
     return raw
 
 
-def _failed(error: OSError) -> web.Response:
-    return _text(404 if error.errno is None else _STATUS_OF_ERROR.get(error.errno, 500))
-
-
-def _text(status: int) -> web.Response:
-    return web.Response(status=status, text=f"{_MESSAGES[status]}\n")
+def _failed(request: web.BaseRequest, error: OSError) -> web.Response:
+    status = 404 if error.errno is None else _STATUS_OF_ERROR.get(error.errno, 500)
+    return problem(request, status, _MESSAGES[status])

@@ -18,6 +18,8 @@ from urllib.parse import unquote_to_bytes
 from regather.errors import RegatherError, UsageError
 from regather.files.atomic import PREFIX, remove_leftovers
 from regather.names import flaw_of
+from regather.server.body import Outlet
+from regather.server.content import Content
 from regather.server.listing import Listing
 from regather.server.places import Folders, WritePlace
 from regather.server.preconditions import Version
@@ -38,23 +40,21 @@ class UnfitName(Exception):
     """A path under which nothing may be stored; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenFile:
+@dataclass
+class OpenFile(Content):
     """A file opened for one response; whoever got it closes ``descriptor``."""
 
     name: str
     descriptor: int
     version: Version
 
-    @property
-    def size(self) -> int:
-        """Bytes, when it was opened."""
-        return self.version.size
+    async def send(self, outlet: Outlet, start: int, stop: int) -> None:
+        """See Content.send."""
+        await outlet.send_file(self.descriptor, start, stop - start)
 
-    @property
-    def content_type(self) -> str:
-        """JSON for manifests; everything else is bytes, lest a browser run what it is sent."""
-        return "application/json" if self.name.endswith(".json") else "application/octet-stream"
+    async def byte(self, at: int) -> bytes:
+        """See Content.byte."""
+        return os.pread(self.descriptor, 1, at)
 
     def close(self) -> None:
         """Close the file."""

@@ -31,24 +31,36 @@ class UnreadableCondition(Exception):
 class Version:
     """What tells one state of a file from another."""
 
-    modified_ns: int
+    modified_ns: int | None
+    """None: unknown."""
     size: int
     """Bytes."""
+    content_tag: str = ""
+    """An entity tag that was made of the content."""
 
     @property
     def tag(self) -> str:
         """The entity tag, without its quotes: equal for copies that kept their time."""
-        return f"{self.modified_ns:x}-{self.size:x}"
+        return self.content_tag or f"{self.modified_ns or 0:x}-{self.size:x}"
 
     @property
-    def modified(self) -> int:
+    def modified(self) -> int | None:
         """Whole seconds since 1970, within what HTTP can say."""
+        if self.modified_ns is None:
+            return None
         return min(max(self.modified_ns // 10**9, 0), _LATEST)
 
     @property
-    def last_modified(self) -> str:
-        """The modification time as an HTTP date."""
-        return formatdate(self.modified, usegmt=True)
+    def validators(self) -> dict[str, str]:
+        """The headers that name this version."""
+        headers = {"ETag": f'"{self.tag}"'}
+        if self.modified is not None:
+            headers["Last-Modified"] = formatdate(self.modified, usegmt=True)
+        return headers
+
+    def changed_since(self, date: int) -> bool | None:
+        """Whether it was modified after a date; None where that is unknown."""
+        return None if self.modified is None else self.modified > date
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,7 @@ class Preconditions:
         if self.if_none_match is not None:
             return 304 if self.if_none_match.match(version, weakly=True) else 200
         since = self.if_modified_since
-        return 304 if since is not None and version.modified <= since else 200
+        return 304 if since is not None and version.changed_since(since) is False else 200
 
     def for_writing(self, version: Version | None) -> bool:
         """Whether PUT or DELETE may go on; ``version`` is None where there is no file.
@@ -145,7 +157,7 @@ class Preconditions:
         if self.if_match is not None:
             return self.if_match.match(version, weakly=False)
         since = self.if_unmodified_since
-        return since is None or version is None or version.modified <= since
+        return since is None or version is None or not version.changed_since(since)
 
 
 def range_applies(if_range: Sequence[str], version: Version) -> bool:
@@ -158,4 +170,6 @@ def range_applies(if_range: Sequence[str], version: Version) -> bool:
     if len(if_range) > 1:
         return False
     text = if_range[0].strip(" \t")
-    return text == f'"{version.tag}"' or parse_http_date(text) == version.modified
+    if text == f'"{version.tag}"':
+        return True
+    return version.modified is not None and parse_http_date(text) == version.modified

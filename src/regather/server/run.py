@@ -20,7 +20,7 @@ from regather.errors import RegatherError, UsageError, reason
 from regather.names import bracketed
 from regather.server.access_log import AccessLog, error_logger
 from regather.server.answers import EXIT_DIED
-from regather.server.app import Application
+from regather.server.app import Application, BaseApplication
 from regather.server.authorization import Tokens
 from regather.server.body import abort, unsent
 from regather.server.faults import Fault, FaultKind, refuses
@@ -46,38 +46,31 @@ _MAX_REQUEST_LINE = 16 << 10
 _MAX_HEADER = 8 << 10
 
 
-class Server:
-    """Serves ``path`` over HTTP from the running event loop, between start() and stop()."""
+class HttpServer:
+    """Serves an application from the running event loop, between start() and stop()."""
 
     def __init__(
         self,
-        path: Path,
+        application: BaseApplication,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
         faults: Sequence[Fault] = (),
-        fault_seed: int | None = None,
+        fault_seed: int = 0,
         access_log: bool = False,
-        tokens: Tokens | None = None,
-        limits: Limits | None = None,
+        log_format: str = "text",
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host = host
         self.port = port
         """The port; 0 becomes the one that was found when the server starts."""
         self._faults = tuple(faults)
-        self._seed = secrets.randbits(64) if fault_seed is None else fault_seed
+        self._seed = fault_seed
         self._tls = tls
-        root = Root(path)
-        self._application = Application(
-            root, faults=faults, fault_seed=self._seed, tokens=tokens, limits=limits
-        )
-        if tokens is not None and tokens.write is not None and not root.is_file:
-            removed = root.remove_leftovers()
-            if removed:
-                error_logger.info("removed %d unfinished files of a killed server", removed)
-        self._state = self._application.state
+        self._application = application
+        self._state = application.state
         self._access_log = access_log
+        self._log_format = log_format
         self._manager: web.Server | None = None
         self._socket: socket.socket | None = None
         self._listener: asyncio.Server | None = None
@@ -104,8 +97,10 @@ class Server:
             max_field_size=_MAX_HEADER,
             lingering_time=1.0,
             auto_decompress=False,
+            handler_cancellation=self._application.cancels,
             read_bufsize=_READ_BUFFER,
             access_log=access_logger if self._access_log else None,
+            access_log_format=self._log_format,
         )
         self._state.count_connections = lambda: len(manager.connections)
         loop = asyncio.get_running_loop()
@@ -198,6 +193,44 @@ class Server:
             task.cancel()
         if manager is not None:
             await manager.shutdown(0.1)  # all have been waited for already
+
+
+class Server(HttpServer):
+    """Serves ``path``, a folder or a file."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Sequence[Fault] = (),
+        fault_seed: int | None = None,
+        access_log: bool = False,
+        log_format: str = "text",
+        tokens: Tokens | None = None,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        seed = secrets.randbits(64) if fault_seed is None else fault_seed
+        root = Root(path)
+        application = Application(
+            root, faults=faults, fault_seed=seed, tokens=tokens, limits=limits
+        )
+        super().__init__(
+            application,
+            host=host,
+            port=port,
+            faults=faults,
+            fault_seed=seed,
+            access_log=access_log,
+            log_format=log_format,
+            tls=tls,
+        )
+        if tokens is not None and tokens.write is not None and not root.is_file:
+            removed = root.remove_leftovers()
+            if removed:
+                error_logger.info("removed %d unfinished files of a killed server", removed)
 
 
 class _Refusal(asyncio.Protocol):
