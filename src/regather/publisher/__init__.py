@@ -43,7 +43,7 @@ from regather.sources.settings import Settings, transport_options
 from regather.splitter import manifest_of
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.input_file import original_of
-from regather.splitter.plain import copy
+from regather.splitter.passes import copy
 from regather.transport import Failure, RequestFailed
 from regather.transport.stores.retrying import RetryPolicy
 
