@@ -75,8 +75,8 @@ def export_metalink(
             asking.check(url)
         recipe = Recipe(target_of(source, read, sources), settings)
         pieces = _from_sources(RemoteFile(recipe), layout)
-    whole = _Described(layout.piece_size)
-    parts = [_Described(layout.piece_size) for _ in range(layout.data_count)]
+    whole = _HashedFile(layout.piece_size)
+    parts = [_HashedFile(layout.piece_size) for _ in range(layout.data_count)]
     done = 0
     for fragment, view in pieces:
         (parts[fragment] if by_fragment else whole).update(view)
@@ -92,7 +92,7 @@ def export_metalink(
     return write_metalink(files, read.created)
 
 
-class _Described:
+class _HashedFile:
     """Hashes of a file and of its pieces, from its bytes in order."""
 
     def __init__(self, piece_size: int) -> None:
