@@ -10,12 +10,12 @@ piece that is dropped.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
-from regather.engine.reader_room import Reader, ReaderRoom
+from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -31,6 +31,7 @@ from regather.planner import (
 )
 from regather.planner.health import Health
 from regather.store.base import PieceMissing
+from regather.store.bounded import Bounded
 from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
@@ -42,6 +43,7 @@ _SOON_SECONDS = 0.02
 _ROOM_SECONDS = 0.05
 """How long who waits for room sleeps, for room also comes free when others have copied."""
 _IDLE_SECONDS = 60.0
+_WATCH_SECONDS = 0.1
 _JOIN_SECONDS = 5.0
 _ROW_BYTES = 32 << 20
 """Room for pieces that are there for the sake of others in their row; one row at least."""
@@ -49,19 +51,10 @@ _MOST_ROWS = 8
 _WINDOW_BYTES = 32 << 20
 _WINDOW_PIECES = 64
 """How far one read asks in front of what it has copied."""
+_MOST_ASKED = 1024
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 """By the running number of a piece: places in it, and what is to be filled from there on."""
-
-
-class PieceUnavailable(LookupError):
-    """No source has a piece, and it cannot be computed."""
-
-    def __init__(self, number: int, *, corrupt: bool) -> None:
-        super().__init__(number)
-        self.number = number
-        self.corrupt = corrupt
-        """Whether wrong bytes, rather than absent sources, are why."""
 
 
 class Session:
@@ -78,10 +71,19 @@ class Session:
         max_requests: int,
         memory: int,
         limiter: RateLimiter | None = None,
+        tallies: Sequence[SourceTally] = (),
+        watch: Callable[[], None] | None = None,
+        more: Callable[[Sequence[int]], bool] | None = None,
+        store: Callable[[Layout, int], Bounded] = MemoryStore,
     ) -> None:
-        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine."""
+        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine.
+
+        ``tallies`` are those of the sources, if kept elsewhere. ``watch`` and ``more`` are as in
+        Engine.run, called in a thread of the session. ``store`` makes the place of the pieces.
+        """
         self._layout = layout
-        self.tallies = [SourceTally(source.url) for source in sources]
+        self._watch, self._more = watch, more
+        self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
         largest = max(layout.largest_piece, 1)
         width = max((len(members.data) for members in layout.sets), default=0)
         rows = max(1, min(_MOST_ROWS, _ROW_BYTES // (largest * max(width, 1))))
@@ -91,10 +93,12 @@ class Session:
             [source.fragments for source in sources],
             Options(connections, max_requests, retries, max_rows=rows),
             live=True,
+            more_sources=more is not None,
         )
-        self._store = MemoryStore(layout, memory + rows * width * largest)
+        self._store = store(layout, memory + rows * width * largest)
         self._store.on_dropped = self._dropped
         self._room = ReaderRoom(layout, self._store, memory, self._planner, self._release)
+        self._most = memory // largest
         self._window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
         self._numbers = count()
         self._aheads: dict[int, Reader] = {}
@@ -124,7 +128,8 @@ class Session:
 
     def _run(self) -> None:
         try:
-            self._engine.run(watch_seconds=_IDLE_SECONDS)
+            seconds = _IDLE_SECONDS if self._watch is None else _WATCH_SECONDS
+            self._engine.run(self._watch, seconds, more=self._more)
         except BaseException as error:
             with self._lock:
                 self.failed(error)
@@ -141,10 +146,9 @@ class Session:
         """What is known of each source."""
         return self._planner.sources
 
-    def add_source(self, source: Source) -> None:
-        """Ask one more source."""
-        tally = SourceTally(source.url)
-        self.tallies.append(tally)
+    def add_source(self, source: Source, tally: SourceTally | None = None) -> None:
+        """Ask one more source; its tally may be kept elsewhere."""
+        self.tallies.append(tally := tally or SourceTally(source.url))
         self._engine.add_source(source, tally)
 
     # -- readers --------------------------------------------------------------------------
@@ -168,31 +172,45 @@ class Session:
         while at < len(numbers) and self._copy(numbers[at], parts):
             at += 1
         if at < len(numbers):
-            self._fetch(numbers[at:], parts, waits, ahead)
+            rest = numbers[at:]
+            for _ in self._fetch(rest, lambda n: self._copy(n, parts), waits, self._window, ahead):
+                pass
         elif ahead is not None:
             self._look_ahead(*ahead)
 
     def _fetch(
         self,
         numbers: Sequence[int],
-        parts: Parts,
+        copy: Callable[[int], bool],
         waits: Callable[[int], object],
-        ahead: tuple[int, Sequence[int]] | None,
-    ) -> None:
+        window: int,
+        ahead: tuple[int, Sequence[int]] | None = None,
+    ) -> Iterator[None]:
+        """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one."""
         reader = Reader(next(self._numbers))
-        asked = freed = 0
+        step = max(1, min(window // 2, _WINDOW_PIECES // 2))
+        asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
-                if asked - at <= self._window // 2 or self._room.waited_for:
+                if asked - at <= window - step or self._room.waited_for:
                     if freed < at:
                         self._release(reader, numbers[freed:at])
                         freed = at
                     if asked < len(numbers):
-                        asked += self._ask(reader, numbers[asked : at + self._window], asked == at)
+                        new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
+                        asked += self._ask(reader, new, asked == at)
+                if urgent < asked and urgent - at <= _WINDOW_PIECES // 2:
+                    near = min(asked, at + _WINDOW_PIECES)
+                    self._want(reader, numbers[urgent:near], urgent=True)
+                    urgent, wanted = near, max(near, wanted)
+                if wanted < asked:
+                    self._want(reader, numbers[wanted:asked])
+                    wanted = asked
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
-                while not self._copy(number, parts):
+                while not copy(number):
                     self._wait(reader, number, waits)
+                yield
         finally:
             with self._lock:
                 self._room.leave(reader)
@@ -208,18 +226,21 @@ class Session:
         return True
 
     def _ask(self, reader: Reader, numbers: Sequence[int], must: bool) -> int:
-        """Want as many pieces as there is room for, one at least if it ``must``; how many."""
+        """Hold as many pieces as there is room for, one at least if it ``must``; how many."""
         while True:
             with interrupts_held(), self._lock:
                 self._check()
                 taken = self._room.take(reader, numbers)
-                for start, end in runs(numbers[:taken]):
-                    self._engine.post(Want(reader.number, start, end, urgent=True))
                 if not taken and must:
                     self._room.queue(reader)
             if taken or not must:
                 return taken
             reader.turn.wait(_ROOM_SECONDS)
+
+    def _want(self, reader: Reader, numbers: Sequence[int], *, urgent: bool = False) -> None:
+        with interrupts_held(), self._lock:
+            for start, end in runs(numbers):
+                self._engine.post(Want(reader.number, start, end, urgent=urgent))
 
     def _wait(self, reader: Reader, number: int, waits: Callable[[int], object]) -> None:
         with self._lock:
@@ -263,8 +284,7 @@ class Session:
             self._release(reader, [n for n in reader.held if n not in kept])
             reader.wanted = list(numbers)
             new = [n for n in numbers if n not in reader.held]
-            for start, end in runs(new[: self._room.take(reader, new)]):
-                self._engine.post(Want(reader.number, start, end))
+            self._want(reader, new[: self._room.take(reader, new)])
 
     def _dropped(self, numbers: Sequence[int]) -> None:
         for start, end in runs(sorted(numbers)):
@@ -325,14 +345,3 @@ class Session:
         self._closed = True
         self.ended.set()
         self._engine.forsake()
-
-
-def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Numbers as spans of those that follow each other, in the order given."""
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and found[-1][1] == number:
-            found[-1] = found[-1][0], number + 1
-        else:
-            found.append((number, number + 1))
-    return found

@@ -171,6 +171,12 @@ class Bounded(StoredPieces):
             self._discard(number)
             raise PieceMissing(number)
 
+    def whole(self, number: int) -> bytes:
+        """All bytes of a piece. Raises as ``read`` does."""
+        into = bytearray(self.layout.length_of(number))
+        self.read(number, 0, memoryview(into))
+        return bytes(into)
+
     def _discard(self, number: int) -> None:
         """Drop a piece that proved wrong, whoever needs it."""
         with self._changed:
@@ -191,6 +197,10 @@ class Bounded(StoredPieces):
         extent = number // self._per_extent
         self._extents.setdefault(extent, set()).add(number)
         self._extents.move_to_end(extent)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Nothing comes any more, and nothing is read."""
 
     @abstractmethod
     def _put(self, number: int, data: memoryview, digest: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regather.model import Layout
+from regather.store.base import PieceMissing
 from regather.store.bounded import Bounded
 
 
@@ -25,6 +26,13 @@ class MemoryStore(Bounded):
             return False
         into[:] = memoryview(piece)[at : at + len(into)]
         return True
+
+    def whole(self, number: int) -> bytes:
+        """See Bounded.whole; it costs no copy."""
+        piece = self._pieces.get(number)
+        if piece is None:
+            raise PieceMissing(number)
+        return piece
 
     def _drop(self, numbers: Sequence[int]) -> None:
         for number in numbers:
