@@ -18,9 +18,6 @@ from regather.sources.jobs import DownloadJob
 from regather.transport import open_connection
 from regather.units import format_size
 
-_WINDOW_BYTES = 48 << 20
-_FLIGHT_BYTES = 24 << 20
-_MOST_REQUESTS = 24
 _AGAIN = "the same command starts at the beginning"
 
 
@@ -53,17 +50,14 @@ class VerifiedStream:
         self._on_wait = on_wait
         self._reporter = ProgressReporter(target, context, target.name)
         self._held_back = held_back = HeldBack(target, self._reporter)
-        largest = max(layout.largest_piece, 1)
         self._session = StreamingSession(
             layout,
             self._reporter.sources,
             lambda url: open_connection(url, context.options),
+            self._reporter.tallies,
             connections=context.settings.connections,
             retries=context.settings.retries,
-            max_requests=max(2, min(_MOST_REQUESTS, _FLIGHT_BYTES // largest)),
-            memory=_WINDOW_BYTES,
             limiter=context.limiter,
-            tallies=self._reporter.tallies,
             watch=self._watch,
             more=self._more if held_back.any else None,
         )

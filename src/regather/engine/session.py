@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
+from typing import TYPE_CHECKING
 
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
 from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
+from regather.engine.room_sizes import WINDOW_PIECES, room_sizes
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -31,10 +34,12 @@ from regather.planner import (
 )
 from regather.planner.health import Health
 from regather.store.base import PieceMissing
-from regather.store.bounded import Bounded
 from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
+
+if TYPE_CHECKING:
+    from regather.store.cached_file import CachedFile
 
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
@@ -42,15 +47,7 @@ _SOON_SECONDS = 0.02
 """How long the first who waits relies on workers alone: to start a thread takes time, too."""
 _ROOM_SECONDS = 0.05
 """How long who waits for room sleeps, for room also comes free when others have copied."""
-_IDLE_SECONDS = 60.0
-_WATCH_SECONDS = 0.1
 _JOIN_SECONDS = 5.0
-_ROW_BYTES = 32 << 20
-"""Room for pieces that are there for the sake of others in their row; one row at least."""
-_MOST_ROWS = 8
-_WINDOW_BYTES = 32 << 20
-_WINDOW_PIECES = 64
-"""How far one read asks in front of what it has copied."""
 _MOST_ASKED = 1024
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
@@ -59,6 +56,10 @@ Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 
 class Session:
     """Verified pieces of one file, for any number of threads. Close it."""
+
+    _watch: Callable[[], None] | None = None
+    _watch_seconds = 60.0
+    _more: Callable[[Sequence[int]], bool] | None = None  # both as in Engine.run
 
     def __init__(
         self,
@@ -71,35 +72,27 @@ class Session:
         max_requests: int,
         memory: int,
         limiter: RateLimiter | None = None,
+        cache: CachedFile | None = None,
         tallies: Sequence[SourceTally] = (),
-        watch: Callable[[], None] | None = None,
-        more: Callable[[Sequence[int]], bool] | None = None,
-        store: Callable[[Layout, int], Bounded] = MemoryStore,
     ) -> None:
         """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine.
 
-        ``tallies`` are those of the sources, if kept elsewhere. ``watch`` and ``more`` are as in
-        Engine.run, called in a thread of the session. ``store`` makes the place of the pieces.
+        What ``cache`` has is not fetched, and what is fetched is offered to it. It stays open.
         """
         self._layout = layout
-        self._watch, self._more = watch, more
         self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
-        largest = max(layout.largest_piece, 1)
-        width = max((len(members.data) for members in layout.sets), default=0)
-        rows = max(1, min(_MOST_ROWS, _ROW_BYTES // (largest * max(width, 1))))
-        memory = max(memory, largest)
+        self._sizes = sizes = room_sizes(layout, memory)
         self._planner = Planner(
             layout,
             [source.fragments for source in sources],
-            Options(connections, max_requests, retries, max_rows=rows),
+            Options(connections, max_requests, retries, max_rows=sizes.rows),
             live=True,
-            more_sources=more is not None,
+            more_sources=self._more is not None,
         )
-        self._store = store(layout, memory + rows * width * largest)
-        self._store.on_dropped = self._dropped
-        self._room = ReaderRoom(layout, self._store, memory, self._planner, self._release)
-        self._most = memory // largest
-        self._window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
+        self._store = self._make_store(sizes.total, cache)
+        found = cache.numbers() if cache is not None else []
+        self._planner.already_done(layout.locate(n) for n in found if n < layout.data_pieces)
+        self._room = ReaderRoom(layout, self._store, sizes.memory, self._planner, self._release)
         self._numbers = count()
         self._aheads: dict[int, Reader] = {}
         self._engine = Engine(
@@ -119,6 +112,15 @@ class Session:
         """Set when all has ended after ``close``."""
         self._thread = Thread(self._run, name="regather-session", daemon=True)
         self._engine.post(Begin())
+        self._store.on_dropped = self._dropped
+        self._dropped(found)  # what was dropped in between
+
+    def _make_store(self, limit: int, cache: CachedFile | None) -> MemoryStore:
+        if cache is None:
+            return MemoryStore(self._layout, limit)
+        from regather.store.tiers import CachedStore  # few sessions have one
+
+        return CachedStore(self._layout, limit, cache)
 
     def _start(self) -> None:
         """Start the engine's own thread: it is needed where something takes its time."""
@@ -128,8 +130,7 @@ class Session:
 
     def _run(self) -> None:
         try:
-            seconds = _IDLE_SECONDS if self._watch is None else _WATCH_SECONDS
-            self._engine.run(self._watch, seconds, more=self._more)
+            self._engine.run(self._watch, self._watch_seconds, more=self._more)
         except BaseException as error:
             with self._lock:
                 self.failed(error)
@@ -169,11 +170,11 @@ class Session:
         self._check()
         numbers = list(parts)
         at = 0
-        while at < len(numbers) and self._copy(numbers[at], parts):
+        while at < len(numbers) and self._copy(parts, numbers[at]):
             at += 1
         if at < len(numbers):
-            rest = numbers[at:]
-            for _ in self._fetch(rest, lambda n: self._copy(n, parts), waits, self._window, ahead):
+            window = self._sizes.window
+            for _ in self._fetch(numbers[at:], partial(self._copy, parts), waits, window, ahead):
                 pass
         elif ahead is not None:
             self._look_ahead(*ahead)
@@ -188,7 +189,7 @@ class Session:
     ) -> Iterator[None]:
         """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one."""
         reader = Reader(next(self._numbers))
-        step = max(1, min(window // 2, _WINDOW_PIECES // 2))
+        step = max(1, min(window // 2, WINDOW_PIECES // 2))
         asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
@@ -199,8 +200,8 @@ class Session:
                     if asked < len(numbers):
                         new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
                         asked += self._ask(reader, new, asked == at)
-                if urgent < asked and urgent - at <= _WINDOW_PIECES // 2:
-                    near = min(asked, at + _WINDOW_PIECES)
+                if urgent < asked and urgent - at <= WINDOW_PIECES // 2:
+                    near = min(asked, at + WINDOW_PIECES)
                     self._want(reader, numbers[urgent:near], urgent=True)
                     urgent, wanted = near, max(near, wanted)
                 if wanted < asked:
@@ -216,7 +217,7 @@ class Session:
                 self._room.leave(reader)
                 self._release(reader, list(reader.held))
 
-    def _copy(self, number: int, parts: Parts) -> bool:
+    def _copy(self, parts: Parts, number: int) -> bool:
         """Fill the parts of a piece; False where it is not there."""
         try:
             for at, into in parts[number]:
@@ -287,8 +288,10 @@ class Session:
             self._want(reader, new[: self._room.take(reader, new)])
 
     def _dropped(self, numbers: Sequence[int]) -> None:
-        for start, end in runs(sorted(numbers)):
-            self._engine.post(Evicted(start, end))
+        with self._lock:
+            gone = [number for number in sorted(numbers) if not self._store.has(number)]
+            for start, end in runs(gone):
+                self._engine.post(Evicted(start, end))
 
     def _check(self) -> None:
         if self._closed:
