@@ -203,11 +203,17 @@ def _main(arguments: Sequence[str]) -> int:
     return code
 
 
+def _logs(args: argparse.Namespace) -> bool:
+    """Whether a command writes a log other than the bare warnings of the loggers."""
+    wanted = getattr(args, "verbose", 0) or getattr(args, "log_format", "text") != "text"
+    return bool(wanted) or getattr(args, "log", None) is not None
+
+
 def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     """Run the command; returns its exit code, or the error that it ended with."""
     try:
         args = _parsed(arguments)
-        if getattr(args, "verbose", 0) or getattr(args, "log", None) is not None:
+        if _logs(args):
             from regather.cli.logs import set_up
 
             set_up(args)
