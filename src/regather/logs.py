@@ -7,7 +7,7 @@ part of the program has imported it, no handler and no level can be set.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     import logging
@@ -25,8 +25,9 @@ class Logger:
         self._name = name
 
     def _known(self) -> logging.Logger | None:
-        module = sys.modules.get("logging")
-        return None if module is None else module.getLogger(self._name)
+        # While another thread imports it, it is there in part.
+        find = getattr(sys.modules.get("logging"), "getLogger", None)
+        return None if find is None else cast("logging.Logger", find(self._name))
 
     def is_enabled_for(self, level: int) -> bool:
         """Whether anybody wants records of this level, below that of warnings."""
