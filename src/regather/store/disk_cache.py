@@ -246,7 +246,8 @@ class DiskCache:
             return True
         if needed:
             share = f"{self._free_share:.0%} of the file system ({format_size(kept)})"
-            self._troubles.tell("free", f"less than {share} is free: pieces are served and not kept")
+            what = f"less than {share} is free: pieces are served and not kept"
+            self._troubles.tell("free", what)
         return False
 
     def _drop_oldest(self, wanted: int, why: str, *, spare: int = 0) -> int:
