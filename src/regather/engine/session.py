@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
+from typing import TYPE_CHECKING
 
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
@@ -34,6 +35,9 @@ from regather.store.base import PieceMissing
 from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
+
+if TYPE_CHECKING:
+    from regather.store.cached_file import CachedFile
 
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
@@ -78,8 +82,12 @@ class Session:
         max_requests: int,
         memory: int,
         limiter: RateLimiter | None = None,
+        cache: CachedFile | None = None,
     ) -> None:
-        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine."""
+        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine.
+
+        What ``cache`` has is not fetched, and what is fetched is offered to it. It stays open.
+        """
         self._layout = layout
         self.tallies = [SourceTally(source.url) for source in sources]
         largest = max(layout.largest_piece, 1)
@@ -92,8 +100,9 @@ class Session:
             Options(connections, max_requests, retries, max_rows=rows),
             live=True,
         )
-        self._store = MemoryStore(layout, memory + rows * width * largest)
-        self._store.on_dropped = self._dropped
+        self._store = _store(layout, memory + rows * width * largest, cache)
+        found = cache.numbers() if cache is not None else []
+        self._planner.already_done(layout.locate(n) for n in found if n < layout.data_pieces)
         self._room = ReaderRoom(layout, self._store, memory, self._planner, self._release)
         self._window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
         self._numbers = count()
@@ -115,6 +124,8 @@ class Session:
         """Set when all has ended after ``close``."""
         self._thread = Thread(self._run, name="regather-session", daemon=True)
         self._engine.post(Begin())
+        self._store.on_dropped = self._dropped
+        self._dropped(found)  # what was dropped in between
 
     def _start(self) -> None:
         """Start the engine's own thread: it is needed where something takes its time."""
@@ -267,8 +278,10 @@ class Session:
                 self._engine.post(Want(reader.number, start, end))
 
     def _dropped(self, numbers: Sequence[int]) -> None:
-        for start, end in runs(sorted(numbers)):
-            self._engine.post(Evicted(start, end))
+        with self._lock:
+            gone = [number for number in sorted(numbers) if not self._store.has(number)]
+            for start, end in runs(gone):
+                self._engine.post(Evicted(start, end))
 
     def _check(self) -> None:
         if self._closed:
@@ -325,6 +338,14 @@ class Session:
         self._closed = True
         self.ended.set()
         self._engine.forsake()
+
+
+def _store(layout: Layout, limit: int, cache: CachedFile | None) -> MemoryStore:
+    if cache is None:
+        return MemoryStore(layout, limit)
+    from regather.store.tiers import CachedStore  # few sessions have one
+
+    return CachedStore(layout, limit, cache)
 
 
 def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
