@@ -28,6 +28,8 @@ EXAMPLES = (
     "regather demo --page",
 )
 
+COMMON = ("--size", "--seed", "--rate", "--dir", "--keep", "--page", "--json", "-q")
+
 
 def configure(parser: Parser) -> None:
     """Add the arguments."""
