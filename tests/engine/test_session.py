@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from regather.engine.session import PieceUnavailable, Session
+from regather.engine.reader_room import PieceUnavailable
+from regather.engine.session import Session
 from regather.model import Source
 from regather.store import disk_cache, extents
 from regather.store.cached_file import CachedFile

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regather.cli import options
 from regather.cli.documents import print_json
 from regather.cli.page import add_page, served
 from regather.cli.parsing import Parser
@@ -51,6 +52,7 @@ def configure(parser: Parser) -> None:
         "--fault-seed N", "repeat the faults of an earlier run, like serve --fault-seed", type=int
     )
     display = parser.section("display")
+    options.add_request_log(display)
     display.flag("--json", "print JSON on standard output")
     display.flag("-q, --quiet", "do not print the addresses")
     add_page(parser, "the servers")
@@ -63,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     folders = server_folders(args.folder)
     faults = _faults_by_server(args.fault, len(folders))
     seed = [] if args.fault_seed is None else ["--fault-seed", str(args.fault_seed)]
-    arguments = [[*(f"--fault={fault}" for fault in some), *seed] for some in faults]
+    common = [*seed, "--log-format", args.log_format, *["-v"][: args.access_log]]
+    arguments = [[*(f"--fault={fault}" for fault in some), *common] for some in faults]
     end_politely()
     manifests = sorted(args.folder.glob("*.regather.json"))
     with (

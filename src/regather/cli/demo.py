@@ -28,7 +28,7 @@ EXAMPLES = (
     "regather demo --page",
 )
 
-COMMON = ("--size", "--seed", "--rate", "--dir", "--keep", "--page", "--json", "-q")
+COMMON = ("--size", "--seed", "--rate", "--dir", "--keep", "--page", "--json", "-q", "-v")
 
 
 def configure(parser: Parser) -> None:

@@ -19,6 +19,16 @@ from regather.store.memory import MemoryStore
 _AGAIN_SECONDS = 0.005
 
 
+class PieceUnavailable(LookupError):
+    """No source has a piece, and it cannot be computed."""
+
+    def __init__(self, number: int, *, corrupt: bool) -> None:
+        super().__init__(number)
+        self.number = number
+        self.corrupt = corrupt
+        """Whether wrong bytes, rather than absent sources, are why."""
+
+
 class Reader:
     """One demand, and the pieces that it holds."""
 
@@ -171,3 +181,14 @@ class ReaderRoom:
 
     def _length(self, number: int) -> int:
         return self._layout.length(*self._layout.locate(number))
+
+
+def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Numbers as spans of those that follow each other, in the order given."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1] = found[-1][0], number + 1
+        else:
+            found.append((number, number + 1))
+    return found

@@ -15,11 +15,14 @@ from pathlib import Path
 from regather.errors import UsageError, pem_flaw, system_errors
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
+from regather.server.notify import Notifier
 from regather.server.run import Server
 from regather.server.writing import Limits
 from regather.tokens import flaw_of_token
 
 _LAST_PORT = 65535
+LOG_FORMATS = ("text", "json")
+"""How the log of requests can be written."""
 _STOP_TICK = 0.05
 """Seconds between two looks at the event that stops the server."""
 
@@ -38,6 +41,7 @@ def serve(
     tls_cert: str | Path | None = None,
     tls_key: str | Path | None = None,
     access_log: bool = False,
+    log_format: str = "text",
     on_listening: Callable[[str, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -51,6 +55,8 @@ def serve(
     - ``write_token``: permits to store (PUT) and remove (DELETE) files, which is refused otherwise.
     - ``max_upload``, ``max_total``: the maximum bytes of one file, and of the folder.
     - ``tls_cert``, ``tls_key``: PEM files for https.
+    - ``access_log``: a line for each request on standard error, as ``log_format`` says: ``text``,
+      or ``json``.
     - ``stop``: an event that stops the server. Outside the main thread it is the only way, because
       signals are handled in the main thread.
 
@@ -62,6 +68,8 @@ def serve(
     planned = tuple(map(parse_fault, faults))
     if not 0 <= port <= _LAST_PORT:
         raise UsageError(f"no such port: {port}", help=f"ports go from 0 (any) to {_LAST_PORT}")
+    if log_format not in LOG_FORMATS:
+        raise UsageError(f"no such format: {log_format!r}", help=f"use {' or '.join(LOG_FORMATS)}")
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("TLS needs both a certificate and its key", help="--tls-cert --tls-key")
     tls = None
@@ -81,6 +89,7 @@ def serve(
             faults=planned,
             fault_seed=fault_seed,
             access_log=access_log,
+            log_format=log_format,
             tokens=Tokens(read=read_token, write=write_token),
             limits=Limits(upload=max_upload, total=max_total),
             tls=tls,
@@ -130,16 +139,21 @@ async def _serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as in a script's background job
                 loop.add_signal_handler(number, end, number)
+    notifier = Notifier()
     server = make()
     await server.start()
+    alive = asyncio.create_task(notifier.keep_alive())
     try:
         if on_listening is not None:
             on_listening(server.url, server.port)
+        notifier.send("READY=1", f"STATUS=Listening at {server.url}")
         if stop is None:
             await signalled.wait()
         while stop is not None and not stop.is_set() and not signalled.is_set():
             await asyncio.sleep(_STOP_TICK)
     finally:
+        notifier.send("STOPPING=1")
+        alive.cancel()
         await server.stop()
 
 

@@ -111,6 +111,15 @@ class MemoryStore(StoredPieces):
             self._pieces.move_to_end(number)
         into[:] = memoryview(piece)[at : at + len(into)]
 
+    def whole(self, number: int) -> bytes:
+        """A piece as it is kept, without a copy. Raises PieceMissing."""
+        with self._changed:
+            piece = self._pieces.get(number)
+            if piece is None:
+                raise PieceMissing(number)
+            self._pieces.move_to_end(number)
+            return piece
+
     def close(self) -> None:
         """Forget everything."""
         self.cancel_waiting()
