@@ -153,3 +153,15 @@ def test_many_threads() -> None:
     for number in range(LAYOUT.piece_count):
         store.cancel(number)
     assert store.used == sum(len(content_of(LAYOUT, n)) for n in here(store))
+
+
+def test_an_adopted_piece_is_kept_without_a_copy_and_a_placed_one_is_copied() -> None:
+    store = MemoryStore(LAYOUT, ROOM)
+    buffers = [memoryview(bytearray(content_of(LAYOUT, number))) for number in (0, 1)]
+    store.place(0, buffers[0], b"")
+    assert store.adopt(1, buffers[1], b"")
+    assert not store.adopt(1, memoryview(bytes(PIECE)), b""), "it is there already"
+    assert store.whole(1).obj is buffers[1].obj
+    assert store.whole(1).readonly
+    buffers[0][:] = bytes(PIECE)
+    assert got(store, 0) == content_of(LAYOUT, 0)

@@ -90,7 +90,7 @@ class VerifiedStream:
         try:
             for piece in self._session.in_order(numbers, lambda _: self._on_wait()):
                 self.given += len(piece)
-                yield piece
+                yield bytes(piece)
         except PieceUnavailable as error:
             fragment, _ = self._target.layout.locate(error.number)
             ending = Ending((fragment,), error.corrupt)

@@ -133,17 +133,21 @@ class ReaderRoom:
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Take in a piece, unless nobody wants it and there is no room."""
+        self.adopt(number, memoryview(bytes(data)), digest)
+
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """The same, with its memory; see PieceStore.adopt."""
         while True:
             with self.lock:
                 if room := self._store.reserve(number):
                     self._placing.add(number)
                 elif not self._is_wanted(number):
-                    return
+                    return False
             if room:
                 break
             time.sleep(_AGAIN_SECONDS)  # others copy what is in the way
         try:
-            self._store.place(number, data, digest)
+            return self._store.adopt(number, data, digest)
         finally:
             with self.lock:
                 self._placing.discard(number)

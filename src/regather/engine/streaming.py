@@ -56,13 +56,13 @@ class StreamingSession(Session):
 
     def in_order(
         self, numbers: Sequence[int], waits: Callable[[int], object] = lambda number: None
-    ) -> Iterator[bytes]:
+    ) -> Iterator[memoryview]:
         """Give pieces in this order; as many as there is room for are fetched meanwhile.
 
         Raises as ``read`` does.
         """
         self._start()
-        piece = b""
+        piece = memoryview(b"")
 
         def take(number: int) -> bool:
             nonlocal piece

@@ -30,7 +30,7 @@ class MemoryStore(StoredPieces):
         """Told, by who reserves, what is not there any more."""
         self._changed = threading.Lock()
         """Guards all below."""
-        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        self._pieces: OrderedDict[int, memoryview] = OrderedDict()
         """The least recently used one first."""
         self._reserved: set[int] = set()
         self._used = 0
@@ -83,23 +83,31 @@ class MemoryStore(StoredPieces):
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Take in a piece; see PieceStore.place. Raises StorageError where it has no room."""
+        self._take(number, memoryview(bytes(data)), digest)
+
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """Take in a piece with its memory; see PieceStore.adopt. Raises StorageError as place."""
+        return self._take(number, data.toreadonly(), digest)
+
+    def _take(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """Keep a piece; False where it is there already."""
         if not self.reserve(number):
             raise StorageError(
                 f"not enough space for a piece of {format_size(len(data))}: "
                 "every stored piece is in use",
                 help=f"allow more than {format_size(self.limit)}",
             )
-        kept = bytes(data)
         with self._changed:
             if number not in self._reserved:  # it is there: another thread has placed it
-                return
+                return False
             self._reserved.remove(number)
-            self._pieces[number] = kept
+            self._pieces[number] = data
             self._here[number] = True
-        self._placed(number, kept, digest)
+        self._placed(number, data, digest)
         self.notify(number)
+        return True
 
-    def _placed(self, number: int, data: bytes, digest: bytes) -> None:
+    def _placed(self, number: int, data: memoryview, digest: bytes) -> None:
         """A piece is there that was not before."""
 
     def read(self, number: int, at: int, into: memoryview) -> None:
@@ -109,9 +117,9 @@ class MemoryStore(StoredPieces):
             if piece is None:
                 raise PieceMissing(number)
             self._pieces.move_to_end(number)
-        into[:] = memoryview(piece)[at : at + len(into)]
+        into[:] = piece[at : at + len(into)]
 
-    def whole(self, number: int) -> bytes:
+    def whole(self, number: int) -> memoryview:
         """A piece as it is kept, without a copy. Raises PieceMissing."""
         with self._changed:
             piece = self._pieces.get(number)
