@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         adownload,
         download,
     )
+    from regather.downloader.api import astream, stream
+    from regather.downloader.verified_stream import VerifiedStream
     from regather.errors import (
         DestinationExistsError,
         InterruptedDownload,
@@ -60,6 +62,8 @@ _HOMES = {
         "adownload",
         "download",
     ),
+    "regather.downloader.api": ("astream", "stream"),
+    "regather.downloader.verified_stream": ("VerifiedStream",),
     "regather.errors": (
         "DestinationExistsError",
         "InterruptedDownload",
@@ -112,8 +116,10 @@ __all__ = [
     "TransportError",
     "UsageError",
     "VerificationError",
+    "VerifiedStream",
     "__version__",
     "adownload",
+    "astream",
     "check",
     "download",
     "export_metalink",
@@ -123,6 +129,7 @@ __all__ = [
     "repair",
     "serve",
     "split",
+    "stream",
 ]
 
 
