@@ -10,11 +10,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from regather.server.authorization import Tokens
 from regather.transport import (
@@ -22,7 +23,6 @@ from regather.transport import (
     Connection,
     TransportOptions,
     locate,
-    open_askable,
     open_connection,
 )
 from regather.transport.host_options import HostOptions, Hosts
@@ -41,8 +41,7 @@ TIMEOUT = 30.0
 """Seconds: nothing that answers comes near it, however busy the machine is."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Objects at a transport's other end."""
 
     base: str
@@ -77,7 +76,7 @@ class Place:
     @contextmanager
     def askable(self) -> Iterator[Askable]:
         """One that can be asked what there is."""
-        made = open_askable(self.base, self.options)
+        made = open_connection(self.base, self.options)
         try:
             yield made
         finally:
