@@ -69,11 +69,8 @@ def pipe(bench: Bench) -> list[Section]:
 
 def _to_cat(command: Sequence[str], code: Path) -> tuple[str, ...]:
     """A shell that sends the output to cat, and notes the exit code of the command."""
-    return (
-        "sh",
-        "-c",
-        f"{{ {shlex.join(command)}; echo $? > {shlex.quote(str(code))}; }} | cat >/dev/null",
-    )
+    noted = f"echo $? > {shlex.quote(str(code))}"
+    return "sh", "-c", f"{{ {shlex.join(command)}; {noted}; }} | cat >/dev/null"
 
 
 def _failure(code: Path) -> str:
