@@ -61,9 +61,10 @@ def export_metalink(
     bases = [base_url(server) for server in texts(servers)]
     source = address_of(str(manifest))
     asking = asking_for(settings)
-    read, folder = load_manifest(source, asking)
+    loaded = load_manifest(source, asking)
+    read = loaded.manifest
     layout = read.layout
-    sources = sources_of(source, read, folder, bases)
+    sources = sources_of(source, loaded, bases)
     urls = _whole_urls(read, mirrors, sources)
     by_fragment = fragments or not urls
     if by_fragment:
@@ -71,7 +72,7 @@ def export_metalink(
     if file is not None:
         pieces = _from_file(Path(file), layout)
     else:
-        target = target_at(source, read, folder, texts(servers), asking)
+        target = target_at(source, loaded, texts(servers), asking)
         recipe = Recipe(target, settings, CACHE_SIZE, READ_AHEAD)
         pieces = _from_sources(RemoteFile(recipe), layout)
     whole = _Described(layout.piece_size)

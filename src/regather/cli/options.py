@@ -151,6 +151,21 @@ def add_checksums(parser: Parser) -> None:
     )
 
 
+def add_trust(parser: Parser) -> None:
+    """The options on signed manifests: --trust, --require-trust, --allow-older."""
+    group = parser.section("verification")
+    group.many(
+        "--trust PUBKEY",
+        "require a manifest that is signed by this key of minisign, a file or the key itself; "
+        "repeatable: by one of them",
+    )
+    group.flag(
+        "--require-trust",
+        "refuse a manifest from the network without --trust, --digest or a checksum",
+    )
+    group.flag("--allow-older", "accept a signed manifest that is older than one accepted before")
+
+
 def checksums_of(args: argparse.Namespace) -> tuple[Checksum, ...]:
     """What the options of add_checksums name. Raises UsageError."""
     from regather.checksum import parse_checksum
@@ -231,6 +246,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
     names = "connections timeout connect_timeout retries limit_rate cacert known_hosts proxy "
     names += "no_proxy cookies http2"
     given = values_of(args, " ".join(name for name in names.split() if hasattr(args, name)))
+    if hasattr(args, "trust"):
+        given |= values_of(args, "trust require_trust allow_older")
     if hasattr(args, "known_hosts"):
         given["hosts"] = hosts_of(args)
     return Settings(

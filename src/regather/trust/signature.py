@@ -11,7 +11,6 @@ from msgspec import Struct
 from regather.trust import crypto
 from regather.trust.public_key import PublicKey, key_name
 
-SUFFIX = ".minisig"
 MAX_SIGNATURE_BYTES = 16 << 10
 """No signature may be larger: minisign's own limits are 1 KiB and 8 KiB for the comments."""
 _HASHED, _LEGACY = b"ED", b"Ed"

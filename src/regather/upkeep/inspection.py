@@ -57,7 +57,7 @@ def check(
     """
     settings = settings or Settings(retries=2)
     options = transport_options(settings)
-    subject = open_subject(manifest, texts(servers), (), options, settings.retries)
+    subject = open_subject(manifest, texts(servers), (), options, settings)
     policy = RetryPolicy(settings.retries)
     return examine(subject, options, policy, read_data, seed, on_progress)
 

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.names import texts
-from regather.sources.settings import Settings, transport_options
+from regather.sources.probing import Prober
+from regather.sources.settings import Settings, transport_options, trust_rules
 from regather.tasks import pool, run_apart
 from regather.transport import Failure, RequestFailed, TransportOptions, is_url
 from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
@@ -24,6 +26,9 @@ from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
 from regather.upkeep.rows import Copies, RowMaker
 from regather.upkeep.sources import Subject, open_subject
 from regather.upkeep.staging import Staged, fits, scratch
+
+if TYPE_CHECKING:
+    from regather.trust.secret_key import SecretKey
 
 OnPhase = Callable[[str, int, int], None]
 """Called with a phase (``checking``, ``repairing``), bytes done and in all.
@@ -41,6 +46,7 @@ def repair(
     quick: bool = False,
     temp: str | Path | None = None,
     dry_run: bool = False,
+    sign_with: SecretKey | None = None,
     settings: Settings | None = None,
     on_progress: OnPhase | None = None,
 ) -> RepairReport:
@@ -54,7 +60,9 @@ def repair(
       copy is read and hashed.
     - ``dry_run``: checks copies, but changes nothing. The report contains the planned repairs.
     - ``temp``: a folder with space for one fragment.
-    - ``settings``: only the fields for servers are used (time-outs, retries, cacert, tokens).
+    - ``sign_with``: signs the manifest anew if its sources change. Without it, a signed manifest
+      is not changed.
+    - ``settings``: only the fields for servers and trust are used.
 
     A repair can be interrupted at any time and called again. Raises UsageError, ManifestError,
     TransportError (the manifest is not available), NotEnoughSourcesError (no source is given) or
@@ -63,7 +71,7 @@ def repair(
     began = time.monotonic()
     settings = settings or Settings(retries=2)
     options = transport_options(settings)
-    subject = open_subject(manifest, texts(servers), texts(to), options, settings.retries)
+    subject = open_subject(manifest, texts(servers), texts(to), options, settings)
     on_phase = on_progress or (lambda phase, done, total: None)
 
     def checking(done: int, total: int) -> None:
@@ -71,7 +79,9 @@ def repair(
 
     policy = RetryPolicy(settings.retries)
     before = examine(subject, options, policy, float(not quick), None, checking)
-    work = _RepairRun(subject, Wants(subject, before), options, policy, temp, on_phase)
+    asking = Prober(options, trust_rules(settings))
+    wants = Wants(subject, before)
+    work = _RepairRun(subject, wants, options, policy, temp, on_phase, asking, sign_with)
     announcement = work.preview() if dry_run else run_apart(work.carry_out, policy.scope.cancel)
     unwritten = (*work.unwritten, *announcement.unwritten)
     lost = tuple(work.lost[p] for p in sorted(work.lost))
@@ -98,6 +108,8 @@ class _RepairRun:
         policy: RetryPolicy,
         temp: str | Path | None,
         on_phase: OnPhase,
+        asking: Prober,
+        key: SecretKey | None,
     ) -> None:
         self._subject = subject
         self._layout = subject.layout
@@ -106,6 +118,8 @@ class _RepairRun:
         self._policy = policy
         self._temp = None if temp is None else str(temp)
         self._on_phase = on_phase
+        self._asking = asking
+        self._key = key
         self._copies = Copies(self._layout, wants.before.findings, options, policy)
         self._stores: dict[str, RetryingStore] = {}
         self._refusing: dict[str, str] = {}
@@ -140,7 +154,8 @@ class _RepairRun:
                 self._wants.gone,
                 [r.source for r in self.restored],
                 self._store,
-                self._options,
+                self._asking,
+                self._key,
             )
         finally:
             self._copies.rest()

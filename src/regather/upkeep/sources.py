@@ -21,8 +21,9 @@ from regather.sources.addresses import (
     scheme_forgotten,
     with_scheme,
 )
-from regather.sources.manifests import beside, load_manifest, sources_of
+from regather.sources.manifests import LoadedManifest, beside, load_manifest, sources_of
 from regather.sources.probing import FEW_RETRIES, Prober
+from regather.sources.settings import Settings, trust_rules
 from regather.transport import TransportOptions
 from regather.transport.objects.clients import check
 from regather.transport.stores.open import open_store
@@ -35,7 +36,7 @@ _MOST_REPLICAS = 17
 class Subject:
     """A file to look after."""
 
-    manifest: Manifest
+    loaded: LoadedManifest
     layout: Layout
     where: Address
     """Of the manifest."""
@@ -48,13 +49,18 @@ class Subject:
     beside: tuple[str, ...] = ()
     """Folders with fragments beside a local manifest that are not among the sources."""
 
+    @property
+    def manifest(self) -> Manifest:
+        """What describes it."""
+        return self.loaded.manifest
+
 
 def open_subject(
     source: str | Path,
     servers: Sequence[str],
     to: Sequence[str],
     options: TransportOptions,
-    retries: int,
+    settings: Settings,
 ) -> Subject:
     """Read the manifest and find its sources, by the rules of a download.
 
@@ -64,10 +70,12 @@ def open_subject(
     """
     where = address_of(str(source))
     bases = [base_url(server) for server in servers]
-    manifest, folder = load_manifest(where, Prober(options, retries=min(retries, FEW_RETRIES)))
+    retries = min(settings.retries, FEW_RETRIES)
+    loaded = load_manifest(where, Prober(options, trust_rules(settings), retries=retries))
+    manifest, folder = loaded.manifest, loaded.folder
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
-    sources = list(sources_of(where, manifest, folder, bases))
+    sources = list(sources_of(where, loaded, bases))
     if not manifest.sources and not servers and not where.remote:
         sources = _with_empty_folders(sources, folder)
     if not sources and not targets:
@@ -82,7 +90,7 @@ def open_subject(
         check(url, options)
     sources += [Source(url) for url in targets if url not in known]
     near = tuple(s.url for s in beside(where, folder, layout, sources))
-    return Subject(manifest, layout, where, tuple(sources), targets, bool(servers), near)
+    return Subject(loaded, layout, where, tuple(sources), targets, bool(servers), near)
 
 
 def _target(text: str) -> str:
