@@ -20,8 +20,8 @@ from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import FragmentIndex, Layout, ManifestSource, Source
 from regather.sources.addresses import Address
-from regather.sources.settings import Settings
 from regather.sources.manifests import LoadedManifest
+from regather.sources.settings import Settings
 from regather.upkeep import CheckReport, CopyState, check, sources
 from regather.upkeep import repair_plan as wants
 from regather.upkeep import source_answers as answers
