@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from regather.publisher import PublishReport, TargetReport, publish
     from regather.reading import RemoteFile, open
     from regather.server.serving import serve
+    from regather.sources.signing import sign
     from regather.splitter import split
     from regather.transport import HostOptions
+    from regather.trust.secret_key import SecretKey
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
@@ -80,8 +82,10 @@ _HOMES = {
     "regather.publisher": ("PublishReport", "TargetReport", "publish"),
     "regather.reading": ("RemoteFile", "open"),
     "regather.server.serving": ("serve",),
+    "regather.sources.signing": ("sign",),
     "regather.splitter": ("split",),
     "regather.transport": ("HostOptions",),
+    "regather.trust.secret_key": ("SecretKey",),
     "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -104,6 +108,7 @@ __all__ = [
     "RegatherError",
     "RemoteFile",
     "RepairReport",
+    "SecretKey",
     "Settings",
     "SourceProgress",
     "SourceReport",
@@ -122,6 +127,7 @@ __all__ = [
     "publish",
     "repair",
     "serve",
+    "sign",
     "split",
 ]
 

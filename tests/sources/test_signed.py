@@ -17,6 +17,7 @@ import pytest
 
 import regather
 from regather.errors import VerificationError
+from regather.sources.signing import sign, sign_file
 from regather.trust.secret_key import SecretKey
 from tests.support.signing import Folder, Publisher, here
 
@@ -62,8 +63,6 @@ def tampered(manifest: Path) -> None:
 
 
 def wrongly_signed(manifest: Path) -> None:
-    from regather.sources.signing import sign
-
     sign(manifest, SecretKey.new(), 1)
 
 
@@ -72,14 +71,14 @@ def comment_changed(manifest: Path) -> None:
     path.write_text(path.read_text().replace("version:1", "version:9"))
 
 
-FLAWS = {
+Spoil = Callable[[Path], None]
+FLAWS: dict[Spoil, str] = {
     unsigned: "no signature: ",
     tampered: "its signature does not match",
     wrongly_signed: "signed by key ",
     comment_changed: "the comment of its signature was changed",
 }
 flaws = pytest.mark.parametrize("spoil", FLAWS, ids=[flaw.__name__ for flaw in FLAWS])
-Spoil = Callable[[Path], None]
 
 
 def test_a_signed_manifest(us: Publisher, tmp_path: Path) -> None:
@@ -179,8 +178,6 @@ def test_sources_that_lead_to_an_unsigned_manifest(
     shutil.copytree(manifest.parent, tmp_path / "alone")
     with Folder(evil.parent) as server:
         regather.split(us.folder / "a.bin", tmp_path / "alone", at=[server.url], force=True)
-        from regather.sources.signing import sign
-
         sign(tmp_path / "alone" / manifest.name, us.key, 2)
         for path in (tmp_path / "alone").glob("*.dat"):
             path.unlink()
@@ -471,10 +468,8 @@ def test_two_digests_of_one_version(us: Publisher) -> None:
 
 
 def test_versions_by_default_grow(us: Publisher) -> None:
-    from regather.sources.signing import sign
-
     manifest = us.publish(version=None)
-    _, said = sign(manifest, us.key)
+    _, said = sign_file(manifest, us.key, None)
     assert said.version == said.time > 1_700_000_000
 
 

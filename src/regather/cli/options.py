@@ -151,19 +151,20 @@ def add_checksums(parser: Parser) -> None:
     )
 
 
-def add_trust(parser: Parser) -> None:
-    """The options on signed manifests: --trust, --require-trust, --allow-older."""
+def add_trust(parser: Parser, *, required: bool = True) -> None:
+    """The options on signed manifests: --trust, --allow-older, and --require-trust."""
     group = parser.section("verification")
     group.many(
         "--trust PUBKEY",
-        "require a manifest that is signed by this key of minisign, a file or the key itself; "
-        "repeatable: by one of them",
+        "accept only a manifest signed with this minisign key, a file or the key itself; "
+        "repeatable: one of them is enough",
     )
-    group.flag(
-        "--require-trust",
-        "refuse a manifest from the network without --trust, --digest or a checksum",
-    )
-    group.flag("--allow-older", "accept a signed manifest that is older than one accepted before")
+    group.flag("--allow-older", "accept an older version of a signed manifest than before")
+    if required:
+        group.flag(
+            "--require-trust",
+            "refuse a manifest from the network without --trust, --digest or a checksum",
+        )
 
 
 def checksums_of(args: argparse.Namespace) -> tuple[Checksum, ...]:
@@ -247,7 +248,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
     names += "no_proxy cookies http2"
     given = values_of(args, " ".join(name for name in names.split() if hasattr(args, name)))
     if hasattr(args, "trust"):
-        given |= values_of(args, "trust require_trust allow_older")
+        given |= values_of(args, "trust allow_older")
+        given["require_trust"] = getattr(args, "require_trust", False)
     if hasattr(args, "known_hosts"):
         given["hosts"] = hosts_of(args)
     return Settings(

@@ -46,11 +46,11 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sign it."""
-    from regather.sources.signing import sign
+    from regather.sources.signing import sign_file
 
     key = read_key(args.secret_key, args.password_file)
     for path in args.file:
-        place, said = sign(path, key, args.file_version)
+        place, said = sign_file(path, key, args.file_version)
         if args.json:
             print_json(
                 signature=str(place),

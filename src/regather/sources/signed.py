@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from regather.errors import VerificationError, reason
 from regather.manifest import Manifest
-from regather.names import MANIFEST_SUFFIX, SIGNATURE, suffixed
-from regather.origins import origin_of
+from regather.names import MANIFEST_SUFFIX, SIGNATURE, suffixed, with_zone
+from regather.schemes import PORTS
 from regather.transport import RequestFailed
 from regather.transport.host_options import Hosts
 from regather.trust.accepted import accept
@@ -66,7 +66,8 @@ class TrustRules:
             if fnmatchcase(name, pattern):
                 return keys
         if address.url is not None:
-            _, host, port = origin_of(address.url)
+            host = with_zone(address.url.hostname or "")
+            port = address.url.port or PORTS.get(address.url.scheme, 0)
             if given := self._hosts.of(host, port).trust:
                 return _keys(given)
         return self._general

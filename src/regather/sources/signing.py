@@ -14,16 +14,21 @@ from regather.trust.secret_key import SecretKey
 from regather.trust.signature import SignatureFlaw, parse_signature
 
 
-def sign(
-    manifest: str | Path, secret_key: SecretKey, version: int | None = None
-) -> tuple[Path, TrustedComment]:
-    """Sign the manifest in a file; returns the path of the signature, and what it says.
+def sign(manifest: str | Path, secret_key: SecretKey, version: int | None = None) -> Path:
+    """Sign the manifest in a file; returns the path of the signature.
 
     - ``version``: readers who accepted it refuse a lower one (default: the time, in seconds).
 
     The signature is ``manifest`` with ``.minisig`` added, in the format of minisign, and replaces
     an earlier one. Raises UsageError, ManifestError or StorageError.
     """
+    return sign_file(manifest, secret_key, version)[0]
+
+
+def sign_file(
+    manifest: str | Path, key: SecretKey, version: int | None
+) -> tuple[Path, TrustedComment]:
+    """The same; returns what the signature says, too."""
     path = Path(manifest)
     with system_errors(UsageError, path, "name the file of a manifest"), path.open("rb") as file:
         data = file.read(MAX_MANIFEST_BYTES + 1)
@@ -36,7 +41,7 @@ def sign(
         )
     place = path.with_name(comment.file + SIGNATURE)
     with system_errors(StorageError, place):
-        write_file(place, signature_of(data, comment, secret_key), replace=True)
+        write_file(place, signature_of(data, comment, key), replace=True)
     return place, comment
 
 
