@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_object_stores(us: Publisher, swift: Swift, tmp_path: Path) -> None:
     bucket = f"s3://{swift.bucket()}/d/"
     report = regather.publish(us.folder / "a.bin", [bucket], sign_with=us.key, settings=settings)
     assert regather.download(report.manifests[0], tmp_path / "got", settings=settings).signed_by
-    with open_store(bucket, transport_options(settings)) as store:
+    with contextlib.closing(open_store(bucket, transport_options(settings))) as store:
         store.delete(f"{NAME}.minisig")
     with pytest.raises(VerificationError, match="no signature"):
         regather.download(report.manifests[0], tmp_path / "again", settings=settings)

@@ -555,3 +555,100 @@ def test_keys_that_are_none(us: Publisher, tmp_path: Path) -> None:
     for given in (tmp_path / "none.pub", tmp_path / "empty.pub", "RWQ"):
         done = here("get", manifest, "--trust", given)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+# -- the configuration --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "conf/config.toml"
+    path.parent.mkdir()
+    path.touch(0o600)
+    monkeypatch.setenv("REGATHER_CONFIG", str(path))
+    return path
+
+
+def test_keys_of_the_configuration(
+    us: Publisher, enemy: Publisher, config: Path, tmp_path: Path
+) -> None:
+    (config.parent / "us.pub").write_text(us.key.public.text)
+    ours, theirs = us.publish(), enemy.publish()
+    with Folder(tmp_path) as server:
+        host = server.url[7:-1]
+        urls = [f"{server.url}{p.relative_to(tmp_path)}" for p in (ours, theirs)]
+        right, wrong = (0, 3), (3, 0)
+        for text, path_codes, url_codes in (
+            ('[defaults]\ntrust = "us.pub"', right, right),
+            (f'[info]\ntrust = ["{us.public}"]', right, right),
+            (f'[host."{host}"]\ntrust = "us.pub"', (0, 0), right),
+            ('[trust]\n"a.*" = "us.pub"', right, right),
+            ('[trust]\n"b.*" = "us.pub"', (0, 0), (0, 0)),
+            # What says more of a manifest goes first.
+            (
+                f'[defaults]\ntrust = "us.pub"\n[host."{host}"]\ntrust = "{enemy.public}"',
+                right,
+                wrong,
+            ),
+            (
+                f'[host."{host}"]\ntrust = "us.pub"\n[trust]\n"a.*" = "{enemy.public}"',
+                wrong,
+                wrong,
+            ),
+            ("[info]\nrequire-trust = true", (0, 0), (3, 3)),
+        ):
+            config.write_text(text)
+            told = tuple(here("info", p).returncode for p in (ours, theirs))
+            assert (told, text) == (path_codes, text)
+            told = tuple(here("info", url).returncode for url in urls)
+            assert (told, text) == (url_codes, text)
+        config.write_text(
+            f'[defaults]\ntrust = "us.pub"\n[host."{host}"]\ntrust = "us.pub"\n'
+            '[trust]\n"*" = "us.pub"'
+        )
+        # The command line goes before all of them.
+        assert here("info", urls[1], "--trust", enemy.public).returncode == 0
+        assert here("info", urls[0], "--trust", enemy.public).returncode == 3
+        shown = json.loads(here("config", "get", "--json").stdout)
+        assert shown["trust"]["*"]["value"] == [str(config.parent / "us.pub")]
+
+
+def test_a_pattern_counts_for_the_name_in_the_manifest_too(
+    us: Publisher, config: Path, tmp_path: Path
+) -> None:
+    """Whoever calls the manifest something else does not get past the pattern."""
+    manifest = us.publish()
+    config.write_text(f'[trust]\n"a.*" = "{us.public}"')
+    shutil.copytree(manifest.parent, tmp_path / "at")
+    for end in ("", ".minisig"):
+        (tmp_path / f"at/{manifest.name}{end}").rename(tmp_path / f"at/x.regather.json{end}")
+    refused(here("get", tmp_path / "at/x.regather.json"), "the manifest of another file")
+    unsigned(tmp_path / "at/x.regather.json")
+    refused(here("get", tmp_path / "at/x.regather.json"), "no signature")
+    # Nor does a metalink, which names its file itself.
+    with Folder(us.folder) as server:
+        document = tmp_path / "x.meta4"
+        here(
+            "metalink", manifest, "--mirror", f"{server.url}", "-o", document, "--trust", us.public
+        )
+        assert document.exists()
+        refused(here("get", document, "-o", tmp_path / "got"), "is no signed manifest")
+        assert server.paths == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[trust]\n"a" = 5', "config.toml:2: [trust] a has to be a public key"),
+        ('[trust]\n"a" = []', "names no key"),
+        ('[trust]\n"a" = "none.pub"', "none.pub: not usable as a public key"),
+        ('[host."x"]\ntrust = ""', "must not be empty"),
+        ('[get]\ntrust = "none.pub"', "none.pub: not usable as a public key"),
+        ("[get]\nallow-older = true", "cannot be set here"),
+    ],
+)
+def test_a_wrong_configuration(text: str, says: str, us: Publisher, config: Path) -> None:
+    config.write_text(text)
+    done = here("get", us.publish())
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
+    assert says in done.stderr

@@ -249,6 +249,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     given = values_of(args, " ".join(name for name in names.split() if hasattr(args, name)))
     if hasattr(args, "trust"):
         given |= values_of(args, "trust allow_older")
+        given["trust_names"] = args.config_trust
         given["require_trust"] = getattr(args, "require_trust", False)
     if hasattr(args, "known_hosts"):
         given["hosts"] = hosts_of(args)
