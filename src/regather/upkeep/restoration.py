@@ -60,7 +60,7 @@ def repair(
       copy is read and hashed.
     - ``dry_run``: checks copies, but changes nothing. The report contains the planned repairs.
     - ``temp``: a folder with space for one fragment.
-    - ``sign_with``: signs the manifest anew if its sources change. Without it, a signed manifest
+    - ``sign_with``: signs the manifest again if its sources change. Without it, a signed manifest
       is not changed.
     - ``settings``: only the fields for servers and trust are used.
 
