@@ -14,8 +14,9 @@ from regather.errors import DestinationExistsError, StorageError, UsageError, sy
 
 SUMMARY = "Make a key to sign manifests with."
 EXAMPLES = (
-    "regather keygen",
+    "regather keygen --no-password",
     "regather keygen --secret-key release.key --public-key release.pub --no-password",
+    "regather keygen --no-password --force --json",
 )
 COMMON = ("--public-key", "--secret-key", "--no-password", "--force")
 

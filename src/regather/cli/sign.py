@@ -12,8 +12,9 @@ from regather.errors import printable
 
 SUMMARY = "Sign a manifest, for readers with --trust."
 EXAMPLES = (
-    "regather sign hosted/disk.img.regather.json --secret-key regather.key",
-    "regather sign hosted/*.regather.json hosted/*/*.regather.json --secret-key regather.key",
+    "regather keygen --no-password",
+    "regather sign hosted/large_file.txt.regather.json --secret-key regather.key",
+    "regather sign hosted/*.regather.json hosted/server*/*.regather.json --file-version 2",
 )
 COMMON = ("--secret-key", "--password-file", "--file-version")
 
