@@ -28,14 +28,14 @@ _LOOK_SECONDS = 0.01
 _HELP = "set XDG_STATE_HOME to a folder that only you can write to"
 
 
-class _Version(msgspec.Struct):
+class _LastAccepted(msgspec.Struct):
     version: Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)]
     digest: str
 
 
 class _Accepted(msgspec.Struct):
     format: str = "regather accepted"
-    keys: dict[str, dict[str, _Version]] = msgspec.field(default_factory=dict)
+    keys: dict[str, dict[str, _LastAccepted]] = msgspec.field(default_factory=dict)
 
 
 def state_folder(environment: Mapping[str, str]) -> str:
@@ -74,7 +74,7 @@ def accept(
                 time.sleep(_LOOK_SECONDS)
             known = _read(path)  # anew: another process may have been quicker
             if _is_news(known, place, key, comment, digest, allow_older=allow_older):
-                entry = _Version(comment.version, digest)
+                entry = _LastAccepted(comment.version, digest)
                 known.keys.setdefault(key.line, {})[comment.file] = entry
                 _write(held, known)
 
