@@ -7,7 +7,7 @@ import os
 import sys
 
 from regather.cli.documents import print_json
-from regather.cli.options import token_in, values_of, warn
+from regather.cli.options import add_request_log, token_in, values_of, warn
 from regather.cli.parsing import Parser
 from regather.cli.value_types import size
 from regather.errors import UsageError
@@ -78,11 +78,7 @@ def configure(parser: Parser) -> None:
     writing.value("--tls-cert FILE", "serve https with the certificate in FILE")
     writing.value("--tls-key FILE", "the private key of --tls-cert")
     display = parser.section("display")
-    display.flag(
-        "-v, --verbose, --access-log",
-        "write a line for each request to standard error",
-        dest="access_log",
-    )
+    add_request_log(display)
     display.flag("--json", "print the address as one line of JSON")
     display.flag("-q, --quiet", "do not print the address")
 
@@ -117,7 +113,8 @@ def run(args: argparse.Namespace) -> int:
         faults=args.fault,
         read_token=read_token,
         write_token=write_token,
-        **values_of(args, "host port fault_seed max_upload max_total tls_cert tls_key access_log"),
+        **values_of(args, "host port fault_seed max_upload max_total tls_cert tls_key"),
+        **values_of(args, "access_log log_format"),
         on_listening=listening,
     )
     return 0

@@ -14,9 +14,19 @@ from collections.abc import Callable, Iterable, Sequence
 
 from regather.model import Layout
 from regather.planner import Planner
-from regather.store.bounded import Bounded
+from regather.store.memory import MemoryStore
 
 _AGAIN_SECONDS = 0.005
+
+
+class PieceUnavailable(LookupError):
+    """No source has a piece, and it cannot be computed."""
+
+    def __init__(self, number: int, *, corrupt: bool) -> None:
+        super().__init__(number)
+        self.number = number
+        self.corrupt = corrupt
+        """Whether wrong bytes, rather than absent sources, are why."""
 
 
 class Reader:
@@ -44,7 +54,7 @@ class ReaderRoom:
     def __init__(
         self,
         layout: Layout,
-        store: Bounded,
+        store: MemoryStore,
         limit: int,
         planner: Planner,
         release: Callable[[Reader, Iterable[int]], object],
@@ -137,6 +147,8 @@ class ReaderRoom:
         finally:
             with self.lock:
                 self._placing.discard(number)
+                if number not in self._holders:
+                    self._store.cancel(number)
 
     def _is_wanted(self, number: int) -> bool:
         place = self._layout.locate(number)
@@ -169,3 +181,14 @@ class ReaderRoom:
 
     def _length(self, number: int) -> int:
         return self._layout.length(*self._layout.locate(number))
+
+
+def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Numbers as spans of those that follow each other, in the order given."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1] = found[-1][0], number + 1
+        else:
+            found.append((number, number + 1))
+    return found

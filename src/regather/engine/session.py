@@ -10,12 +10,15 @@ piece that is dropped.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
+from typing import TYPE_CHECKING
 
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
-from regather.engine.reader_room import Reader, ReaderRoom
+from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
+from regather.engine.room_sizes import WINDOW_PIECES, room_sizes
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -35,37 +38,28 @@ from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
 
+if TYPE_CHECKING:
+    from regather.store.cached_file import CachedFile
+
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
 _SOON_SECONDS = 0.02
 """How long the first who waits relies on workers alone: to start a thread takes time, too."""
 _ROOM_SECONDS = 0.05
 """How long who waits for room sleeps, for room also comes free when others have copied."""
-_IDLE_SECONDS = 60.0
 _JOIN_SECONDS = 5.0
-_ROW_BYTES = 32 << 20
-"""Room for pieces that are there for the sake of others in their row; one row at least."""
-_MOST_ROWS = 8
-_WINDOW_BYTES = 32 << 20
-_WINDOW_PIECES = 64
-"""How far one read asks in front of what it has copied."""
+_MOST_ASKED = 1024
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 """By the running number of a piece: places in it, and what is to be filled from there on."""
 
 
-class PieceUnavailable(LookupError):
-    """No source has a piece, and it cannot be computed."""
-
-    def __init__(self, number: int, *, corrupt: bool) -> None:
-        super().__init__(number)
-        self.number = number
-        self.corrupt = corrupt
-        """Whether wrong bytes, rather than absent sources, are why."""
-
-
 class Session:
     """Verified pieces of one file, for any number of threads. Close it."""
+
+    _watch: Callable[[], None] | None = None
+    _watch_seconds = 60.0
+    _more: Callable[[Sequence[int]], bool] | None = None  # both as in Engine.run
 
     def __init__(
         self,
@@ -78,24 +72,27 @@ class Session:
         max_requests: int,
         memory: int,
         limiter: RateLimiter | None = None,
+        cache: CachedFile | None = None,
+        tallies: Sequence[SourceTally] = (),
     ) -> None:
-        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine."""
+        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine.
+
+        What ``cache`` has is not fetched, and what is fetched is offered to it. It stays open.
+        """
         self._layout = layout
-        self.tallies = [SourceTally(source.url) for source in sources]
-        largest = max(layout.largest_piece, 1)
-        width = max((len(members.data) for members in layout.sets), default=0)
-        rows = max(1, min(_MOST_ROWS, _ROW_BYTES // (largest * max(width, 1))))
-        memory = max(memory, largest)
+        self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
+        self._sizes = sizes = room_sizes(layout, memory)
         self._planner = Planner(
             layout,
             [source.fragments for source in sources],
-            Options(connections, max_requests, retries, max_rows=rows),
+            Options(connections, max_requests, retries, max_rows=sizes.rows),
             live=True,
+            more_sources=self._more is not None,
         )
-        self._store = MemoryStore(layout, memory + rows * width * largest)
-        self._store.on_dropped = self._dropped
-        self._room = ReaderRoom(layout, self._store, memory, self._planner, self._release)
-        self._window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
+        self._store = self._make_store(sizes.total, cache)
+        found = cache.numbers() if cache is not None else []
+        self._planner.already_done(layout.locate(n) for n in found if n < layout.data_pieces)
+        self._room = ReaderRoom(layout, self._store, sizes.memory, self._planner, self._release)
         self._numbers = count()
         self._aheads: dict[int, Reader] = {}
         self._engine = Engine(
@@ -115,6 +112,15 @@ class Session:
         """Set when all has ended after ``close``."""
         self._thread = Thread(self._run, name="regather-session", daemon=True)
         self._engine.post(Begin())
+        self._store.on_dropped = self._dropped
+        self._dropped(found)  # what was dropped in between
+
+    def _make_store(self, limit: int, cache: CachedFile | None) -> MemoryStore:
+        if cache is None:
+            return MemoryStore(self._layout, limit)
+        from regather.store.tiers import CachedStore  # few sessions have one
+
+        return CachedStore(self._layout, limit, cache)
 
     def _start(self) -> None:
         """Start the engine's own thread: it is needed where something takes its time."""
@@ -124,7 +130,7 @@ class Session:
 
     def _run(self) -> None:
         try:
-            self._engine.run(watch_seconds=_IDLE_SECONDS)
+            self._engine.run(self._watch, self._watch_seconds, more=self._more)
         except BaseException as error:
             with self._lock:
                 self.failed(error)
@@ -141,10 +147,9 @@ class Session:
         """What is known of each source."""
         return self._planner.sources
 
-    def add_source(self, source: Source) -> None:
-        """Ask one more source."""
-        tally = SourceTally(source.url)
-        self.tallies.append(tally)
+    def add_source(self, source: Source, tally: SourceTally | None = None) -> None:
+        """Ask one more source; its tally may be kept elsewhere."""
+        self.tallies.append(tally := tally or SourceTally(source.url))
         self._engine.add_source(source, tally)
 
     # -- readers --------------------------------------------------------------------------
@@ -165,40 +170,54 @@ class Session:
         self._check()
         numbers = list(parts)
         at = 0
-        while at < len(numbers) and self._copy(numbers[at], parts):
+        while at < len(numbers) and self._copy(parts, numbers[at]):
             at += 1
         if at < len(numbers):
-            self._fetch(numbers[at:], parts, waits, ahead)
+            window = self._sizes.window
+            for _ in self._fetch(numbers[at:], partial(self._copy, parts), waits, window, ahead):
+                pass
         elif ahead is not None:
             self._look_ahead(*ahead)
 
     def _fetch(
         self,
         numbers: Sequence[int],
-        parts: Parts,
+        copy: Callable[[int], bool],
         waits: Callable[[int], object],
-        ahead: tuple[int, Sequence[int]] | None,
-    ) -> None:
+        window: int,
+        ahead: tuple[int, Sequence[int]] | None = None,
+    ) -> Iterator[None]:
+        """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one."""
         reader = Reader(next(self._numbers))
-        asked = freed = 0
+        step = max(1, min(window // 2, WINDOW_PIECES // 2))
+        asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
-                if asked - at <= self._window // 2 or self._room.waited_for:
+                if asked - at <= window - step or self._room.waited_for:
                     if freed < at:
                         self._release(reader, numbers[freed:at])
                         freed = at
                     if asked < len(numbers):
-                        asked += self._ask(reader, numbers[asked : at + self._window], asked == at)
+                        new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
+                        asked += self._ask(reader, new, asked == at)
+                if urgent < asked and urgent - at <= WINDOW_PIECES // 2:
+                    near = min(asked, at + WINDOW_PIECES)
+                    self._want(reader, numbers[urgent:near], urgent=True)
+                    urgent, wanted = near, max(near, wanted)
+                if wanted < asked:
+                    self._want(reader, numbers[wanted:asked])
+                    wanted = asked
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
-                while not self._copy(number, parts):
+                while not copy(number):
                     self._wait(reader, number, waits)
+                yield
         finally:
             with self._lock:
                 self._room.leave(reader)
                 self._release(reader, list(reader.held))
 
-    def _copy(self, number: int, parts: Parts) -> bool:
+    def _copy(self, parts: Parts, number: int) -> bool:
         """Fill the parts of a piece; False where it is not there."""
         try:
             for at, into in parts[number]:
@@ -208,18 +227,21 @@ class Session:
         return True
 
     def _ask(self, reader: Reader, numbers: Sequence[int], must: bool) -> int:
-        """Want as many pieces as there is room for, one at least if it ``must``; how many."""
+        """Hold as many pieces as there is room for, one at least if it ``must``; how many."""
         while True:
             with interrupts_held(), self._lock:
                 self._check()
                 taken = self._room.take(reader, numbers)
-                for start, end in runs(numbers[:taken]):
-                    self._engine.post(Want(reader.number, start, end, urgent=True))
                 if not taken and must:
                     self._room.queue(reader)
             if taken or not must:
                 return taken
             reader.turn.wait(_ROOM_SECONDS)
+
+    def _want(self, reader: Reader, numbers: Sequence[int], *, urgent: bool = False) -> None:
+        with interrupts_held(), self._lock:
+            for start, end in runs(numbers):
+                self._engine.post(Want(reader.number, start, end, urgent=urgent))
 
     def _wait(self, reader: Reader, number: int, waits: Callable[[int], object]) -> None:
         with self._lock:
@@ -263,12 +285,13 @@ class Session:
             self._release(reader, [n for n in reader.held if n not in kept])
             reader.wanted = list(numbers)
             new = [n for n in numbers if n not in reader.held]
-            for start, end in runs(new[: self._room.take(reader, new)]):
-                self._engine.post(Want(reader.number, start, end))
+            self._want(reader, new[: self._room.take(reader, new)])
 
     def _dropped(self, numbers: Sequence[int]) -> None:
-        for start, end in runs(sorted(numbers)):
-            self._engine.post(Evicted(start, end))
+        with self._lock:
+            gone = [number for number in sorted(numbers) if not self._store.has(number)]
+            for start, end in runs(gone):
+                self._engine.post(Evicted(start, end))
 
     def _check(self) -> None:
         if self._closed:
@@ -325,14 +348,3 @@ class Session:
         self._closed = True
         self.ended.set()
         self._engine.forsake()
-
-
-def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Numbers as spans of those that follow each other, in the order given."""
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and found[-1][1] == number:
-            found[-1] = found[-1][0], number + 1
-        else:
-            found.append((number, number + 1))
-    return found

@@ -1,4 +1,4 @@
-"""RequestAnswers requests: found or not, whole or a range, as it should be or with a fault."""
+"""Answers requests: found or not, whole or a range, as it should be or with a fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from aiohttp import hdrs, web
 
 from regather.errors import reason
-from regather.server.access_log import BodyResponse, error_logger, log_request, sign
+from regather.names import MANIFEST_SUFFIX
+from regather.server.access_log import BodyResponse, error_logger, sign
 from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
 from regather.server.content import Content, OtherAnswer
@@ -47,7 +48,7 @@ _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE
 
 
 class RequestAnswers(ABC):
-    """RequestAnswers requests for what it finds; fails as ``faults`` and their seed say.
+    """Answers requests for what it finds; fails as ``faults`` and their seed say.
 
     ``tokens`` say who may read and write; without them all may read, and nobody may write.
     """
@@ -71,6 +72,12 @@ class RequestAnswers(ABC):
             for place, fault in enumerate(faults)
             if fault.kind is FaultKind.SLOW
         }
+
+    def kind_of(self, target: str) -> str:
+        """The kind of an address, one of a few, for the tallies."""
+        if target.startswith("/-/"):
+            return "status"
+        return "manifest" if target.endswith(MANIFEST_SUFFIX) else "file"
 
     @abstractmethod
     async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
@@ -180,11 +187,19 @@ class RequestAnswers(ABC):
             # The client went away, or the file is no longer what the head promised.
             if not isinstance(error, ConnectionError):
                 error_logger.warning("sending of %r broke off: %s", file.name, reason(error))
+                self.state.tallies.abort("no_source")
+            elif isinstance(error, ConnectionAbortedError):
+                self.state.tallies.abort("client_stalled")
+            else:
+                self.state.tallies.abort("client_gone")
             response.force_close()
             abort(request.transport)
         except asyncio.CancelledError:
-            if request.protocol.access_logger is not None:  # aiohttp logs only what it finishes
-                log_request(request, response, time.monotonic() - began)
+            stopping = self.state.stopping.is_set()
+            self.state.tallies.abort("stopping" if stopping else "client_gone")
+            if (log := request.protocol.access_logger) is not None:
+                # aiohttp logs only what it finishes
+                log.log(request, response, time.monotonic() - began)
             raise
 
     async def _send_body(

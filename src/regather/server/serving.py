@@ -20,6 +20,8 @@ from regather.server.writing import Limits
 from regather.tokens import flaw_of_token
 
 _LAST_PORT = 65535
+LOG_FORMATS = ("text", "json")
+"""How the log of requests can be written."""
 _STOP_TICK = 0.05
 """Seconds between two looks at the event that stops the server."""
 
@@ -38,6 +40,7 @@ def serve(
     tls_cert: str | Path | None = None,
     tls_key: str | Path | None = None,
     access_log: bool = False,
+    log_format: str = "text",
     on_listening: Callable[[str, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -51,6 +54,8 @@ def serve(
     - ``write_token``: permits to store (PUT) and remove (DELETE) files, which is refused otherwise.
     - ``max_upload``, ``max_total``: the maximum bytes of one file, and of the folder.
     - ``tls_cert``, ``tls_key``: PEM files for https.
+    - ``access_log``: a line for each request on standard error, as ``log_format`` says: ``text``,
+      or ``json``.
     - ``stop``: an event that stops the server. Outside the main thread it is the only way, because
       signals are handled in the main thread.
 
@@ -62,6 +67,8 @@ def serve(
     planned = tuple(map(parse_fault, faults))
     if not 0 <= port <= _LAST_PORT:
         raise UsageError(f"no such port: {port}", help=f"ports go from 0 (any) to {_LAST_PORT}")
+    if log_format not in LOG_FORMATS:
+        raise UsageError(f"no such format: {log_format!r}", help=f"use {' or '.join(LOG_FORMATS)}")
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("TLS needs both a certificate and its key", help="--tls-cert --tls-key")
     tls = None
@@ -81,6 +88,7 @@ def serve(
             faults=planned,
             fault_seed=fault_seed,
             access_log=access_log,
+            log_format=log_format,
             tokens=Tokens(read=read_token, write=write_token),
             limits=Limits(upload=max_upload, total=max_total),
             tls=tls,
