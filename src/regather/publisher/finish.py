@@ -14,7 +14,7 @@ from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.targets import PublishTarget, at_each
 from regather.publisher.trusted import Trusted
 from regather.publisher.upload_plan import UploadPlan
-from regather.transport import RequestFailed, is_url
+from regather.transport import is_url
 from regather.transport.stores.retrying import RetryingStore
 from regather.units import counted
 
@@ -80,10 +80,8 @@ def write_manifests(
                 _write(store, name, data, signature, target)
         written.add(target.url)
 
-    def failed(target: PublishTarget, error: RequestFailed) -> None:
+    for target, error in at_each([target for target in targets if not target.failed], write):
         target.error = target.error or f"the manifest: {error.what}"
-
-    at_each([target for target in targets if not target.failed], write, failed)
     if len(written) <= plan.demanded:
         raise NotPlacedError(
             "all fragments are stored, but the manifest is only on "

@@ -207,7 +207,7 @@ def resolve_manifest(
     for url in (*bases, *fragments):
         asking.check(url)
     loaded = load_manifest(source, asking, digest, look, pinned=pinned)
-    target = target_of(source, loaded, bases, fragments)
+    target = target_of(source, loaded, sources_of(source, loaded, bases, fragments))
     last = beside(source, loaded.folder, target.layout, target.sources)
     if not last:
         return target
@@ -215,23 +215,23 @@ def resolve_manifest(
 
 
 def target_of(
-    source: Address, loaded: LoadedManifest, bases: Sequence[str], fragments: Sequence[str] = ()
+    source: Address, loaded: LoadedManifest, sources: tuple[Source, ...]
 ) -> DownloadTarget:
-    """What a manifest describes, and where its fragments may be; see ``sources_of``."""
+    """What a manifest describes, and where its fragments may be."""
     manifest = loaded.manifest
-    sources = sources_of(source, loaded, bases, fragments)
     if not sources:
         raise NotEnoughSourcesError(
             f"{source}: names no source, and its folder contains no fragments",
             help="give the sources of the fragments: --server URL, once for each",
         )
-    identity = manifest.digest
+    digest = manifest.digest
+    identity = bytes.fromhex(digest)
     return DownloadTarget(
         manifest.name,
         manifest.layout,
         sources,
-        bytes.fromhex(identity),
         identity,
+        digest,
         folder=manifest.folder,
         signed_by=loaded.signed.by.name if loaded.signed else "",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ from regather.sources.manifests import LoadedManifest, load_manifest
 from regather.sources.probing import Prober
 from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, is_url
-from regather.transport.stores.retrying import RetryingStore
+from regather.transport.stores.retrying import RetryingStore, RetryPolicy
+from regather.upkeep.repair_plan import Wants
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
 
@@ -42,26 +43,25 @@ class Announcement:
 
 
 def announce(
-    subject: Subject,
+    wants: Wants,
     moves: dict[tuple[str, int], str],
-    dropped: Sequence[str],
-    gone: Collection[str],
     restored: Sequence[str],
     store: Callable[[str], RetryingStore],
-    asking: Prober,
+    policy: RetryPolicy,
     key: SecretKey | None,
 ) -> Announcement:
     """Write the manifest where it has to change or is missing.
 
-    ``moves`` maps (old source, position) to the new source; ``dropped`` are sources to leave out;
-    ``gone`` those out of reach; at those of ``restored`` it is written where there is none.
-    Sources that take no writes keep theirs. One that is signed is changed only with the ``key`` to
-    sign it anew. Raises ManifestError or VerificationError where others changed it meanwhile.
+    ``moves`` maps (old source, position) to the new source; at the sources of ``restored`` it is
+    written where there is none. Sources that take no writes keep theirs. One that is signed is
+    changed only with the ``key`` to sign it anew. Raises ManifestError or VerificationError where
+    others changed it meanwhile.
     """
+    subject, dropped = wants.subject, wants.dropped
     notes: list[str] = []
     telling = _telling(subject, moves, notes)
     changing = bool(subject.manifest.sources) and (bool(telling) or bool(dropped))
-    if changing and key is None and _is_signed(subject, store, gone):
+    if changing and key is None and _is_signed(subject, store, wants.gone):
         notes.append(f"the manifest is signed and keeps its sources: {_SIGN}")
         changing = False
     where = subject.where.text
@@ -72,7 +72,7 @@ def announce(
     if changing:
         with _alone(subject.where):
             # Read anew: another repair may have come first.
-            loaded = _current(subject, asking)
+            loaded = _current(subject, policy)
             manifest = loaded.manifest
             index = {p: f.index for p, f in enumerate(subject.layout.fragments)}
             by_index = {(url, index[p]): to for (url, p), to in telling.items()}
@@ -90,12 +90,11 @@ def announce(
                     write_file(path, data, replace=True)
                     written.append(where)
                 except OSError as error:
-                    why = reason(error).lower()
-                    unwritten.append(Unwritten(where, "", why))
+                    unwritten.append(Unwritten(where, "", reason(error).lower()))
         targets = [s.url for s in manifest.sources] + [s.url for s in subject.sources]
     else:
         targets = list(restored)
-    for url in dict.fromkeys(t for t in targets if t not in gone):
+    for url in dict.fromkeys(t for t in targets if t not in wants.gone):
         for name in _names(subject, url):
             if not is_url(url) and os.path.abspath(url + name) == os.path.abspath(where):
                 continue
@@ -141,8 +140,8 @@ def _names(subject: Subject, url: str) -> list[str]:
     return names
 
 
-def _current(subject: Subject, asking: Prober) -> LoadedManifest:
-    loaded = load_manifest(subject.where, asking)
+def _current(subject: Subject, policy: RetryPolicy) -> LoadedManifest:
+    loaded = load_manifest(subject.where, Prober(policy.options, subject.trust))
     if loaded.manifest.digest != subject.manifest.digest:
         raise VerificationError(
             f"{subject.where}: was replaced by the manifest of another file",
@@ -152,7 +151,7 @@ def _current(subject: Subject, asking: Prober) -> LoadedManifest:
 
 
 def _is_signed(
-    subject: Subject, store: Callable[[str], RetryingStore], gone: Collection[str]
+    subject: Subject, store: Callable[[str], RetryingStore], gone: set[str]
 ) -> bool:
     """Whether the manifest has a signature, where it was read or at a source."""
     if subject.loaded.signed:

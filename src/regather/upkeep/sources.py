@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -23,10 +24,11 @@ from regather.sources.addresses import (
 )
 from regather.sources.manifests import LoadedManifest, beside, load_manifest, sources_of
 from regather.sources.probing import FEW_RETRIES, Prober
-from regather.sources.settings import Settings, trust_rules
-from regather.transport import TransportOptions
-from regather.transport.objects.clients import check
 from regather.transport.stores.open import open_store
+from regather.transport.stores.retrying import RetryPolicy
+
+if TYPE_CHECKING:
+    from regather.sources.signed import TrustRules
 
 _MOST_REPLICAS = 17
 """Before this it is tried whether what is there could be of a split with so many replicas."""
@@ -48,6 +50,7 @@ class Subject:
     """Whether the user named sources."""
     beside: tuple[str, ...] = ()
     """Folders with fragments beside a local manifest that are not among the sources."""
+    trust: TrustRules | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -59,8 +62,8 @@ def open_subject(
     source: str | Path,
     servers: Sequence[str],
     to: Sequence[str],
-    options: TransportOptions,
-    settings: Settings,
+    policy: RetryPolicy,
+    trust: TrustRules | None,
 ) -> Subject:
     """Read the manifest and find its sources, by the rules of a download.
 
@@ -70,8 +73,9 @@ def open_subject(
     """
     where = address_of(str(source))
     bases = [base_url(server) for server in servers]
-    retries = min(settings.retries, FEW_RETRIES)
-    loaded = load_manifest(where, Prober(options, trust_rules(settings), retries=retries))
+    options = policy.options
+    asking = Prober(options, trust, retries=min(policy.retries, FEW_RETRIES))
+    loaded = load_manifest(where, asking)
     manifest, folder = loaded.manifest, loaded.folder
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
@@ -87,10 +91,10 @@ def open_subject(
     for url in targets:
         open_store(url, options).close()  # says where nothing can be stored; opens nothing
     for url in (*bases, *targets):
-        check(url, options)
+        asking.check(url)
     sources += [Source(url) for url in targets if url not in known]
     near = tuple(s.url for s in beside(where, folder, layout, sources))
-    return Subject(loaded, layout, where, tuple(sources), targets, bool(servers), near)
+    return Subject(loaded, layout, where, tuple(sources), targets, bool(servers), near, trust)
 
 
 def _target(text: str) -> str:
