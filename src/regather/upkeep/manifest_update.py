@@ -150,9 +150,7 @@ def _current(subject: Subject, policy: RetryPolicy) -> LoadedManifest:
     return loaded
 
 
-def _is_signed(
-    subject: Subject, store: Callable[[str], RetryingStore], gone: set[str]
-) -> bool:
+def _is_signed(subject: Subject, store: Callable[[str], RetryingStore], gone: set[str]) -> bool:
     """Whether the manifest has a signature, where it was read or at a source."""
     if subject.loaded.signed:
         return True
