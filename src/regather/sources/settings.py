@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import field
+from msgspec.structs import force_setattr, replace
 
 from regather.errors import UsageError, pem_flaw, reason
 from regather.names import texts
+from regather.secretive import Secretive
 from regather.transport import Credentials, HostOptions, TransportOptions
 from regather.transport.cookies import Cookies
 from regather.transport.curl import available, library
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "transport_options", "trust_rules"]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Secretive, frozen=True):
     """How to download. Every field has a default that suits most downloads."""
+
+    HIDDEN: ClassVar = ("tokens", "fallback_tokens", "hosts", "proxy", "store_options")
 
     connections: int = 8
     """The maximum number of connections to one source."""
@@ -40,16 +44,16 @@ class Settings:
     """A file of certificate authorities to trust instead of those of the system."""
     sync: bool = True
     """Whether to make the file durable before it gets its name."""
-    tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    tokens: Mapping[str, str] = field(default_factory=dict)
     """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
     environment and of ~/.netrc."""
-    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    fallback_tokens: Mapping[str, str] = field(default_factory=dict)
     """The same, after those of the environment, before ~/.netrc."""
-    hosts: Mapping[str, HostOptions] = field(default_factory=dict, repr=False, hash=False)
+    hosts: Mapping[str, HostOptions] = field(default_factory=dict)
     """Options for ``HOST`` or ``HOST:PORT`` only."""
     known_hosts: str | None = None
     """The host keys of SFTP servers, instead of ~/.ssh/known_hosts."""
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
     """The proxy for all, ``[SCHEME://][USER:PASSWORD@]HOST[:PORT]``; empty: none. By default those
     of the environment."""
     no_proxy: str | None = None
@@ -58,13 +62,13 @@ class Settings:
     """A cookie file in the Netscape format."""
     http2: bool = False
     """Whether to use HTTP/2 with https servers that support it."""
-    store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    store_options: Mapping[str, str] = field(default_factory=dict)
     """Options of object stores, as for --store-option: ``KEY``, ``s3:KEY`` or
     ``s3://BUCKET:KEY`` to a value."""
 
     trust: Sequence[str] = ()
     """Public keys of minisign, or files with one: manifests must be signed by one of them."""
-    trust_names: Mapping[str, Sequence[str]] = field(default_factory=dict, hash=False)
+    trust_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The same for files whose name fits a pattern like ``weights-*``, before ``trust`` and
     HostOptions.trust."""
     require_trust: bool = False
@@ -73,7 +77,7 @@ class Settings:
     """Whether an older version of a signed manifest is accepted than before."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "trust", texts(self.trust))
+        force_setattr(self, "trust", texts(self.trust))
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:

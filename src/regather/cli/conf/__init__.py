@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from regather.cli.commands import COMMANDS, UNCONFIGURED
@@ -64,6 +63,8 @@ def configured(
             trust = trust_names_in(config)
         keys = getattr(args, "trust", ())
         if keys and not ("trust" in found and keys is found["trust"].value):
+            from msgspec.structs import replace
+
             # The command line goes before all that the configuration says of keys.
             hosts = {host: replace(options, trust=()) for host, options in hosts.items()}
             trust = {}
