@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -21,8 +22,8 @@ SECTIONS = (
 """Titles of groups of options, in the order in which help shows them."""
 _EXAMPLES = 3
 _WIDEST = 100
-_FIRST_CLAUSE = re.compile(r"\. |; ")
-_DEFAULT = re.compile(r" ?\(default: [^()]*\)")
+_FIRST_CLAUSE = r"\. |; "
+_DEFAULT = r" ?\(default: [^()]*\)"
 
 
 class CommandLineError(UsageError):
@@ -96,6 +97,8 @@ class Parser(argparse.ArgumentParser, OptionsContainer):
     def __init__(self, prog: str, **how: Any) -> None:
         super().__init__(prog, **how, formatter_class=Formatter, allow_abbrev=False, add_help=False)
         self._positionals.title = "arguments"
+        self._optional: dict[str, tuple[str, re.Pattern[str]]] = {}
+        """By option: its value where none is given, and what all others match."""
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         # add_argument() makes one each time, to check the name of a value. The terminal, and
@@ -105,6 +108,31 @@ class Parser(argparse.ArgumentParser, OptionsContainer):
     def error(self, message: str) -> NoReturn:
         """Raise CommandLineError."""
         raise CommandLineError(self.prog, message)
+
+    def optional(self, form: str, help: str, *, const: str, fits: str, **how: Any) -> None:
+        """Add an option whose value may be left out; ``fits`` is a pattern that all values match.
+
+        So the next argument is not taken for the value by mistake.
+        """
+        name, _, metavar = form.partition(" ")
+        self._optional[name] = const, re.compile(fits)
+        self.section("display").add_argument(
+            name, nargs="?", const=const, metavar=metavar.strip("[]"), help=help, **how
+        )
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """See argparse; a value that an option may have is only taken where it fits."""
+        words: list[str] = list(sys.argv[1:] if args is None else args)
+        for at, word in enumerate(words):
+            if word == "--":
+                break
+            if word in self._optional:
+                const, fits = self._optional[word]
+                if at + 1 == len(words) or not fits.fullmatch(words[at + 1]):
+                    words[at] = f"{word}={const}"
+        return super().parse_known_args(words, namespace)
 
     def section(self, title: str) -> OptionsContainer:
         """The group of options of that title, made where there is none yet. See SECTIONS."""
@@ -206,10 +234,10 @@ def _is_in(action: argparse.Action, names: Sequence[str]) -> bool:
 def _shortened(action: argparse.Action) -> argparse.Action:
     """A copy with the first clause of its help, and its default."""
     text = action.help or ""
-    first = _FIRST_CLAUSE.split(text, maxsplit=1)[0]
+    first = re.split(_FIRST_CLAUSE, text, maxsplit=1)[0]
     if "(" in first.rpartition(")")[2]:  # a semicolon within brackets ends no clause
         first = text[: text.find(")", len(first)) + 1]
-    default = _DEFAULT.search(text[len(first) :])
+    default = re.search(_DEFAULT, text[len(first) :])
     return argparse.Action(
         action.option_strings,
         action.dest,
