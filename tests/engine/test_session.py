@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from regather.engine.session import PieceUnavailable, Session
+from regather.engine.reader_room import PieceUnavailable
+from regather.engine.session import Session
 from regather.model import Source
 from regather.transport import TransportOptions, open_connection
 from tests.support.hosting import Hosting

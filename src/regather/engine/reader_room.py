@@ -11,12 +11,36 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from regather.model import Layout
 from regather.planner import Planner
 from regather.store.bounded import Bounded
 
 _AGAIN_SECONDS = 0.005
+
+
+class PieceUnavailable(LookupError):
+    """No source has a piece, and it cannot be computed."""
+
+    def __init__(self, number: int, *, corrupt: bool) -> None:
+        super().__init__(number)
+        self.number = number
+        self.corrupt = corrupt
+        """Whether wrong bytes, rather than absent sources, are why."""
+
+
+class Turn(Protocol):
+    """What a reader waits for while it has no room: an event, of threads or of another kind."""
+
+    def set(self) -> object:
+        """There may be room. Called under the engine's lock."""
+
+    def clear(self) -> object:
+        """There is none."""
+
+    def wait(self, timeout: float, /) -> object:
+        """Wait until it is set, for a thread."""
 
 
 class Reader:
@@ -31,7 +55,7 @@ class Reader:
         """What was asked for, held or not; in the background only."""
         self.failed: dict[int, bool] = {}
         """Held pieces that cannot be had, and whether wrong bytes are why."""
-        self.turn = threading.Event()
+        self.turn: Turn = threading.Event()
         """Set when there may be room for it."""
 
 
@@ -169,3 +193,14 @@ class ReaderRoom:
 
     def _length(self, number: int) -> int:
         return self._layout.length(*self._layout.locate(number))
+
+
+def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Numbers as spans of those that follow each other, in the order given."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1] = found[-1][0], number + 1
+        else:
+            found.append((number, number + 1))
+    return found

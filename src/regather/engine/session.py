@@ -12,10 +12,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
+from typing import TYPE_CHECKING
 
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
-from regather.engine.reader_room import Reader, ReaderRoom
+from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -35,11 +36,14 @@ from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
 _SOON_SECONDS = 0.02
 """How long the first who waits relies on workers alone: to start a thread takes time, too."""
-_ROOM_SECONDS = 0.05
+ROOM_SECONDS = 0.05
 """How long who waits for room sleeps, for room also comes free when others have copied."""
 _IDLE_SECONDS = 60.0
 _JOIN_SECONDS = 5.0
@@ -52,16 +56,6 @@ _WINDOW_PIECES = 64
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 """By the running number of a piece: places in it, and what is to be filled from there on."""
-
-
-class PieceUnavailable(LookupError):
-    """No source has a piece, and it cannot be computed."""
-
-    def __init__(self, number: int, *, corrupt: bool) -> None:
-        super().__init__(number)
-        self.number = number
-        self.corrupt = corrupt
-        """Whether wrong bytes, rather than absent sources, are why."""
 
 
 class Session:
@@ -94,7 +88,7 @@ class Session:
         )
         self._store = MemoryStore(layout, memory + rows * width * largest)
         self._store.on_dropped = self._dropped
-        self._room = ReaderRoom(layout, self._store, memory, self._planner, self._release)
+        self._room = ReaderRoom(layout, self._store, memory, self._planner, self.release)
         self._window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
         self._numbers = count()
         self._aheads: dict[int, Reader] = {}
@@ -116,7 +110,7 @@ class Session:
         self._thread = Thread(self._run, name="regather-session", daemon=True)
         self._engine.post(Begin())
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Start the engine's own thread: it is needed where something takes its time."""
         with interrupts_held(), self._lock:
             if self._thread.ident is None:
@@ -179,13 +173,13 @@ class Session:
         waits: Callable[[int], object],
         ahead: tuple[int, Sequence[int]] | None,
     ) -> None:
-        reader = Reader(next(self._numbers))
+        reader = self.reader()
         asked = freed = 0
         try:
             for at, number in enumerate(numbers):
                 if asked - at <= self._window // 2 or self._room.waited_for:
                     if freed < at:
-                        self._release(reader, numbers[freed:at])
+                        self.release(reader, numbers[freed:at])
                         freed = at
                     if asked < len(numbers):
                         asked += self._ask(reader, numbers[asked : at + self._window], asked == at)
@@ -194,9 +188,7 @@ class Session:
                 while not self._copy(number, parts):
                     self._wait(reader, number, waits)
         finally:
-            with self._lock:
-                self._room.leave(reader)
-                self._release(reader, list(reader.held))
+            self.leave(reader)
 
     def _copy(self, number: int, parts: Parts) -> bool:
         """Fill the parts of a piece; False where it is not there."""
@@ -209,24 +201,12 @@ class Session:
 
     def _ask(self, reader: Reader, numbers: Sequence[int], must: bool) -> int:
         """Want as many pieces as there is room for, one at least if it ``must``; how many."""
-        while True:
-            with interrupts_held(), self._lock:
-                self._check()
-                taken = self._room.take(reader, numbers)
-                for start, end in runs(numbers[:taken]):
-                    self._engine.post(Want(reader.number, start, end, urgent=True))
-                if not taken and must:
-                    self._room.queue(reader)
-            if taken or not must:
-                return taken
-            reader.turn.wait(_ROOM_SECONDS)
+        while not (taken := self.want(reader, numbers, must=must)) and must:
+            reader.turn.wait(ROOM_SECONDS)
+        return taken
 
     def _wait(self, reader: Reader, number: int, waits: Callable[[int], object]) -> None:
-        with self._lock:
-            self._check()
-            if number in reader.failed:
-                raise PieceUnavailable(number, corrupt=reader.failed[number])
-            future = self._store.wait(number)
+        future = self.coming(reader, number)
         from concurrent.futures import CancelledError  # the store has imported it
 
         seconds = _SOON_SECONDS
@@ -235,18 +215,57 @@ class Session:
                 future.result(seconds)
             except TimeoutError:
                 if self._thread.ident is None:
-                    self._start()
+                    self.start()
                 elif seconds == _LOOK_SECONDS:
                     waits(number)
                 seconds = _LOOK_SECONDS
             except CancelledError:
                 pass  # closed, or not to be had
 
-    def _release(self, reader: Reader, numbers: Iterable[int]) -> None:
+    # -- readers, step by step: nothing here waits ------------------------------------------
+
+    def reader(self) -> Reader:
+        """A demand of its own, for pieces in any order."""
+        return Reader(next(self._numbers))
+
+    def want(self, reader: Reader, numbers: Sequence[int], *, must: bool) -> int:
+        """Want as many pieces as there is room for, in order; return how many.
+
+        Where there is room for none and it ``must``, the reader waits for its ``turn``.
+        """
+        with interrupts_held(), self._lock:
+            self._check()
+            taken = self._room.take(reader, numbers)
+            for start, end in runs(numbers[:taken]):
+                self._engine.post(Want(reader.number, start, end, urgent=True))
+            if not taken and must:
+                self._room.queue(reader)
+        return taken
+
+    def coming(self, reader: Reader, number: int) -> Future[None]:
+        """What is done when a wanted piece is there. Raises PieceUnavailable."""
+        with self._lock:
+            self._check()
+            if number in reader.failed:
+                raise PieceUnavailable(number, corrupt=reader.failed[number])
+            return self._store.wait(number)
+
+    def piece(self, number: int) -> memoryview | None:
+        """The bytes of a piece that is there. Who holds it no longer may go on using them."""
+        return self._store.view(number)
+
+    def release(self, reader: Reader, numbers: Iterable[int]) -> None:
+        """Want and hold some pieces no longer."""
         with interrupts_held(), self._lock:
             numbers = self._room.free(reader, numbers)
             for start, end in runs(numbers):
                 self._engine.post(Release(reader.number, start, end))
+
+    def leave(self, reader: Reader) -> None:
+        """Want and hold nothing any longer."""
+        with self._lock:
+            self._room.leave(reader)
+            self.release(reader, list(reader.held))
 
     def _look_ahead(self, stream: int, numbers: Sequence[int]) -> None:
         """Want these pieces in the background for a stream, and no others."""
@@ -260,7 +279,7 @@ class Session:
                 self._aheads[stream] = Reader(next(self._numbers), background=True)
             reader = self._aheads[stream]
             kept = set(numbers)
-            self._release(reader, [n for n in reader.held if n not in kept])
+            self.release(reader, [n for n in reader.held if n not in kept])
             reader.wanted = list(numbers)
             new = [n for n in numbers if n not in reader.held]
             for start, end in runs(new[: self._room.take(reader, new)]):
@@ -310,7 +329,7 @@ class Session:
         # The garbage collector may close it in a thread of its own: that one ends by itself.
         own = isinstance(threading.current_thread(), Thread)
         if own:
-            self._start()
+            self.start()
         with interrupts_held():
             if self._thread.ident is None:
                 self._run()  # which ends the workers
@@ -325,14 +344,3 @@ class Session:
         self._closed = True
         self.ended.set()
         self._engine.forsake()
-
-
-def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Numbers as spans of those that follow each other, in the order given."""
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and found[-1][1] == number:
-            found[-1] = found[-1][0], number + 1
-        else:
-            found.append((number, number + 1))
-    return found

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from operator import index
 from typing import TYPE_CHECKING
 
-from regather.engine.session import PieceUnavailable, Session
+from regather.engine.reader_room import PieceUnavailable
+from regather.engine.session import Session
 from regather.reading.ahead import ReadAhead
 from regather.reading.notices import Notices
 from regather.reading.opened import forsake, opened

@@ -26,6 +26,14 @@ class MemoryStore(Bounded):
         into[:] = memoryview(piece)[at : at + len(into)]
         return True
 
+    def view(self, number: int) -> memoryview | None:
+        """The bytes of a piece that is there; they stay as they are when it is dropped."""
+        with self._changed:
+            if not self._here[number]:
+                return None
+            self._extents.move_to_end(number // self._per_extent)
+            return memoryview(self._pieces[number])
+
     def _drop(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             self._pieces.pop(number, None)
