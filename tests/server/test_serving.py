@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 import os
 import socket
@@ -10,7 +12,16 @@ from urllib.parse import quote
 import pytest
 
 from tests.server.conftest import BIG, LONG_NAME
-from tests.server.process import HOST, TIMEOUT, Serve, ask, body_of, read_all, read_until_broken
+from tests.server.process import (
+    HOST,
+    TIMEOUT,
+    Answer,
+    Serve,
+    ask,
+    body_of,
+    read_all,
+    read_until_broken,
+)
 from tests.support.net import wait_until
 
 
@@ -45,19 +56,75 @@ def test_a_range(server: Serve, content: bytes, asked: str, start: int, stop: in
     assert answer.headers["Content-Length"] == str(stop - start)
 
 
-@pytest.mark.parametrize("asked", ["bytes=300007-", "bytes=5-4", "bytes=-0", "bytes=x"])
+@pytest.mark.parametrize("asked", ["bytes=300007-", "bytes=-0", "bytes=-0,999999-"])
 def test_a_range_that_cannot_be_had(server: Serve, asked: str) -> None:
     answer = server.get("/file.dat", Range=asked)
     assert answer.status == 416
     assert answer.headers["Content-Range"] == "bytes */300007"
 
 
-@pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "lines=1-2"])
+@pytest.mark.parametrize("asked", ["bytes=5-4", "bytes=x", "bytes=0-1,x", "lines=1-2"])
 def test_a_range_that_is_not_understood_gives_the_whole(
     server: Serve, content: bytes, asked: str
 ) -> None:
     answer = server.get("/file.dat", Range=asked)
     assert (answer.status, answer.body) == (200, content)
+
+
+def parts_of(answer: Answer) -> list[tuple[object, ...]]:
+    """What the parts of a multipart answer are: type, range and bytes."""
+    kind = answer.headers["Content-Type"]
+    assert kind.startswith("multipart/byteranges; boundary=")
+    head = f"Content-Type: {kind}\r\n\r\n".encode()
+    message = email.message_from_bytes(head + answer.body, policy=email.policy.HTTP)
+    assert not message.defects
+    return [
+        (part.get_content_type(), part["Content-Range"], part.get_payload(decode=True))
+        for part in message.iter_parts()
+    ]
+
+
+def test_several_ranges(server: Serve, content: bytes) -> None:
+    with server.connect() as connection:
+        answer = ask(connection, "/file.dat", Range="bytes=100000-299999,0-9,5-19,-1")
+        assert answer.status == 206
+        assert answer.headers["Content-Length"] == str(len(answer.body))
+        assert "Content-Range" not in answer.headers
+        assert answer.headers["ETag"]
+        kind = "application/octet-stream"
+        assert parts_of(answer) == [
+            (kind, "bytes 100000-299999/300007", content[100_000:300_000]),
+            (kind, "bytes 0-19/300007", content[:20]),
+            (kind, "bytes 300006-300006/300007", content[-1:]),
+        ]
+        # What is left is one range: no multipart (RFC 9110 15.3.7.2 permits both).
+        answer = ask(connection, "/file.dat", Range="bytes=0-9,10-19,999999-")
+        assert (answer.status, answer.body) == (206, content[:20])
+        assert answer.headers["Content-Range"] == "bytes 0-19/300007"
+        assert ask(connection, "/page.html", Range="bytes=0-0,2-2").status == 206
+
+
+def test_a_download_gets_a_name(server: Serve) -> None:
+    path = quote("/ünïcødé 😀.dat")
+    for query in ("?download", "?x=1&download=1"):
+        disposition = server.get(path + query, "HEAD").headers["Content-Disposition"]
+        assert disposition.startswith('attachment; filename="_n_c_d_ _.dat"; filename*=UTF-8')
+    for query in ("", "?downloads", "?x=download"):
+        assert "Content-Disposition" not in server.get(path + query, "HEAD").headers
+
+
+def test_errors_are_documents_or_text(server: Serve) -> None:
+    answer = server.get("/nothing")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert json.loads(answer.body) == {
+        "title": "Not Found",
+        "status": 404,
+        "detail": "not found",
+    }
+    answer = server.get("/file.dat", "POST", Accept="text/html,*/*;q=0.8")
+    assert (answer.status, answer.body) == (405, b"only GET and HEAD\n")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_if_range(server: Serve, content: bytes) -> None:
@@ -107,20 +174,23 @@ def test_no_file_is_ever_replaced_by_a_compressed_one(server: Serve, content: by
     assert "Content-Encoding" not in answer.headers
     direct = server.get("/file.dat.gz", Accept_Encoding="gzip")
     assert direct.body == b"not what was asked for"
-    assert direct.headers["Content-Type"] == "application/octet-stream"
+    assert direct.headers["Content-Type"] == "application/gzip"
     assert "Content-Encoding" not in direct.headers
 
 
 def test_kinds_of_content(server: Serve) -> None:
     assert server.get("/file.regather.json").headers["Content-Type"] == "application/json"
-    assert server.get("/page.html").headers["Content-Type"] == "application/octet-stream"
+    page = server.get("/page.html").headers
+    assert page["Content-Type"] == "text/html"
+    assert page["Content-Security-Policy"] == "sandbox"  # no script of it runs
+    assert page["X-Content-Type-Options"] == "nosniff"
 
 
 def test_an_empty_file(server: Serve) -> None:
     answer = server.get("/empty.dat")
     assert (answer.status, answer.body) == (200, b"")
     assert answer.headers["Content-Length"] == "0"
-    for wanted in ("bytes=0-", "bytes=0-99", "bytes=-1"):
+    for wanted in ("bytes=0-", "bytes=0-99", "bytes=-1", "bytes=0--1", "bytes=0-0,5-6"):
         answer = server.get("/empty.dat", Range=wanted)
         assert (answer.status, answer.body) == (200, b"")
 
@@ -179,7 +249,7 @@ NOT_SERVED = [
 def test_nothing_else_is_served(server: Serve, target: bytes) -> None:
     head, _, body = server.raw_get(target).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404 ")
-    assert body == b"not found\n"
+    assert json.loads(body)["detail"] == "not found"
 
 
 @pytest.mark.parametrize(

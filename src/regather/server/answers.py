@@ -17,8 +17,8 @@ from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
 from regather.server.content import Content, OtherAnswer
 from regather.server.faults import Decision, Fault, FaultKind, decide
-from regather.server.preconditions import Preconditions, range_applies
-from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_range
+from regather.server.problem import problem
+from regather.server.reply import Reply, Segment, length_of, part_of, reply_to
 from regather.server.status import ServerState
 
 EXIT_DIED = 70
@@ -101,7 +101,7 @@ class RequestAnswers(ABC):
             try:
                 found = await self.find(request, target)
             except OSError as error:
-                return _failed(error)
+                return _failed(request, error)
             if isinstance(found, web.StreamResponse):
                 return found
             try:
@@ -116,37 +116,22 @@ class RequestAnswers(ABC):
         line = f"only {', '.join(allowed[:-1])} and {allowed[-1]}"
         if request.method in WRITING:
             line += f": {self.no_writing}"
-        response = web.Response(
-            status=405, text=f"{line}\n", headers={hdrs.ALLOW: ", ".join(allowed)}
-        )
+        response = problem(request, 405, line, headers={hdrs.ALLOW: ", ".join(allowed)})
         response.force_close()  # rather than wait for a body that nobody wants
         return response
 
     async def _answer_with(
         self, request: web.BaseRequest, file: Content, decision: Decision
     ) -> web.StreamResponse:
-        version = file.version
-        headers = {**version.validators, hdrs.ACCEPT_RANGES: "bytes", **file.headers}
-        match Preconditions.of(request.headers).for_reading(version):
-            case 304:
-                return web.Response(status=304, headers=headers)
-            case 412:
-                return web.Response(status=412, text="the file has changed\n", headers=headers)
-        try:
-            span = _span(request, file)
-        except UnsatisfiableRange:
-            headers[hdrs.CONTENT_RANGE] = f"bytes */{file.size}"
-            return web.Response(status=416, text="range not satisfiable\n", headers=headers)
-        headers[hdrs.CONTENT_TYPE] = file.content_type
-        if span is not None:
-            headers[hdrs.CONTENT_RANGE] = f"bytes {span.start}-{span.stop - 1}/{file.size}"
-        response = BodyResponse(status=200 if span is None else 206, headers=headers)
-        span = span or ByteRange(0, file.size)
-        response.content_length = span.stop - span.start
+        reply = reply_to(request, file)
+        if isinstance(reply, web.Response):
+            return reply
+        response = BodyResponse(status=reply.status, headers=reply.headers)
+        response.content_length = reply.length
         sign(response)
-        if request.method == hdrs.METH_HEAD or span.start == span.stop:
+        if reply.first is None:
             return response
-        await file.ready(*span)
+        await file.ready(*reply.first)
 
         def count_sent(count: int) -> None:
             response.sent += count
@@ -163,9 +148,9 @@ class RequestAnswers(ABC):
         except ConnectionError:
             return response
         except OSError as error:
-            return _failed(error)
+            return _failed(request, error)
         with outlet:
-            await self._send(request, response, outlet, file, span, decision)
+            await self._send(request, response, outlet, file, reply, decision)
         return response
 
     async def _send(
@@ -174,7 +159,7 @@ class RequestAnswers(ABC):
         response: BodyResponse,
         outlet: Outlet,
         file: Content,
-        span: ByteRange,
+        reply: Reply,
         decision: Decision,
     ) -> None:
         began = time.monotonic()
@@ -186,7 +171,7 @@ class RequestAnswers(ABC):
                 transport.set_write_buffer_limits(high=0)
             await response.prepare(request)
             await request.writer.drain()
-            fault = await self._send_body(request, outlet, file, span, decision)
+            fault = await self._send_body(request, outlet, file, reply, decision)
             if fault is FaultKind.RESET:
                 abort(request.transport)
             if fault is not None:
@@ -207,29 +192,35 @@ class RequestAnswers(ABC):
         request: web.BaseRequest,
         outlet: Outlet,
         file: Content,
-        span: ByteRange,
+        reply: Reply,
         decision: Decision,
     ) -> FaultKind | None:
         """Send what the decision leaves of the body; return the fault that the connection ends by.
 
         Does not return where the fault ends the process.
         """
-        start, stop = span
         kind = decision.fault.kind if decision.fault is not None else None
         pacers = [self._pacers[place] for place in decision.slow]
+        length = reply.length
+
+        async def send(start: int, stop: int) -> None:
+            for segment in reply.cut(start, stop):
+                await _send_paced(outlet, file, segment, pacers)
+
         if kind is FaultKind.CORRUPT:
-            at = start + decision.flip(stop - start)
-            await _send_paced(outlet, file, start, at, pacers)
-            wrong = bytes(byte ^ 0xFF for byte in await file.byte(at))
-            if not wrong:
-                raise EOFError("the file was truncated")
-            await outlet.send_bytes(wrong)
-            await _send_paced(outlet, file, at + 1, stop, pacers)
+            at = decision.flip(length)
+            await send(0, at)
+            for segment in reply.cut(at, at + 1):
+                right = segment if isinstance(segment, bytes) else await file.byte(segment.start)
+                if not right:
+                    raise EOFError("the file was truncated")
+                await outlet.send_bytes(bytes(byte ^ 0xFF for byte in right))
+            await send(at + 1, length)
             return None
         if kind not in _BREAKING:
-            await _send_paced(outlet, file, start, stop, pacers)
+            await send(0, length)
             return None
-        await _send_paced(outlet, file, start, start + decision.cut(stop - start), pacers)
+        await send(0, decision.cut(length))
         if kind is FaultKind.DIE:
             os._exit(EXIT_DIED)
         if kind is FaultKind.STALL:
@@ -246,25 +237,20 @@ class RequestAnswers(ABC):
 
 
 async def _send_paced(
-    outlet: Outlet, file: Content, start: int, stop: int, pacers: Sequence[Pacer]
+    outlet: Outlet, file: Content, segment: Segment, pacers: Sequence[Pacer]
 ) -> None:
-    step = min((pacer.step for pacer in pacers), default=stop - start)
-    while start < stop:
-        count = min(step, stop - start)
+    at, length = 0, length_of(segment)
+    step = min((pacer.step for pacer in pacers), default=length)
+    while at < length:
+        count = min(step, length - at)
         for pacer in pacers:
             await pacer.pass_through(count)
-        await file.send(outlet, start, start + count)
-        start += count
-
-
-def _span(request: web.BaseRequest, file: Content) -> ByteRange | None:
-    """Return which bytes are wanted; None for the whole file, as for every HEAD (RFC 9110 14.2)."""
-    headers = request.headers
-    if request.method == hdrs.METH_HEAD or not range_applies(
-        headers.getall(hdrs.IF_RANGE, ()), file.version
-    ):
-        return None
-    return parse_range(headers.getall(hdrs.RANGE, ()), file.size)
+        part = part_of(segment, at, at + count)
+        if isinstance(part, bytes):
+            await outlet.send_bytes(part)
+        else:
+            await file.send(outlet, part.start, part.stop)
+        at += count
 
 
 def target_of(request: web.BaseRequest) -> str:
@@ -276,9 +262,6 @@ def target_of(request: web.BaseRequest) -> str:
     return raw
 
 
-def _failed(error: OSError) -> web.Response:
-    return _text(404 if error.errno is None else _STATUS_OF_ERROR.get(error.errno, 500))
-
-
-def _text(status: int) -> web.Response:
-    return web.Response(status=status, text=f"{_MESSAGES[status]}\n")
+def _failed(request: web.BaseRequest, error: OSError) -> web.Response:
+    status = 404 if error.errno is None else _STATUS_OF_ERROR.get(error.errno, 500)
+    return problem(request, status, _MESSAGES[status])

@@ -16,6 +16,7 @@ from regather.server.authorization import Tokens
 from regather.server.content import Content
 from regather.server.faults import Fault
 from regather.server.files import Root
+from regather.server.problem import problem
 from regather.server.writing import Limits, Writing
 
 _HOST = re.compile(
@@ -54,8 +55,8 @@ class BaseApplication(RequestAnswers):
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         if not _names_a_host(request):
-            response: web.StreamResponse = web.Response(
-                status=400, text="the Host header must name one host\n"
+            response: web.StreamResponse = problem(
+                request, 400, "the Host header must name one host"
             )
             response.force_close()
         else:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
+from regather.server.problem import problem
+
 _CHALLENGE = 'Bearer realm="regather"'
 
 
@@ -38,21 +40,19 @@ class Tokens:
         shown = _shown(request.headers.get(hdrs.AUTHORIZATION, ""))
         if shown is None:
             what = "writing" if writing else "reading"
-            return _unauthorized(f"{what} needs a token: send Authorization: Bearer TOKEN")
+            return _unauthorized(request, f"{what} needs a token: send Authorization: Bearer TOKEN")
         # Compared with both in any case, and in constant time: an answer's time tells nothing.
         may_write = _same(shown, self.write)
         may_read = _same(shown, self.read)
         if may_write or (may_read and (not writing or self.write is None)):
             return None
         if may_read:
-            return web.Response(
-                status=403, text="this token permits reading only: send the write token\n"
-            )
-        return _unauthorized("wrong token")
+            return problem(request, 403, "this token permits reading only: send the write token")
+        return _unauthorized(request, "wrong token")
 
 
-def _unauthorized(line: str) -> web.Response:
-    return web.Response(status=401, text=f"{line}\n", headers={hdrs.WWW_AUTHENTICATE: _CHALLENGE})
+def _unauthorized(request: web.BaseRequest, line: str) -> web.Response:
+    return problem(request, 401, line, headers={hdrs.WWW_AUTHENTICATE: _CHALLENGE})
 
 
 def _shown(header: str) -> bytes | None:

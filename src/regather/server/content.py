@@ -27,16 +27,13 @@ class Content(ABC):
     version: Version
     headers: Mapping[str, str] = MappingProxyType({})
     """Sent with every answer about it, beside those that all have."""
+    sha256: str = ""
+    """The hash of all its bytes, in hexadecimal digits; empty where it is not known."""
 
     @property
     def size(self) -> int:
         """Bytes."""
         return self.version.size
-
-    @property
-    def content_type(self) -> str:
-        """JSON for manifests; everything else is bytes, lest a browser run what it is sent."""
-        return "application/json" if self.name.endswith(".json") else "application/octet-stream"
 
     async def ready(self, start: int, stop: int) -> None:  # noqa: B027
         """Wait until the first bytes of a range can be sent: nothing was sent yet.

@@ -19,6 +19,7 @@ from regather.server.access_log import error_logger
 from regather.server.files import Root, UnfitName
 from regather.server.places import WritePlace
 from regather.server.preconditions import Preconditions, UnreadableCondition, Version
+from regather.server.problem import problem
 from regather.server.receiving import Refused, declared_hash, go_on, listed, receive
 from regather.server.threads import in_thread
 from regather.units import MAX_SIZE, format_size
@@ -159,15 +160,15 @@ async def _answer(request: web.BaseRequest, work: Awaitable[web.Response]) -> we
     try:
         response = await work
     except Refused as refused:
-        response = web.Response(status=refused.status, text=f"{refused}\n")
+        response = problem(request, refused.status, str(refused))
     except OSError as error:
-        response = _of_error(error)
+        response = _of_error(request, error)
     if request.body_exists and not request.content.is_eof():
         response.force_close()  # rather than wait for a body that nobody wants
     return response
 
 
-def _of_error(error: OSError) -> web.Response:
+def _of_error(request: web.BaseRequest, error: OSError) -> web.Response:
     if error.errno in _FULL:
         status, line = 507, "the disk is full: remove files, or send it to another server"
     elif error.errno in _FORBIDDEN:
@@ -177,7 +178,7 @@ def _of_error(error: OSError) -> web.Response:
     else:
         error_logger.warning("storing failed: %s", reason(error))
         status, line = 500, "the disk failed: see the messages of the server"
-    return web.Response(status=status, text=f"{line}\n")
+    return problem(request, status, line)
 
 
 @contextlib.contextmanager
