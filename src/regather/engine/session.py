@@ -89,7 +89,8 @@ class Session:
         self._store = MemoryStore(layout, memory + rows * width * largest)
         self._store.on_dropped = self._dropped
         self._room = ReaderRoom(layout, self._store, memory, self._planner, self.release)
-        self._window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
+        self.window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
+        """How many pieces one reader should want at a time."""
         self._numbers = count()
         self._aheads: dict[int, Reader] = {}
         self._engine = Engine(
@@ -177,12 +178,12 @@ class Session:
         asked = freed = 0
         try:
             for at, number in enumerate(numbers):
-                if asked - at <= self._window // 2 or self._room.waited_for:
+                if asked - at <= self.window // 2 or self._room.waited_for:
                     if freed < at:
                         self.release(reader, numbers[freed:at])
                         freed = at
                     if asked < len(numbers):
-                        asked += self._ask(reader, numbers[asked : at + self._window], asked == at)
+                        asked += self._ask(reader, numbers[asked : at + self.window], asked == at)
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
                 while not self._copy(number, parts):

@@ -19,7 +19,7 @@ _PATIENCE = 0.25
 _STUCK = 120.0
 """Seconds without a piece after which a response that was begun is broken off."""
 
-Explain = Callable[[HostedFile, int, PieceUnavailable | None], web.Response]
+Explain = Callable[[int, PieceUnavailable | None], web.Response]
 """The answer for a piece that cannot be had, or that did not come in time (None)."""
 
 
@@ -43,6 +43,7 @@ class HostedContent(Content):
         self.name = part.name
         self.version = Version(None, part.size, part.tag)
         self.headers = headers
+        self.sha256 = part.sha256
         self._hosted = hosted
         self._start = part.start
         self._explain = explain
@@ -59,9 +60,9 @@ class HostedContent(Content):
             async with asyncio.timeout(self._seconds):
                 await window.piece()
         except PieceUnavailable as error:
-            raise OtherAnswer(self._explain(self._hosted, number, error)) from None
+            raise OtherAnswer(self._explain(number, error)) from None
         except TimeoutError:
-            raise OtherAnswer(self._explain(self._hosted, number, None)) from None
+            raise OtherAnswer(self._explain(number, None)) from None
 
     def _open(self, start: int, stop: int) -> Window:
         if self._window is not None and self._opened == (start, stop):
@@ -104,9 +105,10 @@ class HostedContent(Content):
     async def byte(self, at: int) -> bytes:
         """See Content.byte."""
         offset = self._start + at
-        window = self._open(at, at + 1)
         number = self._hosted.pieces(offset, offset + 1)[0]
-        return bytes((await self._next(window))[offset - self._hosted.layout.offset_of(number) :][:1])
+        piece = await self._next(self._open(at, at + 1))
+        place = offset - self._hosted.layout.offset_of(number)
+        return bytes(piece[place : place + 1])
 
     def close(self) -> None:
         """See Content.close."""

@@ -89,7 +89,7 @@ class HostedFile:
         return self._fragments
 
     def pieces(self, start: int, stop: int) -> range:
-        """The running numbers of the pieces that hold bytes ``start`` up to ``stop``, some bytes."""
+        """The running numbers of the pieces that hold bytes ``start`` up to ``stop``."""
         return range(self._number(start), self._number(stop - 1) + 1)
 
     def _number(self, offset: int) -> int:

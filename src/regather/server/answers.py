@@ -1,4 +1,4 @@
-"""RequestAnswers requests: found or not, whole or a range, as it should be or with a fault."""
+"""Answers requests: found or not, whole or a range, as it should be or with a fault."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _BREAKING = (FaultKind.RESET, FaultKind.STALL, FaultKind.TRUNCATE, FaultKind.DIE
 
 
 class RequestAnswers(ABC):
-    """RequestAnswers requests for what it finds; fails as ``faults`` and their seed say.
+    """Answers requests for what it finds; fails as ``faults`` and their seed say.
 
     ``tokens`` say who may read and write; without them all may read, and nobody may write.
     """

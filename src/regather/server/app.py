@@ -29,7 +29,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class BaseApplication(RequestAnswers):
-    """RequestAnswers all requests, those for the server's own addresses too.
+    """Answers all requests, those for the server's own addresses too.
 
     There is no router: aiohttp's takes quadratic time for long paths.
     """
@@ -94,7 +94,7 @@ class BaseApplication(RequestAnswers):
 
 
 class Application(BaseApplication):
-    """RequestAnswers requests for what is in ``root``; ``limits`` say how much may be written."""
+    """Answers requests for what is in ``root``; ``limits`` say how much may be written."""
 
     def __init__(
         self,

@@ -151,7 +151,6 @@ class FileOutlet(Outlet):
         """See Outlet.wait."""
         ready: asyncio.Future[None] = self._loop.create_future()
 
-
         def push() -> None:
             if not ready.done():
                 ready.set_result(None)
