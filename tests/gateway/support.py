@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from regather.gateway.serving import GatewayServer, prepared
+from regather.gateway.launch import GatewayServer, prepared
 from regather.sources.settings import Settings
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE

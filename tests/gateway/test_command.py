@@ -62,6 +62,7 @@ def test_what_cannot_be_served(arguments: list[str], code: int, said: str, tmp_p
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
     assert (ended.returncode, ended.stdout) == (code, "")
     assert said in ended.stderr

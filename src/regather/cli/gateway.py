@@ -15,14 +15,14 @@ from regather.cli.server_options import (
     warn_of_plain_http,
 )
 from regather.cli.value_types import size, whole
-from regather.gateway.defaults import MEMORY
+from regather.gateway.sizes import MEMORY
 
-SUMMARY = "Serve hosted files over HTTP, recombined and verified, to any client."
+SUMMARY = "Serve hosted files over HTTP, recombined and verified."
 EXAMPLES = (
-    "regather gateway https://a.example/d/disk.img.regather.json --port 8000",
-    "regather gateway hosted/large_file.txt.regather.json --server 127.0.0.1:9001",
-    "regather gateway manifests/ --port 0 --json",
-    "regather gateway https://upstream.example/ --host :: --max-clients 500",
+    "regather gateway hosted/large_file.txt.regather.json --port 8001",
+    "regather gateway hosted --port 0 --json",
+    "regather gateway https://a.example/d/disk.img.regather.json --host ::",
+    "regather gateway https://upstream.example/ --max-clients 500",
 )
 
 COMMON = (
@@ -62,7 +62,7 @@ def configure(parser: Parser) -> None:
     )
     serving.value(
         "--public-url URL",
-        "the address under which clients reach the gateway, if a proxy stands before it",
+        "the address of the gateway for clients, if they reach it through a proxy",
         default="",
     )
     serving.value("--read-token FILE", "require the token in FILE from clients (default: none)")
@@ -74,7 +74,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    from regather.gateway.serving import gateway
+    from regather.gateway.launch import gateway
 
     read_token = server_token(args.read_token, "--read-token", "REGATHER_READ_TOKEN")
     if read_token:

@@ -27,7 +27,7 @@ _LISTED = re.compile(r"[^\s\"'<>/?#&=]+" + re.escape(MANIFEST_SUFFIX))
 _log = logging.getLogger("regather.gateway")
 
 
-class Found(Struct, frozen=True):
+class FoundManifest(Struct, frozen=True):
     """A manifest that was read, and by what to tell that it has changed."""
 
     signature: tuple[int, ...]
@@ -52,7 +52,7 @@ class Catalogue:
         self._digest = digest
         self._prober = prober
         self._make = make
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, FoundManifest] = {}
         self._complained: dict[str, str] = {}
         self.by_name: dict[str, HostedFile] = {}
         self.by_digest: dict[str, HostedFile] = {}
@@ -64,13 +64,13 @@ class Catalogue:
 
     # -- looking, in a thread -------------------------------------------------------------
 
-    def scan(self, *, first: bool = False) -> dict[str, Found]:
+    def scan(self, *, first: bool = False) -> dict[str, FoundManifest]:
         """Read what is new or has changed, by its path or URL.
 
         Raises what a manifest that was named is refused for, the ``first`` time only. Whatever
         else cannot be read is logged once, and what was known of it holds.
         """
-        found: dict[str, Found] = {}
+        found: dict[str, FoundManifest] = {}
         for place in self._places:
             if not _is_folder(place):
                 self._read(place, found, named=first)
@@ -102,7 +102,7 @@ class Catalogue:
         for name in sorted(set(_LISTED.findall(data.decode("utf-8", "replace")))):
             yield address_of(f"{base}/{name}")
 
-    def _read(self, address: Address, found: dict[str, Found], *, named: bool) -> None:
+    def _read(self, address: Address, found: dict[str, FoundManifest], *, named: bool) -> None:
         before = self._found.get(address.text)
         try:
             signature = () if address.remote else _signature(address.text)
@@ -122,7 +122,7 @@ class Catalogue:
                 if before is not None:
                     found[address.text] = before
             return
-        found[address.text] = Found(signature, manifest, target)
+        found[address.text] = FoundManifest(signature, manifest, target)
 
     def _complain(self, where: str, what: str) -> None:
         if self._complained.get(where) != what:
@@ -131,7 +131,7 @@ class Catalogue:
 
     # -- in the event loop ----------------------------------------------------------------
 
-    def adopt(self, found: dict[str, Found]) -> None:
+    def adopt(self, found: dict[str, FoundManifest]) -> None:
         """Serve what was found from now on."""
         self._found = found
         before, self.by_digest = self.by_digest, {}

@@ -39,7 +39,7 @@ def why_not(
         status = 502
         what = "came wrong" if error.corrupt else "is at no source"
     else:
-        status, what = 503, "cannot be had now"
+        status, what = 503, "is not available now"
         headers[hdrs.RETRY_AFTER] = str(_again_in(session))
     detail = f"piece {piece} of {name} {what}"
     error_logger.warning("%s: %s: %s", hosted.manifest.name, detail, "; ".join(lines))

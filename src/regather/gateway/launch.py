@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from regather.errors import UsageError
-from regather.gateway.app import GatewayApplication
+from regather.gateway.application import GatewayApplication
 from regather.gateway.catalogue import Catalogue
-from regather.gateway.defaults import MEMORY
 from regather.gateway.hosted import HostedFile
+from regather.gateway.sizes import MEMORY
 from regather.manifest import Manifest
 from regather.names import texts
 from regather.reading.recipe import Recipe
@@ -53,7 +53,7 @@ def gateway(
     - ``servers``, ``digest``, ``settings``: as for ``download``.
     - ``cache_size``: the most bytes of pieces in memory.
     - ``max_clients``: the most requests that are answered at a time; others get 503.
-    - ``public_url``: the address under which clients reach it, where a proxy stands before it.
+    - ``public_url``: its address for clients, if they reach it through a proxy.
     - ``port``, ``read_token``, ``tls_cert``, ``tls_key``, ``stop``: as for ``serve``.
 
     Ends as ``serve`` does. Raises what ``open`` raises for a manifest, too.

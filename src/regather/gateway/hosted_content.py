@@ -98,7 +98,7 @@ class HostedContent(Content):
                 return await window.piece()
         except PieceUnavailable as error:
             why = "wrong bytes" if error.corrupt else "no source"
-            raise BrokenOff(f"piece {error.number} cannot be had: {why}") from None
+            raise BrokenOff(f"piece {error.number} is not available: {why}") from None
         except TimeoutError:
             raise BrokenOff(f"no piece came for {_STUCK:g} s") from None
 

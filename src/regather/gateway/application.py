@@ -10,9 +10,9 @@ from aiohttp import hdrs, web
 from regather.engine.reader_room import PieceUnavailable
 from regather.errors import UsageError
 from regather.gateway.catalogue import Catalogue
-from regather.gateway.content import Document, HostedContent
 from regather.gateway.hosted import HostedFile, Slice
-from regather.gateway.listing import files_listing, folder_listing
+from regather.gateway.hosted_content import Document, HostedContent
+from regather.gateway.index import files_listing, folder_listing
 from regather.gateway.unavailable import why_not
 from regather.names import MANIFEST_SUFFIX
 from regather.server.app import BaseApplication
