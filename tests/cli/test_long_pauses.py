@@ -20,7 +20,10 @@ _SIZE = 20 * MIB
 
 
 class _Busy(ThreadingHTTPServer):
-    """Answers ``good`` requests, all others with Retry-After: 3600."""
+    """Answers ``good`` requests, all others with Retry-After: 3600.
+
+    A quick client gets a file by five requests: the last bytes are busy until ``good`` is large.
+    """
 
     def __init__(self, content: bytes, good: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -28,11 +31,11 @@ class _Busy(ThreadingHTTPServer):
         self.good = good
         self._lock = Lock()
 
-    def take(self) -> bool:
-        """Whether this request is one of the good ones."""
+    def take(self, stop: int) -> bool:
+        """Whether this request, of the bytes before ``stop``, is one of the good ones."""
         with self._lock:
             self.good -= 1
-            return self.good >= 0
+            return self.good >= (0 if stop < len(self.content) else 100)
 
     def handle_error(self, *_: object) -> None:
         """Clients that break off are nothing to tell of."""
@@ -45,13 +48,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
     def do_GET(self) -> None:
-        if not self.server.take():
+        first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
+        if not self.server.take(int(last) + 1):
             self.send_response(503)
             self.send_header("Retry-After", "3600")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
         content = self.server.content[int(first) : int(last) + 1]
         self.send_response(206)
         self.send_header("ETag", '"x"')

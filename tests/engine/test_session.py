@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,8 +15,12 @@ import pytest
 from regather.engine.reader_room import PieceUnavailable
 from regather.engine.session import Session
 from regather.model import Source
+from regather.store import disk_cache, extents
+from regather.store.cached_file import CachedFile
+from regather.store.disk_cache import DiskCache
 from regather.transport import TransportOptions, open_connection
 from tests.support.hosting import Hosting
+from tests.support.net import wait_until
 from tests.support.small import PIECE, Small, small
 
 SIZES = [40 * PIECE, 40 * PIECE - 5]
@@ -32,7 +39,9 @@ def urls(coded: tuple[Small, Path], hosting: Hosting) -> list[str]:
     return [hosting.serve(coded[1] / name).url for name in "123"]
 
 
-def opened(part: Small, urls: list[str], pieces: int) -> closing[Session]:
+def opened(
+    part: Small, urls: list[str], pieces: int, cache: CachedFile | None = None
+) -> closing[Session]:
     """A session with room for so many pieces of readers."""
     options = TransportOptions(timeout=20)
     return closing(
@@ -44,6 +53,7 @@ def opened(part: Small, urls: list[str], pieces: int) -> closing[Session]:
             retries=1,
             max_requests=16,
             memory=pieces * PIECE,
+            cache=cache,
         )
     )
 
@@ -51,7 +61,7 @@ def opened(part: Small, urls: list[str], pieces: int) -> closing[Session]:
 def read(session: Session, part: Small, numbers: list[int], **how: object) -> None:
     """Read pieces whole, and compare them."""
     layout = part.manifest.layout
-    into = {n: memoryview(bytearray(layout.length(*layout.locate(n)))) for n in numbers}
+    into = {n: memoryview(bytearray(layout.length_of(n))) for n in numbers}
     session.read({n: [(0, view)] for n, view in into.items()}, **how)  # type: ignore[arg-type]
     for number, view in into.items():
         fragment, piece = layout.locate(number)
@@ -66,29 +76,34 @@ def test_more_readers_than_there_is_room_for(
 ) -> None:
     """Also where every piece of a fragment has to be computed."""
     part = coded[0]
-    failures: list[BaseException] = []
     with opened(part, urls[1:] if lost else urls, 3) as session:
-        store = session._store
-
-        def reader(seed: int) -> None:
-            rng = random.Random(seed)
-            try:
-                for _ in range(12):
-                    first = rng.randrange(78)
-                    read(session, part, list(range(first, first + rng.choice((1, 1, 2)))))
-                    assert store.used <= store.limit
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=reader, args=(seed,)) for seed in range(30)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(90)
-            assert not thread.is_alive()
-        assert failures == []
+        many_readers(part, session)
         assert bool(session.decoded) == lost
-        assert not session._room._holders, "nobody reads, but pieces are held"
+
+
+def many_readers(part: Small, session: Session) -> None:
+    """Thirty of them, who read one or two pieces at a time, anywhere."""
+    failures: list[BaseException] = []
+    store = session._store
+
+    def reader(seed: int) -> None:
+        rng = random.Random(seed)
+        try:
+            for _ in range(12):
+                first = rng.randrange(78)
+                read(session, part, list(range(first, first + rng.choice((1, 1, 2)))))
+                assert store.used <= store.limit
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=reader, args=(seed,)) for seed in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(90)
+        assert not thread.is_alive()
+    assert failures == []
+    assert not session._room._holders, "nobody reads, but pieces are held"
 
 
 def test_read_ahead_gives_way(coded: tuple[Small, Path], urls: list[str]) -> None:
@@ -136,3 +151,109 @@ def test_who_waits_when_it_is_closed(coded: tuple[Small, Path], hosting: Hosting
     assert [type(error) for error in caught] == [ValueError]
     with pytest.raises(ValueError, match="closed"):
         read(session, coded[0], [0])
+
+
+# -- above a disk cache -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[DiskCache]:
+    with closing(DiskCache(tmp_path / "cache", 64 << 20, free_share=0)) as made:
+        yield made
+
+
+def cached(part: Small, cache: DiskCache) -> CachedFile:
+    return cache.open(part.manifest.layout, bytes.fromhex(part.manifest.digest))
+
+
+def received(session: Session) -> int:
+    return sum(tally.received for tally in session.tallies)
+
+
+def test_what_is_on_the_disk_is_not_fetched_again(
+    coded: tuple[Small, Path], urls: list[str], cache: DiskCache
+) -> None:
+    part = coded[0]
+    for first in (True, False):
+        with opened(part, urls, 4, cached(part, cache)) as session:
+            read(session, part, list(range(80)))
+            assert bool(received(session)) == first
+        cache.settle()
+    folder = cache.folder
+    cache.close()
+    with (
+        closing(DiskCache(folder, 64 << 20, free_share=0)) as again,
+        opened(part, [], 4, cached(part, again)) as session,
+    ):
+        read(session, part, list(range(80)))
+
+
+def test_what_is_wrong_on_the_disk_is_fetched(
+    coded: tuple[Small, Path], urls: list[str], cache: DiskCache
+) -> None:
+    part = coded[0]
+    with opened(part, urls, 4, cached(part, cache)) as session:
+        read(session, part, list(range(80)))
+    folder = cache.folder
+    cache.close()
+    for path in folder.rglob("[0-9]*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                file.seek(4096 + 5 * PIECE + 7)
+                file.write(b"wrong bytes")
+    with closing(DiskCache(folder, 64 << 20, free_share=0)) as again:
+        found = cached(part, again)
+        claimed = len(found.numbers())
+        with opened(part, urls, 4, found) as session:
+            read(session, part, list(range(80)))
+            assert 0 < received(session) < 5 * PIECE
+            again.settle()
+            assert len(found.numbers()) == claimed == 80
+
+
+def test_rows_are_computed_from_what_is_on_the_disk(
+    coded: tuple[Small, Path], urls: list[str], cache: DiskCache
+) -> None:
+    part = coded[0]
+    with opened(part, urls[:1], 4, cached(part, cache)) as session:
+        read(session, part, list(range(40)))
+    with opened(part, urls[2:], 4, cached(part, cache)) as session:
+        read(session, part, list(range(40, 80)))
+        wait_until(lambda: session.decoded == 40)  # counted after the pieces are there
+        read(session, part, list(range(40)))
+
+
+def test_more_readers_than_there_is_room_for_on_the_disk(
+    coded: tuple[Small, Path], urls: list[str], tmp_path: Path
+) -> None:
+    part = coded[0]
+    limit = 20 * PIECE
+    with closing(DiskCache(tmp_path, limit, free_share=0, extent=2 * PIECE)) as small:
+        for sources in (urls, urls[1:]):
+            with opened(part, sources, 3, cached(part, small)) as session:
+                many_readers(part, session)
+                assert small.used <= limit
+                small.settle()
+                assert not any(extent.pins for extent in small.extents._extents.values())
+        assert small.tally.evicted_bytes["size"]
+
+
+def test_a_disk_that_fails_all_the_time(
+    coded: tuple[Small, Path],
+    urls: list[str],
+    cache: DiskCache,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    part = coded[0]
+    monkeypatch.setattr(disk_cache, "_PAUSE_SECONDS", 0)
+
+    def failing(*arguments: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(extents, "store", failing)
+    with opened(part, urls, 4, cached(part, cache)) as session:
+        many_readers(part, session)
+        read(session, part, list(range(80)))
+    assert len(caplog.messages) == 1
+    assert cache.used == 0

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from regather.digest import piece_hash
 from regather.hashes import HASH_SIZE
 from regather.model import Fragment, FragmentIndex, Layout
+from regather.store.base import PieceMissing
 
 PIECE = 64 << 10
 IDENTITY = b"i" * HASH_SIZE
+
+
+class Pieces(Protocol):
+    """A store of pieces that knows its layout."""
+
+    layout: Layout
+
+    def has(self, number: int) -> bool:
+        """Whether it is there."""
+
+    def read(self, number: int, at: int, into: memoryview) -> None:
+        """Fill ``into``; raises PieceMissing."""
 
 
 def content_of(layout: Layout, number: int) -> bytes:
@@ -28,3 +43,19 @@ def small_layout(pieces: int, *, parity: int = 0, last: int = PIECE, hashed: boo
     bare = made((b"", b""))
     hashes = [piece_hash(content_of(bare, n)) for n in range(bare.piece_count)]
     return made((b"".join(hashes[:pieces]), b"".join(hashes[pieces:]))) if hashed else bare
+
+
+def got(store: Pieces, number: int) -> bytes | None:
+    """What the store serves, whole; None where it has to be fetched."""
+    into = memoryview(bytearray(len(content_of(store.layout, number))))
+    try:
+        store.read(number, 0, into)
+    except PieceMissing:
+        assert not store.has(number)
+        return None
+    return bytes(into)
+
+
+def here(store: Pieces) -> set[int]:
+    """The pieces that are there."""
+    return {n for n in range(store.layout.piece_count) if store.has(n)}

@@ -17,9 +17,10 @@ from regather.store.base import PieceMissing, PieceStore
 from regather.store.disk_cache import DiskCache
 from regather.store.folder import FolderDestination
 from regather.store.memory import MemoryStore
+from regather.store.tiers import CachedStore
 from tests.support.files import random_file
 
-Store = Destination | FolderDestination | MemoryStore | DiskCache
+Store = Destination | FolderDestination | MemoryStore
 LIMIT = 64 << 20
 
 
@@ -55,7 +56,7 @@ def content(split: tuple[regather.Manifest, Path]) -> Callable[[int], bytes]:
     return read
 
 
-KINDS = ("file", "folder", "memory", "disk cache")
+KINDS = ("file", "folder", "memory", "disk cache", "little memory")
 
 
 @pytest.fixture(params=KINDS)
@@ -69,10 +70,13 @@ def store(
         "file": lambda: Destination(tmp_path / "x", layout, identity),
         "folder": lambda: FolderDestination(tmp_path / "d", "tree", layout, folder, identity),
         "memory": lambda: MemoryStore(layout, LIMIT),
-        "disk cache": lambda: DiskCache(tmp_path, layout, identity, LIMIT),
+        "disk cache": lambda: CachedStore(layout, LIMIT, cached),
+        "little memory": lambda: CachedStore(layout, layout.piece_size, cached),
     }
-    with closing(made[request.param]()) as opened:
-        yield opened
+    with closing(DiskCache(tmp_path / "cache", LIMIT, free_share=0)) as cache:
+        cached = cache.open(layout, identity)
+        with closing(made[request.param]()) as opened:
+            yield opened
 
 
 def put(store: PieceStore, number: int, data: bytes) -> None:
@@ -125,5 +129,5 @@ def test_a_piece_that_comes_twice_is_kept_once(
     into = memoryview(bytearray(100))
     store.read(0, 0, into)
     assert into == content(0)[:100]
-    if isinstance(store, MemoryStore | DiskCache):
+    if isinstance(store, MemoryStore):
         assert store.used == len(content(0))

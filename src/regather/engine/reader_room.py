@@ -15,7 +15,7 @@ from typing import Protocol
 
 from regather.model import Layout
 from regather.planner import Planner
-from regather.store.bounded import Bounded
+from regather.store.memory import MemoryStore
 
 _AGAIN_SECONDS = 0.005
 
@@ -68,7 +68,7 @@ class ReaderRoom:
     def __init__(
         self,
         layout: Layout,
-        store: Bounded,
+        store: MemoryStore,
         limit: int,
         planner: Planner,
         release: Callable[[Reader, Iterable[int]], object],
@@ -161,6 +161,8 @@ class ReaderRoom:
         finally:
             with self.lock:
                 self._placing.discard(number)
+                if number not in self._holders:
+                    self._store.cancel(number)
 
     def _is_wanted(self, number: int) -> bool:
         place = self._layout.locate(number)

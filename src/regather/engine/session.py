@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
 from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
+from regather.engine.session_store import rows_of, store_of
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -32,12 +33,13 @@ from regather.planner import (
 )
 from regather.planner.health import Health
 from regather.store.base import PieceMissing
-from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from regather.store.cached_file import CachedFile
 
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
@@ -47,9 +49,6 @@ ROOM_SECONDS = 0.05
 """How long who waits for room sleeps, for room also comes free when others have copied."""
 _IDLE_SECONDS = 60.0
 _JOIN_SECONDS = 5.0
-_ROW_BYTES = 32 << 20
-"""Room for pieces that are there for the sake of others in their row; one row at least."""
-_MOST_ROWS = 8
 _WINDOW_BYTES = 32 << 20
 _WINDOW_PIECES = 64
 """How far one read asks in front of what it has copied."""
@@ -72,22 +71,26 @@ class Session:
         max_requests: int,
         memory: int,
         limiter: RateLimiter | None = None,
+        cache: CachedFile | None = None,
     ) -> None:
-        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine."""
+        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine.
+
+        What ``cache`` has is not fetched, and what is fetched is offered to it. It stays open.
+        """
         self._layout = layout
         self.tallies = [SourceTally(source.url) for source in sources]
         largest = max(layout.largest_piece, 1)
-        width = max((len(members.data) for members in layout.sets), default=0)
-        rows = max(1, min(_MOST_ROWS, _ROW_BYTES // (largest * max(width, 1))))
         memory = max(memory, largest)
+        rows, row_bytes = rows_of(layout)
         self._planner = Planner(
             layout,
             [source.fragments for source in sources],
             Options(connections, max_requests, retries, max_rows=rows),
             live=True,
         )
-        self._store = MemoryStore(layout, memory + rows * width * largest)
-        self._store.on_dropped = self._dropped
+        self._store = store_of(layout, memory + row_bytes, cache)
+        found = cache.numbers() if cache is not None else []
+        self._planner.already_done(layout.locate(n) for n in found if n < layout.data_pieces)
         self._room = ReaderRoom(layout, self._store, memory, self._planner, self.release)
         self.window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
         """How many pieces one reader should want at a time."""
@@ -110,6 +113,8 @@ class Session:
         """Set when all has ended after ``close``."""
         self._thread = Thread(self._run, name="regather-session", daemon=True)
         self._engine.post(Begin())
+        self._store.on_dropped = self._dropped
+        self._dropped(found)  # what was dropped in between
 
     def start(self) -> None:
         """Start the engine's own thread: it is needed where something takes its time."""
@@ -287,8 +292,10 @@ class Session:
                 self._engine.post(Want(reader.number, start, end))
 
     def _dropped(self, numbers: Sequence[int]) -> None:
-        for start, end in runs(sorted(numbers)):
-            self._engine.post(Evicted(start, end))
+        with self._lock:
+            gone = [number for number in sorted(numbers) if not self._store.has(number)]
+            for start, end in runs(gone):
+                self._engine.post(Evicted(start, end))
 
     def _check(self) -> None:
         if self._closed:

@@ -10,8 +10,6 @@ import errno
 import fcntl
 import os
 import stat
-import struct
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -140,32 +138,6 @@ def cut_to(descriptor: int, size: int) -> None:
         raise OSError(errno.EIO, "was truncated during the download")
     if actual > size:
         os.ftruncate(descriptor, size)
-
-
-def punch_hole(descriptor: int, offset: int, length: int) -> None:
-    """Give the room of these bytes back to the file system; they are zeros from then on.
-
-    The file keeps its size. Raises OSError, also where the file system cannot do that.
-    """
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if sys.platform == "darwin":
-        # Only whole blocks can be given back there: what is around them keeps its room.
-        block = os.fstatvfs(descriptor).f_frsize
-        first, last = -(-offset // block) * block, (offset + length) // block * block
-        inner = max(last - first, 0)
-        write_all(descriptor, bytes(min(first - offset, length)), offset)
-        write_all(descriptor, bytes(max(offset + length - last, 0) if inner else 0), last)
-        f_punchhole, hole = 99, struct.pack("@IIqq", 0, 0, first, inner)
-        failed = inner and libc.fcntl(descriptor, f_punchhole, hole)
-    else:
-        keep_size_and_punch = 3
-        where = ctypes.c_longlong(offset), ctypes.c_longlong(length)
-        failed = libc.fallocate(descriptor, keep_size_and_punch, *where)
-    if failed:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:

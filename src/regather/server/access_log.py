@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 
 from aiohttp import hdrs, web
-from aiohttp.abc import AbstractAccessLogger
+from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 
 from regather._version import __version__
@@ -28,6 +29,13 @@ class BodyResponse(web.StreamResponse):
 
     sent = 0
     """Bytes of the body sent so far."""
+    head_at: float | None = None
+    """When the head was sent, by the monotonic clock."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the head."""
+        self.head_at = time.monotonic()
+        return await super().prepare(request)
 
 
 def sign(response: web.StreamResponse) -> None:
@@ -56,7 +64,7 @@ def log_request(request: web.BaseRequest, response: web.StreamResponse, seconds:
         request.raw_path,
         request.headers.get(hdrs.RANGE, "-") or "-",
         str(response.status),
-        str(_bytes_sent(request, response)),
+        str(bytes_sent(request, response)),
         f"{seconds:.3f}",
     )
     try:
@@ -65,7 +73,8 @@ def log_request(request: web.BaseRequest, response: web.StreamResponse, seconds:
         pass  # whoever read the log went away; serving goes on
 
 
-def _bytes_sent(request: web.BaseRequest, response: web.StreamResponse) -> int:
+def bytes_sent(request: web.BaseRequest, response: web.StreamResponse) -> int:
+    """Bytes of the body that were sent, or that aiohttp is about to send."""
     if isinstance(response, BodyResponse):
         return response.sent
     whole = isinstance(response, web.Response) and request.method != hdrs.METH_HEAD

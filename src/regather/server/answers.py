@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from aiohttp import hdrs, web
 
 from regather.errors import reason
+from regather.names import MANIFEST_SUFFIX
 from regather.server.access_log import BodyResponse, error_logger, log_request, sign
 from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
@@ -71,6 +72,12 @@ class RequestAnswers(ABC):
             for place, fault in enumerate(faults)
             if fault.kind is FaultKind.SLOW
         }
+
+    def kind_of(self, target: str) -> str:
+        """The kind of an address, one of a few, for the tallies."""
+        if target.startswith("/-/"):
+            return "status"
+        return "manifest" if target.endswith(MANIFEST_SUFFIX) else "file"
 
     @abstractmethod
     async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
@@ -180,9 +187,16 @@ class RequestAnswers(ABC):
             # The client went away, or the file is no longer what the head promised.
             if not isinstance(error, ConnectionError):
                 error_logger.warning("sending of %r broke off: %s", file.name, reason(error))
+                self.state.tallies.abort("no_source")
+            elif isinstance(error, ConnectionAbortedError):
+                self.state.tallies.abort("client_stalled")
+            else:
+                self.state.tallies.abort("client_gone")
             response.force_close()
             abort(request.transport)
         except asyncio.CancelledError:
+            stopping = self.state.stopping.is_set()
+            self.state.tallies.abort("stopping" if stopping else "client_gone")
             if request.protocol.access_logger is not None:  # aiohttp logs only what it finishes
                 log_request(request, response, time.monotonic() - began)
             raise

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -16,8 +18,15 @@ from regather.server.authorization import Tokens
 from regather.server.content import Content
 from regather.server.faults import Fault
 from regather.server.files import Root
+from regather.server.known_hashes import KnownHashes
 from regather.server.problem import problem
+from regather.server.reply import WANTED_DIGEST
+from regather.server.tallies import Tallied
+from regather.server.threads import in_thread
 from regather.server.writing import Limits, Writing
+
+if TYPE_CHECKING:
+    from regather.server.metrics import Exposition
 
 _HOST = re.compile(
     r"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_%-]*+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)"
@@ -25,6 +34,7 @@ _HOST = re.compile(
 )
 
 
+INSTALL = "pip install 'regather[metrics]'"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -45,8 +55,15 @@ class BaseApplication(RequestAnswers):
         tokens: Tokens | None = None,
     ) -> None:
         super().__init__(faults=faults, fault_seed=fault_seed, tokens=tokens)
-        self.internal: dict[str, Handler] = {"/-/health": self._health, "/-/ready": self._ready}
+        self.internal: dict[str, Handler] = {
+            "/-/health": self._health,
+            "/-/ready": self._ready,
+            "/-/metrics": self._metrics,
+        }
         """What answers GET and HEAD for the server's own addresses."""
+        self.tallied: list[Tallied] = [self.state]
+        """What ``/-/metrics`` collects."""
+        self._exposition: Exposition | None = None
 
     @abstractmethod
     def check(self) -> None:
@@ -54,16 +71,33 @@ class BaseApplication(RequestAnswers):
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        if not _names_a_host(request):
-            response: web.StreamResponse = problem(
-                request, 400, "the Host header must name one host"
-            )
-            response.force_close()
-        else:
-            own = self.internal.get(target_of(request)) if request.method in READING else None
-            response = await (own or self.answer)(request)
+        target = target_of(request)
+        with self.state.tallies.handling(request, self.kind_of(target)) as answers:
+            if not _names_a_host(request):
+                response: web.StreamResponse = problem(
+                    request, 400, "the Host header must name one host"
+                )
+                response.force_close()
+            else:
+                own = self.internal.get(target) if request.method in READING else None
+                response = await (own or self.answer)(request)
+            answers.append(response)
         sign(response)
         return response
+
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
+        """Send all tallies, to whoever may read."""
+        if refusal := self._tokens.refusal(request, writing=False):
+            return refusal
+        if self._exposition is None:
+            try:
+                metrics = await in_thread(import_module, "regather.server.metrics")
+            except ImportError:
+                return problem(request, 501, f"metrics need prometheus-client: {INSTALL}")
+            self._exposition = metrics.Exposition(self.tallied)
+        body, kind = self._exposition.encode(request.headers.get(hdrs.ACCEPT, ""))
+        headers = {hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_TYPE: kind}
+        return web.Response(body=body, headers=headers)
 
     async def _ready(self, request: web.BaseRequest) -> web.Response:
         """Say whether requests for files should come here; 503 where they should not."""
@@ -108,6 +142,7 @@ class Application(BaseApplication):
         super().__init__(faults=faults, fault_seed=fault_seed, tokens=tokens)
         self._root = root
         self._listing = None if root.is_file else root.listing()
+        self._hashes = None if root.is_file else KnownHashes(root)
         self._writing = None
         if root.is_file:
             self.no_writing = "a single file is served, uploads are not possible"
@@ -121,11 +156,24 @@ class Application(BaseApplication):
         """See BaseApplication.check."""
         self._root.check()
 
+    def kind_of(self, target: str) -> str:
+        """See RequestAnswers.kind_of."""
+        is_list = target == "/" and self._listing is not None
+        return "listing" if is_list else super().kind_of(target)
+
     async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
         """See RequestAnswers.find."""
         if target == "/" and self._listing is not None:
             return web.Response(text=await self._listing.text())
-        return self._root.open(target)
+        file = self._root.open(target)
+        # Of ranges only where it is wanted: to look for manifests would slow small ones down.
+        if self._hashes and (hdrs.RANGE not in request.headers or WANTED_DIGEST in request.headers):
+            try:
+                file.sha256 = await self._hashes.sha256_of(target, file)
+            except BaseException:
+                file.close()
+                raise
+        return file
 
     async def write(self, request: web.BaseRequest, target: str) -> web.Response | None:
         """See RequestAnswers.write."""

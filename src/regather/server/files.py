@@ -40,7 +40,7 @@ class UnfitName(Exception):
     """A path under which nothing may be stored; the text says why."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class OpenFile(Content):
     """A file opened for one response; whoever got it closes ``descriptor``."""
 

@@ -18,7 +18,7 @@ from regather.server.ranges import ByteRange, UnsatisfiableRange, parse_ranges
 Segment = bytes | ByteRange
 """Bytes of their own, or a range of the content."""
 _DIGEST = "Repr-Digest"
-_WANTED_DIGEST = "Want-Repr-Digest"
+WANTED_DIGEST = "Want-Repr-Digest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,5 +122,5 @@ def _wants_download(request: web.BaseRequest) -> bool:
 
 def _wants_digest(request: web.BaseRequest) -> bool:
     """Whether sha-256 is acceptable: a preference of 0, and only that, refuses it (RFC 9530)."""
-    wanted = ",".join(request.headers.getall(_WANTED_DIGEST, ())).split(",")
+    wanted = ",".join(request.headers.getall(WANTED_DIGEST, ())).split(",")
     return "sha-256=0" not in (word.strip(" \t") for word in wanted)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from regather.server.tallies import Family, RequestTallies, single
+
 
 def _none() -> int:
     return 0
@@ -28,6 +30,17 @@ class ServerState:
     active: dict[asyncio.Task[object], web.BaseRequest] = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     count_connections: Callable[[], int] = _none
+    tallies: RequestTallies = field(default_factory=RequestTallies)
+
+    def families(self) -> Iterator[Family]:
+        """See Tallied."""
+        yield from self.tallies.families()
+        yield Family(
+            "regather_http_connections",
+            "gauge",
+            "Connections that are open now.",
+            single(self.count_connections()),
+        )
 
     @property
     def elapsed(self) -> float:

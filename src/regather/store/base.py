@@ -64,7 +64,7 @@ class StoredPieces:
             self._waiting.setdefault(number, []).append(future)
         if self._closed:
             self.cancel_waiting()
-        elif self._here[number]:  # looked at last: a piece that comes meanwhile is not overlooked
+        elif self.has(number):  # looked at last: a piece that comes meanwhile is not overlooked
             self.notify(number)
         return future
 

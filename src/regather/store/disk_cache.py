@@ -1,156 +1,370 @@
-"""Verified pieces on the disk, up to a number of bytes, for the next time that somebody asks.
+"""Verified pieces of any number of files in one folder, up to one number of bytes.
 
-It is a partial file and its journal, without an end: a sparse file as long as all pieces together,
-and a record a piece. What happens in which order makes every moment safe to be killed at:
+It is the level below memory. What is offered is written by one thread, behind those who receive;
+nobody waits for the disk. Where the disk is full, fails or is slower than the network, pieces are
+served without being stored, and one line says so.
 
-    a piece comes      its bytes are written, then its record
-    a piece is dropped its record is removed, then its bytes (a hole is punched where they were)
+    FOLDER/cache.lock                one process at a time
+    FOLDER/DIGEST-GEOMETRY/NUMBER    an extent of a file (see ``extents``)
 
-So bytes without a record may be left, which a start gives back to the file system, and never a
-record without bytes. After a power failure there may be: therefore a record is a claim, and a piece
-is hashed again when it is first served. A start reads the records and no piece.
+A start looks at the names and sizes of the files. ``open`` reads the records of one file's extents.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+import re
+import struct
+import threading
+import time
+from collections import Counter, deque
 from pathlib import Path
+from typing import NamedTuple
 
-from regather.digest import piece_hasher
+from regather.digest import piece_hash
 from regather.errors import StorageError, is_disk_full, of_system
-from regather.files.platform import open_own, punch_hole, read_all, write_all
+from regather.files.platform import open_own, try_lock
+from regather.logs import Logger
 from regather.model import Layout
-from regather.store.bounded import EXTENT, Bounded
-from regather.store.journal import Journal
+from regather.store import extents
+from regather.store.cached_file import CachedFile
+from regather.store.extent_list import Extent, ExtentList
+from regather.tasks import Thread
+from regather.units import format_size
 
-PIECES_SUFFIX = ".regather-cache"
-RECORDS_SUFFIX = ".regather-cache-journal"
+FREE_SHARE = 0.05
+"""Of the file system: what stays free of it."""
+BACKLOG = 32 << 20
+"""Bytes that wait to be written at most."""
+_FULL = 0.95
+"""To which share of the limit it is emptied where it is full."""
+_PAUSE_SECONDS = 10.0
+"""How long nothing is stored after the disk failed."""
+_QUIET_SECONDS = 60.0
+"""How long a trouble must not have shown for the next one to be told again."""
+_CLOSE_SECONDS = 10.0
+_LOCK = "cache.lock"
+_FOLDER = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_log = Logger("regather.cache")
 
 
-class DiskCache(Bounded):
-    """A PieceStore in a folder, for one file and one process at a time."""
+class Tally:
+    """What a cache has done."""
+
+    def __init__(self) -> None:
+        self.evicted_bytes: Counter[str] = Counter()
+        """By reason: size, free_space, corrupt."""
+        self.stored_bytes = 0
+        self.dropped_bytes = 0
+        """Offered, and not stored."""
+        self.write_errors: Counter[int] = Counter()
+        """By errno."""
+
+
+class _Order(NamedTuple):
+    """A piece to be written."""
+
+    file: CachedFile
+    number: int
+    data: bytes
+    digest: bytes
+
+
+class DiskCache:
+    """A folder of verified pieces, for one process at a time. Close it, after all that uses it."""
 
     def __init__(
-        self, folder: Path, layout: Layout, identity: bytes, limit: int, *, extent: int = EXTENT
+        self,
+        folder: Path,
+        limit: int,
+        *,
+        free_share: float = FREE_SHARE,
+        backlog: int = BACKLOG,
+        extent: int | None = None,
     ) -> None:
-        """Open what an earlier process left in ``folder``, or begin anew.
+        """Take what an earlier process left in ``folder``, or make it.
 
-        ``identity`` tells files of different content apart (32 bytes); ``limit`` is in bytes.
-        Raises StorageError where another process has it open, where the folder is no good, and
-        where its file system cannot punch holes.
+        ``limit`` is in bytes, and may be changed later; ``free_share`` of the file system stays
+        free. Raises StorageError where another process has the folder, or where it is no good.
         """
-        super().__init__(layout, limit, extent=extent)
-        self.path = folder / f"{identity.hex()}{PIECES_SUFFIX}"
-        self._hash = piece_hasher(layout.hash_algorithm)
-        self._trusted = bytearray(layout.piece_count)
-        """Whether this process has placed the piece, or hashed it."""
+        self.folder = folder
+        self.limit = limit
+        self.tally = Tally()
+        self._free_share = free_share
+        self._backlog = backlog
+        self._extent = extent
+        self.lock = threading.Condition()
+        """Guards all below, and the files' own; nothing is read or written under it."""
+        self.extents = ExtentList()
+        self._files: dict[Path, CachedFile] = {}
+        self._queue: deque[_Order] = deque()
+        self._queued = 0
+        self._overrun = False
+        """Whether more came than could be written, and nobody was told."""
+        self._closing = False
+        self._paused_until = 0.0
+        self._told: dict[str, float] = {}
+        """By kind of trouble, when it was last there."""
+        self._thread = Thread(self._work, name="regather-cache", daemon=True)
         self._descriptor = -1
         try:
-            self._journal = Journal(
-                str(folder / f"{identity.hex()}{RECORDS_SUFFIX}"), layout, identity
-            )
-        except BlockingIOError:
-            raise StorageError(
-                f"{self.path}: another process uses this cache", help="name another folder"
-            ) from None
+            folder.mkdir(parents=True, exist_ok=True)
+            self._descriptor = open_own(folder / _LOCK)
+            if not try_lock(self._descriptor):
+                raise StorageError(
+                    f"{folder}: another process uses this cache",
+                    help="name another folder, or stop that process",
+                )
+            self._look()
+            self._make_room(0)
         except OSError as error:
+            self._unlock()
             raise of_system(error, str(folder)) from error
-        try:
-            self._open()
-        except OSError as error:
-            self.close()
-            raise of_system(error, str(self.path)) from error
         except BaseException:
-            self.close()
+            self._unlock()
             raise
 
-    def _open(self) -> None:
-        last = self.layout.piece_count - 1
-        length = self.layout.offset_of(last) + self.layout.length_of(last) if last >= 0 else 0
-        self._descriptor = open_own(self.path)
-        claims = self._journal.claims()
-        if claims is None or os.fstat(self._descriptor).st_size != length:
-            claims = {}
-            os.ftruncate(self._descriptor, 0)
-            self._journal.start_anew()
-            os.ftruncate(self._descriptor, length)
-        numbers = sorted(claims)
-        try:
-            self._punch_all_but(numbers, length)
-        except OSError as error:
-            raise StorageError(
-                f"{self.path}: room in a file cannot be given back there ({error.strerror})",
-                help="name a folder on another file system",
-            ) from error
-        for number in numbers:
-            self._insert(number)
-            self._here[number] = True
-        self._used = sum(map(self.layout.length_of, numbers))
-        while self._used > self.limit and self.shed():  # it was higher the last time
-            pass
+    def _look(self) -> None:
+        """Find what is there: names, sizes, and when it was last used."""
+        found: list[tuple[float, Path, int]] = []
+        for folder in os.scandir(self.folder):
+            if not _FOLDER.fullmatch(folder.name) or not folder.is_dir(follow_symlinks=False):
+                continue
+            for entry in os.scandir(folder):
+                if _NUMBER.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    status = entry.stat(follow_symlinks=False)
+                    found.append((status.st_mtime, Path(entry.path), status.st_blocks * 512))
+        for _, path, size in sorted(found):
+            self.extents.add(Extent(path, max(size, extents.BLOCK)))
 
-    def _punch_all_but(self, numbers: Iterable[int], end: int) -> None:
-        """Give back what no record claims: a process may have been killed in between."""
-        at = 0
-        for number in numbers:
-            offset = self.layout.offset_of(number)
-            if offset > at:
-                punch_hole(self._descriptor, at, offset - at)
-            at = offset + self.layout.length_of(number)
-        if end > at:
-            punch_hole(self._descriptor, at, end - at)
+    # -- looking in -----------------------------------------------------------------------
 
-    def _put(self, number: int, data: memoryview, digest: bytes) -> None:
-        try:
-            while True:
-                try:
-                    write_all(self._descriptor, data, self.layout.offset_of(number))
-                    self._journal.record(number, digest)
-                    break
-                except OSError as error:
-                    # The disk has less room than the limit: others go, as long as there are any.
-                    if not is_disk_full(error) or not self.shed():
-                        raise of_system(error, str(self.path)) from error
-        except BaseException:
-            self._drop((number,))
-            raise
-        self._trusted[number] = True
+    @property
+    def used(self) -> int:
+        """Bytes on the disk, and those that are being written: never more than ``limit``."""
+        return self.extents.used
 
-    def _get(self, number: int, at: int, into: memoryview) -> bool:
-        offset = self.layout.offset_of(number)
-        try:
-            if self._trusted[number]:
-                read_all(self._descriptor, into, offset + at)
-                return True
-            whole = memoryview(bytearray(self.layout.length_of(number)))
-            read_all(self._descriptor, whole, offset)
-            record = self._journal.claim(number)
-        except OSError:  # a bad spot of the disk: the piece can be had elsewhere
+    @property
+    def queued(self) -> int:
+        """Bytes that wait to be written: who fetches ahead waits while there are many."""
+        return self._queued
+
+    @property
+    def free_bytes(self) -> int:
+        """Bytes that are free on the file system. Raises OSError."""
+        status = os.fstatvfs(self._descriptor)
+        return status.f_bavail * status.f_frsize
+
+    # -- files ----------------------------------------------------------------------------
+
+    def open(self, layout: Layout, identity: bytes) -> CachedFile:
+        """The pieces of one file: the same object for the same file. For any thread.
+
+        ``identity`` tells files of different content apart (32 bytes).
+        """
+        sizes = [layout.piece_size, self._per_extent(layout)]
+        sizes += [number for f in layout.fragments for number in (f.size, f.set)]
+        geometry = piece_hash(struct.pack(f"<{len(sizes)}Q", *sizes))[:8]
+        path = self.folder / f"{identity.hex()}-{geometry.hex()}"
+        with self.lock:
+            if path in self._files:
+                return self._files[path]
+            found = self.extents.within(path)
+            for extent in found:
+                extent.pins += 1
+        file = CachedFile(self, layout, path, self._per_extent(layout))
+        claims = [(extent, _claims_of(extent, file.per_extent)) for extent in found]
+        with self.lock:
+            for extent in found:
+                extent.pins -= 1
+            if path not in self._files:
+                self._files[path] = file
+                for extent, places in claims:
+                    file.found(extent, places)
+            return self._files[path]
+
+    def _per_extent(self, layout: Layout) -> int:
+        if self._extent is None:
+            return extents.pieces_for(layout.piece_size)
+        return extents.pieces_for(layout.piece_size, self._extent)
+
+    # -- writing --------------------------------------------------------------------------
+
+    def accept(self, file: CachedFile, number: int, data: bytes, digest: bytes) -> bool:
+        """Have a piece written, soon; False where it is not stored. Under the lock."""
+        is_stored = not self._closing and self._paused_until <= time.monotonic()
+        if not is_stored or self._queued + len(data) > self._backlog:
+            self.tally.dropped_bytes += len(data)
+            self._overrun = self._overrun or is_stored
             return False
-        digest = self._hash(whole)
-        if digest != (self.layout.hash_of(*self.layout.locate(number)) or record):
-            return False
-        self._trusted[number] = True
-        into[:] = whole[at : at + len(into)]
+        self._queue.append(_Order(file, number, data, digest))
+        self._queued += len(data)
+        if self._thread.ident is None:
+            self._thread.start()
+        self.lock.notify_all()
         return True
 
-    def _drop(self, numbers: Sequence[int]) -> None:
-        # What fails here leaves a claim that proves wrong, or room that the next start gives back.
-        for number in numbers:
-            with contextlib.suppress(OSError):
-                self._journal.withdraw(number)
-        for number in numbers:
-            with contextlib.suppress(OSError):
-                punch_hole(
-                    self._descriptor, self.layout.offset_of(number), self.layout.length_of(number)
-                )
+    def note_dropped(self) -> None:
+        """After ``accept`` was False, under no lock: tell why, unless that is known."""
+        if self._overrun:
+            self._overrun = False
+            self._tell("slow", "the disk is slower than the sources: some pieces are not kept")
+
+    def _work(self) -> None:
+        while True:
+            with self.lock:
+                while not self._queue:
+                    if self._closing:
+                        return
+                    self.lock.wait()
+                order = self._queue.popleft()
+                extent = order.file.extent_of(order.number)
+                extent.pins += 1
+            stored = self._store(order, extent)
+            with self.lock:
+                extent.pins -= 1
+                self._queued -= len(order.data)
+                self.lock.notify_all()
+            order.file.written(order.number, stored=stored)
+
+    def _store(self, order: _Order, extent: Extent) -> bool:
+        """Write one piece; False where it cannot be."""
+        layout = order.file.layout
+        place = order.number % order.file.per_extent
+        length = len(order.data)
+        with self.lock:
+            needed = self.extents.needs(extent, place, extents.on_disk(length))
+        stored = False
+        try:
+            if self._paused_until <= time.monotonic() and self._make_room(needed):
+                with self.lock:
+                    self.extents.grow(extent, place, needed)
+                stored = self._write(order, extent, place, layout.piece_size)
+        except OSError as error:
+            self.tally.write_errors[error.errno or 0] += 1
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            why = (error.strerror or str(error)).lower()
+            self._tell(f"error {error.errno}", f"{why}: pieces are served and not kept")
+        if stored:
+            self.tally.stored_bytes += length
+        else:
+            self.tally.dropped_bytes += length
+            self._abandon(extent)
+        return stored
+
+    def _abandon(self, extent: Extent) -> None:
+        """Give back what a write took up that failed, unless other pieces are there."""
+        with self.lock:
+            if extent.pins > 1 or extent.owner is None or extent.owner.holds(extent):
+                return
+            self.extents.freed(extent)
+        with contextlib.suppress(OSError):
+            _remove(extent.path)
+
+    def _write(self, order: _Order, extent: Extent, place: int, piece_size: int) -> bool:
+        while True:
+            try:
+                extents.store(extent.path, place, piece_size, order.data, order.digest)
+            except OSError as error:
+                # The disk has less room than the limit: others go, as long as there are any.
+                if not is_disk_full(error) or not self._drop_oldest(len(order.data), "free_space"):
+                    raise
+            else:
+                return True
+
+    def _make_room(self, needed: int) -> bool:
+        """Drop extents until there is room for so many bytes; False where there is none.
+
+        Raises OSError.
+        """
+        over = self.used + needed - self.limit
+        if over > 0 and needed <= self.limit:
+            self._drop_oldest(over, "size", spare=int(self.limit * (1 - _FULL)))
+        if self.used + needed > self.limit:
+            return False
+        status = os.fstatvfs(self._descriptor)
+        kept = int(self._free_share * status.f_blocks * status.f_frsize)
+        lacking = kept + needed - status.f_bavail * status.f_frsize
+        if lacking <= 0 or self._drop_oldest(lacking, "free_space") >= lacking:
+            return True
+        if needed:
+            share = f"{self._free_share:.0%} of the file system ({format_size(kept)})"
+            self._tell("free", f"less than {share} is free: pieces are served and not kept")
+        return False
+
+    def _drop_oldest(self, wanted: int, why: str, *, spare: int = 0) -> int:
+        """Drop extents of so many bytes, as far as they may go; return how many it were.
+
+        ``spare`` bytes more go with them, no more than that. Raises OSError.
+        """
+        victims: list[Extent] = []
+        dropped: list[tuple[CachedFile, list[int]]] = []
+        with self.lock:
+            for extent in self.extents.oldest():
+                if wanted <= 0 and extent.size > wanted + spare:
+                    break
+                victims.append(extent)
+                wanted -= extent.size
+            for extent in victims:
+                self.extents.remove(extent)
+                if extent.owner is not None:
+                    dropped.append((extent.owner, extent.owner.lost(extent)))
+        freed = 0
+        try:
+            for extent in victims:
+                _remove(extent.path)
+                with self.lock:
+                    freed += extent.size
+                    self.tally.evicted_bytes[why] += extent.size
+                    self.extents.freed(extent)
+        finally:
+            for file, numbers in dropped:
+                file.tell(numbers)
+        return freed
+
+    def _tell(self, kind: str, what: str) -> None:
+        """Log a trouble, unless it is there for some time."""
+        now = time.monotonic()
+        last = self._told.get(kind)
+        self._told[kind] = now
+        if last is None or now - last > _QUIET_SECONDS:
+            _log.warning("cache %s: %s", self.folder, what)
+
+    # -- the end --------------------------------------------------------------------------
+
+    def settle(self, queued: int = 0) -> None:
+        """Wait until so few bytes wait to be written; for who fetches more than readers want."""
+        with self.lock:
+            while self._queued > queued and not self._closing:
+                self.lock.wait()
 
     def close(self) -> None:
-        """Close; what is there stays for the next process."""
-        self.cancel_waiting()
+        """Write what waits, and close. What is there stays for the next process."""
+        with self.lock:
+            self._closing = True
+            self.lock.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(_CLOSE_SECONDS)
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
-        self._journal.close()
+
+
+def _claims_of(extent: Extent, count: int) -> dict[int, bytes]:
+    try:
+        return extents.claims(extent.path, count)
+    except OSError:  # it cannot be read: nothing of it is there
+        return {}
+
+
+def _remove(path: Path) -> None:
+    """Remove an extent, and the folder after its last one. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()

@@ -2,47 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
+from regather.errors import StorageError
 from regather.model import Layout
-from regather.store.bounded import Bounded
+from regather.store.base import PieceMissing, StoredPieces
+from regather.units import format_size
 
 
-class MemoryStore(Bounded):
-    """A PieceStore in memory."""
+class MemoryStore(StoredPieces):
+    """A PieceStore that holds ``limit`` bytes at most and drops what was used least recently.
+
+    Room is reserved before a piece is fetched, so the limit holds at every moment. What is needed
+    or reserved is never dropped.
+    """
 
     def __init__(self, layout: Layout, limit: int) -> None:
-        """``limit`` is in bytes. Pieces are dropped one by one."""
-        super().__init__(layout, limit, extent=layout.piece_size)
-        self._pieces: dict[int, bytes] = {}
+        """``limit`` is in bytes."""
+        super().__init__(layout.piece_count)
+        self.layout = layout
+        self.limit = limit
+        self.is_needed: Callable[[int], bool] = lambda number: False
+        """Whether a piece may not be dropped. Asked by who reserves, and while it does so."""
+        self.on_dropped: Callable[[Sequence[int]], None] = lambda numbers: None
+        """Told, by who reserves, what is not there any more."""
+        self._changed = threading.Lock()
+        """Guards all below."""
+        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        """The least recently used one first."""
+        self._reserved: set[int] = set()
+        self._used = 0
 
-    def _put(self, number: int, data: memoryview, digest: bytes) -> None:
-        self._pieces[number] = bytes(data)
+    @property
+    def used(self) -> int:
+        """Bytes that are there or reserved: never more than ``limit``."""
+        return self._used
 
-    def _get(self, number: int, at: int, into: memoryview) -> bool:
-        piece = self._pieces.get(number)
-        if piece is None:  # it was closed meanwhile
-            return False
+    def reserve(self, number: int) -> bool:
+        """Set room aside for a piece that is to be fetched, once however often it is called.
+
+        Drops others for it. False where all that is there is needed or reserved.
+        """
+        length = self.layout.length_of(number)
+        with self._changed:
+            if number in self._pieces or number in self._reserved:
+                return True
+            victims = self._victims(self._used + length - self.limit)
+            room = self._used + length <= self.limit
+            if room:
+                self._reserved.add(number)
+                self._used += length
+        if victims:
+            self.on_dropped(victims)
+        return room
+
+    def cancel(self, number: int) -> None:
+        """Give back what was reserved: the piece does not come."""
+        with self._changed:
+            if number in self._reserved:
+                self._reserved.remove(number)
+                self._used -= self.layout.length_of(number)
+
+    def _victims(self, missing: int) -> list[int]:
+        """Drop pieces until ``missing`` bytes are free; none where that is more than the limit."""
+        victims: list[int] = []
+        if missing > self._used:
+            return victims
+        for number, data in self._pieces.items():
+            if missing <= 0:
+                break
+            if not self.is_needed(number):
+                victims.append(number)
+                missing -= len(data)
+        for number in victims:
+            self.gone(number)
+            self._used -= len(self._pieces.pop(number))
+        return victims
+
+    def place(self, number: int, data: memoryview, digest: bytes) -> None:
+        """Take in a piece; see PieceStore.place. Raises StorageError where it has no room."""
+        if not self.reserve(number):
+            raise StorageError(
+                f"not enough space for a piece of {format_size(len(data))}: "
+                "every stored piece is in use",
+                help=f"allow more than {format_size(self.limit)}",
+            )
+        kept = bytes(data)
+        with self._changed:
+            if number not in self._reserved:  # it is there: another thread has placed it
+                return
+            self._reserved.remove(number)
+            self._pieces[number] = kept
+            self._here[number] = True
+        self._placed(number, kept, digest)
+        self.notify(number)
+
+    def _placed(self, number: int, data: bytes, digest: bytes) -> None:
+        """A piece is there that was not before."""
+
+    def read(self, number: int, at: int, into: memoryview) -> None:
+        """See PieceStore.read."""
+        with self._changed:
+            piece = self._pieces.get(number)
+            if piece is None:
+                raise PieceMissing(number)
+            self._pieces.move_to_end(number)
         into[:] = memoryview(piece)[at : at + len(into)]
-        return True
 
     def view(self, number: int) -> memoryview | None:
-        """The bytes of a piece that is there; they stay as they are when it is dropped."""
+        """The bytes of a piece in memory; they stay as they are when it is dropped."""
         with self._changed:
-            if not self._here[number]:
+            piece = self._pieces.get(number)
+            if piece is None:
                 return None
-            self._extents.move_to_end(number // self._per_extent)
-            return memoryview(self._pieces[number])
-
-    def _drop(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            self._pieces.pop(number, None)
+            self._pieces.move_to_end(number)
+            return memoryview(piece)
 
     def close(self) -> None:
         """Forget everything."""
         self.cancel_waiting()
         with self._changed:
             self._here[:] = bytes(len(self._here))
-            self._extents.clear()
             self._pieces.clear()
+            self._reserved.clear()
             self._used = 0

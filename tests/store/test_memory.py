@@ -1,0 +1,155 @@
+"""Pieces in memory: the limit, and the order in which they are dropped."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from regather.digest import piece_hash
+from regather.errors import StorageError
+from regather.store.memory import MemoryStore
+from tests.store.stores import PIECE, content_of, got, here, small_layout
+from tests.support.net import PATIENCE
+
+PIECES = 12
+LAYOUT = small_layout(PIECES, parity=2, last=5000)
+ROOM = 5 * PIECE
+NUMBERS = st.integers(0, LAYOUT.piece_count - 1)
+
+
+def put(store: MemoryStore, number: int) -> None:
+    data = content_of(store.layout, number)
+    store.place(number, memoryview(data), piece_hash(data))
+
+
+class AnyUse(RuleBasedStateMachine):
+    """In any order of calls: no wrong byte, never above the limit, nothing held is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[int] = []
+        self.reserved: set[int] = set()
+        self.kept: set[int] = set()
+        """Pieces that were there when they were last looked at, and may not be lost if held."""
+        self.dropped: set[int] = set()
+        self.store = MemoryStore(LAYOUT, ROOM)
+        self.store.is_needed = lambda number: number in self.held
+        self.store.on_dropped = self.dropped.update
+
+    @rule(number=NUMBERS)
+    def reserve(self, number: int) -> None:
+        held = set(self.held) & self.kept
+        if self.store.reserve(number):
+            if not self.store.has(number):
+                self.reserved.add(number)
+        else:
+            assert number not in self.reserved
+            lengths = {n: len(content_of(LAYOUT, n)) for n in held | self.reserved | {number}}
+            assert sum(lengths.values()) > ROOM, "there was room, or what to drop"
+
+    @rule(number=NUMBERS)
+    def cancel(self, number: int) -> None:
+        self.store.cancel(number)
+        self.reserved.discard(number)
+
+    @rule(number=NUMBERS)
+    def place(self, number: int) -> None:
+        if number not in self.reserved and not self.store.reserve(number):
+            with pytest.raises(StorageError, match="in use"):
+                put(self.store, number)
+            return
+        put(self.store, number)
+        self.reserved.discard(number)
+        assert got(self.store, number) == content_of(LAYOUT, number)
+        self.kept.add(number)
+
+    @rule(number=NUMBERS)
+    def read(self, number: int) -> None:
+        assert got(self.store, number) in (content_of(LAYOUT, number), None)
+
+    @rule(number=NUMBERS)
+    def want(self, number: int) -> None:
+        self.held.append(number)
+        self.kept = here(self.store)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        self.held.remove(data.draw(st.sampled_from(self.held)))
+
+    @invariant()
+    def holds(self) -> None:
+        there = here(self.store)
+        used = sum(len(content_of(LAYOUT, n)) for n in there | self.reserved)
+        assert self.store.used == used <= ROOM
+        assert set(self.held) & self.kept <= there
+        assert self.kept - there <= self.dropped, "who reserves is told"
+        self.dropped.clear()
+        self.kept = there
+
+
+def test_any_use() -> None:
+    AnyUse.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
+    AnyUse.TestCase("runTest").debug()
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    store = MemoryStore(LAYOUT, ROOM)
+    for number in range(5):
+        put(store, number)
+    got(store, 0)
+    store.is_needed = {1}.__contains__
+    put(store, 5)
+    assert here(store) == {0, 1, 3, 4, 5}
+    put(store, 6)
+    assert here(store) == {0, 1, 4, 5, 6}
+
+
+def test_a_piece_larger_than_the_limit_drops_nothing() -> None:
+    store = MemoryStore(LAYOUT, PIECE - 1)
+    put(store, PIECES - 1)
+    assert not store.reserve(0)
+    with pytest.raises(StorageError, match="not enough space"):
+        put(store, 0)
+    assert here(store) == {PIECES - 1}
+
+
+def test_many_threads() -> None:
+    """With room for a third of what they all want, each gets all its pieces, and right."""
+    store = MemoryStore(LAYOUT, ROOM)
+    failures: list[BaseException] = []
+
+    def reader(seed: int) -> None:
+        rng = random.Random(seed)
+        try:
+            for _ in range(150):
+                number = rng.randrange(LAYOUT.piece_count)
+                assert store.used <= ROOM
+                if got(store, number) not in (None, content_of(LAYOUT, number)):
+                    raise AssertionError(f"wrong bytes of {number}")
+                if store.reserve(number):
+                    if rng.random() < 0.1:
+                        store.cancel(number)
+                    else:
+                        # Another that reserved it too may have cancelled it, and all be in use.
+                        with contextlib.suppress(StorageError):
+                            put(store, number)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=reader, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert failures == []
+    for number in range(LAYOUT.piece_count):
+        store.cancel(number)
+    assert store.used == sum(len(content_of(LAYOUT, n)) for n in here(store))
