@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from regather.model import Layout
@@ -18,6 +18,10 @@ from regather.planner import Planner
 from regather.store.memory import MemoryStore
 
 _AGAIN_SECONDS = 0.005
+
+
+Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
+"""By the running number of a piece: places in it, and what is to be filled from there on."""
 
 
 class PieceUnavailable(LookupError):

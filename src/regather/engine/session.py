@@ -10,13 +10,13 @@ piece that is dropped.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
-from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
+from regather.engine.reader_room import Parts, PieceUnavailable, Reader, ReaderRoom, runs
 from regather.engine.session_store import rows_of, store_of
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
@@ -52,9 +52,6 @@ _JOIN_SECONDS = 5.0
 _WINDOW_BYTES = 32 << 20
 _WINDOW_PIECES = 64
 """How far one read asks in front of what it has copied."""
-
-Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
-"""By the running number of a piece: places in it, and what is to be filled from there on."""
 
 
 class Session:
