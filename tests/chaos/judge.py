@@ -94,8 +94,11 @@ def must_succeed(schedule: Schedule, truth: Truth, seen: Seen) -> bool:
 def allowed_codes(schedule: Schedule, truth: Truth, seen: Seen) -> Set[int]:
     """The exit codes that what happened excuses."""
     attempt = schedule.attempts[seen.number]
+    at = schedule.manifest_at
+    no_manifest = at is not None and at not in steady(schedule, seen)
     if schedule.existing == "keep":
-        return {OCCUPIED}
+        # What is to be kept shows only when the manifest is there.
+        return {OCCUPIED, TOO_FEW, UNVERIFIED} if no_manifest else {OCCUPIED}
     codes = {OK}
     if seen.filled:
         codes.add(FAILED)
@@ -109,7 +112,7 @@ def allowed_codes(schedule: Schedule, truth: Truth, seen: Seen) -> Set[int]:
         codes.add(TOO_FEW)
         if any(_lies(schedule.servers[n], attempt) for n in seen.up):
             codes.add(UNVERIFIED)
-        if schedule.manifest_at is not None and schedule.manifest_at not in steady(schedule, seen):
+        if no_manifest:
             codes.add(UNVERIFIED)  # the manifest itself is not right
     return codes
 

@@ -177,6 +177,11 @@ def test_a_manifest_that_cannot_be_had() -> None:
     schedule = replace(schedule_of(replace(SOUND, faults=("refuse",))), manifest_at=0)
     assert not found(schedule, seen_of(schedule, away))
     assert "exit code 1" in found(schedule, seen_of(schedule, replace(away, code=1)))
+    kept = replace(seen_of(schedule, away), content=b"old", names=(DEST,))
+    keep = replace(schedule, existing="keep")
+    assert not found(keep, kept, b"old")
+    sound = replace(keep, servers=(SOUND,))
+    assert "exit code 4" in found(sound, kept, b"old")
 
 
 def test_interruptions_and_full_disks() -> None:

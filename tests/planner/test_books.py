@@ -71,7 +71,7 @@ def test_what_comes_after_it_was_cancelled_is_taken_as_it_is(
     # The second wrong piece of a source cancels all that it is asked for.
     tell = Told([8 * MIB, 8 * MIB], 1, connections=2)
     health = tell.planner.sources[0]
-    health.allowance = 2
+    health.concurrency.connections = 2
     one, two = starts(tell(Begin(), 0.0))
     health.corrupt_total = 1
     assert two.start == 0

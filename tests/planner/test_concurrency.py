@@ -43,7 +43,7 @@ def test_nothing_is_tried_when_the_last_pieces_come() -> None:
         world = World(layout_of([mib << 20]), [Model(bandwidth=12e6, latency=0.05)])
         assert world.run() == Finished()
         assert 10.0 < world.now < 11.0
-        assert world.planner.sources[0].allowance == 2
+        assert world.planner.sources[0].concurrency.connections == 2
 
 
 def test_a_source_keeps_a_connection_where_one_is_given_up_while_another_is_tried() -> None:

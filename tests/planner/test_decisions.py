@@ -152,7 +152,7 @@ def test_the_loser_of_a_hedge_may_still_be_second() -> None:
 
 def test_a_source_that_ignores_ranges_restarts_whole() -> None:
     plan = planner([8 * MIB], [None], connections=3)
-    plan.sources[0].allowance = 3
+    plan.sources[0].concurrency.connections = 3
     requests = starts(plan.handle(Begin(), 0.0))
     assert len(requests) == 3
     assert plan.handle(RangeIgnored(requests[0].request), 0.1) == [Restart(requests[0].request, 8)]
@@ -176,7 +176,7 @@ def test_all_done_before() -> None:
 
 def test_a_source_that_hedges_itself_keeps_nobody_else_from_it() -> None:
     plan = planner([2 * MIB], [None, None], connections=2)
-    plan.sources[0].allowance = 2
+    plan.sources[0].concurrency.connections = 2
     first, other = starts(plan.handle(Begin(), 0.0))
     assert (first.source, other.source) == (0, 1)
     # The other source must wait; the first one brings its piece, and nothing of its own.

@@ -26,12 +26,12 @@ def test_nothing_is_given_up_where_nobody_else_has_it() -> None:
     world = World(layout_of([64 * MIB, 16 * MIB]), models)
     assert world.run() == Finished()
     assert world.received <= world.layout.size * 1.001
-    assert world.planner.sources[1].allowance > 1
+    assert world.planner.sources[1].concurrency.connections > 1
 
 
 def test_a_fast_source_on_a_long_path_keeps_its_connections() -> None:
     models = [Model(bandwidth=12e6), Model(bandwidth=12e6, latency=LONG)]
     world = World(layout_of([64 * MIB] * 2), models, Options(connections=8))
     assert world.run() == Finished()
-    assert world.planner.sources[1].allowance > 1
+    assert world.planner.sources[1].concurrency.connections > 1
     assert world.received <= world.layout.size + 3 * MIB

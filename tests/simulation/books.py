@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from regather.planner import Planner
 from regather.planner.group import Group
 from regather.planner.inflight import Request
-from regather.planner.rivals import rivals_of
+from regather.planner.requests import rivals_of
 from regather.planner.state import State
 
 
@@ -206,7 +206,7 @@ def _sources(planner: Planner, now: float) -> None:
     for source, health in enumerate(state.sources):
         where = f"source {source}"
         assert health.active == active[source], f"{where}: requests"
-        assert health.allowance >= 1, f"{where} may never be asked again"
+        assert health.concurrency.connections >= 1, f"{where} may never be asked again"
         assert health.rate == health.counted, f"{where}: its rate"
         places = [source in dispatch._idle, source in dispatch._barred, source in dispatch._ready]
         assert sum(places) <= 1, f"{where} is in two places"

@@ -6,7 +6,7 @@ clock or log. That is enforced by the layer check, and it is why tests run it in
 
 from __future__ import annotations
 
-from regather.planner.core import Planner
+from regather.planner.core import Options, Planner
 from regather.planner.events import (
     Action,
     AddSource,
@@ -39,7 +39,6 @@ from regather.planner.events import (
     Want,
 )
 from regather.planner.health import Health
-from regather.planner.options import Options
 
 __all__ = [
     "Action",

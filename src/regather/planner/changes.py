@@ -10,15 +10,7 @@ from collections.abc import Iterable
 
 from regather.planner.demand import Demands
 from regather.planner.dispatch import Dispatch
-from regather.planner.events import (
-    Action,
-    AddSource,
-    Evicted,
-    NoMoreSources,
-    Release,
-    RemoveSource,
-    Want,
-)
+from regather.planner.events import AddSource, Evicted, NoMoreSources, Release, RemoveSource, Want
 from regather.planner.health import Health
 from regather.planner.inflight import Request
 from regather.planner.late_pieces import late_pieces
@@ -59,54 +51,50 @@ class Changes:
         self._judged = -1
         """Which judgement of the sources the rows that are wanted as a whole follow from."""
 
-    def want(self, event: Want, actions: list[Action]) -> list[int]:
+    def want(self, event: Want) -> list[int]:
         """A demand wants pieces; returns the fragments that a reader waits for."""
-        fragments = self._demands.want(event, actions)
+        fragments = self._demands.want(event)
         self._needs.look_again()
         if self._live:
             self._dispatch.try_again(fragments)
-        self.follow(fragments, actions)
+        self.follow(fragments)
         if not event.urgent:
             return []
         self._dispatch.prefer(fragments)
         return fragments
 
-    def note(
-        self,
-        event: Release | Evicted | AddSource | NoMoreSources | RemoveSource,
-        actions: list[Action],
-    ) -> None:
+    def note(self, event: Release | Evicted | AddSource | NoMoreSources | RemoveSource) -> None:
         """Something else changed."""
         if isinstance(event, Release):
-            self.follow(self._demands.release(event, actions), actions)
+            self.follow(self._demands.release(event))
         elif isinstance(event, Evicted):
-            self._demands.evicted(event, actions)
+            self._demands.evicted(event)
         elif isinstance(event, AddSource):
             self._needs.look_again()
             source = self._add(event.holdings)
-            self.follow(self._state.groups.held_by(source), actions)
+            self.follow(self._state.groups.held_by(source))
         elif isinstance(event, RemoveSource):
-            self.follow(self._remove(event.source, actions), actions)
+            self.follow(self._remove(event.source))
         else:
             self._needs.may_come = False
-            self.follow(range(self._state.layout.data_count), actions)
+            self.follow(range(self._state.layout.data_count))
 
-    def failed(self, source: int, actions: list[Action]) -> None:
+    def failed(self, source: int) -> None:
         """A source failed, or sent wrong bytes."""
         if not self._state.everything:
-            self.follow(self._state.groups.held_by(source), actions)
+            self.follow(self._state.groups.held_by(source))
 
-    def follow(self, fragments: Iterable[int], actions: list[Action]) -> None:
+    def follow(self, fragments: Iterable[int]) -> None:
         """The demand for some fragments changed, or who can send them."""
         state = self._state
         if state.everything:
             return
         for number in {state.layout.set_of[fragment] for fragment in fragments} - {-1}:
-            self._demands.widen(number, actions)
+            self._demands.widen(number)
         if self._live and not self._needs.may_come:
-            self._demands.check(fragments, actions)
+            self._demands.check(fragments)
 
-    def follow_judgements(self, actions: list[Action]) -> None:
+    def follow_judgements(self) -> None:
         """Sources may have failed, fallen silent or recovered: other rows are wanted as a whole."""
         state = self._state
         demands = self._demands
@@ -116,18 +104,18 @@ class Changes:
             self._judged = judged
             demands.look_again = False
             for number in range(len(state.layout.sets)):
-                demands.widen(number, actions)
+                demands.widen(number)
 
-    def replace_late(self, now: float, actions: list[Action]) -> None:
+    def replace_late(self) -> None:
         """Want the rows of pieces that a reader would wait for much longer."""
         state = self._state
-        if now < self._late_at or not (state.turns.urgent and state.layout.sets):
+        if state.now < self._late_at or not (state.turns.urgent and state.layout.sets):
             return
-        self._late_at = now + _LATE_SECONDS
-        for number, fragment, row in list(late_pieces(state, now)):
-            self._demands.may_want_row(number, row, fragment, actions)
+        self._late_at = state.now + _LATE_SECONDS
+        for number, fragment, row in list(late_pieces(state)):
+            self._demands.may_want_row(number, row, fragment)
 
-    def make_room(self, fragments: list[int], actions: list[Action]) -> bool:
+    def make_room(self, fragments: list[int]) -> bool:
         """Where a reader waits for a busy source, cut a request short that nobody waits for.
 
         Returns whether there was one: only pieces that are not begun change hands.
@@ -156,8 +144,8 @@ class Changes:
         if best is None:
             return False
         if best.follower is not None and best.follower.end - best.follower.pos > 1:
-            self._requests.shorten(best.follower, best.follower.pos + 1, actions)
-        self._requests.shorten(best, best.pos + 1, actions)
+            self._requests.shorten(best.follower, best.follower.pos + 1)
+        self._requests.shorten(best, best.pos + 1)
         return True
 
     # -- sources ----------------------------------------------------------------------------
@@ -174,7 +162,7 @@ class Changes:
         self._dispatch.add(source)
         return source
 
-    def _remove(self, source: int, actions: list[Action]) -> list[int]:
+    def _remove(self, source: int) -> list[int]:
         """A source is not asked any more. Returns the fragments that it held."""
         state = self._state
         health = state.sources[source]
@@ -192,5 +180,5 @@ class Changes:
         state.groups.remove_source(source)
         for request in list(state.requests.values()):
             if request.source == source:
-                self._requests.cancel(request, actions)
+                self._requests.cancel(request)
         return held

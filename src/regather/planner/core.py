@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from regather.model import Layout
 from regather.planner import rows
@@ -43,12 +44,25 @@ from regather.planner.events import (
 )
 from regather.planner.health import Health
 from regather.planner.inflight import Request
-from regather.planner.options import Options
 from regather.planner.requests import Requests
 from regather.planner.selection import look_ahead
 from regather.planner.source_failures import SourceFailures
 from regather.planner.state import State
 from regather.planner.termination import SourceNeeds, give_up, is_hope, nothing_comes
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits that the user may set."""
+
+    connections: int = 8
+    """Most requests in flight at one source."""
+    max_requests: int = 32
+    """Most requests in flight at all."""
+    retries: int = 5
+    """Failures in a row after which nothing waits for a source any longer."""
+    max_rows: int = 1 << 30
+    """Most rows that are wanted for the sake of a piece in them, where the store is small."""
 
 
 class Planner:
@@ -72,7 +86,6 @@ class Planner:
         With ``more_sources``, NeedSources asks for further ones before anything is given up.
         """
         self._options = options or Options()
-        self._rng = rng or random.Random()
         self._live = live
         limit = self._options.connections
         healths = [Health(limit) for _ in holdings]
@@ -81,10 +94,7 @@ class Planner:
         self._requests = Requests(self._state)
         self._demands = Demands(self._state, self._requests, self._options.max_rows)
         self._arrivals = PieceArrivals(self._state, self._requests, self._demands)
-        self._dispatch = Dispatch(
-            self._state, self._options.max_requests, self._requests.begin, self._requests.cancel
-        )
-        self._failures = SourceFailures(self._state, self._requests, self._dispatch, self._rng)
+        self._dispatch = Dispatch(self._state, self._requests, self._options.max_requests)
         self._needs = SourceNeeds(self._state, may_come=more_sources)
         self._changes = Changes(
             self._state,
@@ -95,8 +105,11 @@ class Planner:
             connections=limit,
             live=live,
         )
+        self._failures = SourceFailures(
+            self._state, self._requests, self._dispatch, self._changes, rng or random.Random()
+        )
         for start, end in wanted or ():
-            self._demands.want(Want(0, start, end), [])
+            self._demands.want(Want(0, start, end))
         # Each returns the request, if any, that goes on and behind which the next may be queued.
         self._handlers: dict[type, Callable[..., Request | None]] = {
             Begin: self._begin,
@@ -104,9 +117,7 @@ class Planner:
             Answered: self._answered,
             Progress: self._progress,
             PieceDone: self._piece_done,
-            PieceCorrupt: self._corrupt,
-            RangeIgnored: self._range_ignored,
-            Failed: self._failed,
+            **dict.fromkeys((RangeIgnored, PieceCorrupt, Failed), self._failure),
             Cancelled: self._cancelled,
             **dict.fromkeys((Decoded, DecodeFailed), self._row_ended),
             Want: self._want,
@@ -162,42 +173,44 @@ class Planner:
 
     def handle(self, event: Event, now: float) -> list[Action]:
         """Take in one event at time ``now`` (seconds, never going back); return what to do."""
-        actions: list[Action] = []
-        going = self._handlers[type(event)](event, now, actions)
+        state = self._state
+        state.now = now
+        actions = state.actions = []
+        going = self._handlers[type(event)](event)
         if going is not None and going.follower is None and not self._over:
             # Queue the next request on its connection, if the wait for an answer would be felt.
-            work = look_ahead(self._state, going, now)
+            work = look_ahead(state, going)
             if work is not None:
-                self._requests.begin(going.source, work, now, actions, going)
+                self._requests.begin(going.source, work, going)
         return actions
 
-    def _begin(self, event: Begin, now: float, actions: list[Action]) -> None:
+    def _begin(self, event: Begin) -> None:
         for number, known in enumerate(self._state.parity_rows):
             for row in list(known):
-                self._arrivals.decode(number, row, actions)
+                self._arrivals.decode(number, row)
         for source in range(len(self._state.sources)):
             self._dispatch.wants(source)
-        self._plan(now, actions)
+        self._plan()
 
-    def _tick(self, event: Tick, now: float, actions: list[Action]) -> None:
-        self._plan(now, actions)
+    def _tick(self, event: Tick) -> None:
+        self._plan()
 
-    def _answered(self, event: Answered, now: float, actions: list[Action]) -> Request | None:
+    def _answered(self, event: Answered) -> Request | None:
         request = self._state.requests.get(event.request)
         if request is None:  # it ended before the engine heard of it
             return None
-        request.moved = request.moved_piece = request.answered = now
+        request.moved = request.moved_piece = request.answered = self._state.now
         health = self._state.sources[request.source]
         if health.stalled:
-            self._dispatch.find_stalls(now)
+            self._dispatch.find_stalls()
         if not request.ahead:
-            before = health.allowance
-            health.answered(now, now - request.began)
-            if health.allowance > before:
-                self._room(request.source, now, actions)
+            before = health.concurrency.connections
+            health.answered(self._state.now, self._state.now - request.began)
+            if health.concurrency.connections > before:
+                self._room(request.source)
         return request
 
-    def _progress(self, event: Progress, now: float, actions: list[Action]) -> Request | None:
+    def _progress(self, event: Progress) -> Request | None:
         state = self._state
         request = state.requests.get(event.request)
         received = event.received
@@ -205,15 +218,15 @@ class Planner:
             return None
         source = request.source
         health = state.sources[source]
-        health.received(received - request.partial, now)
+        health.received(received - request.partial, state.now)
         if health.rate != health.counted:
             state.count_rate(source)
-        request.partial, request.moved = received, now
+        request.partial, request.moved = received, state.now
         if health.stalled:
-            self._dispatch.find_stalls(now)
+            self._dispatch.find_stalls()
         return request
 
-    def _piece_done(self, event: PieceDone, now: float, actions: list[Action]) -> Request | None:
+    def _piece_done(self, event: PieceDone) -> Request | None:
         # What every piece goes through: few steps, and few calls.
         state = self._state
         request = state.requests.get(event.request)
@@ -227,91 +240,74 @@ class Planner:
         end, size = piece + 1, state.piece_size
         if end == len(done):
             size = state.layout.length(asked, piece)
-        seconds = now - request.moved_piece
+        seconds = state.now - request.moved_piece
         # A short last piece says more of the latency than of the rate.
         if health.guessing and size * 2 >= state.piece_size:
             health.guess(size / max(seconds, 1e-6))
         rest = state.unclaimed * state.piece_size / (state.rates or 1.0)
-        changed = health.delivered(size - request.partial, seconds, now, fresh, rest)
+        changed = health.delivered(size - request.partial, seconds, state.now, fresh, rest)
         if failing and fresh:  # it fails no more
             changed = True
             state.invalidate(source)
         if health.rate != health.counted:
             state.count_rate(source)
         request.pos, request.partial = end, 0
-        request.moved = request.moved_piece = now
+        request.moved = request.moved_piece = state.now
         if not request.cancelled:
             state.groups.of[request.fragment].flying -= 1
         if fresh:
             state.fruitless = 0
             if request.cancelled:  # it was given back already
                 state.claim(asked, piece, end)
-            self._arrivals.arrived(request, piece, size, actions)
+            self._arrivals.arrived(request, piece, size)
         elif asked != request.fragment or not event.placed:
             # It passes over parity that is in place, which stands in for another piece, or over
             # what nobody wanted a moment ago.
             state.requeue(request.fragment, piece, end)
         if end < request.end:
             if changed or not state.left:
-                self._room(source, now, actions)
+                self._room(source)
             return request
-        self._requests.end(request, now)
+        self._requests.end(request)
         following = request.follower
-        if following is None or changed or not state.left or health.has_slot(now):
-            self._room(source, now, actions)
+        if following is None or changed or not state.left or health.has_slot(state.now):
+            self._room(source)
         return following
 
-    def _room(self, source: int, now: float, actions: list[Action]) -> None:
+    def _room(self, source: int) -> None:
         """A source may have room for one more request."""
         self._dispatch.wants(source)
-        self._plan(now, actions)
+        self._plan()
 
-    def _row_ended(self, event: Decoded | DecodeFailed, now: float, actions: list[Action]) -> None:
-        self._arrivals.row_ended(event, actions)
-        self._plan(now, actions)
+    def _row_ended(self, event: Decoded | DecodeFailed) -> None:
+        self._arrivals.row_ended(event)
+        self._plan()
 
-    def _range_ignored(self, event: RangeIgnored, now: float, actions: list[Action]) -> None:
-        if self._failures.range_ignored(event, now, actions):
-            self._plan(now, actions)
+    def _failure(self, event: RangeIgnored | PieceCorrupt | Failed) -> None:
+        if self._failures.note(event):
+            self._plan()
 
-    def _corrupt(self, event: PieceCorrupt, now: float, actions: list[Action]) -> None:
-        self._after_failure(self._failures.corrupt(event, now, actions), now, actions)
-
-    def _failed(self, event: Failed, now: float, actions: list[Action]) -> None:
-        self._after_failure(self._failures.failed(event, now, actions), now, actions)
-
-    def _after_failure(self, source: int, now: float, actions: list[Action]) -> None:
-        if source < 0:
-            return
-        self._changes.failed(source, actions)
-        self._room(source, now, actions)
-
-    def _cancelled(self, event: Cancelled, now: float, actions: list[Action]) -> None:
+    def _cancelled(self, event: Cancelled) -> None:
         request = self._state.requests.get(event.request)
         if request is not None:
-            self._requests.end(request, now)
+            self._requests.end(request)
             # Its source may have gone: what it did not bring may be had by parity alone.
-            self._changes.follow((request.fragment,), actions)
-            self._room(request.source, now, actions)
+            self._changes.follow((request.fragment,))
+            self._room(request.source)
 
-    def _want(self, event: Want, now: float, actions: list[Action]) -> None:
-        fragments = self._changes.want(event, actions)
-        self._plan(now, actions)
-        if fragments and not self._over and self._changes.make_room(fragments, actions):
-            self._plan(now, actions)
+    def _want(self, event: Want) -> None:
+        fragments = self._changes.want(event)
+        self._plan()
+        if fragments and not self._over and self._changes.make_room(fragments):
+            self._plan()
 
-    def _changed(
-        self,
-        event: Release | Evicted | AddSource | NoMoreSources | RemoveSource,
-        now: float,
-        actions: list[Action],
-    ) -> None:
-        self._changes.note(event, actions)
-        self._plan(now, actions)
+    def _changed(self, event: Release | Evicted | AddSource | NoMoreSources | RemoveSource) -> None:
+        self._changes.note(event)
+        self._plan()
 
     # -- planning -------------------------------------------------------------------------
 
-    def _plan(self, now: float, actions: list[Action]) -> None:
+    def _plan(self) -> None:
         """Give work to everyone who has room; find out whether all is over."""
         state = self._state
         self.wake_at = None
@@ -320,28 +316,28 @@ class Planner:
         if state.left == 0 and not self._live:
             self._over = True
             for request in list(state.requests.values()):
-                self._requests.cancel(request, actions)
-            actions.append(Finished())
+                self._requests.cancel(request)
+            state.actions.append(Finished())
             return
         if not state.everything:
-            self._changes.follow_judgements(actions)
-            self._changes.replace_late(now, actions)
-        self._dispatch.run(now, actions)
+            self._changes.follow_judgements()
+            self._changes.replace_late()
+        self._dispatch.run()
         if self._needs.may_come:
-            self._needs.look(actions)
-        if state.left and not state.decoding and nothing_comes(state, now):
+            self._needs.look()
+        if state.left and not state.decoding and nothing_comes(state):
             # Before waiting for those who fail, all that the others can do.
             hope = bool(state.requests) or (self._dispatch.waits and is_hope(state))
             if rows.unbind(state, state.answered_for if hope else state.hopeful):
-                self._changes.follow(range(state.layout.data_count), actions)
-                self._plan(now, actions)
+                self._changes.follow(range(state.layout.data_count))
+                self._plan()
                 return
             if not hope and self._needs.may_come:
-                self._needs.ask_for_missing(actions)
+                self._needs.ask_for_missing()
             elif not hope and self._live:
-                self._demands.check(range(state.layout.data_count), actions)
+                self._demands.check(range(state.layout.data_count))
             elif not hope:
                 self._over = True
-                actions.append(give_up(state))
+                state.actions.append(give_up(state))
                 return
-        self.wake_at = self._dispatch.wake_at(now)
+        self.wake_at = self._dispatch.wake_at()

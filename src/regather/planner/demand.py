@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from regather.planner.events import Action, Evicted, Release, Unavailable, Want
+from regather.planner.events import Evicted, Release, Unavailable, Want
 from regather.planner.inflight import Request
 from regather.planner.intervals import IntervalSet
 from regather.planner.readers import Demand
@@ -41,18 +41,18 @@ class Demands:
 
     # -- events ---------------------------------------------------------------------------
 
-    def want(self, event: Want, actions: list[Action]) -> list[int]:
+    def want(self, event: Want) -> list[int]:
         """Take note of what is wanted; return the fragments that it concerns."""
         demand = self._demands.get(event.demand)
         if demand is None:
             demand = self._new(event.demand)
         fragments: list[int] = []
         for fragment, start, end in self._spans(event.start, event.end):
-            self._want(demand, fragment, start, end, actions, urgent=event.urgent)
+            self._want(demand, fragment, start, end, urgent=event.urgent)
             fragments.append(fragment)
         return fragments
 
-    def release(self, event: Release, actions: list[Action]) -> list[int]:
+    def release(self, event: Release) -> list[int]:
         """Take note of what a demand does not want any more; return the fragments concerned."""
         demand = self._demands.get(event.demand)
         fragments: list[int] = []
@@ -60,14 +60,14 @@ class Demands:
             return fragments
         for fragment, start, end in self._spans(event.start, event.end):
             if fragment in demand.held:
-                self._release(demand, fragment, start, end, actions)
+                self._release(demand, fragment, start, end)
                 fragments.append(fragment)
         if not demand.held:
             del self._demands[event.demand]
             self._gone(demand)
         return fragments
 
-    def evicted(self, event: Evicted, actions: list[Action]) -> None:
+    def evicted(self, event: Evicted) -> None:
         """Pieces are not in place any more."""
         state = self._state
         for fragment, start, end in self._spans(event.start, event.end):
@@ -79,7 +79,7 @@ class Demands:
                 if number >= 0:
                     evict_row(state, number, piece)
                 if state.is_wanted(fragment, piece):
-                    self._now_wanted(fragment, piece, piece + 1, actions)
+                    self._now_wanted(fragment, piece, piece + 1)
 
     def _new(self, number: int) -> Demand:
         turns = self._state.turns
@@ -111,16 +111,7 @@ class Demands:
             yield fragment, piece, piece + stop - start
             start = stop
 
-    def _want(
-        self,
-        demand: Demand,
-        fragment: int,
-        start: int,
-        end: int,
-        actions: list[Action],
-        *,
-        urgent: bool,
-    ) -> None:
+    def _want(self, demand: Demand, fragment: int, start: int, end: int, *, urgent: bool) -> None:
         state = self._state
         held = demand.held.get(fragment)
         if held is None:
@@ -132,7 +123,7 @@ class Demands:
         if not state.everything:
             for run in new:
                 for first, last in state.wanted[fragment].add(*run):
-                    self._now_wanted(fragment, first, last, actions)
+                    self._now_wanted(fragment, first, last)
         state.freed = True
         group = state.groups.of[fragment]
         if urgent:
@@ -158,9 +149,7 @@ class Demands:
         for request in state.working[fragment].values():
             request.urgent |= request.pos < end and start < request.end
 
-    def _release(
-        self, demand: Demand, fragment: int, start: int, end: int, actions: list[Action]
-    ) -> None:
+    def _release(self, demand: Demand, fragment: int, start: int, end: int) -> None:
         state = self._state
         held = demand.held.get(fragment)
         if held is None:
@@ -183,9 +172,9 @@ class Demands:
         if not state.everything:
             for run in runs:
                 for first, last in state.wanted[fragment].remove(*run):
-                    self._now_unwanted(fragment, first, last, actions)
+                    self._now_unwanted(fragment, first, last)
 
-    def _now_wanted(self, fragment: int, start: int, end: int, actions: list[Action]) -> None:
+    def _now_wanted(self, fragment: int, start: int, end: int) -> None:
         """Nobody wanted these pieces before."""
         state = self._state
         state.left += state.done[fragment].count(0, start, end)
@@ -196,9 +185,9 @@ class Demands:
         free_parity(state, number, start, end)
         if state.parity_rows[number]:
             for row in range(start, end):
-                self.keep_row(number, row, actions)
+                self.keep_row(number, row)
 
-    def keep_row(self, number: int, row: int, actions: list[Action]) -> None:
+    def keep_row(self, number: int, row: int) -> None:
         """Where parity stands in for a wanted piece, the rest of its row is wanted as well."""
         state = self._state
         if state.everything or row not in state.parity_rows[number]:
@@ -207,10 +196,10 @@ class Demands:
             return
         for fragment in missing(state, state.layout.sets[number], row):
             if state.settled[fragment][row] and row in state.wanted[fragment]:
-                self.want_row(number, row, fragment, actions)
+                self.want_row(number, row, fragment)
                 return
 
-    def _now_unwanted(self, fragment: int, start: int, end: int, actions: list[Action]) -> None:
+    def _now_unwanted(self, fragment: int, start: int, end: int) -> None:
         """Nobody wants these pieces any more."""
         state = self._state
         state.left -= state.done[fragment].count(0, start, end)
@@ -221,7 +210,7 @@ class Demands:
                 and start < request.end
                 and not (request.cancelled or request.whole)
             ):
-                self._stop(request, start, actions)
+                self._stop(request, start)
         number = state.layout.set_of[fragment]
         if number < 0:
             return
@@ -230,23 +219,23 @@ class Demands:
                 state.claim(parity, start, end)
         if state.row_wants:
             for row in range(start, end):
-                self.row_needs_less(fragment, row, actions)
+                self.row_needs_less(fragment, row)
         if state.parity_rows[number]:
             for row in range(start, end):
-                self.keep_row(number, row, actions)
+                self.keep_row(number, row)
 
-    def _stop(self, request: Request, start: int, actions: list[Action]) -> None:
+    def _stop(self, request: Request, start: int) -> None:
         """Of a request, pieces from one on are not wanted: the piece under way still comes."""
         if start > request.pos:
-            self._requests.shorten(request, start, actions)
+            self._requests.shorten(request, start)
         elif request.answered < 0:
-            self._requests.cancel(request, actions)
+            self._requests.cancel(request)
         elif request.end > request.pos + 1:
-            self._requests.shorten(request, request.pos + 1, actions)
+            self._requests.shorten(request, request.pos + 1)
 
     # -- rows -----------------------------------------------------------------------------
 
-    def want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> None:
+    def want_row(self, number: int, row: int, cause: int) -> None:
         """The rest of a row is wanted, for the sake of a piece of one of its fragments."""
         state = self._state
         entry = state.row_wants.get((number, row))
@@ -254,16 +243,16 @@ class Demands:
             demand, causes = entry
             if cause not in causes and not state.done[cause][row]:
                 causes.add(cause)
-                self._release(demand, cause, row, row + 1, actions)
+                self._release(demand, cause, row, row + 1)
             return
         demand = Demand(-1 - state.layout.number(cause, row))
         state.row_wants[number, row] = demand, {cause}
         urgent = state.layout.number(cause, row) in state.turns.urgent
         for fragment in state.layout.sets[number].data:
             if fragment != cause and row < state.layout.pieces_of(fragment):
-                self._want(demand, fragment, row, row + 1, actions, urgent=urgent)
+                self._want(demand, fragment, row, row + 1, urgent=urgent)
 
-    def row_needs_less(self, fragment: int, piece: int, actions: list[Action]) -> None:
+    def row_needs_less(self, fragment: int, piece: int) -> None:
         """A piece came by itself, or was computed: its row may not be needed any more."""
         number, row = self._state.layout.set_of[fragment], piece
         entry = self._state.row_wants.get((number, row))
@@ -272,41 +261,41 @@ class Demands:
         demand, causes = entry
         causes.remove(fragment)
         if not causes:
-            self._row_unwanted(number, row, actions)
-            self.keep_row(number, row, actions)
+            self._row_unwanted(number, row)
+            self.keep_row(number, row)
             self.look_again = True  # another piece of it may be had by parity alone
             return
         # Others of the row are still to be computed, for which this piece is needed.
         numbers = [self._state.layout.number(cause, row) for cause in causes]
         waited_for = not self._state.turns.urgent.keys().isdisjoint(numbers)
-        self._want(demand, fragment, row, row + 1, actions, urgent=waited_for)
+        self._want(demand, fragment, row, row + 1, urgent=waited_for)
 
-    def _row_unwanted(self, number: int, row: int, actions: list[Action]) -> None:
+    def _row_unwanted(self, number: int, row: int) -> None:
         demand, causes = self._state.row_wants[number, row]
         causes.clear()
         for fragment in list(demand.held):
-            self._release(demand, fragment, row, row + 1, actions)
+            self._release(demand, fragment, row, row + 1)
         # Not before: a piece that it alone wants is no reason for ``keep_row`` to want it anew.
         del self._state.row_wants[number, row]
         self._gone(demand)
 
-    def widen(self, number: int, actions: list[Action]) -> None:
+    def widen(self, number: int) -> None:
         """Want the rows of a set in which a wanted piece can be had by parity alone."""
         for fragment, row in only_by_parity(self._state, number):
-            if not self.may_want_row(number, row, fragment, actions):
+            if not self.may_want_row(number, row, fragment):
                 break
 
-    def may_want_row(self, number: int, row: int, cause: int, actions: list[Action]) -> bool:
+    def may_want_row(self, number: int, row: int, cause: int) -> bool:
         """Want a row, unless too many are wanted."""
         if len(self._state.row_wants) >= self.max_rows:
             self.look_again = True
             return False
-        self.want_row(number, row, cause, actions)
+        self.want_row(number, row, cause)
         return True
 
     # -- what cannot be had ---------------------------------------------------------------
 
-    def check(self, fragments: Iterable[int], actions: list[Action]) -> None:
+    def check(self, fragments: Iterable[int]) -> None:
         """Of some fragments, say which wanted pieces cannot be had, and drop the wants for them."""
         state = self._state
         left = {f for f in fragments if state.layout.is_data(f)}
@@ -320,24 +309,24 @@ class Demands:
                 # What can be had after all leaves its parity to what cannot.
                 unbind(state, state.hopeful)
                 runs = beyond_recovery(state, fragment)
-                self.widen(number, actions)
+                self.widen(number)
             corrupt = any(state.sources[s].distrusted for s in state.groups.of[fragment].holders)
             first = state.layout.first_pieces[fragment]
             for start, end in runs:
-                self._drop(fragment, start, end, actions)
-                actions.append(Unavailable(first + start, first + end, corrupt))
+                self._drop(fragment, start, end)
+                state.actions.append(Unavailable(first + start, first + end, corrupt))
                 if number >= 0:
-                    self._give_up_row(number, start, actions)
+                    self._give_up_row(number, start)
                     left.update(state.layout.sets[number].data)
 
-    def _drop(self, fragment: int, start: int, end: int, actions: list[Action]) -> None:
+    def _drop(self, fragment: int, start: int, end: int) -> None:
         """Pieces cannot be had: nobody wants them any more."""
         rows = [own for own, _ in self._state.row_wants.values()]
         for demand in [*self._demands.values(), *rows]:
-            self._release(demand, fragment, start, end, actions)
+            self._release(demand, fragment, start, end)
 
-    def _give_up_row(self, number: int, row: int, actions: list[Action]) -> None:
+    def _give_up_row(self, number: int, row: int) -> None:
         """A row cannot be computed: nobody wants it as a whole."""
         if (number, row) in self._state.row_wants:
-            self._row_unwanted(number, row, actions)
+            self._row_unwanted(number, row)
         free_bound(self._state, number, row)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from regather.planner.events import Action
 from regather.planner.inflight import Request
 from regather.planner.overload import surplus_requests
+from regather.planner.pace import find_stalls
+from regather.planner.requests import Requests
 from regather.planner.selection import choose
-from regather.planner.stalls import find_stalls
 from regather.planner.state import State
 from regather.planner.steal_and_hedge import own_time, take_over
 from regather.planner.work import Work
@@ -41,18 +41,11 @@ _MANY = 12_000
 class Dispatch:
     """Gives work to sources that have room."""
 
-    def __init__(
-        self,
-        state: State,
-        most: int,
-        start: Callable[..., Request],
-        cancel: Callable[[Request, list[Action]], None],
-    ) -> None:
-        """``most`` requests at a time; ``start(source, work, now, actions)`` begins one."""
+    def __init__(self, state: State, requests: Requests, most: int) -> None:
+        """``most`` requests at a time."""
         self._state = state
+        self._requests = requests
         self._most = most
-        self._start = start
-        self._cancel = cancel
         self._ready: deque[int] = deque()
         self._is_ready = bytearray(len(state.sources))
         self._idle: OrderedDict[int, None] = OrderedDict()
@@ -118,17 +111,17 @@ class Dispatch:
         """A source may be asked again at its ``retry_at``."""
         heapq.heappush(self._timers, (self._state.sources[source].retry_at, source))
 
-    def run(self, now: float, actions: list[Action]) -> None:
+    def run(self) -> None:
         """Give work to everyone who has room."""
-        state = self._state
+        state, now = self._state, self._state.now
         timers = self._timers
         while timers and timers[0][0] <= now:
             self.wants(heapq.heappop(timers)[1])
         # With nothing in flight no time makes a difference: all look now, or never.
         last = not state.requests
         if now >= self._stalls_at or (last and state.stalled):
-            self.find_stalls(now)
-            self._thin_out(now, actions)
+            self.find_stalls()
+            self._thin_out()
             self._stalls_at = now + _STALL_LOOK_SECONDS * max(1.0, len(state.requests) / _MANY)
         if state.freed or last or (state.unclaimed and now >= self._look_at):
             # What is worth while changes with time as well: a source turns out to be slow.
@@ -139,11 +132,11 @@ class Dispatch:
             self._again_barred = len(self._barred)
         self._judged = state.groups.judgements
         state.freed = False
-        self._give(now, actions)
+        self._give()
         if self._idle and len(state.requests) - state.queued < self._most:
-            self._help(now, actions)
+            self._help()
 
-    def _give(self, now: float, actions: list[Action]) -> None:
+    def _give(self) -> None:
         """Give work to those who are ready, and to those who look again."""
         state, ready = self._state, self._ready
         looks = 0
@@ -152,15 +145,15 @@ class Dispatch:
                 source = ready.popleft()
                 self._is_ready[source] = 0
             else:
-                source = self._looks_again(looks, now)
+                source = self._looks_again(looks)
                 looks += 1
                 if source < 0:
                     break
             health = state.sources[source]
-            if not health.has_slot(now):
+            if not health.has_slot(state.now):
                 continue
             given_up = health.failures > state.retries and not self._others_bring()
-            work = None if given_up else choose(state, source, now)
+            work = None if given_up else choose(state, source)
             if work is None:
                 if not state.useful(source):
                     self._barred[source] = None
@@ -168,21 +161,21 @@ class Dispatch:
                 self._idle[source] = None
                 self._newly_idle.append(source)
                 continue
-            self._start(source, work, now, actions)
-            if health.has_slot(now):
+            self._requests.begin(source, work)
+            if health.has_slot(state.now):
                 self.wants(source)
 
-    def _looks_again(self, looks: int, now: float) -> int:
+    def _looks_again(self, looks: int) -> int:
         """The next one that is idle or barred to look again, as no. ``looks`` at this event.
 
         -1: there is none, or nothing left to give, or it has time until later. Those that were
         barred may have come to be idle also where nothing is left.
         """
         state = self._state
-        if looks >= _LOOKS and now < self._all_at and state.requests:
+        if looks >= _LOOKS and state.now < self._all_at and state.requests:
             return -1
         if looks == _LOOKS:
-            self._all_at = now + self._pause()
+            self._all_at = state.now + self._pause()
         if self._again_idle and self._idle and state.unclaimed:
             self._again_idle -= 1
             return self._idle.popitem(last=False)[0]
@@ -191,18 +184,18 @@ class Dispatch:
             return self._barred.popitem(last=False)[0]
         return -1
 
-    def find_stalls(self, now: float) -> None:
+    def find_stalls(self) -> None:
         """Find out who is stuck, and who is not any more."""
-        for source in find_stalls(self._state, now):
+        for source in find_stalls(self._state):
             self.wants(source)
 
-    def _thin_out(self, now: float, actions: list[Action]) -> None:
+    def _thin_out(self) -> None:
         """Give up what only stands in the way of other requests to the same source."""
-        for request in surplus_requests(self._state, now):
-            self._state.sources[request.source].concurrency.give_one_up(now)
+        for request in surplus_requests(self._state):
+            self._state.sources[request.source].concurrency.give_one_up(self._state.now)
             if request.follower is not None:
-                self._cancel(request.follower, actions)
-            self._cancel(request, actions)
+                self._requests.cancel(request.follower)
+            self._requests.cancel(request)
 
     def _others_bring(self) -> bool:
         """Whether a source that is not given up is asked; only then are the others tried still."""
@@ -211,16 +204,16 @@ class Dispatch:
             state.sources[r.source].failures <= state.retries for r in state.requests.values()
         )
 
-    def _help(self, now: float, actions: list[Action]) -> None:
+    def _help(self) -> None:
         """Idle sources take over from others: all at times, who has just become idle at once."""
         state = self._state
         thieves: Iterable[int] = self._idle
-        if now < self._help_at:
+        if state.now < self._help_at:
             if not self._newly_idle or len(state.requests) + len(self._idle) > _FEW:
                 return
             thieves = [source for source in self._newly_idle if source in self._idle]
         else:
-            self._look_at = self._help_at = now + self._pause()
+            self._look_at = self._help_at = state.now + self._pause()
         self._newly_idle = []
 
         begun: list[int] = []
@@ -229,25 +222,25 @@ class Dispatch:
             if len(state.requests) - state.queued >= self._most:
                 return None
             begun.append(source)
-            return self._start(source, work, now, actions)
+            return self._requests.begin(source, work)
 
-        take_over(state, thieves, now, start)
+        take_over(state, thieves, start)
         for source in begun:
-            if not state.sources[source].has_slot(now):
+            if not state.sources[source].has_slot(state.now):
                 self._idle.pop(source, None)
 
     def _pause(self) -> float:
         """Seconds until the next look; with thousands to look at, it is longer."""
         return _LOOK_AGAIN * max(1.0, (len(self._state.requests) + len(self._idle)) / _MANY)
 
-    def wake_at(self, now: float) -> float | None:
+    def wake_at(self) -> float | None:
         """When there may be something to give, if nothing happens before."""
         at = self._timers[0][0] if self._timers else math.inf
-        soon = now + _LOOK_AGAIN
+        soon = self._state.now + _LOOK_AGAIN
         if self._state.requests:
             at = min(at, max(soon, self._stalls_at))
             if self._idle or self._again_barred:
-                at = min(at, self._look_at if self._look_at > now else soon)
+                at = min(at, self._look_at if self._look_at > self._state.now else soon)
         return None if at == math.inf else at
 
     @property

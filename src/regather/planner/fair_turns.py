@@ -25,21 +25,21 @@ Found: TypeAlias = tuple[Group, Line, Demand, int, int, int]
 """Whose turn it is in which line of which group, and its fragment and pieces."""
 
 
-def in_turn(state: State, source: int, groups: list[Group], now: float, pace: float) -> Work | None:
+def in_turn(state: State, source: int, groups: list[Group], pace: float) -> Work | None:
     """The next reader's work for a source. What is returned counts as given."""
     health = state.sources[source]
     for urgent in (True, False):
         found = _next(state, groups, urgent)
         if found is None:
             continue
-        if not urgent and (skip := _pieces_meanwhile(state, health, found[0], found[1], now)):
+        if not urgent and (skip := _pieces_meanwhile(state, health, found[0], found[1])):
             found = _later(state, found, skip)
             if found is None:
                 return None
         group, line, demand, fragment, start, end = found
-        if urgent and health.rate and _better_left(state, health, group, now):
+        if urgent and health.rate and _better_left(state, health, group):
             continue
-        end = min(end, start + _length(state, health, group, line, urgent, pace, now))
+        end = min(end, start + _length(state, health, group, line, urgent, pace))
         turns = state.turns
         turns.clock = demand.tag
         demand.tag += end - start
@@ -78,7 +78,7 @@ def somebody_waits(groups: list[Group]) -> bool:
     )
 
 
-def _pieces_meanwhile(state: State, health: Health, group: Group, line: Line, now: float) -> int:
+def _pieces_meanwhile(state: State, health: Health, group: Group, line: Line) -> int:
     """How far a reader gets while a source that is slower than most brings one piece.
 
     What it read next would come too late, and be asked of a faster source once more.
@@ -86,7 +86,7 @@ def _pieces_meanwhile(state: State, health: Health, group: Group, line: Line, no
     rate = health.rate
     if not rate or rate * _SLOWER >= state.mean_rate() or not _may_leave(state):
         return 0
-    faster = group.faster(state, _SLOWER * rate, now)
+    faster = group.faster(state, _SLOWER * rate)
     seconds = _QUEUED * state.piece_size / rate + health.latency
     return int(seconds * faster / state.piece_size / len(line.waiting))
 
@@ -109,23 +109,17 @@ def _may_leave(state: State) -> bool:
     return bool(state.requests) and not state.suspects
 
 
-def _better_left(state: State, health: Health, group: Group, now: float) -> bool:
+def _better_left(state: State, health: Health, group: Group) -> bool:
     """Whether faster sources bring all that is waited for before this one brings a piece."""
     if not _may_leave(state):
         return False
-    faster = group.faster(state, _SLOWER * health.rate, now)
+    faster = group.faster(state, _SLOWER * health.rate)
     own = state.piece_size / health.rate + health.latency
     return len(state.turns.urgent) * state.piece_size < own * faster
 
 
 def _length(
-    state: State,
-    health: Health,
-    group: Group,
-    line: Line,
-    urgent: bool,
-    pace: float,
-    now: float,
+    state: State, health: Health, group: Group, line: Line, urgent: bool, pace: float
 ) -> int:
     """How many pieces to give: half of this connection's share of all that is waited for."""
     longest = run_length(state, health, pace)
@@ -135,5 +129,5 @@ def _length(
         longest = longest // _TURN_SHARE or 1
     rate = pace or health.rate or state.mean_rate()
     backlog = len(state.turns.urgent) if urgent else group.free
-    share = int(backlog * rate / (2 * group.supply(state, now)))
+    share = int(backlog * rate / (2 * group.supply(state)))
     return min(longest, share or 1)

@@ -22,20 +22,20 @@ Share: TypeAlias = tuple[float, int, float]
 """What is to come of a fragment: (seconds, pieces, bytes a second)."""
 
 
-def late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
+def late_ones(state: State, number: int) -> tuple[int, ...]:
     """The data fragments of a set that the download will wait for, the latest first."""
     known = state.forecasts.get(number)
-    if known is None or now - known.at >= _KEEP_SECONDS:
-        known = state.forecasts[number] = Forecast(now, _late_ones(state, number, now))
+    if known is None or state.now - known.at >= _KEEP_SECONDS:
+        known = state.forecasts[number] = Forecast(state.now, _late_ones(state, number))
     return known.late
 
 
-def _late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
+def _late_ones(state: State, number: int) -> tuple[int, ...]:
     members = state.layout.sets[number]
     data: list[Share] = []
     candidates: list[tuple[float, int]] = []
     for fragment in members.data:
-        share, early = _outlook(state, fragment, now)
+        share, early = _outlook(state, fragment)
         if share is not None:
             data.append(share)
             if not early:
@@ -46,7 +46,7 @@ def _late_ones(state: State, number: int, now: float) -> tuple[int, ...]:
     return tuple([fragment for seconds, fragment in sorted(candidates) if -seconds > least])
 
 
-def _outlook(state: State, fragment: int, now: float) -> tuple[Share | None, bool]:
+def _outlook(state: State, fragment: int) -> tuple[Share | None, bool]:
     """How a data fragment will come without any parity; None where nothing of it is to come.
 
     Its speed is what its requests bring, or would bring if its holders turned to it. And whether it
@@ -61,13 +61,13 @@ def _outlook(state: State, fragment: int, now: float) -> tuple[Share | None, boo
             continue
         backlog += request.end - request.pos
         rate = sources[request.source].rate
-        if rate or now - request.began >= _WORTH_SECONDS:
+        if rate or state.now - request.began >= _WORTH_SECONDS:
             early = False
         if request.behind is None:
             coming = True
             # A short silence is no reason to compute anything.
-            quiet = now - request.moved > _WORTH_SECONDS
-            speed += request_rate(state, request, now) if quiet else rate
+            quiet = state.now - request.moved > _WORTH_SECONDS
+            speed += request_rate(state, request) if quiet else rate
     if not backlog:
         return None, early
     if not coming:

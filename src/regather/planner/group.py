@@ -26,6 +26,7 @@ class Pool(Protocol):
     sources: list[Health]
     weighted_rate: list[float]
     rated: int
+    now: float
 
     def mean_rate(self) -> float:
         """Mean rate of the sources that have one."""
@@ -65,11 +66,11 @@ class Group:
     _faster: list[float] = field(default_factory=list)
     _ranked_until: float = float("-inf")
 
-    def supply(self, pool: Pool, now: float) -> float:
+    def supply(self, pool: Pool) -> float:
         """Bytes a second that the holders bring together, at most; for all that they hold."""
-        if now < self.known_until and pool.rated <= self.known_rated:
+        if pool.now < self.known_until and pool.rated <= self.known_rated:
             return self.known_supply
-        self.known_until = now + self._keep
+        self.known_until = pool.now + self._keep
         # As long as more and more rates become known, the sum is of another kind.
         self.known_rated = pool.rated + pool.rated // 8
         rates: Sequence[float] = self._of_holders(pool.weighted_rate)
@@ -91,16 +92,16 @@ class Group:
             self._pick = itemgetter(*self.holders)
         return self._pick(by_source)
 
-    def faster(self, pool: Pool, rate: float, now: float) -> float:
+    def faster(self, pool: Pool, rate: float) -> float:
         """Bytes a second of the holders whose connections bring more than ``rate``."""
-        if now >= self._ranked_until:
-            self._ranked_until = now + self._keep
+        if pool.now >= self._ranked_until:
+            self._ranked_until = pool.now + self._keep
             rated = sorted(
                 [
                     (h.rate, h.rate * (h.active or 1))
                     for h in self._of_holders(pool.sources)
                     if h.rate
-                    and now >= h.retry_at
+                    and pool.now >= h.retry_at
                     and not h.failures
                     and not h.all_stalled
                     and h.corrupt_total < MAX_CORRUPT

@@ -56,8 +56,6 @@ class Groups:
         """How many groups have no fragments any more."""
         self._listed = bytearray(fragments)
         """By fragment: in which heaps of its group it stands."""
-        self._listed = bytearray(fragments)
-        """By fragment: in which heaps of its group it stands."""
         self.moves = 0
         """Counted up when a fragment came into another group."""
         for fragment in range(fragments):

@@ -82,15 +82,6 @@ class Health:
     """Whether the rate is no more than a first guess."""
 
     @property
-    def allowance(self) -> int:
-        """How many requests at the same time are worth while, by what was seen."""
-        return self.concurrency.connections
-
-    @allowance.setter
-    def allowance(self, count: int) -> None:
-        self.concurrency.connections = count
-
-    @property
     def distrusted(self) -> bool:
         """Whether it sent wrong bytes more than once: the last resort from then on."""
         return self.corrupt_total >= MAX_CORRUPT
@@ -124,7 +115,8 @@ class Health:
             self.latency += _SMOOTHING / 4 * (seconds - self.latency)
         if first and seconds > PATIENT_LATENCY:
             most = _LONG_PATH_CONNECTIONS if seconds > _LONG_LATENCY else _FIRST_CONNECTIONS
-            self.allowance = max(self.allowance, min(self.limit, most))
+            climb = self.concurrency
+            climb.connections = max(climb.connections, min(self.limit, most))
         if first:
             self.concurrency.begin(now, self.latency, long_path=seconds > _LONG_LATENCY)
         if self.active <= 1:

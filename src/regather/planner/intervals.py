@@ -106,11 +106,6 @@ class IntervalSet:
             runs[at:last] = rest
         return before - self.count
 
-    def clear(self) -> None:
-        """Take everything out."""
-        self.runs.clear()
-        self.count = 0
-
     def within(self, start: int, end: int) -> list[Run]:
         """The runs of the set between two numbers."""
         runs = self.runs

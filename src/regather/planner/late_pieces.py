@@ -14,7 +14,7 @@ _CLEARLY = 2.0
 _WORTH_SECONDS = 0.5
 
 
-def late_pieces(state: State, now: float) -> Iterator[tuple[int, int, int]]:
+def late_pieces(state: State) -> Iterator[tuple[int, int, int]]:
     """The (set, fragment, row) of each; its row is not wanted yet."""
     soonest: dict[tuple[int, int], float] = {}
     for request in state.requests.values():
@@ -24,7 +24,7 @@ def late_pieces(state: State, now: float) -> Iterator[tuple[int, int, int]]:
         if number < 0 or (number, row) in state.row_wants or (number, row) in state.bad_rows:
             continue
         if state.layout.first_pieces[fragment] + row in state.turns.urgent:
-            rate = request_rate(state, request, now)
+            rate = request_rate(state, request)
             seconds = (state.piece_size - request.partial) / rate
             place = fragment, row
             soonest[place] = min(seconds, soonest.get(place, seconds))

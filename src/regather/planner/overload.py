@@ -17,7 +17,7 @@ _SETTLED_LATENCIES = 3
 """After both together a source's rate tells what it can bring: connections start slowly."""
 
 
-def surplus_requests(state: State, now: float) -> list[Request]:
+def surplus_requests(state: State) -> list[Request]:
     """Requests whose piece in transfer would come too late only because of others beside it."""
     by_source: dict[int, list[Request]] = {}
     slow = state.piece_size / _SETTLED_SECONDS
@@ -33,17 +33,17 @@ def surplus_requests(state: State, now: float) -> list[Request]:
             by_source.setdefault(request.source, []).append(request)
     found: list[Request] = []
     for source, requests in by_source.items():
-        settled = now - _SETTLED_SECONDS - _SETTLED_LATENCIES * sources[source].latency
+        settled = state.now - _SETTLED_SECONDS - _SETTLED_LATENCIES * sources[source].latency
         if len(requests) > 1 and any(0 <= r.answered <= settled for r in requests):
-            found += _too_many(state, source, requests, now)
+            found += _too_many(state, source, requests)
     return found
 
 
-def _too_many(state: State, source: int, requests: list[Request], now: float) -> list[Request]:
+def _too_many(state: State, source: int, requests: list[Request]) -> list[Request]:
     """Those of a source's requests that are behind the others, as many as have to go."""
     groups = [*state.groups.of_source[source]]
     groups += {state.groups.of[request.fragment] for request in requests}.difference(groups)
-    pieces = sum((g.free + g.flying) / g.supply(state, now) for g in groups if g.free or g.flying)
+    pieces = sum((g.free + g.flying) / g.supply(state) for g in groups if g.free or g.flying)
     enough = pieces * state.piece_size * state.sources[source].rate * len(requests)
     requests.sort(key=lambda request: (request.partial, -request.id), reverse=True)
     left = [state.piece_size - request.partial for request in requests]

@@ -30,7 +30,7 @@ class ParityRun(Value, frozen=True):
     """Rows that parity is wanted for in all, of this set."""
 
 
-def free_rows(state: State, source: int, now: float) -> ParityRun | None:
+def free_rows(state: State, source: int) -> ParityRun | None:
     """The best parity rows that a source holds, for free pieces; None where none is wanted.
 
     What nobody can send comes first. Of what would come late, it is the first row: parity is of use
@@ -56,7 +56,7 @@ def free_rows(state: State, source: int, now: float) -> ParityRun | None:
             usable = [f for f in members.parity if state.free[f].count and state.hopeful(f)]
         found = (
             _instead_of_dead(state, source, number, mine, dead, usable) if dead else None
-        ) or _instead_of_late(state, source, number, mine, dead, usable, now)
+        ) or _instead_of_late(state, source, number, mine, dead, usable)
         if found is not None:
             return found
     return None
@@ -96,20 +96,14 @@ def _instead_of_dead(
 
 
 def _instead_of_late(
-    state: State,
-    source: int,
-    number: int,
-    mine: list[int],
-    dead: list[int],
-    usable: list[int],
-    now: float,
+    state: State, source: int, number: int, mine: list[int], dead: list[int], usable: list[int]
 ) -> ParityRun | None:
     """The first row for a fragment that comes in any case; what the dead need of it is left."""
     spare = state.spare[number]
     doubts = bool(spare or state.suspects)
     best: tuple[int, int, int, int] | None = None
     before = sought = sys.maxsize
-    for fragment in late_ones(state, number, now):
+    for fragment in late_ones(state, number):
         free = state.free[fragment]
         if not free.count or free.runs[0][0] >= sought or (dead and fragment in dead):
             continue
@@ -154,12 +148,10 @@ def _first(
     state: State, source: int, lost: list[int], mine: list[int], start: int, end: int
 ) -> ParityRun | None:
     for parity in mine:
-        if not _covers(state, parity, start):
-            continue
-        if state.suspect(source, parity, start):
+        if start not in state.free[parity] or state.suspect(source, parity, start):
             continue
         for fragment in lost:
-            if _covers(state, fragment, start):
+            if start in state.free[fragment]:
                 return ParityRun(fragment, parity, start, end, 0)
     return None
 
@@ -172,10 +164,6 @@ def _enough(state: State, number: int, row: int, spare: int) -> bool:
                 return False
             spare -= 1
     return True
-
-
-def _covers(state: State, fragment: int, row: int) -> bool:
-    return row in state.free[fragment]
 
 
 def helpers(state: State, sources: Iterable[int]) -> set[Group]:
@@ -198,7 +186,7 @@ def may_stand_in(state: State, request: Request, among: set[Group]) -> bool:
     return False
 
 
-def stand_ins(state: State, request: Request, among: set[Group], now: float) -> list[int]:
+def stand_ins(state: State, request: Request, among: set[Group]) -> list[int]:
     """The parity fragments, in some groups, that may bring the end of a request instead."""
     end = open_end(state, request)
     if end <= request.pos or not may_stand_in(state, request, among):
@@ -206,11 +194,11 @@ def stand_ins(state: State, request: Request, among: set[Group], now: float) -> 
     if request.via != request.fragment:
         return [request.via]
     number = state.layout.set_of[request.fragment]
-    if request.fragment not in late_ones(state, number, now):
+    if request.fragment not in late_ones(state, number):
         return []
     of, last = state.groups.of, end - 1
     parity = state.layout.sets[number].parity
-    return [f for f in parity if of[f] in among and _covers(state, f, last)]
+    return [f for f in parity if of[f] in among and last in state.free[f]]
 
 
 def instead_of(state: State, request: Request, source: int, among: list[int]) -> int:
@@ -220,8 +208,3 @@ def instead_of(state: State, request: Request, source: int, among: list[int]) ->
         if state.can_serve(source, parity) and not state.suspect(source, parity, last):
             return parity
     return -1
-
-
-def free_since(state: State, fragment: int, end: int) -> int:
-    """Where the run of free pieces begins that reaches up to ``end``."""
-    return next(a for a, b in state.free[fragment] if a < end <= b)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from regather.planner.events import Action, Cancel, Start, Trim
+from regather.planner.events import Cancel, Start, Trim
 from regather.planner.inflight import Request
-from regather.planner.rivals import forget_rival, note_rivals, note_whole
 from regather.planner.state import State
 from regather.planner.work import Work
 
@@ -16,20 +15,13 @@ class Requests:
         self._state = state
         self._next_id = 0
 
-    def begin(
-        self,
-        source: int,
-        work: Work,
-        now: float,
-        actions: list[Action],
-        behind: Request | None = None,
-    ) -> Request:
+    def begin(self, source: int, work: Work, behind: Request | None = None) -> Request:
         """Begin what was chosen; with ``behind`` on the connection of that request, after it."""
-        state = self._state
+        state, now = self._state, self._state.now
         health = state.sources[source]
         fragment, start, end, via = work.fragment, work.start, work.end, work.via
         if work.victim is not None and not work.hedge:
-            self._cut(work.victim, start, actions)
+            self._cut(work.victim, start)
         whole = health.ignores_ranges
         asked = fragment if via < 0 else via
         number = self._next_id
@@ -40,9 +32,9 @@ class Requests:
         request.urgent = work.urgent
         state.requests[number] = state.working[fragment][number] = request
         if whole:
-            note_whole(state, request)
+            _note_whole(state, request)
         elif work.hedge:
-            note_rivals(state, request, work.victim)
+            _note_rivals(state, request, work.victim)
         elif overlapping := state.overlapping[fragment]:
             overlapping[number] = request
         state.claim(fragment, start, end)
@@ -59,19 +51,19 @@ class Requests:
             request.ahead = True
             state.queued += 1
             after = behind.id
-        actions.append(Start(number, source, asked, start, end, whole, after))
+        state.actions.append(Start(number, source, asked, start, end, whole, after))
         return request
 
-    def _cut(self, victim: Request, start: int, actions: list[Action]) -> None:
+    def _cut(self, victim: Request, start: int) -> None:
         """Another request takes over the end of one, from the piece ``start`` on."""
         state, end = self._state, victim.end
         victim.end = start
         state.groups.of[victim.fragment].flying -= end - start
         if victim.via != victim.fragment:
             state.requeue_parity(victim.via, start, end)
-        actions.append(Trim(victim.id, start))
+        state.actions.append(Trim(victim.id, start))
 
-    def end(self, request: Request, now: float) -> None:
+    def end(self, request: Request) -> None:
         """Forget a request that has ended and give back what it did not bring.
 
         The one that waited behind it takes its place.
@@ -81,7 +73,7 @@ class Requests:
         del state.requests[number]
         del state.working[fragment][number]
         if state.hedged or state.overlapping[fragment]:
-            forget_rival(state, request)
+            _forget_rival(state, request)
         if request.via != fragment:
             state.groups.of[request.via].standing_in -= 1
         follower = request.follower
@@ -90,11 +82,11 @@ class Requests:
             state.queued -= 1
         elif follower is not None:
             follower.behind = None
-            follower.began = follower.moved = follower.moved_piece = now
+            follower.began = follower.moved = follower.moved_piece = state.now
             answered = request.answered
-            if answered >= 0 and now > answered:
+            if answered >= 0 and state.now > answered:
                 brought = (request.pos - request.first) * state.piece_size + request.partial
-                follower.pace = brought / (now - answered)
+                follower.pace = brought / (state.now - answered)
             state.queued -= 1
         else:
             state.sources[request.source].active -= 1
@@ -102,14 +94,14 @@ class Requests:
         if request.pos < request.end and not request.cancelled:
             self._release(request)
 
-    def cancel(self, request: Request, actions: list[Action]) -> None:
+    def cancel(self, request: Request) -> None:
         """Cancel a request; its slot stays taken until the engine says that it has ended."""
         if not request.cancelled:
             request.cancelled = True
             self._release(request)
-            actions.append(Cancel(request.id))
+            self._state.actions.append(Cancel(request.id))
 
-    def trim(self, request: Request, actions: list[Action]) -> None:
+    def trim(self, request: Request) -> None:
         """Its last piece is done otherwise: it ends with the last one that is still wanted."""
         state = self._state
         last = request.end - 1
@@ -117,16 +109,16 @@ class Requests:
         while last >= request.pos and (came[last] or (last < len(done) and done[last])):
             last -= 1
         if last < request.pos:
-            self.cancel(request, actions)
+            self.cancel(request)
             return
         state.groups.of[request.fragment].flying -= request.end - last - 1
         end, request.end = request.end, last + 1
         if request.via != request.fragment:
             state.requeue(request.fragment, last + 1, end)
             state.requeue_parity(request.via, last + 1, end)
-        actions.append(Trim(request.id, request.end))
+        state.actions.append(Trim(request.id, request.end))
 
-    def shorten(self, request: Request, end: int, actions: list[Action]) -> None:
+    def shorten(self, request: Request, end: int) -> None:
         """A request ends before the piece ``end``; who wants the rest must ask for it anew."""
         state, tail = self._state, request.end
         request.end = end
@@ -134,14 +126,14 @@ class Requests:
         state.requeue(request.fragment, end, tail)
         if request.via != request.fragment:
             state.requeue_parity(request.via, end, tail)
-        actions.append(Trim(request.id, end))
+        state.actions.append(Trim(request.id, end))
 
     def become_whole(self, request: Request) -> None:
         """The whole fragment comes instead of a range of it."""
         state = self._state
         request.whole = True
-        forget_rival(state, request)
-        note_whole(state, request)
+        _forget_rival(state, request)
+        _note_whole(state, request)
         group = state.groups.of[request.fragment]
         if not request.cancelled:
             group.flying -= request.end - request.pos
@@ -158,3 +150,48 @@ class Requests:
         state.requeue(request.fragment, request.pos, request.end)
         if request.via != request.fragment:
             state.requeue_parity(request.via, request.pos, request.end)
+
+
+# -- requests that work on the same pieces -------------------------------------------------------
+
+
+def rivals_of(state: State, fragment: int, piece: int) -> list[Request]:
+    """The requests that may bring a piece, where more than one may; else perhaps none."""
+    few = state.hedged.get((fragment, piece), ()) if state.hedged else ()
+    many = state.overlapping[fragment]
+    if not many:
+        return [r for r in few if not r.cancelled] if few else []
+    found = {**many, **{r.id: r for r in few}}.values()
+    return [r for r in found if not r.cancelled and r.pos <= piece < r.end]
+
+
+def _note_whole(state: State, new: Request) -> None:
+    """Note that all who bring pieces of a fragment have a rival, which brings all of it."""
+    overlapping = state.overlapping[new.fragment]
+    overlapping.update(state.working[new.fragment])
+    overlapping[new.id] = new
+
+
+def _note_rivals(state: State, new: Request, victim: Request | None) -> None:
+    """Note that a new request works on what this one may bring as well."""
+    if victim is not None and victim.end - victim.pos == 1 and not victim.whole:
+        # The race may be one of before, of which a request that was cancelled has yet to end.
+        racing = state.hedged.setdefault((new.fragment, new.pos), [])
+        if victim not in racing:
+            racing.append(victim)
+        racing.append(new)
+    else:
+        state.overlapping[new.fragment][new.id] = new
+
+
+def _forget_rival(state: State, request: Request) -> None:
+    """A request has ended."""
+    if many := state.overlapping[request.fragment]:
+        many.pop(request.id, None)
+    if state.hedged:
+        at = request.fragment, request.end - 1
+        racing = state.hedged.get(at)
+        if racing is not None and request in racing:
+            racing.remove(request)
+            if not racing:
+                del state.hedged[at]

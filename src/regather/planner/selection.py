@@ -19,10 +19,10 @@ from regather.planner.fair_turns import in_turn, somebody_waits
 from regather.planner.group import Group
 from regather.planner.health import MAX_CORRUPT, Health
 from regather.planner.inflight import Request
+from regather.planner.intervals import Run
 from regather.planner.pace import request_rate
-from regather.planner.probation import probation_work
 from regather.planner.state import State
-from regather.planner.work import Work, length_of, most_pressing, run_length
+from regather.planner.work import Work, length_of, most_pressing, pressing, run_length
 
 _FELT_LATENCY = 0.002
 """Seconds to the first byte above which requests are sent while the one before is still coming."""
@@ -35,15 +35,19 @@ _UNEVEN = 4.0
 """So many times the usual is the most that one connection of a source brings."""
 
 
-def choose(state: State, source: int, now: float, pace: float = 0.0) -> Work | None:
+def choose(state: State, source: int, pace: float = 0.0) -> Work | None:
     """The best free work for a source, or None where there is nothing worth while.
 
     ``pace`` is what the connection brings, in bytes a second; 0: as much as others of the source.
     """
-    return _free_work(state, source, now, pace) or _other_work(state, source, now, pace)
+    if work := _free_work(state, source, pace):
+        return work
+    if state.layout.sets and (work := _standing_in(state, source, pace)):
+        return work
+    return _once_more(state, source) if state.suspects else None
 
 
-def look_ahead(state: State, request: Request, now: float) -> Work | None:
+def look_ahead(state: State, request: Request) -> Work | None:
     """What a source should be asked for behind a request that soon ends; None: not yet, or nothing.
 
     The head of the next request is on its way while the body of this one still comes, so that a
@@ -64,47 +68,47 @@ def look_ahead(state: State, request: Request, now: float) -> Work | None:
     if rate:
         if left > _UNEVEN * rate * seconds:
             return None  # by far not yet
-        pace = request_rate(state, request, now)
+        pace = request_rate(state, request)
         began = request.answered if request.answered >= 0 else request.began
         if left - request.partial > seconds * pace and (
             # What starts slowly ends its last piece sooner than its pace tells.
-            left > piece or request.answered < 0 or now - began >= _YOUNG_LATENCIES * latency
+            left > piece or request.answered < 0 or state.now - began >= _YOUNG_LATENCIES * latency
         ):
             return None
     elif left > piece:
         return None  # where nothing is known, only behind a last piece
     else:
-        pace = request_rate(state, request, now)
+        pace = request_rate(state, request)
     if (
         request.whole
         or request.cancelled
         or health.failures
         or health.corrupt_total
-        or now < health.retry_at
+        or state.now < health.retry_at
         or health.active > health.concurrency.connections
     ):
         return None
-    return choose(state, source, now, pace)
+    return choose(state, source, pace)
 
 
-def _free_work(state: State, source: int, now: float, pace: float) -> Work | None:
+def _free_work(state: State, source: int, pace: float) -> Work | None:
     health = state.sources[source]
     groups = state.groups.of_source[source]
     if health.ignores_ranges or health.corrupt_total:
         groups = [g for g in groups if g.free]
-        return probation_work(state, source, groups, now, pace, once_more=False)
+        return _probation_work(state, source, groups, pace, once_more=False)
     if state.turns.readers:
-        work = in_turn(state, source, groups, now, pace)
+        work = in_turn(state, source, groups, pace)
         if work is not None or somebody_waits(groups):
             return work
-    group, load = most_pressing(state, groups, now)
+    group, load = most_pressing(state, groups)
     if group is None:
         return None
     rate = health.rate
     if rate and state.requests:
         own = state.piece_size / rate + health.latency
         # By far the most frequent: there is enough for all.
-        if load <= own and _better_left(state, health, group, load, own, now):
+        if load <= own and _better_left(state, health, group, load, own):
             return None
     fragment = group.free_heap[0]
     free = state.free[fragment]
@@ -117,34 +121,26 @@ def _free_work(state: State, source: int, now: float, pace: float) -> Work | Non
     return Work(fragment, start, start + length if length < end - start else end)
 
 
-def _other_work(state: State, source: int, now: float, pace: float) -> Work | None:
-    """What a source may do where it can bring nothing that is free, or should not."""
-    work = _standing_in(state, source, now, pace) if state.layout.sets else None
-    return work or (_once_more(state, source, now) if state.suspects else None)
-
-
-def _once_more(state: State, source: int, now: float) -> Work | None:
+def _once_more(state: State, source: int) -> Work | None:
     """Pieces that it sent wrong, where there is nothing else to ask it for."""
     groups = [g for g in state.groups.of_source[source] if g.free]
     if not groups or not state.sources[source].corrupt_total:
         return None
-    return probation_work(state, source, groups, now, 0.0, once_more=True)
+    return _probation_work(state, source, groups, 0.0, once_more=True)
 
 
-def _better_left(
-    state: State, health: Health, group: Group, load: float, own: float, now: float
-) -> bool:
+def _better_left(state: State, health: Health, group: Group, load: float, own: float) -> bool:
     """Whether faster holders bring all the rest before this source could bring one piece.
 
     ``load`` is how long what is left takes, in seconds, as far as this source has a part in it,
     ``own`` how long its own piece would.
     """
-    faster = group.faster(state, 2 * health.rate, now)
-    return load * group.supply(state, now) < own * faster
+    faster = group.faster(state, 2 * health.rate)
+    return load * group.supply(state) < own * faster
 
 
-def _standing_in(state: State, source: int, now: float, pace: float) -> Work | None:
-    found = parity.free_rows(state, source, now)
+def _standing_in(state: State, source: int, pace: float) -> Work | None:
+    found = parity.free_rows(state, source)
     if found is None:
         return None
     if state.sources[source].ignores_ranges:
@@ -166,3 +162,56 @@ def _fair_share(state: State, pieces: int) -> int:
         ]
     )
     return max(1, pieces // (2 * max(slots, 1)))
+
+
+# -- sources with which something is wrong ------------------------------------------------------
+
+
+def _probation_work(
+    state: State, source: int, groups: list[Group], pace: float, once_more: bool
+) -> Work | None:
+    """As free work, fragment by fragment: for sources with which something is wrong."""
+    health = state.sources[source]
+    best: tuple[tuple[float, int, int], Group, int, Run] | None = None
+    for group in groups:
+        pressure = pressing(state, group)
+        for fragment in state.groups.in_order(group):
+            free, working = state.free[fragment], state.working[fragment].values()
+            if not free or not state.can_serve(source, fragment):
+                continue
+            if health.ignores_ranges and any(r.source == source for r in working):
+                continue
+            key = pressure[0], len(working) if health.ignores_ranges else 0, fragment
+            if best is not None and key >= best[0]:
+                continue
+            run = _first_run(state, source, fragment, once_more)
+            if run is not None:
+                best = key, group, fragment, run
+    if best is None:
+        return None
+    _, group, fragment, run = best
+    if health.ignores_ranges:
+        return Work(fragment, 0, state.layout.pieces_of(fragment))
+    length = length_of(state, health, group, group.supply(state), pace)
+    return Work(fragment, run[0], min(run[1], run[0] + length))
+
+
+def _first_run(state: State, source: int, fragment: int, once_more: bool) -> Run | None:
+    """The first free run without pieces that this source sent wrong.
+
+    Those are asked for ``once_more`` when there is nothing else that it could send, and nobody
+    else to send them: a source is given up for wrong pieces in a row, and with it all it has.
+    """
+    suspects = {
+        piece
+        for (f, piece), who in state.suspects.items()
+        if f == fragment and source in who and not (once_more and not state.others_can(f, who))
+    }
+    for start, end in state.free[fragment]:
+        at = start
+        while at in suspects:
+            at += 1
+        if at < end:
+            stop = min((p for p in suspects if at < p < end), default=end)
+            return at, stop
+    return None

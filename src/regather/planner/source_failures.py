@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 
+from regather.planner.changes import Changes
 from regather.planner.dispatch import Dispatch
-from regather.planner.events import Action, Blame, Failed, PieceCorrupt, RangeIgnored, Restart
+from regather.planner.events import Blame, Failed, PieceCorrupt, RangeIgnored, Restart
+from regather.planner.inflight import Request
 from regather.planner.requests import Requests
 from regather.planner.state import State
 
@@ -18,93 +20,92 @@ class SourceFailures:
     """Takes note of failures of sources."""
 
     def __init__(
-        self, state: State, requests: Requests, dispatch: Dispatch, rng: random.Random
+        self,
+        state: State,
+        requests: Requests,
+        dispatch: Dispatch,
+        changes: Changes,
+        rng: random.Random,
     ) -> None:
         self._state = state
         self._requests = requests
         self._dispatch = dispatch
+        self._changes = changes
         self._rng = rng
 
-    def range_ignored(self, event: RangeIgnored, now: float, actions: list[Action]) -> bool:
-        """The whole fragment comes. Returns whether the answer is not wanted."""
-        state = self._state
-        request = state.requests.get(event.request)
+    def note(self, event: RangeIgnored | PieceCorrupt | Failed) -> bool:
+        """Take note of one; returns whether its source may have room now."""
+        request = self._state.requests.get(event.request)
         if request is None:
             return False
-        health = state.sources[request.source]
-        health.ignores_ranges = True
+        if isinstance(event, RangeIgnored):
+            return self._range_ignored(request)
+        source = request.source
+        self._requests.end(request)
+        if not request.cancelled:
+            if isinstance(event, PieceCorrupt):
+                self._corrupt(request, event.piece)
+            else:
+                self._failed(request, event)
+            self._note_fruitless(source)
+        self._changes.failed(source)
+        self._dispatch.wants(source)
+        return True
+
+    def _range_ignored(self, request: Request) -> bool:
+        """The whole fragment comes. Returns whether the answer is not wanted."""
+        state = self._state
+        state.sources[request.source].ignores_ranges = True
         if request.cancelled:
             return False  # its answer was on the way: what it was to bring was given back
-        request.moved = now
+        request.moved = state.now
         working = state.working[request.fragment].values()
         if any(
             r.whole and not r.cancelled and (r.source, r.via) == (request.source, request.via)
             for r in working
         ):
-            self._requests.cancel(request, actions)
+            self._requests.cancel(request)
             return True
         self._requests.become_whole(request)
-        if request.follower is not None:
-            self._requests.cancel(request.follower, actions)
-        actions.append(Restart(request.id, request.end))
+        self._cancel_follower(request)
+        state.actions.append(Restart(request.id, request.end))
         return False
 
-    def corrupt(self, event: PieceCorrupt, now: float, actions: list[Action]) -> int:
-        """A piece was wrong. Returns the source, or -1 where the request is not known."""
-        state = self._state
-        request = state.requests.get(event.request)
-        if request is None:
-            return -1
-        source = request.source
+    def _corrupt(self, request: Request, piece: int) -> None:
+        state, source = self._state, request.source
         health = state.sources[source]
-        self._requests.end(request, now)
-        if not request.cancelled:
-            health.corrupt_piece(now)
-            if request.follower is not None:
-                self._requests.cancel(request.follower, actions)
-            state.invalidate(source)
-            if health.retry_at > now:
-                self._dispatch.wants_later(source)
-            if not state.done[request.via][event.piece]:
-                state.suspects.setdefault((request.via, event.piece), set()).add(source)
-            if health.distrusted:
-                for other in list(state.requests.values()):
-                    if other.source == source:
-                        self._requests.cancel(other, actions)
-            self._note_fruitless(source)
-        return source
+        health.corrupt_piece(state.now)
+        self._cancel_follower(request)
+        state.invalidate(source)
+        if health.retry_at > state.now:
+            self._dispatch.wants_later(source)
+        if not state.done[request.via][piece]:
+            state.suspects.setdefault((request.via, piece), set()).add(source)
+        if health.distrusted:
+            for other in list(state.requests.values()):
+                if other.source == source:
+                    self._requests.cancel(other)
 
-    def failed(self, event: Failed, now: float, actions: list[Action]) -> int:
-        """A request failed. Returns the source, or -1 where the request is not known."""
-        state = self._state
-        request = state.requests.get(event.request)
-        if request is None:
-            return -1
-        source = request.source
-        self._requests.end(request, now)
-        if not request.cancelled:
-            if event.blame is Blame.FRAGMENT:
-                self._absent(source, request.via)
-            else:
-                health = state.sources[source]
-                if event.blame is Blame.BUSY and health.active and not health.failures:
-                    health.busy(now, event.retry_after)
-                else:
-                    if event.kept:  # it gets on, if in small steps
-                        health.failures = 0
-                    health.failed(now, request.began, event.retry_after, self._rng)
-                if request.follower is not None:
-                    self._requests.cancel(request.follower, actions)
-                state.invalidate(source)
-                self._dispatch.wants_later(source)
-            self._note_fruitless(source)
-        return source
+    def _failed(self, request: Request, event: Failed) -> None:
+        state, source = self._state, request.source
+        health = state.sources[source]
+        if event.blame is Blame.FRAGMENT:
+            health.absent.add(request.via)
+            state.groups.drop_holder(request.via, source, state.counts(request.via))
+            return
+        if event.blame is Blame.BUSY and health.active and not health.failures:
+            health.busy(state.now, event.retry_after)
+        else:
+            if event.kept:  # it gets on, if in small steps
+                health.failures = 0
+            health.failed(state.now, request.began, event.retry_after, self._rng)
+        self._cancel_follower(request)
+        state.invalidate(source)
+        self._dispatch.wants_later(source)
 
-    def _absent(self, source: int, fragment: int) -> None:
-        """A source turned out not to have a fragment."""
-        state = self._state
-        state.sources[source].absent.add(fragment)
-        state.groups.drop_holder(fragment, source, state.counts(fragment))
+    def _cancel_follower(self, request: Request) -> None:
+        if request.follower is not None:
+            self._requests.cancel(request.follower)
 
     def _note_fruitless(self, source: int) -> None:
         """A request to a source failed: how long this goes on has a bound, whoever is named."""

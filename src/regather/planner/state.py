@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from regather.model import ErasureSet, Layout
+from regather.planner.events import Action
 from regather.planner.group import Group
 from regather.planner.groups import Counts, Groups
 from regather.planner.health import Health
@@ -27,6 +28,10 @@ class State:
     """Failures, or wrong pieces, in a row that are borne from a source."""
     everything: bool = True
     """Whether the whole file is wanted, from the beginning to the end."""
+    now: float = 0.0
+    """When the event came that is handled."""
+    actions: list[Action] = field(default_factory=list)
+    """What is to be done because of it."""
     wanted: list[Coverage] = field(init=False)
     """By fragment of data, unless everything is wanted: by how many demands a piece is wanted."""
     turns: ReaderTurns = field(default_factory=ReaderTurns)
@@ -152,13 +157,9 @@ class State:
             return [(start, end)]
         if self.layout.is_data(fragment):
             return self.wanted[fragment].within(start, end)
-        return self.wanted_rows(self.layout.set_of[fragment], start, end)
-
-    def wanted_rows(self, number: int, start: int, end: int) -> list[Run]:
-        """The rows of a set, between two of them, of which all data is wanted."""
         runs = [(start, end)]
-        for fragment in self.layout.sets[number].data:
-            length, wanted = self.layout.pieces_of(fragment), self.wanted[fragment]
+        for member in self.layout.sets[self.layout.set_of[fragment]].data:
+            length, wanted = self.layout.pieces_of(member), self.wanted[member]
             beyond = [(max(a, length), b) for a, b in runs if b > length]
             runs = [run for a, b in runs for run in wanted.within(a, min(b, length))] + beyond
         return runs
@@ -212,7 +213,7 @@ class State:
 
     def can_serve(self, source: int, fragment: int) -> bool:
         """Whether a source is worth asking for a fragment, at some time."""
-        if not self._may_have(source, fragment):
+        if source not in self.groups.of[fragment].holders:
             return False
         health = self.sources[source]
         if not health.distrusted:
@@ -278,9 +279,6 @@ class State:
         erasure_set = self.layout.sets[number]
         doubtful = sum(self.done[f].find(0) >= 0 and not self.trusted(f) for f in erasure_set.data)
         return doubtful <= sum(self.trusted(f) for f in erasure_set.parity)
-
-    def _may_have(self, source: int, fragment: int) -> bool:
-        return source in self.groups.of[fragment].holders
 
     def unsettled(self, fragment: int, start: int, end: int) -> Iterator[Run]:
         """The runs of pieces in ``start`` up to ``end`` that are not settled."""

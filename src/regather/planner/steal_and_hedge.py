@@ -19,7 +19,7 @@ from regather.planner import parity as parity_runs
 from regather.planner import whole
 from regather.planner.inflight import Request
 from regather.planner.pace import STALL_SECONDS, later_than, request_rate
-from regather.planner.rivals import rivals_of
+from regather.planner.requests import rivals_of
 from regather.planner.state import State
 from regather.planner.work import Work, run_length
 
@@ -37,7 +37,7 @@ _MOST_TRIES = 20_000
 
 
 def take_over(
-    state: State, idle: Iterable[int], now: float, start: Callable[[int, Work], Request | None]
+    state: State, idle: Iterable[int], start: Callable[[int, Work], Request | None]
 ) -> None:
     """Match idle sources with requests in flight.
 
@@ -45,35 +45,32 @@ def take_over(
     more may be begun at all.
     """
     sources = state.sources
-    if len(sources) > _MANY_SOURCES and not _any_late(state, now):
+    if len(sources) > _MANY_SOURCES and not _any_late(state):
         return  # thousands of idle ones are not compared for nothing
-    able = sorted((own_time(state, s), s) for s in idle if sources[s].has_slot(now))
+    able = sorted((own_time(state, s), s) for s in idle if sources[s].has_slot(state.now))
     if not able:
         return
     # Who would be done before the fastest of them could help is not worth a further look.
     least = 1.0 if state.turns.urgent else _STEAL_FACTOR
-    late = later_than(state, able[0][0] * least + _WORTH_SECONDS, now)
+    late = later_than(state, able[0][0] * least + _WORTH_SECONDS)
     thieves = [thief for thief in able if not sources[thief[1]].ignores_ranges]
     if len(thieves) < len(able):
-        whole.again(state, [s for _, s in able if sources[s].ignores_ranges], late, now, start)
+        whole.again(state, [s for _, s in able if sources[s].ignores_ranges], late, start)
     if thieves:
-        _share_out(state, thieves, late, now, start)
+        _share_out(state, thieves, late, start)
 
 
-def _any_late(state: State, now: float) -> bool:
+def _any_late(state: State) -> bool:
     """Whether some request would be helped by a source as fast as the fastest known."""
     piece, mean = state.piece_size, state.mean_rate()
     least = min(_TRIAL_SECONDS, piece / max(mean, state.fastest)) * _STEAL_FACTOR + _WORTH_SECONDS
-    return any(
-        not r.cancelled and _gain_asked(state, r, now) for _, r in later_than(state, least, now)
-    )
+    return any(not r.cancelled and _gain_asked(state, r) for _, r in later_than(state, least))
 
 
 def _share_out(
     state: State,
     thieves: list[tuple[float, int]],
     late: list[tuple[float, Request]],
-    now: float,
     start: Callable[[int, Work], Request | None],
 ) -> None:
     """Match sources, the fastest first, with requests that end late."""
@@ -81,7 +78,7 @@ def _share_out(
     helpers = parity_runs.helpers(state, who) if state.layout.sets else set()
     of = state.groups.of
     latest = [
-        (-(left if not r.whole else whole.seconds_awaited(state, r, now)), r.id, r)
+        (-(left if not r.whole else whole.seconds_awaited(state, r)), r.id, r)
         for left, r in late
         if not r.cancelled
         and (
@@ -96,7 +93,7 @@ def _share_out(
         left, _, victim = heapq.heappop(latest)
         if -left <= thieves[0][0] * least + _WORTH_SECONDS:
             return  # nor would any other be worth it
-        factor = _gain_asked(state, victim, now)
+        factor = _gain_asked(state, victim)
         if not factor:
             continue
         if not state.everything:
@@ -104,7 +101,7 @@ def _share_out(
                 continue
             if victim.urgent:
                 factor = max(1.0, factor * _URGENT_SHARE)
-        parity = parity_runs.stand_ins(state, victim, helpers, now) if helpers else []
+        parity = parity_runs.stand_ins(state, victim, helpers) if helpers else []
         if not parity and who.isdisjoint(of[victim.fragment].holders):
             continue
         for at, (own, source) in enumerate(thieves):
@@ -116,17 +113,17 @@ def _share_out(
                 via = parity_runs.instead_of(state, victim, source, parity) if parity else -1
                 if via < 0:
                     continue
-            work = _taken(state, source, victim, -left, now, via)
+            work = _taken(state, source, victim, -left, via)
             if work is None:
                 continue
             begun = start(source, work)
             if begun is None:
                 return
-            if not state.sources[source].has_slot(now):
+            if not state.sources[source].has_slot(state.now):
                 del thieves[at]
             if victim.whole or not work.hedge:
                 for request in (victim, begun):
-                    seconds = whole.seconds_awaited(state, request, now)
+                    seconds = whole.seconds_awaited(state, request)
                     heapq.heappush(latest, (-seconds, request.id, request))
             break
 
@@ -139,34 +136,33 @@ def own_time(state: State, source: int) -> float:
     return state.piece_size / (health.rate or state.mean_rate()) + health.latency
 
 
-def _taken(
-    state: State, source: int, victim: Request, left: float, now: float, parity: int
-) -> Work | None:
+def _taken(state: State, source: int, victim: Request, left: float, parity: int) -> Work | None:
     """What a source takes over, of the fragment itself or of parity."""
     end = whole.open_end(state, victim)
     remaining = end - victim.pos
     if remaining == 1:
-        if _may_hedge(state, victim, source, parity, now):
+        if _may_hedge(state, victim, source, parity):
             return Work(victim.fragment, victim.pos, end, victim, hedge=True, via=parity)
         return None
     health = state.sources[source]
     rate = health.rate or state.mean_rate()
-    theirs = request_rate(state, victim, now)
+    theirs = request_rate(state, victim)
     both_end = (left - health.latency) * theirs * rate / (theirs + rate)
     count = max(1, round(both_end / state.piece_size))
     start = end - min(count, remaining - 1, run_length(state, health))
     if parity >= 0 and parity != victim.via:
-        start = max(start, parity_runs.free_since(state, parity, end))
+        # Parity is free as one run only: from where that begins.
+        start = max(start, next(a for a, b in state.free[parity] if a < end <= b))
     # A whole fragment comes in any case, and from its start: cutting it short would gain nothing,
     # and lose all where the other fails. Both go on, and what is done is skipped.
     return Work(victim.fragment, start, end, victim, hedge=victim.whole, via=parity)
 
 
-def _gain_asked(state: State, victim: Request, now: float) -> float:
+def _gain_asked(state: State, victim: Request) -> float:
     """How many times faster a source must be to help a request; 0: it cannot be helped."""
     if victim.whole:
         left = whole.open_end(state, victim) - victim.pos
-        if left < 1 or not whole.is_first(state, victim, now):
+        if left < 1 or not whole.is_first(state, victim):
             return 0.0
         return _HEDGE_FACTOR if left == 1 else _STEAL_FACTOR
     if victim.end - victim.pos > 1:
@@ -174,18 +170,18 @@ def _gain_asked(state: State, victim: Request, now: float) -> float:
     copies = rivals_of(state, victim.fragment, victim.pos)
     if (
         len(copies) < 2
-        or all(now - r.moved > STALL_SECONDS for r in copies)
+        or all(state.now - r.moved > STALL_SECONDS for r in copies)
         or all(r.source == victim.source for r in copies)
     ):
         return _HEDGE_FACTOR
     return 0.0
 
 
-def _may_hedge(state: State, request: Request, source: int, parity: int, now: float) -> bool:
+def _may_hedge(state: State, request: Request, source: int, parity: int) -> bool:
     """Whether this source may bring the last piece of a request as well, perhaps as parity."""
     if state.suspect(source, request.fragment if parity < 0 else parity, request.pos):
         return False
     copies = rivals_of(state, request.fragment, request.pos)
     if len(copies) > 1:
         return all(r.source != source for r in copies)  # never twice from one source
-    return request.source != source or now - request.moved > STALL_SECONDS
+    return request.source != source or state.now - request.moved > STALL_SECONDS

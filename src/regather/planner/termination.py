@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from regather.planner import rows
-from regather.planner.events import Action, GiveUp, NeedSources
+from regather.planner.events import GiveUp, NeedSources
 from regather.planner.pace import STALL_SECONDS
 from regather.planner.state import State
 
 
-def nothing_comes(state: State, now: float) -> bool:
+def nothing_comes(state: State) -> bool:
     """Whether no request is in flight, save to sources that failed last or that say nothing."""
     if state.requests and not state.layout.sets:
         return False  # nothing could be done about it
     for request in state.requests.values():
-        if not state.sources[request.source].failures and now - request.moved <= STALL_SECONDS:
+        silent = state.now - request.moved > STALL_SECONDS
+        if not (silent or state.sources[request.source].failures):
             return False
     return True
 
@@ -44,25 +45,25 @@ class SourceNeeds:
         self._asked.clear()
         self._judged = -1
 
-    def look(self, actions: list[Action]) -> None:
+    def look(self) -> None:
         """Ask for sources of fragments that cannot all be had, while others still come."""
         state = self._state
         judged = state.groups.judgements + state.groups.moves
         if judged == self._judged:
             return
         self._judged = judged
-        self._ask([f for f in range(state.layout.data_count) if _lacks(state, f)], actions)
+        self._ask([f for f in range(state.layout.data_count) if _lacks(state, f)])
 
-    def ask_for_missing(self, actions: list[Action]) -> None:
+    def ask_for_missing(self) -> None:
         """Nothing comes any more: ask for sources of all that is missing."""
-        self._ask(_missing(self._state), actions)
+        self._ask(_missing(self._state))
 
-    def _ask(self, fragments: list[int], actions: list[Action]) -> None:
+    def _ask(self, fragments: list[int]) -> None:
         state = self._state
         if self._asked.issuperset(fragments):
             return
         self._asked.update(fragments)
-        actions.append(NeedSources(tuple(sorted(fragments + _lost_parity(state, fragments)))))
+        state.actions.append(NeedSources(tuple(sorted(fragments + _lost_parity(state, fragments)))))
 
 
 def _lacks(state: State, fragment: int) -> bool:

@@ -40,19 +40,19 @@ def open_end(state: State, request: Request) -> int:
     return request.pos
 
 
-def seconds_awaited(state: State, request: Request, now: float) -> float:
+def seconds_awaited(state: State, request: Request) -> float:
     """How long a request takes until nobody waits for it any more."""
     if not request.whole:
-        return seconds_left(state, request, now)
+        return seconds_left(state, request)
     size = (open_end(state, request) - request.pos) * state.piece_size - request.partial
-    return max(0, size) / request_rate(state, request, now)
+    return max(0, size) / request_rate(state, request)
 
 
-def is_first(state: State, request: Request, now: float) -> bool:
+def is_first(state: State, request: Request) -> bool:
     """Whether no other whole answer brings the same fragment sooner."""
-    seconds = seconds_left(state, request, now), request.id
+    seconds = seconds_left(state, request), request.id
     return not any(
-        (seconds_left(state, r, now), r.id) < seconds
+        (seconds_left(state, r), r.id) < seconds
         for r in state.working[request.fragment].values()
         if r.whole and r is not request and not r.cancelled
     )
@@ -62,7 +62,6 @@ def again(
     state: State,
     idle: Iterable[int],
     late: list[tuple[float, Request]],
-    now: float,
     start: Callable[[int, Work], Request | None],
 ) -> None:
     """Idle sources that ignore ranges bring fragments once more that would come much later."""
@@ -88,7 +87,7 @@ def again(
                 and (best is None or gain > best[0])
                 and source != request.source
                 and state.can_serve(source, asked)
-                and not _comes(state, source, request, _CLEARLY * own, now)
+                and not _comes(state, source, request, _CLEARLY * own)
             ):
                 best = gain, request
         if best is not None:
@@ -99,10 +98,10 @@ def again(
                 return
 
 
-def _comes(state: State, source: int, late: Request, least: float, now: float) -> bool:
+def _comes(state: State, source: int, late: Request, least: float) -> bool:
     """Whether a source brings it already, or another one in whole within so many seconds."""
     return any(
-        r.source == source or (r.whole and seconds_left(state, r, now) <= least)
+        r.source == source or (r.whole and seconds_left(state, r) <= least)
         for r in state.working[late.fragment].values()
         if r is not late and not r.cancelled
     )

@@ -31,25 +31,20 @@ class Work(Value, frozen=True):
     urgent: bool = False
     """Whether a reader waits for it."""
 
-    @property
-    def asked(self) -> int:
-        """The fragment to ask for."""
-        return self.fragment if self.via < 0 else self.via
 
-
-def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group | None, float]:
+def most_pressing(state: State, groups: list[Group]) -> tuple[Group | None, float]:
     """The group with free pieces that would be finished last, and how long all such take."""
     if len(groups) == 1:
         group = groups[0]
         if not group.free:
             return None, 0.0
-        return group, (group.free + group.flying) / group.supply(state, now) * state.piece_size
+        return group, (group.free + group.flying) / group.supply(state) * state.piece_size
     best: Group | None = None
     load = highest = 0.0
     for group in groups:
         if not group.free:
             continue
-        seconds = (group.free + group.flying) / group.supply(state, now)
+        seconds = (group.free + group.flying) / group.supply(state)
         load += seconds
         if best is None or seconds > highest:
             best, highest = group, seconds
@@ -61,10 +56,10 @@ def most_pressing(state: State, groups: list[Group], now: float) -> tuple[Group 
     return best, load * state.piece_size
 
 
-def pressing(state: State, group: Group, now: float) -> tuple[float, int, int]:
+def pressing(state: State, group: Group) -> tuple[float, int, int]:
     """Smaller where a group would be finished later."""
     backlog = group.free + group.flying
-    return (-backlog / group.supply(state, now), group.flying, group.free_heap[0])
+    return (-backlog / group.supply(state), group.flying, group.free_heap[0])
 
 
 def length_of(state: State, health: Health, group: Group, supply: float, pace: float) -> int:
