@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
 _SOON_SECONDS = 0.02
-"""How long the first who waits relies on workers alone: to start a thread takes time, too."""
+"""How long who waits first relies on workers alone."""
 ROOM_SECONDS = 0.05
 """How long who waits for room sleeps, for room also comes free when others have copied."""
 _IDLE_SECONDS = 60.0
@@ -76,8 +76,7 @@ class Session:
         """
         self._layout = layout
         self.tallies = [SourceTally(source.url) for source in sources]
-        largest = max(layout.largest_piece, 1)
-        memory = max(memory, largest)
+        memory = max(memory, largest := max(layout.largest_piece, 1))
         rows, row_bytes = rows_of(layout)
         self._planner = Planner(
             layout,
@@ -152,7 +151,7 @@ class Session:
         waits: Callable[[int], object] = lambda number: None,
         ahead: tuple[int, Sequence[int]] | None = None,
     ) -> None:
-        """Fill all parts, of pieces in the order given; those that come next are fetched meanwhile.
+        """Fill all parts, in order; the next pieces are fetched meanwhile.
 
         ``ahead`` are the number of a stream of reads, and the pieces that will probably be read in
         it after these. They are fetched in the background, and no others for that stream.
