@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -48,4 +49,24 @@ def test_it_says_which_server_ended(tmp_path: Path, as_json: bool) -> None:
         else:
             url = process.stdout.readline().split()[0]
             assert process.stderr.readline() == f"regather: {url} ended with exit code 70\n"
+        process.terminate()
+
+
+def test_requests_to_all_servers_are_logged(tmp_path: Path) -> None:
+    (tmp_path / "file.bin").write_bytes(bytes(1000))
+    regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2)
+    words = ["cluster", str(tmp_path / "out"), "--json", "-v", "--log-format", "json"]
+    command = [sys.executable, "-m", "regather", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        urls = json.loads(process.stdout.readline())["urls"]
+        for url in urls:
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                answer.read()
+            line = json.loads(process.stderr.readline())
+            assert (line["event"], line["status"]) == ("request", 200)
+            assert f"http://{line['server']}/" == url
         process.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -50,6 +51,21 @@ def test_a_log_is_appended_to(manifest: Path, hosting: Hosting) -> None:
     assert lines[0] == "before"
     assert sum(f"{good}: in all 488.3 KiB" in line for line in lines) == 2
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  ", line) for line in lines[1:])
+
+
+def test_a_log_as_json(manifest: Path, hosting: Hosting) -> None:
+    good = hosting.serve(manifest.parent / "server1").url
+    log, output = manifest.parent / "log", manifest.parent / "got"
+    words = ("--server", good, "-o", output, "-v", "-q", "--log", log, "--log-format", "json")
+    told = run("get", manifest, *words)
+    assert told.returncode == 0, told.stderr
+    shown, logged = (
+        [json.loads(x) for x in t.splitlines()] for t in (told.stderr, log.read_text())
+    )
+    assert any(line["message"].startswith(f"{good}: in all 488.3 KiB") for line in shown)
+    assert {line["level"] for line in shown} == {"info"}
+    assert {line["level"] for line in logged} == {"info", "debug"}
+    assert shown[0].keys() == {"time", "event", "level", "logger", "message"}
 
 
 def test_a_list_is_logged_too(tmp_path: Path, hosting: Hosting) -> None:

@@ -176,12 +176,6 @@ def test_a_folder_that_is_named_with_a_slash_is_made(made: Path) -> None:
     fails(2, "get", manifest, "-o", "no/such/", says="use --mkdir", cwd=made)
 
 
-def test_standard_output_is_no_destination(made: Path) -> None:
-    manifest = made / "out" / "file.bin.regather.json"
-    fails(2, "get", manifest, "-o", "-", says="cannot go to standard output", cwd=made)
-    assert not (made / "-").exists()
-
-
 def test_a_rate_of_nothing(made: Path) -> None:
     manifest = made / "out" / "file.bin.regather.json"
     told = run("get", manifest, "--limit-rate", "0", cwd=made)

@@ -22,7 +22,7 @@ from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_in
 from tests.docs.session import follow, like
 
 FOLLOWED = (
-    *("docs/tutorial.md", "docs/howto-plain.md", "docs/howto-host.md"),
+    *("docs/tutorial.md", "docs/howto-plain.md", "docs/howto-pipe.md", "docs/howto-host.md"),
     *("docs/howto-folder.md", "docs/repair.md", "docs/server.md"),
 )
 """Pages whose blocks are run in order, in one folder; of the others commands are parsed."""

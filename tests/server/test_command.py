@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -139,6 +141,54 @@ def test_the_access_log(folder: Path) -> None:
     assert lines[1][1:6] == ["HEAD", "/file.dat", "-", "200", "0"]
     assert lines[2][1:5] == ["GET", "/nothing%20here", r"evil\t\x20\udce9", "404"]
     assert lines[3][4] == "400"
+
+
+def test_the_access_log_as_json(folder: Path) -> None:
+    with Serve(folder, "--verbose", "--log-format", "json") as server:
+        with server.connect() as connection:
+            ask(connection, "/page.html", Range="bytes=0-1", User_Agent='curl "x"')
+            client = "{}:{}".format(*connection.sock.getsockname())
+        server.raw(b"GET /a HTTP/1.1\r\nHost: x\r\nRange: a\xe9\x85\r\nConnection: close\r\n\r\n")
+        server.raw(b"nonsense\r\n\r\n")
+        wait_until(lambda: server.errors.count("\n") == 3, what="the log")
+        lines = server.errors.splitlines()
+        first, second, third = map(json.loads, lines)
+    assert all(map(str.isascii, lines))
+    assert first.keys() == second.keys() == third.keys()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
+    assert 0 <= first.pop("seconds") < TIMEOUT
+    address = f"127.0.0.1:{server.port}"
+    assert first == {
+        "event": "request",
+        "server": address,
+        "client": client,
+        "method": "GET",
+        "target": "/page.html",
+        "host": address,
+        "range": "bytes=0-1",
+        "user_agent": 'curl "x"',
+        "status": 206,
+        "bytes": 2,
+    }
+    assert (second["range"], second["status"], second["user_agent"]) == ("a\\xe9\\x85", 404, None)
+    assert third["status"] == 400
+
+
+def test_messages_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.dat"
+    with path.open("wb") as stream:
+        stream.truncate(BIG)
+    with Serve(tmp_path, "--log-format", "json") as server:
+        with socket.create_connection((HOST, server.port), timeout=TIMEOUT) as connection:
+            connection.sendall(b"GET /a.dat HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.recv(1000, socket.MSG_PEEK)
+            os.truncate(path, 1000)
+            read_until_broken(connection)
+        wait_until(lambda: "\n" in server.errors, what="the message")
+        message = json.loads(server.errors)
+    assert (message["event"], message["level"]) == ("message", "warning")
+    assert message["logger"] == "regather.server"
+    assert "'a.dat'" in message["message"]
 
 
 def test_the_access_log_tells_what_was_really_sent(folder: Path) -> None:

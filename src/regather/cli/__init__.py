@@ -11,13 +11,15 @@ import argparse
 import gc
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import NoReturn
 
 from regather._version import __version__
 from regather.cli.commands import COMMANDS, GROUPS, UNCONFIGURED
 from regather.cli.leaving import leave
+from regather.cli.output_path import goes_to_output
 from regather.cli.parsing import (
     CommandLineError,
     Formatter,
@@ -55,6 +57,7 @@ EXIT_CODES = """exit codes:
   5 degraded (check only)
   6 a different file is there and is kept (--force replaces it)
   130 interrupted; the same command resumes
+  141 the reader of standard output has left (get -o - only)
 """
 
 
@@ -157,6 +160,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(output, TextIOWrapper) and (output.errors, output.encoding) != _TAKES_ALL:
         # A name that the terminal's encoding lacks is no reason to fail when all is done.
         output.reconfigure(errors="backslashreplace")
+    with _free_of_words(arguments):
+        return _ended(arguments)
+
+
+@contextmanager
+def _free_of_words(arguments: Sequence[str]) -> Iterator[None]:
+    """What is printed goes to standard error where standard output is for a file (get -o -)."""
+    output = sys.stdout
+    if goes_to_output(arguments):
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = output
+
+
+def _ended(arguments: Sequence[str]) -> int:
     try:
         code = _main(arguments)
         sys.stdout.flush()
@@ -183,11 +203,17 @@ def _main(arguments: Sequence[str]) -> int:
     return code
 
 
+def _logs(args: argparse.Namespace) -> bool:
+    """Whether a command writes a log other than the bare warnings of the loggers."""
+    wanted = getattr(args, "verbose", 0) or getattr(args, "log_format", "text") != "text"
+    return bool(wanted) or getattr(args, "log", None) is not None
+
+
 def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     """Run the command; returns its exit code, or the error that it ended with."""
     try:
         args = _parsed(arguments)
-        if getattr(args, "verbose", 0) or getattr(args, "log", None) is not None:
+        if _logs(args):
             from regather.cli.logs import set_up
 
             set_up(args)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regather.cli import options
 from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
@@ -48,6 +49,7 @@ def configure(parser: Parser) -> None:
         "--fault-seed N", "repeat the faults of an earlier run, like serve --fault-seed", type=int
     )
     display = parser.section("display")
+    options.add_request_log(display)
     display.flag("--json", "print JSON on standard output")
     display.flag("-q, --quiet", "do not print the addresses")
 
@@ -59,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     folders = server_folders(args.folder)
     faults = _faults_by_server(args.fault, len(folders))
     seed = [] if args.fault_seed is None else ["--fault-seed", str(args.fault_seed)]
-    arguments = [[*(f"--fault={fault}" for fault in some), *seed] for some in faults]
+    common = [*seed, "--log-format", args.log_format, *["-v"][: args.access_log]]
+    arguments = [[*(f"--fault={fault}" for fault in some), *common] for some in faults]
     end_politely()
     with Cluster(
         folders, host=args.host, first_port=args.first_port, arguments=arguments

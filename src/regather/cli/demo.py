@@ -26,6 +26,8 @@ EXAMPLES = (
     "regather demo --size 60MB --rate 20MB/s --json",
 )
 
+COMMON = ("--size", "--seed", "--rate", "--dir", "--keep", "--json", "-q", "-v")
+
 
 def configure(parser: Parser) -> None:
     """Add the arguments."""

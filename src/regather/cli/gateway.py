@@ -79,13 +79,15 @@ def run(args: argparse.Namespace) -> int:
     read_token = server_token(args.read_token, "--read-token", "REGATHER_READ_TOKEN")
     if read_token:
         warn_of_plain_http(args)
-    named = "host port digest cache_size max_clients public_url tls_cert tls_key access_log"
+    named = (
+        "host port digest cache_size max_clients public_url tls_cert tls_key access_log log_format"
+    )
     gateway(
         args.sources,
         servers=args.server,
         settings=options.settings_of(args),
         read_token=read_token,
-        **options.values_of(args, named),
+        **options.values_of(args, named + "log_format"),
         on_listening=listening_line(args, " ".join(args.sources)),
     )
     return 0

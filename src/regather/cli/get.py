@@ -9,7 +9,7 @@ from regather.cli import options
 from regather.cli.documents import print_json
 from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
-from regather.cli.output_path import destination_of
+from regather.cli.output_path import STANDARD_OUTPUT, destination_of
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
@@ -30,6 +30,7 @@ EXAMPLES = (
     "regather get https://download.example/disk.img.meta4",
     "regather get ftp://ftp.example/disk.img sftp://ann@b.example/srv/disk.img --sha256 HEX",
     "regather get https://a.example/d/dataset.regather.json -o dataset",
+    "regather get https://a.example/d/dataset.regather.json -o - | tar x",
     "regather get -i list.txt -o downloads",
     "regather get s3://bucket/d/disk.img.regather.json",
     "regather get s3://bucket/disk.img --store-option endpoint=http://127.0.0.1:9000",
@@ -70,7 +71,8 @@ def configure(parser: Parser) -> None:
         "-o, --output DEST",
         "write to this file or folder (default: the name of the file, here). If DEST ends in "
         "/ or is a folder, the file goes into it under its own name. Plain fragments become "
-        "recombined_large_file.dat. A published folder becomes DEST itself",
+        "recombined_large_file.dat. A published folder becomes DEST itself. - is standard output: "
+        "the file comes in order, each piece verified before it is written; a folder comes as tar",
     )
     options.add_force(output, "replace an existing file, or files of a folder that differ")
     output.many(
@@ -112,6 +114,11 @@ def run(args: argparse.Namespace) -> int:
     # A polite kill leaves the same resumable state as Ctrl-C.
     end_politely()
     settings = options.settings_of(args)
+    if args.output == STANDARD_OUTPUT:
+        from regather.cli.get_stream import check_output, get_to_output
+
+        check_output(args)
+        return get_to_output(args, settings, job_of(args))
     if args.dry_run:
         from regather.cli.get_many import jobs_in_list
         from regather.cli.get_preview import preview_all

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 from regather.errors import printable, reason
+from regather.logs import json_line
 
 _WORD = re.compile(r"\S++")
 
@@ -18,6 +19,19 @@ class Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         return _WORD.sub(_without_query, printable(super().format(record)))
+
+
+class JsonLines(logging.Formatter):
+    """An object a record, in one line. It shows no query of a URL."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        return json_line(
+            event="message",
+            level=record.levelname.lower(),
+            logger=record.name,
+            message=_WORD.sub(_without_query, super().format(record)),
+        )
 
 
 def _without_query(word: re.Match[str]) -> str:

@@ -39,11 +39,12 @@ def _is_named(path: str, args: argparse.Namespace) -> bool:
 def set_up(args: argparse.Namespace) -> None:
     """Begin to log as ``--verbose`` and ``--log`` ask. Raises UsageError for a file that cannot be.
 
-    Once ``--verbose`` tells of failures, pauses and rates, twice also of each request.
+    Once ``--verbose`` tells of failures, pauses and rates, twice also of each request. Without it
+    ``--log-format json`` tells of warnings.
     """
     import logging
 
-    from regather.cli.log_handlers import InFile, OnStandardError, Plain
+    from regather.cli.log_handlers import InFile, JsonLines, OnStandardError, Plain
 
     verbose, path = getattr(args, "verbose", 0), getattr(args, "log", None)
     root = logging.getLogger("regather")
@@ -51,10 +52,12 @@ def set_up(args: argparse.Namespace) -> None:
         root.removeHandler(old)
         old.close()
     root.propagate = False
-    if verbose:
+    as_json = args.log_format == "json"
+    if verbose or as_json:
         handler: logging.Handler = OnStandardError()
-        handler.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
-        handler.setFormatter(Plain("%(relativeCreated)7d ms  %(message)s"))
+        handler.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+        plain = Plain("%(relativeCreated)7d ms  %(message)s")
+        handler.setFormatter(JsonLines() if as_json else plain)
         root.addHandler(handler)
     if path is not None:
         if _is_named(path, args):
@@ -64,7 +67,8 @@ def set_up(args: argparse.Namespace) -> None:
             )
         with system_errors(UsageError, f"--log {path}", "name a file that can be written"):
             handler = InFile(path, encoding="utf-8", errors="backslashreplace")
-        handler.setFormatter(Plain("%(asctime)s.%(msecs)03d  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        plain = Plain("%(asctime)s.%(msecs)03d  %(message)s", "%Y-%m-%d %H:%M:%S")
+        handler.setFormatter(JsonLines() if as_json else plain)
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if path is not None or verbose > 1 else logging.INFO)
 

@@ -52,6 +52,26 @@ def add_logs(display: OptionsContainer, verbose: str = _FAILURES) -> None:
         "-v", "--verbose", action="count", default=0, help=f"{verbose}-vv: each request too"
     )
     display.value("--log FILE", "append the lines of -vv to FILE, with the time of day")
+    _add_log_format(display, "the lines of -v and --log")
+
+
+def add_request_log(display: OptionsContainer) -> None:
+    """The options of commands that serve: --verbose and --log-format."""
+    display.flag(
+        "-v, --verbose, --access-log",
+        "write a line for each request to standard error",
+        dest="access_log",
+    )
+    _add_log_format(display, "the lines on standard error")
+
+
+def _add_log_format(display: OptionsContainer, what: str) -> None:
+    display.value(
+        "--log-format FORMAT",
+        f"write {what} as text, or as json: one object a line (default: text)",
+        choices=("text", "json"),
+        default="text",
+    )
 
 
 def add_force(group: OptionsContainer, text: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from regather.errors import UsageError, system_errors
 
-_STREAMS = ("-", "/dev/stdin", "/dev/stdout", "/dev/stderr")
+STANDARD_OUTPUT = "-"
+_STREAMS = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 
 
 def destination_of(output: str | None, *, mkdir: bool = False, dry: bool = False) -> Path | None:
@@ -15,13 +18,13 @@ def destination_of(output: str | None, *, mkdir: bool = False, dry: bool = False
 
     With ``mkdir`` the folders that it is in are made too; with ``dry`` none is.
     """
-    if output is None:
+    if output is None or output == STANDARD_OUTPUT:
         return None
     if output in _STREAMS or output.startswith(("/dev/fd/", "/proc/")):
         # Where those lead to files, --force would put a file in the place of the link itself.
         raise UsageError(
-            "a download cannot go to standard output: its pieces come in any order",
-            help="name a file with -o, and ./- for one of that name",
+            f"{output}: pieces of a file come in any order, and here they cannot be put in place",
+            help="use -o - for standard output, or name a file",
         )
     path = Path(output)
     check_parent(path, mkdir=mkdir, dry=dry)
@@ -30,6 +33,16 @@ def destination_of(output: str | None, *, mkdir: bool = False, dry: bool = False
     if output.endswith("/") and not os.path.exists(path):
         make_folder(path)
     return path
+
+
+def goes_to_output(arguments: Sequence[str]) -> bool:
+    """Whether a command line, which may be wrong, asks for the file on standard output."""
+    pairs = pairwise(arguments)
+    together = {f"-o{STANDARD_OUTPUT}", f"--output={STANDARD_OUTPUT}"}
+    return "get" in arguments and (
+        not together.isdisjoint(arguments)
+        or any(option in ("-o", "--output") and value == STANDARD_OUTPUT for option, value in pairs)
+    )
 
 
 def check_parent(path: Path, *, mkdir: bool, dry: bool = False) -> None:

@@ -93,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
         faults=args.fault,
         read_token=read_token,
         write_token=write_token,
-        **values_of(args, "host port fault_seed max_upload max_total tls_cert tls_key access_log"),
+        **values_of(args, "host port fault_seed max_upload max_total tls_cert tls_key"),
+        **values_of(args, "access_log log_format"),
         on_listening=listening_line(args, args.path),
     )
     return 0

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from regather.cli.documents import print_json
-from regather.cli.options import token_in, warn
+from regather.cli.options import add_request_log, token_in, warn
 from regather.cli.parsing import OptionsContainer
 from regather.errors import UsageError
 from regather.tokens import flaw_of_token, is_loopback
@@ -55,12 +55,8 @@ def add_tls(group: OptionsContainer) -> None:
 
 
 def add_listening_display(display: OptionsContainer) -> None:
-    """What a server shows: --access-log, --json and --quiet."""
-    display.flag(
-        "-v, --verbose, --access-log",
-        "write a line for each request to standard error",
-        dest="access_log",
-    )
+    """What a server shows: --access-log, --log-format, --json and --quiet."""
+    add_request_log(display)
     display.flag("--json", "print the address as one line of JSON")
     display.flag("-q, --quiet", "do not print the address")
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
+from regather.downloader.held_back import HeldBack
 from regather.downloader.mirror_ledger import MirrorLedger
 from regather.downloader.planning import planner_of
 from regather.downloader.progress import ProgressReporter
@@ -58,12 +57,7 @@ class DownloadRun:
         self._fetched = 0
         """Bytes that engines before this one brought."""
         self._engine: Engine | None = None
-        first = target.first or len(target.sources)
-        for source in target.sources[:first]:
-            self._reporter.add(source)
-        self._held_back = target.sources[first:]
-        self._extended: frozenset[FragmentPosition] = frozenset()
-        """The fragments for which the sources that were held back are asked."""
+        self._held_back = HeldBack(target, self._reporter)
         tracked = bool(target.checksums) and not target.hashed
         self._ledger = MirrorLedger(target.layout, len(target.sources)) if tracked else None
         self._hasher: InOrderHasher | None = None
@@ -168,7 +162,7 @@ class DownloadRun:
             holdings,
             good,
             self._destination.pieces,
-            more_sources=bool(self._held_back),
+            more_sources=self._held_back.any,
         )
         self._reporter.planner = planner
         self._engine = Engine(
@@ -185,21 +179,8 @@ class DownloadRun:
             self._hasher = InOrderHasher(
                 target.layout, self._destination, target.checksums, planner.is_done
             )
-        return self._engine.run(self._watch, more=self._add_sources)
-
-    def _add_sources(self, fragments: Sequence[int]) -> bool:
-        """Ask those that were held back for fragments (positions) that the others cannot send."""
-        new = frozenset(map(FragmentPosition, fragments)) - self._extended
-        self._extended |= new
-        useful = [
-            replace(source, fragments=held)
-            for source in self._held_back
-            if (held := new if source.fragments is None else new & source.fragments)
-        ]
-        for source in useful:
-            assert self._engine is not None
-            self._engine.add_source(source, self._reporter.add(source))
-        return bool(useful)
+        ask = self._engine.add_source
+        return self._engine.run(self._watch, more=lambda f: self._held_back.help_with(f, ask))
 
     # -- the file as a whole --------------------------------------------------------------
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from regather.downloader.preview import Preview
+    from regather.downloader.verified_stream import VerifiedStream
     from regather.store import AnyDestination
     from regather.store.seeds import Seed
 
@@ -113,6 +114,14 @@ class JobRunner:
         except NotEnoughSourcesError as error:
             error.details += tuple(f"{url}: {why}" for url, why in wrong.items())
             raise
+
+    def stream(self, job: DownloadJob, on_wait: Callable[[], None]) -> VerifiedStream:
+        """Begin to give the file of one job in order; raises what ``regather.stream`` does."""
+        from regather.downloader.verified_stream import VerifiedStream, check_streamable
+
+        target = resolve_targets(job, self._prober_for(job))[0]
+        check_streamable(job, target)
+        return VerifiedStream(target, self._context, on_wait=on_wait)
 
     def _download(self, job: DownloadJob, target: DownloadTarget) -> DownloadReport:
         try:

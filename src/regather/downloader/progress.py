@@ -188,7 +188,9 @@ class ProgressReporter:
             content=content,
         )
 
-    def not_whole(self, ending: Ending, kept: str) -> RegatherError:
+    def not_whole(
+        self, ending: Ending, kept: str, again: str = "the same command resumes"
+    ) -> RegatherError:
         """The error for a download that could not be ended; ``kept`` says what is left of it."""
         target = self._target
         fragments = [target.layout.fragments[f] for f in ending.missing]
@@ -212,7 +214,7 @@ class ProgressReporter:
         if all_refused(*known):
             help = f"the sources do not have it: check the addresses, or add {more}"
         elif remote:
-            help = f"start the servers again, or add {more}; the same command resumes"
+            help = f"start the servers again, or add {more}; {again}"
         else:
             help = f"add {more}"
         return NotEnoughSourcesError(

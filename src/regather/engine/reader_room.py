@@ -10,18 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
 
 from regather.model import Layout
 from regather.planner import Planner
 from regather.store.memory import MemoryStore
 
 _AGAIN_SECONDS = 0.005
-
-
-Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
-"""By the running number of a piece: places in it, and what is to be filled from there on."""
 
 
 class PieceUnavailable(LookupError):
@@ -32,19 +27,6 @@ class PieceUnavailable(LookupError):
         self.number = number
         self.corrupt = corrupt
         """Whether wrong bytes, rather than absent sources, are why."""
-
-
-class Turn(Protocol):
-    """What a reader waits for while it has no room: an event, of threads or of another kind."""
-
-    def set(self) -> object:
-        """There may be room. Called under the engine's lock."""
-
-    def clear(self) -> object:
-        """There is none."""
-
-    def wait(self, timeout: float, /) -> object:
-        """Wait until it is set, for a thread."""
 
 
 class Reader:
@@ -59,7 +41,7 @@ class Reader:
         """What was asked for, held or not; in the background only."""
         self.failed: dict[int, bool] = {}
         """Held pieces that cannot be had, and whether wrong bytes are why."""
-        self.turn: Turn = threading.Event()
+        self.turn = threading.Event()
         """Set when there may be room for it."""
 
 

@@ -10,14 +10,15 @@ piece that is dropped.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from regather.engine.core import Engine
 from regather.engine.rate_limit import RateLimiter
-from regather.engine.reader_room import Parts, PieceUnavailable, Reader, ReaderRoom, runs
-from regather.engine.session_store import rows_of, store_of
+from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
+from regather.engine.room_sizes import WINDOW_PIECES, room_sizes
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -33,29 +34,32 @@ from regather.planner import (
 )
 from regather.planner.health import Health
 from regather.store.base import PieceMissing
+from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from regather.store.cached_file import CachedFile
 
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
 _SOON_SECONDS = 0.02
-"""How long who waits first relies on workers alone."""
-ROOM_SECONDS = 0.05
+"""How long the first who waits relies on workers alone: to start a thread takes time, too."""
+_ROOM_SECONDS = 0.05
 """How long who waits for room sleeps, for room also comes free when others have copied."""
-_IDLE_SECONDS = 60.0
 _JOIN_SECONDS = 5.0
-_WINDOW_BYTES = 32 << 20
-_WINDOW_PIECES = 64
-"""How far one read asks in front of what it has copied."""
+_MOST_ASKED = 1024
+
+Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
+"""By the running number of a piece: places in it, and what is to be filled from there on."""
 
 
 class Session:
     """Verified pieces of one file, for any number of threads. Close it."""
+
+    _watch: Callable[[], None] | None = None
+    _watch_seconds = 60.0
+    _more: Callable[[Sequence[int]], bool] | None = None  # both as in Engine.run
 
     def __init__(
         self,
@@ -69,27 +73,26 @@ class Session:
         memory: int,
         limiter: RateLimiter | None = None,
         cache: CachedFile | None = None,
+        tallies: Sequence[SourceTally] = (),
     ) -> None:
         """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine.
 
         What ``cache`` has is not fetched, and what is fetched is offered to it. It stays open.
         """
         self._layout = layout
-        self.tallies = [SourceTally(source.url) for source in sources]
-        memory = max(memory, largest := max(layout.largest_piece, 1))
-        rows, row_bytes = rows_of(layout)
+        self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
+        self._sizes = sizes = room_sizes(layout, memory)
         self._planner = Planner(
             layout,
             [source.fragments for source in sources],
-            Options(connections, max_requests, retries, max_rows=rows),
+            Options(connections, max_requests, retries, max_rows=sizes.rows),
             live=True,
+            more_sources=self._more is not None,
         )
-        self._store = store_of(layout, memory + row_bytes, cache)
+        self._store = self._make_store(sizes.total, cache)
         found = cache.numbers() if cache is not None else []
         self._planner.already_done(layout.locate(n) for n in found if n < layout.data_pieces)
-        self._room = ReaderRoom(layout, self._store, memory, self._planner, self.release)
-        self.window = max(1, min(_WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
-        """How many pieces one reader should want at a time."""
+        self._room = ReaderRoom(layout, self._store, sizes.memory, self._planner, self._release)
         self._numbers = count()
         self._aheads: dict[int, Reader] = {}
         self._engine = Engine(
@@ -112,7 +115,14 @@ class Session:
         self._store.on_dropped = self._dropped
         self._dropped(found)  # what was dropped in between
 
-    def start(self) -> None:
+    def _make_store(self, limit: int, cache: CachedFile | None) -> MemoryStore:
+        if cache is None:
+            return MemoryStore(self._layout, limit)
+        from regather.store.tiers import CachedStore  # few sessions have one
+
+        return CachedStore(self._layout, limit, cache)
+
+    def _start(self) -> None:
         """Start the engine's own thread: it is needed where something takes its time."""
         with interrupts_held(), self._lock:
             if self._thread.ident is None:
@@ -120,7 +130,7 @@ class Session:
 
     def _run(self) -> None:
         try:
-            self._engine.run(watch_seconds=_IDLE_SECONDS)
+            self._engine.run(self._watch, self._watch_seconds, more=self._more)
         except BaseException as error:
             with self._lock:
                 self.failed(error)
@@ -137,10 +147,9 @@ class Session:
         """What is known of each source."""
         return self._planner.sources
 
-    def add_source(self, source: Source) -> None:
-        """Ask one more source."""
-        tally = SourceTally(source.url)
-        self.tallies.append(tally)
+    def add_source(self, source: Source, tally: SourceTally | None = None) -> None:
+        """Ask one more source; its tally may be kept elsewhere."""
+        self.tallies.append(tally := tally or SourceTally(source.url))
         self._engine.add_source(source, tally)
 
     # -- readers --------------------------------------------------------------------------
@@ -151,7 +160,7 @@ class Session:
         waits: Callable[[int], object] = lambda number: None,
         ahead: tuple[int, Sequence[int]] | None = None,
     ) -> None:
-        """Fill all parts, in order; the next pieces are fetched meanwhile.
+        """Fill all parts, of pieces in the order given; those that come next are fetched meanwhile.
 
         ``ahead`` are the number of a stream of reads, and the pieces that will probably be read in
         it after these. They are fetched in the background, and no others for that stream.
@@ -161,38 +170,54 @@ class Session:
         self._check()
         numbers = list(parts)
         at = 0
-        while at < len(numbers) and self._copy(numbers[at], parts):
+        while at < len(numbers) and self._copy(parts, numbers[at]):
             at += 1
         if at < len(numbers):
-            self._fetch(numbers[at:], parts, waits, ahead)
+            window = self._sizes.window
+            for _ in self._fetch(numbers[at:], partial(self._copy, parts), waits, window, ahead):
+                pass
         elif ahead is not None:
             self._look_ahead(*ahead)
 
     def _fetch(
         self,
         numbers: Sequence[int],
-        parts: Parts,
+        copy: Callable[[int], bool],
         waits: Callable[[int], object],
-        ahead: tuple[int, Sequence[int]] | None,
-    ) -> None:
-        reader = self.reader()
-        asked = freed = 0
+        window: int,
+        ahead: tuple[int, Sequence[int]] | None = None,
+    ) -> Iterator[None]:
+        """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one."""
+        reader = Reader(next(self._numbers))
+        step = max(1, min(window // 2, WINDOW_PIECES // 2))
+        asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
-                if asked - at <= self.window // 2 or self._room.waited_for:
+                if asked - at <= window - step or self._room.waited_for:
                     if freed < at:
-                        self.release(reader, numbers[freed:at])
+                        self._release(reader, numbers[freed:at])
                         freed = at
                     if asked < len(numbers):
-                        asked += self._ask(reader, numbers[asked : at + self.window], asked == at)
+                        new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
+                        asked += self._ask(reader, new, asked == at)
+                if urgent < asked and urgent - at <= WINDOW_PIECES // 2:
+                    near = min(asked, at + WINDOW_PIECES)
+                    self._want(reader, numbers[urgent:near], urgent=True)
+                    urgent, wanted = near, max(near, wanted)
+                if wanted < asked:
+                    self._want(reader, numbers[wanted:asked])
+                    wanted = asked
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
-                while not self._copy(number, parts):
+                while not copy(number):
                     self._wait(reader, number, waits)
+                yield
         finally:
-            self.leave(reader)
+            with self._lock:
+                self._room.leave(reader)
+                self._release(reader, list(reader.held))
 
-    def _copy(self, number: int, parts: Parts) -> bool:
+    def _copy(self, parts: Parts, number: int) -> bool:
         """Fill the parts of a piece; False where it is not there."""
         try:
             for at, into in parts[number]:
@@ -202,13 +227,28 @@ class Session:
         return True
 
     def _ask(self, reader: Reader, numbers: Sequence[int], must: bool) -> int:
-        """Want as many pieces as there is room for, one at least if it ``must``; how many."""
-        while not (taken := self.want(reader, numbers, must=must)) and must:
-            reader.turn.wait(ROOM_SECONDS)
-        return taken
+        """Hold as many pieces as there is room for, one at least if it ``must``; how many."""
+        while True:
+            with interrupts_held(), self._lock:
+                self._check()
+                taken = self._room.take(reader, numbers)
+                if not taken and must:
+                    self._room.queue(reader)
+            if taken or not must:
+                return taken
+            reader.turn.wait(_ROOM_SECONDS)
+
+    def _want(self, reader: Reader, numbers: Sequence[int], *, urgent: bool = False) -> None:
+        with interrupts_held(), self._lock:
+            for start, end in runs(numbers):
+                self._engine.post(Want(reader.number, start, end, urgent=urgent))
 
     def _wait(self, reader: Reader, number: int, waits: Callable[[int], object]) -> None:
-        future = self.coming(reader, number)
+        with self._lock:
+            self._check()
+            if number in reader.failed:
+                raise PieceUnavailable(number, corrupt=reader.failed[number])
+            future = self._store.wait(number)
         from concurrent.futures import CancelledError  # the store has imported it
 
         seconds = _SOON_SECONDS
@@ -217,57 +257,18 @@ class Session:
                 future.result(seconds)
             except TimeoutError:
                 if self._thread.ident is None:
-                    self.start()
+                    self._start()
                 elif seconds == _LOOK_SECONDS:
                     waits(number)
                 seconds = _LOOK_SECONDS
             except CancelledError:
                 pass  # closed, or not to be had
 
-    # -- readers, step by step: nothing here waits ------------------------------------------
-
-    def reader(self) -> Reader:
-        """A demand of its own, for pieces in any order."""
-        return Reader(next(self._numbers))
-
-    def want(self, reader: Reader, numbers: Sequence[int], *, must: bool) -> int:
-        """Want as many pieces as there is room for, in order; return how many.
-
-        Where there is room for none and it ``must``, the reader waits for its ``turn``.
-        """
-        with interrupts_held(), self._lock:
-            self._check()
-            taken = self._room.take(reader, numbers)
-            for start, end in runs(numbers[:taken]):
-                self._engine.post(Want(reader.number, start, end, urgent=True))
-            if not taken and must:
-                self._room.queue(reader)
-        return taken
-
-    def coming(self, reader: Reader, number: int) -> Future[None]:
-        """What is done when a wanted piece is there. Raises PieceUnavailable."""
-        with self._lock:
-            self._check()
-            if number in reader.failed:
-                raise PieceUnavailable(number, corrupt=reader.failed[number])
-            return self._store.wait(number)
-
-    def piece(self, number: int) -> memoryview | None:
-        """The bytes of a piece that is there. Who holds it no longer may go on using them."""
-        return self._store.view(number)
-
-    def release(self, reader: Reader, numbers: Iterable[int]) -> None:
-        """Want and hold some pieces no longer."""
+    def _release(self, reader: Reader, numbers: Iterable[int]) -> None:
         with interrupts_held(), self._lock:
             numbers = self._room.free(reader, numbers)
             for start, end in runs(numbers):
                 self._engine.post(Release(reader.number, start, end))
-
-    def leave(self, reader: Reader) -> None:
-        """Want and hold nothing any longer."""
-        with self._lock:
-            self._room.leave(reader)
-            self.release(reader, list(reader.held))
 
     def _look_ahead(self, stream: int, numbers: Sequence[int]) -> None:
         """Want these pieces in the background for a stream, and no others."""
@@ -281,11 +282,10 @@ class Session:
                 self._aheads[stream] = Reader(next(self._numbers), background=True)
             reader = self._aheads[stream]
             kept = set(numbers)
-            self.release(reader, [n for n in reader.held if n not in kept])
+            self._release(reader, [n for n in reader.held if n not in kept])
             reader.wanted = list(numbers)
             new = [n for n in numbers if n not in reader.held]
-            for start, end in runs(new[: self._room.take(reader, new)]):
-                self._engine.post(Want(reader.number, start, end))
+            self._want(reader, new[: self._room.take(reader, new)])
 
     def _dropped(self, numbers: Sequence[int]) -> None:
         with self._lock:
@@ -333,7 +333,7 @@ class Session:
         # The garbage collector may close it in a thread of its own: that one ends by itself.
         own = isinstance(threading.current_thread(), Thread)
         if own:
-            self.start()
+            self._start()
         with interrupts_held():
             if self._thread.ident is None:
                 self._run()  # which ends the workers

@@ -9,7 +9,7 @@ from dataclasses import replace
 from msgspec import Struct
 from msgspec.structs import replace as struct_replace
 
-from regather.engine.session import Session
+from regather.engine.steps import SteppedSession
 from regather.manifest import Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.reading.recipe import Recipe
@@ -40,7 +40,7 @@ class HostedFile:
         self.manifest_bytes = relayed(manifest).to_bytes()
         self.readers = 0
         """Responses that are being sent from it."""
-        self._session: Session | None = None
+        self._session: SteppedSession | None = None
         # Empty fragments share their offset with the next one and have no pieces.
         self._positions = [
             f for f in range(self.layout.data_count) if self.layout.fragments[f].size
@@ -98,14 +98,14 @@ class HostedFile:
         return self.layout.number(position, (offset - self._offsets[at]) // self.layout.piece_size)
 
     @property
-    def session(self) -> Session:
+    def session(self) -> SteppedSession:
         """What fetches its pieces: made when it is first read. Raises UsageError."""
         if self._session is None:
-            self._session = self.recipe.session()
+            self._session = self.recipe.session_of(SteppedSession)
         return self._session
 
     @property
-    def live(self) -> Session | None:
+    def live(self) -> SteppedSession | None:
         """The session, if there is one by now."""
         return self._session
 

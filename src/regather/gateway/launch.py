@@ -44,6 +44,7 @@ def gateway(
     max_clients: int | None = None,
     public_url: str = "",
     access_log: bool = False,
+    log_format: str = "text",
     on_listening: Callable[[str, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -54,11 +55,12 @@ def gateway(
     - ``cache_size``: the most bytes of pieces in memory.
     - ``max_clients``: the most requests that are answered at a time; others get 503.
     - ``public_url``: its address for clients, if they reach it through a proxy.
-    - ``port``, ``read_token``, ``tls_cert``, ``tls_key``, ``stop``: as for ``serve``.
+    - ``port``, ``read_token``, ``tls_cert``, ``tls_key``, ``access_log``, ``log_format``, ``stop``:
+      as for ``serve``.
 
     Ends as ``serve`` does. Raises what ``open`` raises for a manifest, too.
     """
-    tls = checked(port, tls_cert, tls_key, read_token)
+    tls = checked(port, log_format, tls_cert, tls_key, read_token)
     make = prepared(
         texts(sources),
         servers=texts(servers),
@@ -71,6 +73,7 @@ def gateway(
         max_clients=max_clients,
         public_url=public_url,
         access_log=access_log,
+        log_format=log_format,
         tls=tls,
     )
     run_server(make, on_listening, stop)
@@ -89,6 +92,7 @@ def prepared(
     max_clients: int | None = None,
     public_url: str = "",
     access_log: bool = False,
+    log_format: str = "text",
     tls: ssl.SSLContext | None = None,
 ) -> Callable[[], GatewayServer]:
     """Read the manifests; return what makes the server, in its event loop. See ``gateway``."""
@@ -119,6 +123,7 @@ def prepared(
             host=host,
             port=port,
             access_log=access_log,
+            log_format=log_format,
             tls=tls,
         )
 
@@ -137,9 +142,12 @@ class GatewayServer(HttpServer):
         host: str = "127.0.0.1",
         port: int = 0,
         access_log: bool = False,
+        log_format: str = "text",
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(application, host=host, port=port, access_log=access_log, tls=tls)
+        super().__init__(
+            application, host=host, port=port, access_log=access_log, log_format=log_format, tls=tls
+        )
         self._catalogue = catalogue
         self._called_off = called_off
         self._looking: asyncio.Task[None] | None = None

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from regather.engine.missing import all_refused, missing_lines
 from regather.engine.reader_room import PieceUnavailable
-from regather.engine.session import Session
+from regather.engine.steps import SteppedSession
 from regather.gateway.hosted import HostedFile
 from regather.server.access_log import error_logger
 from regather.server.problem import problem
@@ -54,7 +54,7 @@ def why_not(
     )
 
 
-def _again_in(session: Session) -> int:
+def _again_in(session: SteppedSession) -> int:
     """Seconds until the first source may be asked again."""
     soonest = min((health.retry_at for health in session.healths), default=0.0)
     return max(1, min(math.ceil(soonest - time.monotonic()), _MOST_SECONDS))

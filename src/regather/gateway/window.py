@@ -7,19 +7,23 @@ remembered, and its pieces are free for others.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 
 from regather.engine.reader_room import PieceUnavailable
-from regather.engine.session import ROOM_SECONDS, Session
+from regather.engine.steps import SteppedSession
 
+_ROOM_SECONDS = 0.05
+"""How long who waits for room sleeps at most."""
 _FIRST_AHEAD = 8
 """Pieces that are wanted at once for a client of which nothing is known."""
 
 
-class _LoopTurn:
-    """A reader's turn (see engine.reader_room.Turn) that a coroutine waits for."""
+class _LoopTurn(threading.Event):
+    """A reader's turn that a coroutine waits for."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
 
@@ -29,13 +33,10 @@ class _LoopTurn:
     def clear(self) -> None:
         self._event.clear()
 
-    def wait(self, timeout: float, /) -> object:
-        raise AssertionError("a coroutine waits by soon()")
-
     async def soon(self) -> None:
         try:
             # Room also comes free, untold, when others have copied what they read.
-            await asyncio.wait_for(self._event.wait(), ROOM_SECONDS)
+            await asyncio.wait_for(self._event.wait(), _ROOM_SECONDS)
         except TimeoutError:
             pass
 
@@ -43,7 +44,7 @@ class _LoopTurn:
 class Window:
     """Pieces in order, for one coroutine in the event loop. Close it."""
 
-    def __init__(self, session: Session, numbers: Sequence[int]) -> None:
+    def __init__(self, session: SteppedSession, numbers: Sequence[int]) -> None:
         self._session = session
         self._numbers = numbers
         self._reader = session.reader()
@@ -72,7 +73,6 @@ class Window:
                 again = False
                 self.pause()
                 continue
-            self._session.start()
             try:
                 await asyncio.wrap_future(future)
             except asyncio.CancelledError:

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 
 from regather._version import __version__
+from regather.logs import json_line
 from regather.names import bracketed
 
 
@@ -44,22 +45,26 @@ def sign(response: web.StreamResponse) -> None:
 
 
 class AccessLog(AbstractAccessLogger):
-    """Writes finished requests, also those that aiohttp itself refused as malformed."""
+    """Writes finished requests to stderr, also those that aiohttp itself refused as malformed.
+
+    ``log_format`` is ``json`` or else text.
+    """
 
     def log(
         self, request: web.BaseRequest, response: web.StreamResponse, time: float | None
     ) -> None:
-        """See log_request; ``time`` is in seconds."""
-        log_request(request, response, time or 0.0)
+        """Write a line; ``time`` is in seconds."""
+        line = _json if self.log_format == "json" else _text
+        try:
+            print(line(request, response, time or 0.0), file=sys.stderr, flush=True)
+        except OSError:
+            pass  # whoever read the log went away; serving goes on
 
 
-def log_request(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
-    """Write client, method, path, range, status, body bytes really sent and seconds to stderr."""
-    peer = request.transport.get_extra_info("peername") if request.transport else request.remote
-    if isinstance(peer, tuple):
-        peer = f"{bracketed(peer[0])}:{peer[1]}"
+def _text(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> str:
+    """Client, method, path, range, status, body bytes really sent and seconds."""
     words = (
-        str(peer or "-"),
+        _address(request, "peername") or "-",
         request.method,
         request.raw_path,
         request.headers.get(hdrs.RANGE, "-") or "-",
@@ -67,10 +72,34 @@ def log_request(request: web.BaseRequest, response: web.StreamResponse, seconds:
         str(bytes_sent(request, response)),
         f"{seconds:.3f}",
     )
-    try:
-        print(*map(_printable, words), file=sys.stderr, flush=True)
-    except OSError:
-        pass  # whoever read the log went away; serving goes on
+    return " ".join(map(_printable, words))
+
+
+def _json(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> str:
+    """The same as an object of one line, and what else says who asked whom."""
+    headers = request.headers
+    return json_line(
+        event="request",
+        server=_address(request, "sockname"),
+        client=_address(request, "peername"),
+        method=request.method,
+        target=request.raw_path,
+        host=headers.get(hdrs.HOST),
+        range=headers.get(hdrs.RANGE),
+        user_agent=headers.get(hdrs.USER_AGENT),
+        status=response.status,
+        bytes=bytes_sent(request, response),
+        seconds=round(seconds, 3),
+    )
+
+
+def _address(request: web.BaseRequest, name: str) -> str | None:
+    """One end of a connection, or None where it is not known any more."""
+    transport = request.transport
+    address = transport.get_extra_info(name) if transport is not None else None
+    if isinstance(address, tuple):
+        return f"{bracketed(address[0])}:{address[1]}"
+    return str(address) if address else (request.remote if name == "peername" else None)
 
 
 def bytes_sent(request: web.BaseRequest, response: web.StreamResponse) -> int:

@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 
 from regather.errors import reason
 from regather.names import MANIFEST_SUFFIX
-from regather.server.access_log import BodyResponse, error_logger, log_request, sign
+from regather.server.access_log import BodyResponse, error_logger, sign
 from regather.server.authorization import Tokens
 from regather.server.body import Outlet, Pacer, abort, open_outlet
 from regather.server.content import Content, OtherAnswer
@@ -197,8 +197,9 @@ class RequestAnswers(ABC):
         except asyncio.CancelledError:
             stopping = self.state.stopping.is_set()
             self.state.tallies.abort("stopping" if stopping else "client_gone")
-            if request.protocol.access_logger is not None:  # aiohttp logs only what it finishes
-                log_request(request, response, time.monotonic() - began)
+            if (log := request.protocol.access_logger) is not None:
+                # aiohttp logs only what it finishes
+                log.log(request, response, time.monotonic() - began)
             raise
 
     async def _send_body(

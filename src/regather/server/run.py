@@ -58,6 +58,7 @@ class HttpServer:
         faults: Sequence[Fault] = (),
         fault_seed: int = 0,
         access_log: bool = False,
+        log_format: str = "text",
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host = host
@@ -69,6 +70,7 @@ class HttpServer:
         self._application = application
         self._state = application.state
         self._access_log = access_log
+        self._log_format = log_format
         self._manager: web.Server | None = None
         self._socket: socket.socket | None = None
         self._listener: asyncio.Server | None = None
@@ -98,6 +100,7 @@ class HttpServer:
             handler_cancellation=self._application.cancels,
             read_bufsize=_READ_BUFFER,
             access_log=access_logger if self._access_log else None,
+            access_log_format=self._log_format,
         )
         self._state.count_connections = lambda: len(manager.connections)
         loop = asyncio.get_running_loop()
@@ -204,6 +207,7 @@ class Server(HttpServer):
         faults: Sequence[Fault] = (),
         fault_seed: int | None = None,
         access_log: bool = False,
+        log_format: str = "text",
         tokens: Tokens | None = None,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
@@ -220,6 +224,7 @@ class Server(HttpServer):
             faults=faults,
             fault_seed=seed,
             access_log=access_log,
+            log_format=log_format,
             tls=tls,
         )
         if tokens is not None and tokens.write is not None and not root.is_file:

@@ -21,6 +21,8 @@ from regather.tasks import interrupts_held
 from regather.tokens import flaw_of_token
 
 _LAST_PORT = 65535
+LOG_FORMATS = ("text", "json")
+"""How the log of requests can be written."""
 _STOP_TICK = 0.05
 """Seconds between two looks at the event that stops the server."""
 
@@ -39,6 +41,7 @@ def serve(
     tls_cert: str | Path | None = None,
     tls_key: str | Path | None = None,
     access_log: bool = False,
+    log_format: str = "text",
     on_listening: Callable[[str, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -52,6 +55,8 @@ def serve(
     - ``write_token``: permits to store (PUT) and remove (DELETE) files, which is refused otherwise.
     - ``max_upload``, ``max_total``: the maximum bytes of one file, and of the folder.
     - ``tls_cert``, ``tls_key``: PEM files for https.
+    - ``access_log``: a line for each request on standard error, as ``log_format`` says: ``text``,
+      or ``json``.
     - ``stop``: an event that stops the server. Outside the main thread it is the only way, because
       signals are handled in the main thread.
 
@@ -61,7 +66,7 @@ def serve(
     """
     faults = (faults,) if isinstance(faults, str) else faults
     planned = tuple(map(parse_fault, faults))
-    tls = checked(port, tls_cert, tls_key, read_token, write_token)
+    tls = checked(port, log_format, tls_cert, tls_key, read_token, write_token)
     if write_token is None and (max_upload is not None or max_total is not None):
         raise UsageError("limits for uploads without uploads", help="add --write-token")
 
@@ -73,6 +78,7 @@ def serve(
             faults=planned,
             fault_seed=fault_seed,
             access_log=access_log,
+            log_format=log_format,
             tokens=Tokens(read=read_token, write=write_token),
             limits=Limits(upload=max_upload, total=max_total),
             tls=tls,
@@ -83,6 +89,7 @@ def serve(
 
 def checked(
     port: int,
+    log_format: str,
     tls_cert: str | Path | None,
     tls_key: str | Path | None,
     read_token: str | None,
@@ -91,6 +98,8 @@ def checked(
     """Check what every server is given; return what TLS needs. Raises UsageError."""
     if not 0 <= port <= _LAST_PORT:
         raise UsageError(f"no such port: {port}", help=f"ports go from 0 (any) to {_LAST_PORT}")
+    if log_format not in LOG_FORMATS:
+        raise UsageError(f"no such format: {log_format!r}", help=f"use {' or '.join(LOG_FORMATS)}")
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("TLS needs both a certificate and its key", help="--tls-cert --tls-key")
     for token, option in ((read_token, "--read-token"), (write_token, "--write-token")):

@@ -112,13 +112,20 @@ class MemoryStore(StoredPieces):
         into[:] = memoryview(piece)[at : at + len(into)]
 
     def view(self, number: int) -> memoryview | None:
-        """The bytes of a piece in memory; they stay as they are when it is dropped."""
+        """The bytes of a piece in memory, without a copy; None where it is not there."""
+        try:
+            return memoryview(MemoryStore.whole(self, number))
+        except PieceMissing:
+            return None
+
+    def whole(self, number: int) -> bytes:
+        """A piece as it is kept, without a copy. Raises PieceMissing."""
         with self._changed:
             piece = self._pieces.get(number)
             if piece is None:
-                return None
+                raise PieceMissing(number)
             self._pieces.move_to_end(number)
-            return memoryview(piece)
+            return piece
 
     def close(self) -> None:
         """Forget everything."""

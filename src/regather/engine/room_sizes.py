@@ -1,0 +1,38 @@
+"""How much room the pieces of a session have, and how far ahead one reader asks."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from regather.model import Layout
+
+_ROW_BYTES = 32 << 20
+"""Room for pieces that are there for the sake of others in their row; one row at least."""
+_MOST_ROWS = 8
+_WINDOW_BYTES = 32 << 20
+WINDOW_PIECES = 64
+
+
+class RoomSizes(Struct, frozen=True):
+    """For one file."""
+
+    memory: int
+    """Bytes for the pieces that readers want: one piece at least."""
+    total: int
+    """Bytes for those and the rows."""
+    rows: int
+    """How many rows may be wanted for the sake of one piece each."""
+    window: int
+    """How far one of many readers asks in front of what it has, in pieces."""
+    most: int
+    """The same for the only reader."""
+
+
+def room_sizes(layout: Layout, memory: int, row_bytes: int = _ROW_BYTES) -> RoomSizes:
+    """The sizes where readers may have ``memory`` bytes."""
+    largest = max(layout.largest_piece, 1)
+    width = max((len(members.data) for members in layout.sets), default=0)
+    rows = max(1, min(_MOST_ROWS, row_bytes // (largest * max(width, 1))))
+    memory = max(memory, largest)
+    window = max(1, min(WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))
+    return RoomSizes(memory, memory + rows * width * largest, rows, window, memory // largest)
