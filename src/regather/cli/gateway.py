@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         servers=args.server,
         settings=options.settings_of(args),
         read_token=read_token,
-        **options.values_of(args, named + "log_format"),
+        **options.values_of(args, named),
         on_listening=listening_line(args, " ".join(args.sources)),
     )
     return 0
