@@ -16,7 +16,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from regather.coding.codec import make_codec
+from regather.coding.codec import codec_for
 
 K, M = 4, 2
 PIECE = 2**20
@@ -25,7 +25,7 @@ THREADS = 2
 
 def work(source: int, size: int, rows: Iterator[int], fragments: list[int]) -> None:
     """Take rows from the common supply until none is left."""
-    codec = make_codec(K, M)
+    codec = codec_for(K, M)
     buffers = [memoryview(bytearray(PIECE)) for _ in range(K + M)]
     each, extra = divmod(size, K)
     starts = [n * each + min(n, extra) for n in range(K)]

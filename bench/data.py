@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.model import MIB
-from regather.coding.codec import make_codec
+from regather.coding.codec import codec_for
 
 METALINK_PIECE = 8 * MIB
 _FRAGMENT = re.compile(r"file_fragment_([0-9]+)\.dat")
@@ -87,7 +87,7 @@ def parity_differs(folder: Path) -> str:
     parity = sorted(folder.glob("server*/file_parity_*.dat"))
     if not data or not parity:
         return "no parity"
-    code = make_codec(len(data), len(parity))
+    code = codec_for(len(data), len(parity))
     views = [memoryview(bytearray(MIB)) for _ in (*data, *parity, *parity)]
     members, made = views[: -len(parity)], views[-len(parity) :]
     with ExitStack() as stack:

@@ -51,40 +51,23 @@ if TYPE_CHECKING:
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
-    "regather.downloader": (
-        "DownloadReport",
-        "Progress",
-        "Settings",
-        "SourceProgress",
-        "SourceReport",
-        "adownload",
-        "download",
-    ),
-    "regather.errors": (
-        "DestinationExistsError",
-        "InterruptedDownload",
-        "InterruptedPublish",
-        "ManifestError",
-        "NotEnoughSourcesError",
-        "NotPlacedError",
-        "RegatherError",
-        "StorageError",
-        "TransportError",
-        "UsageError",
-        "VerificationError",
-    ),
-    "regather.exporter": ("export_metalink",),
-    "regather.folder": ("Folder", "FolderEntry"),
-    "regather.generator": ("generate",),
-    "regather.manifest": ("Manifest",),
-    "regather.publisher": ("PublishReport", "TargetReport", "publish"),
-    "regather.reading": ("RemoteFile", "open"),
-    "regather.server.serving": ("serve",),
-    "regather.splitter": ("split",),
-    "regather.transport": ("HostOptions",),
-    "regather.upkeep": ("CheckReport", "RepairReport", "check", "repair"),
+    "downloader": "DownloadReport Progress Settings SourceProgress SourceReport adownload download",
+    "errors": "DestinationExistsError InterruptedDownload InterruptedPublish ManifestError "
+    "NotEnoughSourcesError NotPlacedError RegatherError StorageError TransportError UsageError "
+    "VerificationError",
+    "exporter": "export_metalink",
+    "folder": "Folder FolderEntry",
+    "generator": "generate",
+    "manifest": "Manifest",
+    "publisher": "PublishReport TargetReport publish",
+    "reading": "RemoteFile open",
+    "server.serving": "serve",
+    "splitter": "split",
+    "transport": "HostOptions",
+    "upkeep": "CheckReport RepairReport check repair",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+"""By module: what of it is named here."""
+_HOME_OF = {name: f"regather.{home}" for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "CheckReport",

@@ -20,10 +20,10 @@ from regather.metalink.write import write_metalink
 from regather.model import Layout, Source
 from regather.names import texts
 from regather.reading.file import RemoteFile
-from regather.reading.opening import asking_for, target_at
-from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
+from regather.reading.opening import asking_for
+from regather.reading.recipe import Recipe
 from regather.sources.addresses import address_of, base_url
-from regather.sources.manifests import load_manifest, sources_of
+from regather.sources.manifests import load_manifest, sources_of, target_of
 from regather.sources.settings import Settings
 from regather.transport import is_url, locate
 from regather.units import counted
@@ -71,11 +71,12 @@ def export_metalink(
     if file is not None:
         pieces = _from_file(Path(file), layout)
     else:
-        target = target_at(source, read, folder, texts(servers), asking)
-        recipe = Recipe(target, settings, CACHE_SIZE, READ_AHEAD)
+        for url in bases:
+            asking.check(url)
+        recipe = Recipe(target_of(source, read, sources), settings)
         pieces = _from_sources(RemoteFile(recipe), layout)
-    whole = _Described(layout.piece_size)
-    parts = [_Described(layout.piece_size) for _ in range(layout.data_count)]
+    whole = _HashedFile(layout.piece_size)
+    parts = [_HashedFile(layout.piece_size) for _ in range(layout.data_count)]
     done = 0
     for fragment, view in pieces:
         (parts[fragment] if by_fragment else whole).update(view)
@@ -91,7 +92,7 @@ def export_metalink(
     return write_metalink(files, read.created)
 
 
-class _Described:
+class _HashedFile:
     """Hashes of a file and of its pieces, from its bytes in order."""
 
     def __init__(self, piece_size: int) -> None:

@@ -22,7 +22,6 @@ from regather.transport import (
     Connection,
     TransportOptions,
     locate,
-    open_askable,
     open_connection,
 )
 from regather.transport.host_options import HostOptions, Hosts
@@ -77,7 +76,7 @@ class Place:
     @contextmanager
     def askable(self) -> Iterator[Askable]:
         """One that can be asked what there is."""
-        made = open_askable(self.base, self.options)
+        made = open_connection(self.base, self.options)
         try:
             yield made
         finally:

@@ -12,7 +12,8 @@ import pytest
 
 import regather
 from regather.digest import file_identity, piece_hash
-from regather.downloader.planning import max_requests
+from regather.downloader.planning import _MAX_BUFFERS
+from regather.engine.worker_pool import most_requests
 from regather.model import Fragment, FragmentIndex, Layout
 from tests.support.files import MIB, random_file
 from tests.support.hosting import Hosting
@@ -41,7 +42,7 @@ def test_a_buffer_is_no_larger_than_any_piece() -> None:
     [(1 << 40, 64 * MIB, 4), (1 << 40, MIB, 32), (5000, 64 * MIB, 32), (0, MIB, 32)],
 )
 def test_requests_in_flight_fit_into_memory(size: int, piece_size: int, most: int) -> None:
-    assert max_requests(one_fragment(size, piece_size)) == most
+    assert most_requests(one_fragment(size, piece_size), _MAX_BUFFERS) == most
 
 
 def test_a_claimed_piece_size_costs_no_memory(tmp_path: Path, hosting: Hosting) -> None:

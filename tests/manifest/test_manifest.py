@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as altered
 
-from regather.coding.codec import make_codec
+from regather.coding.codec import codec_for
 from regather.errors import ManifestError
 from regather.hashes import HASH_SIZE
 from regather.manifest import CODE, Manifest
@@ -90,7 +90,7 @@ def test_any_value_anywhere(data: st.DataObject) -> None:
         return
     assert sum(f.size for f in manifest.fragments if f.kind == "data") == manifest.size
     for erasure_set in manifest.layout.sets:
-        make_codec(len(erasure_set.data), len(erasure_set.parity))
+        codec_for(len(erasure_set.data), len(erasure_set.parity))
         assert {manifest.layout.pieces_of(f) for f in erasure_set.parity} == {erasure_set.rows}
 
 

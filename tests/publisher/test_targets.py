@@ -19,6 +19,6 @@ from regather.transport.stores.retrying import RetryPolicy
     ],
 )
 def test_its_trouble_names_it_once(state: str, error: str, told: str) -> None:
-    target = PublishTarget("/srv/x/", TransportOptions(), RetryPolicy(0))
+    target = PublishTarget("/srv/x/", RetryPolicy(TransportOptions(), 0))
     target.state, target.error = state, error  # type: ignore[assignment]
     assert target.trouble == told

@@ -10,8 +10,8 @@ import pytest
 from blake3 import blake3
 
 from regather import RegatherError, split
-from regather.splitter import coded
 from regather.splitter import hash_process as apart
+from regather.splitter import passes
 from regather.splitter.hash_process import hash_apart
 from tests.support.files import random_file
 
@@ -104,7 +104,7 @@ def test_a_split_with_parity_names_the_same_hash_with_it_and_without(
         told.append(hash_apart(*args) if there else None)  # type: ignore[arg-type]
         return told[-1]
 
-    monkeypatch.setattr(coded, "hash_apart", watched)
+    monkeypatch.setattr(passes, "hash_apart", watched)
     path = _file(tmp_path, 1_234_567)
     manifest = split(path, tmp_path / "out", fragments=3, parity=2)
     expected = blake3(path.read_bytes()).digest()
@@ -119,7 +119,7 @@ def test_a_split_of_a_file_that_becomes_shorter_is_an_error(
         os.truncate(path, 100)
         return hash_apart(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(coded, "hash_apart", cut)
+    monkeypatch.setattr(passes, "hash_apart", cut)
     path = _file(tmp_path, 1_234_567)
     with pytest.raises(RegatherError, match=r"was truncated|changed"):
         split(path, tmp_path / "out", fragments=3, parity=2)

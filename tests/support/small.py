@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regather.coding.codec import make_codec
+from regather.coding.codec import codec_for
 from regather.digest import piece_hash
 from regather.manifest import Manifest
 from regather.model import Fragment, FragmentIndex, ManifestSource
@@ -83,7 +83,7 @@ def small(
         made = [memoryview(bytearray(longest)) for _ in range(parity)]
         if longest:
             padded = [memoryview(bytearray(content[f.name].ljust(longest, b"\0"))) for f in members]
-            make_codec(len(members), parity).encode(padded, made)
+            codec_for(len(members), parity).encode(padded, made)
         for n, buffer in enumerate(made, 1):
             name = f"file_parity_{number}_{n}.dat"
             content[name] = bytes(buffer)

@@ -22,7 +22,7 @@ from regather.transport import (
     HttpConnection,
     RequestFailed,
     TransportOptions,
-    open_askable,
+    open_connection,
 )
 from regather.transport.dial import in_turn
 from tests.support.files import random_file
@@ -247,7 +247,7 @@ def test_the_zone_of_an_address(hosting: Hosting, tmp_path: Path, host: str, lib
 
 def test_port_zero_is_nobodys() -> None:
     for url in ("http://127.0.0.1:0/f", "ftp://127.0.0.1:0/f", "https://[::1]:00/f"):
-        connection = open_askable(url, QUICK)
+        connection = open_connection(url, QUICK)
         with pytest.raises(RequestFailed, match="with such a port"):
             connection.fetch(url, 100)
         connection.close()

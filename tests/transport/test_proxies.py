@@ -16,7 +16,7 @@ from regather.transport import (
     Failure,
     RequestFailed,
     TransportOptions,
-    open_askable,
+    open_connection,
 )
 from regather.transport.objects.clients import check
 from regather.transport.objects.store_options import StoreOptions
@@ -49,7 +49,7 @@ def through(proxy: str, no_proxy: str = "") -> TransportOptions:
 
 def fetched(url: str, options: TransportOptions) -> bytes:
     """An object, by ranges on one connection."""
-    connection: Askable = open_askable(url, options)
+    connection: Askable = open_connection(url, options)
     try:
         size, _ = connection.probe(url)
         data = bytearray()
@@ -340,7 +340,7 @@ def asked_for(proxy: str | None, no_proxy: str, environment: Mapping[str, str]) 
             proxies=Proxies.gather(proxy and proxy.format(between.url), no_proxy, known),
             stores=given,
         )
-        connection = open_askable("s3://bucket/f", options)
+        connection = open_connection("s3://bucket/f", options)
         with pytest.raises(RequestFailed) as caught:
             connection.probe("s3://bucket/f")
         assert caught.value.failure is Failure.MISSING
@@ -377,7 +377,7 @@ def test_stores_and_a_login() -> None:
             stores=StoreOptions({"endpoint": "http://127.0.0.1:1", "skip_signature": "true"}),
         )
         with pytest.raises(RequestFailed):
-            open_askable("s3://bucket/f", options).probe("s3://bucket/f")
+            open_connection("s3://bucket/f", options).probe("s3://bucket/f")
         (head,) = between.requests
         assert b"\r\nProxy-Authorization: Basic " + b64encode(b"a b:c:d") in head
 
@@ -392,4 +392,4 @@ def test_stores_know_no_socks(url: str) -> None:
     with pytest.raises(UsageError, match="socks5h://"):
         check(url, options)
     with pytest.raises(RequestFailed, match="socks5h://"):
-        open_askable(url, options).probe(url)
+        open_connection(url, options).probe(url)

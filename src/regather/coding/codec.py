@@ -81,19 +81,14 @@ def strip_size(members: int, longest: int) -> int:
     return min(longest, max(_LEAST_STRIP, min(fair, _MOST_STRIP)))
 
 
-def make_codec(k: int, m: int) -> Codec:
-    """The fastest codec on this machine for ``k`` data and ``m`` parity pieces.
+@functools.cache
+def codec_for(k: int, m: int) -> Codec:
+    """The fastest codec on this machine for ``k`` data and ``m`` parity pieces, made once.
 
     Raises ValueError where k < 1, m < 1 or k + m > 256.
     """
     library = _isal()
     return IsalCodec(k, m, library) if library else ZfecCodec(k, m)
-
-
-@functools.cache
-def codec_for(k: int, m: int) -> Codec:
-    """``make_codec``, made once for each code. Raises as that does."""
-    return make_codec(k, m)
 
 
 class ZfecCodec(Codec):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 
+from regather.engine.worker_pool import most_requests
 from regather.model import Layout
 from regather.planner import Options, Planner
 from regather.planner.intervals import IntervalSet
@@ -12,12 +13,6 @@ from regather.sources.settings import Settings
 
 _MAX_BUFFERS = 256 << 20
 """Bytes of memory for pieces in flight, whatever piece size a manifest asks for."""
-
-
-def max_requests(layout: Layout) -> int:
-    """How many requests may be in flight: each has a buffer of one piece. At least 2."""
-    fitting = _MAX_BUFFERS // max(layout.largest_piece, 1)
-    return max(2, min(Options().max_requests, fitting))
 
 
 def planner_of(
@@ -42,7 +37,7 @@ def planner_of(
         holdings,
         Options(
             connections=settings.connections,
-            max_requests=max_requests(layout),
+            max_requests=most_requests(layout, _MAX_BUFFERS),
             retries=settings.retries,
         ),
         random.Random(),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
+from regather.model import Layout
 from regather.tasks import Thread, join_all
 
 
@@ -18,10 +19,16 @@ class PoolWorker(Protocol):
     """What it is to do; None: no more, its thread ends."""
 
 
+MOST_REQUESTS = 32
 MOST_IDLE = 64
 """So many stay idle. Of more, as of thousands of sources, those idle for longest end."""
 
 _M = TypeVar("_M", bound=PoolWorker)
+
+
+def most_requests(layout: Layout, memory: int) -> int:
+    """How many requests may be in flight: each has a buffer of one piece. At least 2."""
+    return max(2, min(MOST_REQUESTS, memory // max(layout.largest_piece, 1)))
 
 
 class WorkerPool(Generic[_M]):

@@ -19,7 +19,7 @@ _KINDS = {"file": 0, "folder": 1, "link": 2}
 _BATCH = 1000
 
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
-_MAX_MTIME = 2**53 - 1
+MAX_MTIME = 2**53 - 1
 """What numbers in JSON hold exactly; before 1970 as far."""
 _BEFORE_1970 = -(2**63)
 """In an identity, what -1 stands for, which is what means there that no time is told."""
@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Bytes of a file."""
     offset: _Bytes = 0
     """The offset of its bytes in the packed file; 0 if it has none."""
-    mtime: Annotated[int, msgspec.Meta(ge=-_MAX_MTIME, le=_MAX_MTIME)] | None = None
+    mtime: Annotated[int, msgspec.Meta(ge=-MAX_MTIME, le=MAX_MTIME)] | None = None
     """The modification time of a file, in whole seconds since 1970; None: unknown."""
     blake3: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
     """The BLAKE3 of a file, as ``b3sum`` prints it."""
@@ -53,9 +53,6 @@ class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     def end(self) -> int:
         """The end of its bytes in the packed file."""
         return self.offset + self.size
-
-
-MAX_MTIME = _MAX_MTIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 targets          what the user names, and what becomes of each
 upload_plan      which target gets what, and how many may be lost
 fragment_reader  the bytes of fragments: slices of the file, and parity kept aside
-previous_upload  how many fragments an unfinished run made
-target_survey    what stands at the targets already
+target_survey    what stands at the targets already, of an unfinished run as well
 upload           the transfer
 finish           the manifest, and the report
 
@@ -24,9 +23,13 @@ from regather.errors import InterruptedPublish
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.publisher.finish import check_placed, report_of, write_manifests
 from regather.publisher.fragment_reader import FragmentReader
-from regather.publisher.previous_upload import earlier_count
 from regather.publisher.report import PublishReport, TargetReport
-from regather.publisher.target_survey import check_permission, refuse_to_replace, survey
+from regather.publisher.target_survey import (
+    check_permission,
+    earlier_count,
+    refuse_to_replace,
+    survey,
+)
 from regather.publisher.targets import (
     PublishTarget,
     check_source_is_safe,
@@ -40,7 +43,7 @@ from regather.sources.settings import Settings, transport_options
 from regather.splitter import manifest_of
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.input_file import original_of
-from regather.splitter.plain import copy
+from regather.splitter.passes import copy
 from regather.transport import Failure, RequestFailed
 from regather.transport.stores.retrying import RetryPolicy
 
@@ -91,9 +94,8 @@ def publish(
     NotPlacedError, StorageError, InterruptedPublish, or RegatherError if the file changes.
     """
     path, settings, began = Path(path), settings or Settings(), time.monotonic()
-    options = transport_options(settings)
-    policy = RetryPolicy(settings.retries)
-    targets = targets_of([to] if isinstance(to, (str, Path)) else to, options, policy)
+    policy = RetryPolicy(transport_options(settings), settings.retries)
+    targets = targets_of([to] if isinstance(to, (str, Path)) else to, policy)
     warnings = warnings_of(targets)
     with original_of(path, follow_links=follow_links) as source:
         if fragments is None and chunk_size is None:

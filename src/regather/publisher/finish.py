@@ -12,7 +12,7 @@ from regather.model import FragmentIndex, ManifestSource
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.targets import PublishTarget, at_each
 from regather.publisher.upload_plan import UploadPlan
-from regather.transport import RequestFailed, is_url
+from regather.transport import is_url
 from regather.units import counted
 
 _SHOWN = 20
@@ -75,10 +75,8 @@ def write_manifests(
                 store.put_bytes(name, data)
         written.add(target.url)
 
-    def failed(target: PublishTarget, error: RequestFailed) -> None:
+    for target, error in at_each([target for target in targets if not target.failed], write):
         target.error = target.error or f"the manifest: {error.what}"
-
-    at_each([target for target in targets if not target.failed], write, failed)
     if len(written) <= plan.demanded:
         raise NotPlacedError(
             "all fragments are stored, but the manifest is only on "

@@ -42,10 +42,8 @@ def survey(
                     manifest.layout, position, origin.reader(position)
                 )
 
-    def failed(target: PublishTarget, error: RequestFailed) -> None:
+    for target, error in at_each(targets, look):
         target.unreachable = error
-
-    at_each(targets, look, failed)
 
 
 def check_permission(targets: Sequence[PublishTarget], manifest_name: str) -> None:
@@ -53,17 +51,12 @@ def check_permission(targets: Sequence[PublishTarget], manifest_name: str) -> No
 
     UsageError where one takes nothing of that name. One that does not answer now may do so later.
     """
-    refused: dict[str, RequestFailed] = {}
 
     def ask(target: PublishTarget) -> None:
         with target.open() as store:
             _may_write(store.store, manifest_name)
 
-    def failed(target: PublishTarget, error: RequestFailed) -> None:
-        refused[target.url] = error
-
-    at_each(targets, ask, failed)
-    errors = {target.url: refused[target.url] for target in targets if target.url in refused}
+    errors = {target.url: error for target, error in at_each(targets, ask)}
     for error in errors.values():
         if error.failure is not Failure.FORBIDDEN:
             raise UsageError(error.what, help="publish it under another name")
@@ -171,3 +164,46 @@ def occupied(
         help=f"publish to a separate folder (--to URL/NAME/), or {help}",
         details=tuple(lines) if more or len(names) > 1 else (),
     )
+
+
+# -- where an earlier run was not finished, and nobody says how many fragments ------------------
+
+
+def earlier_count(targets: Sequence[PublishTarget], size: int, parity: int) -> int | None:
+    """Into how many equal fragments an unfinished run cut the file; None: unknown.
+
+    The number follows from that of the targets. So one more ``--to``, which is what helps where a
+    target is full, would cut the file anew, and all that stands at the others would be in the way.
+    Only sizes are asked for, of the fragments that each target got first. What stands there is
+    read and hashed later, so a wrong guess replaces nothing.
+    """
+    sizes: dict[int, int] = {}
+
+    def ask(target: PublishTarget) -> None:
+        with target.open() as store:
+            for position, name in _names(targets.index(target), parity):
+                stat = store.store.stat(name)  # once: whoever looks closer asks again
+                if stat is not None and stat.size:
+                    sizes[position] = stat.size
+
+    at_each(targets, ask)  # whoever looks closer will report what failed
+    return matching(size, sizes, len(targets) - parity)
+
+
+def _names(number: int, parity: int) -> list[tuple[int, str]]:
+    """What a target had first, with its position: parity is as long as the first fragment."""
+    data = [(number, f"file_fragment_{number + 1}.dat")]
+    return [*data, (0, "file_parity_1_1.dat")] if parity and number else data
+
+
+def matching(size: int, sizes: dict[int, int], most: int) -> int | None:
+    """Which number of equal fragments, ``most`` at most, gives those sizes, by position."""
+    if not sizes or not size:
+        return None
+    longest = max(sizes.values())
+    # With fewer they are longer, with more shorter: these few numbers are all that there can be.
+    for count in range(-(-size // (longest + 1)), min(most, size // max(longest - 1, 1), size) + 1):
+        each, extra = divmod(size, count)
+        if all(n < count and each + (n < extra) == found for n, found in sizes.items()):
+            return count
+    return None

@@ -17,7 +17,7 @@ from regather.manifest import Manifest
 from regather.publisher.report import TargetState
 from regather.schemes import HTTP, PORTS
 from regather.sources.addresses import scheme_forgotten, with_scheme
-from regather.transport import RequestFailed, TransportOptions, is_url, locate
+from regather.transport import RequestFailed, is_url, locate
 from regather.transport.stores.open import open_store
 from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
 from regather.units import counted
@@ -29,7 +29,6 @@ class PublishTarget:
 
     url: str
     """A base URL or a folder, with a slash at its end."""
-    options: TransportOptions = field(repr=False)
     policy: RetryPolicy = field(repr=False)
 
     found: dict[int, Found] = field(default_factory=dict)
@@ -74,30 +73,27 @@ class PublishTarget:
 
     def open(self) -> RetryingStore:
         """A connection to its store, for one thread."""
-        return RetryingStore(self.url, self.options, self.policy)
+        return RetryingStore(self.url, self.policy)
 
 
 def at_each(
-    targets: Sequence[PublishTarget],
-    work: Callable[[PublishTarget], object],
-    failed: Callable[[PublishTarget, RequestFailed], object],
-) -> None:
-    """Do it at all targets at once; ``failed`` is called where one does not respond or refuses."""
+    targets: Sequence[PublishTarget], work: Callable[[PublishTarget], object]
+) -> list[tuple[PublishTarget, RequestFailed]]:
+    """Do it at all targets at once; returns those that do not respond or refuse, and why."""
+    failed: dict[int, RequestFailed] = {}
 
-    def attempt(target: PublishTarget) -> None:
+    def attempt(number: int) -> None:
         try:
-            work(target)
+            work(targets[number])
         except RequestFailed as error:
-            failed(target, error)
+            failed[number] = error
 
     if targets:
-        scope = targets[0].policy.scope
-        scope.run(lambda number: attempt(targets[number]), range(len(targets)), "target")
+        targets[0].policy.scope.run(attempt, range(len(targets)), "target")
+    return [(targets[number], failed[number]) for number in sorted(failed)]
 
 
-def targets_of(
-    given: Sequence[str | Path], options: TransportOptions, policy: RetryPolicy
-) -> list[PublishTarget]:
+def targets_of(given: Sequence[str | Path], policy: RetryPolicy) -> list[PublishTarget]:
     """Read what the user names: URL, HOST:PORT or folder (made when needed). Raises UsageError."""
     if not given:
         raise UsageError("no target to publish to", help="give servers or folders with --to")
@@ -114,10 +110,12 @@ def targets_of(
         url = with_scheme(text)
         if not is_url(url) and (forgotten := scheme_forgotten(url)):
             raise forgotten
-        open_store(url, options).close()  # says what is wrong with the address; opens nothing
+        open_store(
+            url, policy.options
+        ).close()  # says what is wrong with the address; opens nothing
         if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
             raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")
-        target = PublishTarget(url if url.endswith("/") else url + "/", options, policy)
+        target = PublishTarget(url if url.endswith("/") else url + "/", policy)
         with system_errors(UsageError, text):  # the current folder was removed
             key = target.url.lower() if target.remote else os.path.realpath(target.url)
         if key in seen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import threading
@@ -18,6 +17,7 @@ from regather.reading.ahead import ReadAhead
 from regather.reading.notices import Notices
 from regather.reading.opened import forsake, opened
 from regather.reading.oserrors import as_os_errors
+from regather.reading.position import Position
 from regather.reading.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RemoteFile(io.BufferedIOBase):
         self._positions = [f for f in range(layout.data_count) if layout.fragments[f].size]
         self._offsets = [layout.fragments[f].offset for f in self._positions]
         self._lock = threading.Lock()
-        self._at = position
+        self._position = Position(position, layout.size)
         self.name = target.name
         """The file's own name."""
         self.mode = "rb"
@@ -66,7 +66,7 @@ class RemoteFile(io.BufferedIOBase):
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         self._check_open()
-        return type(self), (self._recipe, self._at)
+        return type(self), (self._recipe, self._position.at)
 
     @property
     def _session(self) -> Session:
@@ -80,6 +80,7 @@ class RemoteFile(io.BufferedIOBase):
     def _forked(self) -> None:
         """In a child process: have nothing in common with the file in the parent."""
         self._lock = threading.Lock()
+        self._position = Position(self._position.at, self.size)
         parents, self._live = self._live, None
         if parents is not None:
             forsake(parents)
@@ -177,38 +178,22 @@ class RemoteFile(io.BufferedIOBase):
     def tell(self) -> int:
         """The position, in bytes."""
         self._check_open()
-        return self._at
+        return self._position.at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position; returns it. Behind the end there is nothing to read."""
         self._check_open()
-        offset, whence = index(offset), index(whence)
-        with self._lock:
-            base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}.get(whence)
-            if base is None:
-                raise ValueError(f"invalid whence: {whence}")
-            if base + offset < 0:
-                raise OSError(errno.EINVAL, f"negative position: {base + offset}")
-            self._at = base + offset
-            return self._at
-
-    def _take(self, size: int) -> tuple[int, int]:
-        """Move the position over up to ``size`` bytes; returns (where it was, how many)."""
-        with self._lock:
-            start = self._at
-            count = max(0, min(size, self.size - start))
-            self._at += count
-        return start, count
+        return self._position.seek(index(offset), index(whence))
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Up to ``size`` bytes, fewer only at the end; without it, the rest of the file."""
         self._check_open()
         size = self.size if size is None else index(size)
-        start, count = self._take(self.size if size < 0 else size)
+        start, count = self._position.take(self.size if size < 0 else size)
         try:
             return self.pread(count, start) if count else b""
         except BaseException:
-            self._at = start
+            self._position.at = start
             raise
 
     def read1(self, size: int = -1, /) -> bytes:
@@ -224,11 +209,11 @@ class RemoteFile(io.BufferedIOBase):
             view = _bytes_of(buffer)
         except (TypeError, ValueError):  # no buffer, or one that Python cannot describe
             return super().readinto(buffer)
-        start, count = self._take(len(view))
+        start, count = self._position.take(len(view))
         try:
             return self.pread_into(view[:count], start) if count else 0
         except BaseException:
-            self._at = start
+            self._position.at = start
             raise
 
     def readinto1(self, buffer: WriteableBuffer, /) -> int:
@@ -238,7 +223,7 @@ class RemoteFile(io.BufferedIOBase):
     def peek(self, size: int = 0, /) -> bytes:
         """Some bytes from the position on, without moving it; none only at the end."""
         self._check_open()
-        return self.pread(_PEEK, self._at)
+        return self.pread(_PEEK, self._position.at)
 
     def close(self) -> None:
         """Break off what is under way, and free everything."""

@@ -14,7 +14,7 @@ from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
 from regather.sources.addresses import Address, address_of, base_url
 from regather.sources.download_target import DownloadTarget
-from regather.sources.manifests import load_pinned, target_of
+from regather.sources.manifests import load_pinned, sources_of, target_of
 from regather.sources.probing import FEW_RETRIES, Prober
 from regather.sources.settings import Settings, transport_options
 
@@ -70,4 +70,4 @@ def target_at(
     bases = [base_url(server) for server in servers]
     for url in bases:
         asking.check(url)
-    return target_of(source, manifest, folder, bases)
+    return target_of(source, manifest, sources_of(source, manifest, folder, bases))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from regather.engine.rate_limit import RateLimiter
 from regather.engine.session import Session
+from regather.engine.worker_pool import most_requests
 from regather.errors import UsageError
 from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings, transport_options
@@ -23,7 +24,6 @@ CACHE_SIZE = 64 << 20
 READ_AHEAD = 32 << 20
 _AHEAD_PIECES = 64
 _FLIGHT_BYTES = 64 << 20
-_MOST_REQUESTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Recipe:
             lambda url: open_connection(url, options),
             connections=self.settings.connections,
             retries=self.settings.retries,
-            max_requests=max(2, min(_MOST_REQUESTS, _FLIGHT_BYTES // max(layout.largest_piece, 1))),
+            max_requests=most_requests(layout, _FLIGHT_BYTES),
             memory=self.cache_size,
             limiter=RateLimiter(rate) if rate else None,
             cache=cache,

@@ -15,6 +15,7 @@ from pathlib import Path
 from regather.errors import UsageError, pem_flaw, system_errors
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
+from regather.server.notify import Notifier
 from regather.server.run import HttpServer, Server
 from regather.server.writing import Limits
 from regather.tasks import interrupts_held
@@ -162,16 +163,21 @@ async def _serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as in a script's background job
                 loop.add_signal_handler(number, end, number)
+    notifier = Notifier()
     server = make()
     await server.start()
+    alive = asyncio.create_task(notifier.keep_alive())
     try:
         if on_listening is not None:
             on_listening(server.url, server.port)
+        notifier.send("READY=1", f"STATUS=Listening at {server.url}")
         if stop is None:
             await signalled.wait()
         while stop is not None and not stop.is_set() and not signalled.is_set():
             await asyncio.sleep(_STOP_TICK)
     finally:
+        notifier.send("STOPPING=1")
+        alive.cancel()
         await server.stop()
 
 

@@ -122,7 +122,7 @@ def resolve_manifest(
     for url in (*bases, *fragments):
         asking.check(url)
     manifest, folder = load_pinned(source, asking, digest, look)
-    target = target_of(source, manifest, folder, bases, fragments)
+    target = target_of(source, manifest, sources_of(source, manifest, folder, bases, fragments))
     last = beside(source, folder, target.layout, target.sources)
     if not last:
         return target
@@ -143,28 +143,17 @@ def load_pinned(
     return manifest, folder
 
 
-def target_of(
-    source: Address,
-    manifest: Manifest,
-    folder: str,
-    bases: Sequence[str],
-    fragments: Sequence[str] = (),
-) -> DownloadTarget:
-    """What a manifest describes, and where its fragments may be; see ``sources_of``."""
-    sources = sources_of(source, manifest, folder, bases, fragments)
+def target_of(source: Address, manifest: Manifest, sources: tuple[Source, ...]) -> DownloadTarget:
+    """What a manifest describes, and where its fragments may be."""
     if not sources:
         raise NotEnoughSourcesError(
             f"{source}: names no source, and its folder contains no fragments",
             help="give the sources of the fragments: --server URL, once for each",
         )
-    identity = manifest.digest
+    digest = manifest.digest
+    identity = bytes.fromhex(digest)
     return DownloadTarget(
-        manifest.name,
-        manifest.layout,
-        sources,
-        bytes.fromhex(identity),
-        identity,
-        folder=manifest.folder,
+        manifest.name, manifest.layout, sources, identity, digest, folder=manifest.folder
     )
 
 

@@ -18,7 +18,7 @@ from regather.names import split_url
 from regather.schemes import HTTP
 from regather.sources.addresses import address_of
 from regather.sources.probing import Prober
-from regather.transport import Askable, LocalConnection, Look, RequestFailed, is_url
+from regather.transport import Askable, Look, RequestFailed
 from regather.transport.ranges import read_range
 from regather.units import counted
 
@@ -91,13 +91,9 @@ def survey(
     What failed for a while only is asked ``again``.
     """
     many = len(urls) > 1
-    remote = [url for url in urls if is_url(url)]
-    answers = iter(
-        asking.all(remote, lambda c, url: _look(c, url, many=many), again=again, grace=_GRACE)
-    )
+    answers = asking.all(urls, lambda c, url: _look(c, url, many=many), again=again, grace=_GRACE)
     seen, failed = [], {}
-    for url in urls:
-        answer = next(answers) if is_url(url) else _look_at_file(url, many=many)
+    for url, answer in zip(urls, answers, strict=True):
         if isinstance(answer, RequestFailed):
             failed[url] = answer
         else:
@@ -105,7 +101,7 @@ def survey(
     return seen, failed
 
 
-def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> MirrorInfo:
+def _look(connection: Askable, url: str, *, many: bool) -> MirrorInfo:
     look = connection.look(url, _SAMPLE)
     samples: tuple[bytes, ...] = ()
     if many and look.ranged and look.size is not None and look.size > _SAMPLE:
@@ -119,16 +115,6 @@ def _look(connection: Askable | LocalConnection, url: str, *, many: bool) -> Mir
         for claim in digests(headers, where):
             claims.setdefault(claim.algorithm, claim)
     return MirrorInfo(url, look, samples, tuple(claims.values()))
-
-
-def _look_at_file(path: str, *, many: bool) -> MirrorInfo | RequestFailed:
-    connection = LocalConnection()
-    try:
-        return _look(connection, path, many=many)
-    except RequestFailed as error:
-        return error
-    finally:
-        connection.close()
 
 
 def duplicates_of(seen: Sequence[MirrorInfo], known: Sequence[str]) -> list[str]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 
 from regather.digest import piece_hash
-from regather.errors import NotEnoughSourcesError, RegatherError, UsageError, reason
-from regather.files.platform import UNTRUE_SIZE, size_is_untrue
+from regather.errors import NotEnoughSourcesError, UsageError
 from regather.model import (
     Fragment,
     FragmentIndex,
@@ -20,7 +18,7 @@ from regather.model import (
 from regather.sources.addresses import address_of
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
-from regather.transport import is_url
+from regather.transport import RequestFailed
 from regather.units import MAX_SIZE, counted
 
 DEFAULT_NAME = "recombined_large_file.dat"
@@ -33,21 +31,17 @@ def resolve_fragments(fragments: Sequence[str], asking: Prober) -> DownloadTarge
     Nothing is known to verify with. Raises NotEnoughSourcesError naming those that cannot be had.
     """
     urls = [address_of(text).text for text in fragments]
-    remote = [url for url in urls if is_url(url)]
-    probed = iter(asking.all(remote, lambda connection, url: connection.probe(url)))
-    answers = [next(probed) if is_url(url) else _local(url) for url in urls]
-    failed = [a.what for a in answers if isinstance(a, RegatherError)]
+    answers = asking.all(urls, lambda connection, url: connection.probe(url))
+    failed = {u: a for u, a in zip(urls, answers, strict=True) if isinstance(a, RequestFailed)}
     if failed:
+        why = [error.what for error in failed.values()]
         raise NotEnoughSourcesError(
-            f"cannot get {len(failed)} of {counted(len(urls), 'fragment')}: {failed[0]}",
-            details=tuple(failed[1:]),
-            missing=tuple(
-                u for u, a in zip(urls, answers, strict=True) if isinstance(a, RegatherError)
-            ),
+            f"cannot get {len(failed)} of {counted(len(urls), 'fragment')}: {why[0]}",
+            details=tuple(why[1:]),
+            missing=tuple(failed),
             help="check the addresses and the servers, then run the same command again",
         )
-    sizes = [a for a in answers if not isinstance(a, RegatherError)]
-    return _plain_target(urls, sizes)
+    return _plain_target(urls, [a for a in answers if not isinstance(a, RequestFailed)])
 
 
 def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> DownloadTarget:
@@ -84,22 +78,3 @@ def _plain_target(urls: Sequence[str], probed: Sequence[tuple[int, str]]) -> Dow
         notes=("plain fragments have no hashes: the received data is NOT verified",),
         lasting=lasting,
     )
-
-
-def _local(path: str) -> tuple[int, str] | UsageError:
-    """Size in bytes and validator of a fragment in a file, or why it cannot be had."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        return UsageError(f"{path}: {reason(error).lower()}")
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return UsageError(f"{path}: not a file")
-        if size_is_untrue(descriptor):
-            return UsageError(f"{path}: {UNTRUE_SIZE}")
-        return status.st_size, f"{status.st_mtime_ns}"
-    except OSError as error:
-        return UsageError(f"{path}: {reason(error).lower()}")
-    finally:
-        os.close(descriptor)

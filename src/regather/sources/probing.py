@@ -26,7 +26,7 @@ from regather.transport import (
     Look,
     RequestFailed,
     TransportOptions,
-    open_askable,
+    open_connection,
 )
 from regather.transport.ranges import read_range
 
@@ -243,7 +243,7 @@ class _ProbeRound(Generic[Reply]):
     def _answer(self, asked: Probe) -> Reply | RequestFailed:
         until = time.monotonic() + self._patience
         while True:
-            connection = open_askable(asked.url, self._options)
+            connection = open_connection(asked.url, self._options)
             with self._lock:
                 self._open.add(connection)
             if not asked.failures:

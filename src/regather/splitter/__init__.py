@@ -1,17 +1,17 @@
 """Split a file into fragments and describe it in a manifest, in one pass over the input.
 
 original, tree        what is read: a file, or a folder packed into one
-geometry, placement   how the file is cut, where the fragments go
-plain, coded, apart   the pass: read, hash, write; with parity row by row, the whole hashed apart
+geometry, server_folders  how the file is cut, where the fragments go
+passes, hash_process  the pass: read, hash, write; with parity row by row, the whole hashed apart
 writer                temporary names, published together at the end
-earlier               what an earlier split left there
+previous_split        what an earlier split left there
 
 Memory: one piece a worker, or the strips of one row, whatever the size of the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,13 +24,11 @@ from regather.model import FragmentIndex, Layout, ManifestSource
 from regather.names import MANIFEST_SUFFIX, split_url, suffixed
 from regather.splitter.geometry import default_fragments, fragment_sizes, layout_of
 from regather.splitter.input_file import original_of
-from regather.splitter.plain import copy
+from regather.splitter.passes import OnBytes, copy
 from regather.splitter.server_folders import Placement
 from regather.splitter.writer import Writer, trouble
 from regather.tasks import interrupts_held
 from regather.units import counted
-
-OnBytes = Callable[[int, int], None]
 
 
 def split(

@@ -42,7 +42,6 @@ __all__ = [
     "is_url",
     "locate",
     "object_of",
-    "open_askable",
     "open_connection",
 ]
 
@@ -68,13 +67,10 @@ def object_of(source: Source, fragment: Fragment) -> str:
     return source.objects.get(fragment.index) or locate(source.url, fragment.name)
 
 
-def open_connection(url: str, options: TransportOptions) -> Connection:
+def open_connection(url: str, options: TransportOptions) -> Askable:
     """A connection for a source's URL or path; nothing is opened before the first request."""
-    return open_askable(url, options) if is_url(url) else LocalConnection()
-
-
-def open_askable(url: str, options: TransportOptions) -> Askable:
-    """The same for a URL; it can also be asked for sizes and for small objects whole."""
+    if not is_url(url):
+        return LocalConnection()
     if scheme_of(url) in FILES:
         from regather.transport.curl.file_connection import FileConnection
 

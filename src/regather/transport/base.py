@@ -172,7 +172,7 @@ class Connection(Protocol):
 
 
 class Askable(Connection, Protocol):
-    """A connection over a network: it can also be asked what there is before a download.
+    """A connection that can also be asked what there is, before a download.
 
     All of these raise RequestFailed, and UsageError where the user's own settings are wrong.
     """

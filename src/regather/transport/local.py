@@ -65,6 +65,19 @@ class LocalConnection:
             raise RequestFailed(Failure.BAD_RESPONSE, f"{target}: {UNTRUE_SIZE}")
         return Look(status.st_size, f"{status.st_mtime_ns}", start, ranged=True)
 
+    def probe(self, target: str, *, verified: bool = False) -> tuple[int, str]:
+        """See Askable.probe."""
+        found = self.look(target, 0)
+        assert found.size is not None
+        return found.size, found.validator
+
+    def fetch(self, target: str, limit: int) -> tuple[bytes, str]:
+        """See Askable.fetch."""
+        found = self.look(target, limit + 1)
+        if len(found.start) > limit:
+            raise RequestFailed(Failure.TOO_LARGE, f"{target}: larger than {limit} bytes")
+        return found.start, target
+
     def ahead(self, target: str, start: int, stop: int, validator: str = "") -> None:
         """See Connection.ahead: nothing to gain here."""
 

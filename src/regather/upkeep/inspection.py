@@ -16,13 +16,8 @@ from regather.errors import RegatherError, UsageError
 from regather.model import Layout
 from regather.names import texts
 from regather.sources.settings import Settings, transport_options
-from regather.transport import Failure, RequestFailed, SizeUnknown, TransportOptions
-from regather.transport.stores.retrying import (
-    RetryingReader,
-    RetryingStore,
-    RetryPolicy,
-    verify,
-)
+from regather.transport import Failure, RequestFailed, SizeUnknown
+from regather.transport.stores.retrying import RetryingReader, RetryingStore, RetryPolicy, verify
 from regather.units import counted
 from regather.upkeep.report import CheckReport, CopyFinding, CopyState, state_of
 from regather.upkeep.source_answers import Answers, Room, expected_findings
@@ -56,15 +51,13 @@ def check(
     available) or NotEnoughSourcesError (no source is given).
     """
     settings = settings or Settings(retries=2)
-    options = transport_options(settings)
-    subject = open_subject(manifest, texts(servers), (), options, settings.retries)
-    policy = RetryPolicy(settings.retries)
-    return examine(subject, options, policy, read_data, seed, on_progress)
+    policy = RetryPolicy(transport_options(settings), settings.retries)
+    subject = open_subject(manifest, texts(servers), (), policy)
+    return examine(subject, policy, read_data, seed, on_progress)
 
 
 def examine(
     subject: Subject,
-    options: TransportOptions,
     policy: RetryPolicy,
     share: float,
     seed: int | None,
@@ -79,11 +72,7 @@ def examine(
     layout, sources = subject.layout, subject.sources
     asked = [Answers(s) for s in sources]
     room = Room()
-
-    def ask(number: int) -> None:
-        _ask(layout, asked[number], options, policy, room)
-
-    _at_all(len(sources), ask, policy)
+    _at_all(len(sources), lambda number: _ask(layout, asked[number], policy, room), policy)
     findings = expected_findings(subject, asked)
     progress = _ByteCounter(layout, findings, share)
     if share:
@@ -91,7 +80,7 @@ def examine(
 
         def read(number: int) -> None:
             for i in own[number]:
-                findings[i] = _read(layout, findings[i], options, policy, share, seed, progress.add)
+                findings[i] = _read(layout, findings[i], policy, share, seed, progress.add)
 
         def tick() -> None:
             if on_progress is not None:
@@ -164,15 +153,13 @@ class _ByteCounter:
             self.done += count
 
 
-def _ask(
-    layout: Layout, answers: Answers, options: TransportOptions, policy: RetryPolicy, room: Room
-) -> None:
+def _ask(layout: Layout, answers: Answers, policy: RetryPolicy, room: Room) -> None:
     """Presence and sizes at one source; asks no more once it turned out to be out of reach."""
     source = answers.source
     everything = range(len(layout.fragments))
     wanted = everything if source.fragments is None else sorted(source.fragments)
     room.take(0 if source.fragments is None else len(wanted))
-    with RetryingStore(source.url, options, policy) as store:
+    with RetryingStore(source.url, policy) as store:
         for position in wanted:
             fragment = layout.fragments[position]
             finding = CopyFinding(source.url, fragment.name, position, CopyState.UNREACHABLE, True)
@@ -213,7 +200,6 @@ def _sized(layout: Layout, finding: CopyFinding, size: int | None, room: Room) -
 def _read(
     layout: Layout,
     finding: CopyFinding,
-    options: TransportOptions,
     policy: RetryPolicy,
     share: float,
     seed: int,
@@ -233,7 +219,7 @@ def _read(
     bad = set(finding.bad)
     read = 0
     try:
-        with RetryingReader(finding.source, finding.fragment, size, options, policy) as reader:
+        with RetryingReader(finding.source, finding.fragment, size, policy) as reader:
             for piece, right in verify(reader, layout, position, there, add):
                 read += 1
                 (bad.discard if right else bad.add)(piece)

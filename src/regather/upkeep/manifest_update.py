@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,8 +19,9 @@ from regather.sources.addresses import Address
 from regather.sources.manifests import load_manifest
 from regather.sources.probing import Prober
 from regather.tasks import LOOK_SECONDS, interrupts_held
-from regather.transport import Failure, RequestFailed, TransportOptions, is_url
-from regather.transport.stores.retrying import RetryingStore
+from regather.transport import Failure, RequestFailed, is_url
+from regather.transport.stores.retrying import RetryingStore, RetryPolicy
+from regather.upkeep.repair_plan import Wants
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
 
@@ -36,21 +37,19 @@ class Announcement:
 
 
 def announce(
-    subject: Subject,
+    wants: Wants,
     moves: dict[tuple[str, int], str],
-    dropped: Sequence[str],
-    gone: Collection[str],
     restored: Sequence[str],
     store: Callable[[str], RetryingStore],
-    options: TransportOptions,
+    policy: RetryPolicy,
 ) -> Announcement:
     """Write the manifest where it has to change or is missing.
 
-    ``moves`` maps (old source, position) to the new source; ``dropped`` are sources to leave out;
-    ``gone`` those out of reach; at those of ``restored`` it is written where there is none.
-    Sources that take no writes keep theirs. Raises ManifestError or VerificationError where
-    it was changed by others meanwhile.
+    ``moves`` maps (old source, position) to the new source; at the sources of ``restored`` it is
+    written where there is none. Sources that take no writes keep theirs. Raises ManifestError or
+    VerificationError where it was changed by others meanwhile.
     """
+    subject, dropped = wants.subject, wants.dropped
     notes: list[str] = []
     telling = _telling(subject, moves, notes)
     changing = bool(subject.manifest.sources) and (bool(telling) or bool(dropped))
@@ -61,7 +60,7 @@ def announce(
     if changing:
         with _alone(subject.where):
             # Read anew: another repair may have come first.
-            manifest = _current(subject, options)
+            manifest = _current(subject, policy)
             index = {p: f.index for p, f in enumerate(subject.layout.fragments)}
             by_index = {(url, index[p]): to for (url, p), to in telling.items()}
             sources = [s for s in without(manifest.sources, by_index) if s.url not in dropped]
@@ -73,13 +72,12 @@ def announce(
                     write_file(Path(where).resolve(), manifest.to_bytes(), replace=True)
                     written.append(where)
                 except OSError as error:
-                    why = reason(error).lower()
-                    unwritten.append(Unwritten(where, "", why))
+                    unwritten.append(Unwritten(where, "", reason(error).lower()))
         targets = [s.url for s in manifest.sources] + [s.url for s in subject.sources]
     else:
         targets = list(restored)
     data = manifest.to_bytes()
-    for url in dict.fromkeys(t for t in targets if t not in gone):
+    for url in dict.fromkeys(t for t in targets if t not in wants.gone):
         for name in _names(subject, url):
             if not is_url(url) and os.path.abspath(url + name) == os.path.abspath(where):
                 continue
@@ -124,8 +122,8 @@ def _names(subject: Subject, url: str) -> list[str]:
     return names
 
 
-def _current(subject: Subject, options: TransportOptions) -> Manifest:
-    manifest, _ = load_manifest(subject.where, Prober(options))
+def _current(subject: Subject, policy: RetryPolicy) -> Manifest:
+    manifest, _ = load_manifest(subject.where, Prober(policy.options))
     if manifest.digest != subject.manifest.digest:
         raise VerificationError(
             f"{subject.where}: was replaced by the manifest of another file",

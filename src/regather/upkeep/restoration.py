@@ -15,14 +15,14 @@ from pathlib import Path
 from regather.names import texts
 from regather.sources.settings import Settings, transport_options
 from regather.tasks import pool, run_apart
-from regather.transport import Failure, RequestFailed, TransportOptions, is_url
+from regather.transport import Failure, RequestFailed, is_url
 from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
 from regather.upkeep.inspection import examine
 from regather.upkeep.manifest_update import Announcement, announce
 from regather.upkeep.repair_plan import Repair, Wants
 from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
 from regather.upkeep.rows import Copies, RowMaker
-from regather.upkeep.sources import Subject, open_subject
+from regather.upkeep.sources import open_subject
 from regather.upkeep.staging import Staged, fits, scratch
 
 OnPhase = Callable[[str, int, int], None]
@@ -62,16 +62,15 @@ def repair(
     """
     began = time.monotonic()
     settings = settings or Settings(retries=2)
-    options = transport_options(settings)
-    subject = open_subject(manifest, texts(servers), texts(to), options, settings.retries)
+    policy = RetryPolicy(transport_options(settings), settings.retries)
+    subject = open_subject(manifest, texts(servers), texts(to), policy)
     on_phase = on_progress or (lambda phase, done, total: None)
 
     def checking(done: int, total: int) -> None:
         on_phase("checking", done, total)
 
-    policy = RetryPolicy(settings.retries)
-    before = examine(subject, options, policy, float(not quick), None, checking)
-    work = _RepairRun(subject, Wants(subject, before), options, policy, temp, on_phase)
+    before = examine(subject, policy, float(not quick), None, checking)
+    work = _RepairRun(Wants(subject, before), policy, temp, on_phase)
     announcement = work.preview() if dry_run else run_apart(work.carry_out, policy.scope.cancel)
     unwritten = (*work.unwritten, *announcement.unwritten)
     lost = tuple(work.lost[p] for p in sorted(work.lost))
@@ -91,22 +90,14 @@ def repair(
 
 class _RepairRun:
     def __init__(
-        self,
-        subject: Subject,
-        wants: Wants,
-        options: TransportOptions,
-        policy: RetryPolicy,
-        temp: str | Path | None,
-        on_phase: OnPhase,
+        self, wants: Wants, policy: RetryPolicy, temp: str | Path | None, on_phase: OnPhase
     ) -> None:
-        self._subject = subject
-        self._layout = subject.layout
+        self._layout = wants.subject.layout
         self._wants = wants
-        self._options = options
         self._policy = policy
         self._temp = None if temp is None else str(temp)
         self._on_phase = on_phase
-        self._copies = Copies(self._layout, wants.before.findings, options, policy)
+        self._copies = Copies(self._layout, wants.before.findings, policy)
         self._stores: dict[str, RetryingStore] = {}
         self._refusing: dict[str, str] = {}
         self._moves: dict[tuple[str, int], str] = {}
@@ -133,15 +124,8 @@ class _RepairRun:
         """All of it; to be ended by its scope."""
         try:
             self._restore_all()
-            return announce(
-                self._subject,
-                self._moves,
-                self._wants.dropped,
-                self._wants.gone,
-                [r.source for r in self.restored],
-                self._store,
-                self._options,
-            )
+            restored = [r.source for r in self.restored]
+            return announce(self._wants, self._moves, restored, self._store, self._policy)
         finally:
             self._copies.rest()
             for store in self._stores.values():
@@ -300,7 +284,7 @@ class _RepairRun:
 
     def _store(self, url: str) -> RetryingStore:
         if url not in self._stores:
-            self._stores[url] = RetryingStore(url, self._options, self._policy)
+            self._stores[url] = RetryingStore(url, self._policy)
         return self._stores[url]
 
     def _advance(self, count: int) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from regather.coding.rows import compute_row
 from regather.digest import piece_hash
 from regather.model import Layout
-from regather.transport import Failure, RequestFailed, TransportOptions, is_url
+from regather.transport import Failure, RequestFailed, is_url
 from regather.transport.stores.retrying import RetryingReader, RetryPolicy
 from regather.upkeep.report import CopyFinding, CopyState
 
@@ -38,14 +38,9 @@ class Copies:
     """All copies of all fragments. fetch() may be called for several fragments at once."""
 
     def __init__(
-        self,
-        layout: Layout,
-        findings: Sequence[CopyFinding],
-        options: TransportOptions,
-        policy: RetryPolicy,
+        self, layout: Layout, findings: Sequence[CopyFinding], policy: RetryPolicy
     ) -> None:
         self._layout = layout
-        self._options = options
         self._policy = policy
         self._copies: dict[int, list[_Copy]] = defaultdict(list)
         self._gone: set[str] = set()
@@ -69,7 +64,7 @@ class Copies:
                 continue
             if copy.reader is None:
                 name = layout.fragments[position].name
-                copy.reader = RetryingReader(copy.url, name, copy.size, self._options, self._policy)
+                copy.reader = RetryingReader(copy.url, name, copy.size, self._policy)
             # Who asks for a second piece in a row will want the next ones too.
             until = copy.size if copy.last == piece - 1 else stop
             try:

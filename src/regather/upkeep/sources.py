@@ -23,9 +23,8 @@ from regather.sources.addresses import (
 )
 from regather.sources.manifests import beside, load_manifest, sources_of
 from regather.sources.probing import FEW_RETRIES, Prober
-from regather.transport import TransportOptions
-from regather.transport.objects.clients import check
 from regather.transport.stores.open import open_store
+from regather.transport.stores.retrying import RetryPolicy
 
 _MOST_REPLICAS = 17
 """Before this it is tried whether what is there could be of a split with so many replicas."""
@@ -50,11 +49,7 @@ class Subject:
 
 
 def open_subject(
-    source: str | Path,
-    servers: Sequence[str],
-    to: Sequence[str],
-    options: TransportOptions,
-    retries: int,
+    source: str | Path, servers: Sequence[str], to: Sequence[str], policy: RetryPolicy
 ) -> Subject:
     """Read the manifest and find its sources, by the rules of a download.
 
@@ -64,7 +59,9 @@ def open_subject(
     """
     where = address_of(str(source))
     bases = [base_url(server) for server in servers]
-    manifest, folder = load_manifest(where, Prober(options, retries=min(retries, FEW_RETRIES)))
+    options = policy.options
+    asking = Prober(options, retries=min(policy.retries, FEW_RETRIES))
+    manifest, folder = load_manifest(where, asking)
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
     sources = list(sources_of(where, manifest, folder, bases))
@@ -79,7 +76,7 @@ def open_subject(
     for url in targets:
         open_store(url, options).close()  # says where nothing can be stored; opens nothing
     for url in (*bases, *targets):
-        check(url, options)
+        asking.check(url)
     sources += [Source(url) for url in targets if url not in known]
     near = tuple(s.url for s in beside(where, folder, layout, sources))
     return Subject(manifest, layout, where, tuple(sources), targets, bool(servers), near)

@@ -21,7 +21,7 @@ from regather.transport import (
     HostOptions,
     RequestFailed,
     TransportOptions,
-    open_askable,
+    open_connection,
 )
 from regather.transport.curl.login import Access
 from regather.transport.host_options import Hosts
@@ -48,12 +48,12 @@ def served(
 ) -> Iterator[tuple[FtpServer | SftpServer, Askable]]:
     if request.param == "ftp":
         with FtpServer(folder) as ftp:
-            connection = open_askable(ftp.url, QUICK)
+            connection = open_connection(ftp.url, QUICK)
             yield ftp, connection
             connection.close()
     else:
         with SftpServer(folder) as sftp:
-            connection = open_askable(sftp.url, sftp.reached_by(QUICK))
+            connection = open_connection(sftp.url, sftp.reached_by(QUICK))
             yield sftp, connection
             connection.close()
 
@@ -72,12 +72,12 @@ def impatient(server: FtpServer | SftpServer) -> Askable:
     options = replace(QUICK, timeout=4)
     if isinstance(server, SftpServer):
         options = server.reached_by(options)
-    return open_askable(server.url, options)
+    return open_connection(server.url, options)
 
 
 def refused(url: str, options: TransportOptions) -> RequestFailed:
     """How a look at a URL fails, in one line."""
-    connection = open_askable(url, options)
+    connection = open_connection(url, options)
     with pytest.raises(RequestFailed) as caught:
         connection.look(url, 10)
     connection.close()
@@ -137,7 +137,7 @@ def test_no_line_ends_are_converted(folder: Path) -> None:
     """libcurl takes ";type=a" for an order to do that: here it is part of a name."""
     (folder / "f;type=a").write_bytes(b"1\n2\n")
     with FtpServer(folder) as server:
-        connection = open_askable(server.url, QUICK)
+        connection = open_connection(server.url, QUICK)
         assert connection.fetch(server.url + "f;type=a", 100)[0] == b"1\n2\n"
         with pytest.raises(RequestFailed):
             connection.fetch(server.url + "f.dat;type=a", SIZE)
@@ -146,7 +146,7 @@ def test_no_line_ends_are_converted(folder: Path) -> None:
 
 def test_a_server_that_cannot_begin_in_the_middle(folder: Path) -> None:
     with FtpServer(folder, extra="AllowRetrieveRestart off\n") as server:
-        connection = open_askable(server.url, QUICK)
+        connection = open_connection(server.url, QUICK)
         url = server.url + "f.dat"
         assert connection.request(url, 1000, 2000, SIZE) is False
         assert read(connection, SIZE) == (folder / "f.dat").read_bytes()
@@ -167,7 +167,7 @@ def test_the_password_of_netrc(folder: Path, tmp_path: Path) -> None:
                 QUICK, credentials=Credentials.gather(environment={"NETRC": str(netrc)})
             )
             if right:
-                connection = open_askable(server.url, options)
+                connection = open_connection(server.url, options)
                 assert connection.probe(server.url + "f.dat")[0] == SIZE
                 connection.close()
             else:
@@ -212,7 +212,7 @@ def test_an_address_with_a_password(folder: Path) -> None:
 
 def test_a_full_server_is_busy(folder: Path) -> None:
     with FtpServer(folder, extra="MaxClients 1\n") as server:
-        first = open_askable(server.url, QUICK)
+        first = open_connection(server.url, QUICK)
         assert first.probe(server.url + "f.dat")[0] == SIZE
         assert refused(server.url + "f.dat", QUICK).failure is Failure.BUSY
         first.close()
@@ -240,7 +240,7 @@ def test_an_unknown_host_key(folder: Path, tmp_path: Path) -> None:
         assert server.fingerprint in error.what
         # As it says, and it goes on.
         known.write_text(server.known_hosts.read_text())
-        connection = open_askable(server.url, options)
+        connection = open_connection(server.url, options)
         assert connection.probe(server.url + "f.dat")[0] == SIZE
         connection.close()
 
@@ -249,7 +249,7 @@ def test_paths_beyond_ascii(folder: Path, tmp_path: Path) -> None:
     known = tmp_path / "bekännt"
     with SftpServer(folder) as server:
         known.write_text(server.known_hosts.read_text())
-        connection = open_askable(
+        connection = open_connection(
             server.url, replace(server.reached_by(QUICK), known_hosts=str(known))
         )
         assert connection.probe(server.url + "f.dat")[0] == SIZE
@@ -281,7 +281,7 @@ def test_the_agent(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("SSH_AUTH_SOCK", listening)
         monkeypatch.setenv("HOME", str(tmp_path))  # no key of one's own
         options = replace(server.reached_by(QUICK), hosts=Hosts())
-        connection = open_askable(server.url, options)
+        connection = open_connection(server.url, options)
         assert connection.probe(server.url + "f.dat")[0] == SIZE
         connection.close()
 
@@ -295,7 +295,7 @@ def test_ftp_over_tls(folder: Path, tmp_path: Path, *, implicit: bool) -> None:
     with FtpServer(folder, tls=files, implicit=implicit) as server:
         hosts = Hosts({} if implicit else {"127.0.0.1": HostOptions(ftp_tls=True)})
         options = replace(QUICK, hosts=hosts, cacert=str(files.authority))
-        connection = open_askable(server.url, options)
+        connection = open_connection(server.url, options)
         for start, stop in ((0, SIZE), (5, 1000), (SIZE - 9, SIZE)):
             assert connection.request(server.url + "f.dat", start, stop, SIZE)
             got = read(connection, stop - start)
@@ -441,7 +441,7 @@ def test_words_without_end(line: bytes) -> None:
         talker = threading.Thread(target=talk, args=(listener,))
         talker.start()
         url = f"ftp://127.0.0.1:{listener.getsockname()[1]}/f"
-        connection = open_askable(url, replace(QUICK, timeout=0.5))
+        connection = open_connection(url, replace(QUICK, timeout=0.5))
         rescue = threading.Timer(20, connection.abort)
         rescue.start()
         with pytest.raises(RequestFailed) as caught:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from regather.backoff import STORES, Backoff
-from regather.transport import Failure, RequestFailed
+from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.stores.retrying import RetryPolicy
 
 
@@ -53,7 +53,7 @@ def busy(told: float | None) -> RequestFailed:
 
 
 def ask(clock: Clock, told: float | None, retries: int) -> None:
-    policy = RetryPolicy(retries)
+    policy = RetryPolicy(TransportOptions(), retries)
     policy.scope._ended = clock
 
     def call() -> None:

@@ -39,10 +39,13 @@ class Found(Enum):
 
 
 class RetryPolicy:
-    """How often to ask again, and whether to go on at all; shared by all threads of a call."""
+    """How stores are asked, how often again, and whether at all. Shared by threads."""
 
-    def __init__(self, retries: int, scope: CancelScope | None = None) -> None:
+    def __init__(
+        self, options: TransportOptions, retries: int, scope: CancelScope | None = None
+    ) -> None:
         """``retries`` are those in a row that bring nothing."""
+        self.options = options
         self.retries = retries
         self.scope = scope or CancelScope()
 
@@ -81,11 +84,10 @@ class RetryPolicy:
 class RetryingStore:
     """A store, or a source that is only read; belongs to one thread. Close it, or use ``with``."""
 
-    def __init__(self, url: str, options: TransportOptions, policy: RetryPolicy) -> None:
+    def __init__(self, url: str, policy: RetryPolicy) -> None:
         self._url = url
-        self._options = options
         self._policy = policy
-        self.store = open_hosted(url, options)
+        self.store = open_hosted(url, policy.options)
         """The store itself, which is asked once."""
         policy.scope.add(self.store.abort)
 
@@ -152,7 +154,7 @@ class RetryingStore:
         if own is not None and self._is_told(stat.validator, size, own):
             return Found.RIGHT
         pieces = range(layout.pieces_of(position))
-        with RetryingReader(self._url, name, size, self._options, self._policy) as reader:
+        with RetryingReader(self._url, name, size, self._policy) as reader:
             right = all(right for _, right in verify(reader, layout, position, pieces))
         return Found.RIGHT if right else Found.OTHER
 
@@ -169,14 +171,12 @@ class RetryingStore:
 class RetryingReader:
     """Reads one object, mostly onwards, on a connection of its own. Close it, or use ``with``."""
 
-    def __init__(
-        self, url: str, name: str, size: int, options: TransportOptions, policy: RetryPolicy
-    ) -> None:
+    def __init__(self, url: str, name: str, size: int, policy: RetryPolicy) -> None:
         """``size`` is how many bytes the object has there."""
         self._target = locate(url, name)
         self._size = size
         self._policy = policy
-        self._connection = open_connection(url, options)
+        self._connection = open_connection(url, policy.options)
         policy.scope.add(self._connection.abort)
         self._at = self._stop = 0
 

@@ -8,7 +8,7 @@ import pytest
 
 import regather
 from regather.errors import DestinationExistsError, NotPlacedError
-from regather.publisher.previous_upload import matching
+from regather.publisher.target_survey import matching
 from regather.server.writing import Limits
 from regather.splitter.geometry import fragment_sizes
 from tests.publisher.support import SETTINGS, make_cloud
