@@ -111,6 +111,13 @@ class MemoryStore(StoredPieces):
             self._pieces.move_to_end(number)
         into[:] = memoryview(piece)[at : at + len(into)]
 
+    def view(self, number: int) -> memoryview | None:
+        """The bytes of a piece in memory, without a copy; None where it is not there."""
+        try:
+            return memoryview(MemoryStore.whole(self, number))
+        except PieceMissing:
+            return None
+
     def whole(self, number: int) -> bytes:
         """A piece as it is kept, without a copy. Raises PieceMissing."""
         with self._changed:
