@@ -6,7 +6,6 @@ import ast
 import inspect
 import pickle
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ def test_the_names_are_those_of_parameters() -> None:
         for name in inspect.signature(function).parameters
     }
     for kind in (regather.Settings, regather.HostOptions):
-        known |= {f"{kind.__name__}.{field.name}" for field in fields(kind)}
+        known |= {f"{kind.__name__}.{name}" for name in kind.__struct_fields__}
     assert set(IN_PYTHON.values()) <= known
 
 

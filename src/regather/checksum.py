@@ -14,7 +14,7 @@ STRENGTH = (
     *("sha512", "blake3", "sha256", "sha384", "blake2b", "blake2s", "sha224", "sha1", "md5"),
 )
 """What is preferred where there is a choice: strong ones that are fast here first."""
-_WRITTEN = re.compile(r"([A-Za-z0-9_-]+)[:=]([0-9A-Fa-f]+)")
+_WRITTEN = r"([A-Za-z0-9_-]+)[:=]([0-9A-Fa-f]+)"
 
 
 class Checksum(Struct, frozen=True):
@@ -43,7 +43,7 @@ def algorithm_of(name: str) -> str:
 
 def parse_checksum(text: str) -> Checksum:
     """Read ``ALGO:HEX`` or ``ALGO=HEX``. Raises UsageError."""
-    match = _WRITTEN.fullmatch(text.strip())
+    match = re.fullmatch(_WRITTEN, text.strip())
     if match is None:
         raise UsageError(
             f"not a checksum: {text!r}", help="write ALGO:HEX, for example sha256:9f86..."

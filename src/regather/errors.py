@@ -57,7 +57,7 @@ IN_PYTHON = {
     "--ssh-key": "HostOptions.ssh_key",
 }
 """What the options that errors speak of are called in Python: the parameters of our functions."""
-_OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z0-9-]*|-o\b)")
+_OPTION = r"(?<![\w-])(?:--[a-z][a-z0-9-]*|-o\b)"
 
 
 def is_disk_full(error: OSError) -> bool:
@@ -209,7 +209,7 @@ class RegatherError(Exception):
         return f"{self.what}; {self.help}" if self.help else self.what
 
     def __str__(self) -> str:
-        options = _OPTION.findall(self.line)
+        options = re.findall(_OPTION, self.line)
         names = dict.fromkeys(IN_PYTHON[option] for option in options if option in IN_PYTHON)
         return f"{self.line} (in Python: {', '.join(names)})" if names else self.line
 

@@ -12,11 +12,9 @@ An *erasure set* is some consecutive data fragments and the parity fragments com
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from typing import Literal, NewType
 
-from msgspec import Struct
-from msgspec import field as struct_field
+from msgspec import Struct, field
 
 from regather.hashes import HASH_SIZES
 
@@ -72,9 +70,9 @@ class Source(Struct, frozen=True):
     url: str
     fragments: frozenset[FragmentPosition] | None = None
     """The fragments that it is known to hold; None where it must be asked."""
-    objects: dict[FragmentIndex, str] = struct_field(default_factory=dict)
+    objects: dict[FragmentIndex, str] = field(default_factory=dict)
     """Fragments that stand under another URL than ``url`` + name, by fragment index."""
-    validators: dict[FragmentIndex, str] = struct_field(default_factory=dict)
+    validators: dict[FragmentIndex, str] = field(default_factory=dict)
     """The entity tag or date that each fragment had when it was first seen, by fragment index."""
 
 
@@ -87,47 +85,37 @@ class ErasureSet(Struct, frozen=True):
     """Pieces of its longest fragment, and of each parity fragment."""
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """The geometry of a file: its fragments, data in order and then parity, and their pieces."""
 
-    size: int
-    piece_size: int
-    fragments: tuple[Fragment, ...]
-    hash_algorithm: str = "blake3"
-    """What the piece hashes are, a key of ``hashes.HASH_SIZES``; those of manifests are BLAKE3."""
-    first_pieces: tuple[int, ...] = field(init=False, repr=False)
-    """The running number of each fragment's first piece, and after it the number of pieces."""
-    data_count: int = field(init=False, repr=False)
-    """How many of the fragments are data."""
-    sets: tuple[ErasureSet, ...] = field(init=False, repr=False)
-    set_of: tuple[int, ...] = field(init=False, repr=False)
-    """By fragment: the position of its erasure set in ``sets``; -1 where it is in none."""
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        size: int,
+        piece_size: int,
+        fragments: tuple[Fragment, ...],
+        hash_algorithm: str = "blake3",
+    ) -> None:
+        self.size, self.piece_size, self.fragments = size, piece_size, fragments
+        self.hash_algorithm = hash_algorithm
+        """What the piece hashes are, a key of ``HASH_SIZES``; those of manifests are BLAKE3."""
         first = [0]
-        for fragment in self.fragments:
-            first.append(first[-1] + -(-fragment.size // self.piece_size))
-        object.__setattr__(self, "first_pieces", tuple(first))
-        data_count = sum(f.kind == "data" for f in self.fragments)
-        object.__setattr__(self, "data_count", data_count)
         members: dict[int, tuple[list[int], list[int]]] = {}
-        for position, fragment in enumerate(self.fragments):
+        for position, fragment in enumerate(fragments):
+            first.append(first[-1] + -(-fragment.size // piece_size))
             if fragment.set:
                 pair = members.setdefault(fragment.set, ([], []))
                 pair[fragment.kind == "parity"].append(position)
+        self.first_pieces = tuple(first)
+        """The running number of each fragment's first piece, and after it the number of pieces."""
+        self.data_count = sum(f.kind == "data" for f in fragments)
+        """How many of the fragments are data."""
+        self.sets = tuple(
+            ErasureSet(tuple(data), tuple(parity), max(map(self.pieces_of, data), default=0))
+            for data, parity in members.values()
+        )
         positions = {number: at for at, number in enumerate(members)}
-        object.__setattr__(
-            self,
-            "sets",
-            tuple(
-                ErasureSet(tuple(data), tuple(parity), max(map(self.pieces_of, data), default=0))
-                for data, parity in members.values()
-            ),
-        )
-        object.__setattr__(
-            self, "set_of", tuple(positions[f.set] if f.set else -1 for f in self.fragments)
-        )
+        self.set_of = tuple(positions[f.set] if f.set else -1 for f in fragments)
+        """By fragment: the position of its erasure set in ``sets``; -1 where it is in none."""
 
     @property
     def piece_count(self) -> int:

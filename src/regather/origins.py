@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from regather.errors import UsageError
@@ -12,6 +13,7 @@ Origin = tuple[str, str, int]
 """Scheme, host and port of a URL: where secrets may go is decided by all three."""
 
 
+@lru_cache(maxsize=1024)  # asked several times a request
 def origin_of(url: SplitResult) -> Origin:
     """Where a URL leads."""
     port = PORTS[url.scheme] if url.port is None else url.port

@@ -17,7 +17,7 @@ _FACTORS: dict[str, int] = {
     **{u + s: 1000**p for p, u in enumerate("kmgtp", 1) for s in ("", "b")},
     **{u + s: 1 << (10 * p) for p, u in enumerate("kmgtp", 1) for s in ("i", "ib")},
 }
-_SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*+([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+_SIZE = r"(?ia)\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*+([a-z]*)\s*"
 _LONGEST = 100 * 3600
 """Seconds; longer estimates say nothing."""
 MAX_SIZE = 2**60
@@ -29,7 +29,7 @@ def parse_size(text: str) -> int:
 
     Raises UsageError where the text is no size, is not a whole number of bytes, or is too large.
     """
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     factor = _FACTORS.get(match[2].lower()) if match else None
     if match is None or factor is None:
         raise UsageError(

@@ -10,11 +10,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from regather.server.authorization import Tokens
 from regather.transport import (
@@ -40,8 +41,7 @@ TIMEOUT = 30.0
 """Seconds: nothing that answers comes near it, however busy the machine is."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Objects at a transport's other end."""
 
     base: str

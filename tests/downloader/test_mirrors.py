@@ -8,10 +8,10 @@ import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import regather
 from regather.sources.mirror_survey import MirrorInfo

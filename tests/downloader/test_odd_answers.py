@@ -7,10 +7,10 @@ import random
 import re
 import shutil
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import regather
 from regather.transport import HttpConnection, TransportOptions

@@ -6,10 +6,10 @@ import gzip
 import re
 import socket
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import regather
 from tests.support.files import MIB, alone, random_file

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from msgspec.structs import replace as altered
 
 from regather.coding.codec import codec_for
@@ -154,7 +154,7 @@ def test_parity_may_stand_anywhere() -> None:
     manifest = coded_example()
     one, two, three, p, q, r = manifest.fragments
     mixed = Manifest.from_bytes(replace(manifest, fragments=(p, one, two, q, r, three)).to_bytes())
-    assert mixed.layout == manifest.layout
+    assert mixed.layout.fragments == manifest.layout.fragments
 
 
 @pytest.mark.parametrize(

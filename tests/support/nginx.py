@@ -38,6 +38,7 @@ http {{
     fastcgi_temp_path temp;
     uwsgi_temp_path temp;
     scgi_temp_path temp;
+    {http}
     server {{
         listen {host}:{port}{ssl};
         {certificate}
@@ -63,7 +64,7 @@ class Nginx:
 
     ``url`` is the address of the folder (it ends in a slash), ``pid`` the master process.
     ``access_log`` names a file for the requests; ``tls`` turns the server to https, ``http2`` to
-    HTTP/2 too; ``extra`` is put into the ``server`` section as it is.
+    HTTP/2 too; ``extra`` is put into the ``server`` section as it is, ``http`` before it.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Nginx:
         access_log: Path | None = None,
         sendfile: bool = True,
         extra: str = "",
+        http: str = "",
         http2: bool = False,
     ) -> None:
         self.root = root
@@ -86,6 +88,7 @@ class Nginx:
         self._access_log = access_log
         self._sendfile = sendfile
         self._extra = extra
+        self._http = http
         self._http2 = http2
         self._prefix: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -178,6 +181,7 @@ class Nginx:
             if self._tls
             else "",
             extra=self._extra,
+            http=self._http,
         )
 
     def _log(self) -> str:

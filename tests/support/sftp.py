@@ -7,9 +7,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from regather.transport import HostOptions, TransportOptions
 from regather.transport.host_options import Hosts

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from regather.coding.codec import codec_for
 from regather.digest import piece_hash
@@ -18,8 +19,7 @@ from regather.model import Fragment, FragmentIndex, ManifestSource
 PIECE = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Small:
+class Small(Struct, frozen=True):
     """A split file in memory."""
 
     manifest: Manifest

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from regather.errors import UsageError
 from regather.transport import (

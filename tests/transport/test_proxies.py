@@ -5,10 +5,10 @@ from __future__ import annotations
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from regather.errors import UsageError
 from regather.transport import (

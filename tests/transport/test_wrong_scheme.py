@@ -7,10 +7,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from regather.errors import UsageError
 from regather.sources.addresses import check_scheme, with_scheme

@@ -7,12 +7,12 @@ import random
 import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from regather.coding import placement, survival
 from regather.coding.survival import Survivals, set_survival

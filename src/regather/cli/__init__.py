@@ -221,6 +221,7 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
             from regather.cli.progress import use_color
 
             use_color(args.color)
+        _import_msgspec()
         code: int = args.run(args)
     except RegatherError as error:
         # What looks like a wrong name may be a disk that fails.
@@ -244,6 +245,19 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     except KeyboardInterrupt:
         return 130, InterruptedDownload("interrupted")
     return code, None
+
+
+def _import_msgspec() -> None:
+    """Import msgspec without ``typing_extensions``, which adds nothing to ``typing`` of 3.11.
+
+    It takes a tenth of the start.
+    """
+    if {"msgspec", "typing_extensions"}.isdisjoint(sys.modules):
+        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+        try:
+            importlib.import_module("msgspec")
+        finally:
+            del sys.modules["typing_extensions"]
 
 
 def _is_of_output(error: OSError) -> bool:

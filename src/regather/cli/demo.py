@@ -7,7 +7,6 @@ import random
 import shutil
 import tempfile
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +53,8 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
+    from msgspec.structs import replace
+
     from regather.cli.get_report import describe
     from regather.demo import Demo, size_for
 

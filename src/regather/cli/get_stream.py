@@ -10,8 +10,9 @@ import contextlib
 import fcntl
 import os
 import select
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from regather.cli.documents import print_json
 from regather.cli.get_report import describe, with_notes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +59,8 @@ def add_ways(parser: OptionsContainer) -> None:
 
 def hosts_of(args: argparse.Namespace) -> dict[str, HostOptions]:
     """What the options of add_hosts say, by host, and else the configuration. Raises UsageError."""
+    from msgspec.structs import replace
+
     from regather.origins import parse_host
     from regather.transport import HostOptions
 

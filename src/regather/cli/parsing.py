@@ -22,8 +22,8 @@ SECTIONS = (
 """Titles of groups of options, in the order in which help shows them."""
 _EXAMPLES = 3
 _WIDEST = 100
-_FIRST_CLAUSE = re.compile(r"\. |; ")
-_DEFAULT = re.compile(r" ?\(default: [^()]*\)")
+_FIRST_CLAUSE = r"\. |; "
+_DEFAULT = r" ?\(default: [^()]*\)"
 
 
 class CommandLineError(UsageError):
@@ -207,10 +207,10 @@ def _is_in(action: argparse.Action, names: Sequence[str]) -> bool:
 def _shortened(action: argparse.Action) -> argparse.Action:
     """A copy with the first clause of its help, and its default."""
     text = action.help or ""
-    first = _FIRST_CLAUSE.split(text, maxsplit=1)[0]
+    first = re.split(_FIRST_CLAUSE, text, maxsplit=1)[0]
     if "(" in first.rpartition(")")[2]:  # a semicolon within brackets ends no clause
         first = text[: text.find(")", len(first)) + 1]
-    default = _DEFAULT.search(text[len(first) :])
+    default = re.search(_DEFAULT, text[len(first) :])
     return argparse.Action(
         action.option_strings,
         action.dest,

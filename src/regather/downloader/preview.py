@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 from regather.downloader.existing_file import kept
 from regather.downloader.placing import folder_for, path_for, wanted_of
@@ -26,8 +27,7 @@ from regather.units import format_size
 __all__ = ["Preview", "PreviewSource", "preview_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class PreviewSource:
+class PreviewSource(Struct, frozen=True):
     """A source that a download would use."""
 
     url: str
@@ -35,8 +35,7 @@ class PreviewSource:
     """The names of the fragments that it is said to have; None: not known before it is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """What a download would do. Sizes in bytes."""
 
     path: str
@@ -48,7 +47,7 @@ class Preview:
     kept: bool
     """Whether the file is there, whole and right: nothing would be fetched."""
     verified_by: str
-    sources: tuple[PreviewSource, ...] = field(default=())
+    sources: tuple[PreviewSource, ...] = ()
     files: int | None = None
     """How many files of a folder are wanted; None: it is one file."""
     notes: tuple[str, ...] = ()

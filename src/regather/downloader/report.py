@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct
 
 Phase = Literal["asking", "checking", "downloading", "finishing"]
 SourceState = Literal["active", "idle", "waiting", "unused", "corrupt", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceProgress:
+class SourceProgress(Struct, frozen=True):
     """The state of one source."""
 
     url: str
@@ -33,8 +33,7 @@ class SourceProgress:
     """Seconds from a request to its first byte, about; 0 while unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """The state of a download. Sizes are in bytes, times in seconds, rates in bytes per second."""
 
     phase: Phase
@@ -55,8 +54,7 @@ class Progress:
     """Notes for people so far: unused mirrors, nothing to verify with."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceReport:
+class SourceReport(Struct, frozen=True):
     """The contribution of one source to a download."""
 
     url: str
@@ -76,8 +74,7 @@ class SourceReport:
     state: SourceState
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadReport:
+class DownloadReport(Struct, frozen=True):
     """The result of a download. Sizes are in bytes, times in seconds."""
 
     path: str
@@ -97,7 +94,7 @@ class DownloadReport:
     """Bytes per second that this run wrote, without ``resumed``."""
     decoded: int = 0
     """Rows of erasure sets with pieces computed from parity."""
-    sources: tuple[SourceReport, ...] = field(default=())
+    sources: tuple[SourceReport, ...] = ()
     verified_by: str = ""
     """The kind of the hashes: ``manifest``, ``sha256``, ``sha1 of the pieces``, or empty."""
     notes: tuple[str, ...] = ()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import struct
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import msgspec
 from blake3 import blake3
+from msgspec import Meta, Struct
 
 from regather.units import MAX_SIZE
 
@@ -18,30 +17,30 @@ _NUMBERS = struct.Struct("<BHqQQII")
 _KINDS = {"file": 0, "folder": 1, "link": 2}
 _BATCH = 1000
 
-_Bytes = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
+_Bytes = Annotated[int, Meta(ge=0, le=MAX_SIZE)]
 MAX_MTIME = 2**53 - 1
 """What numbers in JSON hold exactly; before 1970 as far."""
 _BEFORE_1970 = -(2**63)
 """In an identity, what -1 stands for, which is what means there that no time is told."""
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class Entry(Struct, frozen=True, gc=False, omit_defaults=True):
     """A file, folder or link in a folder, as in the manifest, which needs the least memory."""
 
-    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
     """Relative to the folder, with slashes."""
     kind: Literal["file", "folder", "link"] = "file"
-    mode: Annotated[str, msgspec.Meta(pattern="^[0-7]{3}$")] = ""
+    mode: Annotated[str, Meta(pattern="^[0-7]{3}$")] = ""
     """Permission bits in octal, of files and folders; never set-user-ID or similar bits."""
     size: _Bytes = 0
     """Bytes of a file."""
     offset: _Bytes = 0
     """The offset of its bytes in the packed file; 0 if it has none."""
-    mtime: Annotated[int, msgspec.Meta(ge=-MAX_MTIME, le=MAX_MTIME)] | None = None
+    mtime: Annotated[int, Meta(ge=-MAX_MTIME, le=MAX_MTIME)] | None = None
     """The modification time of a file, in whole seconds since 1970; None: unknown."""
-    blake3: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    blake3: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
     """The BLAKE3 of a file, as ``b3sum`` prints it."""
-    target: Annotated[str, msgspec.Meta(max_length=4096)] = ""
+    target: Annotated[str, Meta(max_length=4096)] = ""
     """The target of a symbolic link, relative to the folder of the link."""
 
     @property
@@ -55,8 +54,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return self.offset + self.size
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """All entries of a folder. Each folder comes before its own entries."""
 
     entries: tuple[Entry, ...] = ()

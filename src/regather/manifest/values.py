@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from regather.digest import file_identity
 from regather.errors import ManifestError
@@ -26,8 +27,7 @@ from regather.model import Fragment, Layout, ManifestSource
 from regather.names import suffixed
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """Describes one file or folder: geometry, hashes and sources.
 
     A folder is hosted as one packed file: size, pieces and fragments are those of this file.
@@ -57,7 +57,7 @@ class Manifest:
         parity = []
         for fragment in self.fragments:
             if fragment.kind == "parity":
-                parity.append(msgspec.structs.replace(fragment, offset=end))
+                parity.append(replace(fragment, offset=end))
                 end += fragment.size
         return Layout(self.size, self.piece_size, (*data, *parity))
 

@@ -9,8 +9,6 @@ for them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 WINDOW = 0.5
 """Seconds for which is measured, at least; longer on long paths, where connections start slowly."""
 _WINDOW_LATENCIES = 3
@@ -29,11 +27,10 @@ _SLOW_PIECE = 2.0
 """Seconds for a piece above which fewer connections are tried."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class HillClimb:
     """The search for one source. ``connections`` is what is worth while, or on trial."""
 
-    connections: int = 1
+    connections: int
     received: int = 0
     """Bytes since ``since``."""
     since: float = 0.0
@@ -47,6 +44,9 @@ class HillClimb:
     _hold: float = _HOLD
     _by_one: bool = False
     """Whether several more were too many: then one more may still pay."""
+
+    def __init__(self, connections: int = 1) -> None:
+        self.connections = connections
 
     def begin(self, now: float, latency: float, *, long_path: bool) -> None:
         """The first answer has come."""

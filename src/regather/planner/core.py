@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from regather.model import Layout
 from regather.planner import rows
@@ -51,18 +50,24 @@ from regather.planner.state import State
 from regather.planner.termination import SourceNeeds, give_up, is_hope, nothing_comes
 
 
-@dataclass(frozen=True, slots=True)
 class Options:
     """Limits that the user may set."""
 
-    connections: int = 8
-    """Most requests in flight at one source."""
-    max_requests: int = 32
-    """Most requests in flight at all."""
-    retries: int = 5
-    """Failures in a row after which nothing waits for a source any longer."""
-    max_rows: int = 1 << 30
-    """Most rows that are wanted for the sake of a piece in them, where the store is small."""
+    def __init__(
+        self,
+        connections: int = 8,
+        max_requests: int = 32,
+        retries: int = 5,
+        max_rows: int = 1 << 30,
+    ) -> None:
+        self.connections = connections
+        """Most requests in flight at one source."""
+        self.max_requests = max_requests
+        """Most requests in flight at all."""
+        self.retries = retries
+        """Failures in a row after which nothing waits for a source any longer."""
+        self.max_rows = max_rows
+        """Most rows that are wanted for the sake of a piece in them, where the store is small."""
 
 
 class Planner:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
@@ -33,7 +32,6 @@ class Pool(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Group:
     """Fragments that the same sources hold."""
 
@@ -46,9 +44,9 @@ class Group:
     """Pieces that requests in flight are still to bring."""
     standing_in: int = 0
     """Requests in flight for parity of the group, which stands in for data."""
-    free_heap: list[int] = field(default_factory=list)
+    free_heap: list[int]
     """Heap of the fragments with free pieces; may name some that have none any more."""
-    untouched_heap: list[int] = field(default_factory=list)
+    untouched_heap: list[int]
     """Heap of those that nobody had begun when they came in; may name some that are begun."""
     urgent: Line | None = None
     """Readers that wait for pieces of the group."""
@@ -62,9 +60,14 @@ class Group:
     known_until: float = float("-inf")
     known_rated: int = -1
     _pick: Callable[[Sequence[Any]], tuple[Any, ...]] | None = None
-    _rates: list[float] = field(default_factory=list)
-    _faster: list[float] = field(default_factory=list)
+    _rates: list[float]
+    _faster: list[float]
     _ranked_until: float = float("-inf")
+
+    def __init__(self, holders: frozenset[int]) -> None:
+        self.holders = holders
+        self.free_heap, self.untouched_heap = [], []
+        self._rates, self._faster = [], []
 
     def supply(self, pool: Pool) -> float:
         """Bytes a second that the holders bring together, at most; for all that they hold."""

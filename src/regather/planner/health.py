@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
 
 from regather.planner.concurrency import WINDOW, HillClimb
 
@@ -35,7 +34,6 @@ _BUSY_SECONDS = 30.0
 """After a server refused one connection among others, it is not asked for more for so long."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Health:
     """One source, as the planner sees it. Rates are bytes a second of one connection."""
 
@@ -68,9 +66,9 @@ class Health:
     ignores_ranges: bool = False
     fruitless: bool = False
     """Whether a request failed, or was for what it has not, before it brought a piece."""
-    absent: set[int] = field(default_factory=set)
+    absent: set[int]
     """Fragments that it turned out not to have."""
-    concurrency: HillClimb = field(default_factory=HillClimb)
+    concurrency: HillClimb
     full_at: int = 0
     """Connections at which it said that it has no more; 0: it never did."""
     full_until: float = 0.0
@@ -80,6 +78,11 @@ class Health:
     _since: float = 0.0
     guessing: bool = True
     """Whether the rate is no more than a first guess."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.absent = set()
+        self.concurrency = HillClimb()
 
     @property
     def distrusted(self) -> bool:

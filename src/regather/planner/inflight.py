@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from regather.planner.values import Value
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Request:
     """A request in flight: the pieces ``pos`` up to ``end`` are still to come, in order.
 
@@ -26,10 +23,10 @@ class Request:
     """When bytes last came."""
     moved_piece: float
     """When the piece before the current one was done, or the request began."""
-    whole: bool = False
+    whole: bool
     answered: float = -1.0
     """When the body began; before 0: it has not."""
-    first: int = 0
+    first: int
     """The piece that it began with."""
     pace: float = 0.0
     """Bytes a second of the one before on its connection; 0: there was none."""
@@ -44,6 +41,23 @@ class Request:
     """The request on whose connection it waits for its turn."""
     follower: Request | None = None
     """The request that waits behind this one."""
+
+    def __init__(
+        self,
+        id: int,
+        source: int,
+        fragment: int,
+        via: int,
+        pos: int,
+        end: int,
+        now: float,
+        *,
+        whole: bool,
+    ) -> None:
+        self.id, self.source, self.fragment, self.via = id, source, fragment, via
+        self.pos = self.first = pos
+        self.end, self.whole = end, whole
+        self.began = self.moved = self.moved_piece = now
 
 
 class Forecast(Value, frozen=True):

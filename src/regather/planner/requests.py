@@ -26,9 +26,7 @@ class Requests:
         asked = fragment if via < 0 else via
         number = self._next_id
         self._next_id = number + 1
-        request = Request(
-            number, source, fragment, asked, start, end, now, now, now, whole, -1.0, start
-        )
+        request = Request(number, source, fragment, asked, start, end, now, whole=whole)
         request.urgent = work.urgent
         state.requests[number] = state.working[fragment][number] = request
         if whole:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from regather.model import ErasureSet, Layout
 from regather.planner.events import Action
@@ -16,7 +15,6 @@ from regather.planner.intervals import Coverage, IntervalSet, Run
 from regather.planner.readers import Demand, ReaderTurns
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class State:
     """Everything that decisions are made from."""
 
@@ -26,48 +24,48 @@ class State:
     sources: list[Health]
     retries: int
     """Failures, or wrong pieces, in a row that are borne from a source."""
-    everything: bool = True
+    everything: bool
     """Whether the whole file is wanted, from the beginning to the end."""
     now: float = 0.0
     """When the event came that is handled."""
-    actions: list[Action] = field(default_factory=list)
+    actions: list[Action]
     """What is to be done because of it."""
-    wanted: list[Coverage] = field(init=False)
+    wanted: list[Coverage]
     """By fragment of data, unless everything is wanted: by how many demands a piece is wanted."""
-    turns: ReaderTurns = field(default_factory=ReaderTurns)
+    turns: ReaderTurns
     """The readers that wait, and what for."""
-    row_wants: dict[tuple[int, int], tuple[Demand, set[int]]] = field(default_factory=dict)
+    row_wants: dict[tuple[int, int], tuple[Demand, set[int]]]
     """Rows (set, row) that are wanted as a whole, for the sake of pieces of some fragments."""
-    piece_size: int = field(init=False)
-    spare_after_row: list[int] = field(init=False)
+    piece_size: int
+    spare_after_row: list[int]
     """By fragment of parity: pieces that were free when all data of their row had come."""
-    free: list[IntervalSet] = field(init=False)
+    free: list[IntervalSet]
     """By fragment: pieces that are wanted and neither settled nor in flight; of parity, those of
     rows that are wanted as a whole and lack some data. Changed by ``release`` and ``claim`` alone,
     which keep the groups true."""
-    groups: Groups = field(init=False)
+    groups: Groups
     unclaimed: int = 0
     """How many pieces are free in all."""
     freed: bool = False
     """Whether pieces were given back since the planner last looked."""
-    done: list[bytearray] = field(init=False)
-    settled: list[bytearray] = field(init=False)
+    done: list[bytearray]
+    settled: list[bytearray]
     """By fragment: the pieces that are done, or that parity in place stands in for."""
-    working: list[dict[int, Request]] = field(init=False)
+    working: list[dict[int, Request]]
     """By wanted fragment: the requests in flight, by id."""
-    hedged: dict[tuple[int, int], list[Request]] = field(default_factory=dict)
+    hedged: dict[tuple[int, int], list[Request]]
     """By piece: the requests of one piece each that race for it."""
-    overlapping: list[dict[int, Request]] = field(init=False)
+    overlapping: list[dict[int, Request]]
     """By wanted fragment: the requests over many pieces that others may work on as well."""
-    requests: dict[int, Request] = field(default_factory=dict)
-    weighted_rate: list[float] = field(init=False)
+    requests: dict[int, Request]
+    weighted_rate: list[float]
     """By source: bytes a second that its connections bring together, 0 while it fails or is silent;
     below 0 where its rate is not known, and then how many connections it has. Kept by ``weigh``."""
-    stalled: set[int] = field(default_factory=set)
+    stalled: set[int]
     """The sources with requests that are stuck, when that was last looked at."""
     queued: int = 0
     """How many requests wait behind another one."""
-    suspects: dict[tuple[int, int], set[int]] = field(default_factory=dict)
+    suspects: dict[tuple[int, int], set[int]]
     """By piece: the sources that sent it wrong."""
     left: int = 0
     """Pieces of the file that are wanted and not done."""
@@ -79,48 +77,55 @@ class State:
     """The highest rate that any source ever had."""
     rated: int = 0
     """How many sources have a rate."""
-    parity_rows: list[dict[int, int]] = field(init=False)
+    parity_rows: list[dict[int, int]]
     """By erasure set: the rows that parity is in place for and that are not whole, how many."""
-    forecasts: dict[int, Forecast] = field(default_factory=dict)
+    forecasts: dict[int, Forecast]
     """By erasure set, for ``parity``."""
-    lacking: list[array[int]] = field(init=False)
+    lacking: list[array[int]]
     """By erasure set and row: how many data pieces are not done."""
-    spare: list[dict[int, int]] = field(init=False)
+    spare: list[dict[int, int]]
     """By erasure set and row: parity pieces in place that stand in for no piece yet."""
-    _doubtful: list[tuple[int, tuple[int, ...]]] = field(init=False)
+    _doubtful: list[tuple[int, tuple[int, ...]]]
     """By erasure set: what ``doubtful`` found, and at which count of judgements."""
-    bad_rows: set[tuple[int, int]] = field(default_factory=set)
+    bad_rows: set[tuple[int, int]]
     """Rows (set, row) that could not be computed: their parity is no good."""
-    decoding: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+    decoding: dict[tuple[int, int], tuple[int, ...]]
     """Rows (set, row) that are being computed, and the fragments whose pieces are made."""
 
-    def __post_init__(self) -> None:
-        count = len(self.layout.fragments)
-        self.piece_size = self.layout.piece_size
-        self.spare_after_row = [0] * count
+    def __init__(
+        self,
+        layout: Layout,
+        holdings: list[frozenset[int] | None],
+        sources: list[Health],
+        retries: int,
+        everything: bool = True,
+    ) -> None:
+        self.layout, self.holdings, self.sources = layout, holdings, sources
+        self.retries, self.everything, self.turns = retries, everything, ReaderTurns()
+        self.row_wants, self.suspects, self.bad_rows = {}, {}, set()
+        self.requests, self.hedged, self.stalled = {}, {}, set()
+        self.forecasts, self.decoding, self.actions = {}, {}, []
+        count, self.piece_size = len(layout.fragments), layout.piece_size
+        self.spare_after_row, self.weighted_rate = [0] * count, [0.0] * len(sources)
         self.free = [IntervalSet() for _ in range(count)]
         self.working = [{} for _ in range(count)]
         self.overlapping = [{} for _ in range(count)]
-        self.done = [bytearray(self.layout.pieces_of(f)) for f in range(count)]
-        in_set, data = self.layout.set_of, self.layout.is_data
+        self.done = [bytearray(layout.pieces_of(f)) for f in range(count)]
+        in_set, data = layout.set_of, layout.is_data
         self.settled = [
             bytearray(d) if in_set[f] >= 0 and data(f) else d for f, d in enumerate(self.done)
         ]
-        self.parity_rows = [{} for _ in self.layout.sets]
-        self.lacking = [self._data_in_rows(members) for members in self.layout.sets]
-        self.spare = [{} for _ in self.layout.sets]
-        self._doubtful = [(-1, ())] * len(self.layout.sets)
-        self.left = self.layout.data_pieces if self.everything else 0
-        self.wanted = []
-        self.weighted_rate = [0.0] * len(self.sources)
+        self.parity_rows = [{} for _ in layout.sets]
+        self.lacking = [self._data_in_rows(members) for members in layout.sets]
+        self.spare = [{} for _ in layout.sets]
+        self._doubtful = [(-1, ())] * len(layout.sets)
+        self.left = layout.data_pieces if everything else 0
+        self.wanted = [] if everything else [Coverage() for _ in range(layout.data_count)]
         for source in range(len(self.sources)):
             self.weigh(source)
-        self.groups = Groups(self.holdings, count, self.layout.data_count, self.turns)
-        if self.everything:
-            for f in range(count):
-                self.release(f, 0, self.layout.pieces_of(f))
-        else:
-            self.wanted = [Coverage() for _ in range(self.layout.data_count)]
+        self.groups = Groups(self.holdings, count, layout.data_count, self.turns)
+        for f in range(count if everything else 0):
+            self.release(f, 0, layout.pieces_of(f))
 
     def _data_in_rows(self, members: ErasureSet) -> array[int]:
         """How many data pieces each row of an erasure set has."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 TargetState = Literal["complete", "full", "limited", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class TargetReport:
+class TargetReport(Struct, frozen=True):
     """The result for one target. Sizes are in bytes."""
 
     url: str
@@ -27,8 +27,7 @@ class TargetReport:
     """The reason if it is full or failed, else empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublishReport:
+class PublishReport(Struct, frozen=True):
     """The result of publishing. Sizes are in bytes, times in seconds."""
 
     name: str

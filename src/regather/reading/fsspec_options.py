@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any
+
+from msgspec import Struct
 
 from regather.errors import UsageError
 from regather.sources.settings import Settings
 from regather.transport import HostOptions
 
-_SETTINGS = frozenset(field.name for field in fields(Settings))
+_SETTINGS = frozenset(Settings.__struct_fields__)
 _OURS = frozenset(("servers", "digest", "cache_size", "read_ahead"))
 _FSSPECS = frozenset(
     "use_listings_cache listings_expiry_time max_paths skip_instance_cache asynchronous loop "
@@ -28,8 +29,7 @@ _CACHES = ("cache_type", "block_size", "cache_options")
 _OPEN = frozenset((*_CACHES, "cache_size", "read_ahead", "autocommit", "size", "fill_cache"))
 
 
-@dataclass(frozen=True, slots=True)
-class Buffering:
+class Buffering(Struct, frozen=True):
     """A cache of fsspec's, over our own: what ``open`` takes by these names."""
 
     cache_type: str | None = None

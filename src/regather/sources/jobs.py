@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from regather.metalink.values import MetalinkFile
     from regather.sources.mirror_survey import MirrorInfo
 
-_DIGEST = re.compile("[0-9a-fA-F]{64}")
+_DIGEST = "[0-9a-fA-F]{64}"
 _MOST_LINES = 1_000_000
 
 
@@ -55,7 +55,7 @@ class DownloadJob(Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.sources and not self.fragments:
             raise UsageError("give either a manifest or a list of fragments")
-        if self.digest and not _DIGEST.fullmatch(self.digest):
+        if self.digest and not re.fullmatch(_DIGEST, self.digest):
             raise UsageError(
                 f"not a digest: {self.digest!r}",
                 help="give all 64 hexadecimal digits that split printed",

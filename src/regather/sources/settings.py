@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from msgspec import field
+from msgspec.structs import replace
 
 from regather.errors import UsageError, pem_flaw, reason
+from regather.secretive import Secretive
 from regather.transport import Credentials, HostOptions, TransportOptions
 from regather.transport.cookies import Cookies
 from regather.transport.curl import available, library
@@ -18,9 +22,10 @@ from regather.transport.tls import context_with
 __all__ = ["Settings", "transport_options"]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Secretive, frozen=True):
     """How to download. Every field has a default that suits most downloads."""
+
+    HIDDEN: ClassVar = ("tokens", "fallback_tokens", "hosts", "proxy", "store_options")
 
     connections: int = 8
     """The maximum number of connections to one source."""
@@ -35,16 +40,16 @@ class Settings:
     """A file of certificate authorities to trust instead of those of the system."""
     sync: bool = True
     """Whether to make the file durable before it gets its name."""
-    tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    tokens: Mapping[str, str] = field(default_factory=dict)
     """Tokens by ``HOST`` or ``HOST:PORT``, sent there and nowhere else; before those of the
     environment and of ~/.netrc."""
-    fallback_tokens: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    fallback_tokens: Mapping[str, str] = field(default_factory=dict)
     """The same, after those of the environment, before ~/.netrc."""
-    hosts: Mapping[str, HostOptions] = field(default_factory=dict, repr=False, hash=False)
+    hosts: Mapping[str, HostOptions] = field(default_factory=dict)
     """Options for ``HOST`` or ``HOST:PORT`` only."""
     known_hosts: str | None = None
     """The host keys of SFTP servers, instead of ~/.ssh/known_hosts."""
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = None
     """The proxy for all, ``[SCHEME://][USER:PASSWORD@]HOST[:PORT]``; empty: none. By default those
     of the environment."""
     no_proxy: str | None = None
@@ -53,7 +58,7 @@ class Settings:
     """A cookie file in the Netscape format."""
     http2: bool = False
     """Whether to use HTTP/2 with https servers that support it."""
-    store_options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    store_options: Mapping[str, str] = field(default_factory=dict)
     """Options of object stores, as for --store-option: ``KEY``, ``s3:KEY`` or
     ``s3://BUCKET:KEY`` to a value."""
 

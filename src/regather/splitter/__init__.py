@@ -12,11 +12,11 @@ Memory: one piece a worker, or the strips of one row, whatever the size of the f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from regather.errors import UsageError
 from regather.manifest import Manifest

@@ -18,19 +18,17 @@ import re
 import struct
 import threading
 import time
-from collections import Counter, deque
 from pathlib import Path
-from typing import NamedTuple
 
 from regather.digest import piece_hash
 from regather.errors import StorageError, is_disk_full, of_system
 from regather.files.platform import open_own, try_lock
-from regather.logs import Logger
 from regather.model import Layout
 from regather.store import extents
 from regather.store.cached_file import CachedFile
 from regather.store.extent_list import Extent, ExtentList
-from regather.tasks import Thread
+from regather.store.troubles import Tally, Troubles
+from regather.store.write_queue import Order, WriteQueue
 from regather.units import format_size
 
 FREE_SHARE = 0.05
@@ -41,35 +39,9 @@ _FULL = 0.95
 """To which share of the limit it is emptied where it is full."""
 _PAUSE_SECONDS = 10.0
 """How long nothing is stored after the disk failed."""
-_QUIET_SECONDS = 60.0
-"""How long a trouble must not have shown for the next one to be told again."""
-_CLOSE_SECONDS = 10.0
 _LOCK = "cache.lock"
 _FOLDER = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_log = Logger("regather.cache")
-
-
-class Tally:
-    """What a cache has done."""
-
-    def __init__(self) -> None:
-        self.evicted_bytes: Counter[str] = Counter()
-        """By reason: size, free_space, corrupt."""
-        self.stored_bytes = 0
-        self.dropped_bytes = 0
-        """Offered, and not stored."""
-        self.write_errors: Counter[int] = Counter()
-        """By errno."""
-
-
-class _Order(NamedTuple):
-    """A piece to be written."""
-
-    file: CachedFile
-    number: int
-    data: bytes
-    digest: bytes
 
 
 class DiskCache:
@@ -93,21 +65,16 @@ class DiskCache:
         self.limit = limit
         self.tally = Tally()
         self._free_share = free_share
-        self._backlog = backlog
         self._extent = extent
         self.lock = threading.Condition()
         """Guards all below, and the files' own; nothing is read or written under it."""
         self.extents = ExtentList()
         self._files: dict[Path, CachedFile] = {}
-        self._queue: deque[_Order] = deque()
-        self._queued = 0
+        self._queue = WriteQueue(self.lock, backlog, self._carry_out)
         self._overrun = False
         """Whether more came than could be written, and nobody was told."""
-        self._closing = False
         self._paused_until = 0.0
-        self._told: dict[str, float] = {}
-        """By kind of trouble, when it was last there."""
-        self._thread = Thread(self._work, name="regather-cache", daemon=True)
+        self._troubles = Troubles(str(folder))
         self._descriptor = -1
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +116,7 @@ class DiskCache:
     @property
     def queued(self) -> int:
         """Bytes that wait to be written: who fetches ahead waits while there are many."""
-        return self._queued
+        return self._queue.bytes
 
     @property
     def free_bytes(self) -> int:
@@ -194,42 +161,30 @@ class DiskCache:
 
     def accept(self, file: CachedFile, number: int, data: bytes, digest: bytes) -> bool:
         """Have a piece written, soon; False where it is not stored. Under the lock."""
-        is_stored = not self._closing and self._paused_until <= time.monotonic()
-        if not is_stored or self._queued + len(data) > self._backlog:
-            self.tally.dropped_bytes += len(data)
-            self._overrun = self._overrun or is_stored
-            return False
-        self._queue.append(_Order(file, number, data, digest))
-        self._queued += len(data)
-        if self._thread.ident is None:
-            self._thread.start()
-        self.lock.notify_all()
-        return True
+        if self._paused_until <= time.monotonic():
+            if self._queue.put(Order(file, number, data, digest)):
+                return True
+            self._overrun = True
+        self.tally.dropped_bytes += len(data)
+        return False
 
     def note_dropped(self) -> None:
         """After ``accept`` was False, under no lock: tell why, unless that is known."""
         if self._overrun:
             self._overrun = False
-            self._tell("slow", "the disk is slower than the sources: some pieces are not kept")
+            what = "the disk is slower than the sources: some pieces are not kept"
+            self._troubles.tell("slow", what)
 
-    def _work(self) -> None:
-        while True:
-            with self.lock:
-                while not self._queue:
-                    if self._closing:
-                        return
-                    self.lock.wait()
-                order = self._queue.popleft()
-                extent = order.file.extent_of(order.number)
-                extent.pins += 1
-            stored = self._store(order, extent)
-            with self.lock:
-                extent.pins -= 1
-                self._queued -= len(order.data)
-                self.lock.notify_all()
-            order.file.written(order.number, stored=stored)
+    def _carry_out(self, order: Order) -> None:
+        with self.lock:
+            extent = order.file.extent_of(order.number)
+            extent.pins += 1
+        stored = self._store(order, extent)
+        with self.lock:
+            extent.pins -= 1
+        order.file.written(order.number, stored=stored)
 
-    def _store(self, order: _Order, extent: Extent) -> bool:
+    def _store(self, order: Order, extent: Extent) -> bool:
         """Write one piece; False where it cannot be."""
         layout = order.file.layout
         place = order.number % order.file.per_extent
@@ -246,7 +201,7 @@ class DiskCache:
             self.tally.write_errors[error.errno or 0] += 1
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
             why = (error.strerror or str(error)).lower()
-            self._tell(f"error {error.errno}", f"{why}: pieces are served and not kept")
+            self._troubles.tell(f"error {error.errno}", f"{why}: pieces are served and not kept")
         if stored:
             self.tally.stored_bytes += length
         else:
@@ -263,7 +218,7 @@ class DiskCache:
         with contextlib.suppress(OSError):
             _remove(extent.path)
 
-    def _write(self, order: _Order, extent: Extent, place: int, piece_size: int) -> bool:
+    def _write(self, order: Order, extent: Extent, place: int, piece_size: int) -> bool:
         while True:
             try:
                 extents.store(extent.path, place, piece_size, order.data, order.digest)
@@ -291,7 +246,8 @@ class DiskCache:
             return True
         if needed:
             share = f"{self._free_share:.0%} of the file system ({format_size(kept)})"
-            self._tell("free", f"less than {share} is free: pieces are served and not kept")
+            what = f"less than {share} is free: pieces are served and not kept"
+            self._troubles.tell("free", what)
         return False
 
     def _drop_oldest(self, wanted: int, why: str, *, spare: int = 0) -> int:
@@ -324,29 +280,15 @@ class DiskCache:
                 file.tell(numbers)
         return freed
 
-    def _tell(self, kind: str, what: str) -> None:
-        """Log a trouble, unless it is there for some time."""
-        now = time.monotonic()
-        last = self._told.get(kind)
-        self._told[kind] = now
-        if last is None or now - last > _QUIET_SECONDS:
-            _log.warning("cache %s: %s", self.folder, what)
-
     # -- the end --------------------------------------------------------------------------
 
     def settle(self, queued: int = 0) -> None:
         """Wait until so few bytes wait to be written; for who fetches more than readers want."""
-        with self.lock:
-            while self._queued > queued and not self._closing:
-                self.lock.wait()
+        self._queue.settle(queued)
 
     def close(self) -> None:
         """Write what waits, and close. What is there stays for the next process."""
-        with self.lock:
-            self._closing = True
-            self.lock.notify_all()
-        if self._thread.ident is not None:
-            self._thread.join(_CLOSE_SECONDS)
+        self._queue.close()
         self._unlock()
 
     def _unlock(self) -> None:

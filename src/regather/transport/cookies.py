@@ -11,8 +11,9 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from regather.errors import UsageError, reason
 from regather.origins import ascii_host
@@ -20,9 +21,9 @@ from regather.tokens import is_address
 
 __all__ = ["Cookies"]
 
-_MAGIC = re.compile(r"#( Netscape)? HTTP Cookie File", re.IGNORECASE)
+_MAGIC = r"(?i)#( Netscape)? HTTP Cookie File"
 _HTTP_ONLY = "#HttpOnly_"
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = r"[\x00-\x08\x0a-\x1f\x7f]"
 _LONGEST = 4096
 """Characters of the name and value that a server sets (RFC 6265bis, 5.6)."""
 _MOST = 300
@@ -34,8 +35,7 @@ _MOST_SENT = 8 << 10
 _Key = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Cookie:
+class _Cookie(Struct, frozen=True, eq=False):
     """Name and value are text in Latin-1, as headers are."""
 
     name: str
@@ -48,6 +48,8 @@ class _Cookie:
     secure: bool = False
     expires: float | None = None
     """Seconds since 1970; None: never, for us."""
+
+    __repr__ = object.__repr__
 
     @property
     def key(self) -> _Key:
@@ -137,7 +139,7 @@ def _leads(above: str, path: str) -> bool:
 
 def _set_by(line: str, host: str, path: str, *, secure: bool) -> _Cookie | None:
     """The cookie of a header Set-Cookie (RFC 6265, 5.2 and 5.3); None where it is refused."""
-    if _CONTROL.search(line):
+    if re.search(_CONTROL, line):
         return None
     pair, _, rest = line.partition(";")
     name, equals, value = pair.partition("=")
@@ -204,7 +206,7 @@ def _read(path: str) -> Iterator[_Cookie]:
         if "=" in path:  # curl's -b takes cookies themselves: they are not shown
             raise UsageError(f"--cookies: {why}", help="give a cookie file") from None
         raise UsageError(f"{path}: not usable as --cookies ({why})") from None
-    if not _MAGIC.match(lines[0]):
+    if not re.match(_MAGIC, lines[0]):
         raise UsageError(
             f"{path}: not a cookie file",
             help="it must be in the Netscape format, with the first line '# Netscape HTTP Cookie "
@@ -224,7 +226,7 @@ def _in_file(line: str) -> _Cookie:
     domain, below, path, secure, expires, name, value = line.split("\t")
     # wget writes no dot where it means all below, others do.
     host = _host(domain.removeprefix(".").encode("latin-1").decode())
-    if _CONTROL.search(line) or not host:
+    if re.search(_CONTROL, line) or not host:
         raise ValueError
     return _Cookie(
         name,

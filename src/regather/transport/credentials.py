@@ -28,10 +28,10 @@ __all__ = [
 _Key = tuple[str, int | None]
 _VARIABLE = "REGATHER_TOKEN"
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-_PARTS = re.compile(r"[\s;=]+")
+_PARTS = r"[\s;=]+"
 _SECRET = 8
 """Characters: a shorter word of a header is shown, it may be any word."""
-_PLAIN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_PLAIN_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
 _log = Logger("regather.transport")
 
 
@@ -180,7 +180,7 @@ def variable_of(host: str, port: int | None = None) -> str:
     ``___PORT`` where it is for one port. No two hosts share one: else somebody could register
     ``a-b.example`` and be sent the token of ``a.b.example``.
     """
-    if not _PLAIN_HOST.fullmatch(host):
+    if not re.fullmatch(_PLAIN_HOST, host):
         return ""
     name = host.replace("-", "__").replace(".", "_").upper()
     return f"{_VARIABLE}_{name}" + (f"___{port}" if port is not None else "")
@@ -189,7 +189,7 @@ def variable_of(host: str, port: int | None = None) -> str:
 def unsaid(text: str, headers: Iterable[tuple[str, str]]) -> str:
     """What a server said, without what it says back of these headers of ours."""
     for _, value in headers:
-        for part in _PARTS.split(value):
+        for part in re.split(_PARTS, value):
             if len(part) >= _SECRET:
                 text = text.replace(part, "...")
     return text

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, quote
 
 import h11
+from msgspec import Struct
 
 from regather import names
 from regather._version import __version__
@@ -24,7 +25,7 @@ GOOD = frozenset(range(200, 300)) - {204, 205}
 """Statuses with which bytes of an object come; those of other than 200 and 206 are doubted."""
 MAX_RETRY_AFTER = 3600.0
 _LONGEST_LINE = 16 << 10
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;|\Z)")
+_CHUNK_SIZE = rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;|\Z)"
 PROXY_ADVICE = "; the proxy requires a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _SINGLE = frozenset(
@@ -33,8 +34,7 @@ _SINGLE = frozenset(
 """Headers that are no lists: where one stands twice, the first counts."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Head:
+class Head(Struct, frozen=True, eq=False):
     """The head of a response; not shown, for there may be secrets in it."""
 
     status: int
@@ -43,6 +43,8 @@ class Head:
     keep_alive: bool
     cookies: tuple[str, ...] = ()
     """The values of Set-Cookie, which cannot be joined: their dates hold commas."""
+
+    __repr__ = object.__repr__
 
     @property
     def length(self) -> int | None:
@@ -87,6 +89,7 @@ class Head:
         return min(max(at - time.time(), 0.0), MAX_RETRY_AFTER)
 
 
+@lru_cache(maxsize=1024)  # asked several times a request
 def split_url(url: str) -> SplitResult:
     """Split an http(s) URL; raise RequestFailed where it is none."""
     try:
@@ -101,14 +104,15 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True):
     """What is asked of a server: all but the body; not shown, for there may be secrets in it."""
 
     method: str
     url: SplitResult
     own: tuple[tuple[str, str], ...]
     """Headers beside those of every request."""
+
+    __repr__ = object.__repr__
 
     @property
     def origin(self) -> Origin:
@@ -280,7 +284,7 @@ class ChunkedBody:
         if self._begun and not line:
             self._begun = False
             return
-        match = None if self._begun else _CHUNK_SIZE.match(line)
+        match = None if self._begun else re.match(_CHUNK_SIZE, line)
         if match is None:
             raise _not_chunked(line)
         self._left = int(match[1], 16)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from msgspec.structs import replace
 
 from regather.errors import UsageError
 from regather.origins import Origin, ascii_host, parse_host
+from regather.secretive import Secretive
 from regather.tokens import is_loopback
 
 __all__ = ["HostOptions", "Hosts", "flaw_of_header"]
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_VALUE = re.compile(r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?")
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_VALUE = r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"
 _MOST_HEADER = 8 << 10
 _OURS = frozenset(
     "accept-encoding connection content-encoding content-length content-range date expect host "
@@ -24,11 +27,12 @@ _OURS = frozenset(
 """Headers that say how bytes are framed, or which: ours alone to set."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostOptions:
+class HostOptions(Secretive, frozen=True):
     """Options for one host. Empty fields mean the general settings."""
 
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    HIDDEN: ClassVar = ("headers",)
+
+    headers: tuple[tuple[str, str], ...] = ()
     """Sent with every request over http(s) that names this host, never after a redirect to it."""
     cert: str = ""
     """A PEM file: our certificate, for servers that ask who we are (TLS), and its chain."""
@@ -51,11 +55,11 @@ class HostOptions:
 
 def flaw_of_header(name: str, value: str) -> str:
     """Why a header cannot be sent; empty where it can. Never shows its value."""
-    if not _TOKEN.fullmatch(name):
+    if not re.fullmatch(_TOKEN, name):
         return f"not a header name: {name[:60]!r}"
     if name.lower() in _OURS:
         return f"the header {name} cannot be set: it is used by the download itself"
-    if not _VALUE.fullmatch(value) or len(value) > _MOST_HEADER:
+    if not re.fullmatch(_VALUE, value) or len(value) > _MOST_HEADER:
         return f"the value of the header {name} is empty, too long, or contains control characters"
     return ""
 

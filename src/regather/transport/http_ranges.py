@@ -196,7 +196,8 @@ class HttpRanges:
         )
 
     def _check(self, head: Head, target: str, url: str) -> None:
-        check_status(head, shown(target, url), self.advice(head, target, url))
+        if head.status not in GOOD:
+            check_status(head, shown(target, url), self.advice(head, target, url))
 
 
 def _channel(options: TransportOptions) -> Channel | CurlChannel:

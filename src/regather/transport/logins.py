@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 from regather.origins import ascii_host
 
 __all__ = ["Login", "read_logins"]
 
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*+)"|(\S++)')
+_WORD = r'"((?:[^"\\]|\\.)*+)"|(\S++)'
 _KEYS = frozenset(("machine", "login", "user", "account", "password"))
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-_ESCAPED = re.compile(r"\\(.)")
+_ESCAPED = r"\\(.)"
 
 
-@dataclass(slots=True)
-class Login:
+class Login(Struct):
     """One entry for a host; each of its fields may be empty."""
 
     host: str
     """In lower case and ASCII; empty: the entry is of no use."""
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: str = ""
+
+    __repr__ = object.__repr__
 
 
 def read_logins(path: str) -> tuple[list[Login], list[int]]:
@@ -67,7 +69,7 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
         if skips:  # a macro ends with an empty line
             skips = bool(line.strip())
             continue
-        for match in _WORD.finditer(line):
+        for match in re.finditer(_WORD, line):
             quoted, word = match.groups()
             if not value and (word or "").startswith("#"):
                 break
@@ -76,7 +78,7 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
                 break
             value = not value and (word or "").lower() in _KEYS
             if quoted is not None:
-                word = _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[1]), quoted)
+                word = re.sub(_ESCAPED, lambda m: _ESCAPES.get(m[1], m[1]), quoted)
             yield number, word
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from regather.forking import free_after_fork
 from regather.origins import Origin
@@ -39,8 +40,7 @@ def _default_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class TransportOptions:
+class TransportOptions(Struct, frozen=True, eq=False):
     """How to connect: times in seconds, and what makes the TLS context for https."""
 
     connect_timeout: float = 5.0
@@ -69,9 +69,10 @@ class TransportOptions:
     """Who has answered, so that it speaks what its URL says."""
     http2: bool = False
     """Whether to speak HTTP/2 where https servers do."""
-
     stores: StoreOptions = field(default_factory=StoreOptions)
     """How to reach object stores."""
+
+    __repr__ = object.__repr__
 
     @property
     def needs_libcurl(self) -> str:

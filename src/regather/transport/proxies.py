@@ -6,12 +6,13 @@ import base64
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
 from regather.errors import UsageError
 from regather.names import bracketed
 from regather.origins import Origin, ascii_host
+from regather.secretive import Secretive
 
 __all__ = ["Proxies", "Proxy", "parse_proxy"]
 
@@ -20,16 +21,17 @@ _PORTS["socks5h"] = _PORTS["socks5"]
 _ANY = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Secretive, frozen=True):
     """One proxy."""
+
+    HIDDEN: ClassVar = ("password",)
 
     scheme: str
     """http, https, socks4, socks4a, socks5 or socks5h."""
     host: str
     port: int
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: str = ""
 
     @property
     def where(self) -> str:
@@ -127,7 +129,7 @@ def parse_proxy(text: str, where: str) -> Proxy:
     return Proxy(parts.scheme, host, port or _PORTS[parts.scheme], user, password)
 
 
-_WITH_PORT = re.compile(r"([^][:]+|[^][]+\]):([0-9]{1,5})")  # [ is gone
+_WITH_PORT = r"([^][:]+|[^][]+\]):([0-9]{1,5})"  # [ is gone
 
 
 class _Direct:
@@ -142,7 +144,7 @@ class _Direct:
         self._names: set[tuple[str, str]] = set()
         self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, str]] = []
         for entry in self.entries:
-            match = _WITH_PORT.fullmatch(entry)
+            match = re.fullmatch(_WITH_PORT, entry)
             host, port = match.groups() if match else (entry, "")
             host = host.strip("[]")
             try:

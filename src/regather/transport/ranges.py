@@ -23,9 +23,7 @@ _CONTENT_RANGE = re.compile(
     r"(?:[ \t]*+/[ \t]*+([0-9]{1,19}|\*))?",
     re.IGNORECASE,
 )
-_UNSATISFIED = re.compile(
-    r"(?:bytes)?[ \t]*+[=:]?[ \t]*+\*[ \t]*+/[ \t]*+([0-9]{1,19})", re.IGNORECASE
-)
+_UNSATISFIED = r"(?i)(?:bytes)?[ \t]*+[=:]?[ \t]*+\*[ \t]*+/[ \t]*+([0-9]{1,19})"
 STEP = 1 << 20
 """Bytes in memory at a time, where a range is read step by step."""
 MOST_SKIPPED = 16 << 20
@@ -88,7 +86,7 @@ def total_of(head: Head) -> int | None:
 def told_size(head: Head) -> int | None:
     """The size that a 416 tells; None where it tells none."""
     value = head.headers.get("content-range", "")
-    match = _UNSATISFIED.fullmatch(value) if len(value) <= _LONGEST else None
+    match = re.fullmatch(_UNSATISFIED, value) if len(value) <= _LONGEST else None
     return int(match[1]) if match else None
 
 

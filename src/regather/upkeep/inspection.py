@@ -7,10 +7,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from os.path import isfile
 from pathlib import Path
 from shlex import quote
+
+from msgspec.structs import replace
 
 from regather.errors import RegatherError, UsageError
 from regather.model import Layout

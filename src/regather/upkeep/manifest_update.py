@@ -6,9 +6,11 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from regather.errors import ManifestError, VerificationError, reason
 from regather.files.atomic import write_file

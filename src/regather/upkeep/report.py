@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+from msgspec import Struct
 
 from regather.transport import Failure, RequestFailed
 
@@ -34,8 +35,7 @@ def state_of(failed: RequestFailed) -> CopyState:
     return CopyState.REFUSED if failed.failure is Failure.FORBIDDEN else CopyState.UNREACHABLE
 
 
-@dataclass(frozen=True, slots=True)
-class CopyFinding:
+class CopyFinding(Struct, frozen=True):
     """One fragment at one source: it should be there, or it is."""
 
     source: str
@@ -57,8 +57,7 @@ class CopyFinding:
     """What a person needs to know besides, in one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """Pieces of a fragment that no source has and that cannot be decoded."""
 
     fragment: str
@@ -67,8 +66,7 @@ class Lost:
     """The numbers, from 0, of the pieces; also those of their rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetHealth:
+class SetHealth(Struct, frozen=True):
     """An erasure set, or all fragments that are in none."""
 
     number: int
@@ -87,8 +85,7 @@ class SetHealth:
     """Whether one more can be too many; else the numbers are a safe lower bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(Struct, frozen=True):
     """The result of a check. Sizes are in bytes, times in seconds."""
 
     name: str
@@ -118,8 +115,7 @@ class CheckReport:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Unwritten:
+class Unwritten(Struct, frozen=True):
     """Something that could not be restored or written where it belongs."""
 
     source: str
@@ -128,8 +124,7 @@ class Unwritten:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """A fragment that was written, and verified, at a source."""
 
     source: str
@@ -139,8 +134,7 @@ class Restored:
     """The source that it was to stand on before; empty where that is the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class RepairReport:
+class RepairReport(Struct, frozen=True):
     """The result of a repair. Sizes are in bytes, times in seconds."""
 
     status: Literal["healthy", "incomplete", "lost"]

@@ -7,12 +7,12 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from shlex import quote
 
 import pytest
+from msgspec.structs import replace
 
 from regather.transport import (
     Askable,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from regather.errors import UsageError
 from regather.transport import Failure, RequestFailed, TransportOptions

@@ -11,10 +11,8 @@ from typing import Any
 from regather.cli.conf.config_file import Config, kind, shown
 from regather.errors import UsageError
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_ADDRESS = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*://.*|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d+(/.*)?"
-)
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+_ADDRESS = r"[A-Za-z][A-Za-z0-9+.-]*://.*|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d+(/.*)?"
 _DESTS = ("source", "manifest", "server", "to", "fragment", "mirror", "at")
 """The arguments of commands that name sources."""
 _READ = ("source", "manifest")
@@ -28,7 +26,7 @@ def aliases_in(config: Config) -> dict[str, tuple[str, ...]]:
     found = {}
     for name, value in config.table("alias").items():
         key = ("alias", name)
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             config.wrong(
                 key, "is no name for a source", help="use letters, digits, dots, hyphens and _"
             )
@@ -46,7 +44,7 @@ def aliases_in(config: Config) -> dict[str, tuple[str, ...]]:
                 ) from None
         if not values:
             config.wrong(key, "names no address")
-        found[name] = tuple(v if _ADDRESS.fullmatch(v) else config.file(v) for v in values)
+        found[name] = tuple(v if re.fullmatch(_ADDRESS, v) else config.file(v) for v in values)
     return found
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any, NoReturn
@@ -108,19 +107,19 @@ def parse(text: str, path: str, *, exposed: bool = False) -> Config:
         ) from None
 
 
-@dataclass(frozen=True)
 class Config:
-    """What stands in a configuration file."""
+    """What stands in a configuration file; not shown, for there may be secrets in it."""
 
-    path: str
-    tables: Mapping[str, Any]
-    text: str = field(repr=False)
-    exposed: bool = False
-    """Whether all users of this machine can read it."""
+    def __init__(
+        self, path: str, tables: Mapping[str, Any], text: str, exposed: bool = False
+    ) -> None:
+        """``exposed`` tells whether all users of this machine can read it."""
+        self.path, self.tables, self.exposed = path, tables, exposed
+        self._text = text
 
     @cached_property
     def _lines(self) -> dict[Key, int]:
-        return _lines_of(self.text)
+        return _lines_of(self._text)
 
     def line(self, *key: str) -> int | None:
         """The line, from 1, of a key or a table, as far as it can be told."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from regather.errors import UsageError, pem_flaw, reason
 from regather.origins import Origin, origin_of

@@ -19,10 +19,12 @@ import socket
 import threading
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urljoin, urlsplit
+
+from msgspec.structs import replace
 
 from regather.origins import Origin, origin_of
 from regather.transport.base import Failure, RequestFailed
@@ -124,8 +126,7 @@ class _GuardedServer(ThreadingHTTPServer):
         """A connection that ended: whoever it was of knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Relayed(HttpRequest):
+class _Relayed(HttpRequest, frozen=True):
     host: str = ""
 
     @property

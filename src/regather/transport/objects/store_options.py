@@ -16,9 +16,7 @@ from regather.schemes import STORES
 
 __all__ = ["StoreOptions", "checked_endpoint", "for_readers", "parse_options"]
 
-_OPTION = re.compile(
-    r"(?:(?P<scheme>[a-z0-9]+)(?:://(?P<bucket>[^/:=]+)/?)?:)?(?P<key>[A-Za-z0-9_]+)"
-)
+_OPTION = r"(?:(?P<scheme>[a-z0-9]+)(?:://(?P<bucket>[^/:=]+)/?)?:)?(?P<key>[A-Za-z0-9_]+)"
 _FLAGS = frozenset(
     (
         *("virtual_hosted_style_request", "skip_signature", "unsigned_payload", "s3_express"),
@@ -159,7 +157,7 @@ def checked_endpoint(url: str, where: str) -> str:
 
 def _read(name: str) -> tuple[_Scope, str]:
     """Scope and plain key of an option. Raises UsageError."""
-    match = _OPTION.fullmatch(name)
+    match = re.fullmatch(_OPTION, name)
     if match is None or (match["scheme"] and match["scheme"] not in STORES):
         raise UsageError(
             f"store option {name!r}: wrong form",
