@@ -81,21 +81,21 @@ demo: $(if $(wildcard $(STAMP)),$(STAMP),$(RUNTIME))
 stores: $(STORES_STAMP)
 
 # At once, as both mostly wait. No script of any package runs, and npm compares all hashes.
-$(STORES_STAMP): requirements/stores.txt $(wildcard requirements/azurite/*)
-	$(MAKE) --no-print-directory -j2 $(STORES)/swift $(STORES)/azurite
+$(STORES_STAMP): requirements/stores.txt $(wildcard requirements/azurite/* requirements/axe/*)
+	$(MAKE) --no-print-directory -j2 $(STORES)/swift $(STORES)/azurite $(STORES)/axe
 	touch $@
 
-.PHONY: $(STORES)/swift $(STORES)/azurite
+.PHONY: $(STORES)/swift $(STORES)/azurite $(STORES)/axe
 
 $(STORES)/swift:
 	test -x $(STORES)/bin/python || $(PYTHON) -m venv $(STORES)
 	$(STORES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/stores.txt
 
-$(STORES)/azurite:
+$(STORES)/azurite $(STORES)/axe:
 	if ! command -v npm >/dev/null && test -z "$$CI"; then \
-		echo 'no npm here, so nothing is tested against az://; with it call: make -B stores'; \
+		echo 'no npm here, so $(@F) is left out of the tests; with it call: make -B stores'; \
 	else \
-		mkdir -p $@ && cp -R requirements/azurite/. $@ && cd $@ && \
+		mkdir -p $@ && cp -R requirements/$(@F)/. $@ && cd $@ && \
 		npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel error; \
 	fi
 
@@ -178,8 +178,10 @@ requirements:
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) requirements/stores.in -o requirements/stores.txt
-	cd requirements/azurite && npm install --package-lock-only --omit-lockfile-registry-resolved \
-		--ignore-scripts --no-audit --no-fund
+	for folder in azurite axe; do \
+		(cd requirements/$$folder && npm install --package-lock-only --omit-lockfile-registry-resolved \
+			--ignore-scripts --no-audit --no-fund) || exit 1; \
+	done
 
 clean:
 	$(REMOVE_COMPILED)

@@ -8,14 +8,20 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.cluster import Cluster, server_folders
-from regather.downloader import DownloadReport, Progress, Settings, download
+from regather.downloader import DownloadReport, Progress, Settings
+from regather.downloader.job_runner import JobRunner
 from regather.errors import StorageError, UsageError, VerificationError
 from regather.generator import generate
 from regather.names import MANIFEST_SUFFIX
+from regather.sources.jobs import DownloadJob
 from regather.splitter import split
 from regather.units import counted, format_exact, format_rate, format_size
+
+if TYPE_CHECKING:
+    from regather.downloader.live import WatchedDownloads
 
 NAME = "large_file.txt"
 DATA = 3
@@ -23,6 +29,8 @@ PARITY = 2
 SERVERS = DATA + PARITY
 _FLAKY = ("--fault", "error:503@0.08", "--fault", "reset@0.08", "--fault", "corrupt@0.02")
 _COMPARED = 8 << 20
+_WAIT_SECONDS = 20.0
+"""How long the download waits until somebody watches its page."""
 _SIZES = (500_000_000, 200_000_000, 100_000_000, 50_000_000)
 
 Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None] | None]]
@@ -51,6 +59,8 @@ class Demo:
     say: Callable[[str], None]
     bars: Bars
     view: View
+    page: WatchedDownloads | None = None
+    """Shows it in a browser."""
 
     def run(self) -> DownloadReport:
         """Generate, split, serve, download while servers fail, verify; return the report.
@@ -72,9 +82,11 @@ class Demo:
         original = self.folder / NAME
         hosted = self.folder / "hosted"
         self.say("A file is stored on five servers. While it is downloaded, two are killed.\n")
+        self._now("writing a file")
         self.say(f"1. Generate {format_exact(self.size)} of English text.")
         with self.bars("writing") as progress:
             generate(original, self.size, on_progress=progress)
+        self._now("splitting the file")
         self.say(
             f"2. Split it into {DATA} data fragments and {PARITY} parity fragments, one for each "
             f"server.\n   Any {DATA} of these {SERVERS} fragments are enough."
@@ -97,6 +109,10 @@ class Demo:
             for n, url in enumerate(cluster.urls):
                 odd = f"  fails at random (seed {self.seed})" if n == flaky else ""
                 self.say(f"   server {n + 1}  {url}{odd}")
+            self._now("waiting for a browser")
+            if self.page is not None:
+                self.page.wait_for_reader(_WAIT_SECONDS)
+            self._now("downloading")
             self.say("4. Download from all of them at once.")
             moments = sorted(rng.uniform(0.2, 0.6) for _ in doomed)
             killed: list[int] = []
@@ -105,6 +121,8 @@ class Demo:
                 def watch(progress: Progress) -> None:
                     if show is not None:
                         show(progress)
+                    if self.page is not None:
+                        self.page.progress(progress)
                     while len(killed) < len(doomed) and (
                         progress.done >= moments[len(killed)] * self.size
                     ):
@@ -112,19 +130,23 @@ class Demo:
                         killed.append(victim)
                         cluster.members[victim].kill()
 
-                report = download(
-                    str(hosted / (NAME + MANIFEST_SUFFIX)),
+                job = DownloadJob(
+                    (str(hosted / (NAME + MANIFEST_SUFFIX)),),
                     self.folder / "recombined_large_file.dat",
-                    servers=cluster.urls,
-                    settings=Settings(no_proxy="*"),  # they are all on this machine
-                    on_progress=watch,
+                    servers=tuple(cluster.urls),
                 )
+                settings = Settings(no_proxy="*")  # they are all on this machine
+                report = JobRunner(settings, on_progress=watch, watcher=self.page).run(job)
             for victim, moment in zip(doomed, moments, strict=True):
                 self.say(f"   Server {victim + 1} was killed at {moment:.0%}.")
             self.say(f"   {counted(report.decoded, 'row')} computed from parity.")
         self.say("5. Compare with the original.")
         self._verify(original, Path(report.path))
         return report
+
+    def _now(self, activity: str) -> None:
+        if self.page is not None:
+            self.page.activity = activity
 
     def _verify(self, original: Path, copy: Path) -> None:
         """Compare byte for byte: independent of every hash."""

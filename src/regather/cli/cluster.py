@@ -8,24 +8,27 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regather.cli import options
 from regather.cli.documents import print_json
+from regather.cli.page import add_page, served
 from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
 from regather.cli.value_types import whole
 from regather.errors import UsageError
 
 if TYPE_CHECKING:
-    from regather.cluster import Member
+    from regather.cluster import Cluster, Member
 
 SUMMARY = "Start a local server for each folder of a split."
 EXAMPLES = (
     "regather cluster hosted",
     "regather cluster hosted --first-port 9001",
     "regather cluster hosted --fault 2:die@0.05 --fault-seed 7",
+    "regather cluster hosted --page 8080",
 )
 
 
@@ -52,6 +55,7 @@ def configure(parser: Parser) -> None:
     options.add_request_log(display)
     display.flag("--json", "print JSON on standard output")
     display.flag("-q, --quiet", "do not print the addresses")
+    add_page(parser, "the servers")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,11 +68,14 @@ def run(args: argparse.Namespace) -> int:
     common = [*seed, "--log-format", args.log_format, *["-v"][: args.access_log]]
     arguments = [[*(f"--fault={fault}" for fault in some), *common] for some in faults]
     end_politely()
-    with Cluster(
-        folders, host=args.host, first_port=args.first_port, arguments=arguments
-    ) as cluster:
+    manifests = sorted(args.folder.glob("*.regather.json"))
+    with (
+        Cluster(
+            folders, host=args.host, first_port=args.first_port, arguments=arguments
+        ) as cluster,
+        _page(cluster, manifests, args),
+    ):
         try:
-            manifests = sorted(args.folder.glob("*.regather.json"))
             source = str(manifests[0]) if manifests else "MANIFEST"
             words = ["regather", "get", source]
             words += [word for url in cluster.urls for word in ("--server", url)]
@@ -87,6 +94,21 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def _page(
+    cluster: Cluster, manifests: Sequence[Path], args: argparse.Namespace
+) -> AbstractContextManager[object]:
+    """The page of ``--page``, which shows what the first manifest describes."""
+    if args.page is None:
+        return nullcontext()
+    from regather.manifest import Manifest
+    from regather.page.polled import PolledServers
+    from regather.page.recorder import Recorder
+
+    manifest = Manifest.from_bytes(manifests[0].read_bytes()) if manifests else None
+    polled = PolledServers([(one.url, str(one.folder)) for one in cluster.members], manifest)
+    return served(Recorder("cluster", polled), args, beside=polled.poll)
 
 
 def _tell_end(member: Member, *, as_json: bool) -> None:

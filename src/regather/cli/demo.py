@@ -12,6 +12,7 @@ from pathlib import Path
 
 from regather.cli.documents import print_json
 from regather.cli.options import add_output
+from regather.cli.page import add_page, download_page
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress, download_view
 from regather.cli.signals import end_politely
@@ -23,9 +24,10 @@ EXAMPLES = (
     "regather demo",
     "regather demo --size 200MB --seed 7",
     "regather demo --size 60MB --rate 20MB/s --json",
+    "regather demo --page",
 )
 
-COMMON = ("--size", "--seed", "--rate", "--dir", "--keep", "--json", "-q", "-v")
+COMMON = ("--size", "--seed", "--rate", "--dir", "--keep", "--page", "--json", "-q", "-v")
 
 
 def configure(parser: Parser) -> None:
@@ -38,9 +40,9 @@ def configure(parser: Parser) -> None:
     parser.value("--seed N", "repeat the failures of an earlier run", type=whole(0))
     parser.value(
         "--rate RATE",
-        "limit each server to RATE (default: 60MB/s)",
+        "limit each server to RATE (default: 60MB/s; 8MB/s with --page, so that there is time to "
+        "watch)",
         type=rate,
-        default=size("60MB"),
     )
     parser.value(
         "--dir DIR",
@@ -49,13 +51,14 @@ def configure(parser: Parser) -> None:
     )
     parser.flag("--keep", "keep the files")
     add_output(parser)
+    add_page(parser, "the download")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     from msgspec.structs import replace
 
-    from regather.cli.get_report import describe
+    from regather.cli.get_report import describe, done_line
     from regather.demo import Demo, size_for
 
     quiet = args.quiet or args.json
@@ -70,16 +73,21 @@ def run(args: argparse.Namespace) -> int:
             print(line, flush=True)
 
     began = time.monotonic()
+    held_to = args.rate or size("60MB" if args.page is None else "8MB")
     try:
-        report = Demo(
-            folder=folder,
-            size=size_for(shutil.disk_usage(folder).free) if args.size is None else args.size,
-            seed=seed,
-            rate=args.rate,
-            say=say,
-            bars=partial(bytes_progress, quiet=quiet),
-            view=download_view(quiet=quiet, as_json=False),
-        ).run()
+        with download_page(args) as page:
+            report = Demo(
+                folder=folder,
+                size=size_for(shutil.disk_usage(folder).free) if args.size is None else args.size,
+                seed=seed,
+                rate=held_to,
+                say=say,
+                bars=partial(bytes_progress, quiet=quiet),
+                view=download_view(quiet=quiet, as_json=False),
+                page=page,
+            ).run()
+            if page is not None:
+                page.finish(f"{done_line(report)} Identical, byte for byte.")
     except InterruptedDownload:
         raise KeyboardInterrupt from None  # nothing is kept of a demo, so do not say so
     finally:

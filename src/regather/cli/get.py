@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 from regather.cli import options
 from regather.cli.documents import print_json
-from regather.cli.get_report import describe, with_notes
+from regather.cli.get_report import describe, done_line, with_notes
 from regather.cli.logs import both, source_log
 from regather.cli.output_path import STANDARD_OUTPUT, destination_of
+from regather.cli.page import add_page, download_page
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
 from regather.cli.value_types import whole
 
 if TYPE_CHECKING:
+    from regather.downloader.live import WatchedDownloads
     from regather.sources.jobs import DownloadJob
+    from regather.sources.settings import Settings
 
 SUMMARY = "Download a file or folder from several sources at once, verified."
 EXAMPLES = (
@@ -32,6 +35,7 @@ EXAMPLES = (
     "regather get https://a.example/d/dataset.regather.json -o dataset",
     "regather get https://a.example/d/dataset.regather.json -o - | tar x",
     "regather get -i list.txt -o downloads",
+    "regather get https://a.example/d/disk.img.regather.json --page 8080",
     "regather get s3://bucket/d/disk.img.regather.json",
     "regather get s3://bucket/disk.img --store-option endpoint=http://127.0.0.1:9000",
 )
@@ -107,6 +111,7 @@ def configure(parser: Parser) -> None:
     options.add_pace(parser, "source", 8)
     options.add_reach(parser, "source", 5)
     options.add_output(parser, verbose=options.RATES)
+    add_page(parser, "the download")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -125,22 +130,30 @@ def run(args: argparse.Namespace) -> int:
 
         jobs = jobs_in_list(args) if args.input is not None else [job_of(args)]
         return preview_all(args, settings, jobs)
+    with download_page(args) as page:
+        return _download(args, settings, page)
+
+
+def _download(args: argparse.Namespace, settings: Settings, page: WatchedDownloads | None) -> int:
     if args.input is not None:
         from regather.cli.get_many import get_all, jobs_in_list
 
-        return get_all(jobs_in_list(args), args, settings)
+        return get_all(jobs_in_list(args), args, settings, page)
     from regather.downloader.job_runner import JobRunner
 
     job = job_of(args)
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
-        runner = JobRunner(settings, on_progress=both(noted, log))
+        on_progress = both(both(noted, log), None if page is None else page.progress)
+        runner = JobRunner(settings, on_progress=on_progress, watcher=page)
         jobs = runner.expand(job)
         report = runner.run(jobs[0]) if len(jobs) == 1 else None
     if report is None:
         from regather.cli.get_many import get_all
 
-        return get_all(jobs, args, settings)
+        return get_all(jobs, args, settings, page)
+    if page is not None:
+        page.finish(done_line(report))
     if args.json:
         print_json(report, event="done")
     elif not args.quiet:

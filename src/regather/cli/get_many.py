@@ -19,6 +19,7 @@ from regather.errors import RegatherError, reason
 from regather.units import counted, format_exact
 
 if TYPE_CHECKING:
+    from regather.downloader.live import WatchedDownloads
     from regather.sources.jobs import DownloadJob
     from regather.sources.settings import Settings
 
@@ -57,7 +58,12 @@ def print_error(what: str, error: RegatherError, *, as_json: bool) -> None:
     print(f"regather: {start}{error.line}", *error.details, sep="\n  ", file=sys.stderr)
 
 
-def get_all(jobs: Sequence[DownloadJob], args: argparse.Namespace, settings: Settings) -> int:
+def get_all(
+    jobs: Sequence[DownloadJob],
+    args: argparse.Namespace,
+    settings: Settings,
+    page: WatchedDownloads | None = None,
+) -> int:
     """Carry out several jobs; tell of each as it ends, and how many failed."""
     from regather.downloader.batch import Outcome, download_all, worst
     from regather.errors import UsageError
@@ -98,9 +104,17 @@ def get_all(jobs: Sequence[DownloadJob], args: argparse.Namespace, settings: Set
             at_once=int(args.jobs),
             settings=settings,
             on_outcome=ended,
-            on_progress=both(None if view is None else view.show, log),
+            on_progress=both(
+                both(None if view is None else view.show, log),
+                None if page is None else page.progress_of,
+            ),
+            watcher=page,
         )
     code = worst(outcomes)
+    if page is not None:
+        failed = sum(outcome.error is not None for outcome in outcomes)
+        line = f"{len(outcomes) - failed} of {counted(len(outcomes), 'file')} done"
+        page.finish(f"{line}.", "failed" if failed else "done")
     done = [o.report for o in outcomes if o.report is not None]
     kept = sum(bool(o.kept) for o in outcomes)
     size = sum(report.size for report in done)

@@ -42,6 +42,16 @@ def with_notes(view: View | None) -> View:
     return show
 
 
+def done_line(report: DownloadReport) -> str:
+    """The report in one short sentence, without the path."""
+    if report.kept:
+        return f"Done: {report.name} was there already; nothing was fetched."
+    how = "every piece verified" if report.verified else "NOT verified"
+    computed = f", {counted(report.decoded, 'row')} computed from parity" if report.decoded else ""
+    took = f"in {format_duration(report.seconds)}, {format_rate(report.rate)}"
+    return f"Done: {report.name}, {format_size(report.size)} {took}, {how}{computed}."
+
+
 def describe(report: DownloadReport) -> str:
     """The report for people: a line on the file, one on each source."""
     from regather.engine.missing import without_address

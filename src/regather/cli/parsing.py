@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -97,6 +98,8 @@ class Parser(argparse.ArgumentParser, OptionsContainer):
     def __init__(self, prog: str, **how: Any) -> None:
         super().__init__(prog, **how, formatter_class=Formatter, allow_abbrev=False, add_help=False)
         self._positionals.title = "arguments"
+        self._optional: dict[str, tuple[str, re.Pattern[str]]] = {}
+        """By option: its value where none is given, and what all others match."""
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         # add_argument() makes one each time, to check the name of a value. The terminal, and
@@ -106,6 +109,31 @@ class Parser(argparse.ArgumentParser, OptionsContainer):
     def error(self, message: str) -> NoReturn:
         """Raise CommandLineError."""
         raise CommandLineError(self.prog, message)
+
+    def optional(self, form: str, help: str, *, const: str, fits: str, **how: Any) -> None:
+        """Add an option whose value may be left out; ``fits`` is a pattern that all values match.
+
+        So the next argument is not taken for the value by mistake.
+        """
+        name, _, metavar = form.partition(" ")
+        self._optional[name] = const, re.compile(fits)
+        self.section("display").add_argument(
+            name, nargs="?", const=const, metavar=metavar.strip("[]"), help=help, **how
+        )
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """See argparse; a value that an option may have is only taken where it fits."""
+        words: list[str] = list(sys.argv[1:] if args is None else args)
+        for at, word in enumerate(words):
+            if word == "--":
+                break
+            if word in self._optional:
+                const, fits = self._optional[word]
+                if at + 1 == len(words) or not fits.fullmatch(words[at + 1]):
+                    words[at] = f"{word}={const}"
+        return super().parse_known_args(words, namespace)
 
     def section(self, title: str) -> OptionsContainer:
         """The group of options of that title, made where there is none yet. See SECTIONS."""

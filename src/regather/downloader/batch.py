@@ -11,6 +11,7 @@ from functools import partial
 
 from regather.downloader.job_runner import JobRunner
 from regather.downloader.report import DownloadReport, Progress
+from regather.downloader.run_context import Watcher
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import (
     DestinationExistsError,
@@ -57,6 +58,7 @@ def download_all(
     settings: Settings,
     on_outcome: Callable[[Outcome], None] | None = None,
     on_progress: Callable[[int, Progress | None], None] | None = None,
+    watcher: Watcher | None = None,
 ) -> list[Outcome]:
     """Carry out all jobs, ``at_once`` of them at the same time; never raises for one of them.
 
@@ -79,7 +81,13 @@ def download_all(
             return [Outcome(name_of(job), error=error)]
         show = None if on_progress is None else partial(on_progress, number)
         runner = JobRunner(
-            settings, on_progress=show, stop=stop, options=options, limiter=limiter, claims=claims
+            settings,
+            on_progress=show,
+            stop=stop,
+            options=options,
+            limiter=limiter,
+            claims=claims,
+            watcher=watcher,
         )
         try:
             return [_one(runner, each, claims) for each in runner.expand(job)]

@@ -27,6 +27,7 @@ from regather.transport import open_connection
 from regather.units import counted, format_size
 
 if TYPE_CHECKING:
+    from regather.downloader.live import LiveDownload
     from regather.store import AnyDestination
     from regather.store.seeds import Seed
 
@@ -61,6 +62,9 @@ class DownloadRun:
         tracked = bool(target.checksums) and not target.hashed
         self._ledger = MirrorLedger(target.layout, len(target.sources)) if tracked else None
         self._hasher: InOrderHasher | None = None
+        self._live: LiveDownload | None = None
+        if context.watcher is not None:
+            self._live = context.watcher.watch(target, destination, self._reporter)
 
     @property
     def _brought(self) -> int:
@@ -93,6 +97,8 @@ class DownloadRun:
         finally:
             if self._hasher is not None:
                 self._hasher.stop()
+            if self._live is not None:
+                self._live.end()
         self._tell("finishing")
         for note in self._destination.finish(sync=self._context.settings.sync):
             self._note(note)
@@ -165,6 +171,8 @@ class DownloadRun:
             more_sources=self._held_back.any,
         )
         self._reporter.planner = planner
+        if self._live is not None:
+            self._live.found(good)
         self._engine = Engine(
             planner,
             target.layout,
@@ -174,6 +182,7 @@ class DownloadRun:
             self._reporter.tallies,
             limiter=self._context.limiter,
             delivered=self._ledger.note if self._ledger is not None else None,
+            observer=self._live,
         )
         if target.checksums:
             self._hasher = InOrderHasher(

@@ -15,7 +15,7 @@ from regather.downloader.existing_file import kept
 from regather.downloader.placing import destination_of, path_for, seeds_of
 from regather.downloader.progress import ProgressReporter, asking_progress
 from regather.downloader.report import DownloadReport
-from regather.downloader.run_context import OnProgress, RunContext
+from regather.downloader.run_context import OnProgress, RunContext, Watcher
 from regather.downloader.wrong_file import WrongFile
 from regather.engine.rate_limit import RateLimiter
 from regather.errors import DestinationExistsError, InterruptedDownload, NotEnoughSourcesError
@@ -54,16 +54,18 @@ class JobRunner:
         options: TransportOptions | None = None,
         limiter: RateLimiter | None = None,
         claims: dict[str, DownloadJob] | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         """``options``, ``limiter`` and ``claims`` may be shared with other runners.
 
         ``claims`` holds whose paths are: one job never replaces what another has written.
+        ``watcher`` shows people what the downloads do.
         """
         began = time.monotonic()
         if limiter is None and settings.limit_rate:
             limiter = RateLimiter(settings.limit_rate, began)
         options = options or transport_options(settings)
-        self._context = RunContext(settings, options, began, on_progress, stop, limiter)
+        self._context = RunContext(settings, options, began, on_progress, stop, limiter, watcher)
         self._claims = {} if claims is None else claims
 
     def _prober_for(self, job: DownloadJob) -> Prober:

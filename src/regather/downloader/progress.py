@@ -38,7 +38,7 @@ class ProgressReporter:
         """``name`` is that of the file or folder at its destination."""
         self._target = target
         self._context = context
-        self._name = name
+        self.name = name
         self._meter = RateMeter()
         self._meters: list[RateMeter] = []
         self.planner: Planner | None = None
@@ -126,7 +126,7 @@ class ProgressReporter:
         self._context.on_progress(
             Progress(
                 phase=phase,
-                name=self._name,
+                name=self.name,
                 size=done if streamed else self.size,
                 done=done,
                 rate=rate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -12,7 +13,23 @@ from regather.engine.rate_limit import RateLimiter
 from regather.sources.settings import Settings
 from regather.transport import TransportOptions
 
+if TYPE_CHECKING:
+    from regather.downloader.live import LiveDownload
+    from regather.downloader.progress import ProgressReporter
+    from regather.sources.download_target import DownloadTarget
+    from regather.store.base import StoredPieces
+
 OnProgress = Callable[[Progress], None]
+
+
+class Watcher(Protocol):
+    """Shows people what downloads do."""
+
+    def watch(
+        self, target: DownloadTarget, destination: StoredPieces, reporter: ProgressReporter
+    ) -> LiveDownload:
+        """A download begins: what it calls as it goes on."""
+        ...
 
 
 class RunContext(Struct, frozen=True):
@@ -25,6 +42,7 @@ class RunContext(Struct, frozen=True):
     on_progress: OnProgress | None = None
     stop: threading.Event | None = None
     limiter: RateLimiter | None = None
+    watcher: Watcher | None = None
 
     @property
     def stopped(self) -> bool:

@@ -9,7 +9,8 @@ interpreter lock, so the workers run on all cores. Nothing but this and ``readin
 planner and the transports.
 """
 
-from regather.engine.core import Ending, Engine
+from regather.engine.core import Engine
+from regather.engine.ending import Ending
 from regather.engine.first_write_wins import Delivered
 from regather.engine.tally import SourceTally
 

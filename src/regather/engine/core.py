@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from regather.engine.decoder import Decoder
+from regather.engine.ending import Ending
 from regather.engine.first_write_wins import Delivered
 from regather.engine.rate_limit import RateLimiter
 from regather.engine.tally import SourceTally
@@ -47,6 +46,7 @@ from regather.transport import Connection, Failure, RequestFailed
 
 if TYPE_CHECKING:
     from regather.engine.listener import Listener
+    from regather.engine.observer import Observer
     from regather.store.base import PieceStore
 
 _LOOK_SECONDS = 0.1
@@ -56,13 +56,6 @@ How long an interrupt may wait, too.
 """
 _JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
-
-
-class Ending(Struct, frozen=True):
-    """How a run ended: whole, or given up with the fragments (positions) that are missing."""
-
-    missing: tuple[int, ...] = ()
-    corrupt: bool = False
 
 
 class Engine:
@@ -80,11 +73,13 @@ class Engine:
         limiter: RateLimiter | None = None,
         delivered: Delivered | None = None,
         listener: Listener | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """``connect`` makes a connection for a source's URL; ``tallies`` has, by source, its tally.
 
         ``delivered`` is called in the workers' threads, where there is no hash to verify with.
         ``listener`` is who serves demands that come and go, from a store in memory.
+        ``observer`` records what sources do.
         """
         self._planner = planner
         self._layout = layout
@@ -111,6 +106,7 @@ class Engine:
             tell=self.post,
             limiter=limiter,
             delivered=delivered,
+            observer=observer,
         )
         self._buffers: list[memoryview] = []
         """One for each request in flight, not for each worker: idle workers need none."""

@@ -32,6 +32,7 @@ from regather.planner import (
 from regather.transport import TICK, Connection, Failure, RequestFailed, object_of
 
 if TYPE_CHECKING:
+    from regather.engine.observer import Observer
     from regather.store.base import PieceStore
 
 _LEFT = 2
@@ -55,6 +56,7 @@ class Transfers:
         tell: Callable[[Event], object],
         limiter: RateLimiter | None,
         delivered: Delivered | None,
+        observer: Observer | None,
     ) -> None:
         """``lock`` is the engine's, under which all is decided; ``tell`` tells the planner."""
         self._planner = planner
@@ -68,6 +70,9 @@ class Transfers:
         self._tell = tell
         self._limiter = limiter
         self._hash = piece_hasher(layout.hash_algorithm)
+        self._observer = observer
+        if observer is not None:
+            observer.began(self._in_flight)
         self._rests = Rests()
         self._first = FirstWriteWins(destination, delivered)
         self._served: set[tuple[int, int]] = set()
@@ -118,6 +123,8 @@ class Transfers:
                 if expected is not None and digest != expected:
                     with self._changed:
                         tally.note_wrong(f"wrong bytes in {fragment.name}, piece {piece}")
+                    if self._observer is not None:
+                        self._observer.sent_corrupt(start.source, start.fragment, piece)
                     return PieceCorrupt(start.request, piece)
                 number = self._layout.number(start.fragment, piece)
                 if expected is None:
@@ -129,6 +136,8 @@ class Transfers:
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
                         tally.useful += length
+                        if self._observer is not None:
+                            self._observer.delivered(start.source, start.fragment, piece)
                     computed = self._planner.likely_computed(start.fragment, piece)
                 if computed:  # in place, but need then not be read back
                     self._kept(worker, self._decoder.data, start.fragment, piece, length)
@@ -146,6 +155,14 @@ class Transfers:
                 connection.finish()
                 return done
             self._decoder.catch_up(most=1, leave=_LEFT if behind else 0)
+
+    def _in_flight(self) -> list[tuple[int, int, int, int]]:
+        with self._changed:
+            jobs = [job for job, _ in self._workers.jobs.values() if not job.cancelled]
+        return [
+            (job.start.source, job.start.fragment, max(job.piece, job.start.start), job.end)
+            for job in jobs
+        ]
 
     def _is_awaited(self, fragment: int, piece: int) -> bool:
         """Whether a piece of a whole answer has to be placed: it is parity, or wanted."""
@@ -173,6 +190,9 @@ class Transfers:
             if not (asked and error.failure is Failure.MISSING):
                 # A source that was only asked whether it has a fragment may say no.
                 tally.note(error)
+                if self._observer is not None:
+                    piece = max(job.piece, job.start.start)
+                    self._observer.failed(job.start.source, job.start.fragment, piece, error)
             if lasting:
                 tally.refused[job.start.fragment] = error.what
         if lasting:

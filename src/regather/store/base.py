@@ -55,6 +55,10 @@ class StoredPieces:
         """Whether the piece is there."""
         return bool(self._here[number])
 
+    def snapshot(self) -> bytes:
+        """By number, 1 for each piece that is there now, else 0."""
+        return bytes(self._here)
+
     def wait(self, number: int) -> Future[None]:
         """See PieceStore.wait."""
         from concurrent.futures import Future  # costs more than all else here

@@ -127,7 +127,7 @@ def test_what_is_right_is_taken(data: st.DataObject) -> None:
         elif action.type is None or "Path" in str(action.type):
             given_[name] = data.draw(st.from_regex("/[a-z]+", fullmatch=True))
         else:
-            given_[name] = 1 if name == "read-data" else data.draw(st.integers(1, 10**6))
+            given_[name] = 1 if name in ("read-data", "page") else data.draw(st.integers(1, 10**6))
         read: Any = action.type or str
         value = read(str(given_[name]))
         expected[action.dest] = [value] if isinstance(action.default, list) else value

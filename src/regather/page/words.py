@@ -1,0 +1,61 @@
+"""The state of everything in words: what the page says first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from regather.coding.survival import Survival
+from regather.page.samples import Condition
+from regather.units import counted, format_left
+
+_MOST_NAMED = 5
+
+
+def server_text(condition: Condition, pause: float, reason: str) -> str:
+    """The state of a server in a few words."""
+    if reason:
+        return reason
+    match condition:
+        case "paused":
+            return f"paused {format_left(pause)}" if pause >= 0.5 else "paused"
+        case "failing":
+            return f"failing, asked again in {format_left(pause)}" if pause >= 0.5 else "failing"
+        case "gone":
+            return f"gone, asked again in {format_left(pause)}" if pause >= 0.5 else "gone"
+        case "corrupt":
+            return "corrupt: it sent wrong bytes"
+        case "stalled":
+            return "stalled: it sends nothing"
+        case "unused":
+            return "not used: it has nothing that is needed"
+        case _:
+            return condition
+
+
+def named(numbers: Sequence[int]) -> str:
+    """Fragments by their numbers: ``fragment 7``, ``fragments 2 and 7``."""
+    shown = [str(number) for number in numbers[:_MOST_NAMED]]
+    if more := len(numbers) - len(shown):
+        shown.append(f"{more} more")
+    listed = ", ".join(shown[:-1]) + (" and " if shown[1:] else "") + shown[-1]
+    return f"fragment{'s' if len(numbers) > 1 else ''} {listed}"
+
+
+def may_fail(survived: Survival, *, further: bool) -> str:
+    """How many servers may fail: ``any 2 servers may fail``."""
+    more = "further " if further else ""
+    if survived.failures < 1:
+        return f"no {more}server may fail"
+    least = "" if survived.exact else "at least "
+    return f"{least}any {counted(survived.failures, f'{more}server')} may fail"
+
+
+def troubles(conditions: Sequence[Condition]) -> str:
+    """Servers in trouble: ``2 of 5 servers are gone, 1 is corrupt``; empty: none is."""
+    total = len(conditions)
+    parts: list[str] = []
+    for word in ("gone", "corrupt", "failing", "stalled"):
+        if count := conditions.count(word):
+            of = f" of {counted(total, 'server')}" if not parts else ""
+            parts.append(f"{count}{of} {'is' if count == 1 else 'are'} {word}")
+    return ", ".join(parts)

@@ -1,0 +1,257 @@
+"""What is remembered of samples, and how it becomes JSON."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from regather.page.as_text import as_text
+from regather.page.delta import delta
+from regather.page.recorder import MOST_TRANSFERS, Recorder
+from regather.page.samples import (
+    COMPUTED,
+    HERE_BEFORE,
+    CacheSample,
+    Sample,
+    ServerSample,
+    TransferSample,
+)
+from tests.page.subjects import PIECE, Made, layout, sample
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Watch:
+    """A recorder, the samples of which are made by hand, second by second."""
+
+    def __init__(self, first: Sample, program: str = "get") -> None:
+        self.made, self.clock = Made(first), Clock()
+        self.recorder = Recorder(program, self.made, clock=self.clock, wall=self.clock)
+        self.see(first)
+
+    def see(self, now: Sample, seconds: int = 1) -> dict[str, Any]:
+        self.made.now = now
+        for _ in range(seconds):
+            self.recorder.record()
+            self.clock.now += 1
+        return self.document
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return self.recorder.document()
+
+
+def with_server(before: Sample, number: int, **changed: Any) -> Sample:
+    servers = [
+        replace(one, **changed) if n == number else one for n, one in enumerate(before.servers)
+    ]
+    return replace(before, servers=servers)
+
+
+def test_healthy_says_how_many_servers_may_fail() -> None:
+    assert Watch(sample()).document["state"] == {
+        "word": "healthy",
+        "text": "Healthy: any 2 servers may fail.",
+        "activity": "downloading",
+    }
+
+
+def test_a_server_that_is_gone_degrades_the_file_and_comes_back() -> None:
+    watch = Watch(sample())
+    gone = watch.see(with_server(sample(), 1, condition="gone", last_error="Connection refused"))
+    assert (
+        gone["state"]["text"] == "Degraded: 1 of 5 servers is gone; any 1 further server may fail."
+    )
+    assert gone["servers"][1]["state"] == "gone"
+    assert gone["files"][0]["fragments"][1]["cells"][1] == "o"
+    assert gone["files"][0]["sets"][0]["text"] == "4 of 5 available, 3 needed, 1 to spare"
+    back = watch.see(sample())
+    assert (back["servers"][1]["state"], back["state"]["word"]) == ("ok", "healthy")
+    assert [event["text"] for event in back["events"]] == [
+        "server2.example is gone (Connection refused)",
+        "server2.example is ok again",
+    ]
+
+
+def test_lost_names_the_fragments() -> None:
+    state = sample()
+    for number in (0, 1, 2):
+        state = with_server(state, number, condition="gone")
+    assert Watch(state).document["state"]["text"].startswith("Lost: fragments 1, 2 and 3.")
+
+
+def test_a_server_that_sent_a_corrupt_piece_is_called_corrupt_for_a_minute() -> None:
+    watch = Watch(sample())
+    bad = with_server(sample(), 2, corrupt=1, last_error="wrong bytes in piece 7")
+    assert watch.see(bad)["servers"][2]["state"] == "corrupt"
+    assert watch.see(bad, 58)["servers"][2]["state"] == "corrupt"
+    assert watch.see(bad, 3)["servers"][2]["state"] == "ok"
+
+
+def test_a_server_far_below_the_others_is_slow() -> None:
+    first = sample()
+    watch = Watch(first)
+    for second in range(1, 8):
+        servers = [
+            replace(one, connections=1, received=second * (PIECE // 10 if n == 3 else PIECE))
+            for n, one in enumerate(first.servers)
+        ]
+        watch.see(replace(first, servers=servers))
+    assert [row["state"] for row in watch.document["servers"]] == ["ok"] * 3 + ["slow", "ok"]
+
+
+def test_graphs_keep_seconds_and_tens() -> None:
+    watch = Watch(replace(sample(), received=0))
+    for second in range(400):
+        watch.see(replace(sample(), received=(second + 1) * 1000))
+    graphs = watch.document["graphs"]
+    assert len(graphs["seconds"]) == 300
+    assert graphs["seconds"][-1] == [1400, 1000.0, 0.0, 0.0]
+    assert [at for at, *_ in graphs["tens"]] == list(range(1000, 1400, 10))
+    assert graphs["tens"][-1][1] == 1000.0
+
+
+def test_pieces_say_who_delivered_them() -> None:
+    now = sample()
+    file = now.files[0]
+    by = list(file.deliverers)
+    by[0], by[2] = HERE_BEFORE, 0
+    document = Watch(replace(now, files=[replace(file, deliverers=by)])).document["files"][0]
+    pieces = document["pieces"]
+    assert (pieces["count"], pieces["done"], pieces["bins"]) == (60, 30, 60)
+    fill = base64.b64decode(pieces["fill"])
+    assert list(fill[:3]) == [255, 0, 255]
+    assert pieces["by"][:5] == [[-3, 1], [-1, 1], [-2, 1], [-1, 1], [0, 1]]
+    assert pieces["reading"] == [1]
+    assert document["fragments"][0]["computed"] == 1
+    assert len(by) < COMPUTED
+
+
+def test_many_pieces_share_a_bin() -> None:
+    big = layout(4, 0, 1 << 16)
+    file = replace(
+        sample().files[0],
+        layout=big,
+        here=bytes([1]) * big.piece_count,
+        reading=[],
+        holdings=[None],
+        servers=["http://one.example/"],
+        deliverers=[1] * big.piece_count,
+    )
+    only = [ServerSample("http://one.example/")]
+    now = replace(sample(), servers=only, files=[file])
+    pieces = Watch(now).document["files"][0]["pieces"]
+    assert (pieces["count"], pieces["bins"], pieces["by"]) == (1 << 18, 1024, [[0, 1024]])
+
+
+def test_equal_events_are_counted() -> None:
+    watch = Watch(sample())
+    for _ in range(700):
+        watch.recorder.events.add("the same")
+    for number in range(600):
+        watch.recorder.events.add(f"number {number}")
+    events = watch.see(sample())["events"]
+    assert len(events) == 500
+    assert events[-1]["text"] == "number 599"
+    watch.recorder.events.add("number 599")
+    assert watch.see(sample())["events"][-1]["count"] == 2
+
+
+def test_what_could_reorder_text_is_escaped() -> None:
+    evil = "http://a\u202eb.example/<img src=x onerror=alert(1)>"
+    watch = Watch(replace(sample(), servers=[ServerSample(evil)], files=[]))
+    watch.recorder.events.add("from \u202e\n\u2066")
+    document = watch.see(watch.made.now)
+    assert document["servers"][0]["name"] == "a\\u202eb.example/<img src=x onerror=alert(1)>"
+    assert document["events"][0]["text"] == "from \\u202e\\n\\u2066"
+
+
+def test_no_secret_of_a_url_is_shown() -> None:
+    secret = "http://ann:secret@a.example/d/?token=secret"
+    watch = Watch(replace(sample(), servers=[ServerSample(secret)], files=[]))
+    watch.recorder.events.add("it failed", servers=(secret,))
+    assert "secret" not in str(watch.see(watch.made.now))
+
+
+def test_transfers_are_limited_and_the_rest_is_counted() -> None:
+    many = [TransferSample(f"r{n}", 10, 1, 1.0) for n in range(MOST_TRANSFERS + 7)]
+    document = Watch(replace(sample(), transfers=many)).document
+    assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 7)
+
+
+def test_a_gateway_has_readers_cache_and_copies() -> None:
+    cache = CacheSample(used=5, limit=10, served=30)
+    now = replace(sample(), sent=40, readers=3, cache=cache, origin=220, size=200)
+    document = Watch(now, "gateway").document
+    assert document["cache"] == {"used": 5, "limit": 10, "share": 0.75}
+    assert (document["readers"], document["copies"]) == (3, 1.1)
+
+
+def test_the_text_names_state_servers_and_sets() -> None:
+    text = as_text(Watch(sample()).document)
+    assert text.splitlines()[0] == "Healthy: any 2 servers may fail."
+    assert "server1.example: ok, 0 B/s" in text
+    assert "file.bin: 50 % of 60.0 MiB, downloading" in text
+
+
+def applied(state: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """What the page makes of a change, in Python."""
+    apart = {"servers", "files", "transfers", "events", "graphs"}
+    found = {**state, **{key: value for key, value in change.items() if key not in apart}}
+    news = {row["id"]: row for row in change["servers"]}
+    found["servers"] = [
+        {**row, **news.pop(row["id"], {})} | {"spark": row["spark"]} for row in state["servers"]
+    ] + list(news.values())
+    for file, new in zip(found["files"], change["files"], strict=True):
+        by = {one["index"]: one for one in new["fragments"]}
+        file["fragments"] = [{**one, **by.get(one["index"], {})} for one in file["fragments"]]
+        file |= {key: new[key] for key in ("sets", "pieces") if key in new}
+    found["transfers"] = change.get("transfers", state["transfers"])
+    changed = {event["id"] for event in change["events"]}
+    found["events"] = [e for e in state["events"] if e["id"] not in changed] + change["events"]
+    found["graphs"] = {
+        **state["graphs"],
+        **{kind: state["graphs"][kind] + change["graphs"][kind] for kind in ("seconds", "tens")},
+    }
+    return found
+
+
+def test_changes_add_up_to_the_document() -> None:
+    watch = Watch(sample())
+    state = watch.document
+    seen = [
+        with_server(sample(), 1, condition="gone"),
+        replace(sample(), received=77, transfers=[]),
+        with_server(sample(), 0, useful=5 * PIECE),
+        replace(sample(), files=[replace(sample().files[0], here=bytes([1]) * 100, reading=[])]),
+    ]
+    for now in seen:
+        watch.recorder.events.add("again")
+        before = watch.document
+        after = watch.see(now)
+        change = delta(before, after)
+        assert change is not None
+        state = applied(state, change)
+        expected = {
+            **after,
+            "servers": [
+                row | {"spark": state["servers"][n]["spark"]}
+                for n, row in enumerate(after["servers"])
+            ],
+        }
+        assert state == expected
+
+
+def test_another_file_needs_all_anew() -> None:
+    watch = Watch(sample())
+    before = watch.document
+    assert delta(before, watch.see(sample(name="other.bin"))) is None
