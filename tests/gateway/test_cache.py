@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Hosted:
 
 
 def gateway(
-    hosted: Hosted, hosting: Hosting, servers: list[str], cache: Path, **how: object
+    hosted: Hosted, hosting: Hosting, servers: list[str], cache: Path, **how: Any
 ) -> GatewayServer:
     return started(hosting, [hosted.manifest], servers=servers, cache=cache, free_space=0, **how)
 
