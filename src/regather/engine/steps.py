@@ -64,10 +64,12 @@ class SteppedSession(Session):
 
     def load(self, number: int) -> memoryview | None:
         """The bytes of a piece, read from the disk if need be: it waits for that."""
+        data = memoryview(bytearray(self._layout.length_of(number)))
         try:
-            return memoryview(self._store.whole(number))
+            self._store.read(number, 0, data)
         except PieceMissing:
             return None
+        return data
 
     def piece(self, number: int) -> memoryview | None:
         """The bytes of a piece in memory, which stay as they are when it is dropped."""

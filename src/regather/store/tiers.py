@@ -68,15 +68,6 @@ class CachedStore(MemoryStore):
         except PieceMissing:
             self._cached.read(number, at, into)
 
-    def whole(self, number: int) -> bytes:
-        """See MemoryStore.whole; what is on the disk is read."""
-        try:
-            return super().whole(number)
-        except PieceMissing:
-            data = bytearray(self.layout.length_of(number))
-            self._cached.read(number, 0, memoryview(data))
-            return bytes(data)
-
     def _gone_from_disk(self, numbers: Sequence[int]) -> None:
         gone = [number for number in numbers if not self._here[number]]
         if gone:
