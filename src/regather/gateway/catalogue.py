@@ -109,11 +109,12 @@ class Catalogue:
             if before is not None and signature and before.signature == signature:
                 found[address.text] = before
                 return
-            manifest, folder = load(address, self._digest, self._prober)
+            loaded = load(address, self._digest, self._prober)
+            manifest = loaded.manifest
             if before is not None and before.manifest == manifest:
                 found[address.text] = before
                 return
-            target = target_at(address, manifest, folder, self._servers, self._prober)
+            target = target_at(address, loaded, self._servers, self._prober)
         except RegatherError as error:
             if named:
                 raise
