@@ -107,6 +107,7 @@ class Engine:
             tell=self.post,
             limiter=limiter,
             delivered=delivered,
+            later=(lambda number: False) if listener is None else listener.is_for_later,
             observer=observer,
         )
         self._buffers: list[memoryview] = []

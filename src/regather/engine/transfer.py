@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from regather.engine.observer import Observer
     from regather.store.base import PieceStore
 
+_LATER_SECONDS = 0.02
+"""How often a worker that is ahead of a reader looks for it."""
 _LEFT = 2
 """Rows to compute that a worker behind the others leaves to them."""
 
@@ -56,6 +58,7 @@ class Transfers:
         tell: Callable[[Event], object],
         limiter: RateLimiter | None,
         delivered: Delivered | None,
+        later: Callable[[int], bool],
         observer: Observer | None,
     ) -> None:
         """``lock`` is the engine's, under which all is decided; ``tell`` tells the planner."""
@@ -74,6 +77,7 @@ class Transfers:
         if observer is not None:
             observer.began(self._in_flight)
         self._rests = Rests()
+        self._is_for_later = later
         self._first = FirstWriteWins(destination, delivered)
         self._served: set[tuple[int, int]] = set()
         """By source and fragment: what was answered well."""
@@ -113,7 +117,7 @@ class Transfers:
             job.piece = piece if ranged else -1
             if not self._receive(worker, connection, view, job, tally, at):
                 return Cancelled(start.request)
-            placed = ranged or self._is_awaited(start.fragment, piece)
+            placed = ranged or self._is_awaited(job, piece)
             if placed and not self._planner.is_done(start.fragment, piece):
                 digest = self._hash(view)
                 expected = self._layout.hash_of(start.fragment, piece)
@@ -164,10 +168,19 @@ class Transfers:
             for job in jobs
         ]
 
-    def _is_awaited(self, fragment: int, piece: int) -> bool:
-        """Whether a piece of a whole answer has to be placed: it is parity, or wanted."""
-        with self._changed:
-            return not self._layout.is_data(fragment) or self._planner.is_wanted(fragment, piece)
+    def _is_awaited(self, job: Job, piece: int) -> bool:
+        """Whether a piece of a whole answer has to be placed: it is parity, or wanted.
+
+        Waits for a reader that is behind it: the same answer would have to come once more.
+        """
+        fragment = job.start.fragment
+        while True:
+            with self._changed:
+                if not self._layout.is_data(fragment) or self._planner.is_wanted(fragment, piece):
+                    return True
+                if job.cancelled or not self._is_for_later(self._layout.number(fragment, piece)):
+                    return False
+            time.sleep(_LATER_SECONDS)
 
     def _begun(self, start: Start) -> Begun | None:
         """What is there of a request's first piece already."""
