@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         adownload,
         download,
     )
+    from regather.downloader.api import astream, stream
+    from regather.downloader.verified_stream import VerifiedStream
     from regather.errors import (
         DestinationExistsError,
         InterruptedDownload,
@@ -46,12 +48,16 @@ if TYPE_CHECKING:
     from regather.publisher import PublishReport, TargetReport, publish
     from regather.reading import RemoteFile, open
     from regather.server.serving import serve
+    from regather.sources.signing import sign
     from regather.splitter import split
     from regather.transport import HostOptions
+    from regather.trust.secret_key import SecretKey
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
     "downloader": "DownloadReport Progress Settings SourceProgress SourceReport adownload download",
+    "downloader.api": "astream stream",
+    "downloader.verified_stream": "VerifiedStream",
     "errors": "DestinationExistsError InterruptedDownload InterruptedPublish ManifestError "
     "NotEnoughSourcesError NotPlacedError RegatherError StorageError TransportError UsageError "
     "VerificationError",
@@ -62,8 +68,10 @@ _HOMES = {
     "publisher": "PublishReport TargetReport publish",
     "reading": "RemoteFile open",
     "server.serving": "serve",
+    "sources.signing": "sign",
     "splitter": "split",
     "transport": "HostOptions",
+    "trust.secret_key": "SecretKey",
     "upkeep": "CheckReport RepairReport check repair",
 }
 """By module: what of it is named here."""
@@ -87,6 +95,7 @@ __all__ = [
     "RegatherError",
     "RemoteFile",
     "RepairReport",
+    "SecretKey",
     "Settings",
     "SourceProgress",
     "SourceReport",
@@ -95,8 +104,10 @@ __all__ = [
     "TransportError",
     "UsageError",
     "VerificationError",
+    "VerifiedStream",
     "__version__",
     "adownload",
+    "astream",
     "check",
     "download",
     "export_metalink",
@@ -105,7 +116,9 @@ __all__ = [
     "publish",
     "repair",
     "serve",
+    "sign",
     "split",
+    "stream",
 ]
 
 

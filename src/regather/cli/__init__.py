@@ -11,28 +11,26 @@ import argparse
 import gc
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import NoReturn
 
 from regather._version import __version__
-from regather.cli.commands import COMMANDS, GROUPS, UNCONFIGURED
+from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.leaving import leave
 from regather.cli.output_path import goes_to_output
+from regather.cli.overview import EXIT_CODES, Overview
 from regather.cli.parsing import (
     CommandLineError,
-    Formatter,
     Parser,
     commands_of,
-    groups_of,
     indented,
     is_option,
     near_options,
     unknown_command,
 )
 from regather.cli.signals import ignore_ends
-from regather.cli.standard_streams import drop_output, open_all
+from regather.cli.standard_streams import drop_output, free_of_words, open_all
 from regather.errors import (
     InterruptedDownload,
     RegatherError,
@@ -48,49 +46,6 @@ _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
 _OBJECTS = 50_000
 """So many new ones are looked at for garbage together: what starting makes is none."""
-EXIT_CODES = """exit codes:
-  0 done
-  1 failed; the same command resumes
-  2 the command cannot be carried out as given
-  3 verification or trust failed
-  4 not enough sources
-  5 degraded (check only)
-  6 a different file is there and is kept (--force replaces it)
-  130 interrupted; the same command resumes
-  141 the reader of standard output has left (get -o - only)
-"""
-
-
-EXAMPLES = (
-    "regather demo",
-    "regather generate large_file.txt --size 100MB",
-    "regather split large_file.txt --out hosted --servers 3 --replicas 2",
-    "regather get hosted/large_file.txt.regather.json -o copy.txt",
-)
-
-
-class _Overview(Parser):
-    """The parser of ``regather`` itself, whose help lists the commands."""
-
-    def short_help(self) -> str:
-        """Commands by group, and examples."""
-        lines = [f"usage: {self.usage}", "", f"{self.description}"]
-        commands = commands_of(self)
-        for title, names in GROUPS.items():
-            lines += ["", f"{title}:", *(f"  {n:<11} {commands[n].description}" for n in names)]
-        return (
-            "\n".join(lines) + f"\n\nexamples:\n{indented(EXAMPLES)}\n"
-            "regather COMMAND -h shows the most used options of a command, --help all;\n"
-            "regather help lists topics like sources, parity and resume\n"
-        )
-
-    def format_help(self) -> str:
-        """The same, and the options of all commands and the exit codes."""
-        formatter = Formatter(self.prog)
-        formatter.start_section("options")
-        formatter.add_arguments(groups_of(self)[0][1])
-        formatter.end_section()
-        return f"{self.short_help()}\n{formatter.format_help()}\n{EXIT_CODES}"
 
 
 def parser_of(called: str | None = None) -> Parser:
@@ -100,7 +55,7 @@ def parser_of(called: str | None = None) -> Parser:
     """
     from regather.cli.options import add_config
 
-    parser = _Overview(
+    parser = Overview(
         "regather",
         description="Download one large file from several servers at once. Every piece is\n"
         "verified; downloads resume, and survive servers that fail.",
@@ -160,20 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(output, TextIOWrapper) and (output.errors, output.encoding) != _TAKES_ALL:
         # A name that the terminal's encoding lacks is no reason to fail when all is done.
         output.reconfigure(errors="backslashreplace")
-    with _free_of_words(arguments):
+    with free_of_words(when=goes_to_output(arguments)):
         return _ended(arguments)
-
-
-@contextmanager
-def _free_of_words(arguments: Sequence[str]) -> Iterator[None]:
-    """What is printed goes to standard error where standard output is for a file (get -o -)."""
-    output = sys.stdout
-    if goes_to_output(arguments):
-        sys.stdout = sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout = output
 
 
 def _ended(arguments: Sequence[str]) -> int:
