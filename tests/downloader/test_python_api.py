@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -201,3 +204,75 @@ def test_https_is_never_left_for_http(made: Path, tmp_path: Path, hosting: Hosti
             settings=regather.Settings(cacert=str(files.authority), retries=0),
         )
     assert "from https to http: refused" in "\n".join(caught.value.details)
+
+
+def test_a_stream(made: Path, hosting: Hosting) -> None:
+    content = (made / "file.bin").read_bytes()
+    urls = [hosting.serve(made / f"out/server{n}").url for n in (1, 2)]
+    seen: list[regather.Progress] = []
+    with regather.stream(manifest(made), servers=urls, on_progress=seen.append) as stream:
+        assert (stream.name, stream.size, stream.given) == ("file.bin", SIZE, 0)
+        assert b"".join(stream) == content
+        assert stream.given == SIZE
+        assert stream.report().received == SIZE
+        assert next(stream, None) is None
+    assert seen[-1].phase == "finishing"
+    with regather.stream(manifest(made), servers=urls) as stream:
+        assert next(stream) == content[: 1 << 20]
+    with pytest.raises(regather.UsageError, match="no hash to verify it with"):
+        regather.stream(hosting.serve(made).url + "file.bin")
+
+
+def test_a_stream_from_a_server_without_ranges(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer waits for the reader: else what is behind the window would come once more."""
+    monkeypatch.setattr("regather.engine.streaming._WINDOW_BYTES", 2 << 20)
+    regather.split(made / "file.bin", made / "one", fragments=1)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(made / "one"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            path = alone(made / "one" / "file.bin.regather.json")
+            url = f"http://127.0.0.1:{server.server_port}/"
+            settings = regather.Settings(timeout=1, retries=0)
+            with regather.stream(path, servers=[url], settings=settings) as stream:
+                found = next(stream)
+                time.sleep(2.5)  # of a slow reader: much longer than a source may be silent
+                found += b"".join(stream)
+                assert found == (made / "file.bin").read_bytes()
+                report = stream.report()
+                assert (report.received, report.sources[0].errors) == (SIZE, 0)
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def test_a_stream_that_is_stopped(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / f"out/server{n}", faults=["stall"]).url for n in (1, 2)]
+    stop = threading.Event()
+    with regather.stream(manifest(made), servers=urls, stop=stop) as stream:
+        stop.set()
+        with pytest.raises(regather.InterruptedDownload, match="were passed on"):
+            next(stream)
+
+
+@pytest.mark.parametrize("faults", [(), ("stall",)], ids=["at a piece", "while one is waited for"])
+def test_a_stream_in_asyncio(made: Path, hosting: Hosting, faults: tuple[str, ...]) -> None:
+    urls = [hosting.serve(made / f"out/server{n}", faults=faults).url for n in (1, 2)]
+
+    async def whole() -> bytes:
+        return b"".join([piece async for piece in regather.astream(manifest(made), servers=urls)])
+
+    async def cancelled() -> None:
+        reading = asyncio.create_task(whole())
+        while not any(t.name == "regather-session" for t in threading.enumerate()):
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    if not faults:
+        assert asyncio.run(whole()) == (made / "file.bin").read_bytes()
+    else:
+        asyncio.run(cancelled())
+    assert not any(t.name == "regather-session" for t in threading.enumerate())

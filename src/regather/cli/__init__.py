@@ -11,8 +11,7 @@ import argparse
 import gc
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import NoReturn
 
@@ -24,6 +23,8 @@ from regather.cli.overview import EXIT_CODES, Overview
 from regather.cli.parsing import (
     CommandLineError,
     Parser,
+    check_filled,
+    command_in,
     commands_of,
     indented,
     is_option,
@@ -31,7 +32,7 @@ from regather.cli.parsing import (
     unknown_command,
 )
 from regather.cli.signals import ignore_ends
-from regather.cli.standard_streams import drop_output, open_all
+from regather.cli.standard_streams import drop_output, free_of_words, open_all
 from regather.errors import (
     InterruptedDownload,
     RegatherError,
@@ -42,7 +43,6 @@ from regather.errors import (
     shown_path,
 )
 
-_MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
 _OBJECTS = 50_000
@@ -116,20 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(output, TextIOWrapper) and (output.errors, output.encoding) != _TAKES_ALL:
         # A name that the terminal's encoding lacks is no reason to fail when all is done.
         output.reconfigure(errors="backslashreplace")
-    with _free_of_words(arguments):
+    with free_of_words(when=goes_to_output(arguments)):
         return _ended(arguments)
-
-
-@contextmanager
-def _free_of_words(arguments: Sequence[str]) -> Iterator[None]:
-    """What is printed goes to standard error where standard output is for a file (get -o -)."""
-    output = sys.stdout
-    if goes_to_output(arguments):
-        sys.stdout = sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout = output
 
 
 def _ended(arguments: Sequence[str]) -> int:
@@ -230,7 +218,7 @@ def _is_of_output(error: OSError) -> bool:
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """What the command line says, by the configuration where that says more. Raises UsageError."""
-    called = _called(arguments)
+    called = command_in(arguments)
     parser = parser_of(called)
 
     def parsed() -> argparse.Namespace:
@@ -261,41 +249,12 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     args = parsed()
     if args.command in UNCONFIGURED:
         return args
-    _check_filled(arguments)
+    check_filled(arguments)
     from regather.cli.conf import configured
 
     return configured(
         args, commands_of(parser)[args.command], parsed, lambda: commands_of(parser_of())
     )
-
-
-def _check_filled(arguments: Sequence[str]) -> None:
-    """Raise UsageError for an argument that is empty, like a variable of a script that is not set.
-
-    As the name of a file it would mean the current folder; as a digest, that nobody asks for one.
-    """
-    for before, word in zip(("", *arguments), arguments, strict=False):
-        option, equals, value = word.partition("=")
-        if not word:
-            option = before if before.startswith("-") else ""
-        elif not option.startswith("--") or not equals or value:
-            continue
-        if option not in _MAY_BE_EMPTY:
-            raise UsageError(
-                f"{option}: nothing is given" if option else "an empty argument",
-                help="name what is meant, or leave it out",
-            )
-
-
-def _called(arguments: Sequence[str]) -> str | None:
-    """The command, as far as can be told without a parser."""
-    words = iter(arguments)
-    for word in words:
-        if word == "--config":
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return None
 
 
 def _tell(error: RegatherError, *, as_json: bool) -> None:

@@ -90,7 +90,8 @@ class Engine:
         """Rows of erasure sets that were computed."""
         self._listener = listener
         ways = self._row_ended, self._fail, self._through
-        self._decoder = Decoder(layout, destination, *ways, in_memory=listener is not None)
+        memory = listener is not None and listener.in_memory
+        self._decoder = Decoder(layout, destination, *ways, in_memory=memory)
         self.lock = threading.Condition()
         """Under which all is decided; reentrant."""
         self._workers = Workers(len(sources), self._work)
@@ -106,6 +107,7 @@ class Engine:
             tell=self.post,
             limiter=limiter,
             delivered=delivered,
+            later=(lambda number: False) if listener is None else listener.is_for_later,
             observer=observer,
         )
         self._buffers: list[memoryview] = []
@@ -328,7 +330,8 @@ class Engine:
             broken = error.failure is not Failure.MISSING
         finally:
             # Before the planner hears of the end, for it may begin another request at once.
-            self._buffers.append(worker.buffer)
+            if worker.buffer:
+                self._buffers.append(worker.buffer)
             worker.end()
         if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):
             connection.close()

@@ -30,7 +30,7 @@ class MemoryStore(StoredPieces):
         """Told, by who reserves, what is not there any more."""
         self._changed = threading.Lock()
         """Guards all below."""
-        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        self._pieces: OrderedDict[int, memoryview] = OrderedDict()
         """The least recently used one first."""
         self._reserved: set[int] = set()
         self._used = 0
@@ -70,36 +70,48 @@ class MemoryStore(StoredPieces):
         victims: list[int] = []
         if missing > self._used:
             return victims
-        for number, data in self._pieces.items():
+        for number in self._pieces:
             if missing <= 0:
                 break
             if not self.is_needed(number):
                 victims.append(number)
-                missing -= len(data)
+                missing -= self.layout.length_of(number)
         for number in victims:
             self.gone(number)
-            self._used -= len(self._pieces.pop(number))
+            del self._pieces[number]
+            self._used -= self.layout.length_of(number)
         return victims
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Take in a piece; see PieceStore.place. Raises StorageError where it has no room."""
+        self._take(number, memoryview(bytes(data)), digest)
+
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """Take in a piece with its memory; see PieceStore.adopt. Raises StorageError as place."""
+        return self._take(number, data.toreadonly(), digest)
+
+    def _take(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """Keep a piece; False where it is there already."""
+        self._check_room(number, data)
+        with self._changed:
+            if number not in self._reserved:  # it is there: another thread has placed it
+                return False
+            self._reserved.remove(number)
+            self._pieces[number] = data
+            self._here[number] = True
+        self._placed(number, data, digest)
+        self.notify(number)
+        return True
+
+    def _check_room(self, number: int, data: memoryview) -> None:
         if not self.reserve(number):
             raise StorageError(
                 f"not enough space for a piece of {format_size(len(data))}: "
                 "every stored piece is in use",
                 help=f"allow more than {format_size(self.limit)}",
             )
-        kept = bytes(data)
-        with self._changed:
-            if number not in self._reserved:  # it is there: another thread has placed it
-                return
-            self._reserved.remove(number)
-            self._pieces[number] = kept
-            self._here[number] = True
-        self._placed(number, kept, digest)
-        self.notify(number)
 
-    def _placed(self, number: int, data: bytes, digest: bytes) -> None:
+    def _placed(self, number: int, data: memoryview, digest: bytes) -> None:
         """A piece is there that was not before."""
 
     def read(self, number: int, at: int, into: memoryview) -> None:
@@ -109,16 +121,7 @@ class MemoryStore(StoredPieces):
             if piece is None:
                 raise PieceMissing(number)
             self._pieces.move_to_end(number)
-        into[:] = memoryview(piece)[at : at + len(into)]
-
-    def whole(self, number: int) -> bytes:
-        """A piece as it is kept, without a copy. Raises PieceMissing."""
-        with self._changed:
-            piece = self._pieces.get(number)
-            if piece is None:
-                raise PieceMissing(number)
-            self._pieces.move_to_end(number)
-            return piece
+        into[:] = piece[at : at + len(into)]
 
     def close(self) -> None:
         """Forget everything."""
