@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import replace
 
 from msgspec import Struct
-from msgspec.structs import replace as struct_replace
+from msgspec.structs import replace
 
 from regather.engine.steps import SteppedSession
 from regather.manifest import Manifest
@@ -121,7 +120,7 @@ def relayed(manifest: Manifest) -> Manifest:
 
     Parity is left out, for a gateway computes what is lost. The digest stays the same.
     """
-    data = [struct_replace(f, set=0) for f in manifest.fragments if f.kind == "data"]
+    data = [replace(f, set=0) for f in manifest.fragments if f.kind == "data"]
     return replace(manifest, fragments=tuple(data), sources=(), survives=0)
 
 
