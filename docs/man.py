@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from regather._version import __version__
-from regather.cli import EXAMPLES, EXIT_CODES, parser_of
+from regather.cli import parser_of
+from regather.cli.overview import EXAMPLES, EXIT_CODES
 from regather.cli.parsing import Parser, commands_of, groups_of, shown_names
 
 DATE = "2026-11-30"

@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from regather.publisher import PublishReport, TargetReport, publish
     from regather.reading import RemoteFile, open
     from regather.server.serving import serve
+    from regather.sources.signing import sign
     from regather.splitter import split
     from regather.transport import HostOptions
+    from regather.trust.secret_key import SecretKey
     from regather.upkeep import CheckReport, RepairReport, check, repair
 
 _HOMES = {
@@ -62,8 +64,10 @@ _HOMES = {
     "publisher": "PublishReport TargetReport publish",
     "reading": "RemoteFile open",
     "server.serving": "serve",
+    "sources.signing": "sign",
     "splitter": "split",
     "transport": "HostOptions",
+    "trust.secret_key": "SecretKey",
     "upkeep": "CheckReport RepairReport check repair",
 }
 """By module: what of it is named here."""
@@ -87,6 +91,7 @@ __all__ = [
     "RegatherError",
     "RemoteFile",
     "RepairReport",
+    "SecretKey",
     "Settings",
     "SourceProgress",
     "SourceReport",
@@ -105,6 +110,7 @@ __all__ = [
     "publish",
     "repair",
     "serve",
+    "sign",
     "split",
 ]
 

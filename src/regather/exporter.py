@@ -61,9 +61,10 @@ def export_metalink(
     bases = [base_url(server) for server in texts(servers)]
     source = address_of(str(manifest))
     asking = asking_for(settings)
-    read, folder = load_manifest(source, asking)
+    loaded = load_manifest(source, asking)
+    read = loaded.manifest
     layout = read.layout
-    sources = sources_of(source, read, folder, bases)
+    sources = sources_of(source, loaded, bases)
     urls = _whole_urls(read, mirrors, sources)
     by_fragment = fragments or not urls
     if by_fragment:
@@ -73,7 +74,7 @@ def export_metalink(
     else:
         for url in bases:
             asking.check(url)
-        recipe = Recipe(target_of(source, read, sources), settings)
+        recipe = Recipe(target_of(source, loaded, sources), settings)
         pieces = _from_sources(RemoteFile(recipe), layout)
     whole = _HashedFile(layout.piece_size)
     parts = [_HashedFile(layout.piece_size) for _ in range(layout.data_count)]

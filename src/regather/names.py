@@ -12,6 +12,8 @@ from regather.schemes import REMOTE, STORES, listed
 
 MAX_NAME_BYTES = 255
 MANIFEST_SUFFIX = ".regather.json"
+SIGNATURE = ".minisig"
+"""What a file is called beside its name that has its signature."""
 TEMPORARY = ".regather-part-"
 """Between a file's name, while it is written, and the number of the process that writes it."""
 _SHOWN = 100

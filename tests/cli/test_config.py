@@ -290,7 +290,7 @@ def test_a_token_by_host(
     url = server.url + "file.bin.regather.json"
     write(home / "a.token", SECRET + "\n")
     path = write(home / "config.toml", '[host."127.0.0.1"]\ntoken-file = "a.token"\n')
-    for arguments in (["get", url, "-o", made / "copy"], ["info", url], ["check", url]):
+    for arguments in (["get", url, "-qo", made / "copy"], ["info", url], ["check", url]):
         told = here(*arguments)
         assert (told.returncode, told.stderr) == (0, "")
     assert here("info", url, "--no-config").returncode != 0

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from regather import errors
-from regather.cli import EXAMPLES, parser_of
+from regather.cli import parser_of
 from regather.cli.commands import COMMANDS
 from regather.cli.get_stream import READER_LEFT
+from regather.cli.overview import EXAMPLES
 from regather.cli.parsing import commands_of
 from regather.cli.topics import plain, text_of, titles
 from regather.server.faults import FaultKind, parse_fault

@@ -35,7 +35,7 @@ def test_a_download_with_a_token(made: Path, hosting: Hosting) -> None:
     assert "file.bin" in shown.stdout
     for host in ("127.0.0.1", f"127.0.0.1:{server.port}"):
         (made / "copy").unlink(missing_ok=True)
-        result = run("get", url, "-o", made / "copy", "--token", f"{host}={made / 'token'}")
+        result = run("get", url, "-qo", made / "copy", "--token", f"{host}={made / 'token'}")
         assert (result.returncode, result.stderr) == (0, "")
         assert SECRET not in result.stdout
     assert (made / "copy").read_bytes() == (made / "file.bin").read_bytes()

@@ -360,7 +360,7 @@ def test_readers_are_not_told_to_use_the_token_that_wrote(
     assert token.partition("=")[2] not in result.stdout
     assert "give readers a read token for" in result.stdout
     words = shlex.split(result.stdout.partition("Get it with:\n")[2].splitlines()[0])
-    got = run(*words[1:], "-o", tmp_path / "copy.bin")
+    got = run(*words[1:], "-qo", tmp_path / "copy.bin")
     assert (got.returncode, got.stderr) == (0, "")
     assert (tmp_path / "copy.bin").read_bytes() == cloud.file.read_bytes()
 
@@ -383,7 +383,7 @@ def test_authorities_are_named_to_readers_who_need_them(
     line = result.stdout.partition("Get it with:\n")[2].splitlines()[0]
     assert ("--cacert" in line) == secure
     assert "--store-option" not in line
-    got = run(*shlex.split(line)[1:], "-o", tmp_path / "copy")
+    got = run(*shlex.split(line)[1:], "-qo", tmp_path / "copy")
     assert (got.returncode, got.stderr) == (0, "")
 
 

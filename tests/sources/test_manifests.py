@@ -51,7 +51,7 @@ class Host:
 
 
 def resolved(url: str) -> str:
-    prober = Prober(TransportOptions(timeout=10))
+    prober = Prober(TransportOptions(timeout=10), None)
     (job,) = expand_job(DownloadJob((url,)), prober)
     (target,) = resolve_targets(job, prober)
     return target.digest
@@ -76,7 +76,7 @@ def test_nor_of_a_metalink(files: int) -> None:
     assert (len(document) > 16 << 10) == (files == 200)
     host = Host(document)
     with Rogue(host.answer) as rogue:
-        jobs = expand_job(DownloadJob((rogue.url + "latest",)), Prober(TransportOptions()))
+        jobs = expand_job(DownloadJob((rogue.url + "latest",)), Prober(TransportOptions(), None))
     assert [job.file.name for job in jobs if job.file] == [f"f{n}" for n in range(files)]
     assert host.sent == len(document)
     assert len(rogue.requests) == (2 if files == 200 else 1)
@@ -88,7 +88,7 @@ def test_of_two_copies_one_is_fetched_and_once(fragments: int) -> None:
     hosts = Host(document), Host(document)
     with Rogue(hosts[0].answer) as one, Rogue(hosts[1].answer) as other:
         job = DownloadJob(tuple(rogue.url + "f.regather.json" for rogue in (one, other)))
-        (target,) = resolve_targets(job, Prober(TransportOptions()))
+        (target,) = resolve_targets(job, Prober(TransportOptions(), None))
     assert target.digest == regather.Manifest.from_bytes(document).digest
     # Both are looked at; the rest, where there is one, comes from one of them.
     most = len(document) + min(len(document), 16 << 10)

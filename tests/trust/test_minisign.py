@@ -9,7 +9,7 @@ import pytest
 from regather.errors import UsageError
 from regather.trust.comment import TrustedComment, parse_comment
 from regather.trust.public_key import PublicKey, is_public_key, public_key
-from regather.trust.secret_key import SecretKey, new_key, secret_key, written
+from regather.trust.secret_key import SecretKey
 from regather.trust.signature import SignatureFlaw, parse_signature
 from tests.support.minisign import minisign, needs_minisign
 
@@ -18,7 +18,7 @@ DATA = b"the bytes of a manifest\n"
 COMMENT = "timestamp:1767225600\tfile:a.regather.json\thashed\tdigest:" + "a1" * 32 + "\tversion:7"
 
 
-def nobody() -> bytes:
+def nobody() -> str:
     raise AssertionError("no password is needed")
 
 
@@ -32,16 +32,16 @@ def signed(tmp_path: Path) -> Path:
 def files_of(key: SecretKey, folder: Path, password: str) -> tuple[Path, Path]:
     public, secret = folder / "k.pub", folder / "k.key"
     public.write_text(key.public.text)
-    secret.write_text(written(key, password.encode()))
+    secret.write_text(key.text(password))
     return public, secret
 
 
 @needs_minisign
 @pytest.mark.parametrize("password", ["", PASSWORD], ids=["no password", "password"])
 def test_minisign_verifies_what_we_sign(signed: Path, tmp_path: Path, password: str) -> None:
-    key = new_key()
+    key = SecretKey.new()
     public, secret = files_of(key, tmp_path, password)
-    again = secret_key(str(secret), password.encode if password else nobody)
+    again = SecretKey.read(secret, password or nobody)
     assert again == key
     signature = Path(f"{signed}.minisig")
     signature.write_text(again.sign(DATA, COMMENT).text)
@@ -56,7 +56,7 @@ def test_minisign_verifies_what_we_sign(signed: Path, tmp_path: Path, password: 
 @needs_minisign
 @pytest.mark.parametrize("password", ["", PASSWORD], ids=["no password", "password"])
 def test_minisign_signs_with_our_keys(signed: Path, tmp_path: Path, password: str) -> None:
-    key = new_key()
+    key = SecretKey.new()
     _, secret = files_of(key, tmp_path, password)
     done = minisign("-S", "-s", secret, "-m", signed, told=f"{password}\n")
     assert done.returncode == 0, done.stderr
@@ -100,20 +100,20 @@ def test_we_verify_what_minisign_signs(signed: Path, theirs: tuple[Path, Path, s
 @needs_minisign
 def test_we_sign_with_keys_of_minisign(signed: Path, theirs: tuple[Path, Path, str]) -> None:
     public, secret, password = theirs
-    ours = secret_key(str(secret), password.encode if password else nobody)
+    ours = SecretKey.read(secret, password or nobody)
     assert ours.public == public_key(str(public))
     Path(f"{signed}.minisig").write_text(ours.sign(DATA, COMMENT).text)
     assert minisign("-V", "-m", signed, "-p", public).returncode == 0
 
 
 def test_a_wrong_password(tmp_path: Path) -> None:
-    _, secret = files_of(new_key(), tmp_path, PASSWORD)
+    _, secret = files_of(SecretKey.new(), tmp_path, PASSWORD)
     with pytest.raises(UsageError, match="the password is wrong"):
-        secret_key(str(secret), lambda: b"wrong")
+        SecretKey.read(secret, "wrong")
 
 
 def test_the_comment_is_signed_too() -> None:
-    key = new_key()
+    key = SecretKey.new()
     text = key.sign(DATA, COMMENT).text
     parse_signature(text.encode()).check(DATA, key.public)
     with pytest.raises(SignatureFlaw, match="comment of its signature was changed"):
@@ -121,13 +121,13 @@ def test_the_comment_is_signed_too() -> None:
 
 
 def test_another_key_of_the_same_id() -> None:
-    key = new_key()
+    key = SecretKey.new()
     signature = key.sign(DATA, COMMENT)
     with pytest.raises(SignatureFlaw, match="does not match"):
-        signature.check(DATA, PublicKey(key.id, new_key().public.key))
+        signature.check(DATA, PublicKey(key.id, SecretKey.new().public.key))
 
 
-GOOD = new_key().sign(DATA, COMMENT).text
+GOOD = SecretKey.new().sign(DATA, COMMENT).text
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_what_is_no_public_key(tmp_path: Path, given: str) -> None:
 def test_what_is_no_secret_key(tmp_path: Path, change: str) -> None:
     from base64 import b64decode, b64encode
 
-    _, secret = files_of(new_key(), tmp_path, "")
+    _, secret = files_of(SecretKey.new(), tmp_path, "")
     first, line = secret.read_text().splitlines()
     raw = bytearray(b64decode(line))
     if change == "cut":
@@ -207,4 +207,4 @@ def test_what_is_no_secret_key(tmp_path: Path, change: str) -> None:
         raw[-1] ^= 1
     secret.write_text(first + "\n" + b64encode(raw).decode() * (change != "empty"))
     with pytest.raises(UsageError):
-        secret_key(str(secret), lambda: b"x")
+        SecretKey.read(secret, "x")

@@ -20,6 +20,7 @@ from regather.errors import UsageError
 from regather.manifest import Manifest
 from regather.model import FragmentIndex, Layout, ManifestSource, Source
 from regather.sources.addresses import Address
+from regather.sources.manifests import LoadedManifest
 from regather.sources.settings import Settings
 from regather.upkeep import CheckReport, CopyState, check, sources
 from regather.upkeep import repair_plan as wants
@@ -146,7 +147,8 @@ def test_survival_of_many_hard_sets_is_counted_within_bounds(
 
 def _lost_everywhere(count: int, places: Sequence[str]) -> tuple[Subject, CheckReport]:
     manifest = many(count)
-    subject = Subject(manifest, manifest.layout, Address("m"), tuple(map(Source, places)), ("to/",))
+    loaded = LoadedManifest(manifest, "", b"")
+    subject = Subject(loaded, manifest.layout, Address("m"), tuple(map(Source, places)), ("to/",))
     report = CheckReport(
         manifest.name, count, "", "lost", 0.0, 0, tuple(places), (), (), (), (), -1, 0, (), 0, 0.0
     )

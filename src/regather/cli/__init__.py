@@ -17,15 +17,14 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from regather._version import __version__
-from regather.cli.commands import COMMANDS, GROUPS, UNCONFIGURED
+from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.leaving import leave
 from regather.cli.output_path import goes_to_output
+from regather.cli.overview import EXIT_CODES, Overview
 from regather.cli.parsing import (
     CommandLineError,
-    Formatter,
     Parser,
     commands_of,
-    groups_of,
     indented,
     is_option,
     near_options,
@@ -48,49 +47,6 @@ _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
 _OBJECTS = 50_000
 """So many new ones are looked at for garbage together: what starting makes is none."""
-EXIT_CODES = """exit codes:
-  0 done
-  1 failed; the same command resumes
-  2 the command cannot be carried out as given
-  3 verification or trust failed
-  4 not enough sources
-  5 degraded (check only)
-  6 a different file is there and is kept (--force replaces it)
-  130 interrupted; the same command resumes
-  141 the reader of standard output has left (get -o - only)
-"""
-
-
-EXAMPLES = (
-    "regather demo",
-    "regather generate large_file.txt --size 100MB",
-    "regather split large_file.txt --out hosted --servers 3 --replicas 2",
-    "regather get hosted/large_file.txt.regather.json -o copy.txt",
-)
-
-
-class _Overview(Parser):
-    """The parser of ``regather`` itself, whose help lists the commands."""
-
-    def short_help(self) -> str:
-        """Commands by group, and examples."""
-        lines = [f"usage: {self.usage}", "", f"{self.description}"]
-        commands = commands_of(self)
-        for title, names in GROUPS.items():
-            lines += ["", f"{title}:", *(f"  {n:<11} {commands[n].description}" for n in names)]
-        return (
-            "\n".join(lines) + f"\n\nexamples:\n{indented(EXAMPLES)}\n"
-            "regather COMMAND -h shows the most used options of a command, --help all;\n"
-            "regather help lists topics like sources, parity and resume\n"
-        )
-
-    def format_help(self) -> str:
-        """The same, and the options of all commands and the exit codes."""
-        formatter = Formatter(self.prog)
-        formatter.start_section("options")
-        formatter.add_arguments(groups_of(self)[0][1])
-        formatter.end_section()
-        return f"{self.short_help()}\n{formatter.format_help()}\n{EXIT_CODES}"
 
 
 def parser_of(called: str | None = None) -> Parser:
@@ -100,7 +56,7 @@ def parser_of(called: str | None = None) -> Parser:
     """
     from regather.cli.options import add_config
 
-    parser = _Overview(
+    parser = Overview(
         "regather",
         description="Download one large file from several servers at once. Every piece is\n"
         "verified; downloads resume, and survive servers that fail.",

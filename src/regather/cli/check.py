@@ -49,6 +49,7 @@ def configure(parser: Parser) -> None:
         "read the same random pieces as an earlier check (default: others each time)",
         type=whole(0),
     )
+    options.add_trust(parser)
     options.add_reach(parser, "source", 2)
     options.add_output(parser)
 

@@ -53,6 +53,7 @@ def _look(args: argparse.Namespace) -> tuple[_Document, str | None]:
     from regather.cli.conf import check_tables
     from regather.cli.conf.aliases import aliases_in
     from regather.cli.conf.config_file import Config, find, load
+    from regather.cli.conf.trust_tables import trust_names_in
     from regather.cli.parsing import commands_of
     from regather.errors import UsageError
 
@@ -75,6 +76,10 @@ def _look(args: argparse.Namespace) -> tuple[_Document, str | None]:
         "file": path if config is not None else None,
         "options": {name: _options(read, name, parsers) for name in shown},
         "aliases": aliases,
+        "trust": {
+            name: _setting(list(keys), read.place("trust", name))
+            for name, keys in trust_names_in(read).items()
+        },
         "tokens": _tokens(read),
     }
     return document, path
@@ -147,6 +152,7 @@ def _text(document: _Document, path: str | None) -> str:
     lines = ["# no configuration file is read" if path is None else f"# {path}{there}"]
     tables = {f"[{name}]": settings for name, settings in document["options"].items()}
     tables["[alias]"] = document["aliases"]
+    tables["[trust]"] = document["trust"]
     tables["tokens"] = document["tokens"]
     for title, settings in tables.items():
         if settings:

@@ -108,6 +108,7 @@ def configure(parser: Parser) -> None:
         default="",
     )
     options.add_checksums(parser)
+    options.add_trust(parser)
     options.add_pace(parser, "source", 8)
     options.add_reach(parser, "source", 5)
     options.add_output(parser, verbose=options.RATES)

@@ -64,6 +64,8 @@ def describe(report: DownloadReport) -> str:
     how = "verified" if report.verified else "NOT verified"
     if report.verified and report.verified_by != "manifest":
         how = f"verified ({report.verified_by})"
+    elif report.signed_by:
+        how = f"verified, signed by key {report.signed_by}"
     took = f"in {format_duration(report.seconds)}, {format_rate(report.rate)}"
     if report.resumed:
         fetched = format_size(report.size - report.resumed)

@@ -7,7 +7,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from regather.cli.documents import print_json
-from regather.cli.options import add_logs, add_manifest, add_reach, settings_of, values_of
+from regather.cli.options import (
+    add_logs,
+    add_manifest,
+    add_reach,
+    add_trust,
+    settings_of,
+    values_of,
+)
 from regather.cli.parsing import Parser
 from regather.errors import printable
 from regather.units import counted, format_exact, format_size
@@ -29,6 +36,7 @@ def configure(parser: Parser) -> None:
     """Add the arguments."""
     add_manifest(parser)
     parser.flag("--files", "list the content of a folder")
+    add_trust(parser)
     add_reach(parser, "server", 3)
     display = parser.section("display")
     display.flag("--json", "print JSON on standard output")
@@ -41,11 +49,12 @@ def run(args: argparse.Namespace) -> int:
     from regather.sources.addresses import address_of
     from regather.sources.manifests import load_manifest
     from regather.sources.probing import Prober
-    from regather.sources.settings import transport_options
+    from regather.sources.settings import transport_options, trust_rules
 
     settings = settings_of(args)
-    asking = Prober(transport_options(settings), retries=settings.retries)
-    manifest, _ = load_manifest(address_of(args.manifest), asking)
+    asking = Prober(transport_options(settings), trust_rules(settings), retries=settings.retries)
+    loaded = load_manifest(address_of(args.manifest), asking)
+    manifest, signed = loaded.manifest, loaded.signed
     layout = manifest.layout
     fragments = layout.fragments
     coded = {fragments[s.data[0]].set: s for s in layout.sets}
@@ -74,6 +83,12 @@ def run(args: argparse.Namespace) -> int:
                 for s in manifest.sources
             ],
         }
+        if signed is not None:
+            found["signed"] = {
+                "key": signed.by.name,
+                "version": signed.comment.version,
+                "time": signed.comment.time,
+            }
         if manifest.folder is not None:
             found["folder"] = _folder(manifest.folder, full=args.files)
         print_json(**found)
@@ -88,6 +103,11 @@ def run(args: argparse.Namespace) -> int:
     print(f"pieces  {layout.piece_count} of {format_size(manifest.piece_size)}")
     print(f"digest  {manifest.digest}\nblake3  {manifest.blake3 or 'not noted'}")
     print(f"created {printable(manifest.created) or 'not noted'}")
+    if signed is not None:
+        print(
+            f"signed  by key {signed.by.name}, version {signed.comment.version}, "
+            f"{signed.comment.when}"
+        )
     for number, members in coded.items():
         k, m = len(members.data), len(members.parity)
         are = "is" if k == 1 else "are"

@@ -35,7 +35,7 @@ class Kind(StrEnum):
 _BY_NAME = {
     name: kind
     for kind, names in {
-        Kind.FILE: ("FILE", "LIST"),
+        Kind.FILE: ("FILE", "LIST", "PUBKEY"),
         Kind.FOLDER: ("DIR", "FOLDER"),
         Kind.PLACE: ("PATH", "DEST"),
         Kind.MANIFEST: ("MANIFEST",),

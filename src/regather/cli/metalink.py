@@ -41,6 +41,7 @@ def configure(parser: Parser) -> None:
     )
     options.add_force(output, "replace an existing file")
     options.add_mkdir(output)
+    options.add_trust(parser)
     options.add_reach(parser, "source", 5)
     display = parser.section("display")
     display.flag("-q, --quiet", "show no progress")

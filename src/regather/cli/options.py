@@ -171,6 +171,22 @@ def add_checksums(parser: Parser) -> None:
     )
 
 
+def add_trust(parser: Parser, *, required: bool = True) -> None:
+    """The options on signed manifests: --trust, --allow-older, and --require-trust."""
+    group = parser.section("verification")
+    group.many(
+        "--trust PUBKEY",
+        "accept only a manifest signed with this minisign key, a file or the key itself; "
+        "repeatable: one of them is enough",
+    )
+    group.flag("--allow-older", "accept an older version of a signed manifest than before")
+    if required:
+        group.flag(
+            "--require-trust",
+            "refuse a manifest from the network without --trust, --digest or a checksum",
+        )
+
+
 def checksums_of(args: argparse.Namespace) -> tuple[Checksum, ...]:
     """What the options of add_checksums name. Raises UsageError."""
     from regather.checksum import parse_checksum
@@ -251,6 +267,10 @@ def settings_of(args: argparse.Namespace) -> Settings:
     names = "connections timeout connect_timeout retries limit_rate cacert known_hosts proxy "
     names += "no_proxy cookies http2"
     given = values_of(args, " ".join(name for name in names.split() if hasattr(args, name)))
+    if hasattr(args, "trust"):
+        given |= values_of(args, "trust allow_older")
+        given["trust_names"] = args.config_trust
+        given["require_trust"] = getattr(args, "require_trust", False)
     if hasattr(args, "known_hosts"):
         given["hosts"] = hosts_of(args)
     return Settings(

@@ -132,7 +132,7 @@ View = Callable[["Progress"], None]
 def download_view(*, quiet: bool, as_json: bool) -> Iterator[View | None]:
     """Choose how to show a download: JSON lines, nothing, a live table, or plain lines."""
     if as_json:
-        yield None if quiet else _JsonLines()
+        yield None if quiet else _JsonProgress()
     elif quiet:
         yield None
     elif _is_live():
@@ -213,7 +213,7 @@ def _source(source: SourceProgress, phase: str) -> str:
     return told + rate + (f" ({counted(source.errors, 'error')})" if source.errors else "")
 
 
-class _JsonLines:
+class _JsonProgress:
     def __init__(self) -> None:
         self._due = time.monotonic() + _JSON_SECONDS
 

@@ -11,6 +11,7 @@ from regather.cli import options
 from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
+from regather.cli.secret_keys import add_sign_with, key_of
 from regather.cli.signals import end_politely
 from regather.cli.wording import losses
 from regather.errors import printable
@@ -53,6 +54,8 @@ def configure(parser: Parser) -> None:
     options.add_dry_run(targets, "what would be sent to which target")
     options.add_follow_links(parser)
     options.add_pace(parser, "target", 2, "; 4 at most")
+    options.add_trust(parser, required=False)
+    add_sign_with(parser)
     options.add_reach(parser, "target", 5)
     options.add_output(parser)
 
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
     # A polite kill leaves the same resumable state as Ctrl-C.
     end_politely()
+    key = key_of(args)
     with bytes_progress(
         f"publishing {args.file.name or args.file}", quiet=args.quiet or args.json
     ) as progress:
@@ -71,10 +75,13 @@ def run(args: argparse.Namespace) -> int:
             args.file,
             args.to,
             **options.values_of(args, options.LAYOUT + "dry_run"),
+            sign_with=key,
             settings=options.settings_of(args),
             on_progress=progress,
         )
     words = list(report.command)
+    if key is not None:
+        words += ["--trust", key.public.line]
     urls = [target.url for target in report.targets]
     for option in for_readers(args.store_option, urls):
         words += ["--store-option", option]

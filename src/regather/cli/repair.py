@@ -13,6 +13,7 @@ from regather.cli.check import lost_lines
 from regather.cli.documents import print_json
 from regather.cli.parsing import Parser
 from regather.cli.progress import OnBytes, bytes_progress
+from regather.cli.secret_keys import add_sign_with, key_of
 from regather.cli.signals import end_politely
 from regather.errors import printable
 from regather.units import counted, format_duration, format_size
@@ -51,6 +52,8 @@ def configure(parser: Parser) -> None:
     options.add_dry_run(
         parser.section("targets"), "what would be restored, from where and to where"
     )
+    options.add_trust(parser)
+    add_sign_with(parser, "a changed manifest")
     options.add_reach(parser, "source", 2)
     options.add_output(parser)
 
@@ -65,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
             args.manifest,
             servers=args.server,
             **options.values_of(args, "to quick temp dry_run"),
+            sign_with=key_of(args),
             settings=options.settings_of(args),
             on_progress=progress,
         )

@@ -12,6 +12,7 @@ from regather.cli.documents import print_json
 from regather.cli.options import values_of
 from regather.cli.parsing import Parser
 from regather.cli.progress import bytes_progress
+from regather.cli.secret_keys import add_sign_with, key_of
 from regather.cli.signals import end_politely
 from regather.cli.value_types import whole
 from regather.cli.wording import losses
@@ -60,6 +61,7 @@ def configure(parser: Parser) -> None:
     parser.section("verification").flag(
         "--sha256", "add the SHA-256 of the whole file to the manifest"
     )
+    add_sign_with(parser)
     options.add_force(
         output,
         "replace an earlier split in DIR, including unused folders of servers; "
@@ -79,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
     # A polite kill leaves as little behind as Ctrl-C.
     end_politely()
+    key = key_of(args)
     began = time.monotonic()
     quiet = args.quiet or args.json
     with (
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             **values_of(args, options.LAYOUT + "servers at sha256"),
             sync=not args.no_sync,
+            sign_with=key,
             on_progress=progress,
         )
         interrupts.forget()  # all is there

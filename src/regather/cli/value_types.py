@@ -32,8 +32,10 @@ def rate(text: str) -> int:
     return value
 
 
-def number(low: float, kind: Callable[[str], float] = float) -> Callable[[str], float]:
-    """An argument type for numbers of at least ``low``."""
+def number(
+    low: float, kind: Callable[[str], float] = float, *, limit: int = _TOO_MANY
+) -> Callable[[str], float]:
+    """An argument type for numbers of at least ``low``, and below ``limit``."""
 
     def read(text: str) -> float:
         try:
@@ -42,16 +44,16 @@ def number(low: float, kind: Callable[[str], float] = float) -> Callable[[str], 
             raise argparse.ArgumentTypeError(f"not a number: {text!r}") from None
         if not value >= low:
             raise argparse.ArgumentTypeError(f"must be {low:g} or more: {text}")
-        if value >= _TOO_MANY:
+        if value >= limit:
             raise argparse.ArgumentTypeError(f"too large: {text}")
         return value
 
     return read
 
 
-def whole(low: int) -> Callable[[str], float]:
-    """An argument type for whole numbers of at least ``low``."""
-    return number(low, int)
+def whole(low: int, *, limit: int = _TOO_MANY) -> Callable[[str], float]:
+    """An argument type for whole numbers of at least ``low``, and below ``limit``."""
+    return number(low, int, limit=limit)
 
 
 def share(text: str) -> float:

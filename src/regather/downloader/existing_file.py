@@ -59,6 +59,7 @@ def kept(target: DownloadTarget, path: Path, reporter: ProgressReporter | None) 
         digest=target.digest,
         verified=bool(target.verified_by),
         verified_by=target.verified_by,
+        signed_by=target.signed_by,
         resumed=os.path.getsize(path),
         received=0,
         seconds=time.monotonic() - began,

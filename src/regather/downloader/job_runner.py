@@ -23,7 +23,7 @@ from regather.sources.download_target import DownloadTarget
 from regather.sources.jobs import DownloadJob
 from regather.sources.probing import FEW_RETRIES, GOES_ON, Probe, Prober
 from regather.sources.recognise import expand_job, resolve_targets
-from regather.sources.settings import Settings, transport_options
+from regather.sources.settings import Settings, transport_options, trust_rules
 from regather.store import check_place
 from regather.transport import TransportOptions
 
@@ -66,6 +66,7 @@ class JobRunner:
             limiter = RateLimiter(settings.limit_rate, began)
         options = options or transport_options(settings)
         self._context = RunContext(settings, options, began, on_progress, stop, limiter, watcher)
+        self._trust = trust_rules(settings)
         self._claims = {} if claims is None else claims
 
     def _prober_for(self, job: DownloadJob) -> Prober:
@@ -80,7 +81,8 @@ class JobRunner:
                 seconds = time.monotonic() - self._context.began
                 on_progress(asking_progress(asked, retries, seconds))
 
-        return Prober(self._context.options, retries=retries, stop=self._context.stop, watch=watch)
+        context = self._context
+        return Prober(context.options, self._trust, retries=retries, stop=context.stop, watch=watch)
 
     def expand(self, job: DownloadJob) -> list[DownloadJob]:
         """The jobs that a job means: see recognise.expand_job."""

@@ -162,6 +162,7 @@ class ProgressReporter:
             digest=self._target.digest,
             verified=bool(verified_by),
             verified_by=verified_by,
+            signed_by=self._target.signed_by,
             resumed=resumed,
             reused=reused,
             received=sum(tally.received for tally, _ in tallies),

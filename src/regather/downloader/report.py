@@ -97,6 +97,8 @@ class DownloadReport(Struct, frozen=True):
     sources: tuple[SourceReport, ...] = ()
     verified_by: str = ""
     """The kind of the hashes: ``manifest``, ``sha256``, ``sha1 of the pieces``, or empty."""
+    signed_by: str = ""
+    """The id of the trusted key that signed the manifest; empty: no signature was required."""
     notes: tuple[str, ...] = ()
     """Notes for people: unused mirrors, nothing to verify with."""
     files: int | None = None

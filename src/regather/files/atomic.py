@@ -59,11 +59,12 @@ class AtomicFile:
         """Wait until all that was written is on the disk. Raises OSError."""
         os.fsync(self.descriptor)
 
-    def publish(self, *, replace: bool) -> None:
+    def publish(self, *, replace: bool, keep_mode: bool = True) -> None:
         """Give the file its name, atomically; call sync() before.
 
-        Raises FileExistsError where something has that name and ``replace`` is false, and other
-        OSErrors. Once this was called the file may be under its name even where it raised.
+        With ``keep_mode`` it has the permissions of what it replaces. Raises FileExistsError where
+        something has that name and ``replace`` is false, and other OSErrors. Once this was called
+        the file may be under its name even where it raised.
         """
         self._differ_in_time()
         folder = self._folder
@@ -73,7 +74,7 @@ class AtomicFile:
             replace=replace,
             source_folder=folder,
             folder=folder,
-            keep_mode=True,
+            keep_mode=keep_mode,
         )
         self._published = True
         sync_names(folder)
@@ -97,17 +98,19 @@ class AtomicFile:
         self.descriptor = -1
 
 
-def write_file(path: Path, data: bytes, *, replace: bool) -> None:
-    """Write a whole file, durably, that has its name only then.
+def write_file(path: Path, data: bytes, *, replace: bool, mode: int | None = None) -> None:
+    """Write a whole file, durably, that has its name only then; with these permissions, if given.
 
     Raises OSError: FileExistsError where something has that name and ``replace`` is false.
     """
     with closed_after(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as folder:
         incoming = AtomicFile(folder, path.name)
         try:
+            if mode is not None:
+                os.fchmod(incoming.descriptor, mode)
             incoming.write(data)
             incoming.sync()
-            incoming.publish(replace=replace)
+            incoming.publish(replace=replace, keep_mode=mode is None)
         finally:
             incoming.discard()
 

@@ -4,6 +4,7 @@ targets          what the user names, and what becomes of each
 upload_plan      which target gets what, and how many may be lost
 fragment_reader  the bytes of fragments: slices of the file, and parity kept aside
 target_survey    what stands at the targets already, of an unfinished run as well
+trusted          whose manifests count, and the signature of the new one
 upload           the transfer
 finish           the manifest, and the report
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -38,6 +40,7 @@ from regather.publisher.targets import (
     warnings_of,
     warnings_of_folder,
 )
+from regather.publisher.trusted import Trusted
 from regather.publisher.upload import Uploads
 from regather.publisher.upload_plan import UploadPlan
 from regather.sources.settings import Settings, transport_options
@@ -47,6 +50,9 @@ from regather.splitter.input_file import original_of
 from regather.splitter.passes import copy
 from regather.transport import Failure, RequestFailed
 from regather.transport.stores.retrying import RetryPolicy
+
+if TYPE_CHECKING:
+    from regather.trust.secret_key import SecretKey
 
 __all__ = ["PublishReport", "TargetReport", "publish"]
 
@@ -68,6 +74,7 @@ def publish(
     force: bool = False,
     follow_links: bool = False,
     dry_run: bool = False,
+    sign_with: SecretKey | None = None,
     settings: Settings | None = None,
     on_progress: OnBytes | None = None,
 ) -> PublishReport:
@@ -85,6 +92,8 @@ def publish(
     - ``dry_run``: reads the file and checks the targets, but changes nothing. The report contains
       the uploads that would follow.
     - ``follow_links``: publishes the files that links in a folder point to.
+    - ``sign_with``: signs the manifest with this key. Sources that an earlier manifest names are
+      kept only if the same key, or one of ``settings.trust``, signed it.
     - ``settings``: up to 4 of ``settings.connections`` are used for each target; ``settings.sync``
       is ignored.
     - ``on_progress``: called with the number of bytes done and the total, which is known from the
@@ -92,10 +101,12 @@ def publish(
 
     The same call resumes: fragments that are complete are read, hashed and not sent again. A
     manifest is written only after all its fragments. Raises UsageError, DestinationExistsError,
-    NotPlacedError, StorageError, InterruptedPublish, or RegatherError if the file changes.
+    NotPlacedError, StorageError, InterruptedPublish, VerificationError if a manifest at a target is
+    not signed by a key of ``settings.trust``, or RegatherError if the file changes.
     """
     path, settings, began = Path(path), settings or Settings(), time.monotonic()
     policy = RetryPolicy(transport_options(settings), settings.retries)
+    trusted = Trusted(settings, sign_with, force=force)
     targets = targets_of([to] if isinstance(to, (str, Path)) else to, policy)
     warnings = warnings_of(targets)
     with original_of(path, follow_links=follow_links) as source:
@@ -128,9 +139,10 @@ def publish(
                 survives=plan.demanded,
             )
             warnings += warnings_of_folder(manifest.folder)
-            survey(targets, plan, manifest, manifest_name, origin)
+            survey(targets, plan, manifest, manifest_name, origin, trusted)
             if not force:
-                refuse_to_replace(targets, manifest, manifest_name)
+                signing = sign_with is not None
+                refuse_to_replace(targets, manifest, manifest_name, signing=signing)
             for target in targets:
                 if target.manifest == "other" and target.unreachable is None and not dry_run:
                     # It would promise fragments that are about to be replaced.
@@ -153,7 +165,9 @@ def publish(
             check_placed(plan, targets, manifest)
             if crowded := crowding(layout, plan.holders, len(targets), "target"):
                 warnings.append(crowded)
-            manifests = write_manifests(plan, manifest, manifest_name, targets, dry_run=dry_run)
+            manifests = write_manifests(
+                plan, manifest, manifest_name, targets, trusted, dry_run=dry_run
+            )
         except KeyboardInterrupt:
             raise InterruptedPublish(
                 "interrupted: stored fragments are kept",

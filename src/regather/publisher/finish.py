@@ -10,10 +10,13 @@ from msgspec.structs import replace
 from regather.errors import NotPlacedError
 from regather.manifest import Manifest
 from regather.model import FragmentIndex, ManifestSource
+from regather.names import SIGNATURE
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.targets import PublishTarget, at_each
+from regather.publisher.trusted import Trusted
 from regather.publisher.upload_plan import UploadPlan
 from regather.transport import is_url
+from regather.transport.stores.retrying import RetryingStore
 from regather.units import counted
 
 _SHOWN = 20
@@ -57,6 +60,7 @@ def write_manifests(
     manifest: Manifest,
     name: str,
     targets: Sequence[PublishTarget],
+    trusted: Trusted,
     *,
     dry_run: bool = False,
 ) -> list[str]:
@@ -68,12 +72,13 @@ def write_manifests(
     those that does not take it only gets an error.
     """
     data = _document(manifest, targets)
+    signature = trusted.signature(data, manifest, targets)
     written: set[str] = set()
 
     def write(target: PublishTarget) -> None:
-        if target.raw != data and not dry_run:
+        if (target.raw, target.signature) != (data, signature) and not dry_run:
             with target.open() as store:
-                store.put_bytes(name, data)
+                _write(store, name, data, signature, target)
         written.add(target.url)
 
     for target, error in at_each([target for target in targets if not target.failed], write):
@@ -87,6 +92,18 @@ def write_manifests(
         )
     places = [target for target in targets if target.url in written]
     return [target.locate(name) for target in sorted(places, key=lambda t: not t.remote)]
+
+
+def _write(
+    store: RetryingStore, name: str, data: bytes, signature: bytes, target: PublishTarget
+) -> None:
+    """Store a manifest, and before it its signature: readers see to it that both fit."""
+    if signature and signature != target.signature:
+        store.put_bytes(name + SIGNATURE, signature)
+    elif target.signature and not signature:
+        store.delete(name + SIGNATURE)
+    if target.raw != data:
+        store.put_bytes(name, data)
 
 
 def _document(manifest: Manifest, targets: Sequence[PublishTarget]) -> bytes:

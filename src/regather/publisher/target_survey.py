@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.names import suffixed
+from regather.names import SIGNATURE, suffixed
 from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.targets import PublishTarget, at_each
+from regather.publisher.trusted import MAX_SIGNATURE_BYTES, Trusted
 from regather.publisher.upload_plan import UploadPlan
 from regather.schemes import STORES, scheme_of
 from regather.transport import Failure, RequestFailed, locate
@@ -28,8 +29,13 @@ def survey(
     manifest: Manifest,
     manifest_name: str,
     origin: FragmentReader,
+    trusted: Trusted,
 ) -> None:
-    """Look at all targets at once, and note what stands there. Raises what ``origin`` raises."""
+    """Look at all targets at once, and note what stands there.
+
+    Raises VerificationError where a manifest is not signed as it must be, and what ``origin``
+    raises.
+    """
     held = {target.url: plan.held_by(number) for number, target in enumerate(targets)}
 
     def look(target: PublishTarget) -> None:
@@ -37,6 +43,9 @@ def survey(
             raw = store.read_whole(manifest_name, MAX_MANIFEST_BYTES)
             if raw is not None:
                 _compare(target, raw, manifest)
+                found = store.read_whole(manifest_name + SIGNATURE, MAX_SIGNATURE_BYTES)
+                target.signature = found or b""
+                trusted.check(target, manifest_name)
             for position in held[target.url]:
                 target.found[position] = store.look(
                     manifest.layout, position, origin.reader(position)
@@ -127,7 +136,7 @@ def _compare(target: PublishTarget, raw: bytes, manifest: Manifest) -> None:
 
 
 def refuse_to_replace(
-    targets: Sequence[PublishTarget], manifest: Manifest, manifest_name: str
+    targets: Sequence[PublishTarget], manifest: Manifest, manifest_name: str, *, signing: bool
 ) -> None:
     """Raise DestinationExistsError where something else stands in the place of ours.
 
@@ -135,6 +144,11 @@ def refuse_to_replace(
     """
     taken: dict[str, list[str]] = {}
     for target in targets:
+        if target.signature and not signing:
+            raise DestinationExistsError(
+                f"{target.locate(manifest_name)}: is signed, and the new manifest would not be",
+                help="sign it with --sign-with FILE, or use --force to publish it unsigned",
+            )
         names = [manifest_name] if target.manifest == "other" else []
         if target.manifest != "same":
             names += [

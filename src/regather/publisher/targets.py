@@ -40,6 +40,8 @@ class PublishTarget:
     document: Manifest | None = None
     """The manifest, where it is the same."""
     raw: bytes = b""
+    signature: bytes = b""
+    """What stands beside the manifest; empty: nothing."""
     unreachable: RequestFailed | None = None
     """Why the survey could not look at it."""
 

@@ -14,6 +14,7 @@ from regather.reading.oserrors import as_os_errors
 from regather.reading.paths import candidates
 from regather.sources.addresses import Address, address_of
 from regather.sources.download_target import DownloadTarget
+from regather.sources.manifests import LoadedManifest
 from regather.sources.settings import Settings
 from regather.transport import is_url
 
@@ -24,10 +25,13 @@ class Known:
 
     where: Address
     """Its URL or path."""
-    manifest: Manifest
-    folder: str
-    """The base of its folder."""
+    loaded: LoadedManifest
     read: datetime
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it says."""
+        return self.loaded.manifest
 
 
 class Lookup:
@@ -55,11 +59,7 @@ class Lookup:
             known = self.get(path)
             with as_os_errors():
                 found = target_at(
-                    known.where,
-                    known.manifest,
-                    known.folder,
-                    self._servers,
-                    asking_for(self._settings),
+                    known.where, known.loaded, self._servers, asking_for(self._settings)
                 )
             self._targets[path] = found
         return found
@@ -86,8 +86,8 @@ class Lookup:
     def _read(self, where: str) -> Known:
         with as_os_errors():
             address = address_of(where)
-            manifest, folder = load(address, self._digest, asking_for(self._settings))
-        return Known(address, manifest, folder, datetime.now(UTC))
+            loaded = load(address, self._digest, asking_for(self._settings))
+        return Known(address, loaded, datetime.now(UTC))
 
 
 def _local(path: str) -> str:

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regather.errors import UsageError
-from regather.manifest import Manifest
 from regather.names import texts
 from regather.reading.file import RemoteFile
 from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
 from regather.sources.addresses import Address, address_of, base_url
 from regather.sources.download_target import DownloadTarget
-from regather.sources.manifests import load_pinned, sources_of, target_of
+from regather.sources.manifests import LoadedManifest, load_manifest, sources_of, target_of
 from regather.sources.probing import FEW_RETRIES, Prober
-from regather.sources.settings import Settings, transport_options
+from regather.sources.settings import Settings, transport_options, trust_rules
 
 
 def open(
@@ -44,30 +43,34 @@ def open(
         settings = settings or Settings()
         asking = asking_for(settings)
         address = address_of(str(source))
-        manifest, folder = load(address, digest, asking)
-        target = target_at(address, manifest, folder, texts(servers), asking)
+        loaded = load(address, digest, asking)
+        target = target_at(address, loaded, texts(servers), asking)
         return RemoteFile(Recipe(target, settings, cache_size, read_ahead))
 
 
 def asking_for(settings: Settings) -> Prober:
     """How to ask for manifests. Raises UsageError."""
-    return Prober(transport_options(settings), retries=min(settings.retries, FEW_RETRIES))
+    return Prober(
+        transport_options(settings),
+        trust_rules(settings),
+        retries=min(settings.retries, FEW_RETRIES),
+    )
 
 
-def load(source: Address, digest: str, asking: Prober) -> tuple[Manifest, str]:
-    """Read a manifest; returns it and the base of its folder. Raises as ``open`` does."""
+def load(source: Address, digest: str, asking: Prober) -> LoadedManifest:
+    """Read a manifest. Raises as ``open`` does."""
     if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise UsageError(
             f"not a digest: {digest!r}", help="give all 64 hexadecimal digits that split printed"
         )
-    return load_pinned(source, asking, digest)
+    return load_manifest(source, asking, digest)
 
 
 def target_at(
-    source: Address, manifest: Manifest, folder: str, servers: Sequence[str], asking: Prober
+    source: Address, loaded: LoadedManifest, servers: Sequence[str], asking: Prober
 ) -> DownloadTarget:
     """Where what a manifest describes may be. Raises as ``open`` does."""
     bases = [base_url(server) for server in servers]
     for url in bases:
         asking.check(url)
-    return target_of(source, manifest, sources_of(source, manifest, folder, bases))
+    return target_of(source, loaded, sources_of(source, loaded, bases))

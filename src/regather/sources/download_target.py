@@ -19,6 +19,8 @@ class DownloadTarget(Struct, frozen=True):
     """Tells partial downloads of different content apart."""
     digest: str
     """Identity of the file in hexadecimal; empty where there is no manifest to verify with."""
+    signed_by: str = ""
+    """The id of the trusted key that its manifest is signed by; empty: that was not asked for."""
     checksums: tuple[Checksum, ...] = ()
     """What the whole file must hash to."""
     notes: tuple[str, ...] = ()

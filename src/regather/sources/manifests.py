@@ -6,8 +6,10 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from regather.errors import (
@@ -34,19 +36,102 @@ from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
 from regather.transport import Look, RequestFailed, is_url
 
+if TYPE_CHECKING:
+    from regather.sources.signed import Signed
+
+_PAIRS = 2
+"""How often a manifest and its signature are read that do not belong together."""
 _PIPES = ("/dev/stdin", "/dev/fd/")
 """Paths that a user who pipes a manifest names: no other pipe is waited for."""
 
 
+class LoadedManifest(Struct, frozen=True):
+    """A manifest, and how it was found."""
+
+    manifest: Manifest
+    folder: str
+    """The base of its folder."""
+    data: bytes
+    """The document, as it stands there."""
+    signed: Signed | None = None
+    """Its signature, where one was asked for."""
+
+
 def load_manifest(
-    address: Address, asking: Prober, look: Look | None = None
-) -> tuple[Manifest, str]:
-    """Read a manifest from a path or URL; returns it and the base of its folder.
+    address: Address,
+    asking: Prober,
+    digest: str = "",
+    look: Look | None = None,
+    *,
+    pinned: bool = False,
+) -> LoadedManifest:
+    """Read a manifest from a path or URL, and hold it against the trusted keys and ``digest``.
 
-    What of it came with a first ``look`` is not fetched again.
+    What of it came with a first ``look`` is not fetched again. ``pinned``: what it describes is
+    held against something else that the user named.
 
-    Raises UsageError, ManifestError, TransportError or InterruptedDownload.
+    Raises UsageError, ManifestError, VerificationError, TransportError or InterruptedDownload.
     """
+    loaded = _signed(address, asking, look) if asking.trust else _loaded(address, asking, look)
+    found = loaded.manifest.digest
+    if digest and digest.lower() != found:
+        raise VerificationError(
+            f"{address}: its digest is {found}, not the expected one",
+            help="do not use it, or ask its publisher for the correct digest; for a SHA-256 of the "
+            "file use --sha256",
+        )
+    vouched = bool(digest or pinned or loaded.signed)
+    if asking.trust and asking.trust.required and address.remote and not vouched:
+        raise VerificationError(
+            f"{address}: {UNPINNED}, and --require-trust is set",
+            help="give --digest HEX or --trust PUBKEY",
+        )
+    return loaded
+
+
+UNPINNED = "neither a key nor a digest vouches for the manifest"
+
+
+def _signed(address: Address, asking: Prober, look: Look | None) -> LoadedManifest:
+    """The manifest, where rules say which keys are trusted for it. Raises VerificationError too."""
+    from regather.sources.signed import accept_signed, checked, signature_at
+
+    rules = asking.trust
+    assert rules is not None
+    keys = rules.keys_for(address)
+    for attempt in range(_PAIRS):
+        # The signature comes first: nothing is read of what has none.
+        signature = signature_at(address, asking) if keys else b""
+        data, folder = _document(address, asking, look)
+        if not keys:
+            loaded = _parsed(address, data, folder)
+            keys = rules.keys_for(address, loaded.manifest.name)
+            if not keys:
+                return loaded
+            signature = signature_at(address, asking)
+        try:
+            signed = checked(address, data, signature, keys)
+            break
+        except VerificationError:
+            if attempt == _PAIRS - 1:
+                raise
+            look = None  # both may be changing now: once more, all of it anew
+    loaded = replace(_parsed(address, data, folder), signed=signed)
+    accept_signed(address, loaded.manifest, signed, rules)
+    return loaded
+
+
+def _loaded(address: Address, asking: Prober, look: Look | None) -> LoadedManifest:
+    return _parsed(address, *_document(address, asking, look))
+
+
+def _parsed(address: Address, data: bytes, folder: str) -> LoadedManifest:
+    check_looks(address, data)
+    return LoadedManifest(Manifest.from_bytes(data, address.text), folder, data)
+
+
+def _document(address: Address, asking: Prober, look: Look | None) -> tuple[bytes, str]:
+    """What stands at the address of a manifest, and the base of its folder."""
     source = address.text
     if address.remote:
         asking.check(source)
@@ -68,8 +153,7 @@ def load_manifest(
                 "of the file has this manifest: give the URL of another one as well",
                 missing=(source,),
             ) from None
-        check_looks(address, data)
-        return Manifest.from_bytes(data, source), _folder_of(where)
+        return data, _folder_of(where)
     path = Path(source)
     try:
         piped = source.startswith(_PIPES)
@@ -82,8 +166,7 @@ def load_manifest(
             f"{source}: {reason(error).lower()}",
             help=_help_for(path),
         ) from None
-    check_looks(address, data)
-    return Manifest.from_bytes(data, source), str(path.parent)
+    return data, str(path.parent)
 
 
 def _folder_of(url: str) -> str:
@@ -112,6 +195,8 @@ def resolve_manifest(
     digest: str = "",
     fragments: Sequence[str] = (),
     look: Look | None = None,
+    *,
+    pinned: bool = False,
 ) -> DownloadTarget:
     """Find out what a manifest describes and where its fragments may be.
 
@@ -121,30 +206,19 @@ def resolve_manifest(
     bases = [base_url(server) for server in servers]
     for url in (*bases, *fragments):
         asking.check(url)
-    manifest, folder = load_pinned(source, asking, digest, look)
-    target = target_of(source, manifest, sources_of(source, manifest, folder, bases, fragments))
-    last = beside(source, folder, target.layout, target.sources)
+    loaded = load_manifest(source, asking, digest, look, pinned=pinned)
+    target = target_of(source, loaded, sources_of(source, loaded, bases, fragments))
+    last = beside(source, loaded.folder, target.layout, target.sources)
     if not last:
         return target
     return replace(target, sources=(*target.sources, *last), first=len(target.sources))
 
 
-def load_pinned(
-    source: Address, asking: Prober, digest: str = "", look: Look | None = None
-) -> tuple[Manifest, str]:
-    """The same as ``load_manifest``; VerificationError where its digest is not ``digest``."""
-    manifest, folder = load_manifest(source, asking, look)
-    if digest and digest.lower() != manifest.digest:
-        raise VerificationError(
-            f"{source}: its digest is {manifest.digest}, not the expected one",
-            help="do not use it, or ask its publisher for the correct digest; for a SHA-256 of the "
-            "file use --sha256",
-        )
-    return manifest, folder
-
-
-def target_of(source: Address, manifest: Manifest, sources: tuple[Source, ...]) -> DownloadTarget:
+def target_of(
+    source: Address, loaded: LoadedManifest, sources: tuple[Source, ...]
+) -> DownloadTarget:
     """What a manifest describes, and where its fragments may be."""
+    manifest = loaded.manifest
     if not sources:
         raise NotEnoughSourcesError(
             f"{source}: names no source, and its folder contains no fragments",
@@ -153,7 +227,13 @@ def target_of(source: Address, manifest: Manifest, sources: tuple[Source, ...]) 
     digest = manifest.digest
     identity = bytes.fromhex(digest)
     return DownloadTarget(
-        manifest.name, manifest.layout, sources, identity, digest, folder=manifest.folder
+        manifest.name,
+        manifest.layout,
+        sources,
+        identity,
+        digest,
+        folder=manifest.folder,
+        signed_by=loaded.signed.by.name if loaded.signed else "",
     )
 
 
@@ -167,17 +247,14 @@ def beside(source: Address, folder: str, layout: Layout, known: Sequence[Source]
 
 
 def sources_of(
-    source: Address,
-    manifest: Manifest,
-    folder: str,
-    bases: Sequence[str],
-    fragments: Sequence[str] = (),
+    source: Address, loaded: LoadedManifest, bases: Sequence[str], fragments: Sequence[str] = ()
 ) -> tuple[Source, ...]:
     """Where the fragments of a manifest may be.
 
-    ``source`` is where it is, ``folder`` the base of its folder, ``bases`` what ``base_url``
-    made of further servers, ``fragments`` places of single fragments. See resolve_manifest.
+    ``source`` is where it is, ``bases`` what ``base_url`` made of further servers, ``fragments``
+    places of single fragments. See resolve_manifest.
     """
+    manifest, folder = loaded.manifest, loaded.folder
     layout = manifest.layout
     sources = {s.url: _by_position(s, layout) for s in manifest.sources}
     for base in bases:

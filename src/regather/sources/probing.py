@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -29,6 +29,9 @@ from regather.transport import (
     open_connection,
 )
 from regather.transport.ranges import read_range
+
+if TYPE_CHECKING:
+    from regather.sources.signed import TrustRules
 
 _MOST_AT_ONCE = 16
 _LOOK_SECONDS = 0.1
@@ -61,16 +64,20 @@ class Prober:
     def __init__(
         self,
         options: TransportOptions,
+        trust: TrustRules | None,
         *,
         retries: int = FEW_RETRIES,
         stop: threading.Event | None = None,
         watch: Callable[[Sequence[Probe]], None] | None = None,
     ) -> None:
-        """``retries`` are those of what failed for a while only, after pauses that grow.
+        """``trust`` says which manifests must be signed, None: none of them.
+
+        ``retries`` are those of what failed for a while only, after pauses that grow.
 
         ``watch`` is called about ten times a second in the caller's thread.
         """
         self._options = options
+        self.trust = trust
         self._retries = retries
         self._stop = stop
         self._watch = watch

@@ -7,6 +7,7 @@ and metalinks need is imported where one is met: a download by a manifest starts
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,13 +26,13 @@ from regather.errors import (
 )
 from regather.metalink.detect import MAX_METALINK_BYTES, looks_like_metalink
 from regather.names import MANIFEST_SUFFIX
-from regather.sources.addresses import address_of
+from regather.sources.addresses import Address, address_of
 from regather.sources.download_target import DownloadTarget
 from regather.sources.jobs import DownloadJob
-from regather.sources.manifests import folder_of, resolve_manifest
+from regather.sources.manifests import UNPINNED, folder_of, resolve_manifest
 from regather.sources.plain_fragments import resolve_fragments
 from regather.sources.probing import Prober
-from regather.transport import RequestFailed
+from regather.transport import Look, RequestFailed
 
 if TYPE_CHECKING:
     from regather.metalink.values import Metalink
@@ -53,6 +54,8 @@ def expand_job(job: DownloadJob, asking: Prober) -> list[DownloadJob]:
         return [job]
     address = address_of(job.sources[0])
     job = replace(job, address=address)
+    if asking.trust and asking.trust.keys_for(address):
+        return [job]  # whatever it is: it is read as a manifest that has to be signed
     if not address.remote:
         metalink = _local_metalink(address.text)
         return [job] if metalink is None else _jobs_of(job, metalink)
@@ -138,7 +141,17 @@ def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     Raises UsageError, ManifestError, VerificationError, NotEnoughSourcesError, TransportError or
     InterruptedDownload.
     """
+    rules = asking.trust
+    places = [address_of(text) for text in (*job.sources, *job.fragments)] if rules else []
+    if rules is not None:
+        from regather.sources.signed import refuse_unsigned
+
+        refuse_unsigned(job, rules, places)
     targets = _targets_of(job, asking)
+    if rules is not None:
+        from regather.sources.signed import check_targets
+
+        check_targets(job, rules, places, targets)
     if (job.select or job.exclude) and targets[0].folder is None:
         option = "--select" if job.select else "--exclude"
         raise UsageError(f"{option} works with metalinks and folders, and this is neither")
@@ -157,8 +170,20 @@ def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
             return targets
     address = job.address or address_of(job.sources[0])
     look = job.seen[0].look if job.seen else None
-    target = resolve_manifest(address, job.servers, asking, job.digest, job.fragments, look)
-    return [_with(target, job.checksums)]
+    return [_with(_by_manifest(job, address, asking, job.servers, look), job.checksums)]
+
+
+def _by_manifest(
+    job: DownloadJob, address: Address, asking: Prober, servers: Sequence[str], look: Look | None
+) -> DownloadTarget:
+    """The target of a manifest, with a note where nothing vouches for what the network sent."""
+    digest, pinned = job.digest, bool(job.checksums)
+    target = resolve_manifest(address, servers, asking, digest, job.fragments, look, pinned=pinned)
+    if digest or pinned or target.signed_by or not address.remote:
+        return target
+    pin = shlex.join(["regather", "get", address.text, "--digest", target.digest])
+    note = f"every piece is verified by the manifest, but {UNPINNED}; to pin it: {pin}"
+    return replace(target, notes=(note, *target.notes))
 
 
 def _first_available(job: DownloadJob, asking: Prober) -> DownloadTarget:
@@ -180,7 +205,7 @@ def _first_available(job: DownloadJob, asking: Prober) -> DownloadTarget:
         others = [folder_of(other) for other in copies if other is not copy]
         servers = (*job.servers, *others)
         try:
-            target = resolve_manifest(copy, servers, asking, job.digest, job.fragments, look)
+            target = _by_manifest(job, copy, asking, servers, look)
         except (TransportError, ManifestError, VerificationError) as error:
             failed[copy.text] = error.what
             wrong += [error] if not isinstance(error, TransportError) else []

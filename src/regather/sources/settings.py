@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import field
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from regather.errors import UsageError, pem_flaw, reason
+from regather.names import texts
 from regather.secretive import Secretive
 from regather.transport import Credentials, HostOptions, TransportOptions
 from regather.transport.cookies import Cookies
@@ -19,7 +20,10 @@ from regather.transport.objects.store_options import StoreOptions
 from regather.transport.proxies import Proxies
 from regather.transport.tls import context_with
 
-__all__ = ["Settings", "transport_options"]
+if TYPE_CHECKING:
+    from regather.sources.signed import TrustRules
+
+__all__ = ["Settings", "transport_options", "trust_rules"]
 
 
 class Settings(Secretive, frozen=True):
@@ -62,7 +66,18 @@ class Settings(Secretive, frozen=True):
     """Options of object stores, as for --store-option: ``KEY``, ``s3:KEY`` or
     ``s3://BUCKET:KEY`` to a value."""
 
+    trust: Sequence[str] = ()
+    """Public keys of minisign, or files with one: manifests must be signed by one of them."""
+    trust_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The same for files whose name fits a pattern like ``weights-*``, before ``trust`` and
+    HostOptions.trust."""
+    require_trust: bool = False
+    """Whether a manifest from the network needs a trusted signature or a digest."""
+    allow_older: bool = False
+    """Whether an older version of a signed manifest is accepted than before."""
+
     def __post_init__(self) -> None:
+        force_setattr(self, "trust", texts(self.trust))
         for name in ("connections", "timeout", "connect_timeout", "limit_rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -105,6 +120,16 @@ def transport_options(settings: Settings) -> TransportOptions:
         if one.cert:
             context_with(one.cert, one.key, options.cacert)  # raises where that is no use
     return options
+
+
+def trust_rules(settings: Settings) -> TrustRules | None:
+    """Which manifests must be signed by whom; None: none of them. Raises UsageError."""
+    hosts = any(options.trust for options in settings.hosts.values())
+    if not (settings.trust or settings.trust_names or settings.require_trust or hosts):
+        return None
+    from regather.sources.signed import TrustRules
+
+    return TrustRules(settings)
 
 
 def _readable(path: str | None, option: str) -> str:

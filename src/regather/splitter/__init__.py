@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -29,6 +30,9 @@ from regather.splitter.server_folders import Placement
 from regather.splitter.writer import Writer, trouble
 from regather.tasks import interrupts_held
 from regather.units import counted
+
+if TYPE_CHECKING:
+    from regather.trust.secret_key import SecretKey
 
 
 def split(
@@ -48,6 +52,7 @@ def split(
     force: bool = False,
     sync: bool = True,
     follow_links: bool = False,
+    sign_with: SecretKey | None = None,
     on_progress: OnBytes | None = None,
 ) -> Manifest:
     """Split ``path`` into exact slices ``file_fragment_1.dat``, ... and write the manifest.
@@ -66,6 +71,7 @@ def split(
       whichever is larger). A placement that tolerates fewer is refused, unless ``force``.
     - ``at``: for each server, in order, the URL where its folder will be hosted.
     - ``sha256``: adds this hash of the whole file.
+    - ``sign_with``: signs the manifest with this key.
     - ``follow_links``: splits the files that links in a folder point to.
     - ``force``: replaces an earlier split in ``out``, also in unused folders of servers.
     - ``sync``: waits for the disk. Without it a power failure can lose written files.
@@ -106,12 +112,21 @@ def split(
             # What we write must be what we read, before anyone relies on it.
             data = manifest.to_bytes()
             Manifest.from_bytes(data)
-            writer.publish(data)
+            writer.publish(data, _signature(data, manifest, sign_with))
         except OSError as error:
             raise trouble(out, error) from error
         finally:
             writer.discard()
     return manifest
+
+
+def _signature(data: bytes, manifest: Manifest, key: SecretKey | None) -> bytes:
+    """The signature of a manifest; empty without a key."""
+    if key is None:
+        return b""
+    from regather.sources.signing import comment_on, signature_of
+
+    return signature_of(data, comment_on(manifest), key)
 
 
 def manifest_of(name: str, layout: Layout, hashes: Sequence[bytes]) -> Manifest:

@@ -20,7 +20,7 @@ from regather.files.platform import (
     write_all,
 )
 from regather.model import Layout
-from regather.names import TEMPORARY, suffixed, temporary_suffix
+from regather.names import SIGNATURE, TEMPORARY, suffixed, temporary_suffix
 from regather.splitter.previous_split import FRAGMENT_NAME, Earlier
 from regather.splitter.server_folders import Placement
 from regather.tasks import interrupts_held
@@ -70,7 +70,8 @@ class Writer:
         try:
             make_folders(dict.fromkeys((out, *placement.folders)), sync=sync)
             self._earlier = Earlier(out, placement.folders, self._manifests, force=force)
-            for path in self._earlier.stale:
+            signatures = filter(Path.exists, map(signature_at, self._earlier.manifests))
+            for path in (*self._earlier.stale, *signatures):
                 if not path.is_file() or path.samefile(source):
                     flaw = "is the file to split" if path.is_file() else "is not a regular file"
                     raise UsageError(
@@ -91,7 +92,10 @@ class Writer:
         for folder in {path.parent for path in self._manifests}:
             for path in folder.iterdir():
                 name, mark, number = path.name.rpartition(TEMPORARY)
-                known = FRAGMENT_NAME.fullmatch(name) or name == manifest_name
+                known = FRAGMENT_NAME.fullmatch(name) or name in (
+                    manifest_name,
+                    manifest_name + SIGNATURE,
+                )
                 if mark and known and number.isdecimal() and not _lives(int(number)):
                     with contextlib.suppress(OSError):
                         path.unlink()
@@ -128,24 +132,30 @@ class Writer:
             for descriptor in self._open.pop(fragment):
                 os.close(descriptor)
 
-    def publish(self, manifest: bytes) -> None:
+    def publish(self, manifest: bytes, signature: bytes) -> None:
         """Give everything its name; the manifest last, for it says that all is there.
+
+        Its signature, if it is not empty, is there before.
 
         What a name stands for is on the disk before, and the names of fragments are before the
         manifest has its own: after a loss of power too it says nothing untrue.
         """
-        fragments = list(self._made)
+        if signature:
+            for path in self._manifests:
+                self._written_beside(signature_at(path), signature)
+        others = list(self._made)
         manifests = [self._written_beside(path, manifest) for path in self._manifests]
         if not self._one_by_one:
             self._settle()
         with interrupts_held() as interrupts:
             interrupts.check()  # the last moment: from here on all is done
-        untrue = [path for path in dict.fromkeys(self._earlier.manifests) if path.exists()]
+        told = dict.fromkeys(self._earlier.manifests)
+        untrue = [path for path in (*told, *map(signature_at, told)) if path.exists()]
         for path in untrue:
             path.unlink()
         if untrue:
             self._settle()
-        for part in fragments:
+        for part in others:
             part.rename(self._made[part])
         wanted = {t for f in range(len(self._layout.fragments)) for t in self._targets(f)}
         for path in self._earlier.stale:
@@ -191,6 +201,11 @@ class Writer:
         self._open.clear()
         for part in self._made:
             part.unlink(missing_ok=True)
+
+
+def signature_at(manifest: Path) -> Path:
+    """The path of the signature of a manifest."""
+    return manifest.with_name(manifest.name + SIGNATURE)
 
 
 def _lives(process: int) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from regather.errors import UsageError
+from regather.names import texts
 from regather.origins import Origin, ascii_host, parse_host
 from regather.secretive import Secretive
 from regather.tokens import is_loopback
@@ -45,7 +46,11 @@ class HostOptions(Secretive, frozen=True):
     ftp_tls: bool = False
     """Whether ftp:// begins with AUTH TLS (explicit FTPS), before a name or password is sent."""
 
+    trust: Sequence[str] = ()
+    """Keys that manifests of this host must be signed by, as Settings.trust."""
+
     def __post_init__(self) -> None:
+        force_setattr(self, "trust", texts(self.trust))
         for name, value in self.headers:
             if flaw := flaw_of_header(name, value):
                 raise UsageError(flaw)
@@ -89,6 +94,7 @@ class Hosts:
             user=special.user or general.user,
             ssh_key=special.ssh_key or general.ssh_key,
             ftp_tls=special.ftp_tls or general.ftp_tls,
+            trust=special.trust or general.trust,
         )
 
     def headers(self, origin: Origin, warn: Callable[[str], None]) -> tuple[tuple[str, str], ...]:

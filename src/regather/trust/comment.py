@@ -9,6 +9,7 @@ the time then.
 from __future__ import annotations
 
 import re
+import time
 
 from msgspec import Struct
 
@@ -32,6 +33,14 @@ class TrustedComment(Struct, frozen=True):
     """Of the manifest; empty where minisign itself has signed it."""
 
     @property
+    def when(self) -> str:
+        """The time as ISO 8601 has it, in UTC."""
+        try:
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.time))
+        except (ValueError, OverflowError, OSError):  # far away
+            return f"{self.time} s after 1970"
+
+    @property
     def text(self) -> str:
         """The comment."""
         fields = [f"timestamp:{self.time}", f"file:{self.file}", "hashed"]
@@ -46,13 +55,13 @@ def parse_comment(text: str) -> TrustedComment:
         if colon and found.setdefault(key, value) != value:
             raise SignatureFlaw(f"the comment of its signature has two values of {key[:20]}")
     file, digest = found.get("file", ""), found.get("digest", "")
-    time = found.get("timestamp", "")
-    version = found.get("version", time)
-    if not file or not _is_number(time) or not _is_number(version):
+    stamp = found.get("timestamp", "")
+    version = found.get("version", stamp)
+    if not file or not _is_number(stamp) or not _is_number(version):
         raise SignatureFlaw("the comment of its signature names no file, time or version")
     if digest and not _HEX.fullmatch(digest):
         raise SignatureFlaw("the comment of its signature has an invalid digest")
-    return TrustedComment(file, int(time), int(version), digest)
+    return TrustedComment(file, int(stamp), int(version), digest)
 
 
 def _is_number(text: str) -> bool:

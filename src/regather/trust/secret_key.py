@@ -9,6 +9,7 @@ import os
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -40,60 +41,64 @@ class SecretKey(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"<SecretKey {self.public.name}>"
 
+    @classmethod
+    def new(cls) -> SecretKey:
+        """A new pair of keys. Raises UsageError where the library is missing."""
+        seed, id = os.urandom(32), os.urandom(8)
+        return cls(id, seed, PublicKey(id, crypto.public_of(seed)))
+
+    @classmethod
+    def read(cls, path: str | Path, password: str | Callable[[], str] = "") -> SecretKey:
+        """Read the file of a secret key, by regather or minisign. Raises UsageError.
+
+        ``password`` is only used, or called, where the key has one.
+        """
+        try:
+            with open(path, "rb") as file:
+                lines = file.read(_MOST).decode("latin-1").splitlines()
+            raw = b64decode(lines[1], validate=True)
+        except OSError as error:
+            why = reason(error).lower()
+            raise UsageError(f"{path}: not usable as a secret key ({why})") from None
+        except (binascii.Error, ValueError, IndexError):
+            raise _no_key(path) from None
+        if len(raw) != _SIZE:
+            raise _no_key(path)
+        sign, kind, checksum_kind, salt, ops, memory = _HEAD.unpack_from(raw)
+        body = raw[_HEAD.size :]
+        if sign != _SIGN or kind not in (_SCRYPT, _PLAIN) or checksum_kind != _BLAKE2B:
+            raise _no_key(path)
+        if kind == _SCRYPT:
+            known = password if isinstance(password, str) else password()
+            body = _masked(body, known.encode(), salt, ops, memory)
+        id, seed, public, checksum = _BODY.unpack(body)
+        # minisign writes no checksum without a password.
+        given = kind == _SCRYPT or any(checksum)
+        if given and not hmac.compare_digest(checksum, _checksum(id, seed, public)):
+            why = "the password is wrong" if kind == _SCRYPT else "the key is damaged"
+            raise UsageError(f"{path}: {why}", help="nothing was signed")
+        if crypto.public_of(seed) != public:
+            raise UsageError(f"{path}: the key is damaged", help="nothing was signed")
+        return cls(id, seed, PublicKey(id, public))
+
+    def text(self, password: str = "") -> str:
+        """The file of the key; an empty password: without one."""
+        public = self.public.key
+        body = _BODY.pack(self.id, self.seed, public, _checksum(self.id, self.seed, public))
+        salt, ops, memory, kind = bytes(32), 0, 0, _PLAIN
+        if password:
+            salt, ops, memory, kind = os.urandom(32), _OPS, _MEMORY, _SCRYPT
+            body = _masked(body, password.encode(), salt, ops, memory)
+        raw = _HEAD.pack(_SIGN, kind, _BLAKE2B, salt, ops, memory) + body
+        protected = "encrypted" if password else "unencrypted"
+        return f"untrusted comment: minisign {protected} secret key\n{b64encode(raw).decode()}\n"
+
     def sign(self, data: bytes, comment: str) -> Signature:
         """Sign ``data`` and a trusted comment."""
         return signature_of(data, comment, self.id, lambda part: crypto.sign(self.seed, part))
 
 
-def new_key() -> SecretKey:
-    """A new pair of keys. Raises UsageError where the library is missing."""
-    seed, id = os.urandom(32), os.urandom(8)
-    return SecretKey(id, seed, PublicKey(id, crypto.public_of(seed)))
-
-
-def written(key: SecretKey, password: bytes) -> str:
-    """The file of a secret key; an empty password: without one."""
-    checksum = _checksum(key.id, key.seed, key.public.key)
-    body = _BODY.pack(key.id, key.seed, key.public.key, checksum)
-    salt, ops, memory, kind = bytes(32), 0, 0, _PLAIN
-    if password:
-        salt, ops, memory, kind = os.urandom(32), _OPS, _MEMORY, _SCRYPT
-        body = _masked(body, password, salt, ops, memory)
-    raw = _HEAD.pack(_SIGN, kind, _BLAKE2B, salt, ops, memory) + body
-    protected = "encrypted" if password else "unencrypted"
-    return f"untrusted comment: minisign {protected} secret key\n{b64encode(raw).decode()}\n"
-
-
-def secret_key(path: str, password: Callable[[], bytes]) -> SecretKey:
-    """Read the file of a secret key; ``password`` is asked where it has one. Raises UsageError."""
-    try:
-        with open(path, "rb") as file:
-            lines = file.read(_MOST).decode("latin-1").splitlines()
-        raw = b64decode(lines[1], validate=True)
-    except OSError as error:
-        raise UsageError(f"{path}: not usable as a secret key ({reason(error).lower()})") from None
-    except (binascii.Error, ValueError, IndexError):
-        raise _no_key(path) from None
-    if len(raw) != _SIZE:
-        raise _no_key(path)
-    sign, kind, checksum_kind, salt, ops, memory = _HEAD.unpack_from(raw)
-    body = raw[_HEAD.size :]
-    if sign != _SIGN or kind not in (_SCRYPT, _PLAIN) or checksum_kind != _BLAKE2B:
-        raise _no_key(path)
-    if kind == _SCRYPT:
-        body = _masked(body, password(), salt, ops, memory)
-    id, seed, public, checksum = _BODY.unpack(body)
-    # minisign writes no checksum without a password.
-    given = kind == _SCRYPT or any(checksum)
-    if given and not hmac.compare_digest(checksum, _checksum(id, seed, public)):
-        why = "the password is wrong" if kind == _SCRYPT else "the key is damaged"
-        raise UsageError(f"{path}: {why}", help="nothing was signed")
-    if crypto.public_of(seed) != public:
-        raise UsageError(f"{path}: the key is damaged", help="nothing was signed")
-    return SecretKey(id, seed, PublicKey(id, public))
-
-
-def _no_key(path: str) -> UsageError:
+def _no_key(path: str | Path) -> UsageError:
     return UsageError(
         f"{path}: not a secret key of minisign",
         help="give the file that `regather keygen` or `minisign -G` wrote",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 
@@ -11,11 +12,11 @@ from msgspec import Struct
 from regather.trust import crypto
 from regather.trust.public_key import PublicKey, key_name
 
-SUFFIX = ".minisig"
 MAX_SIGNATURE_BYTES = 16 << 10
 """No signature may be larger: minisign's own limits are 1 KiB and 8 KiB for the comments."""
 _HASHED, _LEGACY = b"ED", b"Ed"
 _UNTRUSTED, _TRUSTED = "untrusted comment: ", "trusted comment: "
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _SIZE = 2 + 8 + 64
 
 
@@ -78,7 +79,7 @@ def parse_signature(data: bytes) -> Signature:
     if algorithm not in (_HASHED, _LEGACY):
         raise SignatureFlaw("its signature is of an unknown kind")
     comment = lines[2].removeprefix(_TRUSTED)
-    if not comment.replace("\t", " ").isprintable():
+    if _CONTROL.search(comment):
         raise SignatureFlaw("the comment of its signature holds control characters")
     return Signature(algorithm, raw[2:10], raw[10:], comment, comment_signature)
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from regather.errors import RegatherError, UsageError
 from regather.model import Layout
 from regather.names import texts
-from regather.sources.settings import Settings, transport_options
+from regather.sources.settings import Settings, transport_options, trust_rules
 from regather.transport import Failure, RequestFailed, SizeUnknown
 from regather.transport.stores.retrying import RetryingReader, RetryingStore, RetryPolicy, verify
 from regather.units import counted
@@ -53,7 +53,7 @@ def check(
     """
     settings = settings or Settings(retries=2)
     policy = RetryPolicy(transport_options(settings), settings.retries)
-    subject = open_subject(manifest, texts(servers), (), policy)
+    subject = open_subject(manifest, texts(servers), (), policy, trust_rules(settings))
     return examine(subject, policy, read_data, seed, on_progress)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from msgspec.structs import replace
@@ -16,9 +17,9 @@ from regather.errors import ManifestError, VerificationError, reason
 from regather.files.atomic import write_file
 from regather.files.platform import closed_after, try_lock
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.names import MANIFEST_SUFFIX, SIGNATURE, suffixed
 from regather.sources.addresses import Address
-from regather.sources.manifests import load_manifest
+from regather.sources.manifests import LoadedManifest, load_manifest
 from regather.sources.probing import Prober
 from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, is_url
@@ -26,6 +27,11 @@ from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from regather.upkeep.repair_plan import Wants
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
+
+if TYPE_CHECKING:
+    from regather.trust.secret_key import SecretKey
+
+_SIGN = "to change it, give the key with --sign-with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,47 +50,59 @@ def announce(
     restored: Sequence[str],
     store: Callable[[str], RetryingStore],
     policy: RetryPolicy,
+    key: SecretKey | None,
 ) -> Announcement:
     """Write the manifest where it has to change or is missing.
 
     ``moves`` maps (old source, position) to the new source; at the sources of ``restored`` it is
-    written where there is none. Sources that take no writes keep theirs. Raises ManifestError or
-    VerificationError where it was changed by others meanwhile.
+    written where there is none. Sources that take no writes keep theirs. One that is signed is
+    changed only with the ``key`` to sign it anew. Raises ManifestError or VerificationError where
+    others changed it meanwhile.
     """
     subject, dropped = wants.subject, wants.dropped
     notes: list[str] = []
     telling = _telling(subject, moves, notes)
     changing = bool(subject.manifest.sources) and (bool(telling) or bool(dropped))
+    if changing and key is None and _is_signed(subject, store, wants.gone):
+        notes.append(f"the manifest is signed and keeps its sources: {_SIGN}")
+        changing = False
     where = subject.where.text
     written: list[str] = []
     unwritten: list[Unwritten] = []
-    manifest = subject.manifest
+    manifest, data = subject.manifest, subject.loaded.data
+    signature = subject.loaded.signed.data if subject.loaded.signed else b""
     if changing:
         with _alone(subject.where):
             # Read anew: another repair may have come first.
-            manifest = _current(subject, policy)
+            loaded = _current(subject, policy)
+            manifest = loaded.manifest
             index = {p: f.index for p, f in enumerate(subject.layout.fragments)}
             by_index = {(url, index[p]): to for (url, p), to in telling.items()}
             sources = [s for s in without(manifest.sources, by_index) if s.url not in dropped]
             new = replace(manifest, sources=tuple(sources))
             changed = new != manifest
-            manifest = new
+            manifest, data = new, new.to_bytes() if changed else loaded.data
+            if key is not None:
+                signature = _signature(data, manifest, loaded, key)
             if changed and not subject.where.remote:
                 try:
-                    write_file(Path(where).resolve(), manifest.to_bytes(), replace=True)
+                    path = Path(where).resolve()
+                    if signature:
+                        write_file(path.with_name(path.name + SIGNATURE), signature, replace=True)
+                    write_file(path, data, replace=True)
                     written.append(where)
                 except OSError as error:
                     unwritten.append(Unwritten(where, "", reason(error).lower()))
         targets = [s.url for s in manifest.sources] + [s.url for s in subject.sources]
     else:
         targets = list(restored)
-    data = manifest.to_bytes()
     for url in dict.fromkeys(t for t in targets if t not in wants.gone):
         for name in _names(subject, url):
             if not is_url(url) and os.path.abspath(url + name) == os.path.abspath(where):
                 continue
             try:
-                if _put(store(url), name, data, manifest.digest, only_missing=not changing):
+                only_missing = not changing
+                if _put(store(url), name, data, signature, manifest, only_missing=only_missing):
                     written.append(url + name)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
@@ -124,14 +142,39 @@ def _names(subject: Subject, url: str) -> list[str]:
     return names
 
 
-def _current(subject: Subject, policy: RetryPolicy) -> Manifest:
-    manifest, _ = load_manifest(subject.where, Prober(policy.options))
-    if manifest.digest != subject.manifest.digest:
+def _current(subject: Subject, policy: RetryPolicy) -> LoadedManifest:
+    loaded = load_manifest(subject.where, Prober(policy.options, subject.trust))
+    if loaded.manifest.digest != subject.manifest.digest:
         raise VerificationError(
             f"{subject.where}: was replaced by the manifest of another file",
             help="the fragments are repaired, the manifest is kept",
         )
-    return manifest
+    return loaded
+
+
+def _is_signed(subject: Subject, store: Callable[[str], RetryingStore], gone: set[str]) -> bool:
+    """Whether the manifest has a signature, where it was read or at a source."""
+    if subject.loaded.signed:
+        return True
+    if not subject.where.remote and os.path.lexists(subject.where.text + SIGNATURE):
+        return True
+    for url in [s.url for s in subject.sources if s.url not in gone]:
+        for name in _names(subject, url):
+            try:
+                if store(url).stat(name + SIGNATURE) is not None:
+                    return True
+            except RequestFailed as failed:
+                if failed.failure is Failure.ABORTED:
+                    raise
+    return False
+
+
+def _signature(data: bytes, manifest: Manifest, loaded: LoadedManifest, key: SecretKey) -> bytes:
+    """The signature of the changed manifest, with the version of the old one: the same file."""
+    from regather.sources.signing import comment_on, signature_of
+
+    version = loaded.signed.comment.version if loaded.signed else None
+    return signature_of(data, comment_on(manifest, version), key)
 
 
 @contextlib.contextmanager
@@ -149,14 +192,24 @@ def _alone(where: Address) -> Iterator[None]:
         yield
 
 
-def _put(store: RetryingStore, name: str, data: bytes, digest: str, *, only_missing: bool) -> bool:
+def _put(
+    store: RetryingStore,
+    name: str,
+    data: bytes,
+    signature: bytes,
+    manifest: Manifest,
+    *,
+    only_missing: bool,
+) -> bool:
     """Store the manifest at a source; leaves that of another file, and an equal one, alone."""
     old = store.read_whole(name, MAX_MANIFEST_BYTES)
     if old is not None:
         if only_missing or old == data:
             return False
         with contextlib.suppress(ManifestError):
-            if Manifest.from_bytes(old).digest != digest:
+            if Manifest.from_bytes(old).digest != manifest.digest:
                 return False
+    if signature:
+        store.put_bytes(name + SIGNATURE, signature)
     store.put_bytes(name, data)
     return True

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regather.names import texts
-from regather.sources.settings import Settings, transport_options
+from regather.sources.settings import Settings, transport_options, trust_rules
 from regather.tasks import pool, run_apart
 from regather.transport import Failure, RequestFailed, is_url
 from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
@@ -24,6 +25,9 @@ from regather.upkeep.report import Lost, RepairReport, Restored, Unwritten
 from regather.upkeep.rows import Copies, RowMaker
 from regather.upkeep.sources import open_subject
 from regather.upkeep.staging import Staged, fits, scratch
+
+if TYPE_CHECKING:
+    from regather.trust.secret_key import SecretKey
 
 OnPhase = Callable[[str, int, int], None]
 """Called with a phase (``checking``, ``repairing``), bytes done and in all.
@@ -41,6 +45,7 @@ def repair(
     quick: bool = False,
     temp: str | Path | None = None,
     dry_run: bool = False,
+    sign_with: SecretKey | None = None,
     settings: Settings | None = None,
     on_progress: OnPhase | None = None,
 ) -> RepairReport:
@@ -54,7 +59,9 @@ def repair(
       copy is read and hashed.
     - ``dry_run``: checks copies, but changes nothing. The report contains the planned repairs.
     - ``temp``: a folder with space for one fragment.
-    - ``settings``: only the fields for servers are used (time-outs, retries, cacert, tokens).
+    - ``sign_with``: signs the manifest again if its sources change. Without it, a signed manifest
+      is not changed.
+    - ``settings``: only the fields for servers and trust are used.
 
     A repair can be interrupted at any time and called again. Raises UsageError, ManifestError,
     TransportError (the manifest is not available), NotEnoughSourcesError (no source is given) or
@@ -63,14 +70,15 @@ def repair(
     began = time.monotonic()
     settings = settings or Settings(retries=2)
     policy = RetryPolicy(transport_options(settings), settings.retries)
-    subject = open_subject(manifest, texts(servers), texts(to), policy)
+    trust = trust_rules(settings)
+    subject = open_subject(manifest, texts(servers), texts(to), policy, trust)
     on_phase = on_progress or (lambda phase, done, total: None)
 
     def checking(done: int, total: int) -> None:
         on_phase("checking", done, total)
 
     before = examine(subject, policy, float(not quick), None, checking)
-    work = _RepairRun(Wants(subject, before), policy, temp, on_phase)
+    work = _RepairRun(Wants(subject, before), policy, temp, on_phase, sign_with)
     announcement = work.preview() if dry_run else run_apart(work.carry_out, policy.scope.cancel)
     unwritten = (*work.unwritten, *announcement.unwritten)
     lost = tuple(work.lost[p] for p in sorted(work.lost))
@@ -90,13 +98,19 @@ def repair(
 
 class _RepairRun:
     def __init__(
-        self, wants: Wants, policy: RetryPolicy, temp: str | Path | None, on_phase: OnPhase
+        self,
+        wants: Wants,
+        policy: RetryPolicy,
+        temp: str | Path | None,
+        on_phase: OnPhase,
+        key: SecretKey | None,
     ) -> None:
         self._layout = wants.subject.layout
         self._wants = wants
         self._policy = policy
         self._temp = None if temp is None else str(temp)
         self._on_phase = on_phase
+        self._key = key
         self._copies = Copies(self._layout, wants.before.findings, policy)
         self._stores: dict[str, RetryingStore] = {}
         self._refusing: dict[str, str] = {}
@@ -125,7 +139,8 @@ class _RepairRun:
         try:
             self._restore_all()
             restored = [r.source for r in self.restored]
-            return announce(self._wants, self._moves, restored, self._store, self._policy)
+            policy, key = self._policy, self._key
+            return announce(self._wants, self._moves, restored, self._store, policy, key)
         finally:
             self._copies.rest()
             for store in self._stores.values():

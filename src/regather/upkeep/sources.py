@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -21,10 +22,13 @@ from regather.sources.addresses import (
     scheme_forgotten,
     with_scheme,
 )
-from regather.sources.manifests import beside, load_manifest, sources_of
+from regather.sources.manifests import LoadedManifest, beside, load_manifest, sources_of
 from regather.sources.probing import FEW_RETRIES, Prober
 from regather.transport.stores.open import open_store
 from regather.transport.stores.retrying import RetryPolicy
+
+if TYPE_CHECKING:
+    from regather.sources.signed import TrustRules
 
 _MOST_REPLICAS = 17
 """Before this it is tried whether what is there could be of a split with so many replicas."""
@@ -34,7 +38,7 @@ _MOST_REPLICAS = 17
 class Subject:
     """A file to look after."""
 
-    manifest: Manifest
+    loaded: LoadedManifest
     layout: Layout
     where: Address
     """Of the manifest."""
@@ -46,10 +50,20 @@ class Subject:
     """Whether the user named sources."""
     beside: tuple[str, ...] = ()
     """Folders with fragments beside a local manifest that are not among the sources."""
+    trust: TrustRules | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """What describes it."""
+        return self.loaded.manifest
 
 
 def open_subject(
-    source: str | Path, servers: Sequence[str], to: Sequence[str], policy: RetryPolicy
+    source: str | Path,
+    servers: Sequence[str],
+    to: Sequence[str],
+    policy: RetryPolicy,
+    trust: TrustRules | None,
 ) -> Subject:
     """Read the manifest and find its sources, by the rules of a download.
 
@@ -60,11 +74,12 @@ def open_subject(
     where = address_of(str(source))
     bases = [base_url(server) for server in servers]
     options = policy.options
-    asking = Prober(options, retries=min(policy.retries, FEW_RETRIES))
-    manifest, folder = load_manifest(where, asking)
+    asking = Prober(options, trust, retries=min(policy.retries, FEW_RETRIES))
+    loaded = load_manifest(where, asking)
+    manifest, folder = loaded.manifest, loaded.folder
     layout = manifest.layout
     targets = tuple(dict.fromkeys(_target(text) for text in to))
-    sources = list(sources_of(where, manifest, folder, bases))
+    sources = list(sources_of(where, loaded, bases))
     if not manifest.sources and not servers and not where.remote:
         sources = _with_empty_folders(sources, folder)
     if not sources and not targets:
@@ -79,7 +94,7 @@ def open_subject(
         asking.check(url)
     sources += [Source(url) for url in targets if url not in known]
     near = tuple(s.url for s in beside(where, folder, layout, sources))
-    return Subject(manifest, layout, where, tuple(sources), targets, bool(servers), near)
+    return Subject(loaded, layout, where, tuple(sources), targets, bool(servers), near, trust)
 
 
 def _target(text: str) -> str:

@@ -18,7 +18,7 @@ from regather.cli.conf.config_file import Config, load
 if TYPE_CHECKING:
     from regather.transport import HostOptions
 
-TABLES = ("defaults", "alias", "host")
+TABLES = ("defaults", "alias", "host", "trust")
 """Those that belong to no command."""
 
 
@@ -32,17 +32,19 @@ def configured(
 
     ``args`` are as the command line alone has them; ``parser`` is that of the command, and
     ``parsed`` parses once more, with its new defaults;
-    ``every`` gives the parsers of all commands. ``config_tokens`` and ``config_hosts`` are
-    added: the tokens and the other options of the configuration, by host, for commands that ask
-    servers. Raises UsageError.
+    ``every`` gives the parsers of all commands. ``config_tokens``, ``config_hosts`` and
+    ``config_trust`` are added: the tokens and the other options of the configuration, by host, and
+    keys by name, for commands that ask servers. Raises UsageError.
     """
     config = load(args.config, unwanted=args.no_config, environment=os.environ)
     tokens: dict[str, str] = {}
     hosts: dict[str, HostOptions] = {}
+    trust: dict[str, tuple[str, ...]] = {}
     aliases: dict[str, tuple[str, ...]] = {}
     if config is not None:
         from regather.cli.conf.defaults import VARIABLES, defaults_for, one_of_each
         from regather.cli.conf.host_tables import host_options_in, tokens_in
+        from regather.cli.conf.trust_tables import trust_names_in
 
         command = args.command
         check_tables(config)
@@ -58,9 +60,18 @@ def configured(
         if "token" in args or command == "info":
             tokens = {one.host: one.value for one in tokens_in(config)}
             hosts = host_options_in(config)
+            trust = trust_names_in(config)
+        keys = getattr(args, "trust", ())
+        if keys and not ("trust" in found and keys is found["trust"].value):
+            from msgspec.structs import replace
+
+            # The command line goes before all that the configuration says of keys.
+            hosts = {host: replace(options, trust=()) for host, options in hosts.items()}
+            trust = {}
     expand(args, aliases, None if config is None else config.path)
     args.config_tokens = tokens
     args.config_hosts = hosts
+    args.config_trust = trust
     return args
 
 

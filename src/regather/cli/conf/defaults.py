@@ -25,7 +25,7 @@ VARIABLES = {
 """Variables of the environment in place of options, by command and argument."""
 _ONE_CALL = frozenset(
     "help version config no_config json verbose force seed token only_header dry_run fragment "
-    "input select exclude mkdir server at mirror file to out".split()
+    "allow_older file_version input select exclude mkdir server at mirror file to out".split()
 )
 """What says something of one file or one call, and is no default for any."""
 _HASHES = ("HEX", "ALGO:HEX")
@@ -144,10 +144,12 @@ def _one(config: Config, key: Key, action: argparse.Action, given: object) -> ob
         config.wrong(key, f"has to be a number, not {kind(given)}")
     if isinstance(given, str) and (not given or not given.isprintable()):
         config.wrong(key, "must not be empty or hold control characters")
+    from regather.trust.public_key import is_public_key
+
     try:
         word = str(given)
         if kind_of(action) in _PATHS:
-            word = config.file(word)
+            word = word if is_public_key(word) else config.file(word)
         value = word if action.type is None else action.type(word)  # type: ignore[operator]
     except argparse.ArgumentTypeError as error:
         config.wrong(key, f"is wrong: {error}")

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from regather.cli.conf.config_file import Config, kind
+from regather.cli.conf.trust_tables import keys_in
 from regather.errors import UsageError
 
 if TYPE_CHECKING:
     from regather.transport import HostOptions
 
 _FILES = {"cert": "cert", "key-file": "key", "ssh-key": "ssh_key"}
-KEYS = ("token", "token-file", *_FILES, "user", "ftp-tls", "header")
+KEYS = ("token", "token-file", *_FILES, "user", "ftp-tls", "header", "trust")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ def host_options_in(config: Config) -> dict[str, HostOptions]:
                 )
         if "header" in table:
             values["headers"] = tuple(_headers(config, name, table["header"]))
+        if "trust" in table:
+            values["trust"] = keys_in(config, "host", name, "trust")
         try:
             found[name] = HostOptions(**values)
         except UsageError as error:
