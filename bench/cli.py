@@ -10,7 +10,18 @@ from pathlib import Path
 from types import FrameType
 
 import bench
-from bench import coding, degraded, faults, growth, limit, memory, network, splitting, transfer
+from bench import (
+    coding,
+    degraded,
+    faults,
+    growth,
+    limit,
+    memory,
+    network,
+    pipe,
+    splitting,
+    transfer,
+)
 from bench import stores as object_stores
 from bench.goals import goal_table
 from bench.machine import describe
@@ -28,6 +39,7 @@ _FILE_NAMES = (
     | splitting.NAMES
     | faults.NAMES
     | degraded.NAMES
+    | pipe.NAMES
     | network.NAMES
     | limit.NAMES
     | object_stores.NAMES
@@ -153,6 +165,7 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         splitting.splits,
         coding.coding,
         degraded.degraded,
+        pipe.pipe,
         faults.faults,
         network.network,
         limit.limits,

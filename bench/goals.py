@@ -57,6 +57,8 @@ GOALS = (
     Goal("degraded", "download with 2 of 6 servers dead, wall, of the healthy one", 1.30),
     Goal("parity-rss", "peak memory of a download with parity", 150 * MIB, "MiB"),
     Goal("coded-memory", "peak memory of split, get and repair with parity", 150 * MIB, "MiB"),
+    Goal("pipe", "get -o - into cat, speed, of get to a file", 0.90, at_least=True),
+    Goal("pipe-rss", "peak memory of get -o -", 128 * MIB, "MiB"),
     Goal("slow", "cost of one source at 1 % of its speed", 0.10, "%"),
     Goal("killed", "cost of one source killed halfway, over the fluid limit", 0.10, "%"),
     Goal("links", "rate over unequal links, of the sum of theirs", 0.90, at_least=True),

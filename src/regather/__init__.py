@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         adownload,
         download,
     )
+    from regather.downloader.api import astream, stream
+    from regather.downloader.verified_stream import VerifiedStream
     from regather.errors import (
         DestinationExistsError,
         InterruptedDownload,
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "downloader": "DownloadReport Progress Settings SourceProgress SourceReport adownload download",
+    "downloader.api": "astream stream",
+    "downloader.verified_stream": "VerifiedStream",
     "errors": "DestinationExistsError InterruptedDownload InterruptedPublish ManifestError "
     "NotEnoughSourcesError NotPlacedError RegatherError StorageError TransportError UsageError "
     "VerificationError",
@@ -100,8 +104,10 @@ __all__ = [
     "TransportError",
     "UsageError",
     "VerificationError",
+    "VerifiedStream",
     "__version__",
     "adownload",
+    "astream",
     "check",
     "download",
     "export_metalink",
@@ -112,6 +118,7 @@ __all__ = [
     "serve",
     "sign",
     "split",
+    "stream",
 ]
 
 

@@ -35,7 +35,7 @@ IN_PYTHON = {
         f"--{name.replace('_', '-')}": name
         for name in (
             "at chunk_size digest dry_run exclude file follow_links force fragments host out "
-            "parity piece_size port read_token replicas select servers set_size survive temp "
+            "parity piece_size port read_token replicas select servers set_size spool survive temp "
             "tls_cert tls_key to write_token"
         ).split()
     },

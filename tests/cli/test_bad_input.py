@@ -258,24 +258,6 @@ def test_bad_faults(made: Path, spec: str) -> None:
 # -- a full disk ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
-    """A file system of 10 MiB, or as many as the test says; needs the right to mount."""
-    size = getattr(request, "param", 10)
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"may not mount: {mounted.stderr}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_disk_full(tmp_path: Path, tiny_disk: Path) -> None:
     large = random_file(tmp_path / "large.bin", 12 << 20)
     regather.split(large, tmp_path / "out")

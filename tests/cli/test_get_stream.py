@@ -18,6 +18,7 @@ import pytest
 
 import regather
 from tests.support.files import alone, random_file
+from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 from tests.support.piping import Piped, piped
 from tests.support.small import flip
@@ -33,6 +34,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     regather.split(folder / "f.bin", folder / "whole", fragments=3, servers=3, replicas=3)
     regather.split(folder / "f.bin", folder / "coded", fragments=3, parity=1, servers=4)
     return folder
+
+
+@pytest.fixture
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go."""
+    (tmp_path / "spool").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "spool"))
+    return tmp_path / "spool"
 
 
 def asked(made: Path, kind: str, hosting: Hosting, *faults: str) -> list[str | Path]:
@@ -151,16 +160,89 @@ def test_what_is_refused(made: Path, hosting: Hosting, tmp_path: Path) -> None:
         (["-i", tmp_path / "list"], "-i cannot be used with -o -"),
         ([manifest, "--seed", made / "f.bin"], "--seed cannot be used with -o -"),
         ([manifest, "--dry-run"], "--dry-run cannot be used with -o -"),
-        ([whole], "its pieces have no hashes"),
-        ([whole, "--sha256", right], "its pieces have no hashes"),
-        ([manifest, "--sha256", right], "known to be right only at its end"),
-        (["--fragment", url + "whole/server1/file_fragment_1.dat"], "have no hashes"),
+        ([whole], "no hash to verify it with"),
+        ([whole, "--spool", "1GB"], "no hash to verify it with"),
+        ([whole, "--sha256", right], "verifies nothing before its end; give --spool 20.0MiB"),
+        ([whole, "--sha256", right, "--spool", "1MB"], "give --spool 20.0MiB or more"),
+        ([manifest, "--sha256", right], "or use --digest instead"),
+        (["--fragment", url + "whole/server1/file_fragment_1.dat"], "no hash to verify it with"),
     ):
         output, code, told = piped(["get", *words, "-o", "-"])
         assert (code, output) == (2, b""), told
         assert told.count("\n") == 1
         assert says in told
     assert os.listdir(tmp_path) == ["list"]
+
+
+def test_a_spool_is_for_a_stream(made: Path) -> None:
+    manifest = made / "whole" / "f.bin.regather.json"
+    done = run("get", manifest, "--spool", "1MB")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--spool is for -o - only" in done.stderr
+
+
+@pytest.mark.parametrize("faults", [(), ("refuse",), ("corrupt",)])
+@pytest.mark.parametrize("size", ["3MiB", "1GiB"])
+def test_servers_with_one_fragment_each_work_ahead(
+    made: Path, hosting: Hosting, spool: Path, faults: tuple[str, ...], size: str
+) -> None:
+    """In the spool; also where pieces of its rows have to be computed."""
+    words = [*asked(made, "coded", hosting, *faults), "--spool", size]
+    with Piped(*words) as running:
+        read = running.read(100)
+        assert os.listdir(spool) == []  # it has no name
+        read += running.rest()
+        code, told = running.ended()
+    assert (code, read) == (0, (made / "f.bin").read_bytes()), told
+    assert os.listdir(spool) == []
+
+
+def test_received_whole_first(made: Path, hosting: Hosting, spool: Path) -> None:
+    """What only a checksum verifies; a mirror with another file costs nothing but time."""
+    content = (made / "f.bin").read_bytes()
+    right = hashlib.sha256(content).hexdigest()
+    (made / "other").mkdir(exist_ok=True)
+    (made / "other" / "f.bin").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    urls = [hosting.serve(folder).url + "f.bin" for folder in (made, made / "other")]
+    manifest = made / "whole" / "f.bin.regather.json"
+    how = ["--spool", "20MiB", "-o", "-", "--sha256"]
+    for sources in (urls, [str(manifest)]):
+        output, code, told = piped(["get", *sources, *how, right])
+        assert (code, output) == (0, content), told
+        assert "f.bin: 20.0 MiB" in told
+    for sources in (urls, [str(manifest)]):
+        output, code, told = piped(["get", *sources, *how, "0" * 64])
+        assert (code, output) == (3, b""), told
+        assert "/tmp" not in told
+    assert os.listdir(spool) == []
+
+
+def test_interrupted_while_it_is_received_whole(made: Path, hosting: Hosting, spool: Path) -> None:
+    url = hosting.serve(made, faults=["slow:1MB"]).url + "f.bin"
+    words = ["get", url, "--sha256", "0" * 64, "--spool", "20MiB", "-o", "-", "--json"]
+    with Piped(*words) as running:
+        assert running.told_of('"downloading"')
+        running.command.send_signal(signal.SIGINT)
+        assert running.rest() == b""
+        code, told = running.ended()
+    assert code == 130
+    assert "the same command starts at the beginning" in told.splitlines()[-1]
+    assert os.listdir(spool) == []
+
+
+@pytest.mark.parametrize("tiny_disk", [10], indirect=True)
+@pytest.mark.parametrize("checksum", [False, True])
+def test_no_space_for_the_spool(
+    made: Path, tiny_disk: Path, monkeypatch: pytest.MonkeyPatch, checksum: bool
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tiny_disk))
+    words = ["get", str(made / "whole" / "f.bin.regather.json"), "-o", "-", "--spool", "1GB"]
+    right = hashlib.sha256((made / "f.bin").read_bytes()).hexdigest()
+    output, code, told = piped([*words, *(["--sha256", right] if checksum else [])])
+    assert (code, output) == (1, b""), told
+    assert told.startswith(f"regather: --spool in {tiny_disk}: not enough space for 20.0 MiB; ")
+    assert told.count("\n") == 1
+    assert os.listdir(tiny_disk) == []
 
 
 def test_a_terminal_takes_no_file(made: Path) -> None:

@@ -273,3 +273,18 @@ def test_what_only_begins_like_a_metalink_is_a_file(tmp_path: Path) -> None:
     with mirror(content) as one:
         regather.download(one.url + "f", tmp_path / "got", settings=QUICK)
     assert (tmp_path / "got").read_bytes() == content
+
+
+def test_a_stream_of_pieces_that_contradict_the_whole(tmp_path: Path) -> None:
+    """The last piece is held back, so that nobody takes it for the file."""
+    with mirror(CONTENT) as server:
+        file = described([server.url + "f.bin"])
+        with regather.stream(written(tmp_path, file), settings=QUICK) as stream:
+            assert b"".join(stream) == CONTENT
+        other = Checksum("sha256", hashlib.sha256(b"other").digest())
+        wrong = MetalinkFile(file.name, file.size, (other,), file.pieces, file.mirrors)
+        with regather.stream(written(tmp_path, wrong), settings=QUICK) as stream:
+            given: list[bytes] = []
+            with pytest.raises(regather.VerificationError, match="its pieces are right, but"):
+                given.extend(stream)
+        assert b"".join(given) == CONTENT[: 10 * PIECE]

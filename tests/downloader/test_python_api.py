@@ -201,3 +201,51 @@ def test_https_is_never_left_for_http(made: Path, tmp_path: Path, hosting: Hosti
             settings=regather.Settings(cacert=str(files.authority), retries=0),
         )
     assert "from https to http: refused" in "\n".join(caught.value.details)
+
+
+def test_a_stream(made: Path, hosting: Hosting) -> None:
+    content = (made / "file.bin").read_bytes()
+    urls = [hosting.serve(made / f"out/server{n}").url for n in (1, 2)]
+    seen: list[regather.Progress] = []
+    with regather.stream(manifest(made), servers=urls, on_progress=seen.append) as stream:
+        assert (stream.name, stream.size, stream.given) == ("file.bin", SIZE, 0)
+        assert b"".join(stream) == content
+        assert stream.given == SIZE
+        assert stream.report().received == SIZE
+        assert next(stream, None) is None
+    assert seen[-1].phase == "finishing"
+    with regather.stream(manifest(made), servers=urls) as stream:
+        assert next(stream) == content[: 1 << 20]
+    with pytest.raises(regather.UsageError, match="no hash to verify it with"):
+        regather.stream(hosting.serve(made).url + "file.bin")
+
+
+def test_a_stream_that_is_stopped(made: Path, hosting: Hosting) -> None:
+    urls = [hosting.serve(made / f"out/server{n}", faults=["stall"]).url for n in (1, 2)]
+    stop = threading.Event()
+    with regather.stream(manifest(made), servers=urls, stop=stop) as stream:
+        stop.set()
+        with pytest.raises(regather.InterruptedDownload, match="were passed on"):
+            next(stream)
+
+
+@pytest.mark.parametrize("faults", [(), ("stall",)], ids=["at a piece", "while one is waited for"])
+def test_a_stream_in_asyncio(made: Path, hosting: Hosting, faults: tuple[str, ...]) -> None:
+    urls = [hosting.serve(made / f"out/server{n}", faults=faults).url for n in (1, 2)]
+
+    async def whole() -> bytes:
+        return b"".join([piece async for piece in regather.astream(manifest(made), servers=urls)])
+
+    async def cancelled() -> None:
+        reading = asyncio.create_task(whole())
+        while not any(t.name == "regather-session" for t in threading.enumerate()):
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    if not faults:
+        assert asyncio.run(whole()) == (made / "file.bin").read_bytes()
+    else:
+        asyncio.run(cancelled())
+    assert not any(t.name == "regather-session" for t in threading.enumerate())

@@ -1,10 +1,11 @@
-"""Pieces in memory: the limit, and the order in which they are dropped."""
+"""Pieces in memory or in a spool: the limit, and the order in which they are dropped."""
 
 from __future__ import annotations
 
 import contextlib
 import random
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
@@ -13,7 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from regather.digest import piece_hash
 from regather.errors import StorageError
+from regather.model import Layout
 from regather.store.memory import MemoryStore
+from regather.store.slots import SlotStore
 from tests.store.stores import PIECE, content_of, got, here, small_layout
 from tests.support.net import PATIENCE
 
@@ -21,6 +24,10 @@ PIECES = 12
 LAYOUT = small_layout(PIECES, parity=2, last=5000)
 ROOM = 5 * PIECE
 NUMBERS = st.integers(0, LAYOUT.piece_count - 1)
+
+
+def spooled(layout: Layout, limit: int) -> SlotStore:
+    return SlotStore(layout, limit, on_disk=True)
 
 
 def put(store: MemoryStore, number: int) -> None:
@@ -31,6 +38,8 @@ def put(store: MemoryStore, number: int) -> None:
 class AnyUse(RuleBasedStateMachine):
     """In any order of calls: no wrong byte, never above the limit, nothing held is lost."""
 
+    kind: Callable[[Layout, int], MemoryStore] = staticmethod(MemoryStore)
+
     def __init__(self) -> None:
         super().__init__()
         self.held: list[int] = []
@@ -38,7 +47,7 @@ class AnyUse(RuleBasedStateMachine):
         self.kept: set[int] = set()
         """Pieces that were there when they were last looked at, and may not be lost if held."""
         self.dropped: set[int] = set()
-        self.store = MemoryStore(LAYOUT, ROOM)
+        self.store = self.kind(LAYOUT, ROOM)
         self.store.is_needed = lambda number: number in self.held
         self.store.on_dropped = self.dropped.update
 
@@ -94,9 +103,22 @@ class AnyUse(RuleBasedStateMachine):
         self.kept = there
 
 
-def test_any_use() -> None:
-    AnyUse.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
-    AnyUse.TestCase("runTest").debug()
+class AnyUseOfSlots(AnyUse):
+    """The same with slots."""
+
+    kind = staticmethod(SlotStore)
+
+
+class AnyUseOfSpool(AnyUse):
+    """The same on the disk."""
+
+    kind = staticmethod(spooled)
+
+
+@pytest.mark.parametrize("machine", [AnyUse, AnyUseOfSlots, AnyUseOfSpool])
+def test_any_use(machine: type[AnyUse]) -> None:
+    machine.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
+    machine.TestCase("runTest").debug()
 
 
 def test_the_least_recently_used_goes_first() -> None:
@@ -120,9 +142,10 @@ def test_a_piece_larger_than_the_limit_drops_nothing() -> None:
     assert here(store) == {PIECES - 1}
 
 
-def test_many_threads() -> None:
+@pytest.mark.parametrize("kind", [MemoryStore, SlotStore, spooled])
+def test_many_threads(kind: Callable[[Layout, int], MemoryStore]) -> None:
     """With room for a third of what they all want, each gets all its pieces, and right."""
-    store = MemoryStore(LAYOUT, ROOM)
+    store = kind(LAYOUT, ROOM)
     failures: list[BaseException] = []
 
     def reader(seed: int) -> None:

@@ -17,6 +17,7 @@ from regather.store.base import PieceMissing, PieceStore
 from regather.store.disk_cache import DiskCache
 from regather.store.folder import FolderDestination
 from regather.store.memory import MemoryStore
+from regather.store.slots import SlotStore
 from regather.store.tiers import CachedStore
 from tests.support.files import random_file
 
@@ -56,7 +57,7 @@ def content(split: tuple[regather.Manifest, Path]) -> Callable[[int], bytes]:
     return read
 
 
-KINDS = ("file", "folder", "memory", "disk cache", "little memory")
+KINDS = ("file", "folder", "memory", "slots", "spool", "disk cache", "little memory")
 
 
 @pytest.fixture(params=KINDS)
@@ -70,6 +71,8 @@ def store(
         "file": lambda: Destination(tmp_path / "x", layout, identity),
         "folder": lambda: FolderDestination(tmp_path / "d", "tree", layout, folder, identity),
         "memory": lambda: MemoryStore(layout, LIMIT),
+        "slots": lambda: SlotStore(layout, LIMIT),
+        "spool": lambda: SlotStore(layout, LIMIT, on_disk=True),
         "disk cache": lambda: CachedStore(layout, LIMIT, cached),
         "little memory": lambda: CachedStore(layout, layout.piece_size, cached),
     }

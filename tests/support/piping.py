@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +57,16 @@ class Piped:
     def rest(self) -> bytes:
         """All that comes."""
         return self.output.readall() or b""
+
+    def told_of(self, what: str) -> bool:
+        """Whether it writes this on standard error before it ends."""
+        while (over := self.command.poll()) is None or over >= 0:
+            if what.encode() in os.pread(self._told.fileno(), 1 << 20, 0):
+                return True
+            if over is not None:
+                return False
+            time.sleep(0.02)
+        return False
 
     def ended(self) -> tuple[int, str]:
         """Wait for the end; the exit code, and what it wrote on standard error."""

@@ -11,8 +11,7 @@ import argparse
 import gc
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import NoReturn
 
@@ -31,7 +30,7 @@ from regather.cli.parsing import (
     unknown_command,
 )
 from regather.cli.signals import ignore_ends
-from regather.cli.standard_streams import drop_output, open_all
+from regather.cli.standard_streams import drop_output, free_of_words, open_all
 from regather.errors import (
     InterruptedDownload,
     RegatherError,
@@ -116,20 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(output, TextIOWrapper) and (output.errors, output.encoding) != _TAKES_ALL:
         # A name that the terminal's encoding lacks is no reason to fail when all is done.
         output.reconfigure(errors="backslashreplace")
-    with _free_of_words(arguments):
+    with free_of_words(when=goes_to_output(arguments)):
         return _ended(arguments)
-
-
-@contextmanager
-def _free_of_words(arguments: Sequence[str]) -> Iterator[None]:
-    """What is printed goes to standard error where standard output is for a file (get -o -)."""
-    output = sys.stdout
-    if goes_to_output(arguments):
-        sys.stdout = sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout = output
 
 
 def _ended(arguments: Sequence[str]) -> int:

@@ -14,7 +14,8 @@ from regather.cli.page import add_page, download_page
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
-from regather.cli.value_types import whole
+from regather.cli.value_types import size, whole
+from regather.errors import UsageError
 
 if TYPE_CHECKING:
     from regather.downloader.live import WatchedDownloads
@@ -96,6 +97,14 @@ def configure(parser: Parser) -> None:
         type=whole(1),
         default=2,
     )
+    output.value(
+        "--spool SIZE",
+        "with -o -: let pieces up to SIZE wait on the disk (TMPDIR) in place of 40 MiB in memory, "
+        "so that servers with later fragments work ahead. Files without piece hashes are "
+        "received whole in it first",
+        type=size,
+        default=0,
+    )
     output.flag("--no-sync", "do not wait for the disk before the file gets its name")
     output.many(
         "--seed PATH",
@@ -125,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
 
         check_output(args)
         return get_to_output(args, settings, job_of(args))
+    if args.spool:
+        raise UsageError("--spool is for -o - only", help="leave it out, or use -o -")
     if args.dry_run:
         from regather.cli.get_many import jobs_in_list
         from regather.cli.get_preview import preview_all
@@ -164,7 +175,6 @@ def _download(args: argparse.Namespace, settings: Settings, page: WatchedDownloa
 
 def job_of(args: argparse.Namespace) -> DownloadJob:
     """What the command line names. Raises UsageError."""
-    from regather.errors import UsageError
     from regather.sources.jobs import DownloadJob
 
     if not args.source and not args.fragment:

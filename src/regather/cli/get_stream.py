@@ -54,6 +54,7 @@ def check_output(args: argparse.Namespace) -> None:
 def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob) -> int:
     """Stream one file to standard output."""
     from regather.downloader.job_runner import JobRunner
+    from regather.downloader.verified_stream import passed_on
 
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
@@ -65,14 +66,15 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
                 help="choose one with --select NAME",
             )
         _widen()
-        with runner.stream(jobs[0], _look_for_reader) as stream:
+        with runner.stream(jobs[0], args.spool, _look_for_reader) as stream:
             try:
                 for piece in stream:
                     _write(piece)
             except BrokenPipeError:
                 return READER_LEFT
             except KeyboardInterrupt:
-                raise InterruptedDownload(f"interrupted: {stream.told()}") from None
+                given = passed_on(stream.given, stream.size)
+                raise InterruptedDownload(f"interrupted: {given}") from None
             report = stream.report()
     if args.json:
         print_json(report, event="done")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO, TextIOWrapper
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -47,6 +48,18 @@ class _StandardError(FileIO):
             while left:
                 left = left[super().write(left) or size :]  # None: it would block
         return size
+
+
+@contextmanager
+def free_of_words(*, when: bool) -> Iterator[None]:
+    """Print to standard error, where standard output is for a file."""
+    output = sys.stdout
+    if when:
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = output
 
 
 def drop_output() -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from regather.store import AnyDestination
     from regather.store.seeds import Seed
 
+STARTS_ANEW = "the same command starts at the beginning"
 _BEGINS_ANEW = (
     "the same command starts again from the beginning, because no server reports an "
     "ETag or a date of the file; with a checksum (--sha256 HEX) it would resume"
@@ -86,13 +87,14 @@ class DownloadRun:
         try:
             ending = self._fetch([source.fragments for source in self._reporter.sources], good)
             if ending.missing:
-                raise self._reporter.not_whole(ending, self._kept())
+                again = () if self._destination.lasting else (STARTS_ANEW,)
+                raise self._reporter.not_whole(ending, self._kept(), *again)
             if self._target.checksums:
                 self._check_whole()
         except KeyboardInterrupt:
             raise InterruptedDownload(
                 f"interrupted: {self._kept()}",
-                help=f"{GOES_ON} from there" if self._target.lasting else _BEGINS_ANEW,
+                help=f"{GOES_ON} from there" if self._lasting else self._anew,
             ) from None
         finally:
             if self._hasher is not None:
@@ -112,6 +114,14 @@ class DownloadRun:
             files=self._destination.count,
             content=self._destination.content,
         )
+
+    @property
+    def _lasting(self) -> bool:
+        return self._target.lasting and self._destination.lasting
+
+    @property
+    def _anew(self) -> str:
+        return _BEGINS_ANEW if self._destination.lasting else STARTS_ANEW
 
     @property
     def unstable(self) -> bool:
@@ -292,7 +302,7 @@ class DownloadRun:
         self._tell(phase)
         if self._context.stopped:
             raise InterruptedDownload(
-                f"stopped: {self._kept()}", help="" if self._target.lasting else _BEGINS_ANEW
+                f"stopped: {self._kept()}", help="" if self._lasting else self._anew
             )
 
     def _tell(self, phase: Phase) -> None:
@@ -302,5 +312,7 @@ class DownloadRun:
         if not self._done:
             self._destination.discard()
             return "nothing was received"
+        if not self._destination.lasting:
+            return f"{format_size(self._done)} were received, and nothing was passed on"
         part = self._destination.part
         return f"{format_size(self._done)} of {format_size(self._reporter.size)} kept in {part}"

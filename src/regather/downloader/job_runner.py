@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -102,30 +102,32 @@ class JobRunner:
 
     def run(self, job: DownloadJob) -> DownloadReport:
         """Carry out one job; raises what ``download`` does."""
-        *likelier, last = resolve_targets(job, self._prober_for(job))
-        notes: tuple[str, ...] = ()
-        wrong: dict[str, str] = {}
-        for target in likelier:
-            try:
-                return self._download(job, _noted(target, notes))
-            except WrongFile as error:
-                wrong |= {url: why for url, why in error.found.items() if url not in wrong}
-                notes = (*notes, f"{error.what}; {', '.join(error.details)}; trying other sources")
-        try:
-            return self._download(job, _noted(last, notes))
-        except WrongFile as error:
-            raise WrongFile(error.what, {**error.found, **wrong}) from None
-        except NotEnoughSourcesError as error:
-            error.details += tuple(f"{url}: {why}" for url, why in wrong.items())
-            raise
+        targets = resolve_targets(job, self._prober_for(job))
+        return _first_right(targets, lambda target: self._download(job, target))
 
-    def stream(self, job: DownloadJob, on_wait: Callable[[], None]) -> VerifiedStream:
-        """Begin to give the file of one job in order; raises what ``regather.stream`` does."""
-        from regather.downloader.verified_stream import VerifiedStream, check_streamable
+    def stream(
+        self, job: DownloadJob, spool: int = 0, on_wait: Callable[[], None] = lambda: None
+    ) -> VerifiedStream:
+        """Begin to give the file of one job in order; raises what ``regather.stream`` does.
 
-        target = resolve_targets(job, self._prober_for(job))[0]
-        check_streamable(job, target)
-        return VerifiedStream(target, self._context, on_wait=on_wait)
+        ``on_wait`` is called about twice a second while a piece does not come.
+        """
+        from regather.downloader import feeds
+        from regather.downloader.verified_stream import (
+            VerifiedStream,
+            check_streamable,
+            is_verified_by_piece,
+        )
+
+        targets = resolve_targets(job, self._prober_for(job))
+        for target in targets:
+            check_streamable(job, target, spool)
+        context = self._context
+        if is_verified_by_piece(target := targets[0]):
+            return VerifiedStream(target, feeds.SessionFeed(target, context, spool, on_wait))
+        return _first_right(
+            targets, lambda target: VerifiedStream(target, feeds.SpoolFeed(target, context))
+        )
 
     def _download(self, job: DownloadJob, target: DownloadTarget) -> DownloadReport:
         try:
@@ -172,6 +174,31 @@ class JobRunner:
                 destination.close()
             for seed in seeds:
                 seed.close()
+
+
+_Result = TypeVar("_Result")
+
+
+def _first_right(
+    targets: Sequence[DownloadTarget], attempt: Callable[[DownloadTarget], _Result]
+) -> _Result:
+    """What comes of the first target that turns out to be the right file."""
+    *likelier, last = targets
+    notes: tuple[str, ...] = ()
+    wrong: dict[str, str] = {}
+    for target in likelier:
+        try:
+            return attempt(_noted(target, notes))
+        except WrongFile as error:
+            wrong |= {url: why for url, why in error.found.items() if url not in wrong}
+            notes = (*notes, f"{error.what}; {', '.join(error.details)}; trying other sources")
+    try:
+        return attempt(_noted(last, notes))
+    except WrongFile as error:
+        raise WrongFile(error.what, {**error.found, **wrong}) from None
+    except NotEnoughSourcesError as error:
+        error.details += tuple(f"{url}: {why}" for url, why in wrong.items())
+        raise
 
 
 class _Unstable(Exception):

@@ -90,7 +90,8 @@ class Engine:
         """Rows of erasure sets that were computed."""
         self._listener = listener
         ways = self._row_ended, self._fail, self._through
-        self._decoder = Decoder(layout, destination, *ways, in_memory=listener is not None)
+        memory = listener is not None and listener.in_memory
+        self._decoder = Decoder(layout, destination, *ways, in_memory=memory)
         self.lock = threading.Condition()
         """Under which all is decided; reentrant."""
         self._workers = Workers(len(sources), self._work)

@@ -10,6 +10,9 @@ from regather.planner import Event, Unavailable
 class Listener(Protocol):
     """Who serves demands that come and go. All is called under the engine's lock."""
 
+    in_memory: bool
+    """Whether parity waits in memory alone, as the store is no place for it."""
+
     def settled(self, event: Event) -> Event:
         """What the planner is to hear, for some pieces may not have been kept."""
         ...

@@ -58,7 +58,7 @@ class Session:
     """Verified pieces of one file, for any number of threads. Close it."""
 
     _watch: Callable[[], None] | None = None
-    _watch_seconds = 60.0
+    _watch_seconds, in_memory = 60.0, True
     _more: Callable[[Sequence[int]], bool] | None = None  # both as in Engine.run
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from regather.engine.rate_limit import RateLimiter
 from regather.engine.session import Session
@@ -10,9 +11,13 @@ from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import Planner
 from regather.store.base import PieceMissing
+from regather.store.slots import SlotStore
 from regather.transport import Connection
 
-_WINDOW_BYTES = 48 << 20
+if TYPE_CHECKING:
+    from regather.store.cached_file import CachedFile
+
+_WINDOW_BYTES = 40 << 20
 _FLIGHT_BYTES = 24 << 20
 _MOST_REQUESTS = 24
 _WATCH_SECONDS = 0.1
@@ -33,8 +38,14 @@ class StreamingSession(Session):
         limiter: RateLimiter | None,
         watch: Callable[[], None],
         more: Callable[[Sequence[int]], bool] | None,
+        spool: int,
     ) -> None:
-        """``tallies`` has, by source, its tally; ``watch`` and ``more`` are as in Engine.run."""
+        """``tallies`` has, by source, its tally; ``watch`` and ``more`` are as in Engine.run.
+
+        ``spool`` bytes of pieces may wait on the disk; 0: they wait in memory.
+        """
+        self._spool = spool
+        self.in_memory = not spool
         self._watch, self._watch_seconds, self._more = watch, _WATCH_SECONDS, more
         largest = max(layout.largest_piece, 1)
         super().__init__(
@@ -44,10 +55,16 @@ class StreamingSession(Session):
             connections=connections,
             retries=retries,
             max_requests=max(2, min(_MOST_REQUESTS, _FLIGHT_BYTES // largest)),
-            memory=_WINDOW_BYTES,
+            memory=min(spool, layout.size) or _WINDOW_BYTES,
             limiter=limiter,
             tallies=tallies,
         )
+
+    def _make_store(self, limit: int, cache: CachedFile | None) -> SlotStore:
+        if self._spool:  # parity waits there too, as many rows may wait for later pieces
+            sets = self._layout.sets
+            limit += max((limit * len(s.parity) // len(s.data) for s in sets), default=0)
+        return SlotStore(self._layout, limit, on_disk=bool(self._spool))
 
     @property
     def planner(self) -> Planner:
@@ -63,11 +80,13 @@ class StreamingSession(Session):
         """
         self._start()
         piece = b""
+        store = self._store
+        assert isinstance(store, SlotStore)
 
         def take(number: int) -> bool:
             nonlocal piece
             try:
-                piece = self._store.whole(number)
+                piece = store.whole(number)
             except PieceMissing:
                 return False
             return True

@@ -119,6 +119,8 @@ class PartialDownload(StoredPieces):
     """How many files of a folder are wanted; None for a single file."""
     content: int | None = None
     """The bytes of these files."""
+    lasting = True
+    """Whether a later run can go on with it."""
     resumed = False
     """Whether there is something to look at: of an earlier run, or files that may be right."""
 

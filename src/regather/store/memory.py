@@ -70,25 +70,21 @@ class MemoryStore(StoredPieces):
         victims: list[int] = []
         if missing > self._used:
             return victims
-        for number, data in self._pieces.items():
+        for number in self._pieces:
             if missing <= 0:
                 break
             if not self.is_needed(number):
                 victims.append(number)
-                missing -= len(data)
+                missing -= self.layout.length_of(number)
         for number in victims:
             self.gone(number)
-            self._used -= len(self._pieces.pop(number))
+            del self._pieces[number]
+            self._used -= self.layout.length_of(number)
         return victims
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Take in a piece; see PieceStore.place. Raises StorageError where it has no room."""
-        if not self.reserve(number):
-            raise StorageError(
-                f"not enough space for a piece of {format_size(len(data))}: "
-                "every stored piece is in use",
-                help=f"allow more than {format_size(self.limit)}",
-            )
+        self._check_room(number, data)
         kept = bytes(data)
         with self._changed:
             if number not in self._reserved:  # it is there: another thread has placed it
@@ -98,6 +94,14 @@ class MemoryStore(StoredPieces):
             self._here[number] = True
         self._placed(number, kept, digest)
         self.notify(number)
+
+    def _check_room(self, number: int, data: memoryview) -> None:
+        if not self.reserve(number):
+            raise StorageError(
+                f"not enough space for a piece of {format_size(len(data))}: "
+                "every stored piece is in use",
+                help=f"allow more than {format_size(self.limit)}",
+            )
 
     def _placed(self, number: int, data: bytes, digest: bytes) -> None:
         """A piece is there that was not before."""
@@ -113,19 +117,12 @@ class MemoryStore(StoredPieces):
 
     def view(self, number: int) -> memoryview | None:
         """The bytes of a piece in memory, without a copy; None where it is not there."""
-        try:
-            return memoryview(MemoryStore.whole(self, number))
-        except PieceMissing:
-            return None
-
-    def whole(self, number: int) -> bytes:
-        """A piece as it is kept, without a copy. Raises PieceMissing."""
         with self._changed:
             piece = self._pieces.get(number)
             if piece is None:
-                raise PieceMissing(number)
+                return None
             self._pieces.move_to_end(number)
-            return piece
+            return memoryview(piece)
 
     def close(self) -> None:
         """Forget everything."""
