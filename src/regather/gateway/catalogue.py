@@ -109,11 +109,11 @@ class Catalogue:
             if before is not None and signature and before.signature == signature:
                 found[address.text] = before
                 return
-            manifest, folder = load(address, self._digest, self._prober)
-            if before is not None and before.manifest == manifest:
+            loaded = load(address, self._digest, self._prober)
+            if before is not None and before.manifest == loaded.manifest:
                 found[address.text] = before
                 return
-            target = target_at(address, manifest, folder, self._servers, self._prober)
+            target = target_at(address, loaded, self._servers, self._prober)
         except RegatherError as error:
             if named:
                 raise
@@ -122,7 +122,7 @@ class Catalogue:
                 if before is not None:
                     found[address.text] = before
             return
-        found[address.text] = FoundManifest(signature, manifest, target)
+        found[address.text] = FoundManifest(signature, loaded.manifest, target)
 
     def _complain(self, where: str, what: str) -> None:
         if self._complained.get(where) != what:

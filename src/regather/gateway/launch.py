@@ -23,7 +23,7 @@ from regather.server.serving import checked, run_server
 from regather.server.threads import in_thread
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
-from regather.sources.settings import Settings, transport_options
+from regather.sources.settings import Settings, transport_options, trust_rules
 
 _LOOK_SECONDS = 2.0
 """How often the manifests are looked at again."""
@@ -99,7 +99,7 @@ def prepared(
     if max_clients is not None and max_clients < 1:
         raise UsageError(f"max_clients must be at least 1, not {max_clients}")
     called_off = threading.Event()
-    prober = Prober(transport_options(settings), retries=1, stop=called_off)
+    prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
         return HostedFile(manifest, target, Recipe(target, settings, cache_size))
