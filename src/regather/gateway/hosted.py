@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from regather.engine.steps import SteppedSession
+from regather.gateway.loops import LoopGuard
 from regather.manifest import Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.reading.recipe import Recipe
@@ -29,7 +30,9 @@ class Slice(Struct, frozen=True):
 class HostedFile:
     """A file or packed folder, by its manifest. For the event loop only."""
 
-    def __init__(self, manifest: Manifest, target: DownloadTarget, recipe: Recipe) -> None:
+    def __init__(
+        self, manifest: Manifest, target: DownloadTarget, recipe: Recipe, own_id: str
+    ) -> None:
         self.manifest = manifest
         self.target = target
         self.digest = manifest.digest
@@ -37,6 +40,7 @@ class HostedFile:
         self.recipe = recipe
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.manifest_bytes = relayed(manifest).to_bytes()
+        self.loops = LoopGuard(own_id)
         self.readers = 0
         """Responses that are being sent from it."""
         self._session: SteppedSession | None = None
@@ -100,7 +104,7 @@ class HostedFile:
     def session(self) -> SteppedSession:
         """What fetches its pieces: made when it is first read. Raises UsageError."""
         if self._session is None:
-            self._session = self.recipe.session_of(SteppedSession)
+            self._session = self.recipe.session_of(SteppedSession, cdn_loop=self.loops.header)
         return self._session
 
     @property

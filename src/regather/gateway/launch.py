@@ -13,6 +13,7 @@ from regather.errors import UsageError
 from regather.gateway.application import GatewayApplication
 from regather.gateway.catalogue import Catalogue
 from regather.gateway.hosted import HostedFile
+from regather.gateway.loops import new_id
 from regather.gateway.sizes import MEMORY
 from regather.manifest import Manifest
 from regather.names import texts
@@ -98,11 +99,11 @@ def prepared(
     """Read the manifests; return what makes the server, in its event loop. See ``gateway``."""
     if max_clients is not None and max_clients < 1:
         raise UsageError(f"max_clients must be at least 1, not {max_clients}")
-    called_off = threading.Event()
+    called_off, own_id = threading.Event(), new_id()
     prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
-        return HostedFile(manifest, target, Recipe(target, settings, cache_size))
+        return HostedFile(manifest, target, Recipe(target, settings, cache_size), own_id)
 
     catalogue = Catalogue(sources, servers, digest, prober, hosted)
     found = catalogue.scan(first=True)
@@ -148,7 +149,7 @@ class GatewayServer(HttpServer):
         super().__init__(
             application, host=host, port=port, access_log=access_log, log_format=log_format, tls=tls
         )
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._called_off = called_off
         self._looking: asyncio.Task[None] | None = None
 
@@ -160,7 +161,7 @@ class GatewayServer(HttpServer):
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            self._catalogue.adopt(await in_thread(self._catalogue.scan))
+            self.catalogue.adopt(await in_thread(self.catalogue.scan))
 
     async def stop(self, grace: float = 5.0) -> None:
         """See HttpServer.stop."""
@@ -170,4 +171,4 @@ class GatewayServer(HttpServer):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
         await super().stop(grace)
-        await in_thread(self._catalogue.close)
+        await in_thread(self.catalogue.close)
