@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +14,12 @@ from regather.gateway.loops import LoopGuard
 from regather.manifest import Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.reading.recipe import Recipe
+from regather.server.threads import in_thread
 from regather.sources.download_target import DownloadTarget
+
+if TYPE_CHECKING:
+    from regather.store.cached_file import CachedFile
+    from regather.store.disk_cache import DiskCache
 
 
 class Slice(Struct, frozen=True):
@@ -31,7 +37,12 @@ class HostedFile:
     """A file or packed folder, by its manifest. For the event loop only."""
 
     def __init__(
-        self, manifest: Manifest, target: DownloadTarget, recipe: Recipe, own_id: str
+        self,
+        manifest: Manifest,
+        target: DownloadTarget,
+        recipe: Recipe,
+        own_id: str,
+        disk: DiskCache | None = None,
     ) -> None:
         self.manifest = manifest
         self.target = target
@@ -44,6 +55,8 @@ class HostedFile:
         self.readers = 0
         """Responses that are being sent from it."""
         self._session: SteppedSession | None = None
+        self._disk = disk
+        self._cached: CachedFile | None = None
         # Empty fragments share their offset with the next one and have no pieces.
         self._positions = [
             f for f in range(self.layout.data_count) if self.layout.fragments[f].size
@@ -100,11 +113,19 @@ class HostedFile:
         position = self._positions[at]
         return self.layout.number(position, (offset - self._offsets[at]) // self.layout.piece_size)
 
+    async def prepare(self) -> None:
+        """Look at what the disk has of it, before it is first read."""
+        if self._disk is not None and self._cached is None:
+            identity = bytes.fromhex(self.digest)
+            self._cached = await in_thread(self._disk.open, self.layout, identity)
+
     @property
     def session(self) -> SteppedSession:
         """What fetches its pieces: made when it is first read. Raises UsageError."""
         if self._session is None:
-            self._session = self.recipe.session_of(SteppedSession, cdn_loop=self.loops.header)
+            self._session = self.recipe.session_of(
+                SteppedSession, self._cached, cdn_loop=self.loops.header
+            )
         return self._session
 
     @property
