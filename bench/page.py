@@ -124,7 +124,8 @@ def in_a_browser(page: Page) -> None:
         first, *later = frames
         print(
             f"first frame: {first:.1f} ms; {len(later)} later ones: median "
-            f"{statistics.median(later):.1f} ms, most {max(later):.1f} ms, least {min(later):.1f} ms"
+            f"{statistics.median(later):.1f} ms, "
+            f"most {max(later):.1f} ms, least {min(later):.1f} ms"
         )
 
 
