@@ -113,6 +113,8 @@ class Transfers:
         while True:
             self._tell_ahead(worker, connection)
             length = self._layout.length(start.fragment, piece)
+            if not worker.buffer:
+                worker.buffer = memoryview(bytearray(self._layout.largest_piece))
             view = worker.buffer[:length]
             job.piece = piece if ranged else -1
             if not self._receive(worker, connection, view, job, tally, at):
@@ -130,20 +132,20 @@ class Transfers:
                     if self._observer is not None:
                         self._observer.sent_corrupt(start.source, start.fragment, piece)
                     return PieceCorrupt(start.request, piece)
-                number = self._layout.number(start.fragment, piece)
+                number, adopted = self._layout.number(start.fragment, piece), False
                 if expected is None:
                     self._first.place(start.source, number, view, digest)
                 elif is_data or not self._kept(
                     worker, self._decoder.parity, start.fragment, piece, length
                 ):
-                    self._destination.place(number, view, digest)
+                    adopted = self._place(worker, start.fragment, piece, view, digest)
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
                         tally.useful += length
                         if self._observer is not None:
                             self._observer.delivered(start.source, start.fragment, piece)
                     computed = self._planner.likely_computed(start.fragment, piece)
-                if computed:  # in place, but need then not be read back
+                if computed and not adopted:  # in place, but need then not be read back
                     self._kept(worker, self._decoder.data, start.fragment, piece, length)
             begun, at = None, 0
             done = PieceDone(start.request, piece, placed)
@@ -159,6 +161,21 @@ class Transfers:
                 connection.finish()
                 return done
             self._decoder.catch_up(most=1, leave=_LEFT if behind else 0)
+
+    def _place(
+        self, worker: Worker, fragment: int, piece: int, view: memoryview, digest: bytes
+    ) -> bool:
+        """Place a piece; True where the store has kept the worker's buffer with it."""
+        number, adopts = self._layout.number(fragment, piece), len(view) == len(worker.buffer)
+        if adopts and self._layout.sets:
+            with self._changed:  # what computing is likely to need waits in row buffers
+                adopts = not self._planner.likely_computed(fragment, piece)
+        if adopts and self._destination.adopt(number, view, digest):
+            worker.buffer = memoryview(b"")
+            return True
+        if not adopts:
+            self._destination.place(number, view, digest)
+        return False
 
     def _in_flight(self) -> list[tuple[int, int, int, int]]:
         with self._changed:
