@@ -228,6 +228,7 @@ _KINDS = {
     425: Failure.BUSY,
     429: Failure.BUSY,
     503: Failure.BUSY,
+    508: Failure.MISSING,  # a gateway that would ask us
 }
 
 
