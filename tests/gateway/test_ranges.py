@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regather import split
+from regather.server.authorization import Tokens
 from tests.gateway.support import eventually, get, started
 from tests.support.hosting import Hosting
 from tests.support.small import PIECE, small, small_pieces
@@ -28,7 +29,7 @@ PLACES = st.one_of(
 
 
 @given(data=st.data())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_range_cold_warm_and_partly_dropped(
     data: st.DataObject, hosting: Hosting, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -95,7 +96,7 @@ def test_manifests_that_come_change_and_go(hosting: Hosting, tmp_path: Path) -> 
     for version, url, content in zip(versions, urls, contents, strict=True):
         made = version.at({url: [1, 2]}).write(tmp_path, {})
         shutil.move(made, shelf / "small.regather.json")
-        assert eventually(lambda content=content: get(gateway.url, "small").body == content)
+        _until_served(gateway.url, content)
     assert get(gateway.url, f"d/{versions[0].manifest.digest}/small").body == contents[0]
     (shelf / "small.regather.json").write_text("{")  # an error: what was known is served
     assert get(gateway.url, "small").body == contents[1]
@@ -104,9 +105,11 @@ def test_manifests_that_come_change_and_go(hosting: Hosting, tmp_path: Path) -> 
     assert get(gateway.url, f"d/{versions[1].manifest.digest}/small").body == contents[1]
 
 
-def test_a_token_is_asked_for(hosting: Hosting, tmp_path: Path) -> None:
-    from regather.server.authorization import Tokens
+def _until_served(url: str, content: bytes) -> None:
+    assert eventually(lambda: get(url, "small").body == content)
 
+
+def test_a_token_is_asked_for(hosting: Hosting, tmp_path: Path) -> None:
     part = small([PIECE])
     gateway = started(
         hosting,
