@@ -218,7 +218,7 @@ def test_the_overview_fits_a_screen() -> None:
 
 NAMED = re.compile(r"--mirror \S+|--at \S+|#.*")
 """What names a host without a request to it."""
-SERVERS = ("serve", "cluster")
+SERVERS = ("serve", "gateway", "cluster")
 """Commands that go on until they are ended."""
 FOREIGN = re.compile(r"\.example\b|s3://|127\.0\.0\.1:900|> ~|zsh|other\.toml|list\.txt|dataset")
 

@@ -9,19 +9,20 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
-from regather.server.run import Server
+from regather.server.run import HttpServer, Server
 from regather.server.serving import tls_context
 from regather.server.writing import Limits
 from tests.support.net import PATIENCE, keep_port
 from tests.support.tls import TlsFiles
 
 Result = TypeVar("Result")
+Listening = TypeVar("Listening", bound=HttpServer)
 
 
 class Hosting:
@@ -30,7 +31,7 @@ class Hosting:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hosting")
-        self._servers: list[Server] = []
+        self._servers: list[HttpServer] = []
         self._kept: dict[int, socket.socket] = {}
 
     def __enter__(self) -> Self:
@@ -55,8 +56,8 @@ class Hosting:
         """Start a server; its address is ``.url``."""
         context = tls_context(str(tls.certificate), str(tls.key)) if tls is not None else None
 
-        async def start() -> Server:
-            server = Server(
+        return self.start(
+            lambda: Server(
                 path,
                 faults=[parse_fault(f) for f in faults],
                 fault_seed=seed,
@@ -65,6 +66,13 @@ class Hosting:
                 limits=limits,
                 tls=context,
             )
+        )
+
+    def start(self, make: Callable[[], Listening]) -> Listening:
+        """Start any server of ours, made in the loop."""
+
+        async def start() -> Listening:
+            server = make()
             await server.start()
             return server
 
@@ -74,7 +82,7 @@ class Hosting:
             kept.close()
         return server
 
-    def kill(self, server: Server) -> None:
+    def kill(self, server: HttpServer) -> None:
         """Break all its connections, at once.
 
         Its port refuses from then on, and is kept for another server of the same test.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 GROUPS = {
-    "download and host": ("get", "publish", "check", "repair", "info"),
+    "download and host": ("get", "gateway", "publish", "check", "repair", "info"),
     "on one machine": ("split", "serve", "cluster", "demo", "generate"),
     "signatures": ("keygen", "sign"),
     "more": ("metalink", "config", "completion", "help"),

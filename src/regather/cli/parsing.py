@@ -16,6 +16,7 @@ from regather.errors import UsageError
 
 SECTIONS = (
     *("arguments", "sources", "targets", "output", "fragments and parity", "verification"),
+    *("serving (see docs/gateway.md)",),
     *("faults", "tokens, uploads and TLS (see docs/server.md)", "credentials", "network"),
     *("options", "display", "configuration"),
 )

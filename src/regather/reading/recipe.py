@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -15,6 +17,10 @@ from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings, transport_options
 from regather.transport import is_url, open_connection
 
+if TYPE_CHECKING:
+    from regather.store.cached_file import CachedFile
+
+_Session = TypeVar("_Session", bound=Session)
 CACHE_SIZE = 64 << 20
 READ_AHEAD = 32 << 20
 _AHEAD_PIECES = 64
@@ -55,10 +61,19 @@ class Recipe:
 
     def session(self) -> Session:
         """Threads, connections and a store of pieces of their own. Raises UsageError."""
+        return self.session_of(Session)
+
+    def session_of(
+        self,
+        kind: type[_Session],
+        cache: CachedFile | None = None,
+        cdn_loop: Callable[[], str] | None = None,
+    ) -> _Session:
+        """The same of another kind, over a disk cache. Raises UsageError."""
         layout = self.target.layout
-        options = transport_options(self.settings)
+        options = replace(transport_options(self.settings), cdn_loop=cdn_loop)
         rate = self.settings.limit_rate
-        return Session(
+        return kind(
             layout,
             self.target.sources,
             lambda url: open_connection(url, options),
@@ -67,4 +82,5 @@ class Recipe:
             max_requests=most_requests(layout, _FLIGHT_BYTES),
             memory=self.cache_size,
             limiter=RateLimiter(rate) if rate else None,
+            cache=cache,
         )

@@ -55,6 +55,17 @@ class Outlet(ABC):
     async def send_bytes(self, data: bytes) -> None:
         """Send ``data``; raises as send_file does."""
 
+    @abstractmethod
+    async def send_some(self, data: memoryview, patience: float) -> int:
+        """Send ``data`` until the client takes nothing for ``patience`` seconds; return how much.
+
+        Raises as send_file does.
+        """
+
+    @abstractmethod
+    async def wait(self) -> None:
+        """Wait until the client takes more; raises as send_file does."""
+
     def _count(self, sent: int) -> None:
         self.sent += sent
         self._on_sent(sent)
@@ -130,7 +141,32 @@ class FileOutlet(Outlet):
         """See Outlet.send_bytes."""
         await self._send(lambda done: os.write(self._out, data[done : done + _STEP]), len(data))
 
-    async def _send(self, step: Callable[[int], int], count: int) -> None:
+    async def send_some(self, data: memoryview, patience: float) -> int:
+        """See Outlet.send_some."""
+        return await self._send(
+            lambda done: os.write(self._out, data[done : done + _STEP]), len(data), patience
+        )
+
+    async def wait(self) -> None:
+        """See Outlet.wait."""
+        ready: asyncio.Future[None] = self._loop.create_future()
+
+        def push() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        self._loop.add_writer(self._out, push)
+        try:
+            await asyncio.wait_for(ready, self._timeout)
+        except TimeoutError:
+            raise self._given_up() from None
+        finally:
+            self._loop.remove_writer(self._out)
+
+    async def _send(
+        self, step: Callable[[int], int], count: int, patience: float | None = None
+    ) -> int:
+        """Take steps until all is sent, or nothing for ``patience`` seconds; return how much."""
         done = 0
         progress = time.monotonic()
         finished: asyncio.Future[None] = self._loop.create_future()
@@ -157,25 +193,31 @@ class FileOutlet(Outlet):
 
         def watch() -> None:
             nonlocal timer
-            left = progress + self._timeout - time.monotonic()
+            left = progress + seconds - time.monotonic()
             if left > 0:
                 timer = self._loop.call_later(left, watch)
-            elif not finished.done():
+            elif finished.done():
+                pass
+            elif patience is not None:
+                finished.set_result(None)
+            else:
                 finished.set_exception(self._given_up())
 
+        seconds = self._timeout if patience is None else patience
         if count == 0:
-            return
+            return 0
         push()
         if finished.done():
             finished.result()
-            return
+            return done
         self._loop.add_writer(self._out, push)
-        timer = self._loop.call_later(self._timeout, watch)
+        timer = self._loop.call_later(seconds, watch)
         try:
             await finished
         finally:
             timer.cancel()
             self._loop.remove_writer(self._out)
+        return done
 
 
 class TlsOutlet(Outlet):
@@ -206,9 +248,35 @@ class TlsOutlet(Outlet):
 
     async def send_bytes(self, data: bytes) -> None:
         """See Outlet.send_bytes; at most as many as are worth buffering."""
+        self._write(data)
+        await self.wait()
+        self._count(len(data))
+        # A client that always takes all at once must not keep the others from their turn.
+        await asyncio.sleep(0)
+
+    async def send_some(self, data: memoryview, patience: float) -> int:
+        """See Outlet.send_some: what was handed to the connection counts as taken."""
+        done = 0
+        while done < len(data):
+            step = data[done : done + _TLS_STEP // 4]
+            self._write(step)
+            done += len(step)
+            self._count(len(step))
+            try:
+                async with asyncio.timeout(patience):
+                    await self._drain()
+            except TimeoutError:
+                break
+            await asyncio.sleep(0)
+        return done
+
+    def _write(self, data: bytes | memoryview) -> None:
         if self._transport.is_closing():
             raise ConnectionResetError("the connection is closed")
         self._transport.write(data)
+
+    async def wait(self) -> None:
+        """See Outlet.wait."""
         while True:
             waiting = self._transport.get_write_buffer_size()
             try:
@@ -218,9 +286,6 @@ class TlsOutlet(Outlet):
             except TimeoutError:
                 if self._transport.get_write_buffer_size() >= waiting:
                     raise self._given_up() from None
-        self._count(len(data))
-        # A client that always takes all at once must not keep the others from their turn.
-        await asyncio.sleep(0)
 
 
 class Pacer:

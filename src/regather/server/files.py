@@ -107,7 +107,7 @@ class Root:
         Raises FileNotFoundError for everything that is not served, whatever the reason, and other
         OSErrors as they come.
         """
-        names = _names(target)
+        names = decoded_names(target)
         if self.is_file:
             own = os.path.basename(os.path.abspath(self.path))
             if names not in ([], [own]):
@@ -143,7 +143,7 @@ class Root:
         place of a folder) and other OSErrors.
         """
         try:
-            names = _names(target)
+            names = decoded_names(target)
         except FileNotFoundError:
             raise UnfitName(
                 "the path contains an empty name, a folder reference or a slash"
@@ -176,7 +176,7 @@ class Root:
         return remove_leftovers(self._real)
 
 
-def _names(target: str) -> list[str]:
+def decoded_names(target: str) -> list[str]:
     """Decode the path of a request into its names; raise FileNotFoundError where one is unfit."""
     if not target.startswith("/"):
         raise FileNotFoundError

@@ -16,8 +16,9 @@ from regather.errors import UsageError, pem_flaw, system_errors
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.notify import Notifier
-from regather.server.run import Server
+from regather.server.run import HttpServer, Server
 from regather.server.writing import Limits
+from regather.tasks import interrupts_held
 from regather.tokens import flaw_of_token
 
 _LAST_PORT = 65535
@@ -66,18 +67,7 @@ def serve(
     """
     faults = (faults,) if isinstance(faults, str) else faults
     planned = tuple(map(parse_fault, faults))
-    if not 0 <= port <= _LAST_PORT:
-        raise UsageError(f"no such port: {port}", help=f"ports go from 0 (any) to {_LAST_PORT}")
-    if log_format not in LOG_FORMATS:
-        raise UsageError(f"no such format: {log_format!r}", help=f"use {' or '.join(LOG_FORMATS)}")
-    if (tls_cert is None) != (tls_key is None):
-        raise UsageError("TLS needs both a certificate and its key", help="--tls-cert --tls-key")
-    tls = None
-    if tls_cert is not None and tls_key is not None:
-        tls = tls_context(str(tls_cert), str(tls_key))
-    for token, option in ((read_token, "--read-token"), (write_token, "--write-token")):
-        if token is not None and (flaw := flaw_of_token(token)):
-            raise UsageError(f"{option}: the token {flaw}", help="take one long random word")
+    tls = checked(port, log_format, tls_cert, tls_key, read_token, write_token)
     if write_token is None and (max_upload is not None or max_total is not None):
         raise UsageError("limits for uploads without uploads", help="add --write-token")
 
@@ -95,8 +85,42 @@ def serve(
             tls=tls,
         )
 
+    run_server(server, on_listening, stop)
+
+
+def checked(
+    port: int,
+    log_format: str,
+    tls_cert: str | Path | None,
+    tls_key: str | Path | None,
+    read_token: str | None,
+    write_token: str | None = None,
+) -> ssl.SSLContext | None:
+    """Check what every server is given; return what TLS needs. Raises UsageError."""
+    if not 0 <= port <= _LAST_PORT:
+        raise UsageError(f"no such port: {port}", help=f"ports go from 0 (any) to {_LAST_PORT}")
+    if log_format not in LOG_FORMATS:
+        raise UsageError(f"no such format: {log_format!r}", help=f"use {' or '.join(LOG_FORMATS)}")
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("TLS needs both a certificate and its key", help="--tls-cert --tls-key")
+    for token, option in ((read_token, "--read-token"), (write_token, "--write-token")):
+        if token is not None and (flaw := flaw_of_token(token)):
+            raise UsageError(f"{option}: the token {flaw}", help="take one long random word")
+    if tls_cert is None or tls_key is None:
+        return None
+    return tls_context(str(tls_cert), str(tls_key))
+
+
+def run_server(
+    make: Callable[[], HttpServer],
+    on_listening: Callable[[str, int], None] | None,
+    stop: threading.Event | None,
+) -> None:
+    """Run what ``make`` makes in an event loop until it is told to stop; see ``serve``."""
     _raise_file_limit()
-    asyncio.run(_serve(server, on_listening, stop))
+    # Held back, interrupts reach the loop alone, and not the thread that holds a lock.
+    with interrupts_held():
+        asyncio.run(_serve(make, on_listening, stop))
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:
@@ -123,7 +147,7 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
 
 
 async def _serve(
-    make: Callable[[], Server],
+    make: Callable[[], HttpServer],
     on_listening: Callable[[str, int], None] | None,
     stop: threading.Event | None,
 ) -> None:

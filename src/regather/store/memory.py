@@ -123,6 +123,15 @@ class MemoryStore(StoredPieces):
             self._pieces.move_to_end(number)
         into[:] = piece[at : at + len(into)]
 
+    def view(self, number: int) -> memoryview | None:
+        """The bytes of a piece in memory, without a copy; None where it is not there."""
+        with self._changed:
+            piece = self._pieces.get(number)
+            if piece is None:
+                return None
+            self._pieces.move_to_end(number)
+            return memoryview(piece)
+
     def close(self) -> None:
         """Forget everything."""
         self.cancel_waiting()

@@ -1,0 +1,105 @@
+"""``regather gateway``."""
+
+from __future__ import annotations
+
+import argparse
+
+from regather.cli import options
+from regather.cli.parsing import Parser
+from regather.cli.server_options import (
+    add_listening,
+    add_listening_display,
+    add_tls,
+    listening_line,
+    server_token,
+    warn_of_plain_http,
+)
+from regather.cli.value_types import share, size, whole
+
+SUMMARY = "Serve hosted files over HTTP, recombined and verified."
+EXAMPLES = (
+    "regather gateway hosted/large_file.txt.regather.json --port 8001",
+    "regather gateway hosted --port 0 --json",
+    "regather gateway https://a.example/d/disk.img.regather.json --host ::",
+    "regather gateway https://upstream.example/ --max-clients 500",
+    "regather gateway https://upstream.example/ --cache /var/cache/regather --cache-size 200GiB",
+)
+
+COMMON = (
+    *("--host", "--port", "--server", "--cache", "--cache-size"),
+    *("--read-token", "--max-clients", "--access-log", "--json", "-q"),
+)
+
+
+def configure(parser: Parser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a manifest, or a folder of manifests: path or URL (that of a folder ends in /). "
+        "Folders are looked at again when they change",
+    )
+    options.add_servers(parser, used="only if no other is named")
+    parser.section("verification").value(
+        "--digest HEX",
+        "require this digest of the manifest (split, publish and info print it)",
+        default="",
+    )
+    options.add_trust(parser)
+    add_listening(parser.section("network"))
+    serving = parser.section("serving (see docs/gateway.md)")
+    serving.description = "The variable REGATHER_READ_TOKEN can hold the token, too."
+    serving.value(
+        "--cache DIR",
+        "keep verified pieces in DIR, also for the next start (default: in memory only)",
+    )
+    serving.value(
+        "--cache-size SIZE",
+        "keep at most SIZE in DIR (default: 10GiB); without --cache, at most SIZE of each file in "
+        "memory (default: 256MiB)",
+        type=size,
+    )
+    serving.value(
+        "--free-space SHARE",
+        "leave this share of the file system of DIR free (default: 5%%)",
+        type=share,
+        default=0.05,
+    )
+    serving.value(
+        "--max-clients N",
+        "answer at most N requests at a time, others with 503 (default: no limit)",
+        type=whole(1),
+    )
+    serving.value(
+        "--public-url URL",
+        "the address of the gateway for clients, if they reach it through a proxy",
+        default="",
+    )
+    serving.value("--read-token FILE", "require the token in FILE from clients (default: none)")
+    add_tls(serving)
+    options.add_pace(parser, "source", 8)
+    options.add_reach(parser, "source", 5)
+    add_listening_display(parser.section("display"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    from regather.gateway.launch import gateway
+
+    read_token = server_token(args.read_token, "--read-token", "REGATHER_READ_TOKEN")
+    if read_token:
+        warn_of_plain_http(args)
+    named = (
+        "host port digest cache cache_size free_space max_clients public_url tls_cert tls_key "
+        "access_log log_format"
+    )
+    gateway(
+        args.sources,
+        servers=args.server,
+        settings=options.settings_of(args),
+        read_token=read_token,
+        **options.values_of(args, named),
+        on_listening=listening_line(args, " ".join(args.sources)),
+    )
+    return 0

@@ -1,0 +1,76 @@
+"""A session for readers that do not wait in it: coroutines, which wait for a piece elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from regather.engine.reader_room import PieceUnavailable, Reader
+from regather.engine.session import Session
+from regather.store.base import PieceMissing
+from regather.tasks import interrupts_held
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+
+class SteppedSession(Session):
+    """A session whose readers hold, want and release pieces step by step. For any thread."""
+
+    @property
+    def window(self) -> int:
+        """How many pieces one reader should hold at a time."""
+        return self._sizes.window
+
+    def reader(self) -> Reader:
+        """A demand of its own, for pieces in any order."""
+        return Reader(next(self._numbers))
+
+    def want(self, reader: Reader, numbers: Sequence[int], *, must: bool) -> int:
+        """Want as many pieces as there is room for, in order; return how many.
+
+        Where there is room for none and it ``must``, the reader waits for its ``turn``.
+        """
+        with interrupts_held(), self._lock:
+            self._check()
+            taken = self._room.take(reader, numbers)
+            self._want(reader, numbers[:taken], urgent=True)
+            if not taken and must:
+                self._room.queue(reader)
+        return taken
+
+    def coming(self, reader: Reader, number: int) -> Future[None]:
+        """What is done when a wanted piece is there. Raises PieceUnavailable."""
+        with self._lock:
+            self._check()
+            if number in reader.failed:
+                raise PieceUnavailable(number, corrupt=reader.failed[number])
+            self._start()
+            return self._store.wait(number)
+
+    def release(self, reader: Reader, numbers: Iterable[int]) -> None:
+        """Want and hold some pieces no longer."""
+        self._release(reader, numbers)
+
+    def leave(self, reader: Reader) -> None:
+        """Want and hold nothing any longer."""
+        with interrupts_held(), self._lock:
+            self._room.leave(reader)
+            self._release(reader, list(reader.held))
+
+    def has(self, number: int) -> bool:
+        """Whether a piece is there, in memory or on the disk."""
+        return self._store.has(number)
+
+    def load(self, number: int) -> memoryview | None:
+        """The bytes of a piece, read from the disk if need be: it waits for that."""
+        data = memoryview(bytearray(self._layout.length_of(number)))
+        try:
+            self._store.read(number, 0, data)
+        except PieceMissing:
+            return None
+        return data
+
+    def piece(self, number: int) -> memoryview | None:
+        """The bytes of a piece in memory, which stay as they are when it is dropped."""
+        return self._store.view(number)

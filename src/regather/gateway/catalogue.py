@@ -1,0 +1,195 @@
+"""Which files a gateway has: by name and by digest, looked at again when their places change."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from regather.errors import RegatherError, UsageError
+from regather.gateway.hosted import HostedFile
+from regather.manifest import MAX_MANIFEST_BYTES, Manifest
+from regather.names import MANIFEST_SUFFIX
+from regather.reading.opening import load, target_at
+from regather.sources.addresses import Address, address_of
+from regather.sources.download_target import DownloadTarget
+from regather.sources.probing import Prober
+from regather.transport import RequestFailed
+
+_MOST_RETIRED = 16
+"""Files that are served by their digest although their name means another one by now."""
+_LISTED = re.compile(r"[^\s\"'<>/?#&=]+" + re.escape(MANIFEST_SUFFIX))
+
+_log = logging.getLogger("regather.gateway")
+
+
+class FoundManifest(Struct, frozen=True):
+    """A manifest that was read, and by what to tell that it has changed."""
+
+    signature: tuple[int, ...]
+    manifest: Manifest
+    target: DownloadTarget
+
+
+class Catalogue:
+    """Files by name and by digest. ``scan`` may wait; all else is for the event loop."""
+
+    def __init__(
+        self,
+        places: Sequence[str],
+        servers: Sequence[str],
+        digest: str,
+        prober: Prober,
+        make: Callable[[Manifest, DownloadTarget], HostedFile],
+    ) -> None:
+        """``places`` are manifests and folders of manifests: paths or URLs. Raises UsageError."""
+        self._places = [address_of(place) for place in places]
+        self._servers = servers
+        self._digest = digest
+        self._prober = prober
+        self._make = make
+        self._found: dict[str, FoundManifest] = {}
+        self._complained: dict[str, str] = {}
+        self.by_name: dict[str, HostedFile] = {}
+        self.by_digest: dict[str, HostedFile] = {}
+        self.fragments: dict[str, HostedFile | None] = {}
+        """Which file a fragment is of; None where several have one of that name."""
+        self._retired: list[HostedFile] = []
+        if digest and (len(self._places) > 1 or any(map(_is_folder, self._places))):
+            raise UsageError("--digest is that of one manifest", help="give that manifest alone")
+
+    # -- looking, in a thread -------------------------------------------------------------
+
+    def scan(self, *, first: bool = False) -> dict[str, FoundManifest]:
+        """Read what is new or has changed, by its path or URL.
+
+        Raises what a manifest that was named is refused for, the ``first`` time only. Whatever
+        else cannot be read is logged once, and what was known of it holds.
+        """
+        found: dict[str, FoundManifest] = {}
+        for place in self._places:
+            if not _is_folder(place):
+                self._read(place, found, named=first)
+                continue
+            try:
+                inside = list(self._inside(place))
+            except (OSError, RegatherError, RequestFailed) as error:
+                if first:
+                    raise UsageError(
+                        f"{place}: {_what(error)}", help="give a folder of manifests, or its URL"
+                    ) from None
+                self._complain(place.text, _what(error))
+                found.update((k, v) for k, v in self._found.items() if k.startswith(place.text))
+                continue
+            for address in inside:
+                self._read(address, found, named=False)
+        self._complained = {k: v for k, v in self._complained.items() if k not in found}
+        return found
+
+    def _inside(self, place: Address) -> Iterator[Address]:
+        """The manifests of a folder."""
+        if not place.remote:
+            for path in sorted(Path(place.text).iterdir()):
+                if path.name.endswith(MANIFEST_SUFFIX) and not path.name.startswith("."):
+                    yield Address(str(path))
+            return
+        data, where = self._prober.document(place.text, MAX_MANIFEST_BYTES)
+        base = re.split("[?#]", where, maxsplit=1)[0].rpartition("/")[0]
+        for name in sorted(set(_LISTED.findall(data.decode("utf-8", "replace")))):
+            yield address_of(f"{base}/{name}")
+
+    def _read(self, address: Address, found: dict[str, FoundManifest], *, named: bool) -> None:
+        before = self._found.get(address.text)
+        try:
+            signature = () if address.remote else _signature(address.text)
+            if before is not None and signature and before.signature == signature:
+                found[address.text] = before
+                return
+            loaded = load(address, self._digest, self._prober)
+            if before is not None and before.manifest == loaded.manifest:
+                found[address.text] = before
+                return
+            target = target_at(address, loaded, self._servers, self._prober)
+        except RegatherError as error:
+            if named:
+                raise
+            if before is None or address.remote or signature:  # else it was removed
+                self._complain(address.text, error.what)
+                if before is not None:
+                    found[address.text] = before
+            return
+        found[address.text] = FoundManifest(signature, loaded.manifest, target)
+
+    def _complain(self, where: str, what: str) -> None:
+        if self._complained.get(where) != what:
+            self._complained[where] = what
+            _log.warning("%s: %s", where, what)
+
+    # -- in the event loop ----------------------------------------------------------------
+
+    def adopt(self, found: dict[str, FoundManifest]) -> None:
+        """Serve what was found from now on."""
+        self._found = found
+        before, self.by_digest = self.by_digest, {}
+        self.by_name, self.fragments = {}, {}
+        for where, one in found.items():
+            digest = one.manifest.digest
+            hosted = self.by_digest.get(digest)
+            if hosted is None:
+                known = before.get(digest)
+                same = known is not None and known.target == one.target
+                hosted = known if known and same else self._make(one.manifest, one.target)
+                self.by_digest[digest] = hosted
+                for name in hosted.fragments:
+                    self.fragments[name] = None if name in self.fragments else hosted
+            other = self.by_name.setdefault(one.manifest.name, hosted)
+            if other is not hosted:
+                what = f"{one.manifest.name!r} is another file already; served by digest only"
+                self._complain(where, what)
+        for digest, hosted in before.items():
+            if self.by_digest.get(digest) is not hosted:
+                self._retired.append(hosted)
+        self._retire()
+
+    def _retire(self) -> None:
+        """Go on serving what was replaced by its digest; close it when there is more of it."""
+        kept: list[HostedFile] = []
+        for place, hosted in enumerate(reversed(self._retired)):
+            replaced = self.by_digest.get(hosted.digest, hosted) is not hosted
+            if hosted.readers or (place < _MOST_RETIRED and not replaced):
+                kept.append(hosted)
+                self.by_digest.setdefault(hosted.digest, hosted)
+            else:
+                hosted.close()
+        self._retired = kept[::-1]
+
+    @property
+    def files(self) -> list[HostedFile]:
+        """All files that have a name, in its order."""
+        return [self.by_name[name] for name in sorted(self.by_name)]
+
+    def close(self) -> None:
+        """Break off everything."""
+        for hosted in (*self.by_digest.values(), *self._retired):
+            hosted.close()
+
+
+def _is_folder(place: Address) -> bool:
+    return place.is_base if place.remote else os.path.isdir(place.text)
+
+
+def _signature(path: str) -> tuple[int, ...]:
+    """Tells states of a file apart; empty for one that cannot be read."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _what(error: Exception) -> str:
+    return getattr(error, "what", "") or getattr(error, "strerror", "") or str(error)

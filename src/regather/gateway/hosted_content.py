@@ -1,0 +1,139 @@
+"""What a gateway sends: bytes of a hosted file, piece by verified piece, and documents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from regather.engine.reader_room import PieceUnavailable
+from regather.gateway.hosted import HostedFile, Slice
+from regather.gateway.window import Window
+from regather.server.body import Outlet
+from regather.server.content import Content, OtherAnswer
+from regather.server.preconditions import Version
+
+_PATIENCE = 0.25
+"""Seconds after which a client that takes nothing holds nothing."""
+_STUCK = 120.0
+"""Seconds without a piece after which a response that was begun is broken off."""
+
+Explain = Callable[[int, PieceUnavailable | None], web.Response]
+"""The answer for a piece that cannot be had, or that did not come in time (None)."""
+
+
+class BrokenOff(OSError):
+    """What was promised does not come: the connection is reset."""
+
+
+class HostedContent(Content):
+    """A slice of a hosted file."""
+
+    def __init__(
+        self,
+        hosted: HostedFile,
+        part: Slice,
+        headers: Mapping[str, str],
+        *,
+        explain: Explain,
+        seconds: float,
+    ) -> None:
+        """``seconds`` is how long the first piece may take before ``explain`` says why."""
+        self.name = part.name
+        self.version = Version(None, part.size, part.tag)
+        self.headers = headers
+        self.sha256 = part.sha256
+        self._hosted = hosted
+        self._start = part.start
+        self._explain = explain
+        self._seconds = seconds
+        self._window: Window | None = None
+        self._opened: tuple[int, int] | None = None
+        hosted.readers += 1
+
+    async def ready(self, start: int, stop: int) -> None:
+        """See Content.ready."""
+        await self._hosted.prepare()
+        window = self._open(start, stop)
+        number = self._hosted.pieces(self._start + start, self._start + start + 1)[0]
+        try:
+            async with asyncio.timeout(self._seconds):
+                await window.piece()
+        except PieceUnavailable as error:
+            raise OtherAnswer(self._explain(number, error)) from None
+        except TimeoutError:
+            raise OtherAnswer(self._explain(number, None)) from None
+
+    def _open(self, start: int, stop: int) -> Window:
+        if self._window is not None and self._opened == (start, stop):
+            return self._window
+        if self._window is not None:
+            self._window.close()
+        numbers = self._hosted.pieces(self._start + start, self._start + stop)
+        self._window, self._opened = Window(self._hosted.session, numbers), (start, stop)
+        return self._window
+
+    async def send(self, outlet: Outlet, start: int, stop: int) -> None:
+        """See Content.send."""
+        if start >= stop:
+            return
+        window = self._open(start, stop)
+        layout = self._hosted.layout
+        at, end = self._start + start, self._start + stop
+        for number in self._hosted.pieces(at, end):
+            offset = layout.offset_of(number)
+            last = min(end, offset + layout.length_of(number))
+            while at < last:
+                piece = await self._next(window)
+                at += await outlet.send_some(piece[at - offset : last - offset], _PATIENCE)
+                if at < last:
+                    del piece
+                    window.pause()
+                    await outlet.wait()
+            window.advance()
+
+    async def _next(self, window: Window) -> memoryview:
+        try:
+            async with asyncio.timeout(_STUCK):
+                return await window.piece()
+        except PieceUnavailable as error:
+            why = "wrong bytes" if error.corrupt else "no source"
+            raise BrokenOff(f"piece {error.number} is not available: {why}") from None
+        except TimeoutError:
+            raise BrokenOff(f"no piece came for {_STUCK:g} s") from None
+
+    async def byte(self, at: int) -> bytes:
+        """See Content.byte."""
+        offset = self._start + at
+        number = self._hosted.pieces(offset, offset + 1)[0]
+        piece = await self._next(self._open(at, at + 1))
+        place = offset - self._hosted.layout.offset_of(number)
+        return bytes(piece[place : place + 1])
+
+    def close(self) -> None:
+        """See Content.close."""
+        self._hosted.readers -= 1
+        if self._window is not None:
+            self._window.close()
+
+
+class Document(Content):
+    """Bytes that are there."""
+
+    def __init__(self, name: str, data: bytes, tag: str, headers: Mapping[str, str]) -> None:
+        self.name = name
+        self.version = Version(None, len(data), tag)
+        self.headers = headers
+        self._data = data
+
+    async def send(self, outlet: Outlet, start: int, stop: int) -> None:
+        """See Content.send."""
+        await outlet.send_bytes(self._data[start:stop])
+
+    async def byte(self, at: int) -> bytes:
+        """See Content.byte."""
+        return self._data[at : at + 1]
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,199 @@
+"""Runs a gateway until it is told to stop: for the command, and for Python."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from regather.errors import UsageError
+from regather.gateway.application import GatewayApplication
+from regather.gateway.catalogue import Catalogue
+from regather.gateway.disk_families import DiskFamilies
+from regather.gateway.hosted import HostedFile
+from regather.gateway.loops import new_id
+from regather.gateway.sizes import DISK, MEMORY
+from regather.manifest import Manifest
+from regather.names import texts
+from regather.reading.recipe import Recipe
+from regather.server.authorization import Tokens
+from regather.server.run import HttpServer
+from regather.server.serving import checked, run_server
+from regather.server.threads import in_thread
+from regather.sources.download_target import DownloadTarget
+from regather.sources.probing import Prober
+from regather.sources.settings import Settings, transport_options, trust_rules
+from regather.store.disk_cache import FREE_SHARE, DiskCache
+
+_LOOK_SECONDS = 2.0
+"""How often the manifests are looked at again."""
+
+
+def gateway(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    servers: Sequence[str | Path] = (),
+    digest: str = "",
+    settings: Settings | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    cache: str | Path | None = None,
+    cache_size: int | None = None,
+    free_space: float = FREE_SHARE,
+    read_token: str | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
+    max_clients: int | None = None,
+    public_url: str = "",
+    access_log: bool = False,
+    log_format: str = "text",
+    on_listening: Callable[[str, int], None] | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve hosted files over HTTP, recombined and verified while they are read.
+
+    - ``sources``: manifests and folders of manifests, as paths or URLs.
+    - ``servers``, ``digest``, ``settings``: as for ``download``.
+    - ``cache``: a folder for verified pieces, which are served from there also after a new start.
+    - ``cache_size``: the most bytes of pieces in that folder; without it, of each file in memory.
+    - ``free_space``: the share of the file system of ``cache`` that stays free.
+    - ``max_clients``: the most requests that are answered at a time; others get 503.
+    - ``public_url``: its address for clients, if they reach it through a proxy.
+    - ``port``, ``read_token``, ``tls_cert``, ``tls_key``, ``access_log``, ``log_format``, ``stop``:
+      as for ``serve``.
+
+    Ends as ``serve`` does. Raises what ``open`` raises for a manifest, too, and StorageError where
+    ``cache`` is in use by another process or cannot be used.
+    """
+    tls = checked(port, log_format, tls_cert, tls_key, read_token)
+    make = prepared(
+        texts(sources),
+        servers=texts(servers),
+        digest=digest,
+        settings=settings or Settings(),
+        host=host,
+        port=port,
+        cache=cache,
+        cache_size=cache_size,
+        free_space=free_space,
+        tokens=Tokens(read=read_token),
+        max_clients=max_clients,
+        public_url=public_url,
+        access_log=access_log,
+        log_format=log_format,
+        tls=tls,
+    )
+    run_server(make, on_listening, stop)
+
+
+def prepared(
+    sources: Sequence[str],
+    *,
+    settings: Settings,
+    servers: Sequence[str] = (),
+    digest: str = "",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    cache: str | Path | None = None,
+    cache_size: int | None = None,
+    free_space: float = FREE_SHARE,
+    tokens: Tokens | None = None,
+    max_clients: int | None = None,
+    public_url: str = "",
+    access_log: bool = False,
+    log_format: str = "text",
+    tls: ssl.SSLContext | None = None,
+) -> Callable[[], GatewayServer]:
+    """Read the manifests; return what makes the server, in its event loop. See ``gateway``."""
+    if max_clients is not None and max_clients < 1:
+        raise UsageError(f"max_clients must be at least 1, not {max_clients}")
+    called_off, own_id = threading.Event(), new_id()
+    prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
+
+    memory = MEMORY if cache_size is None or cache else cache_size
+
+    def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
+        return HostedFile(manifest, target, Recipe(target, settings, memory), own_id, disk)
+
+    catalogue = Catalogue(sources, servers, digest, prober, hosted)
+    disk: DiskCache | None = None
+    found = catalogue.scan(first=True)
+    if cache:
+        disk = DiskCache(
+            Path(cache), DISK if cache_size is None else cache_size, free_share=free_space
+        )
+
+    def server() -> GatewayServer:
+        catalogue.adopt(found)
+        application = GatewayApplication(
+            catalogue,
+            tokens=tokens,
+            max_clients=max_clients,
+            public_url=f"{public_url.rstrip('/')}/" if public_url else "",
+            seconds=2 * settings.timeout,
+        )
+        return GatewayServer(
+            application,
+            catalogue,
+            called_off,
+            disk,
+            host=host,
+            port=port,
+            access_log=access_log,
+            log_format=log_format,
+            tls=tls,
+        )
+
+    return server
+
+
+class GatewayServer(HttpServer):
+    """Serves a catalogue, and looks after it."""
+
+    def __init__(
+        self,
+        application: GatewayApplication,
+        catalogue: Catalogue,
+        called_off: threading.Event,
+        disk: DiskCache | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        access_log: bool = False,
+        log_format: str = "text",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(
+            application, host=host, port=port, access_log=access_log, log_format=log_format, tls=tls
+        )
+        self.catalogue = catalogue
+        self._called_off = called_off
+        self._disk = disk
+        if disk is not None:
+            application.tallied.append(DiskFamilies(disk))
+        self._looking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """See HttpServer.start."""
+        await super().start()
+        self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.catalogue.adopt(await in_thread(self.catalogue.scan))
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """See HttpServer.stop."""
+        self._called_off.set()
+        if self._looking is not None:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
+        await super().stop(grace)
+        await in_thread(self.catalogue.close)
+        if self._disk is not None:
+            await in_thread(self._disk.close)

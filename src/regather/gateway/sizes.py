@@ -1,0 +1,8 @@
+"""What the options of a gateway are where nobody says anything."""
+
+from __future__ import annotations
+
+MEMORY = 256 << 20
+"""Bytes of the pieces of one file in memory."""
+DISK = 10 << 30
+"""Bytes of a cache on the disk."""

@@ -1,0 +1,116 @@
+"""The pieces that one client is sent: wanted a little ahead, waited for without a thread.
+
+A client that reads gets an ever larger window. One that reads nothing holds nothing: its place is
+remembered, and its pieces are free for others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from regather.engine.reader_room import PieceUnavailable
+from regather.engine.steps import SteppedSession
+from regather.server.threads import in_thread
+
+_ROOM_SECONDS = 0.05
+"""How long who waits for room sleeps at most."""
+_FIRST_AHEAD = 8
+"""Pieces that are wanted at once for a client of which nothing is known."""
+
+
+class _LoopTurn(threading.Event):
+    """A reader's turn that a coroutine waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        self._loop.call_soon_threadsafe(self._event.set)
+
+    def clear(self) -> None:
+        self._event.clear()
+
+    async def soon(self) -> None:
+        try:
+            # Room also comes free, untold, when others have copied what they read.
+            await asyncio.wait_for(self._event.wait(), _ROOM_SECONDS)
+        except TimeoutError:
+            pass
+
+
+class Window:
+    """Pieces in order, for one coroutine in the event loop. Close it."""
+
+    def __init__(self, session: SteppedSession, numbers: Sequence[int]) -> None:
+        self._session = session
+        self._numbers = numbers
+        self._reader = session.reader()
+        self._turn = _LoopTurn()
+        self._reader.turn = self._turn
+        self._at = 0
+        """The place in ``numbers`` that is sent now."""
+        self._asked = 0
+        self._ahead = _FIRST_AHEAD
+
+    async def piece(self) -> memoryview:
+        """The bytes of the piece that is sent now. Raises PieceUnavailable."""
+        number = self._numbers[self._at]
+        again = self._asked > self._at
+        """What was asked for ahead may have failed long ago."""
+        while True:
+            await self._ask()
+            piece = self._session.piece(number)
+            if piece is None and self._session.has(number):
+                piece = await in_thread(self._session.load, number)
+            if piece is not None:
+                return piece
+            try:
+                future = self._session.coming(self._reader, number)
+            except PieceUnavailable:
+                if not again:
+                    raise
+                again = False
+                self.pause()
+                continue
+            try:
+                await asyncio.wrap_future(future)
+            except asyncio.CancelledError:
+                if not future.cancelled() or _is_cancelled():
+                    raise
+                # It cannot be had, or the session was closed: looked at above.
+
+    async def _ask(self) -> None:
+        ahead = min(self._ahead, self._session.window)
+        while self._asked < min(self._at + ahead, len(self._numbers)):
+            must = self._asked == self._at
+            numbers = self._numbers[self._asked : self._at + ahead]
+            self._asked += self._session.want(self._reader, numbers, must=must)
+            if not must or self._asked > self._at:
+                return
+            await self._turn.soon()
+
+    def advance(self) -> None:
+        """The piece was sent, without a break: what comes next is worth more."""
+        self._session.release(self._reader, (self._numbers[self._at],))
+        self._at += 1
+        self._ahead *= 2
+
+    def pause(self) -> None:
+        """The client takes nothing for now: hold nothing for it."""
+        self._session.leave(self._reader)
+        self._asked = self._at
+        self._ahead = 1
+
+    def close(self) -> None:
+        """Want nothing any longer."""
+        self._session.leave(self._reader)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the task that is to end, and not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,69 @@
+"""A gateway over servers of ours, all on real sockets, and what clients get from it."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from regather.gateway.launch import GatewayServer, prepared
+from regather.sources.settings import Settings
+from tests.support.hosting import Hosting
+from tests.support.net import PATIENCE
+
+SETTINGS = Settings(timeout=10, connect_timeout=5, retries=2)
+
+
+def started(
+    hosting: Hosting,
+    sources: Sequence[object],
+    *,
+    settings: Settings = SETTINGS,
+    **options: Any,
+) -> GatewayServer:
+    """A gateway in the loop of the servers of a test."""
+    return hosting.start(prepared([str(s) for s in sources], settings=settings, **options))
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer, with as much of its body as came."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+    whole: bool = True
+
+
+def get(url: str, path: str = "", *, method: str = "GET", **headers: str) -> Got:
+    """One request on a connection of its own; ``If_None_Match`` is ``If-None-Match``."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
+    with closing(connection):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, f"/{path}", headers=named)
+        answer = connection.getresponse()
+        body, whole = b"", True
+        try:
+            while chunk := answer.read1(1 << 16):
+                body += chunk
+        except (http.client.IncompleteRead, ConnectionError) as error:
+            whole = False
+            body += getattr(error, "partial", b"")
+        if method != "HEAD" and answer.length:
+            whole = False
+        return Got(answer.status, answer.headers, body, whole)
+
+
+def asking(url: str, path: str, **headers: str) -> socket.socket:
+    """A connection on which a request was sent, and nothing read."""
+    parts = urlsplit(url)
+    connection = socket.create_connection((parts.hostname, parts.port), PATIENCE)
+    lines = [f"GET /{path} HTTP/1.1", "Host: x", *(f"{k}: {v}" for k, v in headers.items())]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    return connection
