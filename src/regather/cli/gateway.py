@@ -26,7 +26,7 @@ EXAMPLES = (
 )
 
 COMMON = (
-    *("--host", "--port", "--server", "--digest", "--cache", "--cache-size"),
+    *("--host", "--port", "--server", "--cache", "--cache-size"),
     *("--read-token", "--max-clients", "--access-log", "--json", "-q"),
 )
 
@@ -46,6 +46,7 @@ def configure(parser: Parser) -> None:
         "require this digest of the manifest (split, publish and info print it)",
         default="",
     )
+    options.add_trust(parser)
     add_listening(parser.section("network"))
     serving = parser.section("serving (see docs/gateway.md)")
     serving.description = "The variable REGATHER_READ_TOKEN can hold the token, too."

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from regather.engine.steps import SteppedSession
+from regather.gateway.loops import LoopGuard
 from regather.manifest import Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.reading.recipe import Recipe
@@ -40,6 +41,7 @@ class HostedFile:
         manifest: Manifest,
         target: DownloadTarget,
         recipe: Recipe,
+        own_id: str,
         disk: DiskCache | None = None,
     ) -> None:
         self.manifest = manifest
@@ -49,6 +51,7 @@ class HostedFile:
         self.recipe = recipe
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.manifest_bytes = relayed(manifest).to_bytes()
+        self.loops = LoopGuard(own_id)
         self.readers = 0
         """Responses that are being sent from it."""
         self._session: SteppedSession | None = None
@@ -120,7 +123,9 @@ class HostedFile:
     def session(self) -> SteppedSession:
         """What fetches its pieces: made when it is first read. Raises UsageError."""
         if self._session is None:
-            self._session = self.recipe.session_of(SteppedSession, self._cached)
+            self._session = self.recipe.session_of(
+                SteppedSession, self._cached, cdn_loop=self.loops.header
+            )
         return self._session
 
     @property
