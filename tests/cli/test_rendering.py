@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
@@ -17,14 +17,14 @@ from regather.downloader.report import Progress, SourceProgress, SourceState
 def source(number: int, state: SourceState = "active", **more: object) -> SourceProgress:
     url = f"http://server{number}.example/a/long/path/to/data/"
     one = SourceProgress(url, state, received=3 << 20, rate=2e6, connections=2, errors=0)
-    return dataclasses.replace(one, **more)  # type: ignore[arg-type]
+    return msgspec.structs.replace(one, **more)
 
 
 def moment(sources: list[SourceProgress], **more: object) -> Progress:
     one = Progress(
         "downloading", "model.bin", 10 << 30, 4 << 30, 3e7, 125.4, 60.0, tuple(sources), retries=5
     )
-    return dataclasses.replace(one, **more)  # type: ignore[arg-type]
+    return msgspec.structs.replace(one, **more)
 
 
 @pytest.mark.parametrize("width", [1, 10, 20, 40, 50, 80, 120, 200])
