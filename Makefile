@@ -10,7 +10,7 @@ STAMP := $(VENV)/.ready
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv plain stores demo test quick chaos lint format docs reference dist bench requirements clean help
+.PHONY: venv plain stores demo test quick chaos guards lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,8 +18,9 @@ help:
 	@echo 'make test          lint, types, layers and the whole test suite'
 	@echo 'make quick         the tests of all that is pure, in half a minute'
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
-	@echo 'make stores        what the tests against object stores need (OpenStack Swift, Azurite; by npm)'
+	@echo 'make stores        tools of the tests: OpenStack Swift, Azurite (object stores) and axe-core (the page)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
+	@echo 'make guards        take out one guard at a time: its test has to fail (see docs/security.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make docs          the documentation as a site, in docs/_build/html; a broken link fails'
@@ -128,6 +129,9 @@ SEED ?= 0
 
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos --count $(N) --first-seed $(SEED) $(CHAOS_ARGS)
+
+guards: $(STAMP)
+	$(BIN)/python -m tools.guards $(GUARDS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

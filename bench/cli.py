@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -25,10 +27,10 @@ from bench import (
 from bench import stores as object_stores
 from bench.goals import goal_table
 from bench.machine import describe
-from bench.model import GIB, Section
+from bench.model import GIB, Result, Section
 from bench.process import ROOT, compile_modules
 from bench.report import as_json, as_markdown, as_text
-from bench.rounds import Bench
+from bench.rounds import SLOW_RUNS, Bench
 from bench.scratch import NoSpace, Scratch
 from bench.tools import PEERS, find_tools
 from regather.errors import UsageError
@@ -90,15 +92,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--coded",
         type=_sizes,
-        default=(GIB, 20 * GIB),
+        default=(GIB,),
         metavar="SIZES",
-        help="of the files whose memory with parity is measured, or none (default 1GiB,20GiB)",
+        help="of the files whose memory with parity is measured, or none (default 1GiB)",
     )
     parser.add_argument(
         "--dir", type=Path, default=ROOT / "bench" / "out", help="a folder on a disk (bench/out)"
     )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there too")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there too")
+    out = ROOT / "bench" / "out"
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        default=out / "record.md",
+        metavar="FILE",
+        help="write the tables there too, after each group (default bench/out/record.md)",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=out / "record.json",
+        metavar="FILE",
+        help="write every run there too (default bench/out/record.json)",
+    )
     return parser
 
 
@@ -173,17 +188,33 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         growth.growth,
         memory.memory,
     )
-    for group in groups:
-        sections += group(context)
-    failed = any(result.problem for section in sections for result in section.results)
     notes.append(
         f"File of {format_size(args.size)}; medians of {args.runs} runs after one to warm up, all "
-        "rows of a table in turn. CPU is user and system time of the client; every output was "
-        "compared byte for byte."
+        f"rows of a table in turn; {SLOW_RUNS} runs of growth, links, limits and stores. CPU is "
+        "user and system time of the client; every output was compared byte for byte."
     )
+    began = time.monotonic()
+    for group in groups:
+        try:
+            sections += group(context)
+        except Exception as error:  # the other tables are not lost for it
+            traceback.print_exc()
+            failure = Result(group.__name__, "", problem=f"FAILED: {error!r}")
+            sections.append(Section(group.__name__, [""], notes=[str(error)], results=[failure]))
+        _write(args, machine, [*sections, goal_table(sections)], notes)
+    notes.append(f"All of it took {(time.monotonic() - began) / 60:.0f} minutes.")
     sections.append(goal_table(sections))
+    _write(args, machine, sections, notes)
     print(as_text(machine, sections, notes), end="")
+    return int(any(result.problem for section in sections for result in section.results))
+
+
+def _write(
+    args: argparse.Namespace,
+    machine: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    notes: Sequence[str],
+) -> None:
     for path, write in ((args.markdown, as_markdown), (args.json, as_json)):
-        if path is not None:
-            path.write_text(write(machine, sections, notes), encoding="utf-8")
-    return 1 if failed else 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(write(machine, sections, notes), encoding="utf-8")

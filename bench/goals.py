@@ -42,7 +42,11 @@ class Goal:
 GOALS = (
     Goal("wall/aria2c", "verified download, wall, of aria2c unverified", 0.42),
     Goal("wall/aria2c-sha256", "verified download, wall, of aria2c with a checksum", 0.28),
-    Goal("wall/floor", "verified download, wall, of the floor", 1.25),
+    Goal("wall/floor", "verified download, wall, of the floor", 1.15),
+    Goal("growth/floor", "verified download of 4 GiB, wall, of the floor", 1.08),
+    Goal("growth/curl", "verified download from 4 GiB on, wall, of one curl stream", 0.80),
+    Goal("tls/aria2c", "verified download over TLS, wall, of aria2c unverified", 0.90),
+    Goal("tls/floor", "verified download over TLS, wall, of the floor over TLS", 1.15),
     Goal("wall/curl", "verified download, wall, of one curl stream", 0.70),
     Goal("cpu/aria2c", "verified download, CPU, of aria2c unverified", 0.60),
     Goal("rss", "peak memory of a download, any size measured", 80 * MIB, "MiB"),

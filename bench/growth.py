@@ -15,14 +15,18 @@ import regather
 from bench import tools
 from bench.data import Original, differs, empty
 from bench.model import GIB, MIB, Result, Row, Section
-from bench.rounds import Bench, comparison, run_rounds, say
+from bench.rounds import SLOW_RUNS, Bench, comparison, ratio, run_rounds, say
 from bench.scratch import available, filesystem
 from bench.servers import OwnServer
 from bench.transfer import note_memory, split_for_servers
 
 SCALING, START = "scaling", "start"
-NAMES = {SCALING: ("regather-scaling",), START: ("tiny", "version", "python")}
-_SCALING_RUNS = 3
+NAMES = {
+    SCALING: ("regather-scaling", "floor-scaling", "curl-scaling"),
+    START: ("tiny", "version", "python"),
+}
+_FLOOR_SIZE = 4 * GIB
+"""At which the floor is measured too, where the sizes have it."""
 _START_RUNS = 10
 _ROOM = 1.05
 """How much room a file needs while it is split or downloaded, in times its size."""
@@ -87,8 +91,8 @@ def _scaling(bench: Bench) -> Section:
                     continue
                 _hollow(site.roots[0].parent)
                 urls = [stack.enter_context(Nginx(root)).url for root in site.roots]
-                rows.append(_scaling_row(original, site.manifest, urls, out, label))
-            runs = min(bench.runs, _SCALING_RUNS)
+                rows += _scaling_rows(bench, original, site.manifest, urls, out)
+            runs = min(bench.runs, SLOW_RUNS)
             results = run_rounds(SCALING, rows, runs, bench.measure)
     finally:
         shutil.rmtree(folder)
@@ -100,6 +104,17 @@ def _scaling(bench: Bench) -> Section:
     section.headers.append("wall s / GiB")
     for line, result in zip(section.rows, section.results, strict=True):
         line.append(f"{result.wall / (result.size / GIB):.3f}" if result.ok else "-")
+    by_name = {result.name: result for result in results}
+    for peer, least in (("curl", 4 * GIB), ("floor", _FLOOR_SIZE)):
+        shares = [
+            share
+            for size in sizes
+            if size >= least
+            for share in [ratio(by_name, f"regather-{_mark(size)}", f"{peer}-{_mark(size)}")]
+            if share is not None
+        ]
+        if shares:
+            section.metrics[f"growth/{peer}"] = max(shares)
     left_out = [size for size in bench.scaling if size not in sizes]
     if left_out:
         shown = ", ".join(f"{size / GIB:g}" for size in left_out)
@@ -108,16 +123,32 @@ def _scaling(bench: Bench) -> Section:
     return section
 
 
-def _scaling_row(original: Original, manifest: Path, urls: list[str], out: Path, label: str) -> Row:
-    dest = out / original.path.name
-    return Row(
-        name=f"regather-scaling-{original.size // MIB}",
-        label=label,
-        command=tuple(tools.get(manifest, urls, dest)),
-        size=original.size,
-        prepare=lambda: empty(out),
-        check=_once(lambda: differs(original.path, [dest])),
-    )
+def _mark(size: int) -> str:
+    return f"scaling-{size // MIB}"
+
+
+def _scaling_rows(
+    bench: Bench, original: Original, manifest: Path, urls: list[str], out: Path
+) -> list[Row]:
+    dest, size = out / original.path.name, original.size
+    files = [url + original.path.name for url in urls]
+    commands = {"regather": ("regather get", tools.get(manifest, urls, dest))}
+    if size == _FLOOR_SIZE:
+        commands["floor"] = ("floor", tools.floor(files, dest, size))
+    if size >= 4 * GIB and bench.has("curl"):
+        commands["curl"] = ("curl, unverified", tools.curl(files[0], dest))
+    return [
+        Row(
+            name=f"{name}-{_mark(size)}",
+            label=f"{label}, {size / GIB:g} GiB",
+            command=tuple(command),
+            size=size,
+            prepare=lambda: empty(out),
+            check=_once(lambda: differs(original.path, [dest])),
+        )
+        for name, (label, command) in commands.items()
+        if bench.wants(SCALING, f"{name}-scaling")
+    ]
 
 
 def _start(bench: Bench) -> Section:

@@ -14,7 +14,7 @@ import regather
 from bench.data import differs, empty, generate
 from bench.model import Result, Section
 from bench.network import LINKS, Lab
-from bench.rounds import Bench, say
+from bench.rounds import SLOW_RUNS, Bench, say
 from bench.transfer import Site, split_for_servers
 
 LIMIT = "limit"
@@ -76,7 +76,7 @@ def _measure(bench: Bench, name: str, rate: int) -> list[float]:
         shares = []
         with ExitStack() as stack:
             urls, where = _serve(stack, name, site, original.path.name)
-            for _ in range(bench.runs):
+            for _ in range(min(bench.runs, SLOW_RUNS)):
                 empty(dest.parent)
                 with where():
                     report = regather.download(

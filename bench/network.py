@@ -25,7 +25,7 @@ from bench.data import Original, differs, empty, generate
 from bench.faults import written
 from bench.model import MIB, Result, Row, Sample, Section
 from bench.process import Running
-from bench.rounds import Bench, limit_for, run_rounds, say
+from bench.rounds import SLOW_RUNS, Bench, limit_for, run_rounds, say
 from bench.scratch import SHARED_MEMORY
 from bench.servers import OwnServer
 from bench.transfer import Site, split_for_servers
@@ -149,7 +149,7 @@ def network(bench: Bench) -> list[Section]:
                 return done.sample
 
             say(f"{NETWORK}: {ideal:.1f} s a run at the least")
-            section.results = run_rounds(NETWORK, rows, bench.runs, run)
+            section.results = run_rounds(NETWORK, rows, min(bench.runs, SLOW_RUNS), run)
     except (OSError, RuntimeError, ValueError) as error:
         section.results.append(Result(REGATHER, "regather get", problem=f"FAILED: {error}"))
     finally:

@@ -19,7 +19,7 @@ from tests.support.swift import PYTHON, Swift
 from bench import tools
 from bench.data import Original, differs, empty, generate
 from bench.model import MIB, Row, Section
-from bench.rounds import Bench, comparison, ratio, run_rounds, say
+from bench.rounds import SLOW_RUNS, Bench, comparison, ratio, run_rounds, say
 
 STORES = "stores"
 PUT, PUT_ALONE, GET, GET_ALONE = (
@@ -99,7 +99,9 @@ def _put(bench: Bench, original: Original, swift: Swift) -> Section:
         Row(name, label, command, original.size, clear, check)
         for name, (label, command) in commands.items()
     ]
-    results = run_rounds(STORES, bench.pick(STORES, rows), bench.runs, bench.measure)
+    results = run_rounds(
+        STORES, bench.pick(STORES, rows), min(bench.runs, SLOW_RUNS), bench.measure
+    )
     what = f"{original.size // MIB} MiB in {FRAGMENTS} objects, {CONNECTIONS} at once"
     section = comparison(f"Put into Swift, {what}", results, [("obstore", PUT_ALONE)])
     if share := ratio({r.name: r for r in results}, PUT_ALONE, PUT):
@@ -133,7 +135,9 @@ def _get(bench: Bench, original: Original, swift: Swift, out: Path) -> Section:
         )
         for name, (label, command) in commands.items()
     ]
-    results = run_rounds(STORES, bench.pick(STORES, rows), bench.runs, bench.measure)
+    results = run_rounds(
+        STORES, bench.pick(STORES, rows), min(bench.runs, SLOW_RUNS), bench.measure
+    )
     section = comparison("Get from Swift, the same", results, [("obstore", GET_ALONE)])
     if stored.problem:
         section.notes.append(f"publish: {stored.problem}")

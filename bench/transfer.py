@@ -25,7 +25,7 @@ NAMES = {
         *("regather", "regather-own", "floor", "aria2c", "aria2c-default", "aria2c-sha256"),
         *("aria2c-metalink", "axel", "wget2", "curl", "cp"),
     ),
-    TLS: ("regather-tls", "aria2c-tls", "curl-tls"),
+    TLS: ("regather-tls", "floor-tls", "aria2c-tls", "curl-tls"),
     DISK: ("regather-disk", "aria2c-disk", "curl-disk", "cp-disk"),
 }
 SERVERS = 3
@@ -159,14 +159,13 @@ def _aria2c_rows(bench: Bench, rows: _Rows, original: Original, files: Sequence[
     tools.write_metalink(metalink, original, files)
     checksum = f"--checksum=sha-256={original.sha256}"
     for variant in tools.ARIA2C_VARIANTS:
-        options = [*tools.ARIA2C_TUNING, *variant]
-        shown = " ".join(variant)
-        plain = tools.aria2c(files, dest, options=options)
-        hashed = tools.aria2c(files, dest, options=[*options, checksum])
-        pieces = tools.aria2c_metalink(metalink, dest.parent, options)
-        rows.add("aria2c", "aria2c, 3 mirrors, unverified", plain, shown)
-        rows.add("aria2c-sha256", "aria2c, checksum sha-256", hashed, shown)
-        rows.add("aria2c-metalink", "aria2c, Metalink, 8 MiB piece sha-256", pieces, shown)
+        plain = tools.aria2c(files, dest, options=[*tools.ARIA2C_TUNING, *variant])
+        rows.add("aria2c", "aria2c, 3 mirrors, unverified", plain, " ".join(variant))
+    options = [*tools.ARIA2C_TUNING, *variant]
+    hashed = tools.aria2c(files, dest, options=[*options, checksum])
+    pieces = tools.aria2c_metalink(metalink, dest.parent, options)
+    rows.add("aria2c-sha256", "aria2c, checksum sha-256", hashed)
+    rows.add("aria2c-metalink", "aria2c, Metalink, 8 MiB piece sha-256", pieces)
     untuned = tools.aria2c(files, dest, options=tools.ARIA2C_VARIANTS[0])
     rows.add("aria2c-default", "aria2c, not tuned, unverified", untuned)
 
@@ -209,6 +208,8 @@ def _tls(bench: Bench, original: Original, site: Site) -> Section:
             files = [url + original.path.name for url in urls]
             ours = tools.get(site.manifest, urls, dest, authority=authority)
             rows.add("regather-tls", "regather get, verified", ours)
+            bare = tools.floor(files, dest, bench.size, authority=authority)
+            rows.add("floor-tls", "floor (receive TLS, BLAKE3, pwrite)", bare)
             if bench.has("aria2c"):
                 for variant in tools.ARIA2C_VARIANTS:
                     options = [*tools.ARIA2C_TUNING, *variant]
@@ -220,8 +221,15 @@ def _tls(bench: Bench, original: Original, site: Site) -> Section:
                 rows.add("curl-tls", "curl, unverified", one)
         results = run_rounds(TLS, bench.pick(TLS, rows.made), bench.runs, bench.measure)
     section = comparison(
-        "The same over TLS", results, [("aria2c", "aria2c-tls"), ("curl", "curl-tls")]
+        "The same over TLS",
+        results,
+        [("aria2c", "aria2c-tls"), ("floor", "floor-tls"), ("curl", "curl-tls")],
     )
+    by_name = {result.name: result for result in results}
+    for name in ("aria2c", "floor"):
+        value = ratio(by_name, "regather-tls", f"{name}-tls")
+        if value is not None:
+            section.metrics[f"tls/{name}"] = value
     note_memory(section)
     return section
 

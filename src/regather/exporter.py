@@ -185,17 +185,15 @@ def _from_file(path: Path, layout: Layout) -> Iterator[Piece]:
 
     buffer = memoryview(bytearray(max(layout.largest_piece, 1)))
     try:
-        with path.open("rb", buffering=0) as file:
+        with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size != layout.size:
                 raise differs(f"it has {counted(size, 'byte')}, not {layout.size}")
             for number in range(layout.data_pieces):
                 fragment, piece = layout.locate(number)
                 view = buffer[: layout.length(fragment, piece)]
-                have = 0
-                while have < len(view) and (count := file.readinto(view[have:])):
-                    have += count
-                if have < len(view) or piece_hash(view) != layout.hash_of(fragment, piece):
+                whole = file.readinto(view) == len(view)
+                if not whole or piece_hash(view) != layout.hash_of(fragment, piece):
                     raise differs(f"piece {piece} of {layout.fragments[fragment].name}")
                 yield fragment, view
     except OSError as error:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -218,6 +221,30 @@ def test_a_stream(made: Path, hosting: Hosting) -> None:
         assert next(stream) == content[: 1 << 20]
     with pytest.raises(regather.UsageError, match="no hash to verify it with"):
         regather.stream(hosting.serve(made).url + "file.bin")
+
+
+def test_a_stream_from_a_server_without_ranges(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer waits for the reader: else what is behind the window would come once more."""
+    monkeypatch.setattr("regather.engine.streaming._WINDOW_BYTES", 2 << 20)
+    regather.split(made / "file.bin", made / "one", fragments=1)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(made / "one"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            path = alone(made / "one" / "file.bin.regather.json")
+            url = f"http://127.0.0.1:{server.server_port}/"
+            settings = regather.Settings(timeout=1, retries=0)
+            with regather.stream(path, servers=[url], settings=settings) as stream:
+                found = next(stream)
+                time.sleep(2.5)  # of a slow reader: much longer than a source may be silent
+                found += b"".join(stream)
+                assert found == (made / "file.bin").read_bytes()
+                report = stream.report()
+                assert (report.received, report.sources[0].errors) == (SIZE, 0)
+        finally:
+            server.shutdown()
+            serving.join()
 
 
 def test_a_stream_that_is_stopped(made: Path, hosting: Hosting) -> None:

@@ -355,6 +355,13 @@ def test_an_old_client(server: Serve) -> None:
     assert body_of(received) == b"nested"
 
 
+@pytest.mark.parametrize("version", [b"0.9", b"2.0"])
+def test_a_version_that_is_not_spoken(server: Serve, version: bytes) -> None:
+    received = server.raw(b"GET /sub/deeper/nested.dat HTTP/%b\r\nHost: x\r\n\r\n" % version)
+    assert received.startswith(b"HTTP/1.1 505 ")
+    assert b"nested" not in received
+
+
 def test_health(folder: Path) -> None:
     with Serve(folder) as server:
         first = server.health()

@@ -79,6 +79,33 @@ def test_the_folder_is_used_while_a_server_still_sends(made: Path) -> None:
     assert [source.useful for source in report.sources] == [SIZE - SIZE // 3, SIZE // 3]
 
 
+def test_the_folder_is_asked_for_more_when_the_server_has_less_than_it_said(made: Path) -> None:
+    """It is one source to whoever reads the report, though the planner is told of it twice."""
+    folder_is_used = threading.Event()
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        if not head.startswith(b"GET /file_fragment_1"):
+            folder_is_used.wait(60)
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    def watch(progress: regather.Progress) -> None:
+        assert len(progress.sources) <= 2
+        if sum(source.received > 0 for source in progress.sources[1:]):
+            folder_is_used.set()
+
+    with Rogue(answer) as server:
+        report = regather.download(
+            made / "out" / "f.bin.regather.json",
+            made / "x",
+            servers=server.url,
+            settings=regather.Settings(retries=0, timeout=60, sync=False),
+            on_progress=watch,
+        )
+    assert (made / "x").read_bytes() == (made / "f.bin").read_bytes()
+    assert [source.useful for source in report.sources] == [0, SIZE]
+    assert report.received == SIZE
+
+
 def test_servers_that_have_all_are_enough(made: Path) -> None:
     seen: list[regather.Progress] = []
     with Hosting() as hosting:

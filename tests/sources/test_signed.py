@@ -102,6 +102,8 @@ def test_by_url(us: Publisher, spoil: Spoil, command: str, tmp_path: Path) -> No
     with Folder(manifest.parent) as server:
         done = here(command, server.url + manifest.name, "--trust", us.public)
         assert server.content == []
+        # Not even the manifest is requested where it has no signature.
+        assert spoil is not unsigned or {f"/{manifest.name}.minisig"} == set(server.paths)
     refused(done, FLAWS[spoil])
 
 

@@ -176,3 +176,17 @@ def test_many_threads(kind: Callable[[Layout, int], MemoryStore]) -> None:
     for number in range(LAYOUT.piece_count):
         store.cancel(number)
     assert store.used == sum(len(content_of(LAYOUT, n)) for n in here(store))
+
+
+def test_an_adopted_piece_is_kept_without_a_copy_and_a_placed_one_is_copied() -> None:
+    store = MemoryStore(LAYOUT, ROOM)
+    buffers = [memoryview(bytearray(content_of(LAYOUT, number))) for number in (0, 1)]
+    store.place(0, buffers[0], b"")
+    assert store.adopt(1, buffers[1], b"")
+    assert not store.adopt(1, memoryview(bytes(PIECE)), b""), "it is there already"
+    buffers[1][:4] = b"kept"
+    whole = got(store, 1)
+    assert whole is not None
+    assert whole[:4] == b"kept", "it is the memory that was given"
+    buffers[0][:] = bytes(PIECE)
+    assert got(store, 0) == content_of(LAYOUT, 0)

@@ -23,6 +23,8 @@ from regather.cli.overview import EXIT_CODES, Overview
 from regather.cli.parsing import (
     CommandLineError,
     Parser,
+    check_filled,
+    command_in,
     commands_of,
     indented,
     is_option,
@@ -41,7 +43,6 @@ from regather.errors import (
     shown_path,
 )
 
-_MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _TAKES_ALL = ("surrogateescape", "utf-8")
 """Errors and encoding of an output that takes any file name as it is."""
 _OBJECTS = 50_000
@@ -217,7 +218,7 @@ def _is_of_output(error: OSError) -> bool:
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """What the command line says, by the configuration where that says more. Raises UsageError."""
-    called = _called(arguments)
+    called = command_in(arguments)
     parser = parser_of(called)
 
     def parsed() -> argparse.Namespace:
@@ -248,41 +249,12 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     args = parsed()
     if args.command in UNCONFIGURED:
         return args
-    _check_filled(arguments)
+    check_filled(arguments)
     from regather.cli.conf import configured
 
     return configured(
         args, commands_of(parser)[args.command], parsed, lambda: commands_of(parser_of())
     )
-
-
-def _check_filled(arguments: Sequence[str]) -> None:
-    """Raise UsageError for an argument that is empty, like a variable of a script that is not set.
-
-    As the name of a file it would mean the current folder; as a digest, that nobody asks for one.
-    """
-    for before, word in zip(("", *arguments), arguments, strict=False):
-        option, equals, value = word.partition("=")
-        if not word:
-            option = before if before.startswith("-") else ""
-        elif not option.startswith("--") or not equals or value:
-            continue
-        if option not in _MAY_BE_EMPTY:
-            raise UsageError(
-                f"{option}: nothing is given" if option else "an empty argument",
-                help="name what is meant, or leave it out",
-            )
-
-
-def _called(arguments: Sequence[str]) -> str | None:
-    """The command, as far as can be told without a parser."""
-    words = iter(arguments)
-    for word in words:
-        if word == "--config":
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return None
 
 
 def _tell(error: RegatherError, *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ class Plain(logging.Formatter):
         return _WORD.sub(_without_query, printable(super().format(record)))
 
 
-class JsonLines(logging.Formatter):
+class JsonRecords(logging.Formatter):
     """An object a record, in one line. It shows no query of a URL."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -44,7 +44,7 @@ def set_up(args: argparse.Namespace) -> None:
     """
     import logging
 
-    from regather.cli.log_handlers import InFile, JsonLines, OnStandardError, Plain
+    from regather.cli.log_handlers import InFile, JsonRecords, OnStandardError, Plain
 
     verbose, path = getattr(args, "verbose", 0), getattr(args, "log", None)
     root = logging.getLogger("regather")
@@ -57,7 +57,7 @@ def set_up(args: argparse.Namespace) -> None:
         handler: logging.Handler = OnStandardError()
         handler.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
         plain = Plain("%(relativeCreated)7d ms  %(message)s")
-        handler.setFormatter(JsonLines() if as_json else plain)
+        handler.setFormatter(JsonRecords() if as_json else plain)
         root.addHandler(handler)
     if path is not None:
         if _is_named(path, args):
@@ -68,7 +68,7 @@ def set_up(args: argparse.Namespace) -> None:
         with system_errors(UsageError, f"--log {path}", "name a file that can be written"):
             handler = InFile(path, encoding="utf-8", errors="backslashreplace")
         plain = Plain("%(asctime)s.%(msecs)03d  %(message)s", "%Y-%m-%d %H:%M:%S")
-        handler.setFormatter(JsonLines() if as_json else plain)
+        handler.setFormatter(JsonRecords() if as_json else plain)
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if path is not None or verbose > 1 else logging.INFO)
 

@@ -21,6 +21,7 @@ SECTIONS = (
     *("options", "display", "configuration"),
 )
 """Titles of groups of options, in the order in which help shows them."""
+_MAY_BE_EMPTY = ("--proxy", "--no-proxy")
 _EXAMPLES = 3
 _WIDEST = 100
 _FIRST_CLAUSE = r"\. |; "
@@ -296,3 +297,32 @@ def near_options(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
         if word.startswith("--") and near:
             return f"; did you mean {near[0]}?"
     return ""
+
+
+def check_filled(arguments: Sequence[str]) -> None:
+    """Raise UsageError for an argument that is empty, like a variable of a script that is not set.
+
+    As the name of a file it would mean the current folder; as a digest, that nobody asks for one.
+    """
+    for before, word in zip(("", *arguments), arguments, strict=False):
+        option, equals, value = word.partition("=")
+        if not word:
+            option = before if before.startswith("-") else ""
+        elif not option.startswith("--") or not equals or value:
+            continue
+        if option not in _MAY_BE_EMPTY:
+            raise UsageError(
+                f"{option}: nothing is given" if option else "an empty argument",
+                help="name what is meant, or leave it out",
+            )
+
+
+def command_in(arguments: Sequence[str]) -> str | None:
+    """The command, as far as can be told without a parser."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None

@@ -294,7 +294,8 @@ def _judge(server: ServerSample, source: SourceProgress, lives: list[LiveDownloa
 
 
 def _condition(source: SourceProgress, failure: Failure | None) -> Condition:
-    if source.state in ("waiting", "failed"):
+    # Once all is there nobody is asked again: a source that failed last is still what it was.
+    if source.state in ("waiting", "failed") or (source.failures and source.state != "corrupt"):
         if failure is Failure.UNREACHABLE:
             return "gone"
         if failure is Failure.BUSY and source.state == "waiting":

@@ -107,6 +107,7 @@ class Engine:
             tell=self.post,
             limiter=limiter,
             delivered=delivered,
+            later=(lambda number: False) if listener is None else listener.is_for_later,
             observer=observer,
         )
         self._buffers: list[memoryview] = []
@@ -329,7 +330,8 @@ class Engine:
             broken = error.failure is not Failure.MISSING
         finally:
             # Before the planner hears of the end, for it may begin another request at once.
-            self._buffers.append(worker.buffer)
+            if worker.buffer:
+                self._buffers.append(worker.buffer)
             worker.end()
         if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):
             connection.close()

@@ -10,12 +10,16 @@ from regather.planner import Event, Unavailable
 class Listener(Protocol):
     """Who serves demands that come and go. All is called under the engine's lock."""
 
-    in_memory: bool
+    in_memory: bool = True
     """Whether parity waits in memory alone, as the store is no place for it."""
 
     def settled(self, event: Event) -> Event:
         """What the planner is to hear, for some pieces may not have been kept."""
         ...
+
+    def is_for_later(self, number: int) -> bool:
+        """Whether a piece that nobody wants now will be wanted soon. It is then held back."""
+        return False
 
     def unavailable(self, action: Unavailable) -> None:
         """Pieces cannot be had."""

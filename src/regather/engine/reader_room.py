@@ -133,17 +133,30 @@ class ReaderRoom:
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Take in a piece, unless nobody wants it and there is no room."""
+        self._put(number, self._store.place, data, digest)
+
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """The same, with its memory; see PieceStore.adopt."""
+        return bool(self._put(number, self._store.adopt, data, digest))
+
+    def _put(
+        self,
+        number: int,
+        put: Callable[[int, memoryview, bytes], bool | None],
+        data: memoryview,
+        digest: bytes,
+    ) -> bool | None:
         while True:
             with self.lock:
                 if room := self._store.reserve(number):
                     self._placing.add(number)
                 elif not self._is_wanted(number):
-                    return
+                    return None
             if room:
                 break
             time.sleep(_AGAIN_SECONDS)  # others copy what is in the way
         try:
-            self._store.place(number, data, digest)
+            return put(number, data, digest)
         finally:
             with self.lock:
                 self._placing.discard(number)

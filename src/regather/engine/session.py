@@ -16,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from regather.engine.core import Engine
+from regather.engine.listener import Listener
 from regather.engine.rate_limit import RateLimiter
 from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
 from regather.engine.room_sizes import WINDOW_PIECES, room_sizes
@@ -46,19 +47,19 @@ _LOOK_SECONDS = 0.5
 _SOON_SECONDS = 0.02
 """How long the first who waits relies on workers alone: to start a thread takes time, too."""
 _ROOM_SECONDS = 0.05
-"""How long who waits for room sleeps, for room also comes free when others have copied."""
+"""How long who waits for room sleeps: room also comes free when others have copied."""
 _JOIN_SECONDS = 5.0
-_MOST_ASKED = 1024
+_MOST_ASKED, _STEP = 1024, 4
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 """By the running number of a piece: places in it, and what is to be filled from there on."""
 
 
-class Session:
+class Session(Listener):
     """Verified pieces of one file, for any number of threads. Close it."""
 
     _watch: Callable[[], None] | None = None
-    _watch_seconds, in_memory = 60.0, True
+    _watch_seconds = 60.0
     _more: Callable[[Sequence[int]], bool] | None = None  # both as in Engine.run
 
     def __init__(
@@ -189,7 +190,7 @@ class Session:
     ) -> Iterator[None]:
         """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one."""
         reader = Reader(next(self._numbers))
-        step = max(1, min(window // 2, WINDOW_PIECES // 2))
+        step = _STEP if window > WINDOW_PIECES else max(1, window // 2)
         asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
@@ -218,7 +219,6 @@ class Session:
                 self._release(reader, list(reader.held))
 
     def _copy(self, parts: Parts, number: int) -> bool:
-        """Fill the parts of a piece; False where it is not there."""
         try:
             for at, into in parts[number]:
                 self._store.read(number, at, into)

@@ -45,6 +45,9 @@ class StreamingSession(Session):
         ``spool`` bytes of pieces may wait on the disk; 0: they wait in memory.
         """
         self._spool = spool
+        self._at = 0
+        """The piece that is read, and whether it is waited for."""
+        self._waiting = True
         self.in_memory = not spool
         self._watch, self._watch_seconds, self._more = watch, _WATCH_SECONDS, more
         largest = max(layout.largest_piece, 1)
@@ -71,6 +74,10 @@ class StreamingSession(Session):
         """What knows the state of the sources."""
         return self._planner
 
+    def is_for_later(self, number: int) -> bool:
+        """A piece behind those that are wanted, unless the reader waits for one."""
+        return self._at < number and not (self._waiting or self._closed)
+
     def in_order(
         self, numbers: Sequence[int], waits: Callable[[int], object] = lambda number: None
     ) -> Iterator[bytes]:
@@ -85,10 +92,13 @@ class StreamingSession(Session):
 
         def take(number: int) -> bool:
             nonlocal piece
+            self._at = number
             try:
                 piece = store.whole(number)
             except PieceMissing:
+                self._waiting = True
                 return False
+            self._waiting = False
             return True
 
         for _ in self._fetch(numbers, take, waits, self._sizes.most):

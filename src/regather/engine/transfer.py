@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from regather.engine.observer import Observer
     from regather.store.base import PieceStore
 
+_LATER_SECONDS = 0.02
+"""How often a worker that is ahead of a reader looks for it."""
 _LEFT = 2
 """Rows to compute that a worker behind the others leaves to them."""
 
@@ -56,6 +58,7 @@ class Transfers:
         tell: Callable[[Event], object],
         limiter: RateLimiter | None,
         delivered: Delivered | None,
+        later: Callable[[int], bool],
         observer: Observer | None,
     ) -> None:
         """``lock`` is the engine's, under which all is decided; ``tell`` tells the planner."""
@@ -74,6 +77,7 @@ class Transfers:
         if observer is not None:
             observer.began(self._in_flight)
         self._rests = Rests()
+        self._is_for_later = later
         self._first = FirstWriteWins(destination, delivered)
         self._served: set[tuple[int, int]] = set()
         """By source and fragment: what was answered well."""
@@ -109,11 +113,13 @@ class Transfers:
         while True:
             self._tell_ahead(worker, connection)
             length = self._layout.length(start.fragment, piece)
+            if not worker.buffer:
+                worker.buffer = memoryview(bytearray(self._layout.largest_piece))
             view = worker.buffer[:length]
             job.piece = piece if ranged else -1
             if not self._receive(worker, connection, view, job, tally, at):
                 return Cancelled(start.request)
-            placed = ranged or self._is_awaited(start.fragment, piece)
+            placed = ranged or self._is_awaited(job, piece)
             if placed and not self._planner.is_done(start.fragment, piece):
                 digest = self._hash(view)
                 expected = self._layout.hash_of(start.fragment, piece)
@@ -126,20 +132,20 @@ class Transfers:
                     if self._observer is not None:
                         self._observer.sent_corrupt(start.source, start.fragment, piece)
                     return PieceCorrupt(start.request, piece)
-                number = self._layout.number(start.fragment, piece)
+                number, adopted = self._layout.number(start.fragment, piece), False
                 if expected is None:
                     self._first.place(start.source, number, view, digest)
                 elif is_data or not self._kept(
                     worker, self._decoder.parity, start.fragment, piece, length
                 ):
-                    self._destination.place(number, view, digest)
+                    adopted = self._place(worker, start.fragment, piece, view, digest)
                 with self._changed:
                     if not self._planner.is_done(start.fragment, piece):
                         tally.useful += length
                         if self._observer is not None:
                             self._observer.delivered(start.source, start.fragment, piece)
                     computed = self._planner.likely_computed(start.fragment, piece)
-                if computed:  # in place, but need then not be read back
+                if computed and not adopted:  # in place, but need then not be read back
                     self._kept(worker, self._decoder.data, start.fragment, piece, length)
             begun, at = None, 0
             done = PieceDone(start.request, piece, placed)
@@ -156,6 +162,21 @@ class Transfers:
                 return done
             self._decoder.catch_up(most=1, leave=_LEFT if behind else 0)
 
+    def _place(
+        self, worker: Worker, fragment: int, piece: int, view: memoryview, digest: bytes
+    ) -> bool:
+        """Place a piece; True where the store has kept the worker's buffer with it."""
+        number, adopts = self._layout.number(fragment, piece), len(view) == len(worker.buffer)
+        if adopts and self._layout.sets:
+            with self._changed:  # what computing is likely to need waits in row buffers
+                adopts = not self._planner.likely_computed(fragment, piece)
+        if adopts and self._destination.adopt(number, view, digest):
+            worker.buffer = memoryview(b"")
+            return True
+        if not adopts:
+            self._destination.place(number, view, digest)
+        return False
+
     def _in_flight(self) -> list[tuple[int, int, int, int]]:
         with self._changed:
             jobs = [job for job, _ in self._workers.jobs.values() if not job.cancelled]
@@ -164,10 +185,19 @@ class Transfers:
             for job in jobs
         ]
 
-    def _is_awaited(self, fragment: int, piece: int) -> bool:
-        """Whether a piece of a whole answer has to be placed: it is parity, or wanted."""
-        with self._changed:
-            return not self._layout.is_data(fragment) or self._planner.is_wanted(fragment, piece)
+    def _is_awaited(self, job: Job, piece: int) -> bool:
+        """Whether a piece of a whole answer has to be placed: it is parity, or wanted.
+
+        Waits for a reader that is behind it: the same answer would have to come once more.
+        """
+        fragment = job.start.fragment
+        while True:
+            with self._changed:
+                if not self._layout.is_data(fragment) or self._planner.is_wanted(fragment, piece):
+                    return True
+                if job.cancelled or not self._is_for_later(self._layout.number(fragment, piece)):
+                    return False
+            time.sleep(_LATER_SECONDS)
 
     def _begun(self, start: Start) -> Begun | None:
         """What is there of a request's first piece already."""

@@ -53,7 +53,7 @@ class PolledServers:
             self._failed(server, "stalled", "does not answer")
             return
         except aiohttp.ClientConnectorError as error:
-            self._failed(server, "gone", f"cannot be reached ({error.strerror or error})")
+            self._failed(server, "gone", os.strerror(error.errno) if error.errno else str(error))
             return
         except (aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
             self._failed(server, "failing", f"wrong answer ({error})")

@@ -22,6 +22,10 @@ _SLOW_SECONDS = 3
 """for this number of seconds,"""
 _SLOW_AMONG = 3
 """among at least this number of servers that deliver."""
+_MEANING: dict[Condition, str] = {
+    "corrupt": "corrupt: it sent wrong bytes",
+    "stalled": "stalled: its connections deliver nothing",
+}
 _EVENTFUL: dict[Condition, Level] = {
     "gone": "bad",
     "corrupt": "bad",
@@ -85,8 +89,9 @@ class ServerRow:
     def _tell(self, before: Condition, events: EventLog) -> None:
         word, about = self.condition, (self.url,)
         if word in _EVENTFUL:
-            why = f" ({self.sample.last_error})" if self.sample.last_error else ""
-            text = f"{self.name} is {server_text(word, self.sample.pause, '')}{why}"
+            text = f"{self.name} is {_MEANING.get(word) or server_text(word, 0.0, '')}"
+            if word in ("gone", "paused") and self.sample.last_error:
+                text += f" ({self.sample.last_error.rpartition(': ')[2]})"
             events.add(text, servers=about, level=_EVENTFUL[word], same=(self.url, word))
         elif before in ("gone", "stalled", "failing", "paused") and word == "ok":
             text = f"{self.name} is ok again"

@@ -19,15 +19,11 @@ def server_text(condition: Condition, pause: float, reason: str) -> str:
         case "paused":
             return f"paused {format_left(pause)}" if pause >= 0.5 else "paused"
         case "failing":
-            return f"failing, asked again in {format_left(pause)}" if pause >= 0.5 else "failing"
+            return f"failing, again in {format_left(pause)}" if pause >= 0.5 else "failing"
         case "gone":
-            return f"gone, asked again in {format_left(pause)}" if pause >= 0.5 else "gone"
-        case "corrupt":
-            return "corrupt: it sent wrong bytes"
-        case "stalled":
-            return "stalled: it sends nothing"
+            return f"gone, again in {format_left(pause)}" if pause >= 0.5 else "gone"
         case "unused":
-            return "not used: it has nothing that is needed"
+            return "not needed"
         case _:
             return condition
 

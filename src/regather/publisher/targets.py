@@ -16,7 +16,7 @@ from regather.folder import Folder
 from regather.manifest import Manifest
 from regather.publisher.report import TargetState
 from regather.schemes import HTTP, PORTS
-from regather.sources.addresses import scheme_forgotten, with_scheme
+from regather.sources.addresses import target_base
 from regather.transport import RequestFailed, is_url, locate
 from regather.transport.stores.open import open_store
 from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
@@ -109,15 +109,8 @@ def targets_of(given: Sequence[str | Path], policy: RetryPolicy) -> list[Publish
                 f"{text}: a port without a host, or a folder that does not exist",
                 help=f"write HOST:PORT, for example 127.0.0.1:{text}, or ./{text}",
             )
-        url = with_scheme(text)
-        if not is_url(url) and (forgotten := scheme_forgotten(url)):
-            raise forgotten
-        open_store(
-            url, policy.options
-        ).close()  # says what is wrong with the address; opens nothing
-        if not is_url(url) and os.path.exists(url) and not os.path.isdir(url):
-            raise UsageError(f"{text}: is not a folder", help="give a URL, HOST:PORT or a folder")
-        target = PublishTarget(url if url.endswith("/") else url + "/", policy)
+        target = PublishTarget(target_base(text), policy)
+        open_store(target.url, policy.options).close()  # checks the address; opens nothing
         with system_errors(UsageError, text):  # the current folder was removed
             key = target.url.lower() if target.remote else os.path.realpath(target.url)
         if key in seen:

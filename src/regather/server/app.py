@@ -73,10 +73,15 @@ class BaseApplication(RequestAnswers):
         """Answer one request."""
         target = target_of(request)
         with self.state.tallies.handling(request, self.kind_of(target)) as answers:
-            if not _names_a_host(request):
+            if request.version.major != 1:
+                # aiohttp would answer in the version of the request, whatever that is.
+                request._cache["version"] = HttpVersion11
                 response: web.StreamResponse = problem(
-                    request, 400, "the Host header must name one host"
+                    request, 505, "send the request with HTTP/1.1"
                 )
+                response.force_close()
+            elif not _names_a_host(request):
+                response = problem(request, 400, "the Host header must name one host")
                 response.force_close()
             else:
                 own = self.internal.get(target) if request.method in READING else None

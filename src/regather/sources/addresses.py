@@ -151,6 +151,16 @@ def base_url(server: str) -> str:
     return url if url.endswith("/") else url + "/"
 
 
+def target_base(text: str) -> str:
+    """A place that takes files, as a base to add names to; a folder need not exist yet."""
+    url = with_scheme(text)
+    if "://" in url or os.path.exists(url):
+        return base_url(text)
+    if forgotten := scheme_forgotten(text):
+        raise forgotten
+    return url if url.endswith("/") else url + "/"
+
+
 def _no_source(server: str) -> UsageError:
     """What is wrong with a source that is neither a URL nor a folder."""
     check_scheme(server)

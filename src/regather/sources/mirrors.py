@@ -18,10 +18,9 @@ from regather.digest import piece_hash
 from regather.errors import NotEnoughSourcesError, VerificationError
 from regather.metalink.headers import offered_name
 from regather.names import fitted, flaw_of
-from regather.sources.download_target import DownloadTarget
+from regather.sources.download_target import DownloadTarget, source_at, whole_layout
 from regather.sources.mirror_survey import MirrorInfo, duplicates_of, grouped, left_out, survey
 from regather.sources.probing import Prober
-from regather.sources.whole_file import source_at, whole_layout
 from regather.transport import Failure, RequestFailed, SizeUnknown, is_url
 from regather.units import counted
 

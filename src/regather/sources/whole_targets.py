@@ -14,12 +14,17 @@ from regather.metalink.headers import links
 from regather.metalink.read import read_metalink
 from regather.metalink.values import MetalinkFile, Mirror
 from regather.names import split_url
-from regather.sources.download_target import DownloadTarget
+from regather.sources.download_target import (
+    DownloadTarget,
+    pieces_identity,
+    source_at,
+    usable_pieces,
+    whole_layout,
+)
 from regather.sources.jobs import DownloadJob
 from regather.sources.mirror_survey import MirrorInfo, checked_mirrors, survey
 from regather.sources.mirrors import name_of, resolve_mirrors
 from regather.sources.probing import Prober
-from regather.sources.whole_file import pieces_identity, source_at, usable_pieces, whole_layout
 from regather.transport import RequestFailed, is_served
 
 __all__ = ["targets_of_whole"]

@@ -37,6 +37,9 @@ class PieceStore(Protocol):
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Take in a whole piece that was verified; ``digest`` is its hash. Raises StorageError."""
 
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """Place a piece; whether its memory is the store's now, so that nobody may write there."""
+
     def wait(self, number: int) -> Future[None]:
         """A future that is done when the piece is there, and cancelled when the store is closed."""
 
@@ -131,6 +134,11 @@ class PartialDownload(StoredPieces):
         self._force = force
         self.pieces: Collection[int] = range(layout.data_pieces)
         """The numbers of the pieces that are wanted; of a folder, as ``recover`` finds out."""
+
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """Write one verified piece, which leaves its memory alone; see PieceStore.adopt."""
+        self.place(number, data, digest)
+        return False
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Write one verified piece where it belongs and claim it; see PieceStore.place."""

@@ -54,9 +54,9 @@ class CachedFile:
         self._here = bytearray(layout.piece_count)
         self._trusted = bytearray(layout.piece_count)
         """Whether this process was given the piece, or has hashed it."""
-        self._claims: dict[int, bytes] = {}
+        self._claims: dict[int, bytes | memoryview] = {}
         """Records of pieces that are not hashed yet, and that the layout has no hash of."""
-        self._pending: dict[int, bytes] = {}
+        self._pending: dict[int, bytes | memoryview] = {}
         """What waits to be written: it is read from here."""
 
     # -- for the cache, under its lock ----------------------------------------------------
@@ -127,7 +127,7 @@ class CachedFile:
         """The pieces that are there."""
         return [number for number, here in enumerate(self._here) if here]
 
-    def offer(self, number: int, data: bytes, digest: bytes) -> bool:
+    def offer(self, number: int, data: bytes | memoryview, digest: bytes) -> bool:
         """Have a verified piece stored; False where it is not. It is there from now on."""
         with self._lock:
             if self._here[number]:

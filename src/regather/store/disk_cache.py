@@ -159,7 +159,9 @@ class DiskCache:
 
     # -- writing --------------------------------------------------------------------------
 
-    def accept(self, file: CachedFile, number: int, data: bytes, digest: bytes) -> bool:
+    def accept(
+        self, file: CachedFile, number: int, data: bytes | memoryview, digest: bytes
+    ) -> bool:
         """Have a piece written, soon; False where it is not stored. Under the lock."""
         if self._paused_until <= time.monotonic():
             if self._queue.put(Order(file, number, data, digest)):

@@ -52,7 +52,7 @@ def claims(path: Path, count: int) -> dict[int, bytes]:
     }
 
 
-def store(path: Path, place: int, piece_size: int, data: bytes, digest: bytes) -> None:
+def store(path: Path, place: int, piece_size: int, data: bytes | memoryview, digest: bytes) -> None:
     """Write a piece and then its record; make the file and its folder if need be.
 
     Raises OSError. The record before is taken back first, so that a part is never claimed.

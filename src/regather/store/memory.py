@@ -30,7 +30,7 @@ class MemoryStore(StoredPieces):
         """Told, by who reserves, what is not there any more."""
         self._changed = threading.Lock()
         """Guards all below."""
-        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        self._pieces: OrderedDict[int, memoryview] = OrderedDict()
         """The least recently used one first."""
         self._reserved: set[int] = set()
         self._used = 0
@@ -84,16 +84,24 @@ class MemoryStore(StoredPieces):
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Take in a piece; see PieceStore.place. Raises StorageError where it has no room."""
+        self._take(number, memoryview(bytes(data)), digest)
+
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """Take in a piece with its memory; see PieceStore.adopt. Raises StorageError as place."""
+        return self._take(number, data.toreadonly(), digest)
+
+    def _take(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """Keep a piece; False where it is there already."""
         self._check_room(number, data)
-        kept = bytes(data)
         with self._changed:
             if number not in self._reserved:  # it is there: another thread has placed it
-                return
+                return False
             self._reserved.remove(number)
-            self._pieces[number] = kept
+            self._pieces[number] = data
             self._here[number] = True
-        self._placed(number, kept, digest)
+        self._placed(number, data, digest)
         self.notify(number)
+        return True
 
     def _check_room(self, number: int, data: memoryview) -> None:
         if not self.reserve(number):
@@ -103,7 +111,7 @@ class MemoryStore(StoredPieces):
                 help=f"allow more than {format_size(self.limit)}",
             )
 
-    def _placed(self, number: int, data: bytes, digest: bytes) -> None:
+    def _placed(self, number: int, data: memoryview, digest: bytes) -> None:
         """A piece is there that was not before."""
 
     def read(self, number: int, at: int, into: memoryview) -> None:
@@ -113,7 +121,7 @@ class MemoryStore(StoredPieces):
             if piece is None:
                 raise PieceMissing(number)
             self._pieces.move_to_end(number)
-        into[:] = memoryview(piece)[at : at + len(into)]
+        into[:] = piece[at : at + len(into)]
 
     def view(self, number: int) -> memoryview | None:
         """The bytes of a piece in memory, without a copy; None where it is not there."""

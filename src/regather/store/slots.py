@@ -116,9 +116,14 @@ class SlotStore(MemoryStore):
                 return
             self._reserved.remove(number)
             self._slots[number] = slot
-            self._pieces[number] = b""
+            self._pieces[number] = memoryview(b"")
             self._here[number] = True
         self.notify(number)
+
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+        """See PieceStore.adopt: a slot holds a copy."""
+        self.place(number, data, digest)
+        return False
 
     def gone(self, number: int) -> None:
         """See StoredPieces.gone; its slot is free."""

@@ -50,15 +50,15 @@ class CachedStore(MemoryStore):
                 self._pinned.remove(number)
                 self._cached.unpin(number)
 
-    def place(self, number: int, data: memoryview, digest: bytes) -> None:
-        """Take in a piece; see MemoryStore.place."""
+    def _take(self, number: int, data: memoryview, digest: bytes) -> bool:
         if self._cached.has(number):
             self.notify(number)
-            return
-        super().place(number, data, digest)
+            return False
+        taken = super()._take(number, data, digest)
         self._unpin(number)
+        return taken
 
-    def _placed(self, number: int, data: bytes, digest: bytes) -> None:
+    def _placed(self, number: int, data: memoryview, digest: bytes) -> None:
         self._cached.offer(number, data, digest)
 
     def read(self, number: int, at: int, into: memoryview) -> None:

@@ -20,7 +20,7 @@ class Order(NamedTuple):
 
     file: CachedFile
     number: int
-    data: bytes
+    data: bytes | memoryview
     digest: bytes
 
 

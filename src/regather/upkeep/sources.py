@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +14,7 @@ from regather.coding.placement import spread
 from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
 from regather.model import FragmentIndex, FragmentPosition, Layout, ManifestSource, Source
-from regather.sources.addresses import (
-    Address,
-    address_of,
-    base_url,
-    scheme_forgotten,
-    with_scheme,
-)
+from regather.sources.addresses import Address, address_of, base_url, target_base
 from regather.sources.manifests import LoadedManifest, beside, load_manifest, sources_of
 from regather.sources.probing import FEW_RETRIES, Prober
 from regather.transport.stores.open import open_store
@@ -78,7 +71,7 @@ def open_subject(
     loaded = load_manifest(where, asking)
     manifest, folder = loaded.manifest, loaded.folder
     layout = manifest.layout
-    targets = tuple(dict.fromkeys(_target(text) for text in to))
+    targets = tuple(dict.fromkeys(target_base(text) for text in to))
     sources = list(sources_of(where, loaded, bases))
     if not manifest.sources and not servers and not where.remote:
         sources = _with_empty_folders(sources, folder)
@@ -95,16 +88,6 @@ def open_subject(
     sources += [Source(url) for url in targets if url not in known]
     near = tuple(s.url for s in beside(where, folder, layout, sources))
     return Subject(loaded, layout, where, tuple(sources), targets, bool(servers), near, trust)
-
-
-def _target(text: str) -> str:
-    """A source that takes fragments; a folder need not exist yet."""
-    url = with_scheme(text)
-    if "://" in url or os.path.exists(url):
-        return base_url(text)
-    if forgotten := scheme_forgotten(text):
-        raise forgotten
-    return url if url.endswith("/") else url + "/"
 
 
 def _with_empty_folders(sources: list[Source], folder: str) -> list[Source]:

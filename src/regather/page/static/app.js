@@ -21,9 +21,10 @@ let state = null;
 let waiting = false;
 
 function figures(now) {
-  const found = [["Rate in", rate(now.rates.in)]];
+  const found = [];
+  if (now.totals.received || now.readers === null) found.push(["Rate in", rate(now.rates.in)]);
   if (now.totals.sent || now.readers !== null) found.push(["Rate out", rate(now.rates.out)]);
-  found.push(["Received", size(now.totals.received)]);
+  if (now.totals.received || now.readers === null) found.push(["Received", size(now.totals.received)]);
   if (now.totals.sent) found.push(["Sent", size(now.totals.sent)]);
   if (now.readers !== null) found.push(["Readers", String(now.readers)]);
   if (now.cache) {
@@ -77,6 +78,9 @@ function draw() {
   pieces.show(state, chosen);
   map.show(state, chosen);
   transfers.show(state);
+  // A program that serves may not know its readers one by one.
+  $("transfers").hidden = state.program === "cluster";
+  document.querySelector('nav a[href="#transfers"]').hidden = $("transfers").hidden;
   events.show(state);
   graphs.show(state);
 }

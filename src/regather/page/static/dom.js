@@ -68,6 +68,10 @@ export function sized(canvas, width, height) {
   return context;
 }
 
+// How large texts are, as a factor of the usual size: canvases follow it.
+export const scale = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 15;
+export const smallFont = () => `${(11 * scale()).toFixed(1)}px system-ui, "DejaVu Sans", sans-serif`;
+
 let colors = {};
 export function color(name) {
   colors[name] ??= getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

@@ -1,10 +1,10 @@
 // Rates over five minutes, or an hour; a cursor reads the values as text.
-import { $, color, setText, sized } from "./dom.js";
+import { $, color, scale, setText, sized, smallFont } from "./dom.js";
 import { clock, rate } from "./words.js";
 
 const RANGES = { seconds: [300, 1], tens: [3600, 10] };
-const LEFT = 64;
-const BOTTOM = 18;
+let LEFT = 64;
+let BOTTOM = 18;
 let range = "seconds";
 let graphs = null;
 let now = 0;
@@ -37,7 +37,9 @@ function draw() {
   const top = Math.ceil(most / step) * step;
   const x = (time) => LEFT + ((time - (now - seconds)) / seconds) * (width - LEFT - 4);
   const y = (value) => (height - BOTTOM) - (value / top) * (height - BOTTOM - 8);
-  context.font = "11px system-ui, sans-serif";
+  context.font = smallFont();
+  LEFT = 64 * scale();
+  BOTTOM = 18 * scale();
   context.fillStyle = color("quiet");
   context.strokeStyle = color("line");
   context.lineWidth = 1;

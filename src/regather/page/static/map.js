@@ -1,8 +1,8 @@
 // The map: servers are rows, fragments are columns; the same as text and as a table.
-import { $, color, drawCell, make, setText, sized } from "./dom.js";
+import { $, color, drawCell, make, scale, setText, sized, smallFont } from "./dom.js";
 import { CELLS, counted, fragmentName } from "./words.js";
 
-const HEAD = 18;
+let HEAD = 18;
 const PAGE = 50;
 let file = null;
 let servers = [];
@@ -13,7 +13,7 @@ let drawn = "";
 let tableAt = 0;
 let tableKey = "";
 
-const hasParity = () => file.sets.length > 0;
+const hasParity = () => file.sets.length > 0 && file.pieces !== null;
 const rowCount = () => servers.length + (hasParity() ? 1 : 0);
 const rowName = (row) => (row < servers.length ? servers[row].name : "from parity");
 
@@ -57,8 +57,10 @@ function setsText() {
 function layOut() {
   const room = $("map-view").clientWidth;
   const columns = file.fragments.length;
-  cellWidth = Math.max(7, Math.min(56, Math.floor(room / columns)));
-  rowHeight = rowCount() > 40 ? 9 : rowCount() > 16 ? 17 : 24;
+  const unit = scale();
+  HEAD = Math.round(18 * unit);
+  cellWidth = Math.max(7, Math.min(Math.round(56 * unit), Math.floor(room / columns)));
+  rowHeight = Math.round((rowCount() > 40 ? 9 : rowCount() > 16 ? 17 : 24) * unit);
   const names = $("map-names");
   const shown = rowHeight > 12;
   const wanted = shown ? Array.from({ length: rowCount() }, (_, row) => rowName(row)) : [];
@@ -83,9 +85,9 @@ function draw(force = false) {
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   const context = sized(canvas, width, height);
-  context.font = "11px system-ui, sans-serif";
+  context.font = smallFont();
   context.textAlign = "center";
-  const every = Math.max(1, Math.ceil(24 / cellWidth));
+  const every = Math.max(1, Math.ceil((24 * scale()) / cellWidth));
   const counts = {};
   for (let column = 0; column < columns; column += 1) {
     const one = file.fragments[column];
@@ -96,7 +98,7 @@ function draw(force = false) {
     }
     if (column % every === 0) {
       context.fillStyle = color("quiet");
-      context.fillText(String(one.index), x + cellWidth / 2, 12);
+      context.fillText(String(one.index), x + cellWidth / 2, 12 * scale());
     }
     if (one.kind === "parity") {
       context.fillStyle = color("computed");

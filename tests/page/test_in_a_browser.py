@@ -1,0 +1,277 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from msgspec.structs import replace
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from regather.downloader.job_runner import JobRunner
+from regather.downloader.live import WatchedDownloads
+from regather.page.page_server import PageServer
+from regather.page.recorder import Recorder
+from regather.page.samples import Sample, ServerSample
+from regather.sources.jobs import DownloadJob
+from regather.sources.settings import Settings
+from regather.splitter import split
+from tests.page.subjects import Made, sample
+from tests.support.files import MIB, alone, random_file
+from tests.support.hosting import Hosting
+from tests.support.net import PATIENCE
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parents[2] / ".venv-stores/axe/node_modules/axe-core/axe.min.js"
+SHOTS = Path(__file__).parent / "out"
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+MS = PATIENCE * 1000
+HOSTILE = "<img src=x onerror=alert(1)>\u202e\u2066</script>" + "w" * 180
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("no browser here: apt-get install chromium")
+    expect.set_options(timeout=MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A page that is open; what it should not do is noted."""
+
+    def __init__(self, chromium: Browser, url: str, **how: Any) -> None:
+        self.url, self.wrong = url, list[str]()
+        self.context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | how)
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(MS)
+        self.page.on("console", lambda said: self.wrong.append(said.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("request", self._asked)
+        self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
+        self.page.goto(url)
+        self.page.locator("#main").wait_for()
+
+    def _asked(self, request: Any) -> None:
+        if urlsplit(request.url).netloc != urlsplit(self.url).netloc:
+            self.wrong.append(f"asked for {request.url}")
+
+    def close(self) -> None:
+        self.context.close()
+        assert self.wrong == []
+
+    def shot(self, name: str) -> None:
+        SHOTS.mkdir(exist_ok=True)
+        self.page.evaluate("scrollTo(0, 0)")
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+def status(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}-/status", timeout=PATIENCE) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
+
+
+def row(page: Page, name: str) -> Any:
+    return page.locator("#server-rows > div", has_text=name)
+
+
+def test_a_download_with_servers_that_fail(chromium: Browser, tmp_path: Path) -> None:
+    random_file(tmp_path / "file.bin", 24 * MIB)
+    split(tmp_path / "file.bin", tmp_path / "hosted", fragments=3, parity=1, servers=4)
+    manifest = alone(tmp_path / "hosted" / "file.bin.regather.json")
+    folders = [tmp_path / "hosted" / f"server{n}" for n in (1, 2, 3, 4)]
+    with Hosting() as hosting:
+        slow = "slow:600KB"
+        servers = [hosting.serve(folders[0], faults=[slow])]
+        servers += [hosting.serve(folders[1], faults=[slow, "corrupt"])]
+        servers += [hosting.serve(folder, faults=[slow]) for folder in folders[2:]]
+        names = [f"127.0.0.1:{server.port}" for server in servers]
+        watched, stop = WatchedDownloads(), threading.Event()
+        job = DownloadJob(
+            (str(manifest),), tmp_path / "copy", servers=tuple(server.url for server in servers)
+        )
+        runner = JobRunner(
+            Settings(no_proxy="*"), on_progress=watched.progress, watcher=watched, stop=stop
+        )
+
+        def download() -> None:
+            watched.finish(f"Done: {runner.run(job).name}.")
+
+        with PageServer(Recorder("get", watched, events=watched.events)) as server:
+            thread = threading.Thread(target=download)
+            thread.start()
+            tab = Tab(chromium, server.url)
+            page = tab.page
+            try:
+                expect(row(page, names[1])).to_contain_text("corrupt")
+                expect(page.locator("#state")).to_contain_text(
+                    "Degraded: 1 of 4 servers is corrupt"
+                )
+                port = servers[2].port
+                hosting.kill(servers[2])
+                expect(row(page, names[2])).to_contain_text("gone")
+                hosting.serve(folders[2], port=port)
+                expect(row(page, names[2]).locator(".is")).to_have_text("ok")
+                page.select_option("#filter", label=f"\u2068{names[2]}\u2069")
+                expect(page.locator("#event-rows li").first).to_contain_text(names[2])
+                assert all(
+                    names[2] in text for text in page.locator("#event-rows li").all_inner_texts()
+                )
+                before = len(status(server.url)["graphs"]["seconds"])
+                page.reload()
+                expect(page.locator("#state")).to_contain_text("Done: file.bin.")
+                assert len(status(server.url)["graphs"]["seconds"]) >= before > 1
+                expect(page.locator("#piece-count")).to_have_text("24 of 24 here, 100 %")
+            finally:
+                stop.set()
+                thread.join(PATIENCE)
+        expect(page.locator("#link")).to_have_text("the command has ended; this is its last state")
+        tab.close()
+    assert (tmp_path / "copy").read_bytes() == (tmp_path / "file.bin").read_bytes()
+
+
+WORDS = {
+    "h": "held",
+    "r": "reading",
+    "c": "corrupt",
+    "o": "held, out of reach",
+    "a": "absent",
+    "u": "unknown",
+}
+
+
+def eventful() -> Sample:
+    """One of everything."""
+    now = sample()
+    file = replace(
+        now.files[0], corrupt=[(2, 2)], absent=[(3, 3)], holdings=[None, *now.files[0].holdings[1:]]
+    )
+    servers = list(now.servers)
+    servers[1] = replace(servers[1], condition="gone", pause=8.0, last_error="Connection refused")
+    servers[2] = replace(servers[2], condition="corrupt", corrupt=3, errors={"connection lost": 2})
+    return replace(now, files=[file], servers=servers)
+
+
+def test_map_keys_and_links(chromium: Browser) -> None:
+    with PageServer(Recorder("get", Made(eventful()))) as server:
+        tab = Tab(chromium, server.url)
+        page = tab.page
+        file = status(server.url)["files"][0]
+        page.click("#map-table summary")
+        cells = page.locator("#map-table tbody tr")
+        expect(cells).to_have_count(5)
+        page.focus("#map-view")
+        for column, one in enumerate(file["fragments"]):
+            texts = cells.nth(column).locator("td").all_inner_texts()
+            assert texts[1:6] == [WORDS[letter] for letter in one["cells"]]
+            for at, letter in enumerate(one["cells"]):
+                place = f"Fragment {one['index']}.*server{at + 1}.example: {WORDS[letter]};"
+                expect(page.locator("#map-cell")).to_have_text(re.compile(place))
+                page.keyboard.press("ArrowDown")
+            for _ in one["cells"]:
+                page.keyboard.press("ArrowUp")
+            page.keyboard.press("ArrowRight")
+        seen = set()
+        page.evaluate("document.activeElement.blur()")
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            seen.add(
+                page.evaluate("document.activeElement.id || document.activeElement.textContent")
+            )
+        for control in ("map-view", "pieces-view", "graph-view", "filter", "event-rows", "1 hour"):
+            assert control in seen, control
+        assert {f"server{n}.example" for n in range(1, 6)} <= seen
+        row(page, "server3.example").locator("button").press("Enter")
+        expect(page.locator("#server-2")).to_contain_text("corrupt pieces: 3")
+        page.goto(f"{server.url}#events-1")
+        expect(page.locator("#filter")).to_have_value("http://server2.example/")
+        tab.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_finding_and_nothing_cut_off(chromium: Browser, scheme: Any) -> None:
+    if not AXE.exists():
+        pytest.skip("no axe-core here: run `make stores`")
+    with PageServer(Recorder("gateway", Made(eventful()))) as server:
+        tab = Tab(chromium, server.url, color_scheme=scheme, reduced_motion="reduce")
+        page = tab.page
+        page.click("#server-rows button >> nth=2")
+        page.click("#map-table summary")
+        # By its text, as the policy of the page forbids scripts from elsewhere, also to tests.
+        page.evaluate(AXE.read_text("utf-8"))
+        found = page.evaluate("axe.run()")
+        serious = [
+            (one["id"], [node["html"] for node in one["nodes"]])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+        for width, height in ((1440, 900), (320, 640), (3840, 2160)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(100)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            tab.shot(f"{scheme}-{width}")
+        tab.close()
+
+
+def test_hostile_names_are_text(chromium: Browser) -> None:
+    now = sample(name=HOSTILE)
+    hostile = f"http://host.example/{HOSTILE}/"
+    file = replace(now.files[0], servers=[hostile, *now.files[0].servers[1:]])
+    servers = [ServerSample(hostile, last_error=HOSTILE, errors={HOSTILE: 1}), *now.servers[1:]]
+    recorder = Recorder("get", Made(replace(now, servers=servers, files=[file])))
+    recorder.events.add(f"{HOSTILE} failed", servers=(hostile,), level="bad")
+    with PageServer(recorder) as server:
+        tab = Tab(chromium, server.url, viewport={"width": 320, "height": 640})
+        page = tab.page
+        shown = HOSTILE.replace("\u202e", "\\u202e").replace("\u2066", "\\u2066")
+        expect(page.locator("#event-rows li")).to_contain_text(shown)
+        expect(page.locator("#transfer-rows .name")).to_have_text(shown)
+        page.click("#server-rows button >> nth=0")
+        page.click("#map-table summary")
+        expect(page.locator("img")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        tab.close()
+
+
+def test_without_javascript(chromium: Browser) -> None:
+    with PageServer(Recorder("get", Made(eventful()))) as server:
+        context = chromium.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto(server.url)
+        expect(page.locator("noscript pre")).to_contain_text("server2.example: gone, again in 8 s")
+        expect(page.locator("#main")).to_be_hidden()
+        context.close()
+
+
+def test_a_hidden_tab_asks_for_nothing(chromium: Browser) -> None:
+    made = Made(sample())
+    with PageServer(Recorder("get", made)) as server:
+        tab = Tab(chromium, server.url)
+        hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+        hide += "document.dispatchEvent(new Event('visibilitychange'))"
+        tab.page.evaluate(hide % "true")
+        made.now = replace(made.now, activity="something else")
+        for _ in range(40):
+            if status(server.url)["state"]["activity"] == "something else":
+                break
+            tab.page.wait_for_timeout(50)
+        tab.page.wait_for_timeout(50)
+        expect(tab.page.locator("#activity")).to_have_text("Now: downloading.")
+        tab.page.evaluate(hide % "false")
+        expect(tab.page.locator("#activity")).to_have_text("Now: something else.")
+        tab.close()
