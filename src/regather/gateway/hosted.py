@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,15 +26,27 @@ class Slice(Struct, frozen=True):
     sha256: str = ""
 
 
+def _nobody(_: SteppedSession) -> None:
+    """Nobody follows a session."""
+
+
 class HostedFile:
     """A file or packed folder, by its manifest. For the event loop only."""
 
-    def __init__(self, manifest: Manifest, target: DownloadTarget, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        target: DownloadTarget,
+        recipe: Recipe,
+        follow: Callable[[SteppedSession], None] = _nobody,
+    ) -> None:
+        """``follow`` gets each session that is made."""
         self.manifest = manifest
         self.target = target
         self.digest = manifest.digest
         self.layout = target.layout
         self.recipe = recipe
+        self._follow = follow
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.manifest_bytes = relayed(manifest).to_bytes()
         self.readers = 0
@@ -101,6 +113,7 @@ class HostedFile:
         """What fetches its pieces: made when it is first read. Raises UsageError."""
         if self._session is None:
             self._session = self.recipe.session_of(SteppedSession)
+            self._follow(self._session)
         return self._session
 
     @property

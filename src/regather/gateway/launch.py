@@ -14,6 +14,7 @@ from regather.gateway.application import GatewayApplication
 from regather.gateway.catalogue import Catalogue
 from regather.gateway.hosted import HostedFile
 from regather.gateway.sizes import MEMORY
+from regather.gateway.tallies import GatewayTallies
 from regather.manifest import Manifest
 from regather.names import texts
 from regather.reading.recipe import Recipe
@@ -102,8 +103,9 @@ def prepared(
     prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
-        return HostedFile(manifest, target, Recipe(target, settings, cache_size))
+        return HostedFile(manifest, target, Recipe(target, settings, cache_size), tallies.follow)
 
+    tallies = GatewayTallies(lambda: set(catalogue.by_digest.values()))
     catalogue = Catalogue(sources, servers, digest, prober, hosted)
     found = catalogue.scan(first=True)
 
@@ -116,6 +118,7 @@ def prepared(
             public_url=f"{public_url.rstrip('/')}/" if public_url else "",
             seconds=2 * settings.timeout,
         )
+        application.tallied.append(tallies)
         return GatewayServer(
             application,
             catalogue,
