@@ -14,8 +14,7 @@ from regather.cli.server_options import (
     server_token,
     warn_of_plain_http,
 )
-from regather.cli.value_types import size, whole
-from regather.gateway.sizes import MEMORY
+from regather.cli.value_types import share, size, whole
 
 SUMMARY = "Serve hosted files over HTTP, recombined and verified."
 EXAMPLES = (
@@ -23,11 +22,12 @@ EXAMPLES = (
     "regather gateway hosted --port 0 --json",
     "regather gateway https://a.example/d/disk.img.regather.json --host ::",
     "regather gateway https://upstream.example/ --max-clients 500",
+    "regather gateway https://upstream.example/ --cache /var/cache/regather --cache-size 200GiB",
 )
 
 COMMON = (
-    *("--host", "--port", "--server", "--digest", "--cache-size", "--read-token"),
-    *("--max-clients", "--access-log", "--json", "-q"),
+    *("--host", "--port", "--server", "--digest", "--cache", "--cache-size"),
+    *("--read-token", "--max-clients", "--access-log", "--json", "-q"),
 )
 
 
@@ -51,10 +51,20 @@ def configure(parser: Parser) -> None:
     serving = parser.section("serving (see docs/gateway.md)")
     serving.description = "The variable REGATHER_READ_TOKEN can hold the token, too."
     serving.value(
+        "--cache DIR",
+        "keep verified pieces in DIR, also for the next start (default: in memory only)",
+    )
+    serving.value(
         "--cache-size SIZE",
-        "keep at most SIZE of verified pieces for each file in memory (default: 256MiB)",
+        "keep at most SIZE in DIR (default: 10GiB); without --cache, at most SIZE of each file in "
+        "memory (default: 256MiB)",
         type=size,
-        default=MEMORY,
+    )
+    serving.value(
+        "--free-space SHARE",
+        "leave this share of the file system of DIR free (default: 5%%)",
+        type=share,
+        default=0.05,
     )
     serving.value(
         "--max-clients N",
@@ -81,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     if read_token:
         warn_of_plain_http(args)
     named = (
-        "host port digest cache_size max_clients public_url tls_cert tls_key access_log log_format"
+        "host port digest cache cache_size free_space max_clients public_url tls_cert tls_key "
+        "access_log log_format"
     )
     gateway(
         args.sources,

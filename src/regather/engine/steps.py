@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from regather.engine.reader_room import PieceUnavailable, Reader
 from regather.engine.session import Session
+from regather.store.base import PieceMissing
 from regather.tasks import interrupts_held
 
 if TYPE_CHECKING:
@@ -56,6 +57,19 @@ class SteppedSession(Session):
         with interrupts_held(), self._lock:
             self._room.leave(reader)
             self._release(reader, list(reader.held))
+
+    def has(self, number: int) -> bool:
+        """Whether a piece is there, in memory or on the disk."""
+        return self._store.has(number)
+
+    def load(self, number: int) -> memoryview | None:
+        """The bytes of a piece, read from the disk if need be: it waits for that."""
+        data = memoryview(bytearray(self._layout.length_of(number)))
+        try:
+            self._store.read(number, 0, data)
+        except PieceMissing:
+            return None
+        return data
 
     def piece(self, number: int) -> memoryview | None:
         """The bytes of a piece in memory, which stay as they are when it is dropped."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,7 +13,12 @@ from regather.engine.steps import SteppedSession
 from regather.manifest import Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.reading.recipe import Recipe
+from regather.server.threads import in_thread
 from regather.sources.download_target import DownloadTarget
+
+if TYPE_CHECKING:
+    from regather.store.cached_file import CachedFile
+    from regather.store.disk_cache import DiskCache
 
 
 class Slice(Struct, frozen=True):
@@ -38,6 +44,7 @@ class HostedFile:
         manifest: Manifest,
         target: DownloadTarget,
         recipe: Recipe,
+        disk: DiskCache | None = None,
         follow: Callable[[SteppedSession], None] = _nobody,
     ) -> None:
         """``follow`` gets each session that is made."""
@@ -52,6 +59,8 @@ class HostedFile:
         self.readers = 0
         """Responses that are being sent from it."""
         self._session: SteppedSession | None = None
+        self._disk = disk
+        self._cached: CachedFile | None = None
         # Empty fragments share their offset with the next one and have no pieces.
         self._positions = [
             f for f in range(self.layout.data_count) if self.layout.fragments[f].size
@@ -108,11 +117,17 @@ class HostedFile:
         position = self._positions[at]
         return self.layout.number(position, (offset - self._offsets[at]) // self.layout.piece_size)
 
+    async def prepare(self) -> None:
+        """Look at what the disk has of it, before it is first read."""
+        if self._disk is not None and self._cached is None:
+            identity = bytes.fromhex(self.digest)
+            self._cached = await in_thread(self._disk.open, self.layout, identity)
+
     @property
     def session(self) -> SteppedSession:
         """What fetches its pieces: made when it is first read. Raises UsageError."""
         if self._session is None:
-            self._session = self.recipe.session_of(SteppedSession)
+            self._session = self.recipe.session_of(SteppedSession, self._cached)
             self._follow(self._session)
         return self._session
 

@@ -54,6 +54,7 @@ class HostedContent(Content):
 
     async def ready(self, start: int, stop: int) -> None:
         """See Content.ready."""
+        await self._hosted.prepare()
         window = self._open(start, stop)
         number = self._hosted.pieces(self._start + start, self._start + start + 1)[0]
         try:

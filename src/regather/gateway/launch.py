@@ -12,9 +12,10 @@ from pathlib import Path
 from regather.errors import UsageError
 from regather.gateway.application import GatewayApplication
 from regather.gateway.catalogue import Catalogue
+from regather.gateway.disk_families import DiskFamilies
 from regather.gateway.hosted import HostedFile
-from regather.gateway.sizes import MEMORY
-from regather.gateway.tallies import GatewayTallies
+from regather.gateway.session_families import SessionFamilies
+from regather.gateway.sizes import DISK, MEMORY
 from regather.manifest import Manifest
 from regather.names import texts
 from regather.reading.recipe import Recipe
@@ -25,6 +26,7 @@ from regather.server.threads import in_thread
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
 from regather.sources.settings import Settings, transport_options, trust_rules
+from regather.store.disk_cache import FREE_SHARE, DiskCache
 
 _LOOK_SECONDS = 2.0
 """How often the manifests are looked at again."""
@@ -38,7 +40,9 @@ def gateway(
     settings: Settings | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
-    cache_size: int = MEMORY,
+    cache: str | Path | None = None,
+    cache_size: int | None = None,
+    free_space: float = FREE_SHARE,
     read_token: str | None = None,
     tls_cert: str | Path | None = None,
     tls_key: str | Path | None = None,
@@ -53,13 +57,16 @@ def gateway(
 
     - ``sources``: manifests and folders of manifests, as paths or URLs.
     - ``servers``, ``digest``, ``settings``: as for ``download``.
-    - ``cache_size``: the most bytes of pieces in memory.
+    - ``cache``: a folder for verified pieces, which are served from there also after a new start.
+    - ``cache_size``: the most bytes of pieces in that folder; without it, of each file in memory.
+    - ``free_space``: the share of the file system of ``cache`` that stays free.
     - ``max_clients``: the most requests that are answered at a time; others get 503.
     - ``public_url``: its address for clients, if they reach it through a proxy.
     - ``port``, ``read_token``, ``tls_cert``, ``tls_key``, ``access_log``, ``log_format``, ``stop``:
       as for ``serve``.
 
-    Ends as ``serve`` does. Raises what ``open`` raises for a manifest, too.
+    Ends as ``serve`` does. Raises what ``open`` raises for a manifest, too, and StorageError where
+    ``cache`` is in use by another process or cannot be used.
     """
     tls = checked(port, log_format, tls_cert, tls_key, read_token)
     make = prepared(
@@ -69,7 +76,9 @@ def gateway(
         settings=settings or Settings(),
         host=host,
         port=port,
+        cache=cache,
         cache_size=cache_size,
+        free_space=free_space,
         tokens=Tokens(read=read_token),
         max_clients=max_clients,
         public_url=public_url,
@@ -88,7 +97,9 @@ def prepared(
     digest: str = "",
     host: str = "127.0.0.1",
     port: int = 0,
-    cache_size: int = MEMORY,
+    cache: str | Path | None = None,
+    cache_size: int | None = None,
+    free_space: float = FREE_SHARE,
     tokens: Tokens | None = None,
     max_clients: int | None = None,
     public_url: str = "",
@@ -102,12 +113,19 @@ def prepared(
     called_off = threading.Event()
     prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
-    def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
-        return HostedFile(manifest, target, Recipe(target, settings, cache_size), tallies.follow)
+    memory = MEMORY if cache_size is None or cache else cache_size
 
-    tallies = GatewayTallies(lambda: set(catalogue.by_digest.values()))
+    def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
+        return HostedFile(manifest, target, Recipe(target, settings, memory), disk, sessions.follow)
+
+    sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()))
     catalogue = Catalogue(sources, servers, digest, prober, hosted)
+    disk: DiskCache | None = None
     found = catalogue.scan(first=True)
+    if cache:
+        disk = DiskCache(
+            Path(cache), DISK if cache_size is None else cache_size, free_share=free_space
+        )
 
     def server() -> GatewayServer:
         catalogue.adopt(found)
@@ -118,11 +136,12 @@ def prepared(
             public_url=f"{public_url.rstrip('/')}/" if public_url else "",
             seconds=2 * settings.timeout,
         )
-        application.tallied.append(tallies)
+        application.tallied.append(sessions)
         return GatewayServer(
             application,
             catalogue,
             called_off,
+            disk,
             host=host,
             port=port,
             access_log=access_log,
@@ -141,6 +160,7 @@ class GatewayServer(HttpServer):
         application: GatewayApplication,
         catalogue: Catalogue,
         called_off: threading.Event,
+        disk: DiskCache | None = None,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -153,6 +173,9 @@ class GatewayServer(HttpServer):
         )
         self._catalogue = catalogue
         self._called_off = called_off
+        self._disk = disk
+        if disk is not None:
+            application.tallied.append(DiskFamilies(disk))
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -174,3 +197,5 @@ class GatewayServer(HttpServer):
                 await self._looking
         await super().stop(grace)
         await in_thread(self._catalogue.close)
+        if self._disk is not None:
+            await in_thread(self._disk.close)

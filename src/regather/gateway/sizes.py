@@ -3,4 +3,6 @@
 from __future__ import annotations
 
 MEMORY = 256 << 20
-"""Bytes of pieces in memory without a cache on the disk."""
+"""Bytes of the pieces of one file in memory."""
+DISK = 10 << 30
+"""Bytes of a cache on the disk."""

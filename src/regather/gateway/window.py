@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from regather.engine.reader_room import PieceUnavailable
 from regather.engine.steps import SteppedSession
+from regather.server.threads import in_thread
 
 _ROOM_SECONDS = 0.05
 """How long who waits for room sleeps at most."""
@@ -63,6 +64,8 @@ class Window:
         while True:
             await self._ask()
             piece = self._session.piece(number)
+            if piece is None and self._session.has(number):
+                piece = await in_thread(self._session.load, number)
             if piece is not None:
                 return piece
             try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
 from regather.page.samples import COMPUTED, HERE_BEFORE, NOBODY, FileSample
 
 BINS = 1024
-_LOOKED_AT = 16
+_LOOKED_AT = 8
 """Pieces of a bin that are looked at for who delivered it."""
 BY_NOBODY, BY_COMPUTING, BY_EARLIER_RUN = -1, -2, -3
 
@@ -53,10 +52,11 @@ def _deliverer(file: FileSample, ids: Sequence[int], start: int, end: int) -> in
     if not by:
         return BY_NOBODY
     step = max(1, (end - start) // _LOOKED_AT)
-    seen = Counter(by[n] or COMPUTED for n in range(start, end, step) if file.here[n])
+    here = file.here
+    seen = [by[n] or COMPUTED for n in range(start, end, step) if here[n]]
     if not seen:
         return BY_NOBODY
-    who = seen.most_common(1)[0][0]
+    who = max(seen, key=seen.count)
     if who == HERE_BEFORE:
         return BY_EARLIER_RUN
     return BY_COMPUTING if who == COMPUTED else ids[who - 1]

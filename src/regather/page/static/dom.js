@@ -84,9 +84,13 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 
 // The colour of a server, by its number: far apart, and of the same lightness.
 export function serverColor(id) {
+  if (id === -3) return color("unknown");
+  if (id < 0) return color("faint");
+  return (colors[`server ${id}`] ??= hue(id));
+}
+
+function hue(id) {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  if (id === -2) return color("unknown");
-  if (id === -3 || id < 0) return id === -3 ? color("unknown") : color("faint");
   return `hsl(${Math.round((210 + id * 137.5) % 360)} ${dark ? "55% 62%" : "58% 44%"})`;
 }
 

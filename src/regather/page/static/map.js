@@ -4,6 +4,7 @@ import { CELLS, counted, fragmentName } from "./words.js";
 
 let HEAD = 18;
 const PAGE = 50;
+const MANY = 2000;
 let file = null;
 let servers = [];
 let cursor = null;
@@ -87,7 +88,10 @@ function draw(force = false) {
   const context = sized(canvas, width, height);
   context.font = smallFont();
   context.textAlign = "center";
-  const every = Math.max(1, Math.ceil((24 * scale()) / cellWidth));
+  const unit = scale();
+  const every = Math.max(1, Math.ceil((24 * unit) / cellWidth));
+  // Of many cells most are absent: those are left empty.
+  const many = columns * rowCount() > MANY;
   const counts = {};
   for (let column = 0; column < columns; column += 1) {
     const one = file.fragments[column];
@@ -98,7 +102,7 @@ function draw(force = false) {
     }
     if (column % every === 0) {
       context.fillStyle = color("quiet");
-      context.fillText(String(one.index), x + cellWidth / 2, 12 * scale());
+      context.fillText(String(one.index), x + cellWidth / 2, 12 * unit);
     }
     if (one.kind === "parity") {
       context.fillStyle = color("computed");
@@ -107,7 +111,7 @@ function draw(force = false) {
     for (let row = 0; row < rowCount(); row += 1) {
       const letter = letterAt(row, column);
       counts[letter] = (counts[letter] ?? 0) + 1;
-      drawCell(context, letter, x, HEAD + row * rowHeight, cellWidth, rowHeight);
+      if (!many || letter !== "a") drawCell(context, letter, x, HEAD + row * rowHeight, cellWidth, rowHeight);
     }
   }
   if (cursor) {

@@ -38,7 +38,7 @@ class _SourceTotals:
         return other
 
 
-class GatewayTallies:
+class SessionFamilies:
     """Counts of all sessions of a gateway; what a session that has ended counted stays."""
 
     def __init__(self, files: Callable[[], Set[HostedFile]]) -> None:
