@@ -381,6 +381,7 @@ def test_manifests_that_are_none(made: Path) -> None:
         (lambda d: d.update(digest="0" * 64), "digest does not match"),
         (lambda d: d.update(digest="xyz"), "digest"),
         (lambda d: d.update(sources=[{"url": "file:///etc/"}]), "file:///etc"),
+        (lambda d: d.update(sources=[{"url": "file://localhost/etc/"}]), "file://localhost/etc"),
         (lambda d: d.update(sources=[{"url": "http://u:p@h/"}]), "credentials"),
         (lambda d: d.update(sources=[{"url": "http://h/?q"}]), "query"),
         (lambda d: d.update(sources=[{"url": "http://h:99999/"}]), "sources[0].url"),

@@ -7,19 +7,24 @@ import io
 import json
 import os
 import pty
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 import regather
+from tests.support import forked
 from tests.support.files import alone, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
+from tests.support.net import PATIENCE
 from tests.support.piping import Piped, piped
 from tests.support.small import flip
 
@@ -262,6 +267,36 @@ def test_a_terminal_takes_no_file(made: Path) -> None:
         os.close(theirs)
     assert done.returncode == 2
     assert "standard output is a terminal" in done.stderr
+
+
+def test_a_closed_output(made: Path) -> None:
+    manifest = made / "whole" / "f.bin.regather.json"
+    words = [sys.executable, "-m", "regather", "get", str(manifest), "-o", "-"]
+    done = subprocess.run(
+        ["sh", "-c", f"{shlex.join(words)} >&-"],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("regather: standard output is closed; ")
+
+
+def test_a_reader_on_a_socket_that_leaves(made: Path, hosting: Hosting) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, tempfile.TemporaryFile() as told, open(os.devnull) as null:
+        command = forked.Command(
+            [*map(str, asked(made, "whole", hosting))],
+            stdin=null.fileno(),
+            stdout=theirs.fileno(),
+            stderr=told.fileno(),
+        )
+        theirs.close()
+        assert len(ours.recv(1000, socket.MSG_WAITALL)) == 1000
+        ours.close()
+        assert command.wait(PATIENCE) == 141
+        assert os.pread(told.fileno(), 1000, 0) == b""
 
 
 def test_output_that_cannot_be_written(made: Path) -> None:

@@ -30,6 +30,7 @@ UNUSED = frozenset(
         *("regather.cli.conf.defaults", "regather.metalink.read", "regather.publisher"),
         *("regather.reading", "regather.server", "regather.splitter", "regather.store.folder"),
         *("regather.sources.mirrors", "regather.upkeep", "typing_extensions"),
+        *("cryptography", "regather.sources.signed", "regather.trust", "regather.cli.secret_keys"),
     )
 )
 """What a download by a manifest over http needs nothing of."""

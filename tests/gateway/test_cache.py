@@ -62,7 +62,7 @@ def gateway(
 
 def received(server: GatewayServer) -> int:
     """Bytes that its sources sent."""
-    (file,) = server._catalogue.files
+    (file,) = server.catalogue.files
     assert file.live is not None
     return sum(tally.received for tally in file.live.tallies)
 

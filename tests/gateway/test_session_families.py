@@ -38,7 +38,7 @@ def test_sources_and_files(tmp_path: Path, hosting: Hosting) -> None:
     other = hosting.serve(tmp_path / "out/server2").url
     gateway = started(hosting, [manifest], servers=[good, lying, other])
     assert get(gateway.url, "file.bin").body == content.read_bytes()
-    (digest,) = gateway._catalogue.by_digest
+    (digest,) = gateway.catalogue.by_digest
     assert get(gateway.url, f"d/{digest}/file_fragment_1.dat").status == 200
 
     series = scrape(gateway.url)
@@ -67,7 +67,7 @@ def test_what_a_session_counted_stays(tmp_path: Path, hosting: Hosting) -> None:
     for rounds in (1, 2):
         assert get(gateway.url, "file.bin").status == 200
         assert scrape(gateway.url)[name] == rounds * SIZE
-        (hosted,) = gateway._catalogue.by_digest.values()
+        (hosted,) = gateway.catalogue.by_digest.values()
         session = hosted.session
         hosted.close()
         wait_until(session.ended.is_set, what="the end of the session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,3 +60,16 @@ def test_advice_is_thought_of_where_something_is_wrong(
         connection.fetch(f"{url}none", PIECE)
     assert thought == [f"{url}none"]
     connection.close()
+
+
+def test_an_error_without_retry_after_imports_nothing() -> None:
+    """What reads dates takes longer to import than a request takes; a 404 is no rare answer."""
+    program = (
+        "import sys\nfrom regather.transport.base import RequestFailed\n"
+        "from regather.transport.head import Head, check_status\n"
+        "try:\n    check_status(Head(404, {}, True), 'it')\nexcept RequestFailed as error:\n"
+        "    print(error.status, error.retry_after, 'email' in sys.modules)"
+    )
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == "404 None False\n", done.stderr

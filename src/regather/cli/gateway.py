@@ -26,7 +26,7 @@ EXAMPLES = (
 )
 
 COMMON = (
-    *("--host", "--port", "--server", "--digest", "--cache", "--cache-size"),
+    *("--host", "--port", "--server", "--cache", "--cache-size"),
     *("--read-token", "--max-clients", "--access-log", "--json", "-q"),
 )
 

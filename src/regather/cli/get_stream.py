@@ -18,6 +18,7 @@ from regather.cli.documents import print_json
 from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
 from regather.cli.progress import download_view
+from regather.cli.standard_streams import closed
 from regather.errors import InterruptedDownload, StorageError, UsageError, reason
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def check_output(args: argparse.Namespace) -> None:
             f"{wrong[0]} cannot be used with -o -: one file goes to standard output, in order",
             help="name a file or folder with -o",
         )
+    if _FD in closed:
+        raise UsageError("standard output is closed", help="send it to a command, or use -o FILE")
     if os.isatty(_FD):
         raise UsageError(
             "standard output is a terminal, which cannot take a file",
@@ -98,8 +101,8 @@ def _write(piece: bytes) -> None:
             left = left[os.write(_FD, left) :]
         except BlockingIOError:  # of whoever shares it with us
             select.select([], [_FD], [])
-        except BrokenPipeError:
-            raise
+        except ConnectionError:  # of a pipe, or of a socket
+            raise BrokenPipeError from None
         except OSError as error:
             raise StorageError(
                 f"cannot write to standard output: {reason(error).lower()}"

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+closed: set[int] = set()
+"""The numbers of those without which we were started."""
+
+
 def open_all() -> None:
     """Where we were started without a standard stream (``>&-``), what goes there is dropped.
 
@@ -23,6 +27,7 @@ def open_all() -> None:
         try:
             os.fstat(number)
         except OSError:
+            closed.add(number)
             # The lowest number that is free: this one, since those below are open by now.
             null = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(null, True)

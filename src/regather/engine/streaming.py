@@ -46,8 +46,7 @@ class StreamingSession(Session):
         """
         self._spool = spool
         self._at = 0
-        """The piece that is read, and whether it is waited for."""
-        self._waiting = True
+        """The piece that is read, or waited for if it is not there."""
         self.in_memory = not spool
         self._watch, self._watch_seconds, self._more = watch, _WATCH_SECONDS, more
         largest = max(layout.largest_piece, 1)
@@ -76,7 +75,7 @@ class StreamingSession(Session):
 
     def is_for_later(self, number: int) -> bool:
         """A piece behind those that are wanted, unless the reader waits for one."""
-        return self._at < number and not (self._waiting or self._closed)
+        return self._at < number and self._store.has(self._at) and not self._closed
 
     def in_order(
         self, numbers: Sequence[int], waits: Callable[[int], object] = lambda number: None
@@ -96,9 +95,7 @@ class StreamingSession(Session):
             try:
                 piece = store.whole(number)
             except PieceMissing:
-                self._waiting = True
                 return False
-            self._waiting = False
             return True
 
         for _ in self._fetch(numbers, take, waits, self._sizes.most):

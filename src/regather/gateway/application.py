@@ -137,7 +137,10 @@ class GatewayApplication(BaseApplication):
         hosted: HostedFile,
         part: Slice,
         headers: Mapping[str, str],
-    ) -> Content:
+    ) -> Content | web.StreamResponse:
+        if hosted.loops.is_loop(request):
+            return problem(request, 508, "this gateway is a source of itself, by way of others")
+
         def explain(number: int, error: PieceUnavailable | None) -> web.Response:
             return why_not(request, hosted, number, error, self._seconds)
 

@@ -110,8 +110,7 @@ class Catalogue:
                 found[address.text] = before
                 return
             loaded = load(address, self._digest, self._prober)
-            manifest = loaded.manifest
-            if before is not None and before.manifest == manifest:
+            if before is not None and before.manifest == loaded.manifest:
                 found[address.text] = before
                 return
             target = target_at(address, loaded, self._servers, self._prober)

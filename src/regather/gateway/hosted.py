@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from regather.engine.steps import SteppedSession
+from regather.gateway.loops import LoopGuard
 from regather.manifest import Manifest
 from regather.names import MANIFEST_SUFFIX, suffixed
 from regather.reading.recipe import Recipe
@@ -44,6 +45,7 @@ class HostedFile:
         manifest: Manifest,
         target: DownloadTarget,
         recipe: Recipe,
+        own_id: str,
         disk: DiskCache | None = None,
         follow: Callable[[SteppedSession], None] = _nobody,
     ) -> None:
@@ -56,6 +58,7 @@ class HostedFile:
         self._follow = follow
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.manifest_bytes = relayed(manifest).to_bytes()
+        self.loops = LoopGuard(own_id)
         self.readers = 0
         """Responses that are being sent from it."""
         self._session: SteppedSession | None = None
@@ -127,7 +130,9 @@ class HostedFile:
     def session(self) -> SteppedSession:
         """What fetches its pieces: made when it is first read. Raises UsageError."""
         if self._session is None:
-            self._session = self.recipe.session_of(SteppedSession, self._cached)
+            self._session = self.recipe.session_of(
+                SteppedSession, self._cached, cdn_loop=self.loops.header
+            )
             self._follow(self._session)
         return self._session
 

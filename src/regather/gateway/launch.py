@@ -14,6 +14,7 @@ from regather.gateway.application import GatewayApplication
 from regather.gateway.catalogue import Catalogue
 from regather.gateway.disk_families import DiskFamilies
 from regather.gateway.hosted import HostedFile
+from regather.gateway.loops import new_id
 from regather.gateway.session_families import SessionFamilies
 from regather.gateway.sizes import DISK, MEMORY
 from regather.manifest import Manifest
@@ -110,13 +111,15 @@ def prepared(
     """Read the manifests; return what makes the server, in its event loop. See ``gateway``."""
     if max_clients is not None and max_clients < 1:
         raise UsageError(f"max_clients must be at least 1, not {max_clients}")
-    called_off = threading.Event()
+    called_off, own_id = threading.Event(), new_id()
     prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
     memory = MEMORY if cache_size is None or cache else cache_size
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
-        return HostedFile(manifest, target, Recipe(target, settings, memory), disk, sessions.follow)
+        return HostedFile(
+            manifest, target, Recipe(target, settings, memory), own_id, disk, sessions.follow
+        )
 
     sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()))
     catalogue = Catalogue(sources, servers, digest, prober, hosted)
@@ -171,7 +174,7 @@ class GatewayServer(HttpServer):
         super().__init__(
             application, host=host, port=port, access_log=access_log, log_format=log_format, tls=tls
         )
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._called_off = called_off
         self._disk = disk
         if disk is not None:
@@ -186,7 +189,7 @@ class GatewayServer(HttpServer):
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            self._catalogue.adopt(await in_thread(self._catalogue.scan))
+            self.catalogue.adopt(await in_thread(self.catalogue.scan))
 
     async def stop(self, grace: float = 5.0) -> None:
         """See HttpServer.stop."""
@@ -196,6 +199,6 @@ class GatewayServer(HttpServer):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
         await super().stop(grace)
-        await in_thread(self._catalogue.close)
+        await in_thread(self.catalogue.close)
         if self._disk is not None:
             await in_thread(self._disk.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -62,10 +63,15 @@ class Recipe:
         """Threads, connections and a store of pieces of their own. Raises UsageError."""
         return self.session_of(Session)
 
-    def session_of(self, kind: type[_Session], cache: CachedFile | None = None) -> _Session:
+    def session_of(
+        self,
+        kind: type[_Session],
+        cache: CachedFile | None = None,
+        cdn_loop: Callable[[], str] | None = None,
+    ) -> _Session:
         """The same of another kind, over a disk cache. Raises UsageError."""
         layout = self.target.layout
-        options = transport_options(self.settings)
+        options = replace(transport_options(self.settings), cdn_loop=cdn_loop)
         rate = self.settings.limit_rate
         return kind(
             layout,

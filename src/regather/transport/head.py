@@ -78,6 +78,8 @@ class Head(Struct, frozen=True, eq=False):
     def retry_after(self) -> float | None:
         """Retry-After in seconds from now (RFC 9110, 10.2.3), bounded; None where not told."""
         value = self.headers.get("retry-after", "").strip()
+        if not value:  # what reads dates takes 20 ms to import
+            return None
         if value.isascii() and value.isdigit():
             return min(float(value[:9]), MAX_RETRY_AFTER)
         from email.utils import parsedate_to_datetime
@@ -226,6 +228,7 @@ _KINDS = {
     425: Failure.BUSY,
     429: Failure.BUSY,
     503: Failure.BUSY,
+    508: Failure.MISSING,  # a gateway that would ask us
 }
 
 

@@ -182,7 +182,7 @@ class HttpRanges:
             return
         url = self._options.redirects.get(target, target)
         headers = _range_headers(start, min(stop, start + manner.most), validator)
-        headers += self._redirects.own_headers(target, url)
+        headers += [*self._redirects.loop_headers(), *self._redirects.own_headers(target, url)]
         self._channel.send_ahead(HttpRequest("GET", split_url(url), tuple(headers)))
 
     def advice(self, head: Head, target: str, url: str) -> str:

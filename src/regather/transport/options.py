@@ -69,6 +69,8 @@ class TransportOptions(Struct, frozen=True, eq=False):
     """Who has answered, so that it speaks what its URL says."""
     http2: bool = False
     """Whether to speak HTTP/2 where https servers do."""
+    cdn_loop: Callable[[], str] | None = None
+    """What requests carry as CDN-Loop (RFC 8586), where they are made for others."""
     stores: StoreOptions = field(default_factory=StoreOptions)
     """How to reach object stores."""
 

@@ -74,6 +74,11 @@ class Redirects:
             headers.append(("Cookie", "; ".join((*own, cookie))))  # RFC 6265, 5.4: one of them
         return headers
 
+    def loop_headers(self) -> list[tuple[str, str]]:
+        """For whom requests are made, so that they do not go round in circles."""
+        ids = self._options.cdn_loop
+        return [] if ids is None else [("CDN-Loop", ids())]
+
     def ask(
         self,
         method: str,
@@ -121,7 +126,7 @@ class Redirects:
 
     def _exchange(self, method: str, target: str, url: str, headers: list[tuple[str, str]]) -> Head:
         own = self.own_headers(target, url)
-        request = HttpRequest(method, split_url(url), (*headers, *own))
+        request = HttpRequest(method, split_url(url), (*headers, *self.loop_headers(), *own))
         try:
             head = self.exchange(request, secret=bool(own))
         except RequestFailed as error:

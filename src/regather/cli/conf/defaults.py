@@ -144,12 +144,10 @@ def _one(config: Config, key: Key, action: argparse.Action, given: object) -> ob
         config.wrong(key, f"has to be a number, not {kind(given)}")
     if isinstance(given, str) and (not given or not given.isprintable()):
         config.wrong(key, "must not be empty or hold control characters")
-    from regather.trust.public_key import is_public_key
-
     try:
         word = str(given)
         if kind_of(action) in _PATHS:
-            word = word if is_public_key(word) else config.file(word)
+            word = word if _is_key(action, word) else config.file(word)
         value = word if action.type is None else action.type(word)  # type: ignore[operator]
     except argparse.ArgumentTypeError as error:
         config.wrong(key, f"is wrong: {error}")
@@ -158,6 +156,15 @@ def _one(config: Config, key: Key, action: argparse.Action, given: object) -> ob
     if action.choices is not None and value not in action.choices:
         config.wrong(key, f"is not one of {', '.join(map(str, action.choices))}")
     return value
+
+
+def _is_key(action: argparse.Action, word: str) -> bool:
+    """Whether it is a key itself, where an option takes the file of one as well."""
+    if value_name(action) != "PUBKEY":
+        return False
+    from regather.trust.public_key import is_public_key
+
+    return is_public_key(word)
 
 
 # -- options of which one alone may be given ---------------------------------------------------
