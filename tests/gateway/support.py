@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -67,3 +68,13 @@ def asking(url: str, path: str, **headers: str) -> socket.socket:
     lines = [f"GET /{path} HTTP/1.1", "Host: x", *(f"{k}: {v}" for k, v in headers.items())]
     connection.sendall("\r\n".join([*lines, "", ""]).encode())
     return connection
+
+
+def eventually(what: Callable[[], bool]) -> bool:
+    """Whether something is so before long."""
+    until = time.monotonic() + PATIENCE
+    while not what():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True

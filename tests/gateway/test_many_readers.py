@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
-from tests.gateway.support import asking, get, started
+from tests.gateway.support import asking, eventually, get, started
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
 from tests.support.small import Small, small
@@ -42,15 +41,6 @@ def received(gateway: GatewayServer) -> int:
 def held(gateway: GatewayServer) -> int:
     (hosted,) = gateway.catalogue.files
     return len(hosted.live._room._holders) if hosted.live else 0
-
-
-def eventually(what: object, seconds: float = PATIENCE) -> bool:
-    until = time.monotonic() + seconds
-    while not what():  # type: ignore[operator]
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_many_cold_clients_cost_one_fetch(large: tuple[Small, Path], hosting: Hosting) -> None:

@@ -125,12 +125,28 @@ def test_the_least_recently_used_goes_first() -> None:
     store = MemoryStore(LAYOUT, ROOM)
     for number in range(5):
         put(store, number)
-    got(store, 0)
+    for _ in range(2):  # what is read once from end to end goes before
+        got(store, 0)
     store.is_needed = {1}.__contains__
     put(store, 5)
     assert here(store) == {0, 1, 3, 4, 5}
     put(store, 6)
     assert here(store) == {0, 1, 4, 5, 6}
+
+
+def test_what_readers_have_read_to_the_end_goes_before_what_they_have_not() -> None:
+    """Readers whose reads end within pieces share these: half a piece is still to be read."""
+    store = MemoryStore(LAYOUT, ROOM)
+    for number in range(5):
+        put(store, number)
+    half = memoryview(bytearray(PIECE // 2))
+    store.read(0, 0, half)
+    for number in (3, 1):
+        store.read(number, 0, half)
+        store.read(number, PIECE - PIECE // 2, half)
+    put(store, 5)
+    put(store, 6)
+    assert here(store) == {0, 2, 4, 5, 6}
 
 
 def test_a_piece_larger_than_the_limit_drops_nothing() -> None:

@@ -31,7 +31,9 @@ class MemoryStore(StoredPieces):
         self._changed = threading.Lock()
         """Guards all below."""
         self._pieces: OrderedDict[int, memoryview] = OrderedDict()
-        """The least recently used one first."""
+        """The next to be dropped first: those that were read to the end, then by last use."""
+        self._unread: dict[int, int] = {}
+        """Bytes that readers have not yet taken of a piece: it is dropped after those of others."""
         self._reserved: set[int] = set()
         self._used = 0
 
@@ -79,6 +81,7 @@ class MemoryStore(StoredPieces):
         for number in victims:
             self.gone(number)
             del self._pieces[number]
+            self._unread.pop(number, None)
             self._used -= self.layout.length_of(number)
         return victims
 
@@ -98,6 +101,7 @@ class MemoryStore(StoredPieces):
                 return False
             self._reserved.remove(number)
             self._pieces[number] = data
+            self._unread[number] = len(data)
             self._here[number] = True
         self._placed(number, data, digest)
         self.notify(number)
@@ -120,7 +124,10 @@ class MemoryStore(StoredPieces):
             piece = self._pieces.get(number)
             if piece is None:
                 raise PieceMissing(number)
-            self._pieces.move_to_end(number)
+            before = self._unread.get(number, 0)
+            self._unread[number] = after = before - len(into)
+            # Read once from end to end is mostly read for good; read again it is in use.
+            self._pieces.move_to_end(number, last=not after <= 0 < before)
         into[:] = piece[at : at + len(into)]
 
     def view(self, number: int) -> memoryview | None:
@@ -138,5 +145,6 @@ class MemoryStore(StoredPieces):
         with self._changed:
             self._here[:] = bytes(len(self._here))
             self._pieces.clear()
+            self._unread.clear()
             self._reserved.clear()
             self._used = 0
