@@ -104,9 +104,10 @@ def test_units(unit: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_units_call_a_command_that_exists(unit: Path) -> None:
     text = unit.read_text()
-    values = dict(re.findall(r'"?([A-Z]+)=([^"\n]*?)"?(?: TOKENS=)?$', text, re.MULTILINE))
+    values = dict(re.findall(r'"(OPTIONS)=([^"\n]*)"', text.partition("[Unit]")[2]))
     (line,) = re.findall(r"^ExecStart=/usr/bin/regather (.*)$", text, re.MULTILINE)
     line = line.replace("$TOKENS", "").replace("$OPTIONS", values["OPTIONS"])
+    line = line.replace("$SOURCES", "/etc/x/")
     name, *arguments = shlex.split(re.sub(r"%[SC]/", "/var/", line))
     parser_of(name).parse_args([name, *arguments])
     for options in re.findall(r'^#.*"(?:OPTIONS|TOKENS)=(.*)"$', text, re.MULTILINE):

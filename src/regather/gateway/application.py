@@ -50,6 +50,15 @@ class GatewayApplication(BaseApplication):
         self._immutable: dict[str, str] = {hdrs.CACHE_CONTROL: f"{access}, {_IMMUTABLE}"}
         self._by_name: dict[str, str] = {hdrs.CACHE_CONTROL: "no-cache"}
 
+    def kind_of(self, target: str) -> str:
+        """See RequestAnswers.kind_of."""
+        kind = "listing" if target == "/" else super().kind_of(target)
+        if kind == "file" and target.startswith("/d/"):
+            hosted = self._catalogue.by_digest.get(target.split("/", 3)[2].lower())
+            if hosted is not None and target.rpartition("/")[2] in hosted.fragments:
+                return "fragment"
+        return kind
+
     def check(self) -> None:
         """See BaseApplication.check."""
         if not self._catalogue.by_digest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -33,6 +33,10 @@ class Slice(Struct, frozen=True):
     sha256: str = ""
 
 
+def _nobody(_: SteppedSession) -> None:
+    """Nobody follows a session."""
+
+
 class HostedFile:
     """A file or packed folder, by its manifest. For the event loop only."""
 
@@ -43,12 +47,15 @@ class HostedFile:
         recipe: Recipe,
         own_id: str,
         disk: DiskCache | None = None,
+        follow: Callable[[SteppedSession], None] = _nobody,
     ) -> None:
+        """``follow`` gets each session that is made."""
         self.manifest = manifest
         self.target = target
         self.digest = manifest.digest
         self.layout = target.layout
         self.recipe = recipe
+        self._follow = follow
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.manifest_bytes = relayed(manifest).to_bytes()
         self.loops = LoopGuard(own_id)
@@ -126,6 +133,7 @@ class HostedFile:
             self._session = self.recipe.session_of(
                 SteppedSession, self._cached, cdn_loop=self.loops.header
             )
+            self._follow(self._session)
         return self._session
 
     @property

@@ -15,6 +15,7 @@ from regather.gateway.catalogue import Catalogue
 from regather.gateway.disk_families import DiskFamilies
 from regather.gateway.hosted import HostedFile
 from regather.gateway.loops import new_id
+from regather.gateway.session_families import SessionFamilies
 from regather.gateway.sizes import DISK, MEMORY
 from regather.manifest import Manifest
 from regather.names import texts
@@ -116,8 +117,11 @@ def prepared(
     memory = MEMORY if cache_size is None or cache else cache_size
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
-        return HostedFile(manifest, target, Recipe(target, settings, memory), own_id, disk)
+        return HostedFile(
+            manifest, target, Recipe(target, settings, memory), own_id, disk, sessions.follow
+        )
 
+    sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()))
     catalogue = Catalogue(sources, servers, digest, prober, hosted)
     disk: DiskCache | None = None
     found = catalogue.scan(first=True)
@@ -135,6 +139,7 @@ def prepared(
             public_url=f"{public_url.rstrip('/')}/" if public_url else "",
             seconds=2 * settings.timeout,
         )
+        application.tallied.append(sessions)
         return GatewayServer(
             application,
             catalogue,
