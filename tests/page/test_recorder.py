@@ -65,6 +65,15 @@ def test_healthy_says_how_many_servers_may_fail() -> None:
     }
 
 
+def test_nothing_is_promised_of_servers_whose_fragments_are_unknown() -> None:
+    first = sample()
+    file = replace(first.files[0], holdings=[None, *first.files[0].holdings[1:]])
+    watch = Watch(replace(first, files=[file]))
+    assert watch.document["state"]["text"].startswith("Healthy as far as is known: ")
+    gone = watch.see(with_server(replace(first, files=[file]), 1, condition="gone"))
+    assert gone["state"]["text"] == "Degraded: 1 of 5 servers is gone."
+
+
 def test_a_server_that_is_gone_degrades_the_file_and_comes_back() -> None:
     watch = Watch(sample())
     gone = watch.see(with_server(sample(), 1, condition="gone", last_error="Connection refused"))

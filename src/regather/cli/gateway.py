@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager
 
 from regather.cli import options
+from regather.cli.page import add_page, served
 from regather.cli.parsing import Parser
 from regather.cli.server_options import (
     add_listening,
@@ -81,11 +83,18 @@ def configure(parser: Parser) -> None:
     options.add_pace(parser, "source", 8)
     options.add_reach(parser, "source", 5)
     add_listening_display(parser.section("display"))
+    add_page(parser, "sources, files and readers")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     from regather.gateway.launch import gateway
+    from regather.gateway.watched import WatchedGateway
+
+    def page(watched: WatchedGateway) -> AbstractContextManager[object]:
+        from regather.page.recorder import Recorder
+
+        return served(Recorder("gateway", watched, events=watched.events), args)
 
     read_token = server_token(args.read_token, "--read-token", "REGATHER_READ_TOKEN")
     if read_token:
@@ -100,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
         settings=options.settings_of(args),
         read_token=read_token,
         **options.values_of(args, named),
+        page=None if args.page is None else page,
         on_listening=listening_line(args, " ".join(args.sources)),
     )
     return 0

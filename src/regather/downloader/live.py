@@ -1,22 +1,18 @@
-"""Downloads as they run, for a page that shows them: samples, and what was done about failures."""
+"""Downloads as they run, for a page that shows them."""
 
 from __future__ import annotations
 
 import threading
-import time
-from array import array
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
+from regather.downloader.observed import Observed
 from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import Progress, SourceProgress
 from regather.engine import SourceTally
-from regather.page.event_log import EventLog, EventRow, Level
+from regather.page.event_log import EventLog
 from regather.page.samples import (
-    COMPUTED,
-    HERE_BEFORE,
     Condition,
-    FileSample,
     Outcome,
     Sample,
     ServerSample,
@@ -25,28 +21,13 @@ from regather.page.samples import (
 from regather.page.server_rows import name_of_server
 from regather.sources.download_target import DownloadTarget
 from regather.store.base import StoredPieces
-from regather.transport import Failure, RequestFailed
+from regather.transport import Failure
 
 _MOST_FILES = 20
-_MOST_OPEN = 1000
-"""Failures whose end is waited for."""
-_LEVELS: dict[object, Level] = {Failure.MISSING: "info", Failure.BUSY: "info"}
-_PHRASES = {
-    Failure.UNREACHABLE: "could not be reached for",
-    Failure.TIMEOUT: "sent nothing for too long of",
-    Failure.RESET: "lost the connection within",
-    Failure.TRUNCATED: "ended its answer too early within",
-    Failure.BUSY: "is too busy for",
-    Failure.SERVER_ERROR: "reported an error of its own for",
-    Failure.MISSING: "does not have",
-    Failure.FORBIDDEN: "does not allow to read",
-    Failure.CHANGED: "has another version of",
-    Failure.DAMAGED: "sent damaged bytes of",
-}
 
 
-class LiveDownload:
-    """One download: an Observer of its engine."""
+class LiveDownload(Observed):
+    """One download."""
 
     def __init__(
         self,
@@ -55,119 +36,13 @@ class LiveDownload:
         reporter: ProgressReporter,
         events: EventLog,
     ) -> None:
-        self._target = target
-        self._layout = target.layout
-        self._snapshot = destination.snapshot
+        super().__init__(target, destination.snapshot, reporter, events)
         self.reporter = reporter
-        self._events = events
-        self._deliverers = array("H", bytes(2 * self._layout.piece_count))
-        self._held: set[tuple[int, int]] = set()
-        self._corrupt: set[tuple[int, int]] = set()
-        self._open: dict[int, list[tuple[EventRow, str, float, int]]] = {}
-        """By piece: failures that were not made good yet, with their time and source."""
-        self._in_flight: Callable[[], list[tuple[int, int, int, int]]] = list
-        self.ended = False
-
-    def found(self, numbers: Collection[int]) -> None:
-        """These pieces were in place before anything was asked for."""
-        for number in numbers:
-            if not self._deliverers[number]:
-                self._deliverers[number] = HERE_BEFORE
-
-    def end(self) -> None:
-        """Nothing comes any more: keep what it came to."""
-        here = self._snapshot()
-        self._close_open(here)
-        self._snapshot, self._in_flight, self.ended = lambda: here, list, True
-
-    # -- Observer -------------------------------------------------------------------------
-
-    def began(self, in_flight: Callable[[], list[tuple[int, int, int, int]]]) -> None:
-        """See Observer.began."""
-        self._in_flight = in_flight
-
-    def delivered(self, source: int, fragment: int, piece: int) -> None:
-        """See Observer.delivered."""
-        number = self._layout.first_pieces[fragment] + piece
-        self._deliverers[number] = min(source + 1, COMPUTED - 1)
-        self._held.add((source, fragment))
-        if self._open:
-            self._made_good(number, source)
-
-    def sent_corrupt(self, source: int, fragment: int, piece: int) -> None:
-        """See Observer.sent_corrupt."""
-        self._corrupt.add((source, fragment))
-        self._note(source, fragment, piece, "sent a corrupt piece of", "corrupt")
-
-    def failed(self, source: int, fragment: int, piece: int, error: RequestFailed) -> None:
-        """See Observer.failed."""
-        phrase = _PHRASES.get(error.failure, "failed to send")
-        self._note(source, fragment, piece, phrase, error.failure)
-
-    def _name(self, source: int) -> str:
-        return name_of_server(self.reporter.sources[source].url)
-
-    def _note(self, source: int, fragment: int, piece: int, phrase: str, kind: object) -> None:
-        which = f"fragment {self._layout.fragments[fragment].index}"
-        if self._target.whole:
-            which = "the file"
-        text = f"{self._name(source)} {phrase} {which}"
-        url = self.reporter.sources[source].url
-        row = self._events.add(
-            text,
-            servers=(url,),
-            level="bad" if kind == "corrupt" else _LEVELS.get(kind, "warning"),
-            same=(url, kind, fragment, self._target.name),
-        )
-        if len(self._open) < _MOST_OPEN:
-            number = self._layout.first_pieces[fragment] + piece
-            self._open.setdefault(number, []).append((row, text, time.monotonic(), source))
-
-    def _made_good(self, number: int, by: int) -> None:
-        for row, text, at, source in self._open.pop(number, ()):
-            later = f"{1000 * (time.monotonic() - at):.0f} ms later"
-            mine, other = self.reporter.sources[source].url, self.reporter.sources[by].url
-            if mine == other:
-                self._events.amend(row, f"{text}; it sent the piece again, {later}", (mine,))
-            else:
-                ended = f"{text}; fetched from {self._name(by)}, {later}"
-                self._events.amend(row, ended, (mine, other))
-
-    def _close_open(self, here: bytes) -> None:
-        """Those whose pieces were computed from parity."""
-        for number in list(self._open):
-            if number < len(here) and here[number]:
-                for row, text, _, source in self._open.pop(number, ()):
-                    url = self.reporter.sources[source].url
-                    self._events.amend(row, f"{text}; computed from parity", (url,))
-
-    # -- sampling -------------------------------------------------------------------------
-
-    def sample(self) -> FileSample:
-        """Its state now."""
-        here = self._snapshot()
-        self._close_open(here)
-        planner, sources = self.reporter.planner, list(self.reporter.sources)
-        absent: set[tuple[int, int]] = set()
-        for number, health in enumerate(() if planner is None else planner.sources):
-            absent.update((number, fragment) for fragment in tuple(health.absent))
-        return FileSample(
-            name=self._target.name,
-            layout=self._layout,
-            here=here,
-            servers=[source.url for source in sources],
-            holdings=[source.fragments for source in sources],
-            deliverers=self._deliverers,
-            held=frozenset(self._held.copy()),
-            absent=absent,
-            corrupt=frozenset(self._corrupt.copy()),
-            reading=[one for one in self._in_flight() if one[0] < len(sources)],
-        )
 
     def is_stalled(self, number: int) -> bool:
         """Whether no request of a source gets anything."""
-        planner = self.reporter.planner
-        return planner is not None and not self.ended and planner.sources[number].all_stalled
+        healths = self.reporter.healths
+        return bool(healths) and not self.ended and healths[number].all_stalled
 
 
 class WatchedDownloads:

@@ -25,6 +25,7 @@ from regather.errors import (
 )
 from regather.model import Source
 from regather.planner import Planner
+from regather.planner.health import Health
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Probe
 from regather.transport import is_url
@@ -74,6 +75,11 @@ class ProgressReporter:
         """Raise InterruptedDownload if the caller asked to stop."""
         if self._context.stopped:
             raise InterruptedDownload(what, help=help)
+
+    @property
+    def healths(self) -> Sequence[Health]:
+        """What is known of each source; nothing before there is a planner."""
+        return () if self.planner is None else self.planner.sources
 
     def _state(self, source: int, now: float) -> SourceState:
         if self.planner is None:

@@ -40,6 +40,7 @@ from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
 
 if TYPE_CHECKING:
+    from regather.engine.observer import Observer
     from regather.store.cached_file import CachedFile
 
 _LOOK_SECONDS = 0.5
@@ -61,6 +62,7 @@ class Session(Listener):
     _watch: Callable[[], None] | None = None
     _watch_seconds = 60.0
     _more: Callable[[Sequence[int]], bool] | None = None  # both as in Engine.run
+    _observer: Observer | None = None
 
     def __init__(
         self,
@@ -76,10 +78,7 @@ class Session(Listener):
         cache: CachedFile | None = None,
         tallies: Sequence[SourceTally] = (),
     ) -> None:
-        """``memory`` is in bytes, for the pieces that readers want; ``connect`` as in Engine.
-
-        What ``cache`` has is not fetched, and what is fetched is offered to it. It stays open.
-        """
+        """``memory`` is in bytes; ``connect`` as in Engine; ``cache`` is asked first and stays."""
         self._layout = layout
         self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
         self._sizes = sizes = room_sizes(layout, memory)
@@ -105,6 +104,7 @@ class Session(Listener):
             self.tallies,
             limiter=limiter,
             listener=self,
+            observer=self._observer,
         )
         self._lock = self._room.lock = self._engine.lock
         self._error: BaseException | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from regather.server.threads import in_thread
 from regather.sources.download_target import DownloadTarget
 
 if TYPE_CHECKING:
+    from regather.engine.observer import Observer
     from regather.store.cached_file import CachedFile
     from regather.store.disk_cache import DiskCache
 
@@ -33,8 +34,16 @@ class Slice(Struct, frozen=True):
     sha256: str = ""
 
 
-def _nobody(_: SteppedSession) -> None:
-    """Nobody follows a session."""
+class SessionWatcher(Protocol):
+    """Follows the sessions of hosted files."""
+
+    def observer(self, hosted: HostedFile) -> Observer | None:
+        """What records the next session of a file."""
+        ...
+
+    def follow(self, hosted: HostedFile, session: SteppedSession) -> None:
+        """A session is made."""
+        ...
 
 
 class HostedFile:
@@ -47,15 +56,15 @@ class HostedFile:
         recipe: Recipe,
         own_id: str,
         disk: DiskCache | None = None,
-        follow: Callable[[SteppedSession], None] = _nobody,
+        watcher: SessionWatcher | None = None,
     ) -> None:
-        """``follow`` gets each session that is made."""
+        """``watcher`` gets each session that is made."""
         self.manifest = manifest
         self.target = target
         self.digest = manifest.digest
         self.layout = target.layout
         self.recipe = recipe
-        self._follow = follow
+        self._watcher = watcher
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.manifest_bytes = relayed(manifest).to_bytes()
         self.loops = LoopGuard(own_id)
@@ -130,10 +139,12 @@ class HostedFile:
     def session(self) -> SteppedSession:
         """What fetches its pieces: made when it is first read. Raises UsageError."""
         if self._session is None:
+            observer = None if self._watcher is None else self._watcher.observer(self)
             self._session = self.recipe.session_of(
-                SteppedSession, self._cached, cdn_loop=self.loops.header
+                SteppedSession, self._cached, cdn_loop=self.loops.header, observer=observer
             )
-            self._follow(self._session)
+            if self._watcher is not None:
+                self._watcher.follow(self, self._session)
         return self._session
 
     @property

@@ -7,6 +7,7 @@ import contextlib
 import ssl
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from regather.errors import UsageError
@@ -17,6 +18,7 @@ from regather.gateway.hosted import HostedFile
 from regather.gateway.loops import new_id
 from regather.gateway.session_families import SessionFamilies
 from regather.gateway.sizes import DISK, MEMORY
+from regather.gateway.watched import WatchedGateway
 from regather.manifest import Manifest
 from regather.names import texts
 from regather.reading.recipe import Recipe
@@ -51,6 +53,7 @@ def gateway(
     public_url: str = "",
     access_log: bool = False,
     log_format: str = "text",
+    page: Callable[[WatchedGateway], AbstractContextManager[object]] | None = None,
     on_listening: Callable[[str, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -63,6 +66,7 @@ def gateway(
     - ``free_space``: the share of the file system of ``cache`` that stays free.
     - ``max_clients``: the most requests that are answered at a time; others get 503.
     - ``public_url``: its address for clients, if they reach it through a proxy.
+    - ``page``: gets what a page shows, and returns what serves it, a ``PageServer`` for example.
     - ``port``, ``read_token``, ``tls_cert``, ``tls_key``, ``access_log``, ``log_format``, ``stop``:
       as for ``serve``.
 
@@ -86,8 +90,17 @@ def gateway(
         access_log=access_log,
         log_format=log_format,
         tls=tls,
+        has_page=page is not None,
     )
-    run_server(make, on_listening, stop)
+    with contextlib.ExitStack() as stack:
+
+        def made() -> GatewayServer:
+            server = make()
+            if page is not None:
+                stack.enter_context(page(server.watched))
+            return server
+
+        run_server(made, on_listening, stop)
 
 
 def prepared(
@@ -107,6 +120,7 @@ def prepared(
     access_log: bool = False,
     log_format: str = "text",
     tls: ssl.SSLContext | None = None,
+    has_page: bool = False,
 ) -> Callable[[], GatewayServer]:
     """Read the manifests; return what makes the server, in its event loop. See ``gateway``."""
     if max_clients is not None and max_clients < 1:
@@ -117,11 +131,10 @@ def prepared(
     memory = MEMORY if cache_size is None or cache else cache_size
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
-        return HostedFile(
-            manifest, target, Recipe(target, settings, memory), own_id, disk, sessions.follow
-        )
+        return HostedFile(manifest, target, Recipe(target, settings, memory), own_id, disk, watched)
 
     sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()))
+    watched = WatchedGateway(sessions, has_page=has_page)
     catalogue = Catalogue(sources, servers, digest, prober, hosted)
     disk: DiskCache | None = None
     found = catalogue.scan(first=True)
@@ -140,10 +153,12 @@ def prepared(
             seconds=2 * settings.timeout,
         )
         application.tallied.append(sessions)
+        watched.serves(catalogue, application.state, disk)
         return GatewayServer(
             application,
             catalogue,
             called_off,
+            watched,
             disk,
             host=host,
             port=port,
@@ -163,6 +178,7 @@ class GatewayServer(HttpServer):
         application: GatewayApplication,
         catalogue: Catalogue,
         called_off: threading.Event,
+        watched: WatchedGateway,
         disk: DiskCache | None = None,
         *,
         host: str = "127.0.0.1",
@@ -175,6 +191,7 @@ class GatewayServer(HttpServer):
             application, host=host, port=port, access_log=access_log, log_format=log_format, tls=tls
         )
         self.catalogue = catalogue
+        self.watched = watched
         self._called_off = called_off
         self._disk = disk
         if disk is not None:
@@ -194,6 +211,7 @@ class GatewayServer(HttpServer):
     async def stop(self, grace: float = 5.0) -> None:
         """See HttpServer.stop."""
         self._called_off.set()
+        self.watched.outcome = "done"
         if self._looking is not None:
             self._looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -189,13 +189,25 @@ class Recorder:
             "fragments": fragments,
             "pieces": bar,
         }
+        unknown = {n for row in cells for n, cell in enumerate(row) if cell == "u"}
         return written, self._state_of(
-            file, survival, holders, bar is not None and bar["done"] == bar["count"]
+            file,
+            survival,
+            holders,
+            known=all(unusable.get(number, False) for number in unknown),
+            whole=bar is not None and bar["done"] == bar["count"],
         )
 
     def _state_of(
-        self, file: FileSample, survival: Survival, holders: Sequence[set[int]], whole: bool
+        self,
+        file: FileSample,
+        survival: Survival,
+        holders: Sequence[set[int]],
+        *,
+        known: bool,
+        whole: bool,
     ) -> dict[str, str]:
+        """The state; ``known`` says whether it is known which fragments each server has."""
         conditions = [row.condition for row in self._servers.all()]
         trouble = troubles(conditions)
         if whole and not self._sample.readers:
@@ -217,8 +229,11 @@ class Recorder:
                 "text": f"Degraded: {trouble or 'sources are missing'}; what remains is available.",
             }
         if trouble:
-            text = f"Degraded: {trouble}; {may_fail(survival, further=True)}."
-            return {"word": "degraded", "text": text}
+            more = f"; {may_fail(survival, further=True)}" if known else ""
+            return {"word": "degraded", "text": f"Degraded: {trouble}{more}."}
+        if not known:
+            text = "Healthy as far as is known: not every server was asked for every fragment."
+            return {"word": "healthy", "text": text}
         return {"word": "healthy", "text": f"Healthy: {may_fail(survival, further=False)}."}
 
     def _state_without_files(self, sample: Sample) -> dict[str, str]:

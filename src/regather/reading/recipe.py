@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -68,8 +68,9 @@ class Recipe:
         kind: type[_Session],
         cache: CachedFile | None = None,
         cdn_loop: Callable[[], str] | None = None,
+        **more: Any,
     ) -> _Session:
-        """The same of another kind, over a disk cache. Raises UsageError."""
+        """The same of another kind, over a disk cache; ``more`` is for it. Raises UsageError."""
         layout = self.target.layout
         options = replace(transport_options(self.settings), cdn_loop=cdn_loop)
         rate = self.settings.limit_rate
@@ -83,4 +84,5 @@ class Recipe:
             memory=self.cache_size,
             limiter=RateLimiter(rate) if rate else None,
             cache=cache,
+            **more,
         )

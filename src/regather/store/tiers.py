@@ -28,6 +28,13 @@ class CachedStore(MemoryStore):
         """Whether the piece is in memory or on the disk."""
         return bool(self._here[number]) or self._cached.has(number)
 
+    def snapshot(self) -> bytes:
+        """See StoredPieces.snapshot: those in memory or on the disk."""
+        here = bytearray(self._here)
+        for number in self._cached.numbers():
+            here[number] = True
+        return bytes(here)
+
     def reserve(self, number: int) -> bool:
         """See MemoryStore.reserve; a piece on the disk stays there instead."""
         if not self._here[number] and self._cached.has(number):

@@ -1,0 +1,71 @@
+"""``regather gateway --page``: what the page says of sources, files and the cache."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from regather.cluster import Cluster
+from tests.gateway.support import get
+from tests.support.net import PATIENCE
+from tests.support.small import PIECE, small
+
+COMMAND = [sys.executable, "-m", "regather", "gateway"]
+
+
+def _status(page: str, until: Callable[[Any], object]) -> Any:
+    """The state once it is as it is to be; the page takes a look each second."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        with urllib.request.urlopen(f"{page}-/status") as answer:
+            state = json.load(answer)
+        if until(state) or time.monotonic() > ends:
+            return state
+        time.sleep(0.1)
+
+
+def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
+    part = small([40 * PIECE, 40 * PIECE], parity=1)
+    manifest = part.write(tmp_path, {"1": [1], "2": [2], "3": [3]})
+    content = b"".join(part.content[name] for name in part.names[:2])
+    with Cluster([tmp_path / name for name in "123"]) as cluster:
+        servers = [word for url in cluster.urls for word in ("--server", url)]
+        words = [str(manifest), "--port", "0", "--page", "--json", *servers]
+        words += ["--cache", str(tmp_path / "cache")]
+        process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            page, url = (json.loads(process.stdout.readline())["url"] for _ in range(2))
+            first = _status(page, lambda state: state["files"])
+            assert (first["program"], first["readers"], first["copies"]) == ("gateway", 0, None)
+            assert [one["url"] for one in first["servers"]] == cluster.urls
+            assert first["files"][0]["pieces"]["done"] == 0
+
+            half = f"bytes=0-{40 * PIECE - 1}"
+            assert get(url, "small", Range=half).body == content[: 40 * PIECE]
+            read = _status(page, lambda state: state["files"][0]["pieces"]["done"] >= 40)
+            assert read["files"][0]["fragments"][0]["done"] == 40
+            assert read["files"][0]["fragments"][0]["cells"][0] == "h"
+            assert read["totals"]["sent"] == 40 * PIECE
+            assert read["totals"]["received"] >= 40 * PIECE
+            assert read["cache"]["limit"] > 0
+
+            cluster.members[1].kill()
+            assert get(url, "small").body == content
+            gone = _status(page, lambda state: state["servers"][1]["state"] == "gone")
+            assert gone["servers"][1]["state"] == "gone"
+            assert gone["files"][0]["pieces"]["done"] == 80
+            wanted = "could not be reached for fragment 2; computed from parity"
+            told = _status(page, lambda state: wanted in str(state["events"]))["events"]
+            assert wanted in str(told)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+    assert process.returncode == 0
