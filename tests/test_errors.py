@@ -49,6 +49,7 @@ def test_the_names_are_those_of_parameters() -> None:
         for function in (
             *(regather.download, regather.split, regather.publish, regather.check),
             *(regather.repair, regather.export_metalink, regather.generate, regather.serve),
+            regather.stream,
         )
         for name in inspect.signature(function).parameters
     }

@@ -35,7 +35,8 @@ IN_PYTHON = {
         f"--{name.replace('_', '-')}": name
         for name in (
             "at chunk_size digest dry_run exclude file follow_links force fragments host out "
-            "parity piece_size port read_token replicas select servers set_size spool survive temp "
+            "parity piece_size port read_token replicas select servers set_size "
+            "sign_with spool survive temp "
             "tls_cert tls_key to write_token"
         ).split()
     },
@@ -47,7 +48,10 @@ IN_PYTHON = {
     "--server": "servers",
     **{
         f"--{name.replace('_', '-')}": f"Settings.{name}"
-        for name in "cacert connections cookies known_hosts no_proxy proxy timeout".split()
+        for name in (
+            "allow_older cacert connections cookies known_hosts no_proxy proxy require_trust "
+            "timeout trust"
+        ).split()
     },
     "--store-option": "Settings.store_options",
     "--token": "Settings.tokens",

@@ -51,6 +51,17 @@ def suffixed(name: str, suffix: str) -> str:
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + suffix
 
 
+def signature_name(manifest_name: str) -> str:
+    """The name of the signature of a manifest: ``.minisig`` is appended, if it fits."""
+    return suffixed(manifest_name, SIGNATURE)
+
+
+def signature_path(manifest: str) -> str:
+    """The path of the signature of a manifest, beside it."""
+    folder, name = os.path.split(manifest)
+    return os.path.join(folder, signature_name(name))
+
+
 def on_disk(name: str) -> str:
     """A name as it is given to the system: where its character set lacks a letter, in UTF-8."""
     try:

@@ -689,7 +689,7 @@ def test_without_anything_there_is_help() -> None:
     [
         (("gte", "x"), "not a command: 'gte'; did you mean `regather get`?"),
         (("Publish",), "did you mean `regather publish`?"),
-        (("download",), "there are get, publish, "),
+        (("download",), "there are get, gateway, "),
         (("https://a.example/x.iso",), "did you mean `regather get https://a.example/x.iso`?"),
         (("get", "x", "--ouput", "y"), "not understood: --ouput y; did you mean --output?"),
         (("publish", "f", "--too", "x"), "are required: --to; did you mean --to?"),

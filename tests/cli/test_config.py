@@ -405,6 +405,7 @@ def test_what_is_documented_is_read(home: Path) -> None:
     assert example
     write(home / "config.toml", example[1])
     write(home / "eu.token", SECRET)
+    write(home / "weights.pub", regather.SecretKey.new().public.line)
     told = run("config", "--json")
     assert told.returncode == 0, told.stderr
     found = json.loads(told.stdout)

@@ -22,7 +22,7 @@ from regather.transport import RequestFailed
 
 _MOST_RETIRED = 16
 """Files that are served by their digest although their name means another one by now."""
-_LISTED = re.compile(r"[^\s\"'<>/?#&=]+" + re.escape(MANIFEST_SUFFIX))
+_WORD = re.compile(r"[^\s\"'<>/?#&=]+")
 
 _log = logging.getLogger("regather.gateway")
 
@@ -99,8 +99,9 @@ class Catalogue:
             return
         data, where = self._prober.document(place.text, MAX_MANIFEST_BYTES)
         base = re.split("[?#]", where, maxsplit=1)[0].rpartition("/")[0]
-        for name in sorted(set(_LISTED.findall(data.decode("utf-8", "replace")))):
-            yield address_of(f"{base}/{name}")
+        for name in sorted(set(_WORD.findall(data.decode("utf-8", "replace")))):
+            if name.endswith(MANIFEST_SUFFIX):
+                yield address_of(f"{base}/{name}")
 
     def _read(self, address: Address, found: dict[str, FoundManifest], *, named: bool) -> None:
         before = self._found.get(address.text)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from regather.errors import NotPlacedError
 from regather.manifest import Manifest
 from regather.model import FragmentIndex, ManifestSource
-from regather.names import SIGNATURE
+from regather.names import signature_name
 from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.targets import PublishTarget, at_each
 from regather.publisher.trusted import Trusted
@@ -99,9 +99,9 @@ def _write(
 ) -> None:
     """Store a manifest, and before it its signature: readers see to it that both fit."""
     if signature and signature != target.signature:
-        store.put_bytes(name + SIGNATURE, signature)
+        store.put_bytes(signature_name(name), signature)
     elif target.signature and not signature:
-        store.delete(name + SIGNATURE)
+        store.delete(signature_name(name))
     if target.raw != data:
         store.put_bytes(name, data)
 

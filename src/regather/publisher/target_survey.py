@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from regather.errors import DestinationExistsError, ManifestError, NotPlacedError, UsageError
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.names import SIGNATURE, suffixed
+from regather.names import signature_name, suffixed
 from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.targets import PublishTarget, at_each
 from regather.publisher.trusted import MAX_SIGNATURE_BYTES, Trusted
@@ -43,7 +43,7 @@ def survey(
             raw = store.read_whole(manifest_name, MAX_MANIFEST_BYTES)
             if raw is not None:
                 _compare(target, raw, manifest)
-                found = store.read_whole(manifest_name + SIGNATURE, MAX_SIGNATURE_BYTES)
+                found = store.read_whole(signature_name(manifest_name), MAX_SIGNATURE_BYTES)
                 target.signature = found or b""
                 trusted.check(target, manifest_name)
             for position in held[target.url]:

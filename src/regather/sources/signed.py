@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from regather.errors import VerificationError, reason
 from regather.manifest import Manifest
-from regather.names import MANIFEST_SUFFIX, SIGNATURE, suffixed, with_zone
+from regather.names import MANIFEST_SUFFIX, SIGNATURE, signature_path, suffixed, with_zone
 from regather.schemes import PORTS
 from regather.transport import RequestFailed
 from regather.transport.host_options import Hosts
@@ -140,7 +140,7 @@ def signature_at(address: Address, asking: Prober) -> bytes:
     """The signature beside a manifest. Raises VerificationError where there is none."""
     try:
         if address.url is None:
-            with open(address.text + SIGNATURE, "rb") as file:
+            with open(signature_path(address.text), "rb") as file:
                 return file.read(MAX_SIGNATURE_BYTES + 1)
         path = address.url.path + SIGNATURE
         url = address.url._replace(path=path, fragment="").geturl()

@@ -20,7 +20,7 @@ from regather.files.platform import (
     write_all,
 )
 from regather.model import Layout
-from regather.names import SIGNATURE, TEMPORARY, suffixed, temporary_suffix
+from regather.names import TEMPORARY, signature_name, suffixed, temporary_suffix
 from regather.splitter.previous_split import FRAGMENT_NAME, Earlier
 from regather.splitter.server_folders import Placement
 from regather.tasks import interrupts_held
@@ -94,7 +94,7 @@ class Writer:
                 name, mark, number = path.name.rpartition(TEMPORARY)
                 known = FRAGMENT_NAME.fullmatch(name) or name in (
                     manifest_name,
-                    manifest_name + SIGNATURE,
+                    signature_name(manifest_name),
                 )
                 if mark and known and number.isdecimal() and not _lives(int(number)):
                     with contextlib.suppress(OSError):
@@ -205,7 +205,7 @@ class Writer:
 
 def signature_at(manifest: Path) -> Path:
     """The path of the signature of a manifest."""
-    return manifest.with_name(manifest.name + SIGNATURE)
+    return manifest.with_name(signature_name(manifest.name))
 
 
 def _lives(process: int) -> bool:

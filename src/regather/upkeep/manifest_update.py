@@ -17,7 +17,7 @@ from regather.errors import ManifestError, VerificationError, reason
 from regather.files.atomic import write_file
 from regather.files.platform import closed_after, try_lock
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.names import MANIFEST_SUFFIX, SIGNATURE, suffixed
+from regather.names import MANIFEST_SUFFIX, signature_name, signature_path, suffixed
 from regather.sources.addresses import Address
 from regather.sources.manifests import LoadedManifest, load_manifest
 from regather.sources.probing import Prober
@@ -88,7 +88,9 @@ def announce(
                 try:
                     path = Path(where).resolve()
                     if signature:
-                        write_file(path.with_name(path.name + SIGNATURE), signature, replace=True)
+                        write_file(
+                            path.with_name(signature_name(path.name)), signature, replace=True
+                        )
                     write_file(path, data, replace=True)
                     written.append(where)
                 except OSError as error:
@@ -156,12 +158,12 @@ def _is_signed(subject: Subject, store: Callable[[str], RetryingStore], gone: se
     """Whether the manifest has a signature, where it was read or at a source."""
     if subject.loaded.signed:
         return True
-    if not subject.where.remote and os.path.lexists(subject.where.text + SIGNATURE):
+    if not subject.where.remote and os.path.lexists(signature_path(subject.where.text)):
         return True
     for url in [s.url for s in subject.sources if s.url not in gone]:
         for name in _names(subject, url):
             try:
-                if store(url).stat(name + SIGNATURE) is not None:
+                if store(url).stat(signature_name(name)) is not None:
                     return True
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
@@ -210,6 +212,6 @@ def _put(
             if Manifest.from_bytes(old).digest != manifest.digest:
                 return False
     if signature:
-        store.put_bytes(name + SIGNATURE, signature)
+        store.put_bytes(signature_name(name), signature)
     store.put_bytes(name, data)
     return True
