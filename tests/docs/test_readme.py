@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,20 +33,30 @@ WAIT = """wait_for() {
 """
 
 
-def free_decades(count: int) -> list[str]:
-    """Return what to write before the last digit, so that ports 1 to 9 of each are free."""
+@contextmanager
+def free_decades(count: int) -> Iterator[list[str]]:
+    """What to write before the last digit, so that ports 1 to 9 of each are free.
+
+    Port 0 of each is kept meanwhile: another worker of the tests may run the same.
+    """
     found = []
-    for decade in range(2100 + os.getpid() % 800, 3200):
-        try:
-            with ExitStack() as stack:
-                for digit in range(1, 10):
-                    address = ("127.0.0.1", decade * 10 + digit)
-                    stack.enter_context(socket.create_server(address))
-        except OSError:
-            continue
-        found.append(str(decade))
-        if len(found) == count:
-            return found
+    with ExitStack() as kept:
+        for decade in range(2100 + os.getpid() % 800, 3200):
+            try:
+                with ExitStack() as stack:
+                    taken = [
+                        stack.enter_context(
+                            socket.create_server(("127.0.0.1", decade * 10 + digit))
+                        )
+                        for digit in range(10)
+                    ]
+                    kept.enter_context(taken[0].dup())
+            except OSError:
+                continue
+            found.append(str(decade))
+            if len(found) == count:
+                yield found
+                return
     raise AssertionError("no free ports")
 
 
@@ -69,10 +80,14 @@ class Ran:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Every command but the installation, by one shell, as pasted: nobody waits for a server."""
-    folder = tmp_path_factory.mktemp("readme")
+    with free_decades(4) as free:
+        return _run(tmp_path_factory.mktemp("readme"), free)
+
+
+def _run(folder: Path, decades: list[str]) -> Ran:
     script = FIVE + "".join(JOBS)
     script = script.replace("1GB", "20MB").replace("200MB", "10MB")
-    for known, free in zip(("900", "800", "801", "802"), free_decades(4), strict=True):
+    for known, free in zip(("900", "800", "801", "802"), decades, strict=True):
         script = re.sub(rf"\b{known}(?=\d\b|\{{|\$)", free, script)
     assert not re.search(r"\b[89]0[0-9](?=\d\b|\{|\$)", script)
     script = WAIT + "\n".join(waiting(line) for line in script.splitlines())
