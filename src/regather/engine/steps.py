@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regather.engine.reader_room import PieceUnavailable, Reader
 from regather.engine.session import Session
@@ -13,16 +13,9 @@ from regather.tasks import interrupts_held
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from regather.engine.observer import Observer
-
 
 class SteppedSession(Session):
     """A session whose readers hold, want and release pieces step by step. For any thread."""
-
-    def __init__(self, *given: Any, observer: Observer | None = None, **named: Any) -> None:
-        """As Session; ``observer`` as for Engine."""
-        self._observer = observer
-        super().__init__(*given, **named)
 
     @property
     def window(self) -> int:
