@@ -68,12 +68,10 @@ class SteppedSession(Session):
 
     def load(self, number: int) -> memoryview | None:
         """The bytes of a piece, read from the disk if need be: it waits for that."""
-        data = memoryview(bytearray(self._layout.length_of(number)))
         try:
-            self._store.read(number, 0, data)
+            return self._store.whole(number)
         except PieceMissing:
             return None
-        return data
 
     def piece(self, number: int) -> memoryview | None:
         """The bytes of a piece in memory, which stay as they are when it is dropped."""
