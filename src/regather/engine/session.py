@@ -78,10 +78,7 @@ class Session(Listener):
         tallies: Sequence[SourceTally] = (),
         observer: Observer | None = None,
     ) -> None:
-        """``memory`` is in bytes; ``cache`` is asked first and stays.
-
-        ``connect`` and ``observer`` are as in Engine.
-        """
+        """``memory`` is in bytes; ``connect``, ``observer``: see Engine; ``cache``: asked first."""
         self._layout = layout
         self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
         self._sizes = sizes = room_sizes(layout, memory)
