@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.net import free_port
 from tests.support.rogue import Rogue
 
 QUICK = regather.Settings(retries=0, connect_timeout=1, timeout=2, sync=False)
+PATIENT = regather.Settings(retries=0, timeout=60, sync=False)
 SIZE = 3_000_000
 
 
@@ -25,14 +27,26 @@ def made(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_server_that_is_dead(made: Path) -> None:
+def got(
+    made: Path,
+    server: str,
+    settings: regather.Settings = QUICK,
+    on_progress: Callable[[regather.Progress], None] | None = None,
+) -> regather.DownloadReport:
+    """The report of a download from a server and the folder, which brings the right bytes."""
     report = regather.download(
         made / "out" / "f.bin.regather.json",
         made / "x",
-        servers=f"http://127.0.0.1:{free_port()}/",
-        settings=QUICK,
+        servers=server,
+        settings=settings,
+        on_progress=on_progress,
     )
     assert (made / "x").read_bytes() == (made / "f.bin").read_bytes()
+    return report
+
+
+def test_a_server_that_is_dead(made: Path) -> None:
+    report = got(made, f"http://127.0.0.1:{free_port()}/")
     assert [source.useful for source in report.sources] == [0, SIZE]
 
 
@@ -40,11 +54,7 @@ def test_a_server_that_has_some(made: Path) -> None:
     (made / "some").mkdir()
     (made / "out" / "file_fragment_2.dat").rename(made / "some" / "file_fragment_2.dat")
     with Hosting() as hosting:
-        url = hosting.serve(made / "some").url
-        report = regather.download(
-            made / "out" / "f.bin.regather.json", made / "x", servers=url, settings=QUICK
-        )
-    assert (made / "x").read_bytes() == (made / "f.bin").read_bytes()
+        report = got(made, hosting.serve(made / "some").url)
     assert [source.useful for source in report.sources] == [SIZE // 3, SIZE - SIZE // 3]
 
 
@@ -68,14 +78,7 @@ def test_the_folder_is_used_while_a_server_still_sends(made: Path) -> None:
             folder_is_used.set()
 
     with Rogue(answer) as server:
-        report = regather.download(
-            made / "out" / "f.bin.regather.json",
-            made / "x",
-            servers=server.url,
-            settings=regather.Settings(retries=0, timeout=60, sync=False),
-            on_progress=watch,
-        )
-    assert (made / "x").read_bytes() == (made / "f.bin").read_bytes()
+        report = got(made, server.url, PATIENT, watch)
     assert [source.useful for source in report.sources] == [SIZE - SIZE // 3, SIZE // 3]
 
 
@@ -94,14 +97,7 @@ def test_the_folder_is_asked_for_more_when_the_server_has_less_than_it_said(made
             folder_is_used.set()
 
     with Rogue(answer) as server:
-        report = regather.download(
-            made / "out" / "f.bin.regather.json",
-            made / "x",
-            servers=server.url,
-            settings=regather.Settings(retries=0, timeout=60, sync=False),
-            on_progress=watch,
-        )
-    assert (made / "x").read_bytes() == (made / "f.bin").read_bytes()
+        report = got(made, server.url, PATIENT, watch)
     assert [source.useful for source in report.sources] == [0, SIZE]
     assert report.received == SIZE
 
@@ -110,12 +106,6 @@ def test_servers_that_have_all_are_enough(made: Path) -> None:
     seen: list[regather.Progress] = []
     with Hosting() as hosting:
         url = hosting.serve(made / "out").url
-        report = regather.download(
-            made / "out" / "f.bin.regather.json",
-            made / "x",
-            servers=url,
-            settings=QUICK,
-            on_progress=seen.append,
-        )
+        report = got(made, url, on_progress=seen.append)
     assert [source.url for source in report.sources] == [url]
     assert max(len(progress.sources) for progress in seen) == 1

@@ -428,27 +428,29 @@ def test_names_that_look_alike(name: str, other: str, us: Publisher) -> None:
     refused(done, f"another file: {other + '.regather.json'!a}")
 
 
+def signed_with(manifest: Path, us: Publisher, comment: str) -> None:
+    """Sign it with a comment of our own."""
+    text = us.key.sign(manifest.read_bytes(), comment).text
+    Path(f"{manifest}.minisig").write_text(text)
+
+
 def test_a_name_that_its_signature_does_not_have(us: Publisher) -> None:
     """What minisign signed under another name, by the comment, is not of this file."""
     manifest = us.publish()
-    comment = "timestamp:5\tfile:b.bin.regather.json\thashed"
-    text = us.key.sign(manifest.read_bytes(), comment).text
-    Path(f"{manifest}.minisig").write_text(text)
+    signed_with(manifest, us, "timestamp:5\tfile:b.bin.regather.json\thashed")
     refused(get(manifest, us), "its signature is for 'b.bin.regather.json'")
 
 
 def test_a_digest_that_its_signature_does_not_have(us: Publisher) -> None:
     manifest = us.publish()
     comment = f"timestamp:5\tfile:a.bin.regather.json\tversion:1\tdigest:{'ab' * 32}"
-    text = us.key.sign(manifest.read_bytes(), comment).text
-    Path(f"{manifest}.minisig").write_text(text)
+    signed_with(manifest, us, comment)
     refused(get(manifest, us), "its signature is for digest abab")
 
 
 def test_a_manifest_that_minisign_signed(us: Publisher) -> None:
     manifest = us.publish()
-    comment = f"timestamp:5\tfile:{manifest.name}\thashed"
-    Path(f"{manifest}.minisig").write_text(us.key.sign(manifest.read_bytes(), comment).text)
+    signed_with(manifest, us, f"timestamp:5\tfile:{manifest.name}\thashed")
     shown = here("info", manifest, "--trust", us.public, "--json")
     assert json.loads(shown.stdout)["signed"] == {
         "key": us.key.public.name,

@@ -142,15 +142,14 @@ def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
     InterruptedDownload.
     """
     rules = asking.trust
-    places = [address_of(text) for text in (*job.sources, *job.fragments)] if rules else []
-    if rules is not None:
-        from regather.sources.signed import refuse_unsigned
+    if rules is None:
+        targets = _targets_of(job, asking)
+    else:
+        from regather.sources.signed import check_targets, refuse_unsigned
 
+        places = [address_of(text) for text in (*job.sources, *job.fragments)]
         refuse_unsigned(job, rules, places)
-    targets = _targets_of(job, asking)
-    if rules is not None:
-        from regather.sources.signed import check_targets
-
+        targets = _targets_of(job, asking)
         check_targets(job, rules, places, targets)
     if (job.select or job.exclude) and targets[0].folder is None:
         option = "--select" if job.select else "--exclude"
