@@ -436,6 +436,58 @@ def test_a_borrowed_piece_stays_and_is_verified(tmp_path: Path) -> None:
         assert here(store.file) == {4}
 
 
+@pytest.fixture
+def go(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Nothing is written to the disk before this is set."""
+    go = threading.Event()
+    write = platform.write_all
+
+    def slowly(descriptor: int, data: bytes, offset: int) -> None:
+        assert go.wait(PATIENCE)
+        write(descriptor, data, offset)
+
+    monkeypatch.setattr(extents, "write_all", slowly)
+    return go
+
+
+def test_what_is_not_written_yet_is_not_borrowed(tmp_path: Path, go: threading.Event) -> None:
+    """Although its extent is there: what stands in its place are no bytes of it."""
+    go.set()
+    with opened(tmp_path, extent=4 * PIECE) as store:
+        store.put(0)
+        go.clear()
+        data = content_of(LAYOUT, 1)
+        assert store.file.offer(1, data, piece_hash(data))
+        early = store.file.borrow(1)
+        go.set()
+        assert early is None
+        store.cache.settle()
+        borrowed = store.file.borrow(1)
+        assert borrowed is not None
+        borrowed.close()
+
+
+def test_a_piece_that_two_found_wrong_is_discarded_once(
+    tmp_path: Path, go: threading.Event
+) -> None:
+    """The second of them comes when it was fetched again, and waits to be written."""
+    go.set()
+    with opened(tmp_path) as store:
+        store.put(0)
+    damage(file_of(tmp_path, 0), BLOCK)
+    with opened(tmp_path) as store:
+        assert got(store.file, 0) is None
+        store.file._discard(0)
+        go.clear()
+        data = content_of(LAYOUT, 0)
+        assert store.file.offer(0, data, piece_hash(data))
+        store.file._discard(0)
+        go.set()
+        store.cache.settle()
+        assert store.cache.tally.evicted_bytes == {"corrupt": PIECE}
+        assert got(store.file, 0) == data
+
+
 # -- killed -----------------------------------------------------------------------------------
 
 
@@ -621,6 +673,22 @@ def test_a_disk_that_fails_is_left_alone_for_some_time(
     assert len(caplog.messages) == 1
 
 
+def test_a_write_that_fails_leaves_the_other_pieces_of_its_extent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with opened(tmp_path, extent=4 * PIECE) as store:
+        assert store.put(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", failing)
+            assert not store.put(1)
+        assert here(store.file) == {0}
+        assert got(store.file, 0) == content_of(LAYOUT, 0)
+        assert on_disk(tmp_path) <= store.cache.used
+
+
 def test_extents_that_cannot_be_removed_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: None
 ) -> None:
@@ -681,16 +749,8 @@ def test_a_file_system_that_is_really_full(tmpfs: Path) -> None:
 
 
 def test_what_the_disk_is_too_slow_for_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, go: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
-    go = threading.Event()
-    write = platform.write_all
-
-    def slowly(descriptor: int, data: bytes, offset: int) -> None:
-        assert go.wait(PATIENCE)
-        write(descriptor, data, offset)
-
-    monkeypatch.setattr(extents, "write_all", slowly)
     with closing(DiskCache(tmp_path, ROOM, free_share=0, extent=1, backlog=3 * PIECE)) as cache:
         file = cache.open(LAYOUT, IDENTITY)
         kept = []
