@@ -689,6 +689,46 @@ def test_a_write_that_fails_leaves_the_other_pieces_of_its_extent(
         assert on_disk(tmp_path) <= store.cache.used
 
 
+def test_what_waits_when_the_disk_fails_is_not_tried(
+    tmp_path: Path, go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = [0]
+
+    def failing(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        writes[0] += 1
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pwrite", failing)
+    with opened(tmp_path) as store:
+        for number in range(4):
+            data = content_of(LAYOUT, number)
+            assert store.file.offer(number, data, piece_hash(data))
+        go.set()
+        store.cache.settle()
+        assert here(store.file) == set()
+    assert writes == [1]
+
+
+def test_a_part_of_a_piece_is_never_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the piece was there, whole, and is written once more."""
+    path, data = tmp_path / "0", content_of(LAYOUT, 1)
+    extents.store(path, 1, PIECE, data, piece_hash(data))
+    assert extents.claims(path, 4) == {1: piece_hash(data)}
+    pwrite = os.pwrite
+
+    def failing(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        if offset >= BLOCK:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", failing)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        extents.store(path, 1, PIECE, data, piece_hash(data))
+    assert extents.claims(path, 4) == {}
+
+
 def test_extents_that_cannot_be_removed_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: None
 ) -> None:
@@ -768,6 +808,14 @@ def test_what_the_disk_is_too_slow_for_is_not_kept(
         assert put(cache, file, 3)
     assert len(caplog.messages) == 1
     assert "slower than the sources" in caplog.text
+
+
+def test_what_comes_after_the_end_is_not_kept(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        assert store.put(0)
+    data = content_of(LAYOUT, 1)
+    assert not store.file.offer(1, data, piece_hash(data))
+    assert here(store.file) == {0}
 
 
 def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:
