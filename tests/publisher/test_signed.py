@@ -53,6 +53,16 @@ def test_a_signed_split(us: Publisher, tmp_path: Path) -> None:
     assert [p for p in out.rglob("*") if ".regather-part-" in p.name] == []
 
 
+def test_a_server_that_is_not_used_any_more_keeps_no_signature(
+    us: Publisher, tmp_path: Path
+) -> None:
+    source, out = us.folder / "a.bin", tmp_path / "out"
+    regather.split(source, out, servers=3, sign_with=us.key)
+    regather.split(source, out, servers=2, sign_with=us.key, force=True)
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["server1", "server2"]
+    assert here("info", out / NAME, "--trust", us.public).returncode == 0
+
+
 def test_a_signature_in_the_way_of_a_split(us: Publisher, tmp_path: Path) -> None:
     (tmp_path / f"out/{NAME}.minisig").mkdir(parents=True)
     done = here("split", us.folder / "a.bin", "--out", tmp_path / "out", "-q")

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from aiohttp import hdrs, web
 
 from regather._version import __version__
-from regather.server.access_log import BodyResponse, bytes_sent
+from regather.server.access_log import ANSWER, BodyResponse, bytes_sent
 
 BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
 """Seconds: the upper bounds of the classes of a histogram."""
@@ -83,17 +83,16 @@ class RequestTallies:
         self.aborted[(why,)] += 1
 
     @contextlib.contextmanager
-    def handling(self, request: web.BaseRequest, kind: str) -> Iterator[list[web.StreamResponse]]:
-        """Count a request in the ``with`` body, which appends its answer to the list."""
+    def handling(self, request: web.BaseRequest, kind: str) -> Iterator[None]:
+        """Count a request in the ``with`` body, and its answer, also one that broke off."""
         began = time.monotonic()
-        answers: list[web.StreamResponse] = []
         self.in_flight[(kind,)] += 1
         try:
-            yield answers
+            yield
         finally:
             self.in_flight[(kind,)] -= 1
-            for response in answers:
-                self._count(request, response, kind, began)
+            if ANSWER in request:
+                self._count(request, request[ANSWER], kind, began)
 
     def _count(
         self, request: web.BaseRequest, response: web.StreamResponse, kind: str, began: float

@@ -9,13 +9,20 @@ import os
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote
 
 from msgspec import Struct
 
 from regather.errors import VerificationError, reason
 from regather.manifest import Manifest
-from regather.names import MANIFEST_SUFFIX, SIGNATURE, signature_path, suffixed, with_zone
+from regather.names import (
+    MANIFEST_SUFFIX,
+    SIGNATURE,
+    signature_name,
+    signature_path,
+    suffixed,
+    with_zone,
+)
 from regather.schemes import PORTS
 from regather.transport import RequestFailed
 from regather.transport.host_options import Hosts
@@ -61,7 +68,7 @@ class TrustRules:
 
         ``name`` is that of the file, where it is known; else the address tells it.
         """
-        name = name or name_at(address).removesuffix(MANIFEST_SUFFIX)
+        name = name or address.name.removesuffix(MANIFEST_SUFFIX)
         for pattern, keys in self._names.items():
             if fnmatchcase(name, pattern):
                 return keys
@@ -84,12 +91,6 @@ class Signed(Struct, frozen=True):
     comment: TrustedComment
     data: bytes
     """The file NAME.minisig."""
-
-
-def name_at(address: Address) -> str:
-    """The last name of an address, as it was named: redirects do not matter."""
-    name = address.path.rpartition("/")[2]
-    return unquote(name) if address.remote else name
 
 
 def refuse_unsigned(job: DownloadJob, rules: TrustRules, places: Iterable[Address]) -> None:
@@ -138,20 +139,25 @@ def _unsigned(place: Address) -> VerificationError:
 
 def signature_at(address: Address, asking: Prober) -> bytes:
     """The signature beside a manifest. Raises VerificationError where there is none."""
+    name = signature_name(address.name)
     try:
         if address.url is None:
             with open(signature_path(address.text), "rb") as file:
                 return file.read(MAX_SIGNATURE_BYTES + 1)
-        path = address.url.path + SIGNATURE
+        path = address.url.path
+        if name == address.name + SIGNATURE:
+            path += SIGNATURE  # quoted as the user did it
+        else:
+            path = path.rpartition("/")[0] + "/" + quote(name, safe="")
         url = address.url._replace(path=path, fragment="").geturl()
         return asking.document(url, MAX_SIGNATURE_BYTES)[0]
     except OSError as error:
-        why = f"{address.text}{SIGNATURE}: {reason(error).lower()}"
+        why = f"{signature_path(address.text)}: {reason(error).lower()}"
     except RequestFailed as error:
         why = error.what
     raise VerificationError(
         f"{address}: no signature: {why}",
-        help=f"ask its publisher for {name_at(address)}{SIGNATURE}, or leave out --trust",
+        help=f"ask its publisher for {name}, or leave out --trust",
     )
 
 
@@ -189,7 +195,7 @@ def accept_signed(address: Address, manifest: Manifest, signed: Signed, rules: T
 
     Raises VerificationError, or StorageError where that cannot be remembered.
     """
-    if flaw := _flaw(name_at(address), manifest, signed.comment):
+    if flaw := _flaw(address.name, manifest, signed.comment):
         raise VerificationError(f"{address}: {flaw}", help=_HELP)
     accept(
         str(address),

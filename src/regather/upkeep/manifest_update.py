@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from msgspec.structs import replace
 
@@ -19,7 +18,7 @@ from regather.files.platform import closed_after, try_lock
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, signature_name, signature_path, suffixed
 from regather.sources.addresses import Address
-from regather.sources.manifests import LoadedManifest, load_manifest
+from regather.sources.manifests import LoadedManifest, folder_of, load_manifest
 from regather.sources.probing import Prober
 from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, is_url
@@ -88,9 +87,7 @@ def announce(
                 try:
                     path = Path(where).resolve()
                     if signature:
-                        write_file(
-                            path.with_name(signature_name(path.name)), signature, replace=True
-                        )
+                        write_file(signature_path(path), signature, replace=True)
                     write_file(path, data, replace=True)
                     written.append(where)
                 except OSError as error:
@@ -138,9 +135,9 @@ def _telling(
 def _names(subject: Subject, url: str) -> list[str]:
     """The names of the manifest at a source: the usual one, and the one it was read by."""
     names = [suffixed(subject.manifest.name, MANIFEST_SUFFIX)]
-    folder, _, name = subject.where.text.rpartition("/")
-    if subject.where.remote and folder + "/" == url and unquote(name) not in names:
-        names.insert(0, unquote(name))
+    where = subject.where
+    if where.remote and folder_of(where) == url and where.name not in names:
+        names.insert(0, where.name)
     return names
 
 
