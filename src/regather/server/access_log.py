@@ -25,10 +25,6 @@ error_logger = logging.getLogger("regather.server")
 error_logger.addFilter(_is_ours)
 
 
-ANSWER = "regather.answer"
-"""By this key a request has its answer, once that has begun."""
-
-
 class BodyResponse(web.StreamResponse):
     """An answer whose body is sent past aiohttp, out of a file."""
 
@@ -40,7 +36,6 @@ class BodyResponse(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send the head."""
         self.head_at = time.monotonic()
-        request[ANSWER] = self
         return await super().prepare(request)
 
 

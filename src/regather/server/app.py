@@ -12,7 +12,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from regather._version import __version__
 from regather.errors import reason
-from regather.server.access_log import ANSWER, sign
+from regather.server.access_log import sign
 from regather.server.answers import READING, RequestAnswers, target_of
 from regather.server.authorization import Tokens
 from regather.server.content import Content
@@ -84,7 +84,7 @@ class BaseApplication(RequestAnswers):
             else:
                 own = self.internal.get(target) if request.method in READING else None
                 response = await (own or self.answer)(request)
-            request[ANSWER] = response
+            self.state.tallies.begun(request, response)
         sign(response)
         return response
 

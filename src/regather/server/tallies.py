@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from aiohttp import hdrs, web
 
 from regather._version import __version__
-from regather.server.access_log import ANSWER, BodyResponse, bytes_sent
+from regather.server.access_log import BodyResponse, bytes_sent
 
 BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
 """Seconds: the upper bounds of the classes of a histogram."""
@@ -77,6 +77,8 @@ class RequestTallies:
     first_byte: dict[Labels, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     duration: dict[Labels, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     aborted: Counter[Labels] = field(default_factory=Counter)
+    _answers: dict[int, web.StreamResponse] = field(default_factory=dict)
+    """By the identity of a request, its answer once that has begun."""
 
     def abort(self, why: Aborted) -> None:
         """Count an answer that ended before its end."""
@@ -91,8 +93,13 @@ class RequestTallies:
             yield
         finally:
             self.in_flight[(kind,)] -= 1
-            if ANSWER in request:
-                self._count(request, request[ANSWER], kind, began)
+            response = self._answers.pop(id(request), None)
+            if response is not None:
+                self._count(request, response, kind, began)
+
+    def begun(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Tell the answer to a request that is handled now, however it ends."""
+        self._answers[id(request)] = response
 
     def _count(
         self, request: web.BaseRequest, response: web.StreamResponse, kind: str, began: float

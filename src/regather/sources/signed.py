@@ -26,15 +26,11 @@ from regather.names import (
 from regather.schemes import PORTS
 from regather.transport import RequestFailed
 from regather.transport.host_options import Hosts
+from regather.trust import MAX_SIGNATURE_BYTES
 from regather.trust.accepted import accept
 from regather.trust.comment import TrustedComment, parse_comment
 from regather.trust.public_key import PublicKey, public_key
-from regather.trust.signature import (
-    MAX_SIGNATURE_BYTES,
-    Signature,
-    SignatureFlaw,
-    parse_signature,
-)
+from regather.trust.signature import Signature, SignatureFlaw, parse_signature
 
 if TYPE_CHECKING:
     from regather.sources.addresses import Address

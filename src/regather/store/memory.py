@@ -21,8 +21,7 @@ class MemoryStore(StoredPieces):
 
     def __init__(self, layout: Layout, limit: int) -> None:
         """``limit`` is in bytes."""
-        super().__init__(layout.piece_count)
-        self.layout = layout
+        super().__init__(layout)
         self.limit = limit
         self.is_needed: Callable[[int], bool] = lambda number: False
         """Whether a piece may not be dropped. Asked by who reserves, and while it does so."""

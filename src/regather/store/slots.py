@@ -139,12 +139,6 @@ class SlotStore(MemoryStore):
             slot = now
             self._room.read(slot, at, into)
 
-    def whole(self, number: int) -> bytes:
-        """All bytes of a piece. Raises as ``read`` does."""
-        into = bytearray(self.layout.length_of(number))
-        self.read(number, 0, memoryview(into))
-        return bytes(into)
-
     def close(self) -> None:
         """Forget everything, and give the room back."""
         super().close()

@@ -30,10 +30,8 @@ class CachedStore(MemoryStore):
 
     def snapshot(self) -> bytes:
         """See StoredPieces.snapshot: those in memory or on the disk."""
-        here = bytearray(self._here)
-        for number in self._cached.numbers():
-            here[number] = True
-        return bytes(here)
+        memory, disk = (int.from_bytes(s, "big") for s in (self._here, self._cached.snapshot()))
+        return (memory | disk).to_bytes(len(self._here), "big")
 
     def reserve(self, number: int) -> bool:
         """See MemoryStore.reserve; a piece on the disk stays there instead."""
