@@ -14,7 +14,7 @@ from regather.downloader.run_context import RunContext
 from regather.model import Source
 from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings, transport_options
-from regather.store.base import StoredPieces
+from regather.store.memory import MemoryStore
 from regather.transport import Failure, RequestFailed
 from tests.support.small import PIECE, small
 
@@ -34,7 +34,7 @@ class Begun:
             self.reporter.add(source)
         holdings = [source.fragments for source in sources]
         self.reporter.planner = planner_of(layout, SETTINGS, holdings, (), range(4))
-        self.live: LiveDownload = watched.watch(target, StoredPieces(4), self.reporter)
+        self.live: LiveDownload = watched.watch(target, MemoryStore(layout, 1 << 20), self.reporter)
         self.reporter.tell("downloading", 0, 0)
 
 
