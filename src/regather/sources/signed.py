@@ -56,8 +56,7 @@ class TrustRules:
         self._names = {name: _keys(given) for name, given in settings.trust_names.items()}
         self._hosts = Hosts(settings.hosts)
         self._general = _keys(settings.trust)
-        for options in settings.hosts.values():
-            _keys(options.trust)  # raises early
+        self._of_host = {given: _keys(given) for o in settings.hosts.values() if (given := o.trust)}
 
     def keys_for(self, address: Address, name: str = "") -> _Keys:
         """The keys for what is at an address; none: it needs no signature.
@@ -72,7 +71,7 @@ class TrustRules:
             host = with_zone(address.url.hostname or "")
             port = address.url.port or PORTS.get(address.url.scheme, 0)
             if given := self._hosts.of(host, port).trust:
-                return _keys(given)
+                return self._of_host[given]
         return self._general
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,14 +19,12 @@ from regather.errors import (
     reason,
     system_errors,
 )
-from regather.files.atomic import write_file
-from regather.files.platform import closed_after, try_lock
+from regather.files.atomic import folder_locked, write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, signature_name, signature_path, suffixed
 from regather.sources.addresses import Address
 from regather.sources.manifests import LoadedManifest, folder_of, load_manifest
 from regather.sources.probing import Prober
-from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, is_url
 from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from regather.trust import MAX_SIGNATURE_BYTES
@@ -212,19 +210,11 @@ def _signature(data: bytes, manifest: Manifest, before: Signed | None, key: Secr
     return signature_of(data, comment_on(manifest, version), key)
 
 
-@contextlib.contextmanager
-def _alone(where: Address) -> Iterator[None]:
+def _alone(where: Address) -> AbstractContextManager[None]:
     """Nobody else of us changes a local manifest meanwhile."""
     if where.remote:
-        yield
-        return
-    folder = os.path.dirname(os.path.abspath(where.text))
-    with closed_after(os.open(folder, os.O_RDONLY | os.O_CLOEXEC)) as descriptor:
-        with interrupts_held() as interrupts:
-            while not try_lock(descriptor):
-                time.sleep(LOOK_SECONDS)
-                interrupts.check()
-        yield
+        return contextlib.nullcontext()
+    return folder_locked(os.path.dirname(os.path.abspath(where.text)))
 
 
 def _put(
