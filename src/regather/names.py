@@ -56,10 +56,10 @@ def signature_name(manifest_name: str) -> str:
     return suffixed(manifest_name, SIGNATURE)
 
 
-def signature_path(manifest: str) -> str:
+def signature_path(manifest: str | Path) -> Path:
     """The path of the signature of a manifest, beside it."""
     folder, name = os.path.split(manifest)
-    return os.path.join(folder, signature_name(name))
+    return Path(folder, signature_name(name))
 
 
 def on_disk(name: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.cli.output_path import goes_to_output
 from tests.support import forked
 from tests.support.files import alone, random_file
 from tests.support.files import regather as run
@@ -134,6 +135,26 @@ def test_json_goes_to_standard_error(made: Path, hosting: Hosting) -> None:
         output, code, told = piped([*words, *wrong])
         assert output == b""
         assert json.loads(told.splitlines()[0])["event"] == "error"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["-o -", "-o-", "-o=-", "-vo -", "-vo-", "-fvo-", "--output -", "--output=-"],
+)
+def test_all_ways_to_ask_for_it(made: Path, words: str) -> None:
+    """However the option is written: the report is not among the bytes."""
+    manifest = made / "whole" / "f.bin.regather.json"
+    output, code, told = piped(["get", manifest, *words.split()])
+    assert (code, output) == (0, (made / "f.bin").read_bytes())
+    assert "f.bin: 20.0 MiB" in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["-o out", "-o out-", "-o=out", "-f -", "--output=out", "--no-sync -", "-v --", "-o ./-"],
+)
+def test_words_that_ask_for_a_file(words: str) -> None:
+    assert not goes_to_output(["get", "m.json", *words.split()])
 
 
 def test_a_folder_comes_as_tar(tmp_path: Path, hosting: Hosting) -> None:

@@ -106,6 +106,27 @@ def test_who_leaves_frees_its_window(large: tuple[Small, Path], hosting: Hosting
     assert eventually(lambda: held(gateway) == 0 and gateway.catalogue.files[0].readers == 0)
 
 
+def test_who_leaves_is_counted(large: tuple[Small, Path], hosting: Hosting) -> None:
+    """The bytes that went out, and the request: most of what players do breaks off."""
+    folder = large[1]
+    servers = [hosting.serve(folder / name).url for name in "123"]
+    gateway = started(hosting, [folder / "small.regather.json"], servers=servers)
+    connection = asking(gateway.url, "small")
+    assert connection.recv(1000)
+    connection.close()
+
+    def counted(series: str) -> float:
+        lines = get(gateway.url, "-/metrics").body.decode().splitlines()
+        found = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{series} ")]
+        return float(found[0]) if found else 0
+
+    assert eventually(lambda: counted('regather_http_aborted_total{reason="client_gone"}') == 1)
+    assert counted('regather_http_requests_in_flight{handler="file"}') == 0
+    assert counted('regather_http_requests_total{code="200",handler="file",method="GET"}') == 1
+    assert 0 < counted('regather_http_response_bytes_total{handler="file"}') < 256 * PIECE
+    assert counted('regather_http_request_duration_seconds_count{handler="file"}') == 1
+
+
 def test_a_cold_range_near_the_end_does_not_wait_for_the_rest(
     large: tuple[Small, Path], hosting: Hosting
 ) -> None:

@@ -129,6 +129,33 @@ def test_graphs_keep_seconds_and_tens() -> None:
     assert graphs["tens"][-1][1] == 1000.0
 
 
+def test_the_map_follows_what_the_servers_hold() -> None:
+    """Fragments may vanish from a folder, and come back, while all servers respond."""
+    file = replace(sample().files[0], reading=[])
+    full = replace(sample(), files=[file])
+    watch = Watch(full)
+    empty = replace(file, holdings=[frozenset(), *file.holdings[1:]])
+    lost = watch.see(replace(sample(), files=[empty]))
+    assert lost["files"][0]["fragments"][0]["cells"][0] == "a"
+    assert lost["files"][0]["sets"][0]["available"] == 4
+    back = watch.see(full)
+    assert back["files"][0]["fragments"][0]["cells"][0] == "h"
+    assert back["files"][0]["sets"][0]["available"] == 5
+
+
+def test_a_new_file_of_the_same_name_is_another_file() -> None:
+    """A gateway has both while clients read what the name meant before."""
+    watch = Watch(sample())
+    before = sample().files[0]
+    one = layout(4, 2, 5)
+    new = replace(before, layout=one, here=bytes(one.piece_count), deliverers=(), reading=[])
+    first, second = watch.see(replace(sample(), files=[new, before]))["files"]
+    assert [len(first["fragments"]), len(second["fragments"])] == [6, 5]
+    assert [first["sets"][0]["needed"], second["sets"][0]["needed"]] == [4, 3]
+    assert [first["pieces"]["done"], second["pieces"]["done"]] == [0, 30]
+    assert [len(set(row["cells"])) for row in first["fragments"]] == [2, 2, 2, 2, 2, 1]
+
+
 def test_pieces_say_who_delivered_them() -> None:
     now = sample()
     file = now.files[0]

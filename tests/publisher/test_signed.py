@@ -53,6 +53,16 @@ def test_a_signed_split(us: Publisher, tmp_path: Path) -> None:
     assert [p for p in out.rglob("*") if ".regather-part-" in p.name] == []
 
 
+def test_a_server_that_is_not_used_any_more_keeps_no_signature(
+    us: Publisher, tmp_path: Path
+) -> None:
+    source, out = us.folder / "a.bin", tmp_path / "out"
+    regather.split(source, out, servers=3, sign_with=us.key)
+    regather.split(source, out, servers=2, sign_with=us.key, force=True)
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["server1", "server2"]
+    assert here("info", out / NAME, "--trust", us.public).returncode == 0
+
+
 def test_a_signature_in_the_way_of_a_split(us: Publisher, tmp_path: Path) -> None:
     (tmp_path / f"out/{NAME}.minisig").mkdir(parents=True)
     done = here("split", us.folder / "a.bin", "--out", tmp_path / "out", "-q")
@@ -197,10 +207,45 @@ def test_a_repair_that_changes_sources(us: Publisher, hosting: Hosting, tmp_path
         assert here("info", place / NAME, "--trust", us.public).returncode == 0, place
 
 
-def test_a_manifest_that_a_repair_puts_back_is_signed(us: Publisher, tmp_path: Path) -> None:
+def test_a_repair_signs_what_was_signed_with_its_version(
+    us: Publisher, hosting: Hosting, tmp_path: Path
+) -> None:
+    """Also where no key is trusted: else a version that the publisher counts could only fall."""
+    out, urls = at_servers(us, hosting, tmp_path)
+    for place in (out, out / "server1", out / "server2"):
+        regather.sign(place / NAME, us.key, 3)
+    assert here("info", out / NAME, "--trust", us.public).returncode == 0
+    hosting.kill(hosting._servers[1])
+    settings = Settings(retries=0, tokens=SETTINGS.tokens)
+    report = regather.repair(out / NAME, to=[urls[2]], sign_with=us.key, settings=settings)
+    assert report.manifests
+    for place in (out, out / "server1", out / "server3"):
+        shown = here("info", place / NAME, "--trust", us.public, "--json")
+        assert (json.loads(shown.stdout)["signed"]["version"], shown.stderr) == (3, "")
+
+
+def test_a_repair_does_not_sign_what_another_key_has_signed(
+    us: Publisher, hosting: Hosting, tmp_path: Path
+) -> None:
+    out, urls = at_servers(us, hosting, tmp_path)
+    hosting.kill(hosting._servers[1])
+    settings = Settings(retries=0, tokens=SETTINGS.tokens)
+    before = {path: path.read_bytes() for path in out.rglob("*.json*")}
+    with pytest.raises(VerificationError, match="signed by key"):
+        regather.repair(
+            out / NAME, to=[urls[2]], sign_with=Publisher(tmp_path).key, settings=settings
+        )
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_manifest_that_a_repair_puts_back_is_signed(
+    trusted: bool, us: Publisher, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     regather.split(us.folder / "a.bin", out, servers=2, replicas=2, sign_with=us.key)
     for name in (NAME, f"{NAME}.minisig", "file_fragment_1.dat"):
         (out / "server2" / name).unlink()
-    assert here("repair", out / NAME, "--trust", us.public, "-q").returncode == 0
+    trust = ("--trust", us.public) if trusted else ()
+    assert here("repair", out / NAME, *trust, "-q").returncode == 0
     assert here("info", out / "server2" / NAME, "--trust", us.public).returncode == 0

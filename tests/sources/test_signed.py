@@ -17,8 +17,10 @@ import pytest
 
 import regather
 from regather.errors import VerificationError
+from regather.names import signature_path
 from regather.sources.signing import sign, sign_file
 from regather.trust.secret_key import SecretKey
+from tests.support.files import random_file
 from tests.support.signing import Folder, Publisher, here
 
 Run = CompletedProcess[str]
@@ -92,6 +94,25 @@ def test_a_signed_manifest(us: Publisher, tmp_path: Path) -> None:
     assert f"signed  by key {us.key.public.name}, version 1, 20" in shown.stdout
     shown = here("info", manifest, "--trust", us.public, "--json")
     assert json.loads(shown.stdout)["signed"]["version"] == 1
+
+
+@pytest.mark.parametrize("length", [233, 234, 241, 255])
+def test_long_names(length: int, us: Publisher) -> None:
+    """A signature whose name does not fit is found by its shorter name, in a folder and by URL."""
+    name = "\u00e4 " + "x" * (length - 7) + ".bin"
+    us.folder.mkdir()
+    source = random_file(us.folder / name, 5000)
+    regather.split(source, us.folder / "at", sign_with=us.key)
+    (manifest,) = (us.folder / "at").glob("*.regather.json")
+    assert here("info", manifest, "--trust", us.public).returncode == 0
+    with Folder(manifest.parent) as server:
+        url = f"{server.url}{quote(manifest.name)}"
+        done = here("info", url, "--trust", us.public)
+        assert (done.returncode, server.content) == (0, []), done.stderr
+        signature = signature_path(manifest)
+        signature.unlink()
+        for where in (url, manifest):
+            refused(here("info", where, "--trust", us.public), f"publisher for {signature.name}")
 
 
 @flaws

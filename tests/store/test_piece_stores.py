@@ -124,6 +124,31 @@ def test_who_waits_goes_on(store: Store, content: Callable[[int], bytes]) -> Non
             future.result(0)
 
 
+def test_a_snapshot_tells_what_is_there(store: Store, content: Callable[[int], bytes]) -> None:
+    for number in (0, 1, 4):
+        put(store, number, content(number))
+    assert [n for n, here in enumerate(store.snapshot()) if here] == [0, 1, 4]
+    assert len(store.snapshot()) == store.layout.piece_count
+    assert {*store.snapshot()} == {0, 1}
+    assert store.whole(4) == content(4)
+
+
+def test_who_waits_goes_on_where_another_store_has_put_it_on_the_disk(
+    tmp_path: Path, layout: Layout, content: Callable[[int], bytes]
+) -> None:
+    with closing(DiskCache(tmp_path / "cache", LIMIT, free_share=0)) as cache:
+        cached = cache.open(layout, bytes(32))
+        with (
+            closing(CachedStore(layout, LIMIT, cached)) as store,
+            closing(CachedStore(layout, LIMIT, cached)) as other,
+        ):
+            waiting = store.wait(0)
+            put(other, 0, content(0))
+            put(store, 0, content(0))
+            assert waiting.done()
+            assert store.used == 0, "it is on the disk"
+
+
 def test_a_piece_that_comes_twice_is_kept_once(
     store: Store, content: Callable[[int], bytes]
 ) -> None:

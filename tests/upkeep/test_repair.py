@@ -315,6 +315,25 @@ def test_a_manifest_by_url(tmp_path: Path, hosting: Hosting, coded: Small) -> No
     assert coded.wrong(tmp_path / "all") == []
 
 
+def test_the_query_of_a_manifest_is_no_part_of_its_name(tmp_path: Path, hosting: Hosting) -> None:
+    """It is written back under the name without the query, which may be a secret."""
+    plain = small([3000, 3000])
+    plain.write(tmp_path, {"server1": [1, 2], "server2": [1, 2], "new": []})
+    servers = [
+        hosting.serve(tmp_path / name, tokens=Tokens(write=TOKEN))
+        for name in ("server1", "server2", "new")
+    ]
+    plain.at({s.url: [1, 2] for s in servers[:2]}).write(tmp_path / "server1", {})
+    hosting.kill(servers[1])
+    before = everything(tmp_path / "server1")
+    where = f"{servers[0].url}small.regather.json?signature=abc"
+    report = repair(where, to=[servers[2].url], settings=WRITER)
+    assert report.status == "healthy"
+    assert everything(tmp_path / "server1") == before
+    written = Manifest.from_bytes((tmp_path / "server1" / "small.regather.json").read_bytes())
+    assert {s.url for s in written.sources} == {servers[0].url, servers[2].url}
+
+
 def test_no_room_at_a_server(tmp_path: Path, hosting: Hosting) -> None:
     plain = small([3000, 1000])
     plain.write(tmp_path, {"server1": [1, 2], "server2": []})

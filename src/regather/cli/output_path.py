@@ -37,12 +37,17 @@ def destination_of(output: str | None, *, mkdir: bool = False, dry: bool = False
 
 def goes_to_output(arguments: Sequence[str]) -> bool:
     """Whether a command line, which may be wrong, asks for the file on standard output."""
-    pairs = pairwise(arguments)
-    together = {f"-o{STANDARD_OUTPUT}", f"--output={STANDARD_OUTPUT}"}
-    return "get" in arguments and (
-        not together.isdisjoint(arguments)
-        or any(option in ("-o", "--output") and value == STANDARD_OUTPUT for option, value in pairs)
+    return "get" in arguments and any(
+        (value == STANDARD_OUTPUT and _is_output(option))
+        or (value.endswith(STANDARD_OUTPUT) and _is_output(value[:-1].removesuffix("=")))
+        for option, value in pairwise(arguments)
     )
+
+
+def _is_output(option: str) -> bool:
+    """Whether a word is ``--output``, or ``-o`` behind flags of one letter, as in ``-fo``."""
+    letters = option[1:] if option.startswith("-") else ""
+    return option == "--output" or (letters.isalpha() and letters.endswith("o"))
 
 
 def check_parent(path: Path, *, mkdir: bool, dry: bool = False) -> None:

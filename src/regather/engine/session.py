@@ -62,7 +62,6 @@ class Session(Listener):
     _watch: Callable[[], None] | None = None
     _watch_seconds = 60.0
     _more: Callable[[Sequence[int]], bool] | None = None  # both as in Engine.run
-    _observer: Observer | None = None
 
     def __init__(
         self,
@@ -77,8 +76,9 @@ class Session(Listener):
         limiter: RateLimiter | None = None,
         cache: CachedFile | None = None,
         tallies: Sequence[SourceTally] = (),
+        observer: Observer | None = None,
     ) -> None:
-        """``memory`` is in bytes; ``connect`` as in Engine; ``cache`` is asked first and stays."""
+        """``memory`` is in bytes; ``connect``, ``observer``: see Engine; ``cache``: asked first."""
         self._layout = layout
         self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
         self._sizes = sizes = room_sizes(layout, memory)
@@ -104,7 +104,7 @@ class Session(Listener):
             self.tallies,
             limiter=limiter,
             listener=self,
-            observer=self._observer,
+            observer=observer,
         )
         self._lock = self._room.lock = self._engine.lock
         self._error: BaseException | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regather.engine.reader_room import PieceUnavailable, Reader
 from regather.engine.session import Session
@@ -13,16 +13,9 @@ from regather.tasks import interrupts_held
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from regather.engine.observer import Observer
-
 
 class SteppedSession(Session):
     """A session whose readers hold, want and release pieces step by step. For any thread."""
-
-    def __init__(self, *given: Any, observer: Observer | None = None, **named: Any) -> None:
-        """As Session; ``observer`` as for Engine."""
-        self._observer = observer
-        super().__init__(*given, **named)
 
     @property
     def window(self) -> int:
@@ -75,12 +68,10 @@ class SteppedSession(Session):
 
     def load(self, number: int) -> memoryview | None:
         """The bytes of a piece, read from the disk if need be: it waits for that."""
-        data = memoryview(bytearray(self._layout.length_of(number)))
         try:
-            self._store.read(number, 0, data)
+            return self._store.whole(number)
         except PieceMissing:
             return None
-        return data
 
     def piece(self, number: int) -> memoryview | None:
         """The bytes of a piece in memory, which stay as they are when it is dropped."""

@@ -86,14 +86,12 @@ class StreamingSession(Session):
         """
         self._start()
         piece = b""
-        store = self._store
-        assert isinstance(store, SlotStore)
 
         def take(number: int) -> bool:
             nonlocal piece
             self._at = number
             try:
-                piece = store.whole(number)
+                piece = bytes(self._store.whole(number))
             except PieceMissing:
                 return False
             return True

@@ -10,6 +10,8 @@ import contextlib
 import fcntl
 import os
 import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
@@ -18,6 +20,7 @@ from regather.files.platform import closed_after, publish, sync_names, try_lock
 PREFIX = ".regather-incoming-"
 """How the names of files that are still coming in begin."""
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
+_LOOK_SECONDS = 0.01
 
 
 class AtomicFile:
@@ -113,6 +116,18 @@ def write_file(path: Path, data: bytes, *, replace: bool, mode: int | None = Non
             incoming.publish(replace=replace, keep_mode=mode is None)
         finally:
             incoming.discard()
+
+
+@contextlib.contextmanager
+def folder_locked(path: str | Path) -> Iterator[None]:
+    """Wait until no other process of ours, or thread, changes files in this folder; then none does.
+
+    Raises OSError. Without locks in the file system nothing is waited for.
+    """
+    with closed_after(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as descriptor:
+        while not try_lock(descriptor):
+            time.sleep(_LOOK_SECONDS)
+        yield
 
 
 def remove_leftovers(path: str, *, deep: bool = True) -> int:

@@ -10,12 +10,13 @@ from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import signature_name, suffixed
 from regather.publisher.fragment_reader import FragmentReader
 from regather.publisher.targets import PublishTarget, at_each
-from regather.publisher.trusted import MAX_SIGNATURE_BYTES, Trusted
+from regather.publisher.trusted import Trusted
 from regather.publisher.upload_plan import UploadPlan
 from regather.schemes import STORES, scheme_of
 from regather.transport import Failure, RequestFailed, locate
 from regather.transport.stores.base import Store
 from regather.transport.stores.retrying import Found
+from regather.trust import MAX_SIGNATURE_BYTES
 from regather.units import counted
 
 _SHOWN = 20

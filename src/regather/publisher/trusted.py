@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from regather.trust.public_key import PublicKey
     from regather.trust.secret_key import SecretKey
 
-MAX_SIGNATURE_BYTES = 16 << 10
-
 
 class Trusted:
     """By whom manifests must be signed whose sources are taken over.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from regather.sources.settings import Settings, transport_options
 from regather.transport import is_url, open_connection
 
 if TYPE_CHECKING:
+    from regather.engine.observer import Observer
     from regather.store.cached_file import CachedFile
 
 _Session = TypeVar("_Session", bound=Session)
@@ -68,9 +69,9 @@ class Recipe:
         kind: type[_Session],
         cache: CachedFile | None = None,
         cdn_loop: Callable[[], str] | None = None,
-        **more: Any,
+        observer: Observer | None = None,
     ) -> _Session:
-        """The same of another kind, over a disk cache; ``more`` is for it. Raises UsageError."""
+        """The same of another kind, over a disk cache. Raises UsageError."""
         layout = self.target.layout
         options = replace(transport_options(self.settings), cdn_loop=cdn_loop)
         rate = self.settings.limit_rate
@@ -84,5 +85,5 @@ class Recipe:
             memory=self.cache_size,
             limiter=RateLimiter(rate) if rate else None,
             cache=cache,
-            **more,
+            observer=observer,
         )

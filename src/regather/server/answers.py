@@ -176,6 +176,7 @@ class RequestAnswers(ABC):
                 # Let the head be out before the body overtakes it. (A TLS connection would take
                 # a limit of zero as reached for ever; there the body waits behind the head.)
                 transport.set_write_buffer_limits(high=0)
+            self.state.tallies.begun(request, response)
             await response.prepare(request)
             await request.writer.drain()
             fault = await self._send_body(request, outlet, file, reply, decision)

@@ -32,8 +32,6 @@ _HOST = re.compile(
     r"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_%-]*+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)"
     r"(?::[0-9]*+)?"
 )
-
-
 INSTALL = "pip install 'regather[metrics]'"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -72,7 +70,7 @@ class BaseApplication(RequestAnswers):
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         target = target_of(request)
-        with self.state.tallies.handling(request, self.kind_of(target)) as answers:
+        with self.state.tallies.handling(request, self.kind_of(target)):
             if request.version.major != 1:
                 # aiohttp would answer in the version of the request, whatever that is.
                 request._cache["version"] = HttpVersion11
@@ -86,7 +84,7 @@ class BaseApplication(RequestAnswers):
             else:
                 own = self.internal.get(target) if request.method in READING else None
                 response = await (own or self.answer)(request)
-            answers.append(response)
+            self.state.tallies.begun(request, response)
         sign(response)
         return response
 

@@ -77,23 +77,32 @@ class RequestTallies:
     first_byte: dict[Labels, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     duration: dict[Labels, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     aborted: Counter[Labels] = field(default_factory=Counter)
+    _answers: dict[int, web.StreamResponse] = field(default_factory=dict)
+    """By the identity of a request, its answer once that has begun."""
 
     def abort(self, why: Aborted) -> None:
         """Count an answer that ended before its end."""
         self.aborted[(why,)] += 1
 
     @contextlib.contextmanager
-    def handling(self, request: web.BaseRequest, kind: str) -> Iterator[list[web.StreamResponse]]:
-        """Count a request in the ``with`` body, which appends its answer to the list."""
+    def handling(self, request: web.BaseRequest, kind: str) -> Iterator[None]:
+        """Count a request in the ``with`` body, and its answer, also one that broke off."""
         began = time.monotonic()
-        answers: list[web.StreamResponse] = []
         self.in_flight[(kind,)] += 1
         try:
-            yield answers
+            yield
+        except Exception:  # a flaw of ours: aiohttp answers so, unless the answer has begun
+            self._answers.setdefault(id(request), web.Response(status=500))
+            raise
         finally:
             self.in_flight[(kind,)] -= 1
-            for response in answers:
+            response = self._answers.pop(id(request), None)
+            if response is not None:
                 self._count(request, response, kind, began)
+
+    def begun(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Tell the answer to a request that is handled now, however it ends."""
+        self._answers[id(request)] = response
 
     def _count(
         self, request: web.BaseRequest, response: web.StreamResponse, kind: str, began: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -52,6 +52,12 @@ class Address(Struct, frozen=True):
     def path(self) -> str:
         """The path: of this machine, or that of the URL."""
         return self.text if self.url is None else self.url.path
+
+    @property
+    def name(self) -> str:
+        """The last name of the path, as it was named: redirects do not matter."""
+        name = self.path.rpartition("/")[2]
+        return unquote(name) if self.remote else name
 
     @property
     def is_base(self) -> bool:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -277,10 +276,7 @@ def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:
     found = []
     for text in fragments:
         address = address_of(text)
-        url = address.text
-        name = address.path.rpartition("/")[2]
-        name = unquote(name) if address.remote else name
-        position = positions.get(name)
+        position = positions.get(address.name)
         if position is None:
             raise UsageError(
                 f"{text}: the manifest has no fragment of that name",
@@ -288,7 +284,7 @@ def _places(fragments: Sequence[str], layout: Layout) -> list[Source]:
                 f"{layout.fragments[0].name}",
             )
         index = layout.fragments[position].index
-        found.append(Source(url, frozenset((position,)), objects={index: url}))
+        found.append(Source(address.text, frozenset((position,)), objects={index: address.text}))
     return found
 
 

@@ -9,25 +9,28 @@ import os
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote
 
 from msgspec import Struct
 
 from regather.errors import VerificationError, reason
 from regather.manifest import Manifest
-from regather.names import MANIFEST_SUFFIX, SIGNATURE, signature_path, suffixed, with_zone
+from regather.names import (
+    MANIFEST_SUFFIX,
+    SIGNATURE,
+    signature_name,
+    signature_path,
+    suffixed,
+    with_zone,
+)
 from regather.schemes import PORTS
 from regather.transport import RequestFailed
 from regather.transport.host_options import Hosts
+from regather.trust import MAX_SIGNATURE_BYTES
 from regather.trust.accepted import accept
 from regather.trust.comment import TrustedComment, parse_comment
 from regather.trust.public_key import PublicKey, public_key
-from regather.trust.signature import (
-    MAX_SIGNATURE_BYTES,
-    Signature,
-    SignatureFlaw,
-    parse_signature,
-)
+from regather.trust.signature import Signature, SignatureFlaw, parse_signature
 
 if TYPE_CHECKING:
     from regather.sources.addresses import Address
@@ -53,15 +56,14 @@ class TrustRules:
         self._names = {name: _keys(given) for name, given in settings.trust_names.items()}
         self._hosts = Hosts(settings.hosts)
         self._general = _keys(settings.trust)
-        for options in settings.hosts.values():
-            _keys(options.trust)  # raises early
+        self._of_host = {given: _keys(given) for o in settings.hosts.values() if (given := o.trust)}
 
     def keys_for(self, address: Address, name: str = "") -> _Keys:
         """The keys for what is at an address; none: it needs no signature.
 
         ``name`` is that of the file, where it is known; else the address tells it.
         """
-        name = name or name_at(address).removesuffix(MANIFEST_SUFFIX)
+        name = name or address.name.removesuffix(MANIFEST_SUFFIX)
         for pattern, keys in self._names.items():
             if fnmatchcase(name, pattern):
                 return keys
@@ -69,7 +71,7 @@ class TrustRules:
             host = with_zone(address.url.hostname or "")
             port = address.url.port or PORTS.get(address.url.scheme, 0)
             if given := self._hosts.of(host, port).trust:
-                return _keys(given)
+                return self._of_host[given]
         return self._general
 
 
@@ -84,12 +86,6 @@ class Signed(Struct, frozen=True):
     comment: TrustedComment
     data: bytes
     """The file NAME.minisig."""
-
-
-def name_at(address: Address) -> str:
-    """The last name of an address, as it was named: redirects do not matter."""
-    name = address.path.rpartition("/")[2]
-    return unquote(name) if address.remote else name
 
 
 def refuse_unsigned(job: DownloadJob, rules: TrustRules, places: Iterable[Address]) -> None:
@@ -138,20 +134,25 @@ def _unsigned(place: Address) -> VerificationError:
 
 def signature_at(address: Address, asking: Prober) -> bytes:
     """The signature beside a manifest. Raises VerificationError where there is none."""
+    name = signature_name(address.name)
     try:
         if address.url is None:
             with open(signature_path(address.text), "rb") as file:
                 return file.read(MAX_SIGNATURE_BYTES + 1)
-        path = address.url.path + SIGNATURE
+        path = address.url.path
+        if name == address.name + SIGNATURE:
+            path += SIGNATURE  # quoted as the user did it
+        else:
+            path = path.rpartition("/")[0] + "/" + quote(name, safe="")
         url = address.url._replace(path=path, fragment="").geturl()
         return asking.document(url, MAX_SIGNATURE_BYTES)[0]
     except OSError as error:
-        why = f"{address.text}{SIGNATURE}: {reason(error).lower()}"
+        why = f"{signature_path(address.text)}: {reason(error).lower()}"
     except RequestFailed as error:
         why = error.what
     raise VerificationError(
         f"{address}: no signature: {why}",
-        help=f"ask its publisher for {name_at(address)}{SIGNATURE}, or leave out --trust",
+        help=f"ask its publisher for {name}, or leave out --trust",
     )
 
 
@@ -189,7 +190,7 @@ def accept_signed(address: Address, manifest: Manifest, signed: Signed, rules: T
 
     Raises VerificationError, or StorageError where that cannot be remembered.
     """
-    if flaw := _flaw(name_at(address), manifest, signed.comment):
+    if flaw := _flaw(address.name, manifest, signed.comment):
         raise VerificationError(f"{address}: {flaw}", help=_HELP)
     accept(
         str(address),

@@ -8,7 +8,7 @@ from pathlib import Path
 from regather.errors import StorageError, UsageError, system_errors
 from regather.files.atomic import write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.names import MANIFEST_SUFFIX, signature_name, suffixed
+from regather.names import MANIFEST_SUFFIX, signature_path, suffixed
 from regather.trust.comment import MAX_VERSION, TrustedComment
 from regather.trust.secret_key import SecretKey
 from regather.trust.signature import SignatureFlaw, parse_signature
@@ -39,7 +39,7 @@ def sign_file(
             f"{path}: is the manifest of {read.name}, so readers expect the name {comment.file}",
             help="rename it, then sign it",
         )
-    place = path.with_name(signature_name(comment.file))
+    place = signature_path(path)
     with system_errors(StorageError, place):
         write_file(place, signature_of(data, comment, key), replace=True)
     return place, comment

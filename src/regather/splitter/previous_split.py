@@ -15,7 +15,7 @@ from pathlib import Path
 
 from regather.errors import DestinationExistsError, ManifestError, UsageError
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.names import MANIFEST_SUFFIX
+from regather.names import MANIFEST_SUFFIX, signature_path
 
 FRAGMENT_NAME = re.compile(
     r"file_fragment_[1-9][0-9]*\.dat|file_parity_[1-9][0-9]*_[1-9][0-9]*\.dat"
@@ -53,10 +53,12 @@ class Earlier:
                 f"{found[0].relative_to(out)}",
                 help="choose another --out, or use --force to replace them",
             )
-        self.manifests = [*manifests, *(m for f in used for m in _describing(f, fragments))]
-        """Manifests that the new fragments make untrue. Some may not be there."""
-        self.stale += self.manifests[len(manifests) :]
-        same = [path for path in self.manifests if path.is_file()]
+        others = [m for folder in used for m in _describing(folder, fragments)]
+        self.stale += others
+        told = dict.fromkeys((*manifests, *others))
+        self.untrue = [*told, *map(signature_path, told)]
+        """Manifests that the new fragments make untrue, and signatures. Some may not be there."""
+        same = [path for path in told if path.is_file()]
         self.emptied: list[Path] = []
         """Folders of servers that are not used any more; other things may be in them."""
         for folder, paths in unused.items():
@@ -69,7 +71,8 @@ class Earlier:
                 )
             copies = [c for m in same if (c := folder / m.name).is_file() and cmp(c, m, False)]
             # As long as fragments are there, so is what says whose they are.
-            if theirs := [*paths, *dict.fromkeys((*describing, *copies))]:
+            left = dict.fromkeys((*describing, *copies))
+            if theirs := [*paths, *left, *filter(Path.exists, map(signature_path, left))]:
                 self.stale += theirs
                 self.emptied.append(folder)
 

@@ -20,7 +20,7 @@ from regather.files.platform import (
     write_all,
 )
 from regather.model import Layout
-from regather.names import TEMPORARY, signature_name, suffixed, temporary_suffix
+from regather.names import TEMPORARY, signature_name, signature_path, suffixed, temporary_suffix
 from regather.splitter.previous_split import FRAGMENT_NAME, Earlier
 from regather.splitter.server_folders import Placement
 from regather.tasks import interrupts_held
@@ -70,8 +70,7 @@ class Writer:
         try:
             make_folders(dict.fromkeys((out, *placement.folders)), sync=sync)
             self._earlier = Earlier(out, placement.folders, self._manifests, force=force)
-            signatures = filter(Path.exists, map(signature_at, self._earlier.manifests))
-            for path in (*self._earlier.stale, *signatures):
+            for path in (*self._earlier.stale, *filter(Path.exists, self._earlier.untrue)):
                 if not path.is_file() or path.samefile(source):
                     flaw = "is the file to split" if path.is_file() else "is not a regular file"
                     raise UsageError(
@@ -142,15 +141,14 @@ class Writer:
         """
         if signature:
             for path in self._manifests:
-                self._written_beside(signature_at(path), signature)
+                self._written_beside(signature_path(path), signature)
         others = list(self._made)
         manifests = [self._written_beside(path, manifest) for path in self._manifests]
         if not self._one_by_one:
             self._settle()
         with interrupts_held() as interrupts:
             interrupts.check()  # the last moment: from here on all is done
-        told = dict.fromkeys(self._earlier.manifests)
-        untrue = [path for path in (*told, *map(signature_at, told)) if path.exists()]
+        untrue = [path for path in self._earlier.untrue if path.exists()]
         for path in untrue:
             path.unlink()
         if untrue:
@@ -201,11 +199,6 @@ class Writer:
         self._open.clear()
         for part in self._made:
             part.unlink(missing_ok=True)
-
-
-def signature_at(manifest: Path) -> Path:
-    """The path of the signature of a manifest."""
-    return manifest.with_name(signature_name(manifest.name))
 
 
 def _lives(process: int) -> bool:

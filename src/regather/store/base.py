@@ -47,9 +47,9 @@ class PieceStore(Protocol):
 class StoredPieces:
     """Which pieces are there, and who waits for one: the half of a PieceStore that all share."""
 
-    def __init__(self, count: int) -> None:
-        """``count`` is the number of pieces that there can be."""
-        self._here = bytearray(count)
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._here = bytearray(layout.piece_count)
         self._waiting: dict[int, list[Future[None]]] = {}
         self._waiting_lock = threading.RLock()  # a store may be closed by the garbage collector
         self._closed = False
@@ -61,6 +61,16 @@ class StoredPieces:
     def snapshot(self) -> bytes:
         """By number, 1 for each piece that is there now, else 0."""
         return bytes(self._here)
+
+    @abstractmethod
+    def read(self, number: int, at: int, into: memoryview) -> None:
+        """See PieceStore.read."""
+
+    def whole(self, number: int) -> memoryview:
+        """All bytes of a piece. Raises as ``read`` does."""
+        piece = memoryview(bytearray(self.layout.length_of(number)))
+        self.read(number, 0, piece)
+        return piece
 
     def wait(self, number: int) -> Future[None]:
         """See PieceStore.wait."""
@@ -128,9 +138,8 @@ class PartialDownload(StoredPieces):
     """Whether there is something to look at: of an earlier run, or files that may be right."""
 
     def __init__(self, path: Path, layout: Layout, *, force: bool) -> None:
-        super().__init__(layout.piece_count)
+        super().__init__(layout)
         self.path = path
-        self._layout = layout
         self._force = force
         self.pieces: Collection[int] = range(layout.data_pieces)
         """The numbers of the pieces that are wanted; of a folder, as ``recover`` finds out."""
@@ -143,7 +152,7 @@ class PartialDownload(StoredPieces):
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Write one verified piece where it belongs and claim it; see PieceStore.place."""
         try:
-            self._write(self._layout.offset_of(number), data)
+            self._write(self.layout.offset_of(number), data)
             self._journal.record(number, digest)
         except OSError as error:
             raise self._trouble(error) from error
@@ -154,7 +163,7 @@ class PartialDownload(StoredPieces):
         if not self.has(number):
             raise PieceMissing(number)
         try:
-            self._read(self._layout.offset_of(number) + at, into)
+            self._read(self.layout.offset_of(number) + at, into)
         except OSError as error:
             raise self._trouble(error) from error
 
@@ -166,7 +175,7 @@ class PartialDownload(StoredPieces):
             )
         if is_disk_full(error):
             return StorageError(
-                f"{self.path}: not enough space for {format_size(self._layout.size)} "
+                f"{self.path}: not enough space for {format_size(self.layout.size)} "
                 f"({(error.strerror or '').lower()})",
                 help="free some space or choose another folder with -o, then run the same "
                 "command again",

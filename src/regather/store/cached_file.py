@@ -123,6 +123,10 @@ class CachedFile:
         """Whether the piece is there, or claimed to be: it may prove wrong when it is read."""
         return number < len(self._here) and bool(self._here[number])
 
+    def snapshot(self) -> bytes:
+        """By number, 1 for each piece that is there now, else 0."""
+        return bytes(self._here)
+
     def numbers(self) -> list[int]:
         """The pieces that are there."""
         return [number for number, here in enumerate(self._here) if here]

@@ -77,12 +77,12 @@ class Destination(PartialDownload):
             try:
                 self._claims = self._journal.claims()
                 # Parity that was fetched stands behind the end.
-                whole = os.fstat(self._descriptor).st_size >= self._layout.size
+                whole = os.fstat(self._descriptor).st_size >= self.layout.size
                 self.resumed = whole and bool(self._claims)
                 if self._claims is None or not whole:
-                    check_space(self._descriptor, self._layout.size)
+                    check_space(self._descriptor, self.layout.size)
                     os.ftruncate(self._descriptor, 0)
-                    preallocate(self._descriptor, self._layout.size)
+                    preallocate(self._descriptor, self.layout.size)
                     self._journal.start_anew()
                     self._claims = {}
             except BaseException:
@@ -112,7 +112,7 @@ class Destination(PartialDownload):
         ``on_piece`` is called in this thread with the bytes of each piece that was looked at.
         """
         claims, self._claims = self._claims or {}, {}
-        layout = self._layout
+        layout = self.layout
         good: list[int] = []
         for number, right in matching(layout, tuple(claims), self._read, claims=claims):
             if on_piece:
@@ -139,7 +139,7 @@ class Destination(PartialDownload):
         StorageError.
         """
         try:
-            cut_to(self._descriptor, self._layout.size)
+            cut_to(self._descriptor, self.layout.size)
             if sync:
                 os.fsync(self._descriptor)
             self._check_part()

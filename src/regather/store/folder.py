@@ -84,8 +84,8 @@ class FolderDestination(PartialDownload):
         self._present = Present(
             self.path, self._name, self._below, self._folder, self._wanted, force=self._force
         )
-        rest = self._layout.size - self._spans.total
-        self._staging = Staging(self._below, self._layout, self._folder, identity, rest)
+        rest = self.layout.size - self._spans.total
+        self._staging = Staging(self._below, self.layout, self._folder, identity, rest)
         self._journal = self._staging.journal
         try:
             clash = next(self._folder.clashes(), None)
@@ -122,7 +122,7 @@ class FolderDestination(PartialDownload):
         ``on_piece`` is called in this thread with the bytes of what was looked at. Raises
         DestinationExistsError where a file is another one than ours, unless forced.
         """
-        layout = self._layout
+        layout = self.layout
         try:
             with pool(os.cpu_count() or 1) as threads:
                 self._present.hash(threads, on_piece)
@@ -153,7 +153,7 @@ class FolderDestination(PartialDownload):
 
     def _fill_gaps(self, pieces: Collection[int]) -> None:
         """Make what stands between files that are right, as whoever published it mostly did."""
-        layout = self._layout
+        layout = self.layout
         packing = Packing.if_alike(self._name, self._folder)
         if packing is None:
             return

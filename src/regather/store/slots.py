@@ -107,11 +107,13 @@ class SlotStore(MemoryStore):
         """See MemoryStore.place."""
         self._check_room(number, data)
         with self._changed:
+            if number not in self._reserved:  # it is there
+                return
             slot = self._free.pop() if self._free else self._made
             self._made += slot == self._made
         self._room.write(slot, data)
         with self._changed:
-            if number not in self._reserved:  # it is there: another thread has placed it
+            if number not in self._reserved:  # another thread has placed it meanwhile
                 self._free.append(slot)
                 return
             self._reserved.remove(number)
@@ -138,12 +140,6 @@ class SlotStore(MemoryStore):
                 raise PieceMissing(number)
             slot = now
             self._room.read(slot, at, into)
-
-    def whole(self, number: int) -> bytes:
-        """All bytes of a piece. Raises as ``read`` does."""
-        into = bytearray(self.layout.length_of(number))
-        self.read(number, 0, memoryview(into))
-        return bytes(into)
 
     def close(self) -> None:
         """Forget everything, and give the room back."""

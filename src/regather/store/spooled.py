@@ -30,7 +30,7 @@ class SpooledFile(Destination):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _trouble(self, error: OSError) -> RegatherError:
-        return spool_trouble(error, self._layout.size)
+        return spool_trouble(error, self.layout.size)
 
     def finish(self, *, sync: bool = True) -> tuple[str, ...]:
         """It is whole: it can be read from now on."""
@@ -38,7 +38,5 @@ class SpooledFile(Destination):
 
     def in_order(self) -> Iterator[bytes]:
         """The bytes of all pieces, one after the other."""
-        for number in range(self._layout.data_pieces):
-            piece = bytearray(self._layout.length_of(number))
-            self.read(number, 0, memoryview(piece))
-            yield bytes(piece)
+        for number in range(self.layout.data_pieces):
+            yield bytes(self.whole(number))

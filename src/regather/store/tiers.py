@@ -30,10 +30,8 @@ class CachedStore(MemoryStore):
 
     def snapshot(self) -> bytes:
         """See StoredPieces.snapshot: those in memory or on the disk."""
-        here = bytearray(self._here)
-        for number in self._cached.numbers():
-            here[number] = True
-        return bytes(here)
+        memory, disk = (int.from_bytes(s, "big") for s in (self._here, self._cached.snapshot()))
+        return (memory | disk).to_bytes(len(self._here), "big")
 
     def reserve(self, number: int) -> bool:
         """See MemoryStore.reserve; a piece on the disk stays there instead."""
@@ -76,9 +74,7 @@ class CachedStore(MemoryStore):
             self._cached.read(number, at, into)
 
     def _gone_from_disk(self, numbers: Sequence[int]) -> None:
-        gone = [number for number in numbers if not self._here[number]]
-        if gone:
-            self.on_dropped(gone)
+        self.on_dropped(numbers)
 
     def close(self) -> None:
         """Forget what is in memory; the disk keeps what it has."""

@@ -6,5 +6,11 @@ signature    the file NAME.regather.json.minisig
 secret_key   what publishers sign with
 comment      what the signature says beside the bytes: name, digest, version, time
 accepted     which versions this user has accepted: no way back
-rules        which keys are trusted for which manifest
+
+Which keys are trusted for which manifest: ``regather.sources.signed``.
 """
+
+from __future__ import annotations
+
+MAX_SIGNATURE_BYTES = 16 << 10
+"""No signature may be larger: minisign's own limits are 1 KiB and 8 KiB for the comments."""

@@ -6,25 +6,22 @@ manifest it has the highest version, and the digest of that.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
-import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from regather.errors import StorageError, VerificationError, reason, system_errors
-from regather.files.atomic import AtomicFile
-from regather.files.platform import closed_after, try_lock
+from regather.files.atomic import folder_locked, write_file
 from regather.trust.comment import MAX_VERSION, TrustedComment
 from regather.trust.public_key import PublicKey
 
 _NAME = "accepted.json"
 _MOST = 16 << 20
-_LOOK_SECONDS = 0.01
 _HELP = "set XDG_STATE_HOME to a folder that only you can write to"
 
 
@@ -69,14 +66,12 @@ def accept(
         if not _is_news(_read(path), place, key, comment, digest, allow_older=allow_older):
             return
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        with closed_after(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as held:
-            while not try_lock(held):
-                time.sleep(_LOOK_SECONDS)
+        with folder_locked(folder):
             known = _read(path)  # anew: another process may have been quicker
             if _is_news(known, place, key, comment, digest, allow_older=allow_older):
                 entry = _LastAccepted(comment.version, digest)
                 known.keys.setdefault(key.line, {})[comment.file] = entry
-                _write(held, known)
+                write_file(Path(path), _text(known), replace=True, mode=0o600)
 
 
 def _is_news(
@@ -129,13 +124,5 @@ def _read(path: str) -> _Accepted:
         ) from None
 
 
-def _write(folder: int, known: _Accepted) -> None:
-    data = json.dumps(msgspec.to_builtins(known), ensure_ascii=False, indent=1).encode() + b"\n"
-    file = AtomicFile(folder, _NAME)
-    try:
-        os.fchmod(file.descriptor, 0o600)
-        file.write(data)
-        file.sync()
-        file.publish(replace=True)
-    finally:
-        file.discard()
+def _text(known: _Accepted) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n"

@@ -9,11 +9,9 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from regather.trust import crypto
+from regather.trust import MAX_SIGNATURE_BYTES, crypto
 from regather.trust.public_key import PublicKey, key_name
 
-MAX_SIGNATURE_BYTES = 16 << 10
-"""No signature may be larger: minisign's own limits are 1 KiB and 8 KiB for the comments."""
 _HASHED, _LEGACY = b"ED", b"Ed"
 _UNTRUSTED, _TRUSTED = "untrusted comment: ", "trusted comment: "
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from msgspec.structs import replace
 
-from regather.errors import ManifestError, VerificationError, reason
-from regather.files.atomic import write_file
-from regather.files.platform import closed_after, try_lock
+from regather.errors import (
+    ManifestError,
+    StorageError,
+    VerificationError,
+    reason,
+    system_errors,
+)
+from regather.files.atomic import folder_locked, write_file
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, signature_name, signature_path, suffixed
 from regather.sources.addresses import Address
-from regather.sources.manifests import LoadedManifest, load_manifest
+from regather.sources.manifests import LoadedManifest, folder_of, load_manifest
 from regather.sources.probing import Prober
-from regather.tasks import LOOK_SECONDS, interrupts_held
 from regather.transport import Failure, RequestFailed, is_url
 from regather.transport.stores.retrying import RetryingStore, RetryPolicy
+from regather.trust import MAX_SIGNATURE_BYTES
 from regather.upkeep.repair_plan import Wants
 from regather.upkeep.report import Unwritten
 from regather.upkeep.sources import Subject, without
 
 if TYPE_CHECKING:
+    from regather.sources.signed import Signed
     from regather.trust.secret_key import SecretKey
 
 _SIGN = "to change it, give the key with --sign-with"
@@ -57,20 +62,24 @@ def announce(
     ``moves`` maps (old source, position) to the new source; at the sources of ``restored`` it is
     written where there is none. Sources that take no writes keep theirs. One that is signed is
     changed only with the ``key`` to sign it anew. Raises ManifestError or VerificationError where
-    others changed it meanwhile.
+    others changed it meanwhile, or another key has signed it that is not trusted.
     """
     subject, dropped = wants.subject, wants.dropped
     notes: list[str] = []
     telling = _telling(subject, moves, notes)
     changing = bool(subject.manifest.sources) and (bool(telling) or bool(dropped))
-    if changing and key is None and _is_signed(subject, store, wants.gone):
+    where, home = subject.where.text, folder_of(subject.where)
+    near = [
+        s.url for s in subject.sources if s.url not in wants.gone and (changing or s.url == home)
+    ]
+    copied = key is None if changing else bool(restored)
+    signature = _signature_beside(subject, store, near) if copied else None
+    if changing and signature is not None:
         notes.append(f"the manifest is signed and keeps its sources: {_SIGN}")
         changing = False
-    where = subject.where.text
     written: list[str] = []
     unwritten: list[Unwritten] = []
     manifest, data = subject.manifest, subject.loaded.data
-    signature = subject.loaded.signed.data if subject.loaded.signed else b""
     if changing:
         with _alone(subject.where):
             # Read anew: another repair may have come first.
@@ -83,14 +92,16 @@ def announce(
             changed = new != manifest
             manifest, data = new, new.to_bytes() if changed else loaded.data
             if key is not None:
-                signature = _signature(data, manifest, loaded, key)
+                before = loaded.signed
+                if before is None:
+                    old = _signature_beside(subject, store, near)
+                    before = None if old is None else _own(subject.where, loaded, old, key)
+                signature = _signature(data, manifest, before, key)
             if changed and not subject.where.remote:
                 try:
                     path = Path(where).resolve()
                     if signature:
-                        write_file(
-                            path.with_name(signature_name(path.name)), signature, replace=True
-                        )
+                        write_file(signature_path(path), signature, replace=True)
                     write_file(path, data, replace=True)
                     written.append(where)
                 except OSError as error:
@@ -138,9 +149,9 @@ def _telling(
 def _names(subject: Subject, url: str) -> list[str]:
     """The names of the manifest at a source: the usual one, and the one it was read by."""
     names = [suffixed(subject.manifest.name, MANIFEST_SUFFIX)]
-    folder, _, name = subject.where.text.rpartition("/")
-    if subject.where.remote and folder + "/" == url and unquote(name) not in names:
-        names.insert(0, unquote(name))
+    where = subject.where
+    if where.remote and folder_of(where) == url and where.name not in names:
+        names.insert(0, where.name)
     return names
 
 
@@ -154,51 +165,63 @@ def _current(subject: Subject, policy: RetryPolicy) -> LoadedManifest:
     return loaded
 
 
-def _is_signed(subject: Subject, store: Callable[[str], RetryingStore], gone: set[str]) -> bool:
-    """Whether the manifest has a signature, where it was read or at a source."""
+def _signature_beside(
+    subject: Subject, store: Callable[[str], RetryingStore], urls: Sequence[str]
+) -> bytes | None:
+    """The signature of the manifest, where it was read or at some sources; None: there is none.
+
+    Where no key is trusted it is not verified.
+    """
     if subject.loaded.signed:
-        return True
-    if not subject.where.remote and os.path.lexists(signature_path(subject.where.text)):
-        return True
-    for url in [s.url for s in subject.sources if s.url not in gone]:
+        return subject.loaded.signed.data
+    if not subject.where.remote:
+        path = signature_path(subject.where.text)
+        with (
+            system_errors(StorageError, path),
+            contextlib.suppress(FileNotFoundError),
+            path.open("rb") as file,
+        ):
+            return file.read(MAX_SIGNATURE_BYTES + 1)
+    for url in urls:
         for name in _names(subject, url):
             try:
-                if store(url).stat(signature_name(name)) is not None:
-                    return True
+                found = store(url).read_whole(signature_name(name), MAX_SIGNATURE_BYTES)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
                     raise
-    return False
+                continue
+            if found is not None:
+                return found
+    return None
 
 
-def _signature(data: bytes, manifest: Manifest, loaded: LoadedManifest, key: SecretKey) -> bytes:
+def _own(where: Address, loaded: LoadedManifest, signature: bytes, key: SecretKey) -> Signed:
+    """The signature that a key made before. Raises VerificationError where another one did."""
+    from regather.sources.signed import checked
+
+    return checked(where, loaded.data, signature, (key.public,))
+
+
+def _signature(data: bytes, manifest: Manifest, before: Signed | None, key: SecretKey) -> bytes:
     """The signature of the changed manifest, with the version of the old one: the same file."""
     from regather.sources.signing import comment_on, signature_of
 
-    version = loaded.signed.comment.version if loaded.signed else None
+    version = before.comment.version if before else None
     return signature_of(data, comment_on(manifest, version), key)
 
 
-@contextlib.contextmanager
-def _alone(where: Address) -> Iterator[None]:
+def _alone(where: Address) -> AbstractContextManager[None]:
     """Nobody else of us changes a local manifest meanwhile."""
     if where.remote:
-        yield
-        return
-    folder = os.path.dirname(os.path.abspath(where.text))
-    with closed_after(os.open(folder, os.O_RDONLY | os.O_CLOEXEC)) as descriptor:
-        with interrupts_held() as interrupts:
-            while not try_lock(descriptor):
-                time.sleep(LOOK_SECONDS)
-                interrupts.check()
-        yield
+        return contextlib.nullcontext()
+    return folder_locked(os.path.dirname(os.path.abspath(where.text)))
 
 
 def _put(
     store: RetryingStore,
     name: str,
     data: bytes,
-    signature: bytes,
+    signature: bytes | None,
     manifest: Manifest,
     *,
     only_missing: bool,
