@@ -74,3 +74,42 @@ def test_a_folder_that_cannot_be_read_for_a_while(
     look(gateway)
     assert gateway.catalogue.by_name["small"].digest == part(3).manifest.digest
     assert one in {found.manifest.digest for found in gateway.catalogue.scan().values()}
+
+
+def test_what_was_replaced_is_served_by_its_digest_for_a_while(tmp_path: Path) -> None:
+    """Sixteen of them, and those that somebody still reads."""
+    digests = []
+    for seed in range(20):
+        write(tmp_path, "a", part(seed))
+        digests.append(part(seed).manifest.digest)
+        if not seed:
+            gateway = made(tmp_path)
+            (read,) = gateway.catalogue.by_digest.values()
+            read.readers += 1
+        served = look(gateway)
+    assert served == [digests[19], *digests[18:2:-1], digests[0]]
+    assert gateway.catalogue.by_name["small"].digest == digests[19]
+    kept = gateway.catalogue.by_digest[digests[3]]
+    session = kept.session
+    for _ in range(20):
+        assert look(gateway) == served
+    assert kept.live is session, "it is not closed as time goes by"
+    read.readers -= 1
+    assert look(gateway) == [digests[19], *digests[18:2:-1]]
+    gateway.catalogue.close()
+
+
+def test_a_fragment_of_two_files_has_no_address_by_name(tmp_path: Path) -> None:
+    write(tmp_path, "a", part(1))
+    gateway = made(tmp_path)
+    (one,) = gateway.catalogue.by_digest.values()
+    assert gateway.catalogue.fragments == {"file_fragment_1.dat": one}
+    write(tmp_path, "b", part(2))
+    look(gateway)
+    assert gateway.catalogue.fragments == {"file_fragment_1.dat": None}
+
+
+def test_hidden_manifests_are_left_alone(tmp_path: Path) -> None:
+    """Whoever writes a manifest may write it under such a name first."""
+    write(tmp_path, ".a", part(1))
+    assert look(made(tmp_path)) == []

@@ -6,11 +6,12 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from regather.page.as_text import as_text
 from regather.page.delta import delta
-from regather.page.recorder import MOST_TRANSFERS, Recorder
+from regather.page.recorder import MOST_FILES, MOST_TRANSFERS, Recorder
 from regather.page.samples import (
     COMPUTED,
     HERE_BEFORE,
@@ -222,6 +223,32 @@ def test_transfers_are_limited_and_the_rest_is_counted() -> None:
     many = [TransferSample(f"r{n}", 10, 1, 1.0) for n in range(MOST_TRANSFERS + 7)]
     document = Watch(replace(sample(), transfers=many)).document
     assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 7)
+
+
+def test_files_are_limited_and_the_rest_is_counted() -> None:
+    (one,) = sample().files
+    many = [replace(one, name=f"file{n}") for n in range(MOST_FILES + 3)]
+    document = Watch(replace(sample(), files=many)).document
+    assert (len(document["files"]), document["files_left_out"]) == (MOST_FILES, 3)
+
+
+@pytest.mark.parametrize("servers", [40_000, 40_001])
+def test_a_map_of_too_many_cells_is_left_out(servers: int) -> None:
+    """Five fragments: the limit is 200,000 cells."""
+    (one,) = sample().files
+    many = [ServerSample(f"http://{n}.example/") for n in range(servers)]
+    file = replace(one, servers=[many[0].url], holdings=[None], reading=[], deliverers=())
+    written = Watch(replace(sample(), servers=many, files=[file])).document["files"][0]
+    assert written["map_left_out"] == (servers > 40_000)
+    assert len(written["fragments"][0]["cells"]) == (0 if servers > 40_000 else servers)
+
+
+def test_long_events_are_cut() -> None:
+    watch = Watch(sample())
+    row = watch.recorder.events.add("x" * 5000)
+    assert watch.see(sample())["events"][-1]["text"] == "x" * 400
+    watch.recorder.events.amend(row, "y" * 5000, ())
+    assert watch.see(sample())["events"][-1]["text"] == "y" * 400
 
 
 def test_a_gateway_has_readers_cache_and_copies() -> None:

@@ -147,6 +147,7 @@ def test_who_waits_goes_on_where_another_store_has_put_it_on_the_disk(
             put(store, 0, content(0))
             assert waiting.done()
             assert store.used == 0, "it is on the disk"
+        assert cached.listeners == [], "nobody is told any more"
 
 
 def test_a_piece_that_comes_twice_is_kept_once(

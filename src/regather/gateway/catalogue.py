@@ -159,7 +159,7 @@ class Catalogue:
         # A page looks from its own thread: it gets all at once.
         self.by_digest, self.by_name, self.fragments = by_digest, by_name, fragments
         for digest, hosted in before.items():
-            if self.by_digest.get(digest) is not hosted:
+            if self.by_digest.get(digest) is not hosted and hosted not in self._retired:
                 self._retired.append(hosted)
         self._retire()
 
