@@ -8,41 +8,22 @@ The caches are nginx after docs/caches.md, each with its own empty folder.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.caches import nginx_cache
 
 from bench.process import ROOT, environment
+from bench.servers import OwnServer
 from bench.tools import find_regather
 from regather.units import parse_size
 
 REGATHER = find_regather() or "regather"
-
-
-@contextmanager
-def _origin(hosted: Path, log: Path, rate: str) -> Iterator[str]:
-    """Serve a folder, at a rate in all; HOST:PORT."""
-    command = [REGATHER, "serve", str(hosted), "--port", "0", "--json", "--verbose"]
-    command += ["--fault", f"slow:{rate}"] if rate else []
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, env=environment(), cwd=ROOT
-        ) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            yield str(json.loads(process.stdout.readline())["url"]).split("/")[2]
-        finally:
-            process.terminate()
 
 
 def _regather(*command: str) -> subprocess.Popen[bytes]:
@@ -66,7 +47,8 @@ def measure(args: argparse.Namespace, folder: Path) -> Counter[str]:
     if args.no_lock:
         changes.append(("proxy_cache_lock on;", ""))
     with ExitStack() as stack:
-        origin = stack.enter_context(_origin(hosted, log, args.rate))
+        fault = f"slow:{args.rate}" if args.rate else ""
+        origin = stack.enter_context(OwnServer(hosted, fault=fault, log=log)).url.split("/")[2]
         servers: list[str] = []
         for _ in range(args.caches):
             cache = stack.enter_context(nginx_cache(origin, folder, changes))

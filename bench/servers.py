@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.processes import end
+
 from bench.process import ROOT, environment
 from bench.tools import find_regather
 
@@ -28,17 +30,23 @@ class OwnServer:
         fault: str = "",
         host: str = "127.0.0.1",
         write_token: Path | None = None,
+        log: Path | None = None,
     ) -> None:
-        """``write_token`` is a file with the token of those who may store files there."""
+        """``write_token`` is a file with the token of those who may store files there.
+
+        ``log`` gets a line for each request.
+        """
         self.url = ""
         self._command = [find_regather() or "regather", "serve", str(folder)]
         self._command += ["--host", host]
         self._command += ["--port", "0", "--json", *(["--fault", fault] if fault else [])]
         self._command += ["--write-token", str(write_token)] if write_token else []
+        self._command += ["--verbose"] if log else []
+        self._log = log
 
     def __enter__(self) -> Self:
         self._output = tempfile.TemporaryFile()
-        self._errors = tempfile.TemporaryFile()
+        self._errors = self._log.open("w+b") if self._log else tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
@@ -87,11 +95,6 @@ class OwnServer:
             time.sleep(0.01)
 
     def _stop(self) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        end(self._process)
         self._output.close()
         self._errors.close()

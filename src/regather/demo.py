@@ -111,6 +111,7 @@ class Demo:
                 self.say(f"   server {n + 1}  {url}{odd}")
             self._now("waiting for a browser")
             if self.page is not None:
+                self.say(f"   waits up to {_WAIT_SECONDS:.0f} s for a browser to open the page")
                 self.page.wait_for_reader(_WAIT_SECONDS)
             self._now("downloading")
             self.say("4. Download from all of them at once.")

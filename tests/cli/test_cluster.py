@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +11,8 @@ import pytest
 import regather
 from regather.cli.cluster import _faults_by_server
 from regather.errors import UsageError
+from tests.support.files import regather as run
+from tests.support.processes import talking
 
 
 def test_a_number_in_front_means_that_server_alone() -> None:
@@ -34,39 +34,44 @@ def test_what_cannot_be_is_told_before_anything_starts(fault: str) -> None:
 def test_it_says_which_server_ended(tmp_path: Path, as_json: bool) -> None:
     (tmp_path / "file.bin").write_bytes(bytes(1000))
     regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2)
-    words = ["cluster", str(tmp_path / "out"), "--fault", "2:die@0.1s", *["--json"] * as_json]
-    command = [sys.executable, "-m", "regather", *words]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        line = process.stdout.readline()
+    words: list[str | Path] = [
+        "cluster",
+        tmp_path / "out",
+        "--fault",
+        "2:die@0.1s",
+        *["--json"] * as_json,
+    ]
+    with talking(*words) as (_, output, errors):
+        line = output.readline()
         if as_json:
             url = json.loads(line)["urls"][1]
-            event = json.loads(process.stdout.readline())
+            event = json.loads(output.readline())
             assert (event["event"], event["url"]) == ("ended", url)
         else:
-            url = process.stdout.readline().split()[0]
-            assert process.stderr.readline() == f"regather: {url} ended with exit code 70\n"
-        process.terminate()
+            url = output.readline().split()[0]
+            assert errors.readline() == f"regather: {url} ended with exit code 70\n"
 
 
 def test_requests_to_all_servers_are_logged(tmp_path: Path) -> None:
     (tmp_path / "file.bin").write_bytes(bytes(1000))
     regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2)
-    words = ["cluster", str(tmp_path / "out"), "--json", "-v", "--log-format", "json"]
-    command = [sys.executable, "-m", "regather", *words]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        urls = json.loads(process.stdout.readline())["urls"]
+    words: list[str | Path] = ["cluster", tmp_path / "out", "--json", "-v", "--log-format", "json"]
+    with talking(*words) as (_, output, errors):
+        urls = json.loads(output.readline())["urls"]
         for url in urls:
             with urllib.request.urlopen(url, timeout=60) as answer:
                 answer.read()
-            line = json.loads(process.stderr.readline())
+            line = json.loads(errors.readline())
             assert (line["event"], line["status"]) == ("request", 200)
             assert f"http://{line['server']}/" == url
-        process.terminate()
+
+
+def test_a_page_of_a_manifest_that_cannot_be_read(tmp_path: Path) -> None:
+    """It says which."""
+    (tmp_path / "server1").mkdir()
+    manifest = tmp_path / "file.bin.regather.json"
+    manifest.write_text("{")
+    done = run("cluster", tmp_path, "--page")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"regather: {manifest}: not JSON")
+    assert done.stderr.count("\n") == 1

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.cli.output_path import goes_to_output
+from regather.cli.standard_streams import goes_to_output
 from tests.support import forked
 from tests.support.files import alone, random_file
 from tests.support.files import regather as run

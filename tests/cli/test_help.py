@@ -237,6 +237,8 @@ def paste(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """What a shell makes of a line; servers take free ports, and end once they listen."""
     line = line.replace("100MB", "3MB").replace("1GiB", "1MB")
     line = re.sub(r"--(port|first-port) \d+", r"--\1 0", line)
+    if line.split()[1] == "keygen" and "--no-password" not in line:
+        line += " --no-password"  # nobody is there to type one
     if line.split()[1] in SERVERS:
         port = "" if "port" in line or "cluster" in line else " --port 0"
         line = f"exec {{out}}< <(exec {line}{port}) && grep -qm1 http <&$out && kill $!; wait $!"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -24,6 +22,7 @@ from regather.splitter import split
 from tests.support.files import MIB, alone, random_file, regather
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
+from tests.support.processes import talking
 
 
 @pytest.fixture
@@ -124,23 +123,18 @@ def test_pieces_of_an_earlier_run_and_computed_ones_are_told_apart(
 
 
 def test_a_cluster_shows_a_server_that_was_killed(hosted: Path) -> None:
-    command = [sys.executable, "-m", "regather", "cluster", str(hosted), "--page", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            said = [json.loads(process.stdout.readline()) for _ in range(2)]
-            page = next(one["url"] for one in said if one["event"] == "page")
-            urls = next(one["urls"] for one in said if one["event"] == "listening")
-            wait_for(page, lambda now: now["state"]["text"] == "Healthy: any 1 server may fail.")
-            of = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            victim = next(n for n in of if b"server2" in Path(f"/proc/{n}/cmdline").read_bytes())
-            os.kill(int(victim), signal.SIGKILL)
-            now = wait_for(page, lambda now: now["servers"][1]["state"] == "gone")
-            assert now["state"]["text"].startswith("Degraded: 1 of 3 servers is gone;")
-            assert now["servers"][1]["url"] == urls[1]
-            assert now["files"][0]["fragments"][1]["cells"] == "aoa"
-        finally:
-            process.terminate()
+    with talking("cluster", hosted, "--page", "--json") as (pid, output, _):
+        said = [json.loads(output.readline()) for _ in range(2)]
+        page = next(one["url"] for one in said if one["event"] == "page")
+        urls = next(one["urls"] for one in said if one["event"] == "listening")
+        wait_for(page, lambda now: now["state"]["text"] == "Healthy: any 1 server may fail.")
+        of = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        victim = next(n for n in of if b"server2" in Path(f"/proc/{n}/cmdline").read_bytes())
+        os.kill(int(victim), signal.SIGKILL)
+        now = wait_for(page, lambda now: now["servers"][1]["state"] == "gone")
+        assert now["state"]["text"].startswith("Degraded: 1 of 3 servers is gone;")
+        assert now["servers"][1]["url"] == urls[1]
+        assert now["files"][0]["fragments"][1]["cells"] == "aoa"
 
 
 def wait_for(page: str, until: Any) -> dict[str, Any]:

@@ -96,3 +96,8 @@ def test_import_regather_brings_nothing_else() -> None:
     program = "import sys\nimport regather\nprint(*sys.modules, sep='\\n')"
     mine = {m for m in imported(program=program) if m.startswith("regather")}
     assert mine == {"regather", "regather._version"}
+
+
+def test_the_version_imports_next_to_nothing() -> None:
+    modules = imported("--version")
+    assert modules & (UNUSED | {"pathlib", "msgspec", "json", "regather.model"}) == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 import time
 from functools import partial
@@ -15,7 +16,9 @@ import pytest
 import regather
 from tests.support.files import alone, random_file
 from tests.support.hosting import Hosting
+from tests.support.net import PATIENCE
 from tests.support.nginx import Nginx, needs_nginx
+from tests.support.rogue import Rogue
 from tests.support.tls import issue
 
 SIZE = 6_000_000
@@ -276,3 +279,27 @@ def test_a_stream_in_asyncio(made: Path, hosting: Hosting, faults: tuple[str, ..
     else:
         asyncio.run(cancelled())
     assert not any(t.name == "regather-session" for t in threading.enumerate())
+
+
+def test_a_stream_in_asyncio_that_is_cancelled_before_it_begins() -> None:
+    """Nothing is known of the file yet: its server is silent, and is given two minutes."""
+    patient = regather.Settings(timeout=120, connect_timeout=120)
+
+    async def first(url: str) -> None:
+        async for _ in regather.astream(url, settings=patient):
+            break
+
+    async def cancelled(rogue: Rogue) -> None:
+        reading = asyncio.create_task(first(f"{rogue.url}x.regather.json"))
+        while not rogue.requests:
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+
+    def silent(head: bytes, connection: socket.socket) -> None:
+        connection.recv(1)
+
+    with Rogue(silent) as rogue:
+        asyncio.run(cancelled(rogue))

@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from regather.engine.reader_room import PieceUnavailable
 from regather.engine.session import Session
+from regather.engine.steps import SteppedSession
 from regather.model import Source
 from regather.store import disk_cache, extents
 from regather.store.cached_file import CachedFile
@@ -23,6 +25,7 @@ from tests.support.hosting import Hosting
 from tests.support.net import wait_until
 from tests.support.small import PIECE, Small, small
 
+AnySession = TypeVar("AnySession", bound=Session)
 SIZES = [40 * PIECE, 40 * PIECE - 5]
 
 
@@ -43,18 +46,26 @@ def opened(
     part: Small, urls: list[str], pieces: int, cache: CachedFile | None = None
 ) -> closing[Session]:
     """A session with room for so many pieces of readers."""
+    return closing(made(Session, part, urls, pieces, cache))
+
+
+def made(
+    kind: type[AnySession],
+    part: Small,
+    urls: list[str],
+    pieces: int,
+    cache: CachedFile | None = None,
+) -> AnySession:
     options = TransportOptions(timeout=20)
-    return closing(
-        Session(
-            part.manifest.layout,
-            [Source(url) for url in urls],
-            lambda url: open_connection(url, options),
-            connections=4,
-            retries=1,
-            max_requests=16,
-            memory=pieces * PIECE,
-            cache=cache,
-        )
+    return kind(
+        part.manifest.layout,
+        [Source(url) for url in urls],
+        lambda url: open_connection(url, options),
+        connections=4,
+        retries=1,
+        max_requests=16,
+        memory=pieces * PIECE,
+        cache=cache,
     )
 
 
@@ -104,6 +115,22 @@ def many_readers(part: Small, session: Session) -> None:
         assert not thread.is_alive()
     assert failures == []
     assert not session._room._holders, "nobody reads, but pieces are held"
+
+
+def test_who_waits_for_room_longest_gets_it_first(
+    coded: tuple[Small, Path], urls: list[str]
+) -> None:
+    with closing(made(SteppedSession, coded[0], urls, 2)) as session:
+        first, second, third = (session.reader() for _ in range(3))
+        assert session.want(first, [0, 1], must=True) == 2
+        assert session.want(second, [2], must=True) == 0
+        session.release(first, [0])
+        assert second.turn.is_set()
+        assert session.want(third, [3], must=True) == 0, "the room is for the second"
+        assert session.want(second, [2], must=True) == 1
+        session.release(first, [1])
+        assert third.turn.is_set()
+        assert session.want(third, [3], must=True) == 1
 
 
 def test_read_ahead_gives_way(coded: tuple[Small, Path], urls: list[str]) -> None:

@@ -88,6 +88,8 @@ def test_what_is_of_one_digest(part: tuple[Small, Path], hosting: Hosting) -> No
     assert (moved.status, moved.headers["Location"]) == (302, f"/{below}/small.regather.json")
     document = json.loads(get(url, f"{below}/small.regather.json").body)
     assert (document["digest"], document.get("sources", [])) == (manifest.digest, [])
+    relayed = [fragment["name"] for fragment in document["fragments"]]
+    assert relayed == [f.name for f in manifest.fragments if f.kind == "data"]
     assert get(url, part[0].names[0]).body == part[0].content[part[0].names[0]]
 
 

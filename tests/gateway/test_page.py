@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from regather.cluster import Cluster
-from tests.gateway.support import get
-from tests.support.net import PATIENCE
+from regather.gateway.launch import GatewayServer
+from regather.transport import Failure
+from tests.gateway.support import eventually, get, started
+from tests.support.hosting import Hosting
+from tests.support.net import PATIENCE, wait_until
 from tests.support.small import PIECE, small
 
 COMMAND = [sys.executable, "-m", "regather", "gateway"]
@@ -69,3 +76,55 @@ def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def _useful(gateway: GatewayServer) -> dict[str, int]:
+    """By source; the last piece may be sent on before it is counted."""
+    return {server.url: server.useful for server in gateway.watched.sample().servers}
+
+
+def test_a_source_that_asked_to_be_left_alone_is_paused(tmp_path: Path, hosting: Hosting) -> None:
+    """It refused more connections than it has; the pieces on those have not failed."""
+    manifest = small([4 * PIECE]).write(tmp_path, {"1": [1]})
+    source = hosting.serve(tmp_path / "1").url
+    gateway = started(hosting, [manifest], servers=[source], has_page=True)
+    assert get(gateway.url, "small").status == 200
+    (hosted,) = gateway.catalogue.by_digest.values()
+    wait_until(lambda: not hosted.session.healths[0].active, what="the end of all requests")
+    assert gateway.watched.sample().servers[0].condition == "ok"
+    hosted.session.tallies[0].last_failure = Failure.BUSY
+    hosted.session.healths[0].retry_at = time.monotonic() + 600
+    (server,) = gateway.watched.sample().servers
+    assert (server.condition, server.pause > 500) == ("paused", True)
+
+
+def test_a_source_on_this_machine_is_one_source(
+    tmp_path: Path, hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifest = small([4 * PIECE]).write(tmp_path, {"1": [1]})
+    gateway = started(hosting, [manifest], servers=["1"], has_page=True)
+    assert get(gateway.url, "small").status == 200
+    wait_until(lambda: _useful(gateway) == {f"{tmp_path}/1/": 4 * PIECE}, what="one source")
+
+
+def test_nothing_is_kept_of_what_is_no_longer_served(tmp_path: Path, hosting: Hosting) -> None:
+    part = small([4 * PIECE])
+    manifest = part.write(tmp_path, {"1": [1], "2": [1]})
+    first, second = (hosting.serve(tmp_path / name).url for name in "12")
+    manifest.write_bytes(part.at({first: [1]}).manifest.to_bytes())
+    gateway = started(hosting, [manifest], has_page=True)
+    assert get(gateway.url, "small").status == 200
+    (hosted,) = gateway.catalogue.by_digest.values()
+    before = weakref.ref(hosted)
+    del hosted
+    manifest.write_bytes(part.at({second: [1]}).manifest.to_bytes())
+
+    def is_forgotten() -> bool:
+        gc.collect()
+        return before() is None
+
+    assert eventually(is_forgotten)
+    assert get(gateway.url, "small").status == 200
+    both = {first: 4 * PIECE, second: 4 * PIECE}
+    wait_until(lambda: _useful(gateway) == both, what="the counts of both")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,6 +30,12 @@ def scrape(url: str) -> Series:
     }
 
 
+def has_counted(url: str, size: int) -> bool:
+    """Whether all bytes are counted as useful: the last piece may be sent on before it is."""
+    series = scrape(url).items()
+    return size == sum(n for key, n in series if key[0] == "regather_source_useful_bytes_total")
+
+
 def test_sources_and_files(tmp_path: Path, hosting: Hosting) -> None:
     content = random_file(tmp_path / "file.bin", SIZE)
     regather.split(tmp_path / "file.bin", tmp_path / "out", servers=2, fragments=2)
@@ -41,6 +48,7 @@ def test_sources_and_files(tmp_path: Path, hosting: Hosting) -> None:
     (digest,) = gateway.catalogue.by_digest
     assert get(gateway.url, f"d/{digest}/file_fragment_1.dat").status == 200
 
+    wait_until(partial(has_counted, gateway.url, SIZE), what="the count of all pieces")
     series = scrape(gateway.url)
     received, useful, wrong = (
         {url: series["regather_source_" + name, url] for url in (good, lying, other)}
@@ -66,6 +74,7 @@ def test_what_a_session_counted_stays(tmp_path: Path, hosting: Hosting) -> None:
     name = "regather_source_useful_bytes_total", source
     for rounds in (1, 2):
         assert get(gateway.url, "file.bin").status == 200
+        wait_until(partial(has_counted, gateway.url, rounds * SIZE), what="the count")
         assert scrape(gateway.url)[name] == rounds * SIZE
         (hosted,) = gateway.catalogue.by_digest.values()
         session = hosted.session

@@ -185,6 +185,12 @@ def test_map_keys_and_links(chromium: Browser) -> None:
             for _ in one["cells"]:
                 page.keyboard.press("ArrowUp")
             page.keyboard.press("ArrowRight")
+        page.keyboard.press("Home")
+        pictures = set()
+        for key in ("Home", "ArrowRight", "ArrowDown"):  # the cursor is seen where it is
+            page.keyboard.press(key)
+            pictures.add(page.evaluate("document.getElementById('map-canvas').toDataURL()"))
+        assert len(pictures) == 3
         seen = set()
         page.evaluate("document.activeElement.blur()")
         for _ in range(60):

@@ -6,11 +6,12 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from regather.page.as_text import as_text
 from regather.page.delta import delta
-from regather.page.recorder import MOST_TRANSFERS, Recorder
+from regather.page.recorder import MOST_FILES, MOST_TRANSFERS, Recorder
 from regather.page.samples import (
     COMPUTED,
     HERE_BEFORE,
@@ -129,6 +130,33 @@ def test_graphs_keep_seconds_and_tens() -> None:
     assert graphs["tens"][-1][1] == 1000.0
 
 
+def test_the_map_follows_what_the_servers_hold() -> None:
+    """Fragments may vanish from a folder, and come back, while all servers respond."""
+    file = replace(sample().files[0], reading=[])
+    full = replace(sample(), files=[file])
+    watch = Watch(full)
+    empty = replace(file, holdings=[frozenset(), *file.holdings[1:]])
+    lost = watch.see(replace(sample(), files=[empty]))
+    assert lost["files"][0]["fragments"][0]["cells"][0] == "a"
+    assert lost["files"][0]["sets"][0]["available"] == 4
+    back = watch.see(full)
+    assert back["files"][0]["fragments"][0]["cells"][0] == "h"
+    assert back["files"][0]["sets"][0]["available"] == 5
+
+
+def test_a_new_file_of_the_same_name_is_another_file() -> None:
+    """A gateway has both while clients read what the name meant before."""
+    watch = Watch(sample())
+    before = sample().files[0]
+    one = layout(4, 2, 5)
+    new = replace(before, layout=one, here=bytes(one.piece_count), deliverers=(), reading=[])
+    first, second = watch.see(replace(sample(), files=[new, before]))["files"]
+    assert [len(first["fragments"]), len(second["fragments"])] == [6, 5]
+    assert [first["sets"][0]["needed"], second["sets"][0]["needed"]] == [4, 3]
+    assert [first["pieces"]["done"], second["pieces"]["done"]] == [0, 30]
+    assert [len(set(row["cells"])) for row in first["fragments"]] == [2, 2, 2, 2, 2, 1]
+
+
 def test_pieces_say_who_delivered_them() -> None:
     now = sample()
     file = now.files[0]
@@ -195,6 +223,32 @@ def test_transfers_are_limited_and_the_rest_is_counted() -> None:
     many = [TransferSample(f"r{n}", 10, 1, 1.0) for n in range(MOST_TRANSFERS + 7)]
     document = Watch(replace(sample(), transfers=many)).document
     assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 7)
+
+
+def test_files_are_limited_and_the_rest_is_counted() -> None:
+    (one,) = sample().files
+    many = [replace(one, name=f"file{n}") for n in range(MOST_FILES + 3)]
+    document = Watch(replace(sample(), files=many)).document
+    assert (len(document["files"]), document["files_left_out"]) == (MOST_FILES, 3)
+
+
+@pytest.mark.parametrize("servers", [40_000, 40_001])
+def test_a_map_of_too_many_cells_is_left_out(servers: int) -> None:
+    """Five fragments: the limit is 200,000 cells."""
+    (one,) = sample().files
+    many = [ServerSample(f"http://{n}.example/") for n in range(servers)]
+    file = replace(one, servers=[many[0].url], holdings=[None], reading=[], deliverers=())
+    written = Watch(replace(sample(), servers=many, files=[file])).document["files"][0]
+    assert written["map_left_out"] == (servers > 40_000)
+    assert len(written["fragments"][0]["cells"]) == (0 if servers > 40_000 else servers)
+
+
+def test_long_events_are_cut() -> None:
+    watch = Watch(sample())
+    row = watch.recorder.events.add("x" * 5000)
+    assert watch.see(sample())["events"][-1]["text"] == "x" * 400
+    watch.recorder.events.amend(row, "y" * 5000, ())
+    assert watch.see(sample())["events"][-1]["text"] == "y" * 400
 
 
 def test_a_gateway_has_readers_cache_and_copies() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 from regather.page.page_server import PageServer
 from regather.page.recorder import Recorder
+from regather.page.routes import MOST_STREAMS
 from tests.page.subjects import Made, sample
 from tests.support.net import PATIENCE
 
@@ -123,6 +125,19 @@ def test_another_host_name_is_refused(page: PageServer, path: str) -> None:
     response, body = ask(page, path, Host="rebound.example")
     assert response.status == 421
     assert b"not served under this host name" in body
+
+
+def test_more_pages_than_are_served(page: PageServer) -> None:
+    """Each takes memory for what it has not read yet."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_STREAMS):
+            one = HTTPConnection("127.0.0.1", port_of(page), timeout=PATIENCE)
+            stack.callback(one.close)
+            one.request("GET", "/-/events")
+            assert one.getresponse().status == 200
+        response, body = ask(page, "/-/events")
+        assert (response.status, body) == (503, b"too many pages are open\n")
+        assert ask(page, "/-/status")[0].status == 200
 
 
 def test_every_answer_has_the_policy(page: PageServer) -> None:

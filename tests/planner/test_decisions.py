@@ -231,6 +231,22 @@ def test_behind_the_last_piece_of_a_young_connection_the_next_is_asked_for_at_on
     assert ahead.behind == start.request
 
 
+def test_a_request_that_waits_for_its_turn_is_not_stuck() -> None:
+    """Its source is not asked for the same piece a second time, on another connection."""
+    plan = planner([MIB] * 3, [None, frozenset({1})], connections=2)
+    first, other = starts(plan.handle(Begin(), 0.0))
+    (second,) = starts(plan.handle(Answered(first.request), 0.09))
+    plan.handle(Failed(other.request, Blame.BUSY, retry_after=30.0), 0.1)
+    (waits,) = starts(plan.handle(Answered(second.request), 0.15))
+    assert (waits.fragment, waits.behind) == (1, second.request)
+    for start in (first, second):
+        plan.handle(Progress(start.request, MIB // 2), 0.7)
+    assert starts(plan.handle(PieceDone(first.request, 0), 1.38)) == []
+    # Nothing comes on that connection for more than a second: now it is worth it.
+    (again,) = starts(plan.handle(Tick(), 2.0))
+    assert (again.source, again.fragment, again.behind) == (0, 1, -1)
+
+
 def test_a_source_that_gets_on_in_small_steps_is_not_given_up() -> None:
     plan = planner([MIB], [None])
     (start,) = starts(plan.handle(Begin(), 0.0))

@@ -6,13 +6,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
+from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from regather._version import __version__
+from regather.server.app import BaseApplication
+from regather.server.run import HttpServer
 from regather.server.tallies import Family, Histogram
 from tests.server.process import HOST, TIMEOUT, Serve, ask
+from tests.support.hosting import Hosting
 from tests.support.net import wait_until
 from tests.support.promtool import needs_promtool, promtool
 
@@ -36,9 +42,14 @@ def scrape(server: Serve) -> Series:
     answer = server.get("/-/metrics")
     assert answer.status == 200
     assert answer.headers["Cache-Control"] == "no-store"
+    return samples_in(answer.body.decode())
+
+
+def samples_in(text: str) -> Series:
+    """All values of a document."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(answer.body.decode())
+        for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 
@@ -94,6 +105,29 @@ def test_answers_that_break_off(running: Serve) -> None:
     assert value(series, "http_requests_in_flight", handler="file") == 0
     sent = value(series, "http_response_bytes_total", handler="file")
     assert 0 < sent < 64 << 20
+
+
+class Flawed(BaseApplication):
+    """Answers nothing."""
+
+    def check(self) -> None:
+        """See BaseApplication.check."""
+
+    async def find(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
+        raise ZeroDivisionError
+
+
+def test_an_error_of_our_own_is_counted(hosting: Hosting) -> None:
+    """For the alert on such answers."""
+    server = hosting.start(lambda: HttpServer(Flawed()))
+    with pytest.raises(HTTPError) as error:
+        urlopen(f"{server.url}file.dat", timeout=TIMEOUT)
+    error.value.close()
+    assert error.value.code == 500
+    with urlopen(f"{server.url}-/metrics", timeout=TIMEOUT) as answer:
+        series = samples_in(answer.read().decode())
+    assert value(series, "http_requests_total", handler="file", method="GET", code="500") == 1
+    assert value(series, "http_requests_in_flight", handler="file") == 0
 
 
 def test_no_client_adds_a_series(running: Serve) -> None:

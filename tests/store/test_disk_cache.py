@@ -436,6 +436,58 @@ def test_a_borrowed_piece_stays_and_is_verified(tmp_path: Path) -> None:
         assert here(store.file) == {4}
 
 
+@pytest.fixture
+def go(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Nothing is written to the disk before this is set."""
+    go = threading.Event()
+    write = platform.write_all
+
+    def slowly(descriptor: int, data: bytes, offset: int) -> None:
+        assert go.wait(PATIENCE)
+        write(descriptor, data, offset)
+
+    monkeypatch.setattr(extents, "write_all", slowly)
+    return go
+
+
+def test_what_is_not_written_yet_is_not_borrowed(tmp_path: Path, go: threading.Event) -> None:
+    """Although its extent is there: what stands in its place are no bytes of it."""
+    go.set()
+    with opened(tmp_path, extent=4 * PIECE) as store:
+        store.put(0)
+        go.clear()
+        data = content_of(LAYOUT, 1)
+        assert store.file.offer(1, data, piece_hash(data))
+        early = store.file.borrow(1)
+        go.set()
+        assert early is None
+        store.cache.settle()
+        borrowed = store.file.borrow(1)
+        assert borrowed is not None
+        borrowed.close()
+
+
+def test_a_piece_that_two_found_wrong_is_discarded_once(
+    tmp_path: Path, go: threading.Event
+) -> None:
+    """The second of them comes when it was fetched again, and waits to be written."""
+    go.set()
+    with opened(tmp_path) as store:
+        store.put(0)
+    damage(file_of(tmp_path, 0), BLOCK)
+    with opened(tmp_path) as store:
+        assert got(store.file, 0) is None
+        store.file._discard(0)
+        go.clear()
+        data = content_of(LAYOUT, 0)
+        assert store.file.offer(0, data, piece_hash(data))
+        store.file._discard(0)
+        go.set()
+        store.cache.settle()
+        assert store.cache.tally.evicted_bytes == {"corrupt": PIECE}
+        assert got(store.file, 0) == data
+
+
 # -- killed -----------------------------------------------------------------------------------
 
 
@@ -621,6 +673,62 @@ def test_a_disk_that_fails_is_left_alone_for_some_time(
     assert len(caplog.messages) == 1
 
 
+def test_a_write_that_fails_leaves_the_other_pieces_of_its_extent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with opened(tmp_path, extent=4 * PIECE) as store:
+        assert store.put(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", failing)
+            assert not store.put(1)
+        assert here(store.file) == {0}
+        assert got(store.file, 0) == content_of(LAYOUT, 0)
+        assert on_disk(tmp_path) <= store.cache.used
+
+
+def test_what_waits_when_the_disk_fails_is_not_tried(
+    tmp_path: Path, go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = [0]
+
+    def failing(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        writes[0] += 1
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pwrite", failing)
+    with opened(tmp_path) as store:
+        for number in range(4):
+            data = content_of(LAYOUT, number)
+            assert store.file.offer(number, data, piece_hash(data))
+        go.set()
+        store.cache.settle()
+        assert here(store.file) == set()
+    assert writes == [1]
+
+
+def test_a_part_of_a_piece_is_never_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the piece was there, whole, and is written once more."""
+    path, data = tmp_path / "0", content_of(LAYOUT, 1)
+    extents.store(path, 1, PIECE, data, piece_hash(data))
+    assert extents.claims(path, 4) == {1: piece_hash(data)}
+    pwrite = os.pwrite
+
+    def failing(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        if offset >= BLOCK:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", failing)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        extents.store(path, 1, PIECE, data, piece_hash(data))
+    assert extents.claims(path, 4) == {}
+
+
 def test_extents_that_cannot_be_removed_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: None
 ) -> None:
@@ -681,16 +789,8 @@ def test_a_file_system_that_is_really_full(tmpfs: Path) -> None:
 
 
 def test_what_the_disk_is_too_slow_for_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, go: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
-    go = threading.Event()
-    write = platform.write_all
-
-    def slowly(descriptor: int, data: bytes, offset: int) -> None:
-        assert go.wait(PATIENCE)
-        write(descriptor, data, offset)
-
-    monkeypatch.setattr(extents, "write_all", slowly)
     with closing(DiskCache(tmp_path, ROOM, free_share=0, extent=1, backlog=3 * PIECE)) as cache:
         file = cache.open(LAYOUT, IDENTITY)
         kept = []
@@ -708,6 +808,14 @@ def test_what_the_disk_is_too_slow_for_is_not_kept(
         assert put(cache, file, 3)
     assert len(caplog.messages) == 1
     assert "slower than the sources" in caplog.text
+
+
+def test_what_comes_after_the_end_is_not_kept(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        assert store.put(0)
+    data = content_of(LAYOUT, 1)
+    assert not store.file.offer(1, data, piece_hash(data))
+    assert here(store.file) == {0}
 
 
 def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:

@@ -194,6 +194,38 @@ def test_many_threads(kind: Callable[[Layout, int], MemoryStore]) -> None:
     assert store.used == sum(len(content_of(LAYOUT, n)) for n in here(store))
 
 
+def test_a_slot_is_used_again_whatever_comes_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the room for all of them is never exceeded."""
+    store = spooled(LAYOUT, ROOM)
+    write = store._room.write
+
+    def another_first(slot: int, data: memoryview) -> None:
+        monkeypatch.undo()
+        put(store, 0)
+        write(slot, data)
+
+    monkeypatch.setattr(store._room, "write", another_first)
+    for number in (0, 1, 2, 3, 4, 0, 1, 2, 3, 4):
+        put(store, number)
+    assert here(store) == {0, 1, 2, 3, 4}
+    assert store._made == ROOM // PIECE
+
+
+def test_a_slot_that_became_another_pieces_while_it_was_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = SlotStore(LAYOUT, PIECE)
+    put(store, 0)
+    read = store._room.read
+
+    def after_another(slot: int, at: int, into: memoryview) -> None:
+        put(store, 1)
+        read(slot, at, into)
+
+    monkeypatch.setattr(store._room, "read", after_another)
+    assert got(store, 0) is None
+
+
 def test_an_adopted_piece_is_kept_without_a_copy_and_a_placed_one_is_copied() -> None:
     store = MemoryStore(LAYOUT, ROOM)
     buffers = [memoryview(bytearray(content_of(LAYOUT, number))) for number in (0, 1)]

@@ -133,6 +133,23 @@ def test_a_snapshot_tells_what_is_there(store: Store, content: Callable[[int], b
     assert store.whole(4) == content(4)
 
 
+def test_who_waits_goes_on_where_another_store_has_put_it_on_the_disk(
+    tmp_path: Path, layout: Layout, content: Callable[[int], bytes]
+) -> None:
+    with closing(DiskCache(tmp_path / "cache", LIMIT, free_share=0)) as cache:
+        cached = cache.open(layout, bytes(32))
+        with (
+            closing(CachedStore(layout, LIMIT, cached)) as store,
+            closing(CachedStore(layout, LIMIT, cached)) as other,
+        ):
+            waiting = store.wait(0)
+            put(other, 0, content(0))
+            put(store, 0, content(0))
+            assert waiting.done()
+            assert store.used == 0, "it is on the disk"
+        assert cached.listeners == [], "nobody is told any more"
+
+
 def test_a_piece_that_comes_twice_is_kept_once(
     store: Store, content: Callable[[int], bytes]
 ) -> None:

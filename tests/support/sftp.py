@@ -16,6 +16,7 @@ from regather.transport import HostOptions, TransportOptions
 from regather.transport.host_options import Hosts
 from tests.support.daemon import Daemon
 from tests.support.net import HOST, wait_until
+from tests.support.processes import end
 
 _CONFIGURATION = """\
 ListenAddress {host}
@@ -135,5 +136,4 @@ def ssh_agent(key: Path, folder: Path) -> Iterator[str]:
         wait_until(added, what="an agent")
         yield str(listening)
     finally:
-        agent.terminate()
-        agent.wait(60)
+        end(agent)

@@ -18,7 +18,6 @@ from typing import NoReturn
 from regather._version import __version__
 from regather.cli.commands import COMMANDS, UNCONFIGURED
 from regather.cli.leaving import leave
-from regather.cli.output_path import goes_to_output
 from regather.cli.overview import EXIT_CODES, Overview
 from regather.cli.parsing import (
     CommandLineError,
@@ -32,7 +31,7 @@ from regather.cli.parsing import (
     unknown_command,
 )
 from regather.cli.signals import ignore_ends
-from regather.cli.standard_streams import drop_output, free_of_words, open_all
+from regather.cli.standard_streams import drop_output, free_of_words, goes_to_output, open_all
 from regather.errors import (
     InterruptedDownload,
     RegatherError,

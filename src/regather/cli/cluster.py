@@ -106,7 +106,9 @@ def _page(
     from regather.page.polled import PolledServers
     from regather.page.recorder import Recorder
 
-    manifest = Manifest.from_bytes(manifests[0].read_bytes()) if manifests else None
+    manifest = None
+    if manifests:
+        manifest = Manifest.from_bytes(manifests[0].read_bytes(), str(manifests[0]))
     polled = PolledServers([(one.url, str(one.folder)) for one in cluster.members], manifest)
     return served(Recorder("cluster", polled), args, beside=polled.poll)
 

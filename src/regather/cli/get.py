@@ -9,11 +9,12 @@ from regather.cli import options
 from regather.cli.documents import print_json
 from regather.cli.get_report import describe, done_line, with_notes
 from regather.cli.logs import both, source_log
-from regather.cli.output_path import STANDARD_OUTPUT, destination_of
+from regather.cli.output_path import destination_of
 from regather.cli.page import add_page, download_page
 from regather.cli.parsing import Parser
 from regather.cli.progress import download_view
 from regather.cli.signals import end_politely
+from regather.cli.standard_streams import STANDARD_OUTPUT
 from regather.cli.value_types import size, whole
 from regather.errors import UsageError
 

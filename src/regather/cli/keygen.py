@@ -14,11 +14,11 @@ from regather.errors import DestinationExistsError, StorageError, UsageError, sy
 
 SUMMARY = "Make a key to sign manifests with."
 EXAMPLES = (
-    "regather keygen --no-password",
-    "regather keygen --secret-key release.key --public-key release.pub --no-password",
+    "regather keygen",
+    "regather keygen --secret-key release.key --public-key release.pub",
     "regather keygen --no-password --force --json",
 )
-COMMON = ("--public-key", "--secret-key", "--no-password", "--force")
+COMMON = ("--public-key", "--secret-key", "--password-file", "--no-password", "--force")
 
 
 def configure(parser: Parser) -> None:

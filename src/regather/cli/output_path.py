@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
+from regather.cli.standard_streams import STANDARD_OUTPUT
 from regather.errors import UsageError, system_errors
 
-STANDARD_OUTPUT = "-"
 _STREAMS = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 
 
@@ -33,21 +31,6 @@ def destination_of(output: str | None, *, mkdir: bool = False, dry: bool = False
     if output.endswith("/") and not os.path.exists(path):
         make_folder(path)
     return path
-
-
-def goes_to_output(arguments: Sequence[str]) -> bool:
-    """Whether a command line, which may be wrong, asks for the file on standard output."""
-    return "get" in arguments and any(
-        (value == STANDARD_OUTPUT and _is_output(option))
-        or (value.endswith(STANDARD_OUTPUT) and _is_output(value[:-1].removesuffix("=")))
-        for option, value in pairwise(arguments)
-    )
-
-
-def _is_output(option: str) -> bool:
-    """Whether a word is ``--output``, or ``-o`` behind flags of one letter, as in ``-fo``."""
-    letters = option[1:] if option.startswith("-") else ""
-    return option == "--output" or (letters.isalpha() and letters.endswith("o"))
 
 
 def check_parent(path: Path, *, mkdir: bool, dry: bool = False) -> None:

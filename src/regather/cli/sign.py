@@ -12,7 +12,7 @@ from regather.errors import printable
 
 SUMMARY = "Sign a manifest, for readers with --trust."
 EXAMPLES = (
-    "regather keygen --no-password",
+    "regather keygen",
     "regather sign hosted/large_file.txt.regather.json --secret-key regather.key",
     "regather sign hosted/*.regather.json hosted/server*/*.regather.json --file-version 2",
 )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import FileIO, TextIOWrapper
+from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+STANDARD_OUTPUT = "-"
+"""What names it as the place for a file."""
 closed: set[int] = set()
 """The numbers of those without which we were started."""
 
@@ -53,6 +56,21 @@ class _StandardError(FileIO):
             while left:
                 left = left[super().write(left) or size :]  # None: it would block
         return size
+
+
+def goes_to_output(arguments: Sequence[str]) -> bool:
+    """Whether a command line, which may be wrong, asks for the file on standard output."""
+    return "get" in arguments and any(
+        (value == STANDARD_OUTPUT and _is_output(option))
+        or (value.endswith(STANDARD_OUTPUT) and _is_output(value[:-1].removesuffix("=")))
+        for option, value in pairwise(arguments)
+    )
+
+
+def _is_output(option: str) -> bool:
+    """Whether a word is ``--output``, or ``-o`` behind flags of one letter, as in ``-fo``."""
+    letters = option[1:] if option.startswith("-") else ""
+    return option == "--output" or (letters.isalpha() and letters.endswith("o"))
 
 
 @contextmanager

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable
 
-from regather.downloader.observed import Observed
+from regather.downloader.observed import Observed, condition_of, server_sample
 from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import Progress, SourceProgress
 from regather.engine import SourceTally
+from regather.engine.tally import add_up
 from regather.page.event_log import EventLog
-from regather.page.samples import (
-    Condition,
-    Outcome,
-    Sample,
-    ServerSample,
-    TransferSample,
-)
+from regather.page.samples import Outcome, Sample, ServerSample, TransferSample
 from regather.page.server_rows import name_of_server
 from regather.sources.download_target import DownloadTarget
 from regather.store.base import StoredPieces
@@ -39,10 +33,19 @@ class LiveDownload(Observed):
         super().__init__(target, destination.snapshot, reporter, events)
         self.reporter = reporter
 
-    def is_stalled(self, number: int) -> bool:
-        """Whether no request of a source gets anything."""
-        healths = self.reporter.healths
-        return bool(healths) and not self.ended and healths[number].all_stalled
+    @property
+    def tallies(self) -> list[SourceTally]:
+        """Of each source once; a source may have several numbers."""
+        return list({id(one): one for one in list(self.reporter.tallies)}.values())
+
+    @property
+    def stalled(self) -> set[str]:
+        """The URLs of the sources no request of which gets anything."""
+        if self.ended:
+            return set()
+        # A source that is added has a tally before the planner knows it.
+        known = zip(list(self.reporter.tallies), list(self.reporter.healths), strict=False)
+        return {tally.url for tally, health in known if health.all_stalled}
 
 
 class WatchedDownloads:
@@ -89,19 +92,21 @@ class WatchedDownloads:
 
     def sample(self) -> Sample:
         """See Sampled.sample."""
+        totals: dict[str, SourceTally] = {}
         with self._lock:
             lives = self._lives = self._forget_ended()
-            servers = {url: _server(tally) for url, tally in self._ended.items()}
+            add_up(self._ended.values(), totals)
         for live in lives:
-            # A source may have several numbers, and has one tally.
-            for tally in {id(one): one for one in list(live.reporter.tallies)}.values():
-                _add(servers.setdefault(tally.url, ServerSample(tally.url)), tally)
+            add_up(live.tallies, totals)
+        servers = {url: server_sample(tally) for url, tally in totals.items()}
+        failures = {t.url: t.last_failure for one in lives for t in one.tallies if t.last_failure}
+        stalled = {url for live in lives for url in live.stalled}
         moments = list(self._moments.values())
         running = self._outcome == "running"
         for moment in moments:
             for source in moment.sources:
                 server = servers.setdefault(source.url, ServerSample(source.url))
-                _judge(server, source, lives)
+                _judge(server, source, failures.get(source.url), stalled=source.url in stalled)
                 if not running:
                     server.connections, server.pause = 0, 0.0
         names = [live.reporter.name for live in lives]
@@ -123,62 +128,35 @@ class WatchedDownloads:
         """Keep the last downloads of each file, and of older ones the counters alone."""
         newest = {live.reporter.name: live for live in self._lives}
         ended = [live for live in newest.values() if live.ended][:-_MOST_FILES]
-        kept = [one for one in self._lives if newest[one.reporter.name] is one and one not in ended]
+        kept = [
+            one
+            for one in self._lives
+            if not one.ended or (newest[one.reporter.name] is one and one not in ended)
+        ]
         for live in self._lives:
             if live not in kept:
-                for tally in {id(one): one for one in live.reporter.tallies}.values():
-                    into = self._ended.setdefault(tally.url, SourceTally(tally.url))
-                    into.received += tally.received
-                    into.useful += tally.useful
-                    into.corrupt += tally.corrupt
-                    into.kinds = dict(Counter(into.kinds) + Counter(tally.kinds))
-                    into.last_error = tally.last_error or into.last_error
+                add_up(live.tallies, self._ended)
         return kept
 
 
-def _server(tally: SourceTally) -> ServerSample:
-    server = ServerSample(tally.url)
-    _add(server, tally)
-    return server
-
-
-def _add(server: ServerSample, tally: SourceTally) -> None:
-    server.received += tally.received
-    server.useful += tally.useful
-    server.corrupt += tally.corrupt
-    server.errors = dict(Counter(server.errors) + Counter(tally.kinds.copy()))
-    server.last_error = tally.last_error or server.last_error
-
-
-def _judge(server: ServerSample, source: SourceProgress, lives: list[LiveDownload]) -> None:
+def _judge(
+    server: ServerSample, source: SourceProgress, failure: Failure | None, *, stalled: bool
+) -> None:
     """Add what a moment says of a source: its state, connections, pause."""
-    failure, stalled = None, False
-    for live in lives:
-        for number, tally in enumerate(list(live.reporter.tallies)):
-            if tally.url == source.url:
-                failure = tally.last_failure or failure
-                stalled |= live.is_stalled(number)
     server.connections += source.connections
     server.latency = source.latency or server.latency
     server.last_error = server.last_error or source.last_error
-    condition = _condition(source, failure)
-    if condition == "ok" and stalled:
-        condition = "stalled"
+    condition = condition_of(
+        failure,
+        corrupt=source.state == "corrupt",
+        # Once all is there nobody is asked again: a source that failed last is still what it was.
+        failed=source.state == "failed" or source.failures > 0,
+        waiting=source.state == "waiting",
+    )
+    if condition == "ok":
+        condition = "unused" if source.state == "unused" else "stalled" if stalled else "ok"
     if server.condition in ("ok", "unused"):
         server.condition, server.pause = condition, source.pause
-
-
-def _condition(source: SourceProgress, failure: Failure | None) -> Condition:
-    # Once all is there nobody is asked again: a source that failed last is still what it was.
-    if source.state in ("waiting", "failed") or (source.failures and source.state != "corrupt"):
-        if failure is Failure.UNREACHABLE:
-            return "gone"
-        if failure is Failure.BUSY and source.state == "waiting":
-            return "paused"
-        return "failing"
-    if source.state == "corrupt":
-        return "corrupt"
-    return "unused" if source.state == "unused" else "ok"
 
 
 def _transfer(moment: Progress, names: list[str], ended: str) -> TransferSample:

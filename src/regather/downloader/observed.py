@@ -10,7 +10,7 @@ from typing import Protocol
 from regather.engine import SourceTally
 from regather.model import Source
 from regather.page.event_log import EventLog, EventRow, Level
-from regather.page.samples import COMPUTED, HERE_BEFORE, FileSample
+from regather.page.samples import COMPUTED, HERE_BEFORE, Condition, FileSample, ServerSample
 from regather.page.server_rows import name_of_server
 from regather.planner.health import Health
 from regather.sources.download_target import DownloadTarget
@@ -54,6 +54,34 @@ class Reported(Protocol):
     def healths(self) -> Healths:
         """What is known of them; nothing before there is a planner."""
         ...
+
+
+def server_sample(tally: SourceTally) -> ServerSample:
+    """A server, by what was counted of it."""
+    return ServerSample(
+        tally.url,
+        received=tally.received,
+        useful=tally.useful,
+        errors=tally.kinds,
+        corrupt=tally.corrupt,
+        last_error=tally.last_error,
+    )
+
+
+def condition_of(
+    failure: Failure | None, *, corrupt: bool, failed: bool, waiting: bool
+) -> Condition:
+    """The condition of a source, which failed last with ``failure``.
+
+    ``failed`` is one that is given up, ``waiting`` one that is to be asked again.
+    """
+    if corrupt:
+        return "corrupt"
+    if not failed and not waiting:
+        return "ok"
+    if failure is Failure.UNREACHABLE:
+        return "gone"
+    return "paused" if failure is Failure.BUSY and waiting else "failing"
 
 
 class Observed:

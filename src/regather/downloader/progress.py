@@ -96,9 +96,7 @@ class ProgressReporter:
             return "unused"
         if health.failures > self._context.settings.retries:
             return "failed"
-        # One that was busy has not failed, but may have asked to be left alone for an hour.
-        paused = not health.active and health.retry_at > now
-        if (health.failures or paused) and self.planner.pieces_left:
+        if is_waiting(health, now) and self.planner.pieces_left:
             return "waiting"
         return "active" if health.active else "idle"
 
@@ -227,6 +225,14 @@ class ProgressReporter:
         return NotEnoughSourcesError(
             what, help=help, details=details, missing=tuple(f.name for f in fragments)
         )
+
+
+def is_waiting(health: Health, now: float) -> bool:
+    """Whether a source is to be asked again before it counts as usable.
+
+    One that was busy has not failed, but may have asked to be left alone for an hour.
+    """
+    return health.failures > 0 or (not health.active and health.retry_at > now)
 
 
 def asking_progress(asked: Sequence[Probe], retries: int, seconds: float) -> Progress:

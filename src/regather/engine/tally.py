@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from msgspec import Struct, field
 
 from regather.logs import Logger
@@ -46,3 +48,24 @@ class SourceTally(Struct):
         self.corrupt += pieces
         self.errors += pieces
         self.last_error = what
+
+    def add(self, other: SourceTally) -> None:
+        """Count what another tally of the same source counted."""
+        self.received += other.received
+        self.useful += other.useful
+        self.errors += other.errors
+        self.corrupt += other.corrupt
+        self.last_error = other.last_error or self.last_error
+        for kind, count in other.kinds.copy().items():
+            self.kinds[kind] = self.kinds.get(kind, 0) + count
+
+
+def add_up(
+    tallies: Iterable[SourceTally],
+    totals: dict[str, SourceTally],
+    name: Callable[[str], str] = str,
+) -> None:
+    """Add tallies to those of their sources, by the ``name`` of their URLs."""
+    for tally in tallies:
+        url = name(tally.url)
+        totals.setdefault(url, SourceTally(url)).add(tally)

@@ -113,13 +113,12 @@ class GatewayApplication(BaseApplication):
         path = "/".join(names)
         if names[0] == hosted.manifest.name and hosted.manifest.folder is not None:
             inside = "/".join(names[1:])
-            if is_folder and (
-                listing := folder_listing(request, hosted, f"{inside}/" if inside else "")
-            ):
-                return listing
-            if not is_folder and hosted.find(path) is None:
-                if folder_listing(request, hosted, f"{inside}/" if inside else "") is None:
+            if is_folder or hosted.find(path) is None:
+                listing = folder_listing(request, hosted, f"{inside}/" if inside else "")
+                if listing is None:
                     raise FileNotFoundError
+                if is_folder:
+                    return listing
                 place = request.raw_path.partition("?")[0].rpartition("/")[2]
                 return web.Response(status=301, headers={hdrs.LOCATION: f"{place}/"})
         if is_folder:

@@ -53,7 +53,11 @@ class Catalogue:
         self._prober = prober
         self._make = make
         self._found: dict[str, FoundManifest] = {}
-        self._complained: dict[str, str] = {}
+        self._inside: dict[str, list[Address]] = {}
+        """By folder: the manifests that were in it when it could last be read."""
+        self._said: set[tuple[str, str]] = set()
+        self._complaints: set[tuple[str, str]] = set()
+        """Where and what: those of the look before, which were logged, and of this one."""
         self.by_name: dict[str, HostedFile] = {}
         self.by_digest: dict[str, HostedFile] = {}
         self.fragments: dict[str, HostedFile | None] = {}
@@ -71,26 +75,27 @@ class Catalogue:
         else cannot be read is logged once, and what was known of it holds.
         """
         found: dict[str, FoundManifest] = {}
+        self._said, self._complaints = self._complaints, set()
         for place in self._places:
-            if not _is_folder(place):
+            if not _is_folder(place) and place.text not in self._inside:
                 self._read(place, found, named=first)
                 continue
             try:
-                inside = list(self._inside(place))
+                inside = self._inside[place.text] = list(self._manifests_in(place))
             except (OSError, RegatherError, RequestFailed) as error:
                 if first:
                     raise UsageError(
                         f"{place}: {_what(error)}", help="give a folder of manifests, or its URL"
                     ) from None
                 self._complain(place.text, _what(error))
-                found.update((k, v) for k, v in self._found.items() if k.startswith(place.text))
+                known = [a.text for a in self._inside.get(place.text, ()) if a.text in self._found]
+                found.update((where, self._found[where]) for where in known)
                 continue
             for address in inside:
                 self._read(address, found, named=False)
-        self._complained = {k: v for k, v in self._complained.items() if k not in found}
         return found
 
-    def _inside(self, place: Address) -> Iterator[Address]:
+    def _manifests_in(self, place: Address) -> Iterator[Address]:
         """The manifests of a folder."""
         if not place.remote:
             for path in sorted(Path(place.text).iterdir()):
@@ -126,8 +131,8 @@ class Catalogue:
         found[address.text] = FoundManifest(signature, loaded.manifest, target)
 
     def _complain(self, where: str, what: str) -> None:
-        if self._complained.get(where) != what:
-            self._complained[where] = what
+        self._complaints.add((where, what))
+        if (where, what) not in self._said:
             _log.warning("%s: %s", where, what)
 
     # -- in the event loop ----------------------------------------------------------------
@@ -135,24 +140,26 @@ class Catalogue:
     def adopt(self, found: dict[str, FoundManifest]) -> None:
         """Serve what was found from now on."""
         self._found = found
-        before, self.by_digest = self.by_digest, {}
-        self.by_name, self.fragments = {}, {}
+        before, by_digest = self.by_digest, dict[str, HostedFile]()
+        by_name, fragments = dict[str, HostedFile](), dict[str, HostedFile | None]()
         for where, one in found.items():
             digest = one.manifest.digest
-            hosted = self.by_digest.get(digest)
+            hosted = by_digest.get(digest)
             if hosted is None:
                 known = before.get(digest)
                 same = known is not None and known.target == one.target
                 hosted = known if known and same else self._make(one.manifest, one.target)
-                self.by_digest[digest] = hosted
+                by_digest[digest] = hosted
                 for name in hosted.fragments:
-                    self.fragments[name] = None if name in self.fragments else hosted
-            other = self.by_name.setdefault(one.manifest.name, hosted)
+                    fragments[name] = None if name in fragments else hosted
+            other = by_name.setdefault(one.manifest.name, hosted)
             if other is not hosted:
                 what = f"{one.manifest.name!r} is another file already; served by digest only"
                 self._complain(where, what)
+        # A page looks from its own thread: it gets all at once.
+        self.by_digest, self.by_name, self.fragments = by_digest, by_name, fragments
         for digest, hosted in before.items():
-            if self.by_digest.get(digest) is not hosted:
+            if self.by_digest.get(digest) is not hosted and hosted not in self._retired:
                 self._retired.append(hosted)
         self._retire()
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from regather.errors import UsageError
 from regather.gateway.application import GatewayApplication
@@ -33,6 +34,16 @@ from regather.store.disk_cache import FREE_SHARE, DiskCache
 
 _LOOK_SECONDS = 2.0
 """How often the manifests are looked at again."""
+
+
+class Listening(TypedDict, total=False):
+    """Where and how a server listens: see HttpServer."""
+
+    host: str
+    port: int
+    access_log: bool
+    log_format: str
+    tls: ssl.SSLContext | None
 
 
 def gateway(
@@ -109,18 +120,14 @@ def prepared(
     settings: Settings,
     servers: Sequence[str] = (),
     digest: str = "",
-    host: str = "127.0.0.1",
-    port: int = 0,
     cache: str | Path | None = None,
     cache_size: int | None = None,
     free_space: float = FREE_SHARE,
     tokens: Tokens | None = None,
     max_clients: int | None = None,
     public_url: str = "",
-    access_log: bool = False,
-    log_format: str = "text",
-    tls: ssl.SSLContext | None = None,
     has_page: bool = False,
+    **listening: Unpack[Listening],
 ) -> Callable[[], GatewayServer]:
     """Read the manifests; return what makes the server, in its event loop. See ``gateway``."""
     if max_clients is not None and max_clients < 1:
@@ -160,11 +167,7 @@ def prepared(
             called_off,
             watched,
             disk,
-            host=host,
-            port=port,
-            access_log=access_log,
-            log_format=log_format,
-            tls=tls,
+            **listening,
         )
 
     return server
@@ -180,16 +183,9 @@ class GatewayServer(HttpServer):
         called_off: threading.Event,
         watched: WatchedGateway,
         disk: DiskCache | None = None,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        access_log: bool = False,
-        log_format: str = "text",
-        tls: ssl.SSLContext | None = None,
+        **listening: Unpack[Listening],
     ) -> None:
-        super().__init__(
-            application, host=host, port=port, access_log=access_log, log_format=log_format, tls=tls
-        )
+        super().__init__(application, **listening)
         self.catalogue = catalogue
         self.watched = watched
         self._called_off = called_off

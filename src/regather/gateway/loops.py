@@ -38,13 +38,15 @@ class LoopGuard:
         if self.own in ids:
             return True
         now = time.monotonic()
+        self._seen = {n: at for n, at in self._seen.items() if now - at < _SECONDS}
         for name in ids:
-            if name.isascii() and name.isprintable() and len(self._seen) < _MOST_IDS:
+            fits = name in self._seen or len(self._seen) < _MOST_IDS
+            if name.isascii() and name.isprintable() and fits:
                 self._seen[name] = now
         return False
 
     def header(self) -> str:
         """What requests to sources carry. For any thread."""
         now = time.monotonic()
-        self._seen = {n: at for n, at in list(self._seen.items()) if now - at < _SECONDS}
-        return ", ".join((self.own, *self._seen))
+        lately = [name for name, at in list(self._seen.items()) if now - at < _SECONDS]
+        return ", ".join((self.own, *lately))

@@ -3,45 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Set
 
 from regather.engine.session import Session
-from regather.engine.tally import SourceTally
+from regather.engine.tally import SourceTally, add_up
 from regather.gateway.hosted import HostedFile
-from regather.server.tallies import Family, Labels, single
-
-
-def shown(url: str) -> str:
-    """The address of a source as it is told: a query may be a signature."""
-    return url.partition("?")[0]
-
-
-class _SourceTotals:
-    """Counts of sources, by their addresses."""
-
-    def __init__(self) -> None:
-        self.received: Counter[Labels] = Counter()
-        self.useful: Counter[Labels] = Counter()
-        self.wrong: Counter[Labels] = Counter()
-        self.errors: Counter[Labels] = Counter()
-
-    def add(self, tallies: Sequence[SourceTally]) -> None:
-        """Add those of one session."""
-        for tally in tallies:
-            source = shown(tally.url)
-            self.received[(source,)] += tally.received
-            self.useful[(source,)] += tally.useful
-            self.wrong[(source,)] += tally.corrupt
-            for kind, count in list(tally.kinds.items()):
-                self.errors[source, kind.replace(" ", "_")] += count
-
-    def copy(self) -> _SourceTotals:
-        """The same, to be added to."""
-        other = _SourceTotals()
-        for name, counts in vars(self).items():
-            getattr(other, name).update(counts)
-        return other
+from regather.names import without_secrets
+from regather.server.tallies import Family, single
 
 
 class SessionFamilies:
@@ -53,7 +21,7 @@ class SessionFamilies:
     def __init__(self, files: Callable[[], Set[HostedFile]]) -> None:
         self._files = files
         self._live: list[Session] = []
-        self._ended = _SourceTotals()
+        self._ended: dict[str, SourceTally] = {}
         self._lock = threading.Lock()
 
     def follow(self, session: Session) -> None:
@@ -61,32 +29,21 @@ class SessionFamilies:
         with self._lock:
             self._live.append(session)
 
-    def _totals(self) -> _SourceTotals:
+    def by_source(self) -> dict[str, SourceTally]:
+        """What each source brought and cost, by its address as it may be shown."""
+        totals: dict[str, SourceTally] = {}
         with self._lock:
             for session in [one for one in self._live if one.ended.is_set()]:
                 self._live.remove(session)
-                self._ended.add(session.tallies)
-            totals = self._ended.copy()
+                add_up(session.tallies, self._ended, without_secrets)
+            add_up(self._ended.values(), totals)
             for session in self._live:
-                totals.add(session.tallies)
+                add_up(session.tallies, totals, without_secrets)
         return totals
-
-    def by_source(self) -> Iterator[tuple[str, int, int, int, dict[str, int]]]:
-        """Of each source: address, bytes received, useful ones, wrong pieces, errors by reason."""
-        totals = self._totals()
-        for labels in totals.received:
-            errors = {kind: n for (url, kind), n in totals.errors.items() if url == labels[0]}
-            yield (
-                labels[0],
-                totals.received[labels],
-                totals.useful[labels],
-                totals.wrong[labels],
-                errors,
-            )
 
     def families(self) -> Iterator[Family]:
         """See Tallied."""
-        totals = self._totals()
+        totals = self.by_source().values()
         files = self._files()
         yield Family(
             "regather_gateway_files", "gauge", "Files that are served.", single(len(files))
@@ -102,27 +59,31 @@ class SessionFamilies:
             "regather_source_received_bytes",
             "counter",
             "Bytes that a source sent, wanted or not.",
-            totals.received,
+            {(one.url,): one.received for one in totals},
             by_source,
         )
         yield Family(
             "regather_source_useful_bytes",
             "counter",
             "Bytes of verified pieces that a source was the first to send.",
-            totals.useful,
+            {(one.url,): one.useful for one in totals},
             by_source,
         )
         yield Family(
             "regather_source_wrong_pieces",
             "counter",
             "Pieces of a source whose hash was wrong.",
-            totals.wrong,
+            {(one.url,): one.corrupt for one in totals},
             by_source,
         )
         yield Family(
             "regather_source_errors",
             "counter",
             "Requests to a source that failed, by reason.",
-            totals.errors,
+            {
+                (one.url, kind.replace(" ", "_")): count
+                for one in totals
+                for kind, count in one.kinds.items()
+            },
             ("source", "reason"),
         )

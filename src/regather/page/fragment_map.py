@@ -38,10 +38,7 @@ class FragmentMap:
         """
         if len(file.layout.fragments) * count > MOST_CELLS:
             return []
-        key = (
-            *(tuple(ids), tuple(gone.items()), count),
-            *(len(file.held), len(file.absent), len(file.corrupt)),
-        )
+        key = _known(file), file.held, tuple(ids), tuple(gone.items()), count
         if key != self._key:
             self._key = key
             self._rows = self._without_reading(file, ids, gone, count)
@@ -81,10 +78,7 @@ class FragmentMap:
 
         A server that was not asked yet counts as one that can.
         """
-        key = (
-            *(tuple(ids), tuple(unusable.items())),
-            *(len(file.absent), len(file.corrupt), len(file.holdings)),
-        )
+        key = _known(file), tuple(ids), tuple(unusable.items())
         if key == self._survival_key:
             return self._survival, self._holders
         self._survival_key = key
@@ -98,6 +92,11 @@ class FragmentMap:
         self._holders = holders
         self._survival = survival(file.layout, holders)
         return self._survival, holders
+
+
+def _known(file: FileSample) -> tuple[object, ...]:
+    """What is known of who has what: the map is drawn anew when it changes."""
+    return tuple(file.holdings), file.absent, file.corrupt
 
 
 def set_rows(file: FileSample, holders: Sequence[set[int]]) -> list[dict[str, object]]:

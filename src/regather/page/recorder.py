@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from regather._version import __version__
 from regather.coding.survival import Survival
 from regather.errors import printable
+from regather.model import Layout
 from regather.names import without_secrets
 from regather.page.event_log import EventLog, EventRow
 from regather.page.fragment_map import FragmentMap, lost_fragments, set_rows
@@ -32,7 +33,8 @@ Document = dict[str, object]
 class _FileView:
     """What is remembered of one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
         self.map = FragmentMap()
         self.bar = PieceBar()
         self.computed: dict[int, tuple[int, int]] = {}
@@ -64,7 +66,8 @@ class Recorder:
         self._graphs = Graphs(("in", "out", "errors"))
         self._in, self._out, self._errors = Meter(), Meter(), Meter()
         self._sample = Sample()
-        self._files: dict[str, _FileView] = {}
+        self._files: dict[tuple[str, int], _FileView] = {}
+        """Of the files that are shown, by name and layout: a name may mean another file later."""
         self._document: Document | None = None
         self._last_second = -1
         self.tick = 0
@@ -103,8 +106,11 @@ class Recorder:
         gone = {row.id: row.condition == "gone" for row in rows}
         unusable = {row.id: row.condition in _UNUSABLE for row in rows}
         files, state = [], self._state_without_files(sample)
+        views, self._files = self._files, {}
         for file in sample.files[:MOST_FILES]:
-            written, of_file = self._file(file, gone, unusable, len(rows))
+            key = file.name, id(file.layout)
+            view = self._files[key] = views.get(key) or _FileView(file.layout)
+            written, of_file = self._file(file, view, gone, unusable, len(rows))
             files.append(written)
             if len(files) == 1 or of_file["word"] == "lost":
                 state = of_file
@@ -149,12 +155,12 @@ class Recorder:
     def _file(
         self,
         file: FileSample,
+        view: _FileView,
         gone: dict[int, bool],
         unusable: dict[int, bool],
         count: int,
     ) -> tuple[Document, dict[str, str]]:
         """One file, and the state in words as far as it is that of the file."""
-        view = self._files.setdefault(file.name, _FileView())
         layout = file.layout
         ids = [self._servers.number_of(url) for url in file.servers]
         cells = view.map.rows(file, ids, gone, count)

@@ -74,6 +74,13 @@ def note_slow(state: State, request: Request) -> None:
         state.count_rate(request.source)
 
 
+def is_stuck(state: State, request: Request) -> bool:
+    """Whether a request brings nothing; one that waits for its turn is as the one before it."""
+    while request.behind is not None:
+        request = request.behind
+    return state.now - request.moved > STALL_SECONDS
+
+
 def find_stalls(state: State) -> list[int]:
     """Update which sources are stalled; return those for which that changed.
 

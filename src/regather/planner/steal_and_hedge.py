@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from regather.planner import parity as parity_runs
 from regather.planner import whole
 from regather.planner.inflight import Request
-from regather.planner.pace import STALL_SECONDS, later_than, request_rate
+from regather.planner.pace import is_stuck, later_than, request_rate
 from regather.planner.requests import rivals_of
 from regather.planner.state import State
 from regather.planner.work import Work, run_length
@@ -170,7 +170,7 @@ def _gain_asked(state: State, victim: Request) -> float:
     copies = rivals_of(state, victim.fragment, victim.pos)
     if (
         len(copies) < 2
-        or all(state.now - r.moved > STALL_SECONDS for r in copies)
+        or all(is_stuck(state, r) for r in copies)
         or all(r.source == victim.source for r in copies)
     ):
         return _HEDGE_FACTOR
@@ -184,4 +184,4 @@ def _may_hedge(state: State, request: Request, source: int, parity: int) -> bool
     copies = rivals_of(state, request.fragment, request.pos)
     if len(copies) > 1:
         return all(r.source != source for r in copies)  # never twice from one source
-    return request.source != source or state.now - request.moved > STALL_SECONDS
+    return request.source != source or is_stuck(state, request)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from regather.planner import rows
 from regather.planner.events import GiveUp, NeedSources
-from regather.planner.pace import STALL_SECONDS
+from regather.planner.pace import is_stuck
 from regather.planner.state import State
 
 
@@ -15,8 +15,7 @@ def nothing_comes(state: State) -> bool:
     if state.requests and not state.layout.sets:
         return False  # nothing could be done about it
     for request in state.requests.values():
-        silent = state.now - request.moved > STALL_SECONDS
-        if not (silent or state.sources[request.source].failures):
+        if not (is_stuck(state, request) or state.sources[request.source].failures):
             return False
     return True
 

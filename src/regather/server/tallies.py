@@ -91,6 +91,9 @@ class RequestTallies:
         self.in_flight[(kind,)] += 1
         try:
             yield
+        except Exception:  # a flaw of ours: aiohttp answers so, unless the answer has begun
+            self._answers.setdefault(id(request), web.Response(status=500))
+            raise
         finally:
             self.in_flight[(kind,)] -= 1
             response = self._answers.pop(id(request), None)

@@ -204,10 +204,12 @@ class DiskCache:
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
             why = (error.strerror or str(error)).lower()
             self._troubles.tell(f"error {error.errno}", f"{why}: pieces are served and not kept")
-        if stored:
-            self.tally.stored_bytes += length
-        else:
-            self.tally.dropped_bytes += length
+        with self.lock:  # readers count what they drop, too
+            if stored:
+                self.tally.stored_bytes += length
+            else:
+                self.tally.dropped_bytes += length
+        if not stored:
             self._abandon(extent)
         return stored
 

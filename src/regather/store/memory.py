@@ -26,7 +26,7 @@ class MemoryStore(StoredPieces):
         self.is_needed: Callable[[int], bool] = lambda number: False
         """Whether a piece may not be dropped. Asked by who reserves, and while it does so."""
         self.on_dropped: Callable[[Sequence[int]], None] = lambda numbers: None
-        """Told, by who reserves, what is not there any more."""
+        """Told, by who reserves, what was dropped: another level of the store may have it still."""
         self._changed = threading.Lock()
         """Guards all below."""
         self._pieces: OrderedDict[int, memoryview] = OrderedDict()

@@ -107,11 +107,13 @@ class SlotStore(MemoryStore):
         """See MemoryStore.place."""
         self._check_room(number, data)
         with self._changed:
+            if number not in self._reserved:  # it is there
+                return
             slot = self._free.pop() if self._free else self._made
             self._made += slot == self._made
         self._room.write(slot, data)
         with self._changed:
-            if number not in self._reserved:  # it is there: another thread has placed it
+            if number not in self._reserved:  # another thread has placed it meanwhile
                 self._free.append(slot)
                 return
             self._reserved.remove(number)

@@ -74,9 +74,7 @@ class CachedStore(MemoryStore):
             self._cached.read(number, at, into)
 
     def _gone_from_disk(self, numbers: Sequence[int]) -> None:
-        gone = [number for number in numbers if not self._here[number]]
-        if gone:
-            self.on_dropped(gone)
+        self.on_dropped(numbers)
 
     def close(self) -> None:
         """Forget what is in memory; the disk keeps what it has."""

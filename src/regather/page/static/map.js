@@ -77,7 +77,7 @@ function layOut() {
 }
 
 function draw(force = false) {
-  const key = [cellWidth, rowHeight, servers.length, cursor, devicePixelRatio, file.fragments.map((one) => one.cells + (one.computed ? "p" : ""))].join();
+  const key = [file.name, cellWidth, rowHeight, servers.length, cursor?.row, cursor?.column, devicePixelRatio, file.fragments.map((one) => one.cells + (one.computed ? "p" : ""))].join();
   if (key === drawn && !force) return;
   drawn = key;
   const columns = file.fragments.length;
