@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.errors import UsageError
 from regather.trust.public_key import public_key
 from regather.trust.secret_key import SecretKey
 from tests.support.files import random_file
@@ -85,6 +86,9 @@ def test_what_cannot_be_signed(keys: tuple[Path, Path], tmp_path: Path) -> None:
     assert here("sign", manifest, "--secret-key", keys[1]).returncode == 2
     done = here("sign", manifest, "--secret-key", keys[0], "--file-version", "3", "--json")
     assert json.loads(done.stdout)["version"] == 3
+    for version in (-1, 2**53):  # which no reader would take for one
+        with pytest.raises(UsageError, match="a version is from 0"):
+            regather.sign(manifest, regather.SecretKey.read(keys[0]), version)
 
 
 def test_the_two_keys_need_two_files(tmp_path: Path) -> None:

@@ -63,6 +63,14 @@ def test_a_server_that_is_not_used_any_more_keeps_no_signature(
     assert here("info", out / NAME, "--trust", us.public).returncode == 0
 
 
+def test_a_signature_that_a_killed_split_left_half_written(us: Publisher, tmp_path: Path) -> None:
+    left = tmp_path / f"out/{NAME}.minisig.regather-part-{2**30}"
+    left.parent.mkdir()
+    left.touch()
+    regather.split(us.folder / "a.bin", tmp_path / "out", sign_with=us.key)
+    assert not left.exists()
+
+
 def test_a_signature_in_the_way_of_a_split(us: Publisher, tmp_path: Path) -> None:
     (tmp_path / f"out/{NAME}.minisig").mkdir(parents=True)
     done = here("split", us.folder / "a.bin", "--out", tmp_path / "out", "-q")

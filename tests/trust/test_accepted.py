@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from regather.errors import VerificationError
+from regather.errors import StorageError, VerificationError
 from regather.files.atomic import folder_locked
 from regather.trust.accepted import accept
 from regather.trust.comment import TrustedComment
@@ -70,4 +71,12 @@ def test_a_version_that_another_process_accepts_meanwhile_counts(
         while_it_waits(tmp_path, monkeypatch, "a", 9),
         pytest.raises(VerificationError, match="version 2 is older than version 9"),
     ):
+        accepted(tmp_path, "a", 2)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to give a file to somebody else")
+def test_what_belongs_to_somebody_else_does_not_count(tmp_path: Path) -> None:
+    accepted(tmp_path, "a", 1)
+    os.chown(tmp_path / "regather/accepted.json", 12345, 12345)
+    with pytest.raises(StorageError, match="others can change"):
         accepted(tmp_path, "a", 2)

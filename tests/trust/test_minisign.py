@@ -163,6 +163,7 @@ def test_line_ends_of_windows() -> None:
         "file:a\ttimestamp:-1",
         "file:a\ttimestamp:1\tversion:01",
         "file:a\ttimestamp:1\tversion:99999999999999999",
+        f"file:a\ttimestamp:1\tversion:{2**53}",
         "file:a\ttimestamp:1\tdigest:abc",
         "file:a\tfile:b\ttimestamp:1",
     ],
@@ -177,9 +178,25 @@ def test_comments() -> None:
     assert parse_comment(comment.text) == comment
     # As minisign itself writes them; the time is the version.
     assert parse_comment("timestamp:12\tfile:x\thashed") == TrustedComment("x", 12, 12)
+    assert TrustedComment("x", 12, 12).when == "1970-01-01T00:00:12Z"
+    assert TrustedComment("x", 2**60, 12).when == f"{2**60} s after 1970"
 
 
-@pytest.mark.parametrize("given", ["", "RWQ", "untrusted comment: x\nRWQ\n", "a\nb\nc\n"])
+LINE = SecretKey.new().public.line
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "RWQ",
+        "untrusted comment: x\nRWQ\n",
+        "a\nb\nc\n",
+        f"{LINE}\n{LINE}\n",
+        LINE + " " * 5000,
+    ],
+    ids=["empty", "short", "short with a comment", "lines", "two keys", "large"],
+)
 def test_what_is_no_public_key(tmp_path: Path, given: str) -> None:
     path = tmp_path / "k.pub"
     path.write_text(given)
@@ -190,8 +207,18 @@ def test_what_is_no_public_key(tmp_path: Path, given: str) -> None:
         public_key(str(tmp_path / "none"))
 
 
-@pytest.mark.parametrize("change", ["cut", "kind", "costs", "damaged", "empty"])
-def test_what_is_no_secret_key(tmp_path: Path, change: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("cut", "not a secret key"),
+        ("kind", "not a secret key"),
+        ("costs", "asks for .* MiB"),
+        ("damaged", "is damaged"),
+        ("public", "is damaged"),
+        ("empty", "not a secret key"),
+    ],
+)
+def test_what_is_no_secret_key(tmp_path: Path, change: str, says: str) -> None:
     from base64 import b64decode, b64encode
 
     _, secret = files_of(SecretKey.new(), tmp_path, "")
@@ -205,6 +232,9 @@ def test_what_is_no_secret_key(tmp_path: Path, change: str) -> None:
         raw[2:4], raw[38:54] = b"Sc", b"\xff" * 7 + b"\0" + b"\xff" * 7 + b"\0"
     elif change == "damaged":
         raw[-1] ^= 1
+    elif change == "public":  # without a checksum, as minisign writes it without a password
+        raw[54 + 8 + 32] ^= 1
+        raw[-32:] = bytes(32)
     secret.write_text(first + "\n" + b64encode(raw).decode() * (change != "empty"))
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=says):
         SecretKey.read(secret, "x")
