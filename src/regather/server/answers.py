@@ -65,8 +65,8 @@ class RequestAnswers(ABC):
     ) -> None:
         self.state = ServerState()
         self._tokens = tokens or Tokens()
-        self._faults = tuple(faults)
-        self._seed = fault_seed
+        self.faults = tuple(faults)
+        self.fault_seed = fault_seed
         self._pacers = {
             place: Pacer(fault.rate)
             for place, fault in enumerate(faults)
@@ -90,7 +90,7 @@ class RequestAnswers(ABC):
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; what breaks on the way ends its connection, nothing else."""
         with self.state.answering(request) as number:
-            decision = decide(self._faults, self._seed, number, self.state.elapsed)
+            decision = decide(self.faults, self.fault_seed, number, self.state.elapsed)
             if decision.fault is not None and decision.fault.kind is FaultKind.ERROR:
                 return web.Response(status=decision.fault.status)
             writes = request.method not in READING

@@ -55,8 +55,6 @@ class HttpServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        faults: Sequence[Fault] = (),
-        fault_seed: int = 0,
         access_log: bool = False,
         log_format: str = "text",
         tls: ssl.SSLContext | None = None,
@@ -64,8 +62,6 @@ class HttpServer:
         self._host = host
         self.port = port
         """The port; 0 becomes the one that was found when the server starts."""
-        self._faults = tuple(faults)
-        self._seed = fault_seed
         self._tls = tls
         self._application = application
         self._state = application.state
@@ -104,12 +100,14 @@ class HttpServer:
         )
         self._state.count_connections = lambda: len(manager.connections)
         loop = asyncio.get_running_loop()
-        for fault in self._faults:
+        for fault in self._application.faults:
             if fault.after is not None and fault.kind is FaultKind.DIE:
                 self._timers.append(loop.call_later(fault.after, os._exit, EXIT_DIED))
             if fault.after is not None and fault.kind is FaultKind.REFUSE:
                 self._timers.append(loop.call_later(fault.after, self._refuse_all))
-        if any(fault.kind is FaultKind.REFUSE and fault.always for fault in self._faults):
+        if any(
+            fault.kind is FaultKind.REFUSE and fault.always for fault in self._application.faults
+        ):
             return  # bound, so the port stays ours, but not listening: connections are refused
         try:
             self._listener = await loop.create_server(
@@ -128,7 +126,9 @@ class HttpServer:
     def _protocol(self) -> asyncio.Protocol:
         number = self._accepted
         self._accepted += 1
-        if refuses(self._faults, self._seed, number, self._state.elapsed):
+        if refuses(
+            self._application.faults, self._application.fault_seed, number, self._state.elapsed
+        ):
             return _Refusal()
         assert self._manager is not None
         return self._manager()
@@ -221,8 +221,6 @@ class Server(HttpServer):
             application,
             host=host,
             port=port,
-            faults=faults,
-            fault_seed=seed,
             access_log=access_log,
             log_format=log_format,
             tls=tls,
