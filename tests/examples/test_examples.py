@@ -32,10 +32,13 @@ class Hosted:
     folder: Path
     urls: list[str]
 
-    def run(self, example: str, name: str, *arguments: str) -> str:
-        """What an example printed about the file ``name``."""
+    def run(self, example: str, name: str, *arguments: str, most: int = 2) -> str:
+        """What an example printed about the file ``name``, from ``most`` servers.
+
+        With one of them no late piece is asked for a second time, of the other: bytes are exact.
+        """
         manifest = self.folder / f"{name}.hosted" / f"{name}.regather.json"
-        servers = [f"{url}{name}.hosted/server{n}/" for n, url in enumerate(self.urls, 1)]
+        servers = [f"{url}{name}.hosted/server{n}/" for n, url in enumerate(self.urls[:most], 1)]
         done = subprocess.run(
             [sys.executable, IDLE_EXIT, EXAMPLES / example, manifest, *arguments, *servers],
             capture_output=True,
@@ -111,7 +114,7 @@ def test_duckdb(hosted: Hosted, values: dict[str, np.ndarray]) -> None:
 
 
 def test_zip(hosted: Hosted) -> None:
-    told = hosted.run("zip_listing.py", "archive.zip", "member7.bin")
+    told = hosted.run("zip_listing.py", "archive.zip", "member7.bin", most=1)
     assert all(f" member{n}.bin\n" in told for n in range(20))
     assert "b'member 7 " in told
     assert received(told, "listed for") <= MIB, "the last piece has the directory"
@@ -119,7 +122,7 @@ def test_zip(hosted: Hosted) -> None:
 
 
 def test_safetensors(hosted: Hosted) -> None:
-    told = hosted.run("safetensors_header.py", "model.safetensors", "layer9")
+    told = hosted.run("safetensors_header.py", "model.safetensors", "layer9", most=1)
     assert "layer3 F32 [512, 512]" in told
     mean = re.search(r"mean of layer9: ([\d.]+)", told)
     assert mean is not None
