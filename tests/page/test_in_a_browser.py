@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from regather.downloader.job_runner import JobRunner
 from regather.downloader.live import WatchedDownloads
@@ -24,17 +24,13 @@ from regather.sources.jobs import DownloadJob
 from regather.sources.settings import Settings
 from regather.splitter import split
 from tests.page.subjects import Made, sample
+from tests.support import browser
 from tests.support.files import MIB, alone, random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
 
-CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parents[2] / ".venv-stores/axe/node_modules/axe-core/axe.min.js"
 SHOTS = Path(__file__).parent / "out"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 MS = PATIENCE * 1000
 TOO_WIDE = """[document.documentElement, ...document.querySelectorAll(".card")]
     .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.id || one.tagName)"""
@@ -43,13 +39,9 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e\u2066</script>" + "w" * 180
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no browser here: apt-get install chromium")
     expect.set_options(timeout=MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    with browser.chromium() as started:
+        yield started
 
 
 class Tab:
