@@ -12,7 +12,7 @@ from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.cli.value_types import share, whole
 from regather.cli.wording import losses
-from regather.coding.words import any_enough, good_of, needed_more
+from regather.coding.set_wording import any_enough, good_of, needed_more
 from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 

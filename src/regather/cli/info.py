@@ -16,7 +16,7 @@ from regather.cli.options import (
     values_of,
 )
 from regather.cli.parsing import Parser
-from regather.coding.words import any_enough
+from regather.coding.set_wording import any_enough
 from regather.errors import printable
 from regather.units import counted, format_exact, format_size
 

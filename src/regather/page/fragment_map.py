@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from regather.coding.set_wording import any_enough, good_of, needed_more
 from regather.coding.survival import Survival, survival
-from regather.coding.words import any_enough, good_of, needed_more
 from regather.page.samples import Condition, FileSample
 
 HELD, READING, CORRUPT, ABSENT, UNKNOWN = "h", "r", "c", "a", "u"
