@@ -209,6 +209,8 @@ def test_dead_sources(large: tuple[Small, Path], hosting: Hosting) -> None:
     answer = get(gateway.url, "small", Range="bytes=0-9")
     assert answer.status == 503
     assert int(answer.headers["Retry-After"]) >= 1
+    states = [get(gateway.url, path).status for path in ("-/health", "-/ready")]
+    assert states == [200, 200], "what is cached can be read without any source"
     hosting.serve(folder / "1", port=server.port)
     back = lambda: get(gateway.url, "small", Range="bytes=0-9").status == 206  # noqa: E731
     assert eventually(back)

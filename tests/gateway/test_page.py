@@ -54,6 +54,8 @@ def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
             assert (first["program"], first["readers"], first["copies"]) == ("gateway", 0, None)
             assert [one["url"] for one in first["servers"]] == cluster.urls
             assert first["files"][0]["pieces"]["done"] == 0
+            assert {one["state"] for one in first["servers"]} == {"unknown"}
+            assert first["state"]["text"] == "Unknown: the state of 3 of 3 servers is unknown."
 
             half = f"bytes=0-{40 * PIECE - 1}"
             assert get(url, "small", Range=half).body == content[: 40 * PIECE]

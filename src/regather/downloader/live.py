@@ -144,6 +144,7 @@ def _judge(
 ) -> None:
     """Add what a moment says of a source: its state, connections, pause."""
     server.connections += source.connections
+    server.heard = max(server.heard, source.errors)
     server.latency = source.latency or server.latency
     server.last_error = server.last_error or source.last_error
     condition = condition_of(

@@ -60,6 +60,7 @@ def server_sample(tally: SourceTally) -> ServerSample:
     """A server, by what was counted of it."""
     return ServerSample(
         tally.url,
+        heard=tally.received + tally.errors,
         received=tally.received,
         useful=tally.useful,
         errors=tally.kinds,

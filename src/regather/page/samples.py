@@ -9,7 +9,9 @@ from msgspec import Struct, field
 
 from regather.model import Layout
 
-Condition = Literal["ok", "slow", "unused", "paused", "failing", "corrupt", "stalled", "gone"]
+Condition = Literal[
+    "unknown", "ok", "slow", "unused", "paused", "failing", "corrupt", "stalled", "gone"
+]
 """The state of a server in one word; ``docs/page.md`` says what each means."""
 Outcome = Literal["running", "done", "failed"]
 
@@ -26,8 +28,9 @@ class ServerSample(Struct):
 
     url: str
     condition: Condition = "ok"
-    reason: str = ""
-    """Why, in a few words; empty: the recorder says what the condition means."""
+    """As it was when it was last asked."""
+    heard: int = 0
+    """Grows with each answer and each failure; 0: it was not asked yet."""
     received: int = 0
     """Bytes of bodies that came from it."""
     sent: int = 0
