@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.ready
-# The object store that the tests run against has packages of its own.
+# The object store that the tests run against has packages of its own, and so has a duckdb.
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
@@ -18,7 +18,7 @@ help:
 	@echo 'make test          lint, types, layers and the whole test suite'
 	@echo 'make quick         the tests of all that is pure, in half a minute'
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
-	@echo 'make stores        tools of the tests: OpenStack Swift, Azurite (object stores) and axe-core (the page)'
+	@echo 'make stores        tools of the tests: OpenStack Swift, Azurite (object stores), axe-core (the page), duckdb'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make torture       each system call fails in turn, in each way (see docs/reliability.md)'
 	@echo 'make guards        take out one guard at a time: its test has to fail (see docs/security.md)'

@@ -28,8 +28,8 @@ EXAMPLES = (
 )
 
 COMMON = (
-    *("--host", "--port", "--server", "--cache", "--cache-size"),
-    *("--read-token", "--max-clients", "--access-log", "--json", "-q"),
+    *("--host", "--port", "--server", "--trust", "--cache", "--cache-size"),
+    *("--read-token", "--access-log", "--page", "--json"),
 )
 
 
@@ -58,8 +58,7 @@ def configure(parser: Parser) -> None:
     )
     serving.value(
         "--cache-size SIZE",
-        "keep at most SIZE in DIR (default: 10GiB); without --cache, at most SIZE of each file in "
-        "memory (default: 256MiB)",
+        "keep pieces of at most SIZE (default: 10GiB in DIR; in memory 256MiB for each file)",
         type=size,
     )
     serving.value(

@@ -44,7 +44,7 @@ EXAMPLES = (
 
 COMMON = (
     *("-o", "-i", "--server", "--force", "--select", "--digest", "--sha256"),
-    *("--connections", "--limit-rate", "--token"),
+    *("--trust", "--token", "--page"),
 )
 
 
