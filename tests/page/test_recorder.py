@@ -11,10 +11,12 @@ from msgspec.structs import replace
 
 from regather.page.as_text import as_text
 from regather.page.delta import delta
-from regather.page.recorder import MOST_FILES, MOST_TRANSFERS, Recorder
+from regather.page.recorder import Recorder
 from regather.page.samples import (
     COMPUTED,
     HERE_BEFORE,
+    MOST_FILES,
+    MOST_TRANSFERS,
     CacheSample,
     Sample,
     ServerSample,
@@ -319,15 +321,15 @@ def test_no_secret_of_a_url_is_shown() -> None:
 
 def test_transfers_are_limited_and_the_rest_is_counted() -> None:
     many = [TransferSample(f"r{n}", 10, 1, 1.0) for n in range(MOST_TRANSFERS + 7)]
-    document = Watch(replace(sample(), transfers=many)).document
-    assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 7)
+    document = Watch(replace(sample(), transfers=many, more_transfers=3)).document
+    assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 10)
 
 
 def test_files_are_limited_and_the_rest_is_counted() -> None:
     (one,) = sample().files
     many = [replace(one, name=f"file{n}") for n in range(MOST_FILES + 3)]
-    document = Watch(replace(sample(), files=many)).document
-    assert (len(document["files"]), document["files_left_out"]) == (MOST_FILES, 3)
+    document = Watch(replace(sample(), files=many, more_files=4)).document
+    assert (len(document["files"]), document["files_left_out"]) == (MOST_FILES, 7)
 
 
 @pytest.mark.parametrize("servers", [40_000, 40_001])

@@ -146,6 +146,13 @@ class GatewayApplication(BaseApplication):
             return why_not(request, hosted, number, error, self._seconds)
 
         try:
-            return HostedContent(hosted, part, headers, explain=explain, seconds=self._seconds)
+            return HostedContent(
+                hosted,
+                part,
+                headers,
+                explain=explain,
+                seconds=self._seconds,
+                client=request.remote or "",
+            )
         except UsageError as error:
             raise OSError(errno.EIO, error.what) from None

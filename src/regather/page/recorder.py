@@ -17,14 +17,19 @@ from regather.page.event_log import EventLog, EventRow
 from regather.page.fragment_map import FragmentMap, lost_fragments, set_rows
 from regather.page.history import Graphs, Meter
 from regather.page.piece_bar import PieceBar, computed_pieces
-from regather.page.samples import FileSample, Sample, Sampled, TransferSample
+from regather.page.samples import (
+    MOST_FILES,
+    MOST_TRANSFERS,
+    FileSample,
+    Sample,
+    Sampled,
+    TransferSample,
+)
 from regather.page.server_rows import ServerRows
 from regather.page.words import may_fail, named, troubles, unknown_states
 from regather.units import counted
 
 VERSION = 1
-MOST_TRANSFERS = 200
-MOST_FILES = 20
 _SEVERITY = ("healthy", "starting", "unknown", "degraded", "lost")
 Document = dict[str, object]
 
@@ -141,9 +146,9 @@ class Recorder:
             },
             "servers": [row.document(delivered) for row in rows],
             "files": files,
-            "files_left_out": max(len(sample.files) - MOST_FILES, 0),
+            "files_left_out": len(sample.files) - len(files) + sample.more_files,
             "transfers": [_transfer(one) for one in shown],
-            "transfers_left_out": len(sample.transfers) - len(shown),
+            "transfers_left_out": len(sample.transfers) - len(shown) + sample.more_transfers,
             "events": [_event(row) for row in self.events.since()],
             "seq": self.events.seq,
             "graphs": self._graphs.document(),

@@ -15,6 +15,10 @@ Condition = Literal[
 """The state of a server in one word; ``docs/page.md`` says what each means."""
 Outcome = Literal["running", "done", "failed"]
 
+MOST_FILES = 20
+"""Files that a page shows."""
+MOST_TRANSFERS = 200
+"""Transfers that a page shows."""
 HERE_BEFORE = 65535
 """Stands for a server: the piece was in place before this run."""
 COMPUTED = 65534
@@ -106,7 +110,11 @@ class Sample(Struct):
 
     servers: Sequence[ServerSample] = ()
     files: Sequence[FileSample] = ()
+    more_files: int = 0
+    """Files that are not in ``files``."""
     transfers: Sequence[TransferSample] = ()
+    more_transfers: int = 0
+    """Transfers that are not in ``transfers``."""
     received: int = 0
     """Bytes that came from servers."""
     sent: int = 0
