@@ -111,10 +111,8 @@ function soon() {
   waiting = true;
   requestAnimationFrame(() => {
     waiting = false;
-    performance.mark("draw");
     draw();
     if (shown === PARTS.length) followHash();
-    performance.measure("frame", "draw");
   });
 }
 
