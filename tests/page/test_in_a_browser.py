@@ -234,6 +234,11 @@ def test_no_serious_finding_and_nothing_cut_off(chromium: Browser, scheme: Any) 
             page.wait_for_timeout(100)
             assert page.evaluate(TOO_WIDE) == []
             tab.shot(f"{scheme}-{width}")
+            if width in (1440, 320):
+                for region in ("now", "servers", "map", "transfers", "events", "graphs"):
+                    page.locator(f"#{region}").screenshot(
+                        path=SHOTS / f"{scheme}-{width}-{region}.png"
+                    )
         tab.close()
 
 
