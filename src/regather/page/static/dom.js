@@ -83,7 +83,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 });
 
 // The colour of a server, by its number: far apart, of the same lightness, the first ones not red.
-const HUES = [212, 172, 40, 262, 320, 90, 195, 20];
+const HUES = [212, 172, 40, 315, 90, 235, 20, 190];
 export function serverColor(id) {
   if (id === -3) return color("unknown");
   if (id < 0) return color("faint");
