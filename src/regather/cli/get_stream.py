@@ -71,7 +71,7 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
         _widen()
         with runner.stream(jobs[0], args.spool, _look_for_reader) as stream:
             try:
-                for piece in stream:
+                for piece in stream.views():
                     _write(piece)
             except BrokenPipeError:
                 return READER_LEFT
@@ -93,9 +93,8 @@ def _widen() -> None:
             fcntl.fcntl(_FD, number, _PIPE_BYTES)
 
 
-def _write(piece: bytes) -> None:
+def _write(left: memoryview) -> None:
     """Write all of it. Raises BrokenPipeError where nobody reads any more, and StorageError."""
-    left = memoryview(piece)
     while left:
         try:
             left = left[os.write(_FD, left) :]

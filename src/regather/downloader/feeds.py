@@ -49,7 +49,7 @@ class SessionFeed:
         )
         self._reporter.planner = self._session.planner
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[memoryview]:
         """See Feed. The last piece is held back until the checksums of a metalink are right."""
         target = self._target
         numbers = range(target.layout.data_pieces)
@@ -115,7 +115,7 @@ class SpoolFeed:
             self._file.close()
             raise
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[memoryview]:
         """See Feed."""
         try:
             yield from self._file.in_order()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Feed(Protocol):
     """Where the bytes of a stream come from."""
 
-    def pieces(self) -> Iterator[bytes]:
-        """All bytes of the file, in order, verified."""
+    def pieces(self) -> Iterator[memoryview]:
+        """All bytes of the file, in order, verified: each part until the next is asked for."""
         ...
 
     def report(self) -> DownloadReport:
@@ -48,7 +48,7 @@ class VerifiedStream:
         self.given = 0
         """Bytes so far."""
         self._feed = feed
-        self._pieces = feed.pieces()
+        self._views = self.views()
 
     def __enter__(self) -> Self:
         return self
@@ -60,9 +60,13 @@ class VerifiedStream:
         return self
 
     def __next__(self) -> bytes:
-        piece = next(self._pieces)
-        self.given += len(piece)
-        return piece
+        return bytes(next(self._views))
+
+    def views(self) -> Iterator[memoryview]:
+        """All pieces, without a copy: each is right until the next one is asked for."""
+        for piece in self._feed.pieces():
+            self.given += len(piece)
+            yield piece
 
     def close(self) -> None:
         """End all connections and threads. Nothing more is given."""

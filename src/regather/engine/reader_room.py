@@ -135,17 +135,17 @@ class ReaderRoom:
         """Take in a piece, unless nobody wants it and there is no room."""
         self._put(number, self._store.place, data, digest)
 
-    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> memoryview | None:
         """The same, with its memory; see PieceStore.adopt."""
-        return bool(self._put(number, self._store.adopt, data, digest))
+        return self._put(number, self._store.adopt, data, digest)
 
     def _put(
         self,
         number: int,
-        put: Callable[[int, memoryview, bytes], bool | None],
+        put: Callable[[int, memoryview, bytes], memoryview | None],
         data: memoryview,
         digest: bytes,
-    ) -> bool | None:
+    ) -> memoryview | None:
         while True:
             with self.lock:
                 if room := self._store.reserve(number):

@@ -10,7 +10,6 @@ from regather.engine.session import Session
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import Planner
-from regather.store.base import PieceMissing
 from regather.store.slots import SlotStore
 from regather.transport import Connection
 
@@ -79,22 +78,20 @@ class StreamingSession(Session):
 
     def in_order(
         self, numbers: Sequence[int], waits: Callable[[int], object] = lambda number: None
-    ) -> Iterator[bytes]:
+    ) -> Iterator[memoryview]:
         """Give pieces in this order; as many as there is room for are fetched meanwhile.
 
-        Raises as ``read`` does.
+        Each is right until the next one is asked for. Raises as ``read`` does.
         """
         self._start()
-        piece = b""
+        piece: memoryview | None = None
 
         def take(number: int) -> bool:
             nonlocal piece
             self._at = number
-            try:
-                piece = bytes(self._store.whole(number))
-            except PieceMissing:
-                return False
-            return True
+            piece = self._store.view(number)
+            return piece is not None
 
         for _ in self._fetch(numbers, take, waits, self._sizes.most):
+            assert piece is not None
             yield piece

@@ -36,7 +36,7 @@ class SpooledFile(Destination):
         """It is whole: it can be read from now on."""
         return ()
 
-    def in_order(self) -> Iterator[bytes]:
+    def in_order(self) -> Iterator[memoryview]:
         """The bytes of all pieces, one after the other."""
         for number in range(self.layout.data_pieces):
-            yield bytes(self.whole(number))
+            yield self.whole(number)
