@@ -194,20 +194,22 @@ class Session(Listener):
         asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
-                if asked - at <= window - step or self._room.waited_for:
-                    if freed < at:
-                        self._release(reader, numbers[freed:at])
-                        freed = at
-                    if asked < len(numbers):
-                        new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
-                        asked += self._ask(reader, new, asked == at)
-                if urgent < asked and urgent - at <= WINDOW_PIECES // 2:
-                    near = min(asked, at + WINDOW_PIECES)
-                    self._want(reader, numbers[urgent:near], urgent=True)
-                    urgent, wanted = near, max(near, wanted)
-                if wanted < asked:
-                    self._want(reader, numbers[wanted:asked])
-                    wanted = asked
+                more = asked - at <= window - step or self._room.waited_for
+                if more or (urgent < asked and urgent - at <= WINDOW_PIECES // 2):
+                    with interrupts_held():  # once for all of it, for that takes its time
+                        if more and freed < at:
+                            self._release(reader, numbers[freed:at])
+                            freed = at
+                        if more and asked < len(numbers):
+                            new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
+                            asked += self._ask(reader, new, asked == at)
+                        near = min(asked, at + WINDOW_PIECES)
+                        if urgent < near and urgent - at <= WINDOW_PIECES // 2:
+                            self._want(reader, numbers[urgent:near], urgent=True)
+                            urgent, wanted = near, max(near, wanted)
+                        if wanted < asked:
+                            self._want(reader, numbers[wanted:asked])
+                            wanted = asked
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
                 while not copy(number):
@@ -228,15 +230,17 @@ class Session(Listener):
 
     def _ask(self, reader: Reader, numbers: Sequence[int], must: bool) -> int:
         """Hold as many pieces as there is room for, one at least if it ``must``; how many."""
-        while True:
-            with interrupts_held(), self._lock:
-                self._check()
-                taken = self._room.take(reader, numbers)
-                if not taken and must:
-                    self._room.queue(reader)
-            if taken or not must:
-                return taken
-            reader.turn.wait(_ROOM_SECONDS)
+        with interrupts_held() as interrupts:
+            while True:
+                with self._lock:
+                    self._check()
+                    taken = self._room.take(reader, numbers)
+                    if not taken and must:
+                        self._room.queue(reader)
+                if taken or not must:
+                    return taken
+                reader.turn.wait(_ROOM_SECONDS)
+                interrupts.check()
 
     def _want(self, reader: Reader, numbers: Sequence[int], *, urgent: bool = False) -> None:
         with interrupts_held(), self._lock:

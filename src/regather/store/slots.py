@@ -156,6 +156,10 @@ class SlotStore(MemoryStore):
         self.notify(number)
         return other
 
+    def _victims(self, missing: int) -> list[int]:
+        """All that nobody needs, at once: who reads in order does not come back to it."""
+        return super()._victims(self._used if missing > 0 else 0)
+
     def gone(self, number: int) -> None:
         """See StoredPieces.gone; its slot is free."""
         super().gone(number)
