@@ -50,7 +50,7 @@ _SOON_SECONDS = 0.02
 _ROOM_SECONDS = 0.05
 """How long who waits for room sleeps: room also comes free when others have copied."""
 _JOIN_SECONDS = 5.0
-_MOST_ASKED, _STEP = 1024, 4
+_MOST_ASKED = 1024
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 """By the running number of a piece: places in it, and what is to be filled from there on."""
@@ -187,10 +187,14 @@ class Session(Listener):
         waits: Callable[[int], object],
         window: int,
         ahead: tuple[int, Sequence[int]] | None = None,
+        step: int = _MOST_ASKED,
     ) -> Iterator[None]:
-        """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one."""
+        """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one.
+
+        More are asked for when ``step`` of them are through, or half of them.
+        """
         reader = Reader(next(self._numbers))
-        step = _STEP if window > WINDOW_PIECES else max(1, window // 2)
+        step = min(step, max(1, window // 2))
         asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):

@@ -16,7 +16,10 @@ from regather.transport import Connection
 if TYPE_CHECKING:
     from regather.store.cached_file import CachedFile
 
-_WINDOW_BYTES = 40 << 20
+_WINDOW_BYTES, _CODED_WINDOW_BYTES = 64 << 20, 40 << 20
+"""Pieces that wait in memory for the reader; with parity, rows take the rest of the room."""
+_SPOOL_STEP = 4
+"""All that the spool has room for is asked for at any moment, so that all sources work ahead."""
 _FLIGHT_BYTES = 24 << 20
 _MOST_REQUESTS = 24
 _WATCH_SECONDS = 0.1
@@ -56,7 +59,8 @@ class StreamingSession(Session):
             connections=connections,
             retries=retries,
             max_requests=max(2, min(_MOST_REQUESTS, _FLIGHT_BYTES // largest)),
-            memory=min(spool, layout.size) or _WINDOW_BYTES,
+            memory=min(spool, layout.size)
+            or (_CODED_WINDOW_BYTES if layout.sets else _WINDOW_BYTES),
             limiter=limiter,
             tallies=tallies,
         )
@@ -92,6 +96,8 @@ class StreamingSession(Session):
             piece = self._store.view(number)
             return piece is not None
 
-        for _ in self._fetch(numbers, take, waits, self._sizes.most):
+        window = self._sizes.most
+        step = _SPOOL_STEP if self._spool else window
+        for _ in self._fetch(numbers, take, waits, window, step=step):
             assert piece is not None
             yield piece

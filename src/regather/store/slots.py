@@ -11,7 +11,6 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable
-from typing import Protocol
 
 from regather.errors import RegatherError, StorageError, is_disk_full, of_system
 from regather.files.platform import preallocate, read_all, write_all
@@ -19,20 +18,6 @@ from regather.model import Layout
 from regather.store.base import PieceMissing
 from regather.store.memory import MemoryStore
 from regather.units import format_size
-
-
-class _Slots(Protocol):
-    """Slots, each as long as the longest piece."""
-
-    def write(self, slot: int, data: memoryview) -> None: ...
-
-    def adopt(self, slot: int, data: memoryview) -> memoryview | None: ...
-
-    def view(self, slot: int) -> memoryview: ...
-
-    def read(self, slot: int, at: int, into: memoryview) -> None: ...
-
-    def free(self) -> None: ...
 
 
 class _Memory:
@@ -125,7 +110,7 @@ class SlotStore(MemoryStore):
         self._slots: dict[int, int] = {}
         self._free: list[int] = []
         self._made = 0
-        self._room: _Slots = _Disk(length, limit // length) if on_disk else _Memory(length)
+        self._room: _Memory | _Disk = _Disk(length, limit // length) if on_disk else _Memory(length)
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """See MemoryStore.place."""
