@@ -45,6 +45,38 @@ class Reader:
         """Set when there may be room for it."""
 
 
+class ReaderShare:
+    """How much readers may hold in all: those of one file, or of several."""
+
+    def __init__(self, limit: int, *, fair: bool = False) -> None:
+        """``limit`` is in bytes. ``fair``: no file has more than is left for others, or one piece.
+
+        So where the sources of a file are silent, there is room for the readers of others.
+        """
+        self.limit = self._left = limit
+        self._fair = fair
+        self._lock = threading.Lock()
+
+    def grow(self, more: int) -> None:
+        """There is more room."""
+        with self._lock:
+            self.limit += more
+            self._left += more
+
+    def take(self, length: int, held: int) -> bool:
+        """Take so many bytes, for a file whose readers hold ``held``, if there are as many."""
+        with self._lock:
+            left = self._left - length
+            enough = left >= 0 and not (self._fair and held and held + length > left)
+            self._left -= length * enough
+        return enough
+
+    def give_back(self, length: int) -> None:
+        """Nobody holds these bytes any more."""
+        with self._lock:
+            self._left += length
+
+
 class ReaderRoom:
     """A PieceStore over another one, whose readers take a part of it.
 
@@ -55,15 +87,17 @@ class ReaderRoom:
         self,
         layout: Layout,
         store: MemoryStore,
-        limit: int,
+        share: ReaderShare,
         planner: Planner,
         release: Callable[[Reader, Iterable[int]], object],
     ) -> None:
-        """``limit`` is in bytes; ``release`` releases pieces, and calls ``free``."""
+        """``release`` releases pieces, and calls ``free``."""
         self._layout = layout
         self._store = store
         self._planner = planner
-        self._left = limit
+        self._share = share
+        self._held = 0
+        """Bytes of the pieces that readers hold."""
         self.lock: threading.Condition
         """The engine's."""
         self._placing: set[int] = set()
@@ -93,7 +127,6 @@ class ReaderRoom:
                 if not self._has_room(number, reader):
                     break
                 holders = self._holders[number] = []
-                self._left -= self._length(number)
             holders.append(reader)
             reader.held[number] = None
             taken += 1
@@ -106,13 +139,17 @@ class ReaderRoom:
 
     def _has_room(self, number: int, reader: Reader) -> bool:
         length = self._length(number)
-        while self._left < length:
+        while not self._share.take(length, self._held):
             if reader.background or not self._background:
                 return False
             other = self._background.pop(next(iter(self._background)))
             other.wanted = []
             self._release(other, list(other.held))
-        return self._store.reserve(number)
+        if not self._store.reserve(number):
+            self._share.give_back(length)
+            return False
+        self._held += length
+        return True
 
     def free(self, reader: Reader, numbers: Iterable[int]) -> list[int]:
         """Hold pieces no more; return which of them it held."""
@@ -124,7 +161,8 @@ class ReaderRoom:
             holders.remove(reader)
             if not holders:
                 del self._holders[number]
-                self._left += self._length(number)
+                self._held -= self._length(number)
+                self._share.give_back(self._length(number))
                 if number not in self._placing:
                     self._store.cancel(number)
         if freed:

@@ -28,10 +28,15 @@ class RoomSizes(Struct, frozen=True):
     """The same for the only reader."""
 
 
-def room_sizes(layout: Layout, memory: int, row_bytes: int = _ROW_BYTES) -> RoomSizes:
-    """The sizes where readers may have ``memory`` bytes."""
+def room_sizes(
+    layout: Layout, memory: int, row_bytes: int = _ROW_BYTES, *, parity: bool = False
+) -> RoomSizes:
+    """The sizes where readers may have ``memory`` bytes, and rows ``row_bytes``.
+
+    With ``parity``, that counts as well.
+    """
     largest = max(layout.largest_piece, 1)
-    width = max((len(members.data) for members in layout.sets), default=0)
+    width = max((len(s.data) + parity * len(s.parity) for s in layout.sets), default=0)
     rows = max(1, min(_MOST_ROWS, row_bytes // (largest * max(width, 1))))
     memory = max(memory, largest)
     window = max(1, min(WINDOW_PIECES, _WINDOW_BYTES // largest, memory // 2 // largest))

@@ -19,6 +19,7 @@ from regather.sources.download_target import DownloadTarget
 
 if TYPE_CHECKING:
     from regather.engine.observer import Observer
+    from regather.engine.shared_room import SharedRoom
     from regather.store.cached_file import CachedFile
     from regather.store.disk_cache import DiskCache
 
@@ -55,10 +56,11 @@ class HostedFile:
         target: DownloadTarget,
         recipe: Recipe,
         own_id: str,
+        memory: SharedRoom,
         disk: DiskCache | None = None,
         watcher: SessionWatcher | None = None,
     ) -> None:
-        """``watcher`` gets each session that is made."""
+        """``memory`` is that of all files; ``watcher`` gets each session that is made."""
         self.manifest = manifest
         self.target = target
         self.digest = manifest.digest
@@ -71,6 +73,7 @@ class HostedFile:
         self.readers = 0
         """Responses that are being sent from it."""
         self._session: SteppedSession | None = None
+        self._memory = memory
         self._disk = disk
         self._cached: CachedFile | None = None
         # Empty fragments share their offset with the next one and have no pieces.
@@ -141,7 +144,11 @@ class HostedFile:
         if self._session is None:
             observer = None if self._watcher is None else self._watcher.observer(self)
             self._session = self.recipe.session_of(
-                SteppedSession, self._cached, cdn_loop=self.loops.header, observer=observer
+                SteppedSession,
+                self._cached,
+                cdn_loop=self.loops.header,
+                observer=observer,
+                shared=self._memory,
             )
             if self._watcher is not None:
                 self._watcher.follow(self, self._session)

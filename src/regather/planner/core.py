@@ -169,6 +169,20 @@ class Planner:
         """Whether a data fragment's piece is likely to serve to compute others of its row."""
         return rows.likely_computed(self._state, fragment, piece)
 
+    @property
+    def rows_wanted(self) -> int:
+        """How many rows are wanted for the sake of a piece in them."""
+        return len(self._state.row_wants)
+
+    @property
+    def wants_more_rows(self) -> bool:
+        """Whether there may be others that it wants as soon as it may."""
+        return self._demands.look_again
+
+    def allow_rows(self, count: int) -> None:
+        """Want so many rows at most from now on; those that it wants stay."""
+        self._demands.max_rows = count
+
     def already_done(self, pieces: Iterable[tuple[int, int]]) -> None:
         """Before Begin: the (fragment, piece) pairs that a resumed download has already."""
         for fragment, piece in pieces:
