@@ -87,6 +87,12 @@ def test_slow_clients_hold_nothing(large: tuple[Small, Path], hosting: Hosting) 
             stalled.append((start, connection))
         assert get(gateway.url, "small").body == content
         assert eventually(lambda: held(gateway) == 0), "who reads nothing holds pieces"
+
+        def all_wait() -> bool:
+            transfers = gateway.watched.sample().transfers
+            return [one.waits for one in transfers] == ["waits for its client"] * 100
+
+        assert eventually(all_wait)
         for start, connection in stalled[::20]:  # they go on where they were
             with connection.makefile("rb") as stream:
                 while stream.readline().strip():

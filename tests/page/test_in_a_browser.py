@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from regather.downloader.job_runner import JobRunner
 from regather.downloader.live import WatchedDownloads
@@ -24,30 +24,24 @@ from regather.sources.jobs import DownloadJob
 from regather.sources.settings import Settings
 from regather.splitter import split
 from tests.page.subjects import Made, sample
+from tests.support import browser
 from tests.support.files import MIB, alone, random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
 
-CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parents[2] / ".venv-stores/axe/node_modules/axe-core/axe.min.js"
 SHOTS = Path(__file__).parent / "out"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 MS = PATIENCE * 1000
+TOO_WIDE = """[document.documentElement, ...document.querySelectorAll(".card")]
+    .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.id || one.tagName)"""
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\u2066</script>" + "w" * 180
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no browser here: apt-get install chromium")
     expect.set_options(timeout=MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    with browser.chromium() as started:
+        yield started
 
 
 class Tab:
@@ -202,8 +196,11 @@ def test_map_keys_and_links(chromium: Browser) -> None:
             assert control in seen, control
         assert {f"server{n}.example" for n in range(1, 6)} <= seen
         row(page, "server3.example").locator("button").press("Enter")
-        expect(page.locator("#server-2")).to_contain_text("corrupt pieces: 3")
-        page.goto(f"{server.url}#events-1")
+        expect(page.locator("#server-3")).to_contain_text("corrupt pieces: 3")
+        page.goto(f"{server.url}#server-2")
+        expect(page.locator("#server-2 button")).to_have_attribute("aria-expanded", "true")
+        expect(page.locator("#server-rows > div").nth(1)).to_contain_text("Connection refused")
+        page.goto(f"{server.url}#events-2")
         expect(page.locator("#filter")).to_have_value("http://server2.example/")
         tab.close()
 
@@ -226,10 +223,10 @@ def test_no_serious_finding_and_nothing_cut_off(chromium: Browser, scheme: Any) 
             if one["impact"] in ("serious", "critical")
         ]
         assert serious == []
-        for width, height in ((1440, 900), (320, 640), (3840, 2160)):
+        for width, height in ((1440, 900), (1240, 900), (320, 640), (3840, 2160)):
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(100)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate(TOO_WIDE) == []
             tab.shot(f"{scheme}-{width}")
         tab.close()
 
@@ -251,6 +248,23 @@ def test_hostile_names_are_text(chromium: Browser) -> None:
         page.click("#map-table summary")
         expect(page.locator("img")).to_have_count(0)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        tab.close()
+
+
+def test_an_amended_event_stays_where_it_is(chromium: Browser) -> None:
+    recorder = Recorder("get", Made(sample()))
+    first = recorder.events.add("first", level="warning")
+    recorder.events.add("second")
+    with PageServer(recorder) as server:
+        tab = Tab(chromium, server.url)
+        expect(tab.page.locator("#event-rows .text")).to_have_text(
+            ["Note: second", "Warning: first"]
+        )
+        recorder.events.amend(first, "first, made good", ())
+        recorder.events.add("third")
+        expect(tab.page.locator("#event-rows .text")).to_have_text(
+            ["Note: third", "Note: second", "Warning: first, made good"]
+        )
         tab.close()
 
 

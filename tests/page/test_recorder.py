@@ -11,10 +11,12 @@ from msgspec.structs import replace
 
 from regather.page.as_text import as_text
 from regather.page.delta import delta
-from regather.page.recorder import MOST_FILES, MOST_TRANSFERS, Recorder
+from regather.page.recorder import Recorder
 from regather.page.samples import (
     COMPUTED,
     HERE_BEFORE,
+    MOST_FILES,
+    MOST_TRANSFERS,
     CacheSample,
     Sample,
     ServerSample,
@@ -75,6 +77,102 @@ def test_nothing_is_promised_of_servers_whose_fragments_are_unknown() -> None:
     assert gone["state"]["text"] == "Degraded: 1 of 5 servers is gone."
 
 
+def asked(number: int) -> Sample:
+    """Only the first ``number`` servers were ever asked; each has one fragment."""
+    now = sample()
+    servers = [replace(one, heard=int(n < number)) for n, one in enumerate(now.servers)]
+    return replace(now, servers=servers, files=[replace(now.files[0], reading=[])])
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "available"),
+    [
+        (0, "Unknown: the state of 5 of 5 servers is unknown.", "0 of 5 fragments are good"),
+        (2, "Unknown: the state of 3 of 5 servers is unknown.", "2 of 5 fragments are good"),
+        (
+            3,
+            "Healthy as far as is known: the state of 2 of 5 servers is unknown.",
+            "3 of 5 fragments are good",
+        ),
+        (5, "Healthy: any 2 servers may fail.", "5 of 5 fragments are good"),
+    ],
+)
+def test_a_server_that_was_not_asked_is_unknown(number: int, state: str, available: str) -> None:
+    document = Watch(asked(number)).document
+    assert document["state"]["text"] == state
+    assert document["state"]["word"] == state.split(maxsplit=1)[0].rstrip(":").lower()
+    states = [(row["state"], row["text"]) for row in document["servers"]]
+    assert states == [("ok", "ok")] * number + [("unknown", "not asked yet")] * (5 - number)
+    (one,) = document["files"][0]["sets"]
+    assert one["text"].startswith(f"{available}, any 3 are enough; ")
+    assert (one["available"], one["unknown"]) == (number, 5 - number)
+    letters = [row["cells"][n] for n, row in enumerate(document["files"][0]["fragments"])]
+    assert letters == ["h"] * number + ["u"] * (5 - number)
+
+
+def test_after_some_minutes_without_an_answer_a_server_is_unknown() -> None:
+    watch = Watch(sample())
+    assert watch.see(sample(), 300)["state"]["word"] == "healthy"
+    late = watch.see(sample(), 2)
+    assert {(row["state"], row["text"]) for row in late["servers"]} == {
+        ("unknown", "not asked lately")
+    }
+    assert late["state"]["text"] == "Unknown: the state of 5 of 5 servers is unknown."
+    assert late["events"] == []
+    assert watch.see(with_server(sample(), 1, heard=2))["servers"][1]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("condition", "text", "letter"),
+    [
+        ("gone", "1 is out of reach", "o"),
+        ("failing", "1 is out of reach", "o"),
+        ("stalled", "1 is out of reach", "o"),
+        ("corrupt", "1 to spare", "h"),
+        ("paused", "2 to spare", "h"),
+    ],
+)
+def test_sets_count_what_can_be_had(condition: Any, text: str, letter: str) -> None:
+    (file,) = Watch(with_server(sample(), 1, condition=condition)).document["files"]
+    assert file["sets"][0]["text"].endswith(text)
+    assert file["sets"][0]["available"] == (5 if condition == "paused" else 4)
+    assert file["fragments"][1]["cells"][1] == letter
+
+
+def test_a_set_that_lacks_fragments_says_how_many() -> None:
+    state = sample()
+    for number in (0, 1, 2):
+        state = with_server(state, number, condition="failing")
+    document = Watch(state).document
+    assert document["state"]["text"] == (
+        "Degraded: 3 of 5 servers are failing; it is not known whether the others are enough."
+    )
+    assert document["files"][0]["sets"][0]["text"] == (
+        "2 of 5 fragments are good, any 3 are enough; 1 more fragment is needed; 3 are out of reach"
+    )
+
+
+def test_of_several_files_the_worst_is_the_state() -> None:
+    now = sample()
+    file = replace(now.files[0], name="other.bin", holdings=[frozenset()] * 5, reading=[])
+    document = Watch(replace(now, files=[now.files[0], file, now.files[0]])).document
+    assert document["state"]["text"].startswith("Lost: fragments 1, 2 and 3 of other.bin.")
+
+
+def test_an_event_that_is_amended_stays_where_it_is() -> None:
+    watch = Watch(sample())
+    first = watch.recorder.events.add("first")
+    watch.recorder.events.add("second")
+    before = watch.see(sample())
+    watch.recorder.events.amend(first, "first, made good", ())
+    after = watch.see(sample())
+    change = delta(before, after)
+    assert change is not None
+    texts = ["first, made good", "second"]
+    assert [event["text"] for event in applied(before, change)["events"]] == texts
+    assert [event["text"] for event in after["events"]] == texts
+
+
 def test_a_server_that_is_gone_degrades_the_file_and_comes_back() -> None:
     watch = Watch(sample())
     gone = watch.see(with_server(sample(), 1, condition="gone", last_error="Connection refused"))
@@ -83,7 +181,9 @@ def test_a_server_that_is_gone_degrades_the_file_and_comes_back() -> None:
     )
     assert gone["servers"][1]["state"] == "gone"
     assert gone["files"][0]["fragments"][1]["cells"][1] == "o"
-    assert gone["files"][0]["sets"][0]["text"] == "4 of 5 available, 3 needed, 1 to spare"
+    assert gone["files"][0]["sets"][0]["text"] == (
+        "4 of 5 fragments are good, any 3 are enough; 1 to spare; 1 is out of reach"
+    )
     back = watch.see(sample())
     assert (back["servers"][1]["state"], back["state"]["word"]) == ("ok", "healthy")
     assert [event["text"] for event in back["events"]] == [
@@ -167,7 +267,7 @@ def test_pieces_say_who_delivered_them() -> None:
     assert (pieces["count"], pieces["done"], pieces["bins"]) == (60, 30, 60)
     fill = base64.b64decode(pieces["fill"])
     assert list(fill[:3]) == [255, 0, 255]
-    assert pieces["by"][:5] == [[-3, 1], [-1, 1], [-2, 1], [-1, 1], [0, 1]]
+    assert pieces["by"][:5] == [[-3, 1], [-1, 1], [-2, 1], [-1, 1], [1, 1]]
     assert pieces["reading"] == [1]
     assert document["fragments"][0]["computed"] == 1
     assert len(by) < COMPUTED
@@ -187,7 +287,7 @@ def test_many_pieces_share_a_bin() -> None:
     only = [ServerSample("http://one.example/")]
     now = replace(sample(), servers=only, files=[file])
     pieces = Watch(now).document["files"][0]["pieces"]
-    assert (pieces["count"], pieces["bins"], pieces["by"]) == (1 << 18, 1024, [[0, 1024]])
+    assert (pieces["count"], pieces["bins"], pieces["by"]) == (1 << 18, 1024, [[1, 1024]])
 
 
 def test_equal_events_are_counted() -> None:
@@ -221,15 +321,15 @@ def test_no_secret_of_a_url_is_shown() -> None:
 
 def test_transfers_are_limited_and_the_rest_is_counted() -> None:
     many = [TransferSample(f"r{n}", 10, 1, 1.0) for n in range(MOST_TRANSFERS + 7)]
-    document = Watch(replace(sample(), transfers=many)).document
-    assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 7)
+    document = Watch(replace(sample(), transfers=many, more_transfers=3)).document
+    assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 10)
 
 
 def test_files_are_limited_and_the_rest_is_counted() -> None:
     (one,) = sample().files
     many = [replace(one, name=f"file{n}") for n in range(MOST_FILES + 3)]
-    document = Watch(replace(sample(), files=many)).document
-    assert (len(document["files"]), document["files_left_out"]) == (MOST_FILES, 3)
+    document = Watch(replace(sample(), files=many, more_files=4)).document
+    assert (len(document["files"]), document["files_left_out"]) == (MOST_FILES, 7)
 
 
 @pytest.mark.parametrize("servers", [40_000, 40_001])
@@ -279,8 +379,14 @@ def applied(state: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
         file["fragments"] = [{**one, **by.get(one["index"], {})} for one in file["fragments"]]
         file |= {key: new[key] for key in ("sets", "pieces") if key in new}
     found["transfers"] = change.get("transfers", state["transfers"])
-    changed = {event["id"] for event in change["events"]}
-    found["events"] = [e for e in state["events"] if e["id"] not in changed] + change["events"]
+    stay = {event["id"]: event["at"] for event in state["events"]}
+    events = {event["id"]: event for event in change["events"]}
+    amended = [i for i, event in events.items() if stay.get(i) == event["at"]]
+    found["events"] = [
+        events.get(e["id"], e)
+        for e in state["events"]
+        if e["id"] not in events or e["id"] in amended
+    ] + [event for i, event in events.items() if i not in amended]
     found["graphs"] = {
         **state["graphs"],
         **{kind: state["graphs"][kind] + change["graphs"][kind] for kind in ("seconds", "tens")},

@@ -77,6 +77,8 @@ class GatewayApplication(BaseApplication):
             return files_listing(request, self._catalogue.files, self._public_url or "/")
         is_folder = target.endswith("/")
         names = decoded_names(target.removesuffix("/"))
+        if not names:
+            raise FileNotFoundError
         if names[0] == "d" and len(names) > 2:
             hosted = self._catalogue.by_digest.get(names[1].lower())
             if hosted is None:
@@ -144,6 +146,13 @@ class GatewayApplication(BaseApplication):
             return why_not(request, hosted, number, error, self._seconds)
 
         try:
-            return HostedContent(hosted, part, headers, explain=explain, seconds=self._seconds)
+            return HostedContent(
+                hosted,
+                part,
+                headers,
+                explain=explain,
+                seconds=self._seconds,
+                client=request.remote or "",
+            )
         except UsageError as error:
             raise OSError(errno.EIO, error.what) from None

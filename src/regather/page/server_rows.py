@@ -26,6 +26,8 @@ _MEANING: dict[Condition, str] = {
     "corrupt": "corrupt: it sent wrong bytes",
     "stalled": "stalled: its connections deliver nothing",
 }
+_FRESH_SECONDS = 300
+"""After this number of seconds without an answer, it is unknown how a server is."""
 _EVENTFUL: dict[Condition, Level] = {
     "gone": "bad",
     "corrupt": "bad",
@@ -48,12 +50,15 @@ class ServerRow:
         self.url = without_secrets(url)
         self.name = name_of_server(url)
         self.sample = ServerSample(url)
-        self.condition: Condition = "ok"
+        self.condition: Condition = "unknown"
         self._meter = Meter()
         self._corrupt_until = 0.0
         self._slow_for = 0
         self._latest = 0.0
         self._last_error_at = 0.0
+        self._heard_at: float | None = None
+        self._told: Condition = "ok"
+        """The condition that the last event told, or one that no event tells."""
 
     @property
     def rate(self) -> float:
@@ -63,6 +68,8 @@ class ServerRow:
     def note(self, sample: ServerSample, now: float, wall: float) -> None:
         """Take in this second; ``now`` is monotonic, ``wall`` Unix time."""
         before, self.sample = self.sample, sample
+        if sample.heard > before.heard or sample.connections:
+            self._heard_at = now
         if sample.corrupt > before.corrupt:
             self._corrupt_until = now + _CORRUPT_SECONDS
         if sample.last_error and (
@@ -82,14 +89,19 @@ class ServerRow:
             condition = "corrupt"
         elif self._slow_for > _SLOW_SECONDS:
             condition = "slow"
-        before, self.condition = self.condition, condition
-        if condition != before:
-            self._tell(before, events)
+        if self._heard_at is None:
+            condition = "unknown" if condition in ("ok", "unused") else condition
+        elif now - self._heard_at > _FRESH_SECONDS and condition != "corrupt":
+            condition = "unknown"
+        self.condition = condition
+        if condition not in ("unknown", self._told):
+            self._tell(self._told, events)
+            self._told = condition
 
     def _tell(self, before: Condition, events: EventLog) -> None:
         word, about = self.condition, (self.url,)
         if word in _EVENTFUL:
-            text = f"{self.name} is {_MEANING.get(word) or server_text(word, 0.0, '')}"
+            text = f"{self.name} is {_MEANING.get(word) or server_text(word)}"
             if word in ("gone", "paused") and self.sample.last_error:
                 text += f" ({self.sample.last_error.rpartition(': ')[2]})"
             events.add(text, servers=about, level=_EVENTFUL[word], same=(self.url, word))
@@ -106,7 +118,9 @@ class ServerRow:
             "name": self.name,
             "url": self.url,
             "state": self.condition,
-            "text": server_text(self.condition, pause, sample.reason),
+            "text": "not asked yet"
+            if self._heard_at is None and self.condition == "unknown"
+            else server_text(self.condition, pause),
             "rate": round(self.rate),
             "latest": round(self._latest),
             "share": round((sample.useful or sample.sent) / delivered, 4) if delivered else 0.0,
@@ -145,7 +159,7 @@ class ServerRows:
     def _row(self, url: str) -> ServerRow:
         row = self._rows.get(url)
         if row is None:
-            row = self._rows[url] = ServerRow(len(self._rows), url)
+            row = self._rows[url] = ServerRow(len(self._rows) + 1, url)
         return row
 
     def note(
@@ -157,7 +171,7 @@ class ServerRows:
             self._row(sample.url).note(sample, now, wall)
         for url, row in self._rows.items():
             if url not in seen:  # its download has ended: what it did stays
-                ended = replace(row.sample, connections=0, pause=0.0, condition="ok", reason="")
+                ended = replace(row.sample, connections=0, pause=0.0, condition="ok")
                 row.note(ended, now, wall)
         busy = [row.rate for row in self._rows.values() if row.sample.connections and row.rate > 0]
         usual = median(busy) if len(busy) >= _SLOW_AMONG else 0.0

@@ -11,11 +11,11 @@ from regather.units import counted, format_left
 _MOST_NAMED = 5
 
 
-def server_text(condition: Condition, pause: float, reason: str) -> str:
+def server_text(condition: Condition, pause: float = 0.0) -> str:
     """The state of a server in a few words."""
-    if reason:
-        return reason
     match condition:
+        case "unknown":
+            return "not asked lately"
         case "paused":
             return f"paused {format_left(pause)}" if pause >= 0.5 else "paused"
         case "failing":
@@ -55,3 +55,10 @@ def troubles(conditions: Sequence[Condition]) -> str:
             of = f" of {counted(total, 'server')}" if not parts else ""
             parts.append(f"{count}{of} {'is' if count == 1 else 'are'} {word}")
     return ", ".join(parts)
+
+
+def unknown_states(conditions: Sequence[Condition]) -> str:
+    """Servers of which nothing is known: ``the state of 2 of 5 servers is unknown``."""
+    count = conditions.count("unknown")
+    of = f"{count} of {counted(len(conditions), 'server')}"
+    return f"the state of {of} is unknown" if count else ""

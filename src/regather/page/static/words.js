@@ -41,7 +41,7 @@ export const CELLS = {
 };
 
 export const LEVELS = { info: ["info", "Note"], good: ["ok", "Good"], warning: ["failing", "Warning"], bad: ["corrupt", "Trouble"] };
-export const STATES = { healthy: "ok", done: "ok", degraded: "failing", lost: "corrupt", failed: "corrupt" };
+export const STATES = { healthy: "ok", done: "ok", unknown: "unknown", degraded: "failing", lost: "corrupt", failed: "corrupt" };
 
 export const fragmentName = (one) => `fragment ${one.index}${one.kind === "parity" ? " (parity)" : ""}`;
 
