@@ -267,8 +267,6 @@ class Engine:
                             self._listener.unavailable(action)
             if worker is not None and mine is None:
                 self._workers.rest(worker)
-                if not self._workers.jobs:
-                    self._buffers.clear()
             if self._listener is not None:
                 self._listener.decided()
             wakes = (self._planner.wake_at or math.inf) < self._sleeps_until

@@ -12,11 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from regather.engine.room_sizes import ReaderShare
 from regather.model import Layout
 from regather.planner import Planner
 from regather.store.memory import MemoryStore
 
 _AGAIN_SECONDS = 0.005
+ROOM_SECONDS = 0.05
+"""How long who waits for room sleeps: room also comes free, untold, when others have copied."""
 
 
 class PieceUnavailable(LookupError):
@@ -43,38 +46,6 @@ class Reader:
         """Held pieces that cannot be had, and whether wrong bytes are why."""
         self.turn = threading.Event()
         """Set when there may be room for it."""
-
-
-class ReaderShare:
-    """How much readers may hold in all: those of one file, or of several."""
-
-    def __init__(self, limit: int, *, fair: bool = False) -> None:
-        """``limit`` is in bytes. ``fair``: no file has more than is left for others, or one piece.
-
-        So where the sources of a file are silent, there is room for the readers of others.
-        """
-        self.limit = self._left = limit
-        self._fair = fair
-        self._lock = threading.Lock()
-
-    def grow(self, more: int) -> None:
-        """There is more room."""
-        with self._lock:
-            self.limit += more
-            self._left += more
-
-    def take(self, length: int, held: int) -> bool:
-        """Take so many bytes, for a file whose readers hold ``held``, if there are as many."""
-        with self._lock:
-            left = self._left - length
-            enough = left >= 0 and not (self._fair and held and held + length > left)
-            self._left -= length * enough
-        return enough
-
-    def give_back(self, length: int) -> None:
-        """Nobody holds these bytes any more."""
-        with self._lock:
-            self._left += length
 
 
 class ReaderRoom:

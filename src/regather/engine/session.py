@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from regather.engine.core import Engine
 from regather.engine.listener import Listener
 from regather.engine.rate_limit import RateLimiter
-from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, ReaderShare, runs
-from regather.engine.room_sizes import WINDOW_PIECES, room_sizes
+from regather.engine.reader_room import ROOM_SECONDS, PieceUnavailable, Reader, ReaderRoom, runs
+from regather.engine.room_sizes import WINDOW_PIECES, ReaderShare, room_sizes
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -35,6 +35,7 @@ from regather.planner import (
 )
 from regather.planner.health import Health
 from regather.store.base import PieceMissing
+from regather.store.levels import store_of
 from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
@@ -48,8 +49,6 @@ _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
 _SOON_SECONDS = 0.02
 """How long the first who waits relies on workers alone: to start a thread takes time, too."""
-_ROOM_SECONDS = 0.05
-"""How long who waits for room sleeps: room also comes free when others have copied."""
 _JOIN_SECONDS = 5.0
 _MOST_ASKED, _STEP = 1024, 4
 
@@ -80,10 +79,7 @@ class Session(Listener):
         observer: Observer | None = None,
         shared: SharedRoom | None = None,
     ) -> None:
-        """``memory`` is in bytes; ``connect``, ``observer``: see Engine; ``cache``: asked first.
-
-        With ``shared``, there is no ``memory`` of its own.
-        """
+        """Without ``shared``, it has ``memory`` bytes; ``connect``, ``observer``: see Engine."""
         self._layout = layout
         self._shared = shared
         self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
@@ -124,12 +120,7 @@ class Session(Listener):
         self._dropped(found)  # what was dropped in between
 
     def _make_store(self, limit: int, cache: CachedFile | None) -> MemoryStore:
-        budget = self._shared.budget if self._shared else None
-        if cache is None:
-            return MemoryStore(self._layout, limit, budget)
-        from regather.store.tiers import CachedStore  # few sessions have one
-
-        return CachedStore(self._layout, limit, cache, budget)
+        return store_of(self._layout, limit, cache, self._shared.budget if self._shared else None)
 
     def _start(self) -> None:
         """Start the engine's own thread: it is needed where something takes its time."""
@@ -244,7 +235,7 @@ class Session(Listener):
                     self._room.queue(reader)
             if taken or not must:
                 return taken
-            reader.turn.wait(_ROOM_SECONDS)
+            reader.turn.wait(ROOM_SECONDS)
 
     def _want(self, reader: Reader, numbers: Sequence[int], *, urgent: bool = False) -> None:
         with interrupts_held(), self._lock:

@@ -6,8 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import Protocol
 
-from regather.engine.reader_room import ReaderShare
-from regather.engine.room_sizes import RoomSizes, room_sizes
+from regather.engine.room_sizes import ReaderShare, RoomSizes, room_sizes
 from regather.model import Layout
 from regather.store.memory_budget import MemoryBudget
 from regather.tasks import Thread

@@ -30,10 +30,10 @@ class SteppedSession(Session):
         if self._shared is None:
             return
         if not self._has_turn:
-            if self._planner.wants_more_rows:
+            if self._planner.demands.look_again:
                 need = self._sizes.total - self._sizes.memory
                 self._shared.turns.ask(self, need)
-        elif self._turn_ends and not self._planner.rows_wanted:
+        elif self._turn_ends and not self._planner.demands.rows_wanted:
             self._has_turn = self._turn_ends = False
             self._shared.turns.give_back(self)
             self.decided()  # what was refused meanwhile has to wait again
@@ -42,7 +42,7 @@ class SteppedSession(Session):
         """See RowHolder."""
         with self._lock:
             self._has_turn = True
-            self._planner.allow_rows(self._sizes.rows)
+            self._planner.demands.max_rows = self._sizes.rows
             self._engine.post(Tick())
 
     def end_rows(self) -> None:
@@ -50,7 +50,7 @@ class SteppedSession(Session):
         with self._lock:
             if self._has_turn:
                 self._turn_ends = True
-                self._planner.allow_rows(0)
+                self._planner.demands.max_rows = 0
                 self.decided()
 
     def close(self) -> None:

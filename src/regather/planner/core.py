@@ -97,15 +97,15 @@ class Planner:
         everything = wanted is None and not live
         self._state = State(layout, list(holdings), healths, self._options.retries, everything)
         self._requests = Requests(self._state)
-        self._demands = Demands(self._state, self._requests, self._options.max_rows)
-        self._arrivals = PieceArrivals(self._state, self._requests, self._demands)
+        self.demands = Demands(self._state, self._requests, self._options.max_rows)
+        self._arrivals = PieceArrivals(self._state, self._requests, self.demands)
         self._dispatch = Dispatch(self._state, self._requests, self._options.max_requests)
         self._needs = SourceNeeds(self._state, may_come=more_sources)
         self._changes = Changes(
             self._state,
             self._requests,
             self._dispatch,
-            self._demands,
+            self.demands,
             self._needs,
             connections=limit,
             live=live,
@@ -114,7 +114,7 @@ class Planner:
             self._state, self._requests, self._dispatch, self._changes, rng or random.Random()
         )
         for start, end in wanted or ():
-            self._demands.want(Want(0, start, end))
+            self.demands.want(Want(0, start, end))
         # Each returns the request, if any, that goes on and behind which the next may be queued.
         self._handlers: dict[type, Callable[..., Request | None]] = {
             Begin: self._begin,
@@ -168,20 +168,6 @@ class Planner:
     def likely_computed(self, fragment: int, piece: int) -> bool:
         """Whether a data fragment's piece is likely to serve to compute others of its row."""
         return rows.likely_computed(self._state, fragment, piece)
-
-    @property
-    def rows_wanted(self) -> int:
-        """How many rows are wanted for the sake of a piece in them."""
-        return len(self._state.row_wants)
-
-    @property
-    def wants_more_rows(self) -> bool:
-        """Whether there may be others that it wants as soon as it may."""
-        return self._demands.look_again
-
-    def allow_rows(self, count: int) -> None:
-        """Want so many rows at most from now on; those that it wants stay."""
-        self._demands.max_rows = count
 
     def already_done(self, pieces: Iterable[tuple[int, int]]) -> None:
         """Before Begin: the (fragment, piece) pairs that a resumed download has already."""
@@ -354,7 +340,7 @@ class Planner:
             if not hope and self._needs.may_come:
                 self._needs.ask_for_missing()
             elif not hope and self._live:
-                self._demands.check(range(state.layout.data_count))
+                self.demands.check(range(state.layout.data_count))
             elif not hope:
                 self._over = True
                 state.actions.append(give_up(state))
