@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+
 from regather.errors import StorageError
 from regather.model import Layout
 from regather.store.base import PieceMissing, StoredPieces
