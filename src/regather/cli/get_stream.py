@@ -56,8 +56,8 @@ def check_output(args: argparse.Namespace) -> None:
 
 def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob) -> int:
     """Stream one file to standard output."""
+    from regather.downloader.feeds import passed_on
     from regather.downloader.job_runner import JobRunner
-    from regather.downloader.verified_stream import passed_on
 
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)

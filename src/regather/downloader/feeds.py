@@ -10,13 +10,13 @@ from regather.downloader.held_back import HeldBack
 from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import DownloadReport, Phase
 from regather.downloader.run_context import RunContext
-from regather.downloader.verified_stream import passed_on
 from regather.engine import Ending
 from regather.engine.reader_room import PieceUnavailable
 from regather.engine.streaming import StreamingSession
 from regather.errors import VerificationError
 from regather.sources.download_target import DownloadTarget
 from regather.transport import open_connection
+from regather.units import format_size
 
 
 class SessionFeed:
@@ -50,7 +50,10 @@ class SessionFeed:
         self._reporter.planner = self._session.planner
 
     def pieces(self) -> Iterator[memoryview]:
-        """See Feed. The last piece is held back until the checksums of a metalink are right."""
+        """The file in order: each piece is verified, and right until the next is asked for.
+
+        The last one is held back until the checksums of a metalink are right.
+        """
         target = self._target
         numbers = range(target.layout.data_pieces)
         hashers = [new_hasher(checksum.algorithm) for checksum in target.checksums]
@@ -80,11 +83,11 @@ class SessionFeed:
                 )
 
     def report(self) -> DownloadReport:
-        """See Feed."""
+        """What each source has contributed."""
         return self._reporter.report("-", fetched=self._given, decoded=self._session.decoded)
 
     def close(self) -> None:
-        """See Feed."""
+        """End all connections and threads."""
         self._session.close()
 
     def _passed_on(self) -> str:
@@ -99,6 +102,11 @@ class SessionFeed:
 
     def _tell(self, phase: Phase) -> None:
         self._reporter.tell(phase, self._given, self._given)
+
+
+def passed_on(given: int, size: int) -> str:
+    """How much was given, for people."""
+    return f"{format_size(given)} of {format_size(size)} were passed on"
 
 
 class SpoolFeed:
@@ -116,16 +124,16 @@ class SpoolFeed:
             raise
 
     def pieces(self) -> Iterator[memoryview]:
-        """See Feed."""
+        """See SessionFeed."""
         try:
             yield from self._file.in_order()
         finally:
             self._file.close()
 
     def report(self) -> DownloadReport:
-        """See Feed."""
+        """See SessionFeed."""
         return self._report
 
     def close(self) -> None:
-        """See Feed."""
+        """See SessionFeed."""
         self._file.close()

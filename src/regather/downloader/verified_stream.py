@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from regather.downloader.report import DownloadReport
 from regather.errors import UsageError
@@ -13,22 +13,7 @@ from regather.units import format_size
 
 if TYPE_CHECKING:
     from regather.checksum import Checksum
-
-
-class Feed(Protocol):
-    """Where the bytes of a stream come from."""
-
-    def pieces(self) -> Iterator[memoryview]:
-        """All bytes of the file, in order, verified: each part until the next is asked for."""
-        ...
-
-    def report(self) -> DownloadReport:
-        """What each source has contributed."""
-        ...
-
-    def close(self) -> None:
-        """End all connections and threads."""
-        ...
+    from regather.downloader.feeds import SessionFeed, SpoolFeed
 
 
 class VerifiedStream:
@@ -38,7 +23,7 @@ class VerifiedStream:
     meanwhile. Sources wait for a slow reader.
     """
 
-    def __init__(self, target: DownloadTarget, feed: Feed) -> None:
+    def __init__(self, target: DownloadTarget, feed: SessionFeed | SpoolFeed) -> None:
         self.name = target.name
         """The file's own name; that of a folder without ``.tar``."""
         self.size = target.layout.size
@@ -75,11 +60,6 @@ class VerifiedStream:
     def report(self) -> DownloadReport:
         """Return the contribution of each source."""
         return self._feed.report()
-
-
-def passed_on(given: int, size: int) -> str:
-    """How much was given, for people."""
-    return f"{format_size(given)} of {format_size(size)} were passed on"
 
 
 def is_verified_by_piece(target: DownloadTarget) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,7 @@ from regather.sources.download_target import DownloadTarget
 
 if TYPE_CHECKING:
     from regather.engine.observer import Observer
+    from regather.engine.shared_room import SharedRoom
     from regather.store.cached_file import CachedFile
     from regather.store.disk_cache import DiskCache
 
@@ -32,6 +34,30 @@ class Slice(Struct, frozen=True):
     tag: str
     """Entity tag, made of the content: the same at all gateways."""
     sha256: str = ""
+
+
+class Response(Struct, eq=False):
+    """A response that is being sent from a hosted file."""
+
+    name: str
+    """What is sent, and to whom."""
+    began: float
+    """By the monotonic clock, like the other times."""
+    size: int = 0
+    sent: int = 0
+    piece: int = -1
+    """The running number of the piece that it waits for; -1: it waits for its client."""
+    since: float = 0.0
+    """Since when it waits; 0: it waits for nothing."""
+
+    def wait(self, piece: int = -1) -> None:
+        """It begins to wait for a piece, or for its client."""
+        self.piece, self.since = piece, time.monotonic()
+
+    def go_on(self, sent: int = 0) -> None:
+        """It does not wait any longer; so many more bytes are sent."""
+        self.sent += sent
+        self.since = 0.0
 
 
 class SessionWatcher(Protocol):
@@ -55,10 +81,11 @@ class HostedFile:
         target: DownloadTarget,
         recipe: Recipe,
         own_id: str,
+        memory: SharedRoom,
         disk: DiskCache | None = None,
         watcher: SessionWatcher | None = None,
     ) -> None:
-        """``watcher`` gets each session that is made."""
+        """``memory`` is that of all files; ``watcher`` gets each session that is made."""
         self.manifest = manifest
         self.target = target
         self.digest = manifest.digest
@@ -68,9 +95,10 @@ class HostedFile:
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.manifest_bytes = relayed(manifest).to_bytes()
         self.loops = LoopGuard(own_id)
-        self.readers = 0
-        """Responses that are being sent from it."""
+        self.responses: dict[Response, None] = {}
+        """Those that are being sent from it, in the order of their start."""
         self._session: SteppedSession | None = None
+        self._memory = memory
         self._disk = disk
         self._cached: CachedFile | None = None
         # Empty fragments share their offset with the next one and have no pieces.
@@ -116,6 +144,11 @@ class HostedFile:
         return self._fragments.get(path)
 
     @property
+    def readers(self) -> int:
+        """The number of its responses."""
+        return len(self.responses)
+
+    @property
     def fragments(self) -> Mapping[str, Slice]:
         """The data fragments, by name."""
         return self._fragments
@@ -141,7 +174,11 @@ class HostedFile:
         if self._session is None:
             observer = None if self._watcher is None else self._watcher.observer(self)
             self._session = self.recipe.session_of(
-                SteppedSession, self._cached, cdn_loop=self.loops.header, observer=observer
+                SteppedSession,
+                self._cached,
+                cdn_loop=self.loops.header,
+                observer=observer,
+                shared=self._memory,
             )
             if self._watcher is not None:
                 self._watcher.follow(self, self._session)

@@ -17,6 +17,7 @@ from regather.files.platform import preallocate, read_all, write_all
 from regather.model import Layout
 from regather.store.base import PieceMissing
 from regather.store.memory import MemoryStore
+from regather.store.memory_budget import MemoryBudget
 from regather.units import format_size
 
 
@@ -100,12 +101,19 @@ def spool_trouble(error: OSError, size: int) -> RegatherError:
     return of_system(error, where)
 
 
+class _Passing(MemoryBudget):
+    """Drops all that nobody needs at once, for who reads in order does not come back to it."""
+
+    def drop(self, missing: int, asker: MemoryStore) -> dict[MemoryStore, list[int]]:
+        return super().drop(self.used, asker)
+
+
 class SlotStore(MemoryStore):
     """A PieceStore whose pieces are in slots, in the folder for temporary files or in memory."""
 
     def __init__(self, layout: Layout, limit: int, *, on_disk: bool = False) -> None:
         """``limit`` is in bytes. Raises StorageError where the disk has less room."""
-        super().__init__(layout, limit)
+        super().__init__(layout, limit, _Passing(limit))
         length = max(layout.largest_piece, 1)
         self._slots: dict[int, int] = {}
         self._free: list[int] = []
@@ -134,16 +142,10 @@ class SlotStore(MemoryStore):
             if number not in self._reserved:  # another thread has placed it meanwhile
                 self._free.append(slot)
                 return other
-            self._reserved.remove(number)
             self._slots[number] = slot
-            self._pieces[number] = memoryview(b"")
-            self._here[number] = True
+            self._keep(number, memoryview(b""))
         self.notify(number)
         return other
-
-    def _victims(self, missing: int) -> list[int]:
-        """All that nobody needs, at once: who reads in order does not come back to it."""
-        return super()._victims(self._used if missing > 0 else 0)
 
     def gone(self, number: int) -> None:
         """See StoredPieces.gone; its slot is free."""
