@@ -413,6 +413,29 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
         DiskCache(tmp_path / "file", ROOM)
 
 
+# -- borrowed ---------------------------------------------------------------------------------
+
+
+def test_a_borrowed_piece_stays_and_is_verified(tmp_path: Path) -> None:
+    with opened(tmp_path, extent=4 * PIECE) as store:
+        for number in range(3):
+            store.put(number)
+    damage(file_of(tmp_path, 0), BLOCK + 2 * PIECE + 5)
+    with opened(tmp_path, 4 * PIECE, extent=4 * PIECE) as store:
+        assert store.file.borrow(2) is None
+        assert store.file.borrow(3) is None
+        borrowed = store.file.borrow(1)
+        assert borrowed is not None
+        into = memoryview(bytearray(PIECE))
+        assert not any(map(store.put, (4, 5)))
+        read_all(borrowed.descriptor, into, borrowed.offset)
+        assert into == content_of(LAYOUT, 1)
+        borrowed.close()
+        borrowed.close()
+        assert store.put(4)
+        assert here(store.file) == {4}
+
+
 @pytest.fixture
 def go(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Nothing is written to the disk before this is set."""
@@ -425,6 +448,23 @@ def go(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
     monkeypatch.setattr(extents, "write_all", slowly)
     return go
+
+
+def test_what_is_not_written_yet_is_not_borrowed(tmp_path: Path, go: threading.Event) -> None:
+    """Although its extent is there: what stands in its place are no bytes of it."""
+    go.set()
+    with opened(tmp_path, extent=4 * PIECE) as store:
+        store.put(0)
+        go.clear()
+        data = content_of(LAYOUT, 1)
+        assert store.file.offer(1, data, piece_hash(data))
+        early = store.file.borrow(1)
+        go.set()
+        assert early is None
+        store.cache.settle()
+        borrowed = store.file.borrow(1)
+        assert borrowed is not None
+        borrowed.close()
 
 
 def test_a_piece_that_two_found_wrong_is_discarded_once(
@@ -761,6 +801,7 @@ def test_what_the_disk_is_too_slow_for_is_not_kept(
         assert here(file) == {0, 1, 2}
         for number in range(3):
             assert got(file, number) == content_of(LAYOUT, number), "read before it is written"
+        assert file.borrow(0) is None
         assert cache.queued == 3 * PIECE
         go.set()
         cache.settle()

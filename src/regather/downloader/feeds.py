@@ -126,7 +126,7 @@ class SpoolFeed:
     def pieces(self) -> Iterator[memoryview]:
         """See SessionFeed."""
         try:
-            yield from self._file.in_order()
+            yield from map(self._file.whole, range(self._file.layout.data_pieces))
         finally:
             self._file.close()
 

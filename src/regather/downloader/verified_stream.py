@@ -12,7 +12,6 @@ from regather.sources.jobs import DownloadJob
 from regather.units import format_size
 
 if TYPE_CHECKING:
-    from regather.checksum import Checksum
     from regather.downloader.feeds import SessionFeed, SpoolFeed
 
 
@@ -67,11 +66,7 @@ def is_verified_by_piece(target: DownloadTarget) -> bool:
 
     A checksum of the user's counts more than hashes in a document that it may prove wrong.
     """
-    return target.hashed and not any(map(_of_user, target.checksums))
-
-
-def _of_user(checksum: Checksum) -> bool:
-    return not checksum.origin
+    return target.hashed and all(checksum.origin for checksum in target.checksums)
 
 
 def check_streamable(job: DownloadJob, target: DownloadTarget, spool: int) -> None:

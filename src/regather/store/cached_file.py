@@ -21,6 +21,24 @@ _TOUCH_SECONDS = 60.0
 """How often the time of an extent that is used is set on the disk: the order outlives a start."""
 
 
+class Borrowed:
+    """A verified piece on the disk that stays until this is closed: for ``os.sendfile``."""
+
+    def __init__(self, file: CachedFile, number: int, descriptor: int, offset: int) -> None:
+        self.descriptor = descriptor
+        self.offset = offset
+        """Where the piece begins in it."""
+        self._file = file
+        self._number = number
+
+    def close(self) -> None:
+        """Give it back, once."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self._file.unpin(self._number)
+        self.descriptor = -1
+
+
 class CachedFile:
     """Pieces by their running number. For any thread; nothing raises because the disk fails."""
 
@@ -155,6 +173,30 @@ class CachedFile:
         if not right:
             self._discard(number)
             raise PieceMissing(number)
+
+    def verify(self, number: int) -> bool:
+        """Whether the piece is there and right: hashed, if this process has not done so."""
+        try:
+            self.read(number, 0, memoryview(bytearray(0)))
+        except PieceMissing:
+            return False
+        return True
+
+    def borrow(self, number: int) -> Borrowed | None:
+        """A piece to be sent from the disk; None where it is not there, or not written yet."""
+        if not self.verify(number) or not self.pin(number):
+            return None
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            if number in self._pending or not self._trusted[number]:
+                raise OSError  # not yet, or not any more
+            descriptor = os.open(self._extent_path(number), flags)
+        except OSError:
+            self.unpin(number)
+            return None
+        place = number % self.per_extent
+        offset = extents.start_of(place, self.layout.piece_size)
+        return Borrowed(self, number, descriptor, offset)
 
     def _extent_path(self, number: int) -> Path:
         return self._path / str(number // self.per_extent)
