@@ -10,7 +10,7 @@ STAMP := $(VENV)/.ready
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv plain stores demo test quick chaos guards lint format docs reference dist bench requirements clean help
+.PHONY: venv plain stores demo test quick chaos fuzz guards lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
 	@echo 'make stores        tools of the tests: OpenStack Swift, Azurite (object stores) and axe-core (the page)'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
+	@echo 'make fuzz          each parser with odd inputs, SECONDS=10 or INPUTS=N each (see docs/reliability.md)'
 	@echo 'make guards        take out one guard at a time: its test has to fail (see docs/security.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
@@ -129,6 +130,10 @@ SEED ?= 0
 
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos --count $(N) --first-seed $(SEED) $(CHAOS_ARGS)
+
+# FUZZ="link netrc" chooses harnesses; FUZZ_ARGS="--lines" counts the lines that are reached.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(FUZZ) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SECONDS),--seconds $(SECONDS)) $(FUZZ_ARGS)
 
 guards: $(STAMP)
 	$(BIN)/python -m tools.guards $(GUARDS)
