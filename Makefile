@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.ready
-# The object store that the tests run against has packages of its own.
+# The object store that the tests run against has packages of its own, and so has a duckdb.
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv plain stores demo test quick chaos fuzz guards lint format docs reference dist bench requirements clean help
+.PHONY: venv plain stores demo test quick chaos torture fuzz guards lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,9 +18,10 @@ help:
 	@echo 'make test          lint, types, layers and the whole test suite'
 	@echo 'make quick         the tests of all that is pure, in half a minute'
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
-	@echo 'make stores        tools of the tests: OpenStack Swift, Azurite (object stores) and axe-core (the page)'
+	@echo 'make stores        tools of the tests: OpenStack Swift, Azurite (object stores), axe-core (the page), duckdb'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make fuzz          each parser with odd inputs, SECONDS=10 or INPUTS=N each (see docs/reliability.md)'
+	@echo 'make torture       each system call fails in turn, in each way (see docs/reliability.md)'
 	@echo 'make guards        take out one guard at a time: its test has to fail (see docs/security.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
@@ -134,6 +135,10 @@ chaos: $(STAMP)
 # FUZZ="link netrc" chooses harnesses; FUZZ_ARGS="--lines" counts the lines that are reached.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(FUZZ) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SECONDS),--seconds $(SECONDS)) $(FUZZ_ARGS)
+
+# TORTURE='split --most 100': of the commands with this word, 100 points each.
+torture: $(STAMP)
+	$(BIN)/python -m tests.torture $(TORTURE)
 
 guards: $(STAMP)
 	$(BIN)/python -m tools.guards $(GUARDS)

@@ -19,13 +19,15 @@ from bench.tools import PEERS, Tool
 _LIBRARIES = ("blake3", "h11", "aiohttp", "msgspec", "zfec", "pyeclib")
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return how many cores of which processor there are."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{os.cpu_count()} cores of {name}"
 
 
 def _library(name: str) -> str:
@@ -58,7 +60,7 @@ def describe(scratch: Scratch, tools: Mapping[str, Tool]) -> list[tuple[str, str
     pairs = [
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("regather", f"{ours} ({revision})" if revision else ours),
-        ("processor", f"{os.cpu_count()} cores of {_processor()}"),
+        ("processor", processor()),
         ("memory", f"{memory:.0f} GiB"),
         ("system", f"{platform.system()} {platform.release()} {platform.machine()}"),
         ("load average at the start", load),

@@ -1,16 +1,23 @@
 """``python -m bench.readme``: write the measured figures of docs/performance.md into README.md.
 
 The record is the only place where figures are kept, as `make bench` made them. A test compares
-README.md with it, and fails until this command has been run.
+README.md with it, and fails until this command has been run. With ``--run``, the five lines of
+README.md are run as they stand, and what the last two print replaces the output shown there.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+
+from bench.machine import processor
 
 ROOT = Path(__file__).parents[1]
 MARK = "**measured:** "
@@ -20,6 +27,11 @@ LINKS = re.compile(r"Links of .*")
 OURS, CURL = "regather get, verified", "curl, unverified"
 NOT_MEASURED = "not measured"
 LINK = "[docs/performance.md](docs/performance.md)"
+FIVE = re.compile(
+    r"^(## Five lines\n.*?^```sh\n)(.*?)(^```\n.*?^```text\n)(.*?)(?=^```$)",
+    re.MULTILINE | re.DOTALL,
+)
+PROGRESS = re.compile(r"[a-z]+ing ")
 TRIED = "Every *no* was tried (`python -m bench.trials`), or is in the manual of the tool."
 
 
@@ -74,8 +86,12 @@ def lines(text: str) -> dict[str, str]:
     aria2, checked = "aria2c, 3 mirrors", "aria2c, checksum"
     plain = compared(DOWNLOAD, aria2, "wall / aria2c")
     missed = [cells for cells in record.table("Goals") if cells[-1] == "missed"]
-    day = next(cells[1] for cells in record.table("The record") if cells[0] == "date")[:10]
-    told = "; ".join(
+    days = [cells for cells in record.table("The record") if cells[0].startswith("date")]
+    day = ", ".join(
+        f"{name.removeprefix('date of ') + ' on ' if name != 'date' else ''}{date[:10]}"
+        for name, date in days
+    )
+    told = ". ".join(
         f"{_plain(what)} {found.removesuffix('x')} (goal {bound.split()[-1].removesuffix('x')})"
         for what, bound, found, _ in missed
     )
@@ -116,9 +132,12 @@ def lines(text: str) -> dict[str, str]:
 
 def _plain(goal: str) -> str:
     """Return what a goal is of, in words for those who do not know the table of goals."""
+    goal = re.sub(r" \(run of its own, \w+\)$", "", goal)
     for begin, words in (("wall", "time"), ("CPU", "CPU time")):
-        goal = goal.replace(f"verified download, {begin}, of ", f"{words} against ")
-    return goal
+        goal = re.sub(rf"verified download( over TLS)?, {begin}, of ", rf"{words}\1 against ", goal)
+    goal = goal.replace("the floor", "a bare loop that receives, hashes and writes")
+    goal = goal.replace("get -o - into cat, speed, of get", "speed of `get -o -` against `get`")
+    return goal[0].upper() + goal[1:]
 
 
 def filled(readme: str, performance: str) -> str:
@@ -133,14 +152,49 @@ def filled(readme: str, performance: str) -> str:
     return "\n".join(result) + "\n"
 
 
+def printed(five: str) -> str:
+    """Run the five lines in an empty folder; return what the last two leave on a terminal.
+
+    Without a terminal, progress is printed as lines where a terminal has a display that goes.
+    """
+    *begin, fourth, fifth = five.splitlines()
+    first = "\n".join(begin).replace(" & sleep", " > cluster 2>> shown & sleep")
+    script = f"{first}\n{{ {fourth}\n{fifth}\n}} >> shown 2>&1\nkill $!\nwait"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "PATH": path}
+        subprocess.run(["bash", "-c", script], cwd=folder, env=environment, check=False)
+        shown = (Path(folder) / "shown").read_text(encoding="utf-8")
+    return "".join(line for line in shown.splitlines(True) if not PROGRESS.match(line))
+
+
+def rerun(readme: str) -> str:
+    """Return README.md with what the last two of its five lines print today, on this machine."""
+
+    def replaced(found: re.Match[str]) -> str:
+        start, five, between, _ = found.groups()
+        here = f"printed this on {datetime.now(UTC):%Y-%m-%d}, on {processor()}:"
+        return (
+            start
+            + five
+            + re.sub(r"printed this on .*:$", here, between, flags=re.MULTILINE)
+            + printed(five)
+        )
+
+    return FIVE.sub(replaced, readme, count=1)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write README.md anew."""
-    argparse.ArgumentParser(prog="python -m bench.readme", description=__doc__).parse_args(
-        arguments
-    )
-    readme = ROOT / "README.md"
+    parser = argparse.ArgumentParser(prog="python -m bench.readme", description=__doc__)
+    parser.add_argument("--run", action="store_true", help="also run its five lines, 4 GB")
+    args = parser.parse_args(arguments)
+    path = ROOT / "README.md"
+    readme = path.read_text(encoding="utf-8")
+    if args.run:
+        readme = rerun(readme)
     performance = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    readme.write_text(filled(readme.read_text(encoding="utf-8"), performance), encoding="utf-8")
+    path.write_text(filled(readme, performance), encoding="utf-8")
     return 0
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import os
 import resource
 import shutil
 import subprocess
@@ -19,6 +17,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+
+from tests.support.preload import compiled
 
 _SOURCE = Path(__file__).with_name("slow_disk.c")
 _PAGE = 4096
@@ -104,29 +104,12 @@ def fill_up(pid: int, size: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
 
 
-@functools.cache
-def _slow_library() -> str | None:
-    """The compiled library, kept between runs; None where there is no compiler."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        return None
-    name = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:16]
-    library = Path(tempfile.gettempdir()) / f"chaos-slow-disk-{os.getuid()}-{name}.so"
-    if not library.exists():
-        made = library.with_suffix(f".{os.getpid()}")
-        command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(made), str(_SOURCE), "-ldl"]
-        if subprocess.run(command, check=False, capture_output=True).returncode:
-            return None
-        made.replace(library)
-    return str(library)
-
-
 def slow_writes(seed: int, most: float) -> Mapping[str, str]:
     """What the environment of a client must hold so that each write takes up to ``most`` seconds.
 
     Empty where it cannot be had.
     """
-    library = _slow_library()
+    library = compiled(_SOURCE)
     if library is None:
         return {}
     return {

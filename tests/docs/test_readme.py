@@ -67,6 +67,8 @@ def waiting(line: str) -> str:
         ports = [each[2] + n for n in each[1].split()]
     elif first := re.search(r"--first-port (\d+)", line):
         ports = [str(int(first[1]) + n) for n in range(6)]
+    elif one := re.search(r"--port (\d+) &", line):
+        ports = [one[1]]
     return re.sub(r"sleep \d+$", " ".join(["wait_for", *ports]), line)
 
 
@@ -157,19 +159,31 @@ def test_the_jobs_leave_what_they_promise(ran: Ran) -> None:
     assert sorted(path.name for path in (ran.folder / "dataset_copy").iterdir()) == names
 
 
-def test_the_output_shown_is_of_the_form_of_the_real_one(ran: Ran) -> None:
-    """Numbers differ, and so do the errors of a source: they are what is left out."""
+def test_the_output_shown_is_what_the_last_two_lines_print(ran: Ran) -> None:
+    """Numbers differ, and so do the errors of a source: they are what is left out.
+
+    Server 3 may live to the end of so small a file.
+    """
 
     def form(line: str) -> str:
         line = re.sub(r", \d+ errors?, last: .*", "", line)
         line = re.sub(r"127\.0\.0\.1:\d+", "HOST", line)
         return re.sub(r"\b\d[\d.]*(?: [KMGT]?i?B\b)?", "N", line)
 
-    shown = [text for kind, text in BLOCKS if kind == "text"]
-    real = {form(line) for line in (ran.output + ran.errors).splitlines()}
-    assert shown
-    for line in shown[0].splitlines():
-        assert form(line) in real, (line, real)
+    shown = next(text for kind, text in BLOCKS if kind == "text").splitlines()
+    lines = (ran.output + ran.errors).splitlines()
+    assert any("ended with exit code" in line for line in shown)
+    shown = [line for line in shown if "ended with exit code" not in line]
+    real = [
+        line
+        for line in lines
+        if re.match(r"copy\.txt: |identical|.*\bserver[14]/|\w+\.txt: healthy", line)
+    ]
+    assert [form(line) for line in shown if not line.startswith(" ")] == [
+        form(line) for line in real
+    ]
+    for line in shown:
+        assert form(line) in {form(line) for line in lines}, line
 
 
 def test_the_figures_are_those_of_the_record() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import regather
 from tests.support.files import random_file
 from tests.support.files import regather as run
+from tests.support.forks import in_child
 from tests.support.mirrors import Mirror, mirror
 
 SIZE = 3_000_000
@@ -136,3 +139,29 @@ def test_names_that_are_too_long(tmp_path: Path) -> None:
     found = sorted(p.name for p in tmp_path.iterdir())
     assert len(found) == 4
     assert all(len(name.encode()) <= 255 and name.endswith(".gz") for name in found)
+
+
+@pytest.mark.parametrize("suffix", [".regather-part", ".regather-part-journal"])
+def test_what_a_download_left_that_was_killed_at_its_end(
+    made: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """It is removed by the same command; the rest of another download is not."""
+    unlink, left = os.unlink, made / f"copy{suffix}"
+
+    def killed(path: Any, **options: Any) -> None:
+        if str(path) == str(left):
+            os._exit(0)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", killed)
+    in_child(lambda: regather.download(manifest(made), made / "copy", settings=QUICK))
+    monkeypatch.undo()
+    others = [made / f"other{s}" for s in (".regather-part", ".regather-part-journal")]
+    for path in others:
+        path.write_bytes(b"of another download")
+    (made / "other").write_bytes((made / "copy").read_bytes())
+    assert left.exists()
+    for name in ("copy", "other"):
+        assert regather.download(manifest(made), made / name, settings=QUICK).kept
+    assert not list(made.glob("copy.*"))
+    assert [path.read_bytes() for path in others] == [b"of another download"] * 2

@@ -7,11 +7,13 @@ import time
 import pytest
 
 from regather.downloader.live import LiveDownload, WatchedDownloads
-from regather.downloader.observed import condition_of
+from regather.downloader.observed import judge
 from regather.downloader.planning import planner_of
 from regather.downloader.progress import ProgressReporter
+from regather.downloader.report import SourceState
 from regather.downloader.run_context import RunContext
 from regather.model import Source
+from regather.page.samples import ServerSample
 from regather.sources.download_target import DownloadTarget
 from regather.sources.settings import Settings, transport_options
 from regather.store.memory import MemoryStore
@@ -64,20 +66,27 @@ def test_counters_go_on_where_two_downloads_have_one_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("corrupt", "failed", "waiting", "failure", "condition"),
+    ("state", "failure", "condition"),
     [
-        (False, False, False, Failure.UNREACHABLE, "ok"),
-        (False, False, True, Failure.UNREACHABLE, "gone"),
-        (False, True, False, Failure.UNREACHABLE, "gone"),
-        (False, False, True, Failure.BUSY, "paused"),
-        (False, True, False, Failure.BUSY, "failing"),
-        (False, False, True, Failure.RESET, "failing"),
-        (False, True, False, None, "failing"),
-        (True, True, True, Failure.UNREACHABLE, "corrupt"),
+        ("idle", Failure.UNREACHABLE, "ok"),
+        ("waiting", Failure.UNREACHABLE, "gone"),
+        ("failed", Failure.UNREACHABLE, "gone"),
+        ("waiting", Failure.BUSY, "paused"),
+        ("failed", Failure.BUSY, "failing"),
+        ("waiting", Failure.RESET, "failing"),
+        ("failed", None, "failing"),
+        ("corrupt", Failure.UNREACHABLE, "corrupt"),
+        ("unused", Failure.MISSING, "unused"),
     ],
 )
-def test_conditions(
-    corrupt: bool, failed: bool, waiting: bool, failure: Failure | None, condition: str
-) -> None:
-    found = condition_of(failure, corrupt=corrupt, failed=failed, waiting=waiting)
-    assert found == condition
+def test_conditions(state: SourceState, failure: Failure | None, condition: str) -> None:
+    server = ServerSample("http://a.example/")
+    judge(server, state, failure, failures=0, pause=1.0, stalled=False)
+    assert (server.condition, server.pause) == (condition, 1.0)
+
+
+def test_of_several_sources_the_first_in_trouble_is_the_condition() -> None:
+    server = ServerSample("http://a.example/")
+    for failures, stalled in ((0, False), (0, True), (1, False)):
+        judge(server, "active", Failure.RESET, failures=failures, pause=0.0, stalled=stalled)
+    assert server.condition == "stalled"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from regather.gateway.hosted import Response
 from regather.gateway.launch import GatewayServer, prepared
 from tests.gateway.support import SETTINGS
 from tests.support.small import PIECE, Small, small
@@ -85,7 +86,7 @@ def test_what_was_replaced_is_served_by_its_digest_for_a_while(tmp_path: Path) -
         if not seed:
             gateway = made(tmp_path)
             (read,) = gateway.catalogue.by_digest.values()
-            read.readers += 1
+            read.responses[Response("to a client", 0.0)] = None
         served = look(gateway)
     assert served == [digests[19], *digests[18:2:-1], digests[0]]
     assert gateway.catalogue.by_name["small"].digest == digests[19]
@@ -94,7 +95,7 @@ def test_what_was_replaced_is_served_by_its_digest_for_a_while(tmp_path: Path) -
     for _ in range(20):
         assert look(gateway) == served
     assert kept.live is session, "it is not closed as time goes by"
-    read.readers -= 1
+    read.responses.clear()
     assert look(gateway) == [digests[19], *digests[18:2:-1]]
     gateway.catalogue.close()
 

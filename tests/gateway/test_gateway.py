@@ -95,7 +95,18 @@ def test_what_is_of_one_digest(part: tuple[Small, Path], hosting: Hosting) -> No
 
 @pytest.mark.parametrize(
     "path",
-    ["nothing", "d", "d/", "d/00", f"d/{'0' * 64}/small", "small/", "small/x", "../small", "//"],
+    [
+        "nothing",
+        "d",
+        "d/",
+        "d/00",
+        f"d/{'0' * 64}/small",
+        "small/",
+        "small/x",
+        "../small",
+        "//",
+        "./",
+    ],
 )
 def test_what_is_not_there(path: str, part: tuple[Small, Path], hosting: Hosting) -> None:
     answer = get(gateway_over(part, hosting), path)

@@ -85,6 +85,12 @@ def test_slow_clients_hold_nothing(large: tuple[Small, Path], hosting: Hosting) 
             stalled.append((start, connection))
         assert get(gateway.url, "small").body == content
         assert eventually(lambda: held(gateway) == 0), "who reads nothing holds pieces"
+
+        def all_wait() -> bool:
+            transfers = gateway.watched.sample().transfers
+            return [one.waits for one in transfers] == ["waits for its client"] * 100
+
+        assert eventually(all_wait)
         for start, connection in stalled[::20]:  # they go on where they were
             with connection.makefile("rb") as stream:
                 while stream.readline().strip():
@@ -209,6 +215,8 @@ def test_dead_sources(large: tuple[Small, Path], hosting: Hosting) -> None:
     answer = get(gateway.url, "small", Range="bytes=0-9")
     assert answer.status == 503
     assert int(answer.headers["Retry-After"]) >= 1
+    states = [get(gateway.url, path).status for path in ("-/health", "-/ready")]
+    assert states == [200, 200], "what is cached can be read without any source"
     hosting.serve(folder / "1", port=server.port)
     back = lambda: get(gateway.url, "small", Range="bytes=0-9").status == 206  # noqa: E731
     assert eventually(back)

@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from regather.cluster import Cluster
-from regather.gateway.launch import GatewayServer
+from regather.gateway.hosted import Response
+from regather.gateway.launch import GatewayServer, prepared
+from regather.page.samples import MOST_FILES
 from regather.transport import Failure
-from tests.gateway.support import eventually, get, started
+from tests.gateway.support import SETTINGS, asking, eventually, get, started
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE, wait_until
 from tests.support.small import PIECE, small
@@ -45,15 +47,30 @@ def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
     with Cluster([tmp_path / name for name in "123"]) as cluster:
         servers = [word for url in cluster.urls for word in ("--server", url)]
         words = [str(manifest), "--port", "0", "--page", "--json", *servers]
+        token = tmp_path / "token"
+        token.write_text("secret")
+        token.chmod(0o600)
+        words += ["--page-token", str(token)]
         words += ["--cache", str(tmp_path / "cache")]
         process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
             page, url = (json.loads(process.stdout.readline())["url"] for _ in range(2))
-            first = _status(page, lambda state: state["files"])
+            first = _status(page, lambda state: state["files"] and state["files"][0]["link"])
             assert (first["program"], first["readers"], first["copies"]) == ("gateway", 0, None)
             assert [one["url"] for one in first["servers"]] == cluster.urls
             assert first["files"][0]["pieces"]["done"] == 0
+            assert {one["state"] for one in first["servers"]} == {"unknown"}
+            assert first["state"]["text"] == "Unknown: the state of 3 of 3 servers is unknown."
+            assert first["files"][0]["link"].startswith(f"{url}d/")
+            assert first["files"][0]["link"].endswith("/small?download")
+
+            with urllib.request.urlopen(_check(page)) as answer:
+                assert answer.status == 202
+            checked = _status(page, lambda state: state["check"]["text"])
+            assert checked["check"]["text"] == "small: healthy"
+            known = _status(page, lambda state: state["state"]["word"] == "healthy")
+            assert known["state"]["text"] == "Healthy: any 1 server can fail."
 
             half = f"bytes=0-{40 * PIECE - 1}"
             assert get(url, "small", Range=half).body == content[: 40 * PIECE]
@@ -66,9 +83,9 @@ def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
 
             cluster.members[1].kill()
             assert get(url, "small").body == content
-            gone = _status(page, lambda state: state["servers"][1]["state"] == "gone")
-            assert gone["servers"][1]["state"] == "gone"
+            gone = _status(page, lambda state: state["files"][0]["pieces"]["done"] == 80)
             assert gone["files"][0]["pieces"]["done"] == 80
+            assert gone["servers"][1]["state"] == "gone"
             wanted = "could not be reached for fragment 2; computed from parity"
             told = _status(page, lambda state: wanted in str(state["events"]))["events"]
             assert wanted in str(told)
@@ -76,6 +93,11 @@ def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def _check(page: str) -> urllib.request.Request:
+    headers = {"Authorization": "Bearer secret"}
+    return urllib.request.Request(f"{page}-/check", method="PUT", headers=headers)
 
 
 def _useful(gateway: GatewayServer) -> dict[str, int]:
@@ -128,3 +150,46 @@ def test_nothing_is_kept_of_what_is_no_longer_served(tmp_path: Path, hosting: Ho
     assert get(gateway.url, "small").status == 200
     both = {first: 4 * PIECE, second: 4 * PIECE}
     wait_until(lambda: _useful(gateway) == both, what="the counts of both")
+
+
+def test_readers_are_transfers(tmp_path: Path, hosting: Hosting) -> None:
+    manifest = small([4 * PIECE, 4 * PIECE]).write(tmp_path, {"1": [1], "2": [2]})
+    servers = [
+        hosting.serve(tmp_path / "1").url,
+        hosting.serve(tmp_path / "2", faults=["stall"]).url,
+    ]
+    gateway = started(hosting, [manifest], servers=servers, has_page=True)
+    with asking(gateway.url, "small", Range=f"bytes={2 * PIECE}-"):
+        wait_until(
+            lambda: (
+                [one.waits for one in gateway.watched.sample().transfers]
+                == ["waits for a piece of fragment 2"]
+            ),
+            what="a reader that waits",
+        )
+        sample = gateway.watched.sample()
+        (one,) = sample.transfers
+        assert (one.name, one.phase) == ("small to 127.0.0.1", "sending")
+        assert (one.size, one.done, sample.readers) == (6 * PIECE, 2 * PIECE, 1)
+    wait_until(lambda: not gateway.watched.sample().transfers, what="the end of the reader")
+
+
+def test_of_many_files_those_are_shown_that_were_read_last(tmp_path: Path) -> None:
+    for seed in range(MOST_FILES + 2):
+        part = small([PIECE], seed=seed).at({"http://a.example/": [1]})
+        path = tmp_path / f"{seed:02}.regather.json"
+        path.write_bytes(part.manifest.to_bytes())
+    gateway = prepared([str(tmp_path)], settings=SETTINGS, has_page=True)()
+    gateway.catalogue.adopt(gateway.catalogue.scan())
+    *_, last = every = list(gateway.catalogue.by_digest.values())
+    layouts = [one.layout for one in every]
+    sample = gateway.watched.sample()
+    assert [file.layout for file in sample.files] == layouts[:MOST_FILES]
+    assert sample.more_files == 2
+    last.responses[Response("to a client", 0.0)] = None
+    assert last.session is last.live
+    for _ in range(2):
+        shown = [file.layout for file in gateway.watched.sample().files]
+        assert shown == [*layouts[: MOST_FILES - 1], layouts[-1]]
+        last.responses.clear()
+    gateway.catalogue.close()

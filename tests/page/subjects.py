@@ -57,7 +57,8 @@ def sample(servers: int = 5, *, pieces: int = 20, name: str = "file.bin") -> Sam
     )
     return Sample(
         servers=[
-            ServerSample(url, received=n * PIECE, useful=n * PIECE) for n, url in enumerate(urls)
+            ServerSample(url, heard=1, received=n * PIECE, useful=n * PIECE)
+            for n, url in enumerate(urls)
         ],
         files=[one],
         transfers=[TransferSample(name, file.size, file.size // 2, 1000.0, 9.0, file=0)],

@@ -9,18 +9,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from regather.errors import UsageError
 from regather.page.as_text import as_text
+from regather.page.checks import Checked, Checks, Finding
 from regather.page.delta import delta
-from regather.page.recorder import MOST_FILES, MOST_TRANSFERS, Recorder
+from regather.page.recorder import Recorder
 from regather.page.samples import (
     COMPUTED,
     HERE_BEFORE,
+    MOST_FILES,
+    MOST_TRANSFERS,
     CacheSample,
     Sample,
     ServerSample,
     TransferSample,
 )
 from tests.page.subjects import PIECE, Made, layout, sample
+from tests.support.net import wait_until
 
 
 @dataclass
@@ -34,9 +39,11 @@ class Clock:
 class Watch:
     """A recorder, the samples of which are made by hand, second by second."""
 
-    def __init__(self, first: Sample, program: str = "get") -> None:
+    def __init__(self, first: Sample, program: str = "get", checks: Checks | None = None) -> None:
         self.made, self.clock = Made(first), Clock()
-        self.recorder = Recorder(program, self.made, clock=self.clock, wall=self.clock)
+        self.recorder = Recorder(
+            program, self.made, checks=checks, clock=self.clock, wall=self.clock
+        )
         self.see(first)
 
     def see(self, now: Sample, seconds: int = 1) -> dict[str, Any]:
@@ -58,10 +65,10 @@ def with_server(before: Sample, number: int, **changed: Any) -> Sample:
     return replace(before, servers=servers)
 
 
-def test_healthy_says_how_many_servers_may_fail() -> None:
+def test_healthy_says_how_many_servers_can_fail() -> None:
     assert Watch(sample()).document["state"] == {
         "word": "healthy",
-        "text": "Healthy: any 2 servers may fail.",
+        "text": "Healthy: any 2 servers can fail.",
         "activity": "downloading",
     }
 
@@ -75,15 +82,113 @@ def test_nothing_is_promised_of_servers_whose_fragments_are_unknown() -> None:
     assert gone["state"]["text"] == "Degraded: 1 of 5 servers is gone."
 
 
+def asked(number: int) -> Sample:
+    """Only the first ``number`` servers were ever asked; each has one fragment."""
+    now = sample()
+    servers = [replace(one, heard=int(n < number)) for n, one in enumerate(now.servers)]
+    return replace(now, servers=servers, files=[replace(now.files[0], reading=[])])
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "available"),
+    [
+        (0, "Unknown: the state of 5 of 5 servers is unknown.", "0 of 5 fragments are good"),
+        (2, "Unknown: the state of 3 of 5 servers is unknown.", "2 of 5 fragments are good"),
+        (
+            3,
+            "Healthy as far as is known: the state of 2 of 5 servers is unknown.",
+            "3 of 5 fragments are good",
+        ),
+        (5, "Healthy: any 2 servers can fail.", "5 of 5 fragments are good"),
+    ],
+)
+def test_a_server_that_was_not_asked_is_unknown(number: int, state: str, available: str) -> None:
+    document = Watch(asked(number)).document
+    assert document["state"]["text"] == state
+    assert document["state"]["word"] == state.split(maxsplit=1)[0].rstrip(":").lower()
+    states = [(row["state"], row["text"]) for row in document["servers"]]
+    assert states == [("ok", "ok")] * number + [("unknown", "not asked yet")] * (5 - number)
+    (one,) = document["files"][0]["sets"]
+    assert one["text"].startswith(f"{available}, any 3 are enough; ")
+    assert (one["available"], one["unknown"]) == (number, 5 - number)
+    letters = [row["cells"][n] for n, row in enumerate(document["files"][0]["fragments"])]
+    assert letters == ["h"] * number + ["u"] * (5 - number)
+
+
+def test_after_some_minutes_without_an_answer_a_server_is_unknown() -> None:
+    watch = Watch(sample())
+    assert watch.see(sample(), 300)["state"]["word"] == "healthy"
+    late = watch.see(sample(), 2)
+    assert {(row["state"], row["text"]) for row in late["servers"]} == {
+        ("unknown", "not asked lately")
+    }
+    assert late["state"]["text"] == "Unknown: the state of 5 of 5 servers is unknown."
+    assert late["events"] == []
+    assert watch.see(with_server(sample(), 1, heard=2))["servers"][1]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("condition", "text", "letter"),
+    [
+        ("gone", "1 is unreachable", "o"),
+        ("failing", "1 is unreachable", "o"),
+        ("stalled", "1 is unreachable", "o"),
+        ("corrupt", "1 to spare", "h"),
+        ("paused", "2 to spare", "h"),
+    ],
+)
+def test_sets_count_what_can_be_had(condition: Any, text: str, letter: str) -> None:
+    (file,) = Watch(with_server(sample(), 1, condition=condition)).document["files"]
+    assert file["sets"][0]["text"].endswith(text)
+    assert file["sets"][0]["available"] == (5 if condition == "paused" else 4)
+    assert file["fragments"][1]["cells"][1] == letter
+
+
+def test_a_set_that_lacks_fragments_says_how_many() -> None:
+    state = sample()
+    for number in (0, 1, 2):
+        state = with_server(state, number, condition="failing")
+    document = Watch(state).document
+    assert document["state"]["text"] == (
+        "Degraded: 3 of 5 servers are failing; it is not known whether the others are enough."
+    )
+    assert document["files"][0]["sets"][0]["text"] == (
+        "2 of 5 fragments are good, any 3 are enough; 1 more fragment is needed; 3 are unreachable"
+    )
+
+
+def test_of_several_files_the_worst_is_the_state() -> None:
+    now = sample()
+    file = replace(now.files[0], name="other.bin", holdings=[frozenset()] * 5, reading=[])
+    document = Watch(replace(now, files=[now.files[0], file, now.files[0]])).document
+    assert document["state"]["text"].startswith("Lost: fragments 1, 2 and 3 of other.bin.")
+
+
+def test_an_event_that_is_amended_stays_where_it_is() -> None:
+    watch = Watch(sample())
+    first = watch.recorder.events.add("first")
+    watch.recorder.events.add("second")
+    before = watch.see(sample())
+    watch.recorder.events.amend(first, "first, made good", ())
+    after = watch.see(sample())
+    change = delta(before, after)
+    assert change is not None
+    texts = ["first, made good", "second"]
+    assert [event["text"] for event in applied(before, change)["events"]] == texts
+    assert [event["text"] for event in after["events"]] == texts
+
+
 def test_a_server_that_is_gone_degrades_the_file_and_comes_back() -> None:
     watch = Watch(sample())
     gone = watch.see(with_server(sample(), 1, condition="gone", last_error="Connection refused"))
     assert (
-        gone["state"]["text"] == "Degraded: 1 of 5 servers is gone; any 1 further server may fail."
+        gone["state"]["text"] == "Degraded: 1 of 5 servers is gone; any 1 further server can fail."
     )
     assert gone["servers"][1]["state"] == "gone"
     assert gone["files"][0]["fragments"][1]["cells"][1] == "o"
-    assert gone["files"][0]["sets"][0]["text"] == "4 of 5 available, 3 needed, 1 to spare"
+    assert gone["files"][0]["sets"][0]["text"] == (
+        "4 of 5 fragments are good, any 3 are enough; 1 to spare; 1 is unreachable"
+    )
     back = watch.see(sample())
     assert (back["servers"][1]["state"], back["state"]["word"]) == ("ok", "healthy")
     assert [event["text"] for event in back["events"]] == [
@@ -167,7 +272,7 @@ def test_pieces_say_who_delivered_them() -> None:
     assert (pieces["count"], pieces["done"], pieces["bins"]) == (60, 30, 60)
     fill = base64.b64decode(pieces["fill"])
     assert list(fill[:3]) == [255, 0, 255]
-    assert pieces["by"][:5] == [[-3, 1], [-1, 1], [-2, 1], [-1, 1], [0, 1]]
+    assert pieces["by"][:5] == [[-3, 1], [-1, 1], [-2, 1], [-1, 1], [1, 1]]
     assert pieces["reading"] == [1]
     assert document["fragments"][0]["computed"] == 1
     assert len(by) < COMPUTED
@@ -187,7 +292,7 @@ def test_many_pieces_share_a_bin() -> None:
     only = [ServerSample("http://one.example/")]
     now = replace(sample(), servers=only, files=[file])
     pieces = Watch(now).document["files"][0]["pieces"]
-    assert (pieces["count"], pieces["bins"], pieces["by"]) == (1 << 18, 1024, [[0, 1024]])
+    assert (pieces["count"], pieces["bins"], pieces["by"]) == (1 << 18, 1024, [[1, 1024]])
 
 
 def test_equal_events_are_counted() -> None:
@@ -221,15 +326,15 @@ def test_no_secret_of_a_url_is_shown() -> None:
 
 def test_transfers_are_limited_and_the_rest_is_counted() -> None:
     many = [TransferSample(f"r{n}", 10, 1, 1.0) for n in range(MOST_TRANSFERS + 7)]
-    document = Watch(replace(sample(), transfers=many)).document
-    assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 7)
+    document = Watch(replace(sample(), transfers=many, more_transfers=3)).document
+    assert (len(document["transfers"]), document["transfers_left_out"]) == (MOST_TRANSFERS, 10)
 
 
 def test_files_are_limited_and_the_rest_is_counted() -> None:
     (one,) = sample().files
     many = [replace(one, name=f"file{n}") for n in range(MOST_FILES + 3)]
-    document = Watch(replace(sample(), files=many)).document
-    assert (len(document["files"]), document["files_left_out"]) == (MOST_FILES, 3)
+    document = Watch(replace(sample(), files=many, more_files=4)).document
+    assert (len(document["files"]), document["files_left_out"]) == (MOST_FILES, 7)
 
 
 @pytest.mark.parametrize("servers", [40_000, 40_001])
@@ -261,7 +366,7 @@ def test_a_gateway_has_readers_cache_and_copies() -> None:
 
 def test_the_text_names_state_servers_and_sets() -> None:
     text = as_text(Watch(sample()).document)
-    assert text.splitlines()[0] == "Healthy: any 2 servers may fail."
+    assert text.splitlines()[0] == "Healthy: any 2 servers can fail."
     assert "server1.example: ok, 0 B/s" in text
     assert "file.bin: 50 % of 60.0 MiB, downloading" in text
 
@@ -279,8 +384,14 @@ def applied(state: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
         file["fragments"] = [{**one, **by.get(one["index"], {})} for one in file["fragments"]]
         file |= {key: new[key] for key in ("sets", "pieces") if key in new}
     found["transfers"] = change.get("transfers", state["transfers"])
-    changed = {event["id"] for event in change["events"]}
-    found["events"] = [e for e in state["events"] if e["id"] not in changed] + change["events"]
+    stay = {event["id"]: event["at"] for event in state["events"]}
+    events = {event["id"]: event for event in change["events"]}
+    amended = [i for i, event in events.items() if stay.get(i) == event["at"]]
+    found["events"] = [
+        events.get(e["id"], e)
+        for e in state["events"]
+        if e["id"] not in events or e["id"] in amended
+    ] + [event for i, event in events.items() if i not in amended]
     found["graphs"] = {
         **state["graphs"],
         **{kind: state["graphs"][kind] + change["graphs"][kind] for kind in ("seconds", "tens")},
@@ -318,3 +429,49 @@ def test_another_file_needs_all_anew() -> None:
     watch = Watch(sample())
     before = watch.document
     assert delta(before, watch.see(sample(name="other.bin"))) is None
+
+
+def test_a_check_says_what_is_not_known_yet() -> None:
+    now = asked(1)
+    urls = [server.url for server in now.servers]
+    file = replace(now.files[0], holdings=[None, *now.files[0].holdings[1:]])
+    now = replace(now, files=[file])
+    findings = [
+        Finding(urls[0], 0, "held"),
+        Finding(urls[1], 1, "absent"),
+        Finding(urls[2], 2, "corrupt"),
+        Finding(urls[3], -1, "unreachable"),
+        Finding(urls[4], 4, "held"),
+    ]
+    checks = Checks(lambda: [Checked("file.bin", "degraded", "degraded; some", urls, findings)])
+    watch = Watch(now, checks=checks)
+    assert watch.document["check"] == {"running": False, "text": "", "at": 0.0}
+    checks.start()
+    wait_until(lambda: bool(checks.results), what="the end of the check")
+    document = watch.see(now)
+    assert document["check"]["text"] == "file.bin: degraded; some"
+    assert [row["state"] for row in document["servers"]] == ["ok", "ok", "ok", "gone", "ok"]
+    cells = [row["cells"] for row in document["files"][0]["fragments"]]
+    assert cells == ["haaaa", "aaaaa", "aacaa", "aaaoa", "aaaah"]
+    texts = [event["text"] for event in document["events"]]
+    assert texts == ["checked file.bin: degraded; some", "server4.example is gone"]
+    newer = with_server(now, 3, heard=2)
+    newer = replace(newer, files=[replace(file, held={(1, 1), (3, 3)})])
+    document = watch.see(newer)
+    assert document["servers"][3]["state"] == "ok"
+    cells = [row["cells"] for row in document["files"][0]["fragments"]]
+    assert cells == ["haaaa", "ahaaa", "aacaa", "aaaha", "aaaah"]
+    assert len(document["events"]) == len(watch.see(newer)["events"])
+
+
+def test_a_check_that_fails_says_why() -> None:
+    def fails() -> list[Checked]:
+        raise UsageError("no such manifest")
+
+    checks = Checks(fails)
+    watch = Watch(sample(), checks=checks)
+    checks.start()
+    wait_until(
+        lambda: watch.see(sample())["check"]["text"] == "failed: no such manifest",
+        what="the end of the check",
+    )

@@ -217,6 +217,10 @@ def test_the_absolute_form_of_a_target(server: Serve) -> None:
     assert body_of(server.raw_get(b"http://any.where/sub/deeper/nested.dat?x")) == b"nested"
 
 
+def test_a_plain_dot_says_nothing(server: Serve) -> None:
+    assert server.get("/./sub/././deeper/nested.dat").body == b"nested"
+
+
 NOT_SERVED = [
     *(b"/nothing.dat", b"/sub", b"/sub/", b"/sub/nothing", b"/file.dat/", b"/file.dat/x", b"//"),
     *(b"/../secret.dat", b"/sub/../../secret.dat", b"/%2e%2e/secret.dat", b"/%2e%2e%2fsecret.dat"),
@@ -226,7 +230,8 @@ NOT_SERVED = [
         b"//etc/passwd",
         b"/%2fetc%2fpasswd",
         b"//%2e%2e/secret.dat",
-        b"/./file.dat",
+        b"/./../secret.dat",
+        b"/./.hidden",
         b"/%2e/file.dat",
     ),
     *(b"/hosted/file.dat", b"/../hosted/file.dat", b"/../hosted-twin/secret.dat"),

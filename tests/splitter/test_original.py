@@ -10,6 +10,7 @@ import pytest
 
 import regather
 from regather.errors import RegatherError, UsageError
+from tests.support.files import random_file
 from tests.support.files import regather as command
 
 SAID_EMPTY = Path("/proc/version")
@@ -71,3 +72,18 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     done = command("split", tmp_path / "pipe", "--out", tmp_path / "o")
     assert done.returncode == 2
     assert "is a pipe, not a regular file; it can be read only once" in done.stderr
+
+
+@pytest.mark.parametrize("parity", [0, 1])
+def test_a_read_that_stops_short_is_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parity: int
+) -> None:
+    path, preadv = random_file(tmp_path / "f", 10_000), os.preadv
+
+    def half(file: int, views: list[memoryview], at: int) -> int:
+        return preadv(file, [views[0][: (len(views[0]) + 1) // 2]], at)
+
+    monkeypatch.setattr(os, "preadv", half)
+    regather.split(path, tmp_path / "o", fragments=2, parity=parity)
+    got = b"".join((tmp_path / "o" / f"file_fragment_{n}.dat").read_bytes() for n in (1, 2))
+    assert got == path.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from regather.digest import piece_hash
 from regather.errors import DestinationExistsError, StorageError, UsageError
+from regather.files.openat import DirHandle
 from regather.hashes import HASH_SIZE
 from regather.model import Fragment, FragmentIndex, Layout
 from regather.store import Destination
@@ -348,3 +350,25 @@ def test_what_is_in_the_way_of_a_partial_is_named(suffix: str, tmp_path: Path) -
         with pytest.raises(StorageError, match=f"{way.name}: .*; remove it"):
             Destination(tmp_path / "x", layout(), IDENTITY)
         way.rmdir() if way.is_dir() else way.unlink()
+
+
+def test_a_descriptor_that_fails_to_close_is_closed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number may be that of another file by then."""
+    closed: list[int] = []
+    close = os.close
+
+    def failing(descriptor: int) -> None:
+        close(descriptor)
+        closed.append(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    destination = Destination(tmp_path / "x", layout(), IDENTITY)
+    handle = DirHandle(str(tmp_path))
+    monkeypatch.setattr(os, "close", failing)
+    for one in (destination, handle):
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            one.close()
+        one.close()
+    assert len(closed) == len(set(closed)) == 3

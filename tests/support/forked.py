@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,24 +39,29 @@ _OF_PYTHON = ("PYTHON", "LC_", "LANG", "MALLOC_", "LD_")
 # -- in the tests -----------------------------------------------------------------------------
 
 
-class _Forker:
+class Forker:
     """The process that forks, and our line to it."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, module: str = __name__, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """``module`` calls ``main`` below; ``environment`` is added to that of this process."""
         self._line, theirs = socket.socketpair()
         self._lock = threading.Lock()
-        self.environment = dict(os.environ)
+        self.environment = {**os.environ, **(environment or {})}
         self.network = _network()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.forked", str(theirs.fileno())],
+            [sys.executable, "-m", module, str(theirs.fileno())],
             cwd=_ROOT,
+            env=self.environment,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
-        atexit.register(self._end)
+        atexit.register(self.end)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End it, and its line."""
         self._line.close()  # which ends it
         self._process.wait()
 
@@ -68,14 +73,14 @@ class _Forker:
             self._line.sendall(body)
 
 
-_forkers: list[_Forker] = []
+_forkers: list[Forker] = []
 _making = threading.Lock()
 
 
-def _ready() -> _Forker:
+def _ready() -> Forker:
     with _making:
         if not _forkers:
-            _forkers.append(_Forker())
+            _forkers.append(Forker())
         return _forkers[0]
 
 
@@ -107,6 +112,7 @@ class Command:
         stderr: int,
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        forker: Forker | None = None,
     ) -> None:
         self._states, theirs = socket.socketpair()
         request = {
@@ -116,7 +122,7 @@ class Command:
             "umask": _umask(),
         }
         with theirs:
-            _ready().fork(request, [stdin, stdout, stderr, theirs.fileno()])
+            (forker or _ready()).fork(request, [stdin, stdout, stderr, theirs.fileno()])
         self.pid: int = _STATUS.unpack(self._received(None))[0]
         self.returncode: int | None = None
 
@@ -159,6 +165,20 @@ def run(
     timeout: float,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; like ``subprocess.run``."""
+    done = run_bytes(arguments, cwd=cwd, environment=environment, timeout=timeout)
+    told, errors = (_text(data) for data in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, told, errors)
+
+
+def run_bytes(
+    arguments: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float,
+    forker: Forker | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, forked by another forker if one is given."""
     until = time.monotonic() + timeout
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         reading, writing = zip(*(os.pipe() for _ in range(2)), strict=True)
@@ -174,6 +194,7 @@ def run(
                     stderr=writing[1],
                     cwd=cwd,
                     environment=environment,
+                    forker=forker,
                 )
             finally:
                 for end in writing:
@@ -190,11 +211,11 @@ def run(
                 if not data:
                     selector.unregister(key.fd)
         code = command.wait(max(0.01, until - time.monotonic()))
-    told, errors = (_text(output[end]) for end in reading)
+    told, errors = (bytes(output[end]) for end in reading)
     return subprocess.CompletedProcess(list(arguments), code, told, errors)
 
 
-def _text(data: bytearray) -> str:
+def _text(data: bytes) -> str:
     return io.TextIOWrapper(io.BytesIO(data)).read()
 
 
@@ -304,13 +325,14 @@ def _run_and_end() -> NoReturn:
     os._exit(code if isinstance(code, int) else 0)
 
 
-def main() -> None:
-    """Fork until the tests are over; in a child, run the command."""
+def main(before: Callable[[], object] = lambda: None) -> None:
+    """Fork until the tests are over; in a child, call ``before`` and run the command."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the tests and the commands
     _import_all()
     gc.freeze()
     line = socket.socket(fileno=int(sys.argv[1]))
     for _ in _requests(line, {}):
+        before()
         _run_and_end()
 
 

@@ -12,6 +12,7 @@ from regather.cli.progress import bytes_progress
 from regather.cli.signals import end_politely
 from regather.cli.value_types import share, whole
 from regather.cli.wording import losses
+from regather.coding.set_wording import any_enough, good_of, needed_more
 from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 
@@ -121,14 +122,12 @@ def _state(finding: CopyFinding) -> str:
 def _set(health: SetHealth) -> str:
     every = health.data + health.parity
     who = f"erasure set {health.number}" if health.number else "without parity"
-    verb = "is" if health.complete == 1 else "are"
-    who += f": {health.complete} of {counted(every, 'fragment')} {verb} good"
+    who += f": {good_of(health.complete, every)}"
     if health.number:
-        who += f", any {health.data} {'is' if health.data == 1 else 'are'} enough"
+        who += f", {any_enough(health.data)}"
     if not health.recoverable:
         lacking = health.data - health.complete
-        verb = "is" if lacking == 1 else "are"
-        enough = f": {counted(lacking, 'more fragment')} {verb} needed" if lacking > 0 else ""
+        enough = f": {needed_more(lacking)}" if lacking > 0 else ""
         return f"{who}; NOT recoverable{enough}"
     least = "" if health.exact else "at least "
     copies = _further(health.survives_fragments, "copy", "copies")

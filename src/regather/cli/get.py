@@ -44,7 +44,7 @@ EXAMPLES = (
 
 COMMON = (
     *("-o", "-i", "--server", "--force", "--select", "--digest", "--sha256"),
-    *("--connections", "--limit-rate", "--token"),
+    *("--trust", "--token", "--page"),
 )
 
 
@@ -61,7 +61,8 @@ def configure(parser: Parser) -> None:
     sources.value(
         "-i, --input LIST",
         "download every file in LIST; - is standard input. Each line has the URLs of one "
-        "file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
+        "file; lines below it that begin with a space can set out=NAME, checksum=ALGO=HEX and "
+        "digest=HEX",
     )
     options.add_servers(parser, used="too; if others are named, it is used last")
     sources.many(

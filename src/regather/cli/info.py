@@ -16,6 +16,7 @@ from regather.cli.options import (
     values_of,
 )
 from regather.cli.parsing import Parser
+from regather.coding.set_wording import any_enough
 from regather.errors import printable
 from regather.units import counted, format_exact, format_size
 
@@ -110,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
         )
     for number, members in coded.items():
         k, m = len(members.data), len(members.parity)
-        are = "is" if k == 1 else "are"
-        print(f"set {number}   {CODE}, {k} + {m}: any {k} of {k + m} fragments {are} enough")
+        print(f"set {number}   {CODE}, {k} + {m}: {any_enough(k, k + m)}")
     for fragment in fragments:
         place = f" at {fragment.offset}" if fragment.kind == "data" else ""
         kind = f", {fragment.kind} of set {fragment.set}" if fragment.set else ""

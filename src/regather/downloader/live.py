@@ -5,19 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from regather.downloader.observed import Observed, condition_of, server_sample
+from regather.downloader.observed import Observed, judge, server_sample
 from regather.downloader.progress import ProgressReporter
-from regather.downloader.report import Progress, SourceProgress
+from regather.downloader.report import Progress
 from regather.engine import SourceTally
 from regather.engine.tally import add_up
 from regather.page.event_log import EventLog
-from regather.page.samples import Outcome, Sample, ServerSample, TransferSample
+from regather.page.samples import MOST_FILES, Outcome, Sample, ServerSample, TransferSample
 from regather.page.server_rows import name_of_server
 from regather.sources.download_target import DownloadTarget
 from regather.store.base import StoredPieces
-from regather.transport import Failure
-
-_MOST_FILES = 20
 
 
 class LiveDownload(Observed):
@@ -106,7 +103,19 @@ class WatchedDownloads:
         for moment in moments:
             for source in moment.sources:
                 server = servers.setdefault(source.url, ServerSample(source.url))
-                _judge(server, source, failures.get(source.url), stalled=source.url in stalled)
+                server.connections += source.connections
+                server.heard = max(server.heard, source.errors)
+                server.latency = source.latency or server.latency
+                server.last_error = server.last_error or source.last_error
+                judge(
+                    server,
+                    source.state,
+                    failures.get(source.url),
+                    # Once all is there nobody is asked again: it is still what it was.
+                    failures=source.failures,
+                    pause=source.pause,
+                    stalled=source.url in stalled,
+                )
                 if not running:
                     server.connections, server.pause = 0, 0.0
         names = [live.reporter.name for live in lives]
@@ -127,7 +136,7 @@ class WatchedDownloads:
     def _forget_ended(self) -> list[LiveDownload]:
         """Keep the last downloads of each file, and of older ones the counters alone."""
         newest = {live.reporter.name: live for live in self._lives}
-        ended = [live for live in newest.values() if live.ended][:-_MOST_FILES]
+        ended = [live for live in newest.values() if live.ended][:-MOST_FILES]
         kept = [
             one
             for one in self._lives
@@ -137,26 +146,6 @@ class WatchedDownloads:
             if live not in kept:
                 add_up(live.tallies, self._ended)
         return kept
-
-
-def _judge(
-    server: ServerSample, source: SourceProgress, failure: Failure | None, *, stalled: bool
-) -> None:
-    """Add what a moment says of a source: its state, connections, pause."""
-    server.connections += source.connections
-    server.latency = source.latency or server.latency
-    server.last_error = server.last_error or source.last_error
-    condition = condition_of(
-        failure,
-        corrupt=source.state == "corrupt",
-        # Once all is there nobody is asked again: a source that failed last is still what it was.
-        failed=source.state == "failed" or source.failures > 0,
-        waiting=source.state == "waiting",
-    )
-    if condition == "ok":
-        condition = "unused" if source.state == "unused" else "stalled" if stalled else "ok"
-    if server.condition in ("ok", "unused"):
-        server.condition, server.pause = condition, source.pause
 
 
 def _transfer(moment: Progress, names: list[str], ended: str) -> TransferSample:

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+from regather.downloader.report import SourceState
 from regather.engine import SourceTally
 from regather.model import Source
 from regather.page.event_log import EventLog, EventRow, Level
@@ -60,6 +61,7 @@ def server_sample(tally: SourceTally) -> ServerSample:
     """A server, by what was counted of it."""
     return ServerSample(
         tally.url,
+        heard=tally.received + tally.errors,
         received=tally.received,
         useful=tally.useful,
         errors=tally.kinds,
@@ -68,20 +70,27 @@ def server_sample(tally: SourceTally) -> ServerSample:
     )
 
 
-def condition_of(
-    failure: Failure | None, *, corrupt: bool, failed: bool, waiting: bool
-) -> Condition:
-    """The condition of a source, which failed last with ``failure``.
+def judge(
+    server: ServerSample,
+    state: SourceState,
+    failure: Failure | None,
+    *,
+    failures: int,
+    pause: float,
+    stalled: bool,
+) -> None:
+    """Set the condition of a server, unless that of another of its sources is worse.
 
-    ``failed`` is one that is given up, ``waiting`` one that is to be asked again.
+    It failed last with ``failure``, for the last ``failures`` times in a row.
     """
-    if corrupt:
-        return "corrupt"
-    if not failed and not waiting:
-        return "ok"
-    if failure is Failure.UNREACHABLE:
-        return "gone"
-    return "paused" if failure is Failure.BUSY and waiting else "failing"
+    condition: Condition = "stalled" if stalled else "ok"
+    if state in ("corrupt", "unused"):
+        condition = state
+    elif state in ("failed", "waiting") or failures:
+        condition = "paused" if failure is Failure.BUSY and state == "waiting" else "failing"
+        condition = "gone" if failure is Failure.UNREACHABLE else condition
+    if server.condition in ("ok", "unused"):
+        server.condition, server.pause = condition, pause
 
 
 class Observed:

@@ -87,18 +87,15 @@ class ProgressReporter:
                 return "active"
             tally = self.tallies[source]
             return "failed" if tally.errors and not tally.useful else "idle"
-        health = self.planner.sources[source]
-        layout = self._target.layout
-        held = self.sources[source].fragments
-        if health.distrusted or source in self.liars:
+        if source in self.liars:
             return "corrupt"
-        if len(health.absent) == (len(layout.fragments) if held is None else len(held)):
-            return "unused"
-        if health.failures > self._context.settings.retries:
-            return "failed"
-        if is_waiting(health, now) and self.planner.pieces_left:
-            return "waiting"
-        return "active" if health.active else "idle"
+        health = self.planner.sources[source]
+        held = self.sources[source].fragments
+        count = len(self._target.layout.fragments) if held is None else len(held)
+        state = state_of(health, count, self._context.settings.retries, now)
+        if state == "waiting" and not self.planner.pieces_left:
+            return "active" if health.active else "idle"
+        return state
 
     def _moment(self, numbers: Sequence[int], now: float) -> SourceProgress:
         source = numbers[-1]
@@ -227,12 +224,18 @@ class ProgressReporter:
         )
 
 
-def is_waiting(health: Health, now: float) -> bool:
-    """Whether a source is to be asked again before it counts as usable.
-
-    One that was busy has not failed, but may have asked to be left alone for an hour.
-    """
-    return health.failures > 0 or (not health.active and health.retry_at > now)
+def state_of(health: Health, held: int, retries: int, now: float) -> SourceState:
+    """The state of a source that holds ``held`` fragments."""
+    if health.distrusted:
+        return "corrupt"
+    if len(health.absent) == held:
+        return "unused"
+    if health.failures > retries:
+        return "failed"
+    # One that was busy has not failed, but may have asked to be left alone for an hour.
+    if health.failures or (not health.active and health.retry_at > now):
+        return "waiting"
+    return "active" if health.active else "idle"
 
 
 def asking_progress(asked: Sequence[Probe], retries: int, seconds: float) -> Progress:

@@ -97,8 +97,8 @@ class AtomicFile:
         if not self._published:
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary, dir_fd=self._folder)
-        os.close(self.descriptor)
-        self.descriptor = -1
+        descriptor, self.descriptor = self.descriptor, -1
+        os.close(descriptor)
 
 
 def write_file(path: Path, data: bytes, *, replace: bool, mode: int | None = None) -> None:

@@ -31,15 +31,17 @@ class DirHandle:
 
     def close(self) -> None:
         """Let it go."""
-        self._forget()
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-        self.descriptor = -1
+        descriptor, self.descriptor = self.descriptor, -1
+        try:
+            self._forget()
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _forget(self) -> None:
-        if self._last is not None:
-            os.close(self._last[1])
-        self._last = None
+        last, self._last = self._last, None
+        if last is not None:
+            os.close(last[1])
 
     def folder(self, path: str) -> int:
         """A descriptor of the folder at ``path``, good until the next call ("": the root).

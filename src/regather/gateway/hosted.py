@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -32,6 +33,30 @@ class Slice(Struct, frozen=True):
     tag: str
     """Entity tag, made of the content: the same at all gateways."""
     sha256: str = ""
+
+
+class Response(Struct, eq=False):
+    """A response that is being sent from a hosted file."""
+
+    name: str
+    """What is sent, and to whom."""
+    began: float
+    """By the monotonic clock, like the other times."""
+    size: int = 0
+    sent: int = 0
+    piece: int = -1
+    """The running number of the piece that it waits for; -1: it waits for its client."""
+    since: float = 0.0
+    """Since when it waits; 0: it waits for nothing."""
+
+    def wait(self, piece: int = -1) -> None:
+        """It begins to wait for a piece, or for its client."""
+        self.piece, self.since = piece, time.monotonic()
+
+    def go_on(self, sent: int = 0) -> None:
+        """It does not wait any longer; so many more bytes are sent."""
+        self.sent += sent
+        self.since = 0.0
 
 
 class SessionWatcher(Protocol):
@@ -68,8 +93,8 @@ class HostedFile:
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.manifest_bytes = relayed(manifest).to_bytes()
         self.loops = LoopGuard(own_id)
-        self.readers = 0
-        """Responses that are being sent from it."""
+        self.responses: dict[Response, None] = {}
+        """Those that are being sent from it, in the order of their start."""
         self._session: SteppedSession | None = None
         self._disk = disk
         self._cached: CachedFile | None = None
@@ -114,6 +139,11 @@ class HostedFile:
         if path.startswith(f"{name}/") and (found := self.below.get(path[len(name) + 1 :])):
             return found
         return self._fragments.get(path)
+
+    @property
+    def readers(self) -> int:
+        """The number of its responses."""
+        return len(self.responses)
 
     @property
     def fragments(self) -> Mapping[str, Slice]:

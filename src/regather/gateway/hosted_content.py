@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
 from regather.engine.reader_room import PieceUnavailable
-from regather.gateway.hosted import HostedFile, Slice
+from regather.gateway.hosted import HostedFile, Response, Slice
 from regather.gateway.window import Window
 from regather.server.body import Outlet
 from regather.server.content import Content, OtherAnswer
@@ -38,6 +39,7 @@ class HostedContent(Content):
         *,
         explain: Explain,
         seconds: float,
+        client: str,
     ) -> None:
         """``seconds`` is how long the first piece may take before ``explain`` says why."""
         self.name = part.name
@@ -50,7 +52,8 @@ class HostedContent(Content):
         self._seconds = seconds
         self._window: Window | None = None
         self._opened: tuple[int, int] | None = None
-        hosted.readers += 1
+        self._response = Response(f"{part.name} to {client}", time.monotonic())
+        hosted.responses[self._response] = None
 
     async def ready(self, start: int, stop: int) -> None:
         """See Content.ready."""
@@ -58,8 +61,10 @@ class HostedContent(Content):
         window = self._open(start, stop)
         number = self._hosted.pieces(self._start + start, self._start + start + 1)[0]
         try:
+            self._response.wait(number)
             async with asyncio.timeout(self._seconds):
                 await window.piece()
+            self._response.go_on()
         except PieceUnavailable as error:
             raise OtherAnswer(self._explain(number, error)) from None
         except TimeoutError:
@@ -70,6 +75,7 @@ class HostedContent(Content):
             return self._window
         if self._window is not None:
             self._window.close()
+        self._response.size = self._response.sent + stop - start
         numbers = self._hosted.pieces(self._start + start, self._start + stop)
         self._window, self._opened = Window(self._hosted.session, numbers), (start, stop)
         return self._window
@@ -85,12 +91,16 @@ class HostedContent(Content):
             offset = layout.offset_of(number)
             last = min(end, offset + layout.length_of(number))
             while at < last:
+                self._response.wait(number)
                 piece = await self._next(window)
-                at += await outlet.send_some(piece[at - offset : last - offset], _PATIENCE)
+                self._response.wait()
+                sent = await outlet.send_some(piece[at - offset : last - offset], _PATIENCE)
+                at += sent
                 if at < last:
                     del piece
                     window.pause()
                     await outlet.wait()
+                self._response.go_on(sent)
             window.advance()
 
     async def _next(self, window: Window) -> memoryview:
@@ -113,7 +123,7 @@ class HostedContent(Content):
 
     def close(self) -> None:
         """See Content.close."""
-        self._hosted.readers -= 1
+        self._hosted.responses.pop(self._response, None)
         if self._window is not None:
             self._window.close()
 

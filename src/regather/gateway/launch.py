@@ -167,6 +167,7 @@ def prepared(
             called_off,
             watched,
             disk,
+            public_url=application.public_url,
             **listening,
         )
 
@@ -183,11 +184,14 @@ class GatewayServer(HttpServer):
         called_off: threading.Event,
         watched: WatchedGateway,
         disk: DiskCache | None = None,
+        public_url: str = "",
         **listening: Unpack[Listening],
     ) -> None:
+        """``public_url`` is its address for clients, if it is not the one that it listens at."""
         super().__init__(application, **listening)
         self.catalogue = catalogue
         self.watched = watched
+        self._public_url = public_url
         self._called_off = called_off
         self._disk = disk
         if disk is not None:
@@ -197,6 +201,7 @@ class GatewayServer(HttpServer):
     async def start(self) -> None:
         """See HttpServer.start."""
         await super().start()
+        self.watched.url = self._public_url or self.url
         self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from msgspec import Struct
+
+from regather.coding.set_wording import any_enough, good_of, needed_more
 from regather.coding.survival import Survival, survival
-from regather.page.samples import FileSample
-from regather.units import counted
+from regather.page.samples import Condition, FileSample
 
 HELD, READING, CORRUPT, ABSENT, UNKNOWN = "h", "r", "c", "a", "u"
 OUT_OF_REACH = "o"
-"""The server is known to hold it, and is gone."""
+"""The server is known to hold it, and does not deliver."""
 NOT_ASKED = "-"
 """The server belongs to another file."""
 MOST_CELLS = 200_000
 
-_Cell = tuple[int, int]
+_AWAY = ("gone", "failing", "stalled")
+
+
+class Holders(Struct):
+    """By fragment: the servers that hold it, by their numbers on the page."""
+
+    good: list[set[int]]
+    """It is known that they can deliver it."""
+    unknown: list[set[int]]
+    """It is not known whether they have it, or whether they respond."""
+    shaky: list[set[int]]
+    """They have it, and fail or stall now."""
+    gone: list[set[int]]
+    """They have it, and do not respond."""
+
+    @property
+    def possible(self) -> list[set[int]]:
+        """Those that can or may deliver it."""
+        kinds = self.good, self.unknown, self.shaky
+        return [set[int]().union(*some) for some in zip(*kinds, strict=True)]
 
 
 class FragmentMap:
@@ -24,97 +45,129 @@ class FragmentMap:
     def __init__(self) -> None:
         self._key: object = None
         self._rows: list[str] = []
-        self._holders: list[set[int]] = []
-        self._survival_key: object = None
+        self._holders = Holders([], [], [], [])
         self._survival = Survival(-1)
 
-    def rows(
-        self, file: FileSample, ids: Sequence[int], gone: Mapping[int, bool], count: int
-    ) -> list[str]:
-        """By fragment, a letter for each of ``count`` servers.
+    def look(self, file: FileSample, ids: Sequence[int], conditions: Sequence[Condition]) -> None:
+        """Take in a moment.
 
-        ``ids`` has, by the file's number of a server, its number on the page; ``gone`` has, by
-        that, whether it is out of reach.
+        ``ids`` has, by the file's number of a server, its number on the page, from 1;
+        ``conditions`` has the condition of each server on the page.
         """
-        if len(file.layout.fragments) * count > MOST_CELLS:
-            return []
-        key = _known(file), file.held, tuple(ids), tuple(gone.items()), count
+        key = (
+            tuple(file.holdings),
+            file.held,
+            file.absent,
+            file.corrupt,
+            tuple(ids),
+            tuple(conditions),
+        )
         if key != self._key:
             self._key = key
-            self._rows = self._without_reading(file, ids, gone, count)
+            self._rows = _letters(file, ids, conditions)
+            self._holders = _holders(file, ids, conditions)
+            self._survival = survival(file.layout, self._holders.good)
+
+    def rows(self, file: FileSample, ids: Sequence[int]) -> list[str]:
+        """By fragment, a letter for each server on the page; empty: too many."""
         rows = self._rows
-        if file.reading:
+        if rows and file.reading:
             rows = list(rows)
             for server, fragment, _, _ in file.reading:
                 at = ids[server]
-                rows[fragment] = rows[fragment][:at] + READING + rows[fragment][at + 1 :]
+                rows[fragment] = rows[fragment][: at - 1] + READING + rows[fragment][at:]
         return rows
 
-    def _without_reading(
-        self, file: FileSample, ids: Sequence[int], gone: Mapping[int, bool], count: int
-    ) -> list[str]:
-        fragments = len(file.layout.fragments)
-        cells = [[NOT_ASKED] * count for _ in range(fragments)]
-        for number, held in enumerate(file.holdings):
-            at = ids[number]
-            there = OUT_OF_REACH if gone.get(at) else HELD
-            for fragment in range(fragments):
-                letter = UNKNOWN if held is None else there if fragment in held else ABSENT
-                if cells[fragment][at] in (NOT_ASKED, ABSENT, UNKNOWN):
-                    cells[fragment][at] = letter
-        for server, fragment in file.held:
-            at = ids[server]
-            cells[fragment][at] = OUT_OF_REACH if gone.get(at) else HELD
-        for server, fragment in file.absent:
-            cells[fragment][ids[server]] = ABSENT
-        for server, fragment in file.corrupt:
-            cells[fragment][ids[server]] = CORRUPT
-        return ["".join(row) for row in cells]
+    @property
+    def holders(self) -> Holders:
+        """Who holds which fragment."""
+        return self._holders
 
-    def survival(
-        self, file: FileSample, ids: Sequence[int], unusable: Mapping[int, bool]
-    ) -> tuple[Survival, list[set[int]]]:
-        """How many more servers may fail, and by fragment the servers that can deliver it.
-
-        A server that was not asked yet counts as one that can.
-        """
-        key = _known(file), tuple(ids), tuple(unusable.items())
-        if key == self._survival_key:
-            return self._survival, self._holders
-        self._survival_key = key
-        holders: list[set[int]] = [set() for _ in file.layout.fragments]
-        without = {*file.absent, *file.corrupt}
-        for number, held in enumerate(file.holdings):
-            if not unusable.get(ids[number]):
-                for fragment in range(len(holders)) if held is None else held:
-                    if (number, fragment) not in without:
-                        holders[fragment].add(ids[number])
-        self._holders = holders
-        self._survival = survival(file.layout, holders)
-        return self._survival, holders
+    @property
+    def survival(self) -> Survival:
+        """How many more of the servers that are known to be good can fail."""
+        return self._survival
 
 
-def _known(file: FileSample) -> tuple[object, ...]:
-    """What is known of who has what: the map is drawn anew when it changes."""
-    return tuple(file.holdings), file.absent, file.corrupt
+def _letters(file: FileSample, ids: Sequence[int], conditions: Sequence[Condition]) -> list[str]:
+    fragments, count = len(file.layout.fragments), len(conditions)
+    if fragments * count > MOST_CELLS:
+        return []
+    cells = [[NOT_ASKED] * count for _ in range(fragments)]
+
+    def held_by(at: int) -> str:
+        condition = conditions[at]
+        return OUT_OF_REACH if condition in _AWAY else UNKNOWN if condition == "unknown" else HELD
+
+    for number, held in enumerate(file.holdings):
+        at = ids[number] - 1
+        there = held_by(at)
+        for fragment in range(fragments):
+            letter = UNKNOWN if held is None else there if fragment in held else ABSENT
+            if cells[fragment][at] in (NOT_ASKED, ABSENT, UNKNOWN):
+                cells[fragment][at] = letter
+    for server, fragment in file.held:
+        cells[fragment][ids[server] - 1] = held_by(ids[server] - 1)
+    for server, fragment in file.absent:
+        cells[fragment][ids[server] - 1] = ABSENT
+    for server, fragment in file.corrupt:
+        cells[fragment][ids[server] - 1] = CORRUPT
+    return ["".join(row) for row in cells]
 
 
-def set_rows(file: FileSample, holders: Sequence[set[int]]) -> list[dict[str, object]]:
+def _holders(file: FileSample, ids: Sequence[int], conditions: Sequence[Condition]) -> Holders:
+    every = range(len(file.layout.fragments))
+    found = Holders(*([set[int]() for _ in every] for _ in range(4)))
+    without = {*file.absent, *file.corrupt}
+    delivered = set(file.held)
+    for number, held in enumerate(file.holdings):
+        condition = conditions[ids[number] - 1]
+        if condition == "corrupt":
+            continue
+        for fragment in every if held is None else held:
+            if (number, fragment) in without:
+                continue
+            is_known = held is not None or (number, fragment) in delivered
+            if condition == "gone":
+                kind = found.gone
+            elif condition == "unknown" or not is_known:
+                kind = found.unknown
+            else:
+                kind = found.shaky if condition in _AWAY else found.good
+            kind[fragment].add(ids[number])
+    return found
+
+
+def set_rows(file: FileSample, holders: Holders) -> list[dict[str, object]]:
     """By erasure set: how many of its fragments are needed and can be delivered, in words too."""
     found: list[dict[str, object]] = []
     for number, members in enumerate(file.layout.sets, 1):
-        everyone = (*members.data, *members.parity)
-        available = sum(bool(holders[fragment]) for fragment in everyone)
-        needed = len(members.data)
-        spare = available - needed
-        rest = f"{spare} to spare" if spare >= 0 else f"{counted(-spare, 'fragment')} too few"
+        counts = {"good": 0, "unknown": 0, "unreachable": 0}
+        for fragment in (*members.data, *members.parity):
+            if holders.good[fragment]:
+                counts["good"] += 1
+            elif holders.unknown[fragment]:
+                counts["unknown"] += 1
+            elif holders.shaky[fragment] or holders.gone[fragment]:
+                counts["unreachable"] += 1
+        good, needed = counts.pop("good"), len(members.data)
+        total = needed + len(members.parity)
+        spare = good - needed
+        parts = [f"{good_of(good, total)}, {any_enough(needed)}"]
+        parts.append(f"{spare or 'none'} to spare" if spare >= 0 else needed_more(-spare))
+        parts += [
+            f"{count} {'is' if count == 1 else 'are'} {word}"
+            for word, count in counts.items()
+            if count
+        ]
         found.append(
             {
                 "number": number,
                 "needed": needed,
-                "total": len(everyone),
-                "available": available,
-                "text": f"{available} of {len(everyone)} available, {needed} needed, {rest}",
+                "total": total,
+                "available": good,
+                "unknown": counts["unknown"],
+                "text": "; ".join(parts),
             }
         )
     return found

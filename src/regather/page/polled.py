@@ -43,6 +43,10 @@ class PolledServers:
                 await asyncio.sleep(_PAUSE)
 
     async def _ask(self, session: aiohttp.ClientSession, server: ServerSample) -> None:
+        await self._look(session, server)
+        server.heard += 1
+
+    async def _look(self, session: aiohttp.ClientSession, server: ServerSample) -> None:
         try:
             headers = {"Connection": "close"}
             async with session.get(f"{server.url}-/health", headers=headers) as response:

@@ -10,23 +10,28 @@ import time
 from collections.abc import Callable, Sequence
 
 from regather._version import __version__
-from regather.coding.survival import Survival
 from regather.errors import printable
 from regather.model import Layout
 from regather.names import without_secrets
-from regather.page.event_log import EventLog, EventRow
+from regather.page.checks import Checked, Checks, with_findings
+from regather.page.event_log import EventLog, EventRow, Level
 from regather.page.fragment_map import FragmentMap, lost_fragments, set_rows
 from regather.page.history import Graphs, Meter
 from regather.page.piece_bar import PieceBar, computed_pieces
-from regather.page.samples import FileSample, Sample, Sampled, TransferSample
+from regather.page.samples import (
+    MOST_FILES,
+    MOST_TRANSFERS,
+    FileSample,
+    Sample,
+    Sampled,
+    TransferSample,
+)
 from regather.page.server_rows import ServerRows
-from regather.page.words import may_fail, named, troubles
+from regather.page.words import can_fail, named, troubles, unknown_states
 from regather.units import counted
 
 VERSION = 1
-MOST_TRANSFERS = 200
-MOST_FILES = 20
-_UNUSABLE = ("gone", "corrupt")
+_SEVERITY = ("healthy", "starting", "unknown", "degraded", "lost")
 Document = dict[str, object]
 
 
@@ -50,17 +55,22 @@ class Recorder:
         subject: Sampled,
         *,
         events: EventLog | None = None,
+        checks: Checks | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """``program`` is the command: get, demo, cluster, gateway.
 
-        ``events`` may be given where the subject writes into them.
+        ``events`` may be given where the subject writes into them. ``checks`` can be started from
+        the page.
         """
         self._program = program
         self._subject = subject
         self._clock, self._wall = clock, wall
         self.events = events or EventLog(wall)
+        self.checks = checks
+        self._results: Sequence[Checked] = ()
+        """Of the last check that was taken in."""
         self._started = wall()
         self._servers = ServerRows()
         self._graphs = Graphs(("in", "out", "errors"))
@@ -77,6 +87,8 @@ class Recorder:
         """Take in this moment."""
         sample = self._sample = self._subject.sample()
         now, wall = self._clock(), self._wall()
+        if self.checks is not None and self.checks.results is not self._results:
+            self._take_in(self.checks.results, now)
         self._servers.note(sample.servers, now, wall, self.events)
         rates = {
             "in": self._in.note(now, sample.received),
@@ -91,6 +103,13 @@ class Recorder:
         self._document = None
         self.tick += 1
 
+    def _take_in(self, results: Sequence[Checked], now: float) -> None:
+        self._results = results
+        for one in results:
+            self._servers.checked(one, now)
+            level: Level = "good" if one.status == "healthy" else "bad"
+            self.events.add(f"checked {one.name}: {one.text}", level=level)
+
     def document(self) -> Document:
         """Everything, as one value for JSON. It must not be changed."""
         if self._document is None:
@@ -103,16 +122,14 @@ class Recorder:
             for url in file.servers:
                 self._servers.number_of(url)
         rows = self._servers.all()
-        gone = {row.id: row.condition == "gone" for row in rows}
-        unusable = {row.id: row.condition in _UNUSABLE for row in rows}
         files, state = [], self._state_without_files(sample)
         views, self._files = self._files, {}
         for file in sample.files[:MOST_FILES]:
             key = file.name, id(file.layout)
             view = self._files[key] = views.get(key) or _FileView(file.layout)
-            written, of_file = self._file(file, view, gone, unusable, len(rows))
+            written, of_file = self._file(file, view)
             files.append(written)
-            if len(files) == 1 or of_file["word"] == "lost":
+            if len(files) == 1 or _severity(of_file) > _severity(state):
                 state = of_file
         running = sample.outcome == "running"
         if not running:
@@ -144,27 +161,24 @@ class Recorder:
             },
             "servers": [row.document(delivered) for row in rows],
             "files": files,
-            "files_left_out": max(len(sample.files) - MOST_FILES, 0),
+            "files_left_out": len(sample.files) - len(files) + sample.more_files,
             "transfers": [_transfer(one) for one in shown],
-            "transfers_left_out": len(sample.transfers) - len(shown),
+            "transfers_left_out": len(sample.transfers) - len(shown) + sample.more_transfers,
             "events": [_event(row) for row in self.events.since()],
             "seq": self.events.seq,
+            "check": None if self.checks is None else self.checks.document(),
             "graphs": self._graphs.document(),
         }
 
-    def _file(
-        self,
-        file: FileSample,
-        view: _FileView,
-        gone: dict[int, bool],
-        unusable: dict[int, bool],
-        count: int,
-    ) -> tuple[Document, dict[str, str]]:
+    def _file(self, file: FileSample, view: _FileView) -> tuple[Document, dict[str, str]]:
         """One file, and the state in words as far as it is that of the file."""
+        for checked in self._results:
+            if checked.name == file.name:
+                file = with_findings(file, checked)
         layout = file.layout
         ids = [self._servers.number_of(url) for url in file.servers]
-        cells = view.map.rows(file, ids, gone, count)
-        survival, holders = view.map.survival(file, ids, unusable)
+        view.map.look(file, ids, [row.condition for row in self._servers.all()])
+        cells = view.map.rows(file, ids)
         fragments = []
         for position, fragment in enumerate(layout.fragments):
             first, end = layout.first_pieces[position], layout.first_pieces[position + 1]
@@ -191,66 +205,68 @@ class Recorder:
             "piece_size": layout.piece_size,
             "link": file.link,
             "map_left_out": not cells,
-            "sets": set_rows(file, holders),
+            "sets": set_rows(file, view.map.holders),
             "fragments": fragments,
             "pieces": bar,
         }
-        unknown = {n for row in cells for n, cell in enumerate(row) if cell == "u"}
         return written, self._state_of(
-            file,
-            survival,
-            holders,
-            known=all(unusable.get(number, False) for number in unknown),
-            whole=bar is not None and bar["done"] == bar["count"],
+            file, view.map, whole=bar is not None and bar["done"] == bar["count"]
         )
 
-    def _state_of(
-        self,
-        file: FileSample,
-        survival: Survival,
-        holders: Sequence[set[int]],
-        *,
-        known: bool,
-        whole: bool,
-    ) -> dict[str, str]:
-        """The state; ``known`` says whether it is known which fragments each server has."""
+    def _state_of(self, file: FileSample, seen: FragmentMap, *, whole: bool) -> dict[str, str]:
         conditions = [row.condition for row in self._servers.all()]
         trouble = troubles(conditions)
         if whole and not self._sample.readers:
+            pieces = counted(file.layout.data_pieces, "piece")
+            return {"word": "healthy", "text": f"All {pieces} of the file are in place."}
+        few = [] if seen.survival.failures >= 0 else lost_fragments(file, seen.holders.good)
+        if lost := few and lost_fragments(file, seen.holders.possible):
+            what = named([int(file.layout.fragments[f].index) for f in lost])
+            if len(self._sample.files) > 1:
+                what += f" of {printable(file.name)}"
+            return {
+                "word": "lost",
+                "text": f"Lost: {what}. No server that responds has it, and parity is not enough.",
+            }
+        unknown = unknown_states(conditions)
+        is_known = not unknown and not any(seen.holders.unknown)
+        if trouble:
+            more = ""
+            if few:
+                more = "; it is not known whether the others are enough"
+            elif seen.survival.failures < 0:
+                more = "; what remains is available"
+            elif is_known:
+                more = f"; {can_fail(seen.survival, further=True)}"
+            return {"word": "degraded", "text": f"Degraded: {trouble}{more}."}
+        if is_known and not few:
             return {
                 "word": "healthy",
-                "text": f"All {counted(file.layout.data_pieces, 'piece')} "
-                "of the file are in place.",
+                "text": f"Healthy: {can_fail(seen.survival, further=False)}.",
             }
-        if survival.failures < 0:
-            if lost := lost_fragments(file, holders):
-                indexes = [int(file.layout.fragments[f].index) for f in lost]
-                return {
-                    "word": "lost",
-                    "text": f"Lost: {named(indexes)}. No server that responds "
-                    "has it, and parity is not enough.",
-                }
-            return {
-                "word": "degraded",
-                "text": f"Degraded: {trouble or 'sources are missing'}; what remains is available.",
-            }
-        if trouble:
-            more = f"; {may_fail(survival, further=True)}" if known else ""
-            return {"word": "degraded", "text": f"Degraded: {trouble}{more}."}
-        if not known:
-            text = "Healthy as far as is known: not every server was asked for every fragment."
-            return {"word": "healthy", "text": text}
-        return {"word": "healthy", "text": f"Healthy: {may_fail(survival, further=False)}."}
+        why = unknown or "not every server was asked for every fragment"
+        if few:
+            return {"word": "unknown", "text": f"Unknown: {why}."}
+        return {"word": "healthy", "text": f"Healthy as far as is known: {why}."}
 
     def _state_without_files(self, sample: Sample) -> dict[str, str]:
-        rows = self._servers.all()
-        trouble = troubles([row.condition for row in rows])
-        if trouble:
+        conditions = [row.condition for row in self._servers.all()]
+        if trouble := troubles(conditions):
             return {"word": "degraded", "text": f"Degraded: {trouble}."}
-        if sample.files or not rows:
+        if sample.files or not conditions:
             return {"word": "starting", "text": "Starting."}
-        every = "the server responds" if len(rows) == 1 else f"all {len(rows)} servers respond"
+        if unknown := unknown_states(conditions):
+            return {"word": "unknown", "text": f"Unknown: {unknown}."}
+        every = (
+            "the server responds"
+            if len(conditions) == 1
+            else f"all {len(conditions)} servers respond"
+        )
         return {"word": "healthy", "text": f"Healthy: {every}."}
+
+
+def _severity(state: dict[str, str]) -> int:
+    return _SEVERITY.index(state["word"])
 
 
 def _transfer(one: TransferSample) -> Document:

@@ -9,10 +9,16 @@ from msgspec import Struct, field
 
 from regather.model import Layout
 
-Condition = Literal["ok", "slow", "unused", "paused", "failing", "corrupt", "stalled", "gone"]
+Condition = Literal[
+    "unknown", "ok", "slow", "unused", "paused", "failing", "corrupt", "stalled", "gone"
+]
 """The state of a server in one word; ``docs/page.md`` says what each means."""
 Outcome = Literal["running", "done", "failed"]
 
+MOST_FILES = 20
+"""Files that a page shows."""
+MOST_TRANSFERS = 200
+"""Transfers that a page shows."""
 HERE_BEFORE = 65535
 """Stands for a server: the piece was in place before this run."""
 COMPUTED = 65534
@@ -26,8 +32,9 @@ class ServerSample(Struct):
 
     url: str
     condition: Condition = "ok"
-    reason: str = ""
-    """Why, in a few words; empty: the recorder says what the condition means."""
+    """As it was when it was last asked."""
+    heard: int = 0
+    """Grows with each answer and each failure; 0: it was not asked yet."""
     received: int = 0
     """Bytes of bodies that came from it."""
     sent: int = 0
@@ -68,7 +75,7 @@ class FileSample(Struct):
     reading: Sequence[tuple[int, int, int, int]] = ()
     """Requests in flight: server, fragment, first piece, end."""
     link: str = ""
-    """Where the whole file can be downloaded, relative to the page; empty: nowhere."""
+    """Where the whole file can be downloaded: its URL; empty: nowhere."""
 
 
 class TransferSample(Struct):
@@ -103,7 +110,11 @@ class Sample(Struct):
 
     servers: Sequence[ServerSample] = ()
     files: Sequence[FileSample] = ()
+    more_files: int = 0
+    """Files that are not in ``files``."""
     transfers: Sequence[TransferSample] = ()
+    more_transfers: int = 0
+    """Transfers that are not in ``transfers``."""
     received: int = 0
     """Bytes that came from servers."""
     sent: int = 0

@@ -177,13 +177,18 @@ class Root:
 
 
 def decoded_names(target: str) -> list[str]:
-    """Decode the path of a request into its names; raise FileNotFoundError where one is unfit."""
+    """Decode the path of a request into its names; raise FileNotFoundError where one is unfit.
+
+    A plain ``.`` says nothing (RFC 3986, 6.2.2.3): apt asks a flat repository for ``/./Packages``.
+    """
     if not target.startswith("/"):
         raise FileNotFoundError
     if target == "/":
         return []
     names = []
     for encoded in target[1:].split("/"):
+        if encoded == ".":
+            continue
         raw = unquote_to_bytes(encoded.encode("utf-8", "surrogateescape"))
         if raw in (b"", b".", b"..") or b"/" in raw or b"\0" in raw:
             raise FileNotFoundError

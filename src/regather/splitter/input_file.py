@@ -105,7 +105,13 @@ class Input(Original):
 
     def read(self, offset: int, into: memoryview) -> int:
         """See Original."""
-        return os.preadv(self._descriptor, [into], offset)
+        done = 0  # the system may read a part only
+        while done < len(into):
+            count = os.preadv(self._descriptor, [into[done:]], offset + done)
+            if count == 0:
+                break
+            done += count
+        return done
 
     def descriptor(self) -> int | None:
         """See Original."""

@@ -27,9 +27,18 @@ class Earlier:
     """What is in the way in ``out`` and the folders of its servers."""
 
     def __init__(
-        self, out: Path, folders: Sequence[Path], manifests: Sequence[Path], *, force: bool
+        self,
+        out: Path,
+        folders: Sequence[Path],
+        manifests: Sequence[Path],
+        leftovers: Sequence[Path],
+        *,
+        force: bool,
     ) -> None:
         """``folders`` and ``manifests`` are what the new split writes to; the folders exist.
+
+        ``leftovers`` are temporary files of killed splits. What one of them had given its name goes
+        without ``force``, too.
 
         Raises DestinationExistsError where something is there, unless ``force``; UsageError where
         that does not help; OSError.
@@ -47,7 +56,7 @@ class Earlier:
         self.stale = [*fragments, *(path for path in manifests if path.exists())]
         """Files that go, if nothing new has their names; in this order."""
         found = [*self.stale, *(path for paths in unused.values() for path in paths)]
-        if found and not force:
+        if found and not force and not any(_named_by(path, found) for path in leftovers):
             raise DestinationExistsError(
                 f"{out}: already contains fragments or a manifest, for example "
                 f"{found[0].relative_to(out)}",
@@ -75,6 +84,20 @@ class Earlier:
             if theirs := [*paths, *left, *filter(Path.exists, map(signature_path, left))]:
                 self.stale += theirs
                 self.emptied.append(folder)
+
+
+def _named_by(leftover: Path, found: Sequence[Path]) -> bool:
+    """Whether a killed split gave all of these their names, and had none for its manifest yet."""
+    with leftover.open("rb") as file:
+        data = file.read(MAX_MANIFEST_BYTES + 1)
+    try:
+        named = {(f.name, f.size) for f in Manifest.from_bytes(data).fragments}
+    except ManifestError:
+        return False
+    return all(
+        path.is_file() and ((path.name, path.stat().st_size) in named or cmp(path, leftover, False))
+        for path in found
+    )
 
 
 def _fragments(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -60,6 +61,8 @@ class Writer:
         self._left = [max(f.size, 1) for f in layout.fragments]
         self._made: dict[Path, Path] = {}
         """Temporary names, and the names to come."""
+        self._named: list[Path] = []
+        """New names that nothing had before."""
         self._suffix = temporary_suffix()
         self._sync = sync
         self._manifests = [
@@ -69,14 +72,19 @@ class Writer:
         self._one_by_one = files <= _MOST_ONE_BY_ONE
         try:
             make_folders(dict.fromkeys((out, *placement.folders)), sync=sync)
-            self._earlier = Earlier(out, placement.folders, self._manifests, force=force)
+            leftovers = list(self._leftovers(manifest_name))
+            self._earlier = Earlier(
+                *(out, placement.folders, self._manifests, leftovers), force=force
+            )
             for path in (*self._earlier.stale, *filter(Path.exists, self._earlier.untrue)):
                 if not path.is_file() or path.samefile(source):
                     flaw = "is the file to split" if path.is_file() else "is not a regular file"
                     raise UsageError(
                         f"{path}: already exists and {flaw}", help="choose another --out"
                     )
-            self._remove_leftovers(manifest_name)
+            for path in leftovers:  # nobody else would remove them
+                with contextlib.suppress(OSError):
+                    path.unlink()
             for f, fragment in enumerate(layout.fragments):
                 if fragment.size == 0:
                     self._descriptors(f)
@@ -86,8 +94,8 @@ class Writer:
         except OSError as error:
             raise trouble(out, error) from error
 
-    def _remove_leftovers(self, manifest_name: str) -> None:
-        """Remove what killed processes left under their temporary names: nobody else would."""
+    def _leftovers(self, manifest_name: str) -> Iterator[Path]:
+        """What killed processes left under their temporary names."""
         for folder in {path.parent for path in self._manifests}:
             for path in folder.iterdir():
                 name, mark, number = path.name.rpartition(TEMPORARY)
@@ -96,8 +104,7 @@ class Writer:
                     signature_name(manifest_name),
                 )
                 if mark and known and number.isdecimal() and not _lives(int(number)):
-                    with contextlib.suppress(OSError):
-                        path.unlink()
+                    yield path
 
     def _targets(self, fragment: int) -> list[Path]:
         name = self._layout.fragments[fragment].name
@@ -153,8 +160,7 @@ class Writer:
             path.unlink()
         if untrue:
             self._settle()
-        for part in others:
-            part.rename(self._made[part])
+        self._name(others)
         wanted = {t for f in range(len(self._layout.fragments)) for t in self._targets(f)}
         for path in self._earlier.stale:
             if path not in wanted:
@@ -163,9 +169,16 @@ class Writer:
             with contextlib.suppress(OSError):  # it holds other things
                 folder.rmdir()
         self._settle()
-        for part in manifests:
-            part.rename(self._made[part])
+        self._name(manifests)
         self._settle()
+        self._named.clear()
+
+    def _name(self, parts: Iterable[Path]) -> None:
+        for part in parts:
+            target = self._made[part]
+            part.rename(target)
+            if not self._earlier.stale:
+                self._named.append(target)
 
     def _written_beside(self, path: Path, data: bytes) -> Path:
         """Write a small file under the temporary name of ``path``, and return that."""
@@ -192,13 +205,17 @@ class Writer:
                 sync_system(descriptor)
 
     def discard(self) -> None:
-        """Close and remove what was not published."""
+        """Close and remove what was not published, and what was before that failed.
+
+        Where nothing was replaced: so the same command can be given again.
+        """
         for opened in self._open.values():
             for descriptor in opened:
                 os.close(descriptor)
         self._open.clear()
-        for part in self._made:
-            part.unlink(missing_ok=True)
+        for path in (*reversed(self._named), *self._made):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def _lives(process: int) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from regather.store.destination import Destination, check_destination, check_place
+from regather.store.destination import (
+    Destination,
+    check_destination,
+    check_place,
+    remove_leftovers,
+)
 
 if TYPE_CHECKING:
     from regather.store.folder import FolderDestination
 
     AnyDestination = Destination | FolderDestination
 
-__all__ = ["AnyDestination", "Destination", "check_destination", "check_place"]
+__all__ = ["AnyDestination", "Destination", "check_destination", "check_place", "remove_leftovers"]

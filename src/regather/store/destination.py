@@ -173,11 +173,28 @@ class Destination(PartialDownload):
 
     def close(self) -> None:
         """Close; the partial and its journal stay for the next run."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-        self._journal.close()
-        self.cancel_waiting()
+        descriptor, self._descriptor = self._descriptor, -1
+        try:
+            if descriptor >= 0:
+                os.close(descriptor)
+        finally:
+            self._journal.close()
+            self.cancel_waiting()
+
+
+def remove_leftovers(path: Path, layout: Layout, identity: bytes) -> None:
+    """Remove what a download of this very file left that was killed when the file had its name."""
+    journal_path = path.with_name(suffixed(path.name, JOURNAL_SUFFIX))
+    if not os.path.lexists(journal_path):
+        return
+    with contextlib.suppress(OSError):  # as where another process has it
+        journal = Journal(str(journal_path), layout, identity)
+        try:
+            if journal.claims() is not None:
+                path.with_name(suffixed(path.name, PART_SUFFIX)).unlink(missing_ok=True)
+                journal_path.unlink()
+        finally:
+            journal.close()
 
 
 def _exists(path: Path) -> RegatherError:

@@ -296,9 +296,9 @@ class DiskCache:
         self._unlock()
 
     def _unlock(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _claims_of(extent: Extent, count: int) -> dict[int, bytes]:

@@ -135,6 +135,6 @@ class Journal:
 
     def close(self) -> None:
         """Close the file and drop the lock."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

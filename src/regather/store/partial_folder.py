@@ -165,8 +165,8 @@ class Staging:
 
     def close(self) -> None:
         """Close; what is there stays for the next run."""
-        for descriptor in (self.descriptor, self.rest):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.descriptor = self.rest = -1
-        self.journal.close()
+        descriptors, self.descriptor, self.rest = (self.descriptor, self.rest), -1, -1
+        with contextlib.closing(self.journal):
+            for descriptor in descriptors:
+                if descriptor >= 0:
+                    os.close(descriptor)

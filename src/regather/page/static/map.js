@@ -21,7 +21,7 @@ const rowName = (row) => (row < servers.length ? servers[row].name : "from parit
 // The letter of a cell; the last row has the fragments that were computed.
 function letterAt(row, column) {
   const one = file.fragments[column];
-  if (row < servers.length) return one.cells[servers[row].id] ?? "-";
+  if (row < servers.length) return one.cells[row] ?? "-";
   return one.computed ? "p" : " ";
 }
 
@@ -170,7 +170,7 @@ function showTable() {
   tableKey = key;
   const head = make("tr", {}, ...["Fragment", "Pieces", ...servers.map((row) => row.name), ...(hasParity() ? ["Computed"] : [])].map((text) => make("th", { scope: "col", title: text }, text)));
   const rows = some.map((one) => {
-    const cells = [file.pieces ? `${one.done} of ${one.pieces} here` : String(one.pieces), ...servers.map((row) => CELLS[one.cells[row.id] ?? "-"])];
+    const cells = [file.pieces ? `${one.done} of ${one.pieces} here` : String(one.pieces), ...servers.map((_, row) => CELLS[one.cells[row] ?? "-"])];
     if (hasParity()) cells.push(counted(one.computed, "piece"));
     const title = fragmentName(one);
     return make("tr", {}, make("th", { scope: "row" }, title[0].toUpperCase() + title.slice(1)), ...cells.map((text) => make("td", {}, text)));

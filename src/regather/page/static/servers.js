@@ -83,7 +83,7 @@ function showDetails(row, server, now) {
   for (const file of now.files) {
     const byCell = {};
     for (const one of file.fragments) {
-      const letter = one.cells[server.id];
+      const letter = one.cells[server.id - 1];
       if (letter && !"-a".includes(letter)) (byCell[letter] ??= []).push(one);
     }
     for (const [letter, some] of Object.entries(byCell)) {

@@ -38,9 +38,12 @@ export function applied(state, change) {
   });
   if (change.transfers) state.transfers = change.transfers;
   if (change.events.length) {
-    const changed = new Set(change.events.map((event) => event.id));
-    state.events = state.events.filter((event) => !changed.has(event.id));
-    state.events.push(...change.events);
+    // One that was amended stays where it is; one that happened again is the last.
+    const news = new Map(change.events.map((event) => [event.id, event]));
+    const stays = (old) => news.get(old.id)?.at === old.at;
+    const amended = new Set(state.events.filter(stays).map((old) => old.id));
+    state.events = state.events.filter((old) => !news.has(old.id) || stays(old)).map((old) => news.get(old.id) ?? old);
+    state.events.push(...change.events.filter((event) => !amended.has(event.id)));
     if (state.events.length > MOST_EVENTS) state.events.splice(0, state.events.length - MOST_EVENTS);
   }
   for (const [kind, most] of [["seconds", SECONDS], ["tens", TENS]]) {

@@ -33,15 +33,15 @@ export const CELLS = {
   h: "held",
   r: "reading",
   c: "corrupt",
-  o: "held, out of reach",
-  a: "absent",
+  o: "held, unreachable",
+  a: "missing",
   u: "unknown",
   p: "computed from parity",
   "-": "not asked",
 };
 
 export const LEVELS = { info: ["info", "Note"], good: ["ok", "Good"], warning: ["failing", "Warning"], bad: ["corrupt", "Trouble"] };
-export const STATES = { healthy: "ok", done: "ok", degraded: "failing", lost: "corrupt", failed: "corrupt" };
+export const STATES = { healthy: "ok", done: "ok", unknown: "unknown", degraded: "failing", lost: "corrupt", failed: "corrupt" };
 
 export const fragmentName = (one) => `fragment ${one.index}${one.kind === "parity" ? " (parity)" : ""}`;
 

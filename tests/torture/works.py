@@ -1,0 +1,199 @@
+"""The commands that are tormented, on small files and folders."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import regather
+from tests.support.files import random_file
+from tests.support.hosting import Hosting
+from tests.torture.harness import Outcome, Work, environment
+from tests.torture.recorder import KILL, Point, Recorder
+
+SIZE = 300_000
+_PIECE = 65536
+
+
+class CommandWork(Work):
+    """A command that runs to its end."""
+
+    def __init__(
+        self,
+        name: str,
+        final: Sequence[str],
+        arguments: Callable[[Path], list[str]],
+        wrong: Callable[[Path, Outcome], str],
+        before: Callable[[Path], None] = lambda folder: None,
+        *,
+        refuses: bool = False,
+    ) -> None:
+        super().__init__(name, final, refuses=refuses)
+        self._arguments = arguments
+        self._wrong = wrong
+        self._before = before
+
+    def prepare(self, folder: Path) -> None:
+        """See Work.prepare."""
+        self._before(folder)
+
+    def run(
+        self, recorder: Recorder, folder: Path, point: Point | None, *, record: bool = False
+    ) -> Outcome:
+        """See Work.run."""
+        arguments = self._arguments(folder)
+        done = recorder.run(arguments, environment(folder), point, record=record)
+        return Outcome(done.returncode, done.stdout, done.stderr.decode())
+
+    def wrong(self, folder: Path, outcome: Outcome) -> str:
+        """See Work.wrong."""
+        return self._wrong(folder, outcome)
+
+
+def _tree(folder: Path) -> None:
+    (folder / "deep").mkdir(parents=True)
+    random_file(folder / "a.bin", 100_000)
+    random_file(folder / "deep" / "b.bin", 50_000, seed=2)
+    (folder / "empty").touch()
+    (folder / "link").symlink_to("a.bin")
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".regather-part" not in str(path)
+    }
+
+
+class Material:
+    """What the works begin with, made once."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.original = random_file(base / "f.bin", SIZE)
+        self.content = self.original.read_bytes()
+        self.sha256 = hashlib.sha256(self.content).hexdigest()
+        regather.split(self.original, base / "split", fragments=2, parity=1, piece_size=_PIECE)
+        self.manifest = str(base / "split" / "f.bin.regather.json")
+        _tree(base / "tree")
+        regather.split(base / "tree", base / "packed", fragments=2, parity=1, piece_size=_PIECE)
+        self.packed = str(base / "packed" / "tree.regather.json")
+        self.tree = _contents(base / "tree")
+
+    def file_wrong(self, folder: Path, outcome: Outcome) -> str:
+        """The new file, or nothing."""
+        path = folder / "d" / "x"
+        if path.exists():
+            return "" if path.read_bytes() == self.content else "wrong bytes under the final name"
+        return "" if outcome.code else "nothing was written, and the exit code is 0"
+
+    def replaced_wrong(self, folder: Path, outcome: Outcome) -> str:
+        """The new file, or the old one."""
+        found = (folder / "d" / "x").read_bytes()
+        return "" if outcome.code and found == _OLD else self.file_wrong(folder, outcome)
+
+    def stream_wrong(self, folder: Path, outcome: Outcome) -> str:
+        """The beginning of the file, or all of it."""
+        whole = outcome.output == self.content
+        right = whole if not outcome.code else self.content.startswith(outcome.output)
+        return "" if right else f"{len(outcome.output)} bytes that are not the file's"
+
+    def folder_wrong(self, folder: Path, outcome: Outcome) -> str:
+        """Files of the folder, or all of them."""
+        found = _contents(folder / "d" / "x") if (folder / "d" / "x").exists() else {}
+        if any(self.tree.get(name) != data for name, data in found.items()):
+            return "wrong bytes under a final name"
+        ended = outcome.code or found == self.tree
+        return "" if ended else "something is missing, and the exit code is 0"
+
+    def hosted_wrong(self, folder: Path, outcome: Outcome) -> str:
+        """Whatever manifest stands there, its file can be had from what stands there."""
+        manifests = list((folder / "d").rglob("*.regather.json"))
+        if not outcome.code and not manifests:
+            return "there is no manifest, and the exit code is 0"
+        for manifest in manifests if not outcome.code else ():
+            places = {str(path.parent) for path in (folder / "d").rglob("*.dat")}
+            report = regather.check(str(manifest), servers=sorted(places), read_data=1.0)
+            if report.lost:
+                return "what was written is not whole"
+        return ""
+
+    def half(self, recorder: Recorder) -> Path:
+        """A folder with a partial file, of a download that was killed."""
+        folder = self.base / "half"
+        for name in ("d", "home", "tmp"):
+            (folder / name).mkdir(parents=True)
+        part = str(folder / "d" / "x.regather-part")
+        point = Point("pwrite", part, 4, KILL)
+        killed = recorder.run(
+            ["get", self.manifest, "-o", str(folder / "d" / "x")], environment(folder), point
+        )
+        assert killed.returncode == -9
+        return folder / "d"
+
+
+_OLD = b"an older file" * 1000
+
+
+def _copied(source: Path) -> Callable[[Path], None]:
+    def copy(folder: Path) -> None:
+        shutil.copytree(source, folder / "d", dirs_exist_ok=True, symlinks=True)
+
+    return copy
+
+
+@contextmanager
+def works(base: Path, recorder: Recorder) -> Iterator[list[Work]]:
+    """All of them, and the servers that they need."""
+    made = Material(base)
+    half = made.half(recorder)
+    names = [f"out/{name}" for name in ("file_fragment_1.dat", "file_fragment_2.dat")]
+    split_names = [*names, "out/file_parity_1_1.dat", "out/f.bin.regather.json"]
+
+    def older(folder: Path) -> None:
+        (folder / "d" / "x").write_bytes(_OLD)
+
+    def get(*sources: str) -> Callable[[Path], list[str]]:
+        return lambda folder: ["get", *sources, "-o", str(folder / "d" / "x")]
+
+    with Hosting() as hosting:
+        mirrors = [f"{hosting.serve(base).url}f.bin" for _ in range(2)]
+        yield [
+            CommandWork("get", ["x"], get(made.manifest), made.file_wrong),
+            CommandWork(
+                "get by force", ["x"], get(made.manifest, "--force"), made.replaced_wrong, older
+            ),
+            CommandWork("get, resumed", ["x"], get(made.manifest), made.file_wrong, _copied(half)),
+            CommandWork(
+                "get from mirrors",
+                ["x"],
+                get(*mirrors, "--sha256", made.sha256),
+                made.file_wrong,
+            ),
+            CommandWork(
+                "get a folder",
+                ["x/a.bin", "x/deep/b.bin", "x/empty", "x/link"],
+                get(made.packed),
+                made.folder_wrong,
+            ),
+            CommandWork(
+                "get to a pipe",
+                [],
+                lambda folder: ["get", made.manifest, "-o", "-"],
+                made.stream_wrong,
+            ),
+            CommandWork(
+                "split",
+                split_names,
+                lambda folder: [
+                    *("split", str(made.original), "--out", str(folder / "d" / "out")),
+                    *("--fragments", "2", "--parity", "1"),
+                ],
+                made.hosted_wrong,
+                refuses=True,
+            ),
+        ]
