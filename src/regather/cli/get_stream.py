@@ -68,7 +68,8 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
                 f"the metalink has {len(jobs)} files, and standard output takes one",
                 help="choose one with --select NAME",
             )
-        _widen()
+        with contextlib.suppress(AttributeError, OSError):  # no pipe, or no Linux
+            fcntl.fcntl(_FD, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         with runner.stream(jobs[0], args.spool, _look_for_reader) as stream:
             try:
                 for piece in stream.views():
@@ -84,13 +85,6 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
     elif not args.quiet:
         print(describe(replace(report, path=report.name)))
     return 0
-
-
-def _widen() -> None:
-    """Give the pipe more room, where it is one and the system permits it."""
-    if (number := getattr(fcntl, "F_SETPIPE_SZ", None)) is not None:
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(_FD, number, _PIPE_BYTES)
 
 
 def _write(left: memoryview) -> None:

@@ -8,7 +8,7 @@ from regather.digest import new_hasher
 from regather.downloader.download_run import STARTS_ANEW, DownloadRun
 from regather.downloader.held_back import HeldBack
 from regather.downloader.progress import ProgressReporter
-from regather.downloader.report import DownloadReport, Phase
+from regather.downloader.report import DownloadReport
 from regather.downloader.run_context import RunContext
 from regather.engine import Ending
 from regather.engine.reader_room import PieceUnavailable
@@ -71,7 +71,7 @@ class SessionFeed:
             raise self._reporter.not_whole(ending, self._passed_on(), STARTS_ANEW) from None
         finally:
             self._session.close()
-        self._tell("finishing")
+        self._reporter.tell("finishing", self._given, self._given)
 
     def _compare(self, found: Sequence[bytes]) -> None:
         for must, have in zip(self._target.checksums, found, strict=True):
@@ -97,11 +97,8 @@ class SessionFeed:
         return self._held_back.help_with(fragments, self._session.add_source)
 
     def _watch(self) -> None:
-        self._tell("downloading")
+        self._reporter.tell("downloading", self._given, self._given)
         self._reporter.look_for_stop(f"stopped: {self._passed_on()}")
-
-    def _tell(self, phase: Phase) -> None:
-        self._reporter.tell(phase, self._given, self._given)
 
 
 def passed_on(given: int, size: int) -> str:

@@ -50,7 +50,7 @@ class VerifiedStream:
         """All pieces, without a copy: each is right until the next one is asked for."""
         for piece in self._feed.pieces():
             self.given += len(piece)
-            yield piece
+            yield piece.toreadonly()
 
     def close(self) -> None:
         """End all connections and threads. Nothing more is given."""

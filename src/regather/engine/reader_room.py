@@ -17,6 +17,7 @@ from regather.model import Layout
 from regather.planner import Planner
 from regather.store.memory import MemoryStore
 
+_Put = Callable[[int, memoryview, bytes], "memoryview | None"]
 _AGAIN_SECONDS = 0.005
 ROOM_SECONDS = 0.05
 """How long who waits for room sleeps: room also comes free, untold, when others have copied."""
@@ -148,13 +149,7 @@ class ReaderRoom:
         """The same, with its memory; see PieceStore.adopt."""
         return self._put(number, self._store.adopt, data, digest)
 
-    def _put(
-        self,
-        number: int,
-        put: Callable[[int, memoryview, bytes], memoryview | None],
-        data: memoryview,
-        digest: bytes,
-    ) -> memoryview | None:
+    def _put(self, number: int, put: _Put, data: memoryview, digest: bytes) -> memoryview | None:
         while True:
             with self.lock:
                 if room := self._store.reserve(number):

@@ -49,8 +49,7 @@ _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
 _SOON_SECONDS = 0.02
 """How long the first who waits relies on workers alone: to start a thread takes time, too."""
-_JOIN_SECONDS = 5.0
-_MOST_ASKED = 1024
+_JOIN_SECONDS, _MOST_ASKED = 5.0, 1024
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 """By the running number of a piece: places in it, and what is to be filled from there on."""
@@ -188,31 +187,26 @@ class Session(Listener):
         ahead: tuple[int, Sequence[int]] | None = None,
         step: int = _MOST_ASKED,
     ) -> Iterator[None]:
-        """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one.
-
-        More are asked for when ``step`` of them are through, or half of them.
-        """
+        """Fetch pieces in order, by ``step``, of a ``window``; ``copy`` tells if it found one."""
         reader = Reader(next(self._numbers))
         step = min(step, max(1, window // 2))
         asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
-                more = asked - at <= window - step or self._room.waited_for
-                if more or (urgent < asked and urgent - at <= WINDOW_PIECES // 2):
-                    with interrupts_held():  # once for all of it, for that takes its time
-                        if more and freed < at:
-                            self._release(reader, numbers[freed:at])
-                            freed = at
-                        if more and asked < len(numbers):
-                            new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
-                            asked += self._ask(reader, new, asked == at)
-                        near = min(asked, at + WINDOW_PIECES)
-                        if urgent < near and urgent - at <= WINDOW_PIECES // 2:
-                            self._want(reader, numbers[urgent:near], urgent=True)
-                            urgent, wanted = near, max(near, wanted)
-                        if wanted < asked:
-                            self._want(reader, numbers[wanted:asked])
-                            wanted = asked
+                if asked - at <= window - step or self._room.waited_for:
+                    if freed < at:
+                        self._release(reader, numbers[freed:at])
+                        freed = at
+                    if asked < len(numbers):
+                        new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
+                        asked += self._ask(reader, new, asked == at)
+                if urgent < asked and urgent - at <= WINDOW_PIECES // 2:
+                    near = min(asked, at + WINDOW_PIECES)
+                    self._want(reader, numbers[urgent:near], urgent=True)
+                    urgent, wanted = near, max(near, wanted)
+                if wanted < asked:
+                    self._want(reader, numbers[wanted:asked])
+                    wanted = asked
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
                 while not copy(number):
@@ -233,17 +227,15 @@ class Session(Listener):
 
     def _ask(self, reader: Reader, numbers: Sequence[int], must: bool) -> int:
         """Hold as many pieces as there is room for, one at least if it ``must``; how many."""
-        with interrupts_held() as interrupts:
-            while True:
-                with self._lock:
-                    self._check()
-                    taken = self._room.take(reader, numbers)
-                    if not taken and must:
-                        self._room.queue(reader)
-                if taken or not must:
-                    return taken
-                reader.turn.wait(ROOM_SECONDS)
-                interrupts.check()
+        while True:
+            with interrupts_held(), self._lock:
+                self._check()
+                taken = self._room.take(reader, numbers)
+                if not taken and must:
+                    self._room.queue(reader)
+            if taken or not must:
+                return taken
+            reader.turn.wait(ROOM_SECONDS)
 
     def _want(self, reader: Reader, numbers: Sequence[int], *, urgent: bool = False) -> None:
         with interrupts_held(), self._lock:

@@ -96,8 +96,7 @@ class StreamingSession(Session):
             piece = self._store.view(number)
             return piece is not None
 
-        window = self._sizes.most
-        step = _SPOOL_STEP if self._spool else window
-        for _ in self._fetch(numbers, take, waits, window, step=step):
+        step = _SPOOL_STEP if self._spool else self._sizes.most
+        for _ in self._fetch(numbers, take, waits, self._sizes.most, step=step):
             assert piece is not None
             yield piece

@@ -71,9 +71,7 @@ class _Disk:
         except OSError as error:
             raise spool_trouble(error, self._size) from error
 
-    def adopt(self, slot: int, data: memoryview) -> memoryview | None:
-        self.write(slot, data)
-        return None
+    adopt = write
 
     def view(self, slot: int) -> memoryview:
         """What is right until the next call."""
@@ -155,9 +153,7 @@ class SlotStore(MemoryStore):
     def view(self, number: int) -> memoryview | None:
         """See MemoryStore.view. It is right while the piece is held, and until the next call."""
         slot = self._slots.get(number)
-        if slot is None:
-            return None
-        return self._room.view(slot)[: self.layout.length_of(number)].toreadonly()
+        return None if slot is None else self._room.view(slot)[: self.layout.length_of(number)]
 
     def read(self, number: int, at: int, into: memoryview) -> None:
         """See PieceStore.read."""
