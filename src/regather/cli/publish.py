@@ -21,7 +21,7 @@ from regather.units import counted, format_duration, format_rate, format_size
 if TYPE_CHECKING:
     from regather.publisher import PublishReport
 
-SUMMARY = "Store a file or folder on several servers, some of which may fail."
+SUMMARY = "Store a file or folder on several servers, some of which can fail."
 EXAMPLES = (
     "regather publish large_file.txt --to disk1 --to disk2 --to disk3 --parity 1",
     "regather publish disk.img --to https://a.example/d --to https://b.example/d --replicas 2 \\",
