@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if args.token and any(map(scheme_of, report.manifests)):
         print(
             "If a server requires a token for reading, give readers a read token for\n"
-            "--token HOST=FILE. Never give away the token that wrote."
+            "--token HOST=FILE. Never give them the token for writing."
         )
     return 0
 
