@@ -58,7 +58,7 @@ def configure(parser: Parser) -> None:
     )
     serving.value(
         "--cache-size SIZE",
-        "keep pieces of at most SIZE (default: 10GiB in DIR; in memory 256MiB for each file)",
+        "keep pieces of at most SIZE in all (default: 10GiB in DIR, or 256MiB in memory)",
         type=size,
     )
     serving.value(
