@@ -144,6 +144,53 @@ def test_a_disk_that_is_full_or_fails(
     assert f'errno="{errno.errorcode[number]}"' in get(server.url, "-/metrics").body.decode()
 
 
+def filled(hosted: Hosted, hosting: Hosting, cache: Path) -> GatewayServer:
+    """A new gateway that has all on its disk and nothing in memory."""
+    servers = hosted.serve(hosting)
+    first = gateway(hosted, hosting, servers, cache)
+    assert get(first.url, "file.bin").body == hosted.content
+    hosting.run(first.stop())
+    again = gateway(hosted, hosting, servers, cache)
+    assert get(again.url, "file.bin").body == hosted.content  # and all is verified
+    assert received(again) == 0
+    return again
+
+
+def test_what_is_on_the_disk_is_sent_from_there(
+    hosted: Hosted, hosting: Hosting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the memory: a thousand readers at a thousand places need none."""
+    server = filled(hosted, hosting, tmp_path)
+
+    def load(path: Path, place: int, size: int, at: int, into: memoryview) -> None:
+        assert not into, "it was read into memory"
+
+    monkeypatch.setattr(extents, "load", load)
+    assert get(server.url, "file.bin").body == hosted.content
+
+
+@pytest.mark.parametrize("number", [errno.EIO, 0], ids=["fails", "is cut off"])
+def test_a_disk_that_fails_in_the_middle_of_a_piece(
+    hosted: Hosted, hosting: Hosting, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rest comes from the sources."""
+    server = filled(hosted, hosting, tmp_path)
+    send, calls = os.sendfile, 0
+
+    def failing(out: int, descriptor: int, offset: int, count: int) -> int:
+        nonlocal calls
+        if not os.readlink(f"/dev/fd/{descriptor}").startswith(str(tmp_path)):
+            return send(out, descriptor, offset, count)  # of a source
+        calls += 1
+        if calls == 2 and number:
+            raise OSError(number, os.strerror(number))
+        return send(out, descriptor, offset, min(count, PIECE // 2)) if calls != 2 else 0
+
+    monkeypatch.setattr(os, "sendfile", failing)
+    assert get(server.url, "file.bin").body == hosted.content
+    assert 0 < received(server) <= 2 * PIECE
+
+
 def test_two_processes_on_one_cache(hosted: Hosted, hosting: Hosting, tmp_path: Path) -> None:
     gateway(hosted, hosting, hosted.serve(hosting), tmp_path)
     with pytest.raises(StorageError, match="another process uses this cache"):

@@ -63,6 +63,12 @@ class Outlet(ABC):
         """
 
     @abstractmethod
+    async def send_some_of_file(
+        self, descriptor: int, offset: int, count: int, patience: float
+    ) -> int:
+        """The same with bytes of an open file. ``sent`` is right also where this raises."""
+
+    @abstractmethod
     async def wait(self) -> None:
         """Wait until the client takes more; raises as send_file does."""
 
@@ -122,7 +128,15 @@ class FileOutlet(Outlet):
 
     async def send_file(self, descriptor: int, offset: int, count: int) -> None:
         """See Outlet.send_file."""
+        await self._send(self._file_step(descriptor, offset, count), count)
 
+    async def send_some_of_file(
+        self, descriptor: int, offset: int, count: int, patience: float
+    ) -> int:
+        """See Outlet.send_some_of_file."""
+        return await self._send(self._file_step(descriptor, offset, count), count, patience)
+
+    def _file_step(self, descriptor: int, offset: int, count: int) -> Callable[[int], int]:
         def step(done: int) -> int:
             want = min(count - done, _STEP)
             if self._native:
@@ -135,7 +149,7 @@ class FileOutlet(Outlet):
             data = os.pread(descriptor, min(want, 1 << 18), offset + done)
             return os.write(self._out, data) if data else 0
 
-        await self._send(step, count)
+        return step
 
     async def send_bytes(self, data: bytes) -> None:
         """See Outlet.send_bytes."""
@@ -256,9 +270,27 @@ class TlsOutlet(Outlet):
 
     async def send_some(self, data: memoryview, patience: float) -> int:
         """See Outlet.send_some: what was handed to the connection counts as taken."""
+        return await self._send_some(lambda at, size: data[at : at + size], len(data), patience)
+
+    async def send_some_of_file(
+        self, descriptor: int, offset: int, count: int, patience: float
+    ) -> int:
+        """See Outlet.send_some_of_file."""
+
+        def part(at: int, size: int) -> bytes:
+            data = os.pread(descriptor, min(size, count - at), offset + at)
+            if not data:
+                raise EOFError("the file was truncated")
+            return data
+
+        return await self._send_some(part, count, patience)
+
+    async def _send_some(
+        self, part: Callable[[int, int], bytes | memoryview], count: int, patience: float
+    ) -> int:
         done = 0
-        while done < len(data):
-            step = data[done : done + _TLS_STEP // 4]
+        while done < count:
+            step = part(done, _TLS_STEP // 4)
             self._write(step)
             done += len(step)
             self._count(len(step))

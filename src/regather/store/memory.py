@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from regather.errors import StorageError
 from regather.model import Layout
 from regather.store.base import PieceMissing, StoredPieces
 from regather.units import format_size
+
+if TYPE_CHECKING:
+    from regather.store.cached_file import Borrowed
 
 
 class MemoryStore(StoredPieces):
@@ -137,6 +141,10 @@ class MemoryStore(StoredPieces):
                 return None
             self._pieces.move_to_end(number)
             return memoryview(piece)
+
+    def borrow(self, number: int) -> Borrowed | None:
+        """A piece to be sent from the disk, if that is where it is."""
+        return None
 
     def close(self) -> None:
         """Forget everything."""
