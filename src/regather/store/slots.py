@@ -116,10 +116,8 @@ class SlotStore(MemoryStore):
             if number not in self._reserved:  # another thread has placed it meanwhile
                 self._free.append(slot)
                 return
-            self._reserved.remove(number)
             self._slots[number] = slot
-            self._pieces[number] = memoryview(b"")
-            self._here[number] = True
+            self._keep(number, memoryview(b""))
         self.notify(number)
 
     def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
