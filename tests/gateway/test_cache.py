@@ -23,7 +23,7 @@ from regather.errors import StorageError
 from regather.gateway.launch import GatewayServer
 from regather.store import extents
 from regather.store.disk_cache import DiskCache
-from tests.gateway.support import get, started
+from tests.gateway.support import get, received, started
 from tests.support.files import random_file
 from tests.support.files import regather as run_regather
 from tests.support.hosting import Hosting
@@ -58,13 +58,6 @@ def gateway(
     hosted: Hosted, hosting: Hosting, servers: list[str], cache: Path, **how: Any
 ) -> GatewayServer:
     return started(hosting, [hosted.manifest], servers=servers, cache=cache, free_space=0, **how)
-
-
-def received(server: GatewayServer) -> int:
-    """Bytes that its sources sent."""
-    (file,) = server.catalogue.files
-    assert file.live is not None
-    return sum(tally.received for tally in file.live.tallies)
 
 
 def test_what_it_keeps_is_served_after_a_start_though_all_servers_are_off(
