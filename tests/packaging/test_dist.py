@@ -102,7 +102,7 @@ def test_the_bill_of_materials_has_all_that_is_pinned(built: Path) -> None:
     assert bill["bomFormat"] == "CycloneDX"
     root = bill["metadata"]["component"]
     assert (root["name"], root["version"]) == ("regather", regather.__version__)
-    pinned = {}
+    pinned: dict[tuple[str, str], set[str]] = {}
     for line in (ROOT / "requirements/runtime.txt").read_text().splitlines():
         if name := re.match(r"([a-z0-9-]+)==([^ ]+)", line):
             hashes = pinned.setdefault((name[1], name[2]), set())
