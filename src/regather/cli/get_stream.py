@@ -19,7 +19,7 @@ from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
 from regather.cli.progress import download_view
 from regather.cli.standard_streams import closed
-from regather.errors import InterruptedDownload, StorageError, UsageError, reason
+from regather.errors import InterruptedDownload, StorageError, UsageError, advice, reason
 
 if TYPE_CHECKING:
     from regather.sources.jobs import DownloadJob
@@ -56,8 +56,8 @@ def check_output(args: argparse.Namespace) -> None:
 
 def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob) -> int:
     """Stream one file to standard output."""
+    from regather.downloader.feeds import passed_on
     from regather.downloader.job_runner import JobRunner
-    from regather.downloader.verified_stream import passed_on
 
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
@@ -68,10 +68,11 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
                 f"the metalink has {len(jobs)} files, and standard output takes one",
                 help="choose one with --select NAME",
             )
-        _widen()
+        with contextlib.suppress(AttributeError, OSError):  # no pipe, or no Linux
+            fcntl.fcntl(_FD, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         with runner.stream(jobs[0], args.spool, _look_for_reader) as stream:
             try:
-                for piece in stream:
+                for piece in stream.views():
                     _write(piece)
             except BrokenPipeError:
                 return READER_LEFT
@@ -86,16 +87,8 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
     return 0
 
 
-def _widen() -> None:
-    """Give the pipe more room, where it is one and the system permits it."""
-    if (number := getattr(fcntl, "F_SETPIPE_SZ", None)) is not None:
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(_FD, number, _PIPE_BYTES)
-
-
-def _write(piece: bytes) -> None:
+def _write(left: memoryview) -> None:
     """Write all of it. Raises BrokenPipeError where nobody reads any more, and StorageError."""
-    left = memoryview(piece)
     while left:
         try:
             left = left[os.write(_FD, left) :]
@@ -105,7 +98,7 @@ def _write(piece: bytes) -> None:
             raise BrokenPipeError from None
         except OSError as error:
             raise StorageError(
-                f"cannot write to standard output: {reason(error).lower()}"
+                f"cannot write to standard output: {reason(error).lower()}", help=advice(error)
             ) from error
 
 

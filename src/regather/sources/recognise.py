@@ -152,7 +152,10 @@ def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
         check_targets(job, rules, places, targets)
     if (job.select or job.exclude) and targets[0].folder is None:
         option = "--select" if job.select else "--exclude"
-        raise UsageError(f"{option} works with metalinks and folders, and this is neither")
+        raise UsageError(
+            f"{option} works with metalinks and folders, and this is neither",
+            help=f"omit {option}",
+        )
     return targets
 
 
@@ -207,7 +210,10 @@ def _first_available(job: DownloadJob, asking: Prober) -> DownloadTarget:
             failed[copy.text] = error.what
             wrong += [error] if not isinstance(error, TransportError) else []
         else:
-            notes = tuple(f"the manifest is from {copy}: {what}" for what in failed.values())
+            notes = tuple(
+                f"the manifest was read from {copy}, since another one failed: {what}"
+                for what in failed.values()
+            )
             return replace(target, notes=(*notes, *target.notes))
     if wrong:
         raise wrong[0]
