@@ -44,7 +44,7 @@ FAILURES: dict[str, Sequence[int]] = {
     "getaddrinfo": (errno.EIO, errno.EMFILE),
 }
 """How each call fails; besides, the process is killed at it."""
-_OF_OUR_OWN = ("unix", "pipe", "anon_inode")
+_OF_OUR_OWN = ("unix", "anon_inode")
 """Between threads of one process: the system lets nothing but an interruption befall them."""
 HARMLESS = (errno.EINTR, SHORT)
 """What no command may fail of, except in ``close``: Python does not call that again."""
@@ -157,7 +157,7 @@ def _flaw(work: Work, folder: Path, point: Point, outcome: Outcome) -> str:
         flaws.append(f"exit code {outcome.code}")
     if "Traceback" in outcome.errors:
         flaws.append("a traceback")
-    if outcome.code and not lines and not killed:
+    if outcome.code and not (lines or outcome.output) and not killed:
         flaws.append(f"exit code {outcome.code} and not a word")
     if outcome.code and point.action in HARMLESS and point.name != "close":
         flaws.append(f"exit code {outcome.code} though nothing failed")
@@ -175,7 +175,7 @@ def points(calls: Sequence[Call]) -> Iterator[Point]:
     for call in calls:
         counts[call.name, call.key] += 1
         ways = list(FAILURES[call.name])
-        if call.key in _OF_OUR_OWN and call.name not in ("write", "pipe"):
+        if call.key in _OF_OUR_OWN:
             ways = [way for way in ways if way == errno.EINTR]
         for way in (*ways, KILL):
             yield Point(call.name, call.key, counts[call.name, call.key], way)

@@ -9,13 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import regather
+from regather.server.authorization import Tokens
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.torture.harness import Outcome, Work, environment
 from tests.torture.recorder import KILL, Point, Recorder
+from tests.torture.served import served
 
 SIZE = 300_000
 _PIECE = 65536
+FRAGMENTS = ("file_fragment_1.dat", "file_fragment_2.dat", "file_parity_1_1.dat")
+PUBLISHED = (
+    *("1/f.bin.regather.json", "1/file_fragment_1.dat"),
+    *("2/f.bin.regather.json", "2/file_parity_1_1.dat"),
+)
 
 
 class CommandWork(Work):
@@ -122,6 +129,14 @@ class Material:
                 return "what was written is not whole"
         return ""
 
+    def repaired_wrong(self, folder: Path, outcome: Outcome) -> str:
+        """The fragments as they were, and the missing one or nothing."""
+        for name in FRAGMENTS:
+            path, right = folder / "d" / name, self.base / "split" / name
+            if path.exists() and path.read_bytes() != right.read_bytes():
+                return f"{name} is wrong"
+        return self.hosted_wrong(folder, outcome)
+
     def half(self, recorder: Recorder) -> Path:
         """A folder with a partial file, of a download that was killed."""
         folder = self.base / "half"
@@ -151,8 +166,9 @@ def works(base: Path, recorder: Recorder) -> Iterator[list[Work]]:
     """All of them, and the servers that they need."""
     made = Material(base)
     half = made.half(recorder)
-    names = [f"out/{name}" for name in ("file_fragment_1.dat", "file_fragment_2.dat")]
-    split_names = [*names, "out/file_parity_1_1.dat", "out/f.bin.regather.json"]
+    split_names = ["out/f.bin.regather.json", *(f"out/{name}" for name in FRAGMENTS)]
+    token = base / "write.txt"
+    token.write_text("secret")
 
     def older(folder: Path) -> None:
         (folder / "d" / "x").write_bytes(_OLD)
@@ -160,7 +176,29 @@ def works(base: Path, recorder: Recorder) -> Iterator[list[Work]]:
     def get(*sources: str) -> Callable[[Path], list[str]]:
         return lambda folder: ["get", *sources, "-o", str(folder / "d" / "x")]
 
+    def damaged(folder: Path) -> None:
+        _copied(base / "split")(folder)
+        (folder / "d" / FRAGMENTS[0]).unlink()
+
+    def folders(folder: Path) -> list[str]:
+        return [str(folder / "d" / name) for name in ("1", "2")]
+
+    def uploads(folder: Path) -> list[str]:
+        above = f"{store.url}{folder.relative_to(base)}/d"
+        return [f"{above}/1/", f"{above}/2/", "--token", f"127.0.0.1={token}"]
+
+    def publish(targets: Callable[[Path], list[str]]) -> Callable[[Path], list[str]]:
+        def arguments(folder: Path) -> list[str]:
+            first, second, *more = targets(folder)
+            return [
+                *("publish", str(made.original), "--to", first, "--to", second, *more),
+                *("--fragments", "1", "--parity", "1"),
+            ]
+
+        return arguments
+
     with Hosting() as hosting:
+        store = hosting.serve(base, tokens=Tokens(write="secret"))
         mirrors = [f"{hosting.serve(base).url}f.bin" for _ in range(2)]
         yield [
             CommandWork("get", ["x"], get(made.manifest), made.file_wrong),
@@ -196,4 +234,24 @@ def works(base: Path, recorder: Recorder) -> Iterator[list[Work]]:
                 made.hosted_wrong,
                 refuses=True,
             ),
+            CommandWork(
+                "split a folder",
+                ["out/file_fragment_1.dat", "out/tree.regather.json"],
+                lambda folder: [
+                    *("split", str(base / "tree"), "--out", str(folder / "d" / "out")),
+                    *("--fragments", "1"),
+                ],
+                made.hosted_wrong,
+                refuses=True,
+            ),
+            CommandWork("publish", PUBLISHED, publish(folders), made.hosted_wrong),
+            CommandWork("publish to a server", PUBLISHED, publish(uploads), made.hosted_wrong),
+            CommandWork(
+                "repair",
+                ["f.bin.regather.json", *FRAGMENTS],
+                lambda folder: ["repair", str(folder / "d" / "f.bin.regather.json")],
+                made.repaired_wrong,
+                damaged,
+            ),
+            *served(base, made.manifest, made.content),
         ]
