@@ -10,7 +10,7 @@ STAMP := $(VENV)/.ready
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv plain stores demo test quick chaos torture guards lint format docs reference dist bench requirements clean help
+.PHONY: venv plain stores demo test quick chaos torture powercuts guards lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make stores        tools of the tests: OpenStack Swift, Azurite (object stores), axe-core (the page), duckdb'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make torture       each system call fails in turn, in each way (see docs/reliability.md)'
+	@echo 'make powercuts     losses of power at every moment, replayed (see docs/reliability.md)'
 	@echo 'make guards        take out one guard at a time: its test has to fail (see docs/security.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
@@ -134,6 +135,9 @@ chaos: $(STAMP)
 # TORTURE='split --most 100': of the commands with this word, 100 points each.
 torture: $(STAMP)
 	$(BIN)/python -m tests.torture $(TORTURE)
+
+powercuts: $(STAMP)
+	$(BIN)/python -m tests.torture --power-cuts $(TORTURE)
 
 guards: $(STAMP)
 	$(BIN)/python -m tools.guards $(GUARDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import selectors
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+import regather
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
@@ -229,6 +231,21 @@ def test_a_byte_to_corrupt_that_is_gone(folder: Path, monkeypatch: pytest.Monkey
     received, reset = serving(folder, broken, faults=[parse_fault("corrupt")], fault_seed=1)
     assert reset
     assert len(received) < BIG
+
+
+@pytest.mark.parametrize("call", [(selectors, "DefaultSelector"), (socket, "socketpair")])
+def test_no_descriptor_left_for_the_loop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, call: tuple[object, str]
+) -> None:
+    """Asyncio is not begun: it would print the traceback of half a loop."""
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(*call, failing)
+    monkeypatch.setattr(asyncio, "run", lambda _: pytest.fail("begun"))
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        regather.serve(folder, port=0)
 
 
 def test_no_thread_left(

@@ -90,7 +90,8 @@ class ReceivingWork(ServedWork):
     """``serve`` that gets a new file in new folders, and one for an older file."""
 
     def __init__(self, base: Path) -> None:
-        super().__init__("serve, receiving", ["store/new/deep/a.bin", "store/old.bin"])
+        self.stored = ["store/new/deep/a.bin", "store/old.bin"]
+        super().__init__("serve, receiving", self.stored)
         self._token = base / "token.txt"
         self._token.write_text(_TOKEN)
         self._new = random_file(base / "put.bin", 150_000, seed=3).read_bytes()
@@ -138,6 +139,8 @@ class ReceivingWork(ServedWork):
 
 class GatewayWork(ServedWork):
     """``gateway`` with a cache on the disk, asked twice for a whole file."""
+
+    cached = True
 
     def __init__(self, manifest: str, content: bytes) -> None:
         super().__init__("gateway", [])

@@ -9,7 +9,9 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.util import Finalize
 from pathlib import Path
 
+from tests.torture.disk import Tree
 from tests.torture.harness import Work, tried
+from tests.torture.powercuts import replayed
 from tests.torture.recorder import Point, Recorder
 from tests.torture.works import works
 
@@ -50,3 +52,9 @@ def attempt(name: str, point: Point) -> tuple[bool, str]:
     folder, recorder, all_works = _here[0]
     point = dataclasses.replace(point, key=point.key.replace(name_of(0), folder.parent.name))
     return tried(all_works[name], recorder, folder, point)
+
+
+def replay(name: str, tree: Tree) -> str:
+    """In a worker: the same command after a loss of power."""
+    folder, recorder, all_works = _here[0]
+    return replayed(all_works[name], recorder, folder, tree)

@@ -124,10 +124,10 @@ class Session(Listener):
         return CachedStore(self._layout, limit, cache)
 
     def _start(self) -> None:
-        """Start the engine's own thread: it is needed where something takes its time."""
+        """Start the engine's own thread: something takes its time. Raises OSError."""
         with interrupts_held(), self._lock:
             if self._thread.ident is None:
-                self._thread.start()
+                self._thread.begin()
 
     def _run(self) -> None:
         try:

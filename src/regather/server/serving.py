@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import resource
+import selectors
 import signal
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -118,6 +120,10 @@ def run_server(
 ) -> None:
     """Run what ``make`` makes in an event loop until it is told to stop; see ``serve``."""
     _raise_file_limit()
+    # Where there are no descriptors for a loop, asyncio prints tracebacks of the half of one.
+    with selectors.DefaultSelector():
+        for end in socket.socketpair():
+            end.close()
     # Held back, interrupts reach the loop alone, and not the thread that holds a lock.
     with interrupts_held():
         asyncio.run(_serve(make, on_listening, stop))
