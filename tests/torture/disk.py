@@ -187,11 +187,6 @@ class Recording:
             less._syncs = [sync for sync in self._syncs if sync is not left_out]
             yield less
 
-    def durable(self, at: int) -> Tree:
-        """What is there in any case."""
-        certain = self._certain(at)
-        return self._tree(certain, lambda data: [], grow=False)
-
     def states(
         self, rng: random.Random, each: int, promises: Sequence[int] = ()
     ) -> Iterator[State]:
