@@ -16,6 +16,7 @@ from bench import (
     coding,
     degraded,
     faults,
+    gateway,
     growth,
     limit,
     memory,
@@ -42,6 +43,7 @@ _FILE_NAMES = (
     | faults.NAMES
     | degraded.NAMES
     | pipe.NAMES
+    | gateway.NAMES
     | network.NAMES
     | limit.NAMES
     | object_stores.NAMES
@@ -181,6 +183,7 @@ def _run(args: argparse.Namespace, scratch: Scratch) -> int:
         coding.coding,
         degraded.degraded,
         pipe.pipe,
+        gateway.gateway,
         faults.faults,
         network.network,
         limit.limits,

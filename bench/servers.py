@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,29 +21,21 @@ _START_LIMIT = 20.0
 _LONGEST_LINE = 64 << 10
 
 
-class OwnServer:
-    """``regather serve FOLDER`` while the ``with`` body runs; ``url`` is its address."""
+class OwnProcess:
+    """A command of ours that listens while the ``with`` body runs; ``url`` is its address."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        fault: str = "",
-        host: str = "127.0.0.1",
-        write_token: Path | None = None,
-        log: Path | None = None,
-    ) -> None:
-        """``write_token`` is a file with the token of those who may store files there.
-
-        ``log`` gets a line for each request.
-        """
+    def __init__(self, *arguments: str, log: Path | None = None) -> None:
+        """``log`` gets a line for each request."""
         self.url = ""
-        self._command = [find_regather() or "regather", "serve", str(folder)]
-        self._command += ["--host", host]
-        self._command += ["--port", "0", "--json", *(["--fault", fault] if fault else [])]
-        self._command += ["--write-token", str(write_token)] if write_token else []
+        self._command = [find_regather() or "regather", *arguments, "--json"]
         self._command += ["--verbose"] if log else []
         self._log = log
+
+    @property
+    def peak_rss(self) -> int:
+        """The most memory that it had, in bytes."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
     def __enter__(self) -> Self:
         self._output = tempfile.TemporaryFile()
@@ -85,16 +78,44 @@ class OwnServer:
             if complete:
                 event = json.loads(first)
                 if event.get("event") != "listening":
-                    raise RuntimeError(f"regather serve: unexpected first line {first!r}")
+                    raise RuntimeError(f"regather: unexpected first line {first!r}")
                 url: str = event["url"]
                 return url.rstrip("/") + "/"
             if ended or time.monotonic() > deadline:
                 self._errors.seek(0)
                 why = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-                raise RuntimeError(f"regather serve did not start: {why[-1] if why else '-'}")
+                raise RuntimeError(f"regather did not start: {why[-1] if why else '-'}")
             time.sleep(0.01)
 
     def _stop(self) -> None:
         end(self._process)
         self._output.close()
         self._errors.close()
+
+
+class OwnServer(OwnProcess):
+    """``regather serve FOLDER``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fault: str = "",
+        host: str = "127.0.0.1",
+        write_token: Path | None = None,
+        log: Path | None = None,
+    ) -> None:
+        """``write_token`` is a file with the token of those who may store files there."""
+        how = ["--fault", fault] if fault else []
+        how += ["--write-token", str(write_token)] if write_token else []
+        super().__init__("serve", str(folder), "--host", host, "--port", "0", *how, log=log)
+
+
+class OwnGateway(OwnProcess):
+    """``regather gateway MANIFEST``."""
+
+    def __init__(
+        self, manifest: Path, servers: Sequence[str], *options: str, port: int = 0
+    ) -> None:
+        where = [word for url in servers for word in ("--server", url)]
+        super().__init__("gateway", str(manifest), *where, "--port", str(port), *options)

@@ -137,6 +137,19 @@ def _no_thread_left() -> Iterator[None]:
         time.sleep(0.01)
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A command that ran in this process has set handlers, and processes forked later have them.
+
+    With a handler for SIGTERM, ``multiprocessing.Pool`` waits for ever now and then: a child that
+    takes the signal just before it begins to wait does not notice it.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
     """An object store for all tests together; each makes a bucket of its own."""

@@ -33,7 +33,10 @@ def test_verbose_tells_what_each_source_did(manifest: Path, hosting: Hosting) ->
     assert told.stdout == ""
     lines = told.stderr.splitlines()
     assert all(re.match(r" *\d+ ms  ", line) for line in lines), told.stderr
-    assert any(f"{dead}: paused for" in line and "Connection refused" in line for line in lines)
+    assert any(
+        f"{dead}: failing, next attempt in" in line and "Connection refused" in line
+        for line in lines
+    )
     assert any(f"{dead}: in all 0 B, " in line for line in lines)
     assert any(f"{good}: in all 488.3 KiB" in line for line in lines)
 

@@ -50,6 +50,14 @@ def test_the_port_may_be_left_out(words: list[str], page: object, sources: list[
     assert (args.page, args.source) == (page, sources)
 
 
+def test_a_token_needs_a_page(tmp_path: Path) -> None:
+    done = regather("gateway", tmp_path, "--page-token", tmp_path / "token")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "regather: --page-token needs --page; add --page\n",
+    )
+
+
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
 def test_a_wrong_port_is_one_line(port: str) -> None:
     done = regather("get", "x", f"--page={port}")
@@ -100,9 +108,9 @@ def test_events_say_what_was_done_about_a_corrupt_piece(hosted: Path, tmp_path: 
     row = next(row for row in document["servers"] if row["name"] == place)
     assert row["state"] == "corrupt"
     file = document["files"][0]
-    assert file["fragments"][0]["cells"][row["id"]] == "c"
+    assert file["fragments"][0]["cells"][row["id"] - 1] == "c"
     assert file["pieces"]["done"] == file["pieces"]["count"] == 6
-    assert {who for who, _ in file["pieces"]["by"]} <= {0, 1, 2}
+    assert {who for who, _ in file["pieces"]["by"]} <= {1, 2, 3}
 
 
 def test_pieces_of_an_earlier_run_and_computed_ones_are_told_apart(
@@ -127,7 +135,7 @@ def test_a_cluster_shows_a_server_that_was_killed(hosted: Path) -> None:
         said = [json.loads(output.readline()) for _ in range(2)]
         page = next(one["url"] for one in said if one["event"] == "page")
         urls = next(one["urls"] for one in said if one["event"] == "listening")
-        wait_for(page, lambda now: now["state"]["text"] == "Healthy: any 1 server may fail.")
+        wait_for(page, lambda now: now["state"]["text"] == "Healthy: any 1 server can fail.")
         of = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         victim = next(n for n in of if b"server2" in Path(f"/proc/{n}/cmdline").read_bytes())
         os.kill(int(victim), signal.SIGKILL)

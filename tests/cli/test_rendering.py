@@ -66,7 +66,7 @@ def test_columns_do_not_move() -> None:
     busy = download_lines(moment([source(1, received=10**15, errors=12345), failing]), 90, 24)
     assert quiet[0].plain == busy[0].plain
     assert busy[2].plain.startswith(quiet[2].plain[: quiet[0].plain.index("state")])
-    assert "waiting 59:59" in busy[2].plain
+    assert "paused 59:59" in busy[2].plain
     assert busy[3].plain == "server2.example: HTTP 503, retry 1 of 5"
 
 

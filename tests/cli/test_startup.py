@@ -28,7 +28,8 @@ UNUSED = frozenset(
             "xml.parsers.expat",
         ),
         *("regather.cli.conf.defaults", "regather.metalink.read", "regather.publisher"),
-        *("regather.reading", "regather.server", "regather.splitter", "regather.store.folder"),
+        *("regather.gateway", "regather.page", "regather.reading", "regather.server"),
+        *("regather.splitter", "regather.store.folder"),
         *("regather.sources.mirrors", "regather.upkeep", "typing_extensions"),
         *("cryptography", "regather.sources.signed", "regather.trust", "regather.cli.secret_keys"),
     )

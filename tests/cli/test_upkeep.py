@@ -24,7 +24,7 @@ def test_from_split_to_repair(tmp_path: Path) -> None:
     assert healthy.returncode == 0
     assert (
         "erasure set 1: 5 of 5 fragments are good, any 3 are enough; "
-        "2 more copies or 2 more sources may be lost" in healthy.stdout
+        "2 more copies or 2 more sources can be lost" in healthy.stdout
     )
     assert "no data was read" in healthy.stdout
     assert (
@@ -121,11 +121,16 @@ def test_what_is_not_told_of_is_not_taken_for_lost(tmp_path: Path) -> None:
     for command in (["check"], ["repair"]):
         alone = regather(*command, manifest)
         assert alone.returncode == 4
-        assert "names no sources, so only its own folder was checked" in alone.stdout
-        assert "--server" in alone.stdout
+        assert "lists no sources, so only its own folder was checked" in alone.stdout
+        assert f"--server {a}/ --server OTHER" in alone.stdout
     both = regather("check", manifest, "--server", a, "--server", b)
     assert both.returncode == 0
     assert "note" not in both.stdout
+    c, d = tmp_path / "c", tmp_path / "d"
+    assert regather("publish", source, "--to", c, "--to", d, "--replicas", "2").returncode == 0
+    whole = regather("check", c / "f.regather.json")
+    assert whole.returncode == 5
+    assert f"--server {c}/ --server OTHER" in whole.stdout
 
 
 def test_less_is_survived_than_it_was_made_for(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import regather
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
 from tests.gateway.support import asking, eventually, get, started
+from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
 from tests.support.small import Small, small
@@ -221,6 +223,24 @@ def test_dead_sources(large: tuple[Small, Path], hosting: Hosting) -> None:
     back = lambda: get(gateway.url, "small", Range="bytes=0-9").status == 206  # noqa: E731
     assert eventually(back)
     assert part
+
+
+def test_all_files_share_one_limit(tmp_path: Path, hosting: Hosting) -> None:
+    """T9: three files of 1 MiB with room for half of one: all are right, and no more is kept."""
+    parts = {}
+    for seed in range(3):
+        parts[f"{seed}.bin"] = random_file(tmp_path / f"{seed}.bin", 16 * PIECE, seed)
+        regather.split(
+            tmp_path / f"{seed}.bin", tmp_path / f"{seed}", fragments=2, piece_size=PIECE
+        )
+    manifests = [tmp_path / f"{seed}" / f"{seed}.bin.regather.json" for seed in range(3)]
+    gateway = started(hosting, manifests, cache_size=8 * PIECE)
+    for name, path in parts.items():
+        assert get(gateway.url, name).body == path.read_bytes()
+    kept = [hosted.live.snapshot() for hosted in gateway.catalogue.files if hosted.live]
+    assert len(kept) == 3
+    assert 0 < sum(map(sum, kept)) <= 8
+    assert sum(kept[2]), "what was read last is kept"
 
 
 def test_more_clients_than_allowed(large: tuple[Small, Path], hosting: Hosting) -> None:

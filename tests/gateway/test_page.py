@@ -47,17 +47,30 @@ def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
     with Cluster([tmp_path / name for name in "123"]) as cluster:
         servers = [word for url in cluster.urls for word in ("--server", url)]
         words = [str(manifest), "--port", "0", "--page", "--json", *servers]
+        token = tmp_path / "token"
+        token.write_text("secret")
+        token.chmod(0o600)
+        words += ["--page-token", str(token)]
         words += ["--cache", str(tmp_path / "cache")]
         process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
             page, url = (json.loads(process.stdout.readline())["url"] for _ in range(2))
-            first = _status(page, lambda state: state["files"])
+            first = _status(page, lambda state: state["files"] and state["files"][0]["link"])
             assert (first["program"], first["readers"], first["copies"]) == ("gateway", 0, None)
             assert [one["url"] for one in first["servers"]] == cluster.urls
             assert first["files"][0]["pieces"]["done"] == 0
             assert {one["state"] for one in first["servers"]} == {"unknown"}
             assert first["state"]["text"] == "Unknown: the state of 3 of 3 servers is unknown."
+            assert first["files"][0]["link"].startswith(f"{url}d/")
+            assert first["files"][0]["link"].endswith("/small?download")
+
+            with urllib.request.urlopen(_check(page)) as answer:
+                assert answer.status == 202
+            checked = _status(page, lambda state: state["check"]["text"])
+            assert checked["check"]["text"] == "small: healthy"
+            known = _status(page, lambda state: state["state"]["word"] == "healthy")
+            assert known["state"]["text"] == "Healthy: any 1 server can fail."
 
             half = f"bytes=0-{40 * PIECE - 1}"
             assert get(url, "small", Range=half).body == content[: 40 * PIECE]
@@ -70,9 +83,9 @@ def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
 
             cluster.members[1].kill()
             assert get(url, "small").body == content
-            gone = _status(page, lambda state: state["servers"][1]["state"] == "gone")
-            assert gone["servers"][1]["state"] == "gone"
+            gone = _status(page, lambda state: state["files"][0]["pieces"]["done"] == 80)
             assert gone["files"][0]["pieces"]["done"] == 80
+            assert gone["servers"][1]["state"] == "gone"
             wanted = "could not be reached for fragment 2; computed from parity"
             told = _status(page, lambda state: wanted in str(state["events"]))["events"]
             assert wanted in str(told)
@@ -80,6 +93,11 @@ def test_what_a_page_says_while_a_server_dies(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def _check(page: str) -> urllib.request.Request:
+    headers = {"Authorization": "Bearer secret"}
+    return urllib.request.Request(f"{page}-/check", method="PUT", headers=headers)
 
 
 def _useful(gateway: GatewayServer) -> dict[str, int]:

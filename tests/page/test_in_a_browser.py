@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from regather.downloader.job_runner import JobRunner
 from regather.downloader.live import WatchedDownloads
+from regather.page.checks import Checked, Checks
 from regather.page.page_server import PageServer
 from regather.page.recorder import Recorder
 from regather.page.samples import Sample, ServerSample
@@ -89,7 +90,7 @@ def test_a_download_with_servers_that_fail(chromium: Browser, tmp_path: Path) ->
     manifest = alone(tmp_path / "hosted" / "file.bin.regather.json")
     folders = [tmp_path / "hosted" / f"server{n}" for n in (1, 2, 3, 4)]
     with Hosting() as hosting:
-        slow = "slow:600KB"
+        slow = "slow:200KB"  # so that all of them are needed until this test has seen enough
         servers = [hosting.serve(folders[0], faults=[slow])]
         servers += [hosting.serve(folders[1], faults=[slow, "corrupt"])]
         servers += [hosting.serve(folder, faults=[slow]) for folder in folders[2:]]
@@ -126,6 +127,11 @@ def test_a_download_with_servers_that_fail(chromium: Browser, tmp_path: Path) ->
                     names[2] in text for text in page.locator("#event-rows li").all_inner_texts()
                 )
                 before = len(status(server.url)["graphs"]["seconds"])
+                for one, folder in zip(servers, folders, strict=True):
+                    port = one.port
+                    if one is not servers[2]:
+                        hosting.kill(one)
+                        hosting.serve(folder, port=port)
                 page.reload()
                 expect(page.locator("#state")).to_contain_text("Done: file.bin.")
                 assert len(status(server.url)["graphs"]["seconds"]) >= before > 1
@@ -142,8 +148,8 @@ WORDS = {
     "h": "held",
     "r": "reading",
     "c": "corrupt",
-    "o": "held, out of reach",
-    "a": "absent",
+    "o": "held, unreachable",
+    "a": "missing",
     "u": "unknown",
 }
 
@@ -251,6 +257,30 @@ def test_hostile_names_are_text(chromium: Browser) -> None:
         tab.close()
 
 
+def test_check_and_download(chromium: Browser) -> None:
+    now = sample()
+    link = "http://0.0.0.0:8001/d/00/file%23.bin?download"
+    now = replace(now, files=[replace(now.files[0], link=link)])
+    checks = Checks(lambda: [Checked("file.bin", "healthy", "healthy", [], [])])
+    with PageServer(Recorder("gateway", Made(now), checks=checks), token="secret") as server:
+        tab = Tab(chromium, server.url)
+        page = tab.page
+        expect(page.locator("#download")).to_have_attribute(
+            "href", link.replace("0.0.0.0", "127.0.0.1")
+        )
+        page.click("#check button")
+        page.keyboard.type("wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#check-result")).to_have_text("Not checked: wrong token.")
+        refused = tab.wrong.pop()
+        assert "401" in refused
+        page.fill("#check input", "secret")
+        page.keyboard.press("Enter")
+        expect(page.locator("#check-result")).to_contain_text("file.bin: healthy.")
+        expect(page.locator("#check input")).to_be_hidden()
+        tab.close()
+
+
 def test_an_amended_event_stays_where_it_is(chromium: Browser) -> None:
     recorder = Recorder("get", Made(sample()))
     first = recorder.events.add("first", level="warning")
@@ -273,7 +303,9 @@ def test_without_javascript(chromium: Browser) -> None:
         context = chromium.new_context(java_script_enabled=False)
         page = context.new_page()
         page.goto(server.url)
-        expect(page.locator("noscript pre")).to_contain_text("server2.example: gone, again in 8 s")
+        expect(page.locator("noscript pre")).to_contain_text(
+            "server2.example: gone, next attempt in 8 s"
+        )
         expect(page.locator("#main")).to_be_hidden()
         context.close()
 

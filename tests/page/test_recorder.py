@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from regather.errors import UsageError
 from regather.page.as_text import as_text
+from regather.page.checks import Checked, Checks, Finding
 from regather.page.delta import delta
 from regather.page.recorder import Recorder
 from regather.page.samples import (
@@ -23,6 +25,7 @@ from regather.page.samples import (
     TransferSample,
 )
 from tests.page.subjects import PIECE, Made, layout, sample
+from tests.support.net import wait_until
 
 
 @dataclass
@@ -36,9 +39,11 @@ class Clock:
 class Watch:
     """A recorder, the samples of which are made by hand, second by second."""
 
-    def __init__(self, first: Sample, program: str = "get") -> None:
+    def __init__(self, first: Sample, program: str = "get", checks: Checks | None = None) -> None:
         self.made, self.clock = Made(first), Clock()
-        self.recorder = Recorder(program, self.made, clock=self.clock, wall=self.clock)
+        self.recorder = Recorder(
+            program, self.made, checks=checks, clock=self.clock, wall=self.clock
+        )
         self.see(first)
 
     def see(self, now: Sample, seconds: int = 1) -> dict[str, Any]:
@@ -60,10 +65,10 @@ def with_server(before: Sample, number: int, **changed: Any) -> Sample:
     return replace(before, servers=servers)
 
 
-def test_healthy_says_how_many_servers_may_fail() -> None:
+def test_healthy_says_how_many_servers_can_fail() -> None:
     assert Watch(sample()).document["state"] == {
         "word": "healthy",
-        "text": "Healthy: any 2 servers may fail.",
+        "text": "Healthy: any 2 servers can fail.",
         "activity": "downloading",
     }
 
@@ -94,7 +99,7 @@ def asked(number: int) -> Sample:
             "Healthy as far as is known: the state of 2 of 5 servers is unknown.",
             "3 of 5 fragments are good",
         ),
-        (5, "Healthy: any 2 servers may fail.", "5 of 5 fragments are good"),
+        (5, "Healthy: any 2 servers can fail.", "5 of 5 fragments are good"),
     ],
 )
 def test_a_server_that_was_not_asked_is_unknown(number: int, state: str, available: str) -> None:
@@ -125,9 +130,9 @@ def test_after_some_minutes_without_an_answer_a_server_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("condition", "text", "letter"),
     [
-        ("gone", "1 is out of reach", "o"),
-        ("failing", "1 is out of reach", "o"),
-        ("stalled", "1 is out of reach", "o"),
+        ("gone", "1 is unreachable", "o"),
+        ("failing", "1 is unreachable", "o"),
+        ("stalled", "1 is unreachable", "o"),
         ("corrupt", "1 to spare", "h"),
         ("paused", "2 to spare", "h"),
     ],
@@ -148,7 +153,7 @@ def test_a_set_that_lacks_fragments_says_how_many() -> None:
         "Degraded: 3 of 5 servers are failing; it is not known whether the others are enough."
     )
     assert document["files"][0]["sets"][0]["text"] == (
-        "2 of 5 fragments are good, any 3 are enough; 1 more fragment is needed; 3 are out of reach"
+        "2 of 5 fragments are good, any 3 are enough; 1 more fragment is needed; 3 are unreachable"
     )
 
 
@@ -177,12 +182,12 @@ def test_a_server_that_is_gone_degrades_the_file_and_comes_back() -> None:
     watch = Watch(sample())
     gone = watch.see(with_server(sample(), 1, condition="gone", last_error="Connection refused"))
     assert (
-        gone["state"]["text"] == "Degraded: 1 of 5 servers is gone; any 1 further server may fail."
+        gone["state"]["text"] == "Degraded: 1 of 5 servers is gone; any 1 further server can fail."
     )
     assert gone["servers"][1]["state"] == "gone"
     assert gone["files"][0]["fragments"][1]["cells"][1] == "o"
     assert gone["files"][0]["sets"][0]["text"] == (
-        "4 of 5 fragments are good, any 3 are enough; 1 to spare; 1 is out of reach"
+        "4 of 5 fragments are good, any 3 are enough; 1 to spare; 1 is unreachable"
     )
     back = watch.see(sample())
     assert (back["servers"][1]["state"], back["state"]["word"]) == ("ok", "healthy")
@@ -361,7 +366,7 @@ def test_a_gateway_has_readers_cache_and_copies() -> None:
 
 def test_the_text_names_state_servers_and_sets() -> None:
     text = as_text(Watch(sample()).document)
-    assert text.splitlines()[0] == "Healthy: any 2 servers may fail."
+    assert text.splitlines()[0] == "Healthy: any 2 servers can fail."
     assert "server1.example: ok, 0 B/s" in text
     assert "file.bin: 50 % of 60.0 MiB, downloading" in text
 
@@ -424,3 +429,49 @@ def test_another_file_needs_all_anew() -> None:
     watch = Watch(sample())
     before = watch.document
     assert delta(before, watch.see(sample(name="other.bin"))) is None
+
+
+def test_a_check_says_what_is_not_known_yet() -> None:
+    now = asked(1)
+    urls = [server.url for server in now.servers]
+    file = replace(now.files[0], holdings=[None, *now.files[0].holdings[1:]])
+    now = replace(now, files=[file])
+    findings = [
+        Finding(urls[0], 0, "held"),
+        Finding(urls[1], 1, "absent"),
+        Finding(urls[2], 2, "corrupt"),
+        Finding(urls[3], -1, "unreachable"),
+        Finding(urls[4], 4, "held"),
+    ]
+    checks = Checks(lambda: [Checked("file.bin", "degraded", "degraded; some", urls, findings)])
+    watch = Watch(now, checks=checks)
+    assert watch.document["check"] == {"running": False, "text": "", "at": 0.0}
+    checks.start()
+    wait_until(lambda: bool(checks.results), what="the end of the check")
+    document = watch.see(now)
+    assert document["check"]["text"] == "file.bin: degraded; some"
+    assert [row["state"] for row in document["servers"]] == ["ok", "ok", "ok", "gone", "ok"]
+    cells = [row["cells"] for row in document["files"][0]["fragments"]]
+    assert cells == ["haaaa", "aaaaa", "aacaa", "aaaoa", "aaaah"]
+    texts = [event["text"] for event in document["events"]]
+    assert texts == ["checked file.bin: degraded; some", "server4.example is gone"]
+    newer = with_server(now, 3, heard=2)
+    newer = replace(newer, files=[replace(file, held={(1, 1), (3, 3)})])
+    document = watch.see(newer)
+    assert document["servers"][3]["state"] == "ok"
+    cells = [row["cells"] for row in document["files"][0]["fragments"]]
+    assert cells == ["haaaa", "ahaaa", "aacaa", "aaaha", "aaaah"]
+    assert len(document["events"]) == len(watch.see(newer)["events"])
+
+
+def test_a_check_that_fails_says_why() -> None:
+    def fails() -> list[Checked]:
+        raise UsageError("no such manifest")
+
+    checks = Checks(fails)
+    watch = Watch(sample(), checks=checks)
+    checks.start()
+    wait_until(
+        lambda: watch.see(sample())["check"]["text"] == "failed: no such manifest",
+        what="the end of the check",
+    )

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from regather.page.checks import Checked, Checks
 from regather.page.page_server import PageServer
 from regather.page.recorder import Recorder
 from regather.page.routes import MOST_STREAMS
@@ -147,9 +148,32 @@ def test_every_answer_has_the_policy(page: PageServer) -> None:
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_page_is_read_only(page: PageServer) -> None:
+def test_without_a_token_the_page_is_read_only(page: PageServer) -> None:
     for method in ("POST", "PUT", "DELETE"):
-        assert ask(page, "/-/status", method)[0].status == 405
+        for path in ("/-/status", "/-/check"):
+            assert ask(page, path, method, Authorization="Bearer secret")[0].status == 405
+
+
+def test_a_check_needs_the_token(made: Made) -> None:
+    ran = threading.Event()
+
+    def check() -> list[Checked]:
+        ran.set()
+        return []
+
+    with PageServer(Recorder("get", made, checks=Checks(check)), token="secret") as page:
+        for headers, status in (
+            ({}, 401),
+            ({"Authorization": "Bearer other"}, 401),
+            ({"Authorization": "Bearer secret", "Host": "rebound.example"}, 421),
+        ):
+            assert ask(page, "/-/check", "PUT", **headers)[0].status == status
+        assert ask(page, "/-/check", "DELETE", Authorization="Bearer secret")[0].status == 405
+        assert ask(page, "/-/status", "PUT", Authorization="Bearer secret")[0].status == 405
+        assert ask(page, "/-/check", Authorization="Bearer secret")[0].status == 404
+        assert not ran.is_set()
+        assert ask(page, "/-/check", "PUT", Authorization="Bearer secret")[0].status == 202
+        assert ran.wait(PATIENCE)
 
 
 def test_without_javascript_the_state_is_text(page: PageServer, made: Made) -> None:
@@ -162,7 +186,7 @@ def test_without_javascript_the_state_is_text(page: PageServer, made: Made) -> N
         until.wait(0.05)
     assert "<b>" not in text
     assert '<a href="-/status">available as JSON</a>' in text
-    assert "Healthy: any 2 servers may fail." in text
+    assert "Healthy: any 2 servers can fail." in text
 
 
 def test_below_the_pages_own_path_links_lead_up(page: PageServer) -> None:

@@ -346,7 +346,8 @@ def test_json(tmp_path: Path, hosting: Hosting, token: str) -> None:
     found = json.loads(result.stdout)
     assert found["survives"] == 1
     assert found["manifests"][0] == cloud.urls[0] + NAME
-    assert found["command"] == f"regather get {cloud.urls[0]}{NAME} {cloud.urls[1]}{NAME}"
+    words = f"regather get {cloud.urls[0]}{NAME} {cloud.urls[1]}{NAME}"
+    assert found["command"] == f"{words} --digest {found['digest']}"
     quiet = run(*command(cloud, token, "--quiet", "--replicas", "2"))
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 

@@ -83,12 +83,14 @@ def test_folders(tmp_path: Path) -> None:
     assert manifest.sources == ()
     for path in Path(folders[1]).iterdir():
         path.unlink()
-    servers = [word for word in report.command[3:] if word != "--server"]
+    assert report.command[-2:] == ("--digest", report.digest)
+    servers = [word for word in report.command[3:-2] if word != "--server"]
     assert servers == [f"{folder}/" for folder in folders]
     regather.download(report.manifests[0], tmp_path / "copy", servers=servers)
     assert (tmp_path / "copy").read_bytes() == file.read_bytes()
     alone = regather.publish(file, tmp_path / "one", fragments=3)
-    assert alone.command == ("regather", "get", str(tmp_path / "one" / NAME))
+    manifest_there = str(tmp_path / "one" / NAME)
+    assert alone.command == ("regather", "get", manifest_there, "--digest", alone.digest)
     regather.download(alone.manifests[0], tmp_path / "copy2")
     assert (tmp_path / "copy2").read_bytes() == file.read_bytes()
 
@@ -100,6 +102,7 @@ def test_a_folder_among_servers_is_told(tmp_path: Path, hosting: Hosting) -> Non
     assert report.command == (
         *("regather", "get", cloud.urls[0] + NAME),
         *("--server", folder + "/"),
+        *("--digest", report.digest),
     )
     assert any("cannot name folders" in line for line in report.warnings)
 

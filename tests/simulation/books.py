@@ -126,7 +126,7 @@ def _demands(planner: Planner) -> None:
     """What is wanted, waited for, and who stands in line."""
     state, turns = planner._state, planner._state.turns
     rows = [demand for demand, _ in state.row_wants.values()]
-    demands = [*planner._demands._demands.values(), *rows]
+    demands = [*planner.demands._demands.values(), *rows]
     if not state.everything:
         for fragment, wanted in enumerate(state.wanted):
             counts = Counter(

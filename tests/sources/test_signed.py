@@ -532,18 +532,22 @@ def test_a_relative_state_folder_counts_for_nothing(
 # -- said once, and demanded --------------------------------------------------------------------
 
 
-def test_nothing_vouches_for_the_manifest(us: Publisher, tmp_path: Path) -> None:
+def test_nothing_confirms_the_manifest(us: Publisher, tmp_path: Path) -> None:
     manifest = us.publish(version=None)
     digest = json.loads(here("info", manifest, "--json").stdout)["digest"]
     with Folder(manifest.parent) as server:
         url = server.url + manifest.name
         done = here("get", url, "-o", tmp_path / "1")
-        pin = f"regather get {url} --digest {digest}"
         assert done.stderr == (
-            "regather: every piece is verified by the manifest, but neither a key nor a digest "
-            f"vouches for the manifest; to pin it: {pin}\n"
+            "regather: every piece is verified, but the manifest itself is confirmed neither by a "
+            f"key nor by a digest; to pin it, give --digest {digest}\n"
         )
-        assert here(*pin.split()[1:], "-o", tmp_path / "2").stderr == ""
+        pin = done.stderr.rpartition("give ")[2].split()
+        assert here("get", url, "-o", tmp_path / "2", *pin).stderr == ""
+        for value, code in ((digest, 0), (digest[::-1], 3)):
+            listed = tmp_path / f"list{code}"
+            listed.write_text(f"{url}\n out=listed{code}\n digest={value}\n")
+            assert here("get", "-i", listed, "-o", tmp_path).returncode == code
         sha256 = hashlib.sha256((tmp_path / "1").read_bytes()).hexdigest()
         assert here("get", url, "-o", tmp_path / "3", "--sha256", sha256).stderr == ""
         assert here("get", url, "-o", tmp_path / "4", "-q").stderr == ""
@@ -563,7 +567,11 @@ def test_trust_required(us: Publisher, tmp_path: Path) -> None:
         for command in ("info", "check", "repair", "metalink"):
             refused(here(command, url, "--require-trust"), "--require-trust is set")
         whole = f"{server.url}a.bin"
-        refused(here("get", whole, *demand), "nothing vouches for it", target=tmp_path / "got")
+        refused(
+            here("get", whole, *demand),
+            "neither a checksum nor a digest confirms it",
+            target=tmp_path / "got",
+        )
         for words in (
             [url, "--digest", digest],
             [url, "--trust", us.public],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from regather.cli import options
 from regather.cli.documents import print_json
-from regather.cli.page import add_page, served
+from regather.cli.page import add_page, add_page_token, page_token, served
 from regather.cli.parsing import Parser
 from regather.cli.signals import end_politely
 from regather.cli.value_types import whole
@@ -56,6 +56,7 @@ def configure(parser: Parser) -> None:
     display.flag("--json", "print JSON on standard output")
     display.flag("-q, --quiet", "do not print the addresses")
     add_page(parser, "the servers")
+    add_page_token(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,12 +69,13 @@ def run(args: argparse.Namespace) -> int:
     common = [*seed, "--log-format", args.log_format, *["-v"][: args.access_log]]
     arguments = [[*(f"--fault={fault}" for fault in some), *common] for some in faults]
     end_politely()
+    token = page_token(args)
     manifests = sorted(args.folder.glob("*.regather.json"))
     with (
         Cluster(
             folders, host=args.host, first_port=args.first_port, arguments=arguments
         ) as cluster,
-        _page(cluster, manifests, args),
+        _page(cluster, manifests, args, token),
     ):
         try:
             source = str(manifests[0]) if manifests else "MANIFEST"
@@ -97,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _page(
-    cluster: Cluster, manifests: Sequence[Path], args: argparse.Namespace
+    cluster: Cluster, manifests: Sequence[Path], args: argparse.Namespace, token: str | None
 ) -> AbstractContextManager[object]:
     """The page of ``--page``, which shows what the first manifest describes."""
     if args.page is None:
@@ -110,7 +112,13 @@ def _page(
     if manifests:
         manifest = Manifest.from_bytes(manifests[0].read_bytes(), str(manifests[0]))
     polled = PolledServers([(one.url, str(one.folder)) for one in cluster.members], manifest)
-    return served(Recorder("cluster", polled), args, beside=polled.poll)
+    found = None
+    if token is not None and manifests:
+        from regather.cli.page_check import checks
+        from regather.sources.settings import Settings
+
+        found = checks(lambda: [str(manifests[0])], cluster.urls, Settings(retries=0))
+    return served(Recorder("cluster", polled, checks=found), args, token=token, beside=polled.poll)
 
 
 def _tell_end(member: Member, *, as_json: bool) -> None:

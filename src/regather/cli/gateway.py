@@ -6,7 +6,7 @@ import argparse
 from contextlib import AbstractContextManager
 
 from regather.cli import options
-from regather.cli.page import add_page, served
+from regather.cli.page import add_page, add_page_token, page_token, served
 from regather.cli.parsing import Parser
 from regather.cli.server_options import (
     add_listening,
@@ -58,7 +58,7 @@ def configure(parser: Parser) -> None:
     )
     serving.value(
         "--cache-size SIZE",
-        "keep pieces of at most SIZE (default: 10GiB in DIR; in memory 256MiB for each file)",
+        "keep pieces of at most SIZE in all (default: 10GiB in DIR, or 256MiB in memory)",
         type=size,
     )
     serving.value(
@@ -83,6 +83,7 @@ def configure(parser: Parser) -> None:
     options.add_reach(parser, "source", 5)
     add_listening_display(parser.section("display"))
     add_page(parser, "sources, files and readers")
+    add_page_token(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,10 +91,18 @@ def run(args: argparse.Namespace) -> int:
     from regather.gateway.launch import gateway
     from regather.gateway.watched import WatchedGateway
 
+    settings, token = options.settings_of(args), page_token(args)
+
     def page(watched: WatchedGateway) -> AbstractContextManager[object]:
         from regather.page.recorder import Recorder
 
-        return served(Recorder("gateway", watched, events=watched.events), args)
+        found = None
+        if token is not None:
+            from regather.cli.page_check import checks
+
+            found = checks(lambda: watched.manifests, args.server, settings)
+        recorder = Recorder("gateway", watched, events=watched.events, checks=found)
+        return served(recorder, args, token=token)
 
     read_token = server_token(args.read_token, "--read-token", "REGATHER_READ_TOKEN")
     if read_token:
@@ -105,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     gateway(
         args.sources,
         servers=args.server,
-        settings=options.settings_of(args),
+        settings=settings,
         read_token=read_token,
         **options.values_of(args, named),
         page=None if args.page is None else page,

@@ -61,7 +61,8 @@ def configure(parser: Parser) -> None:
     sources.value(
         "-i, --input LIST",
         "download every file in LIST; - is standard input. Each line has the URLs of one "
-        "file; lines below it that begin with a space may set out=NAME and checksum=ALGO=HEX",
+        "file; lines below it that begin with a space can set out=NAME, checksum=ALGO=HEX and "
+        "digest=HEX",
     )
     options.add_servers(parser, used="too; if others are named, it is used last")
     sources.many(
@@ -100,7 +101,7 @@ def configure(parser: Parser) -> None:
     )
     output.value(
         "--spool SIZE",
-        "with -o -: let pieces up to SIZE wait on the disk (TMPDIR) in place of 40 MiB in memory, "
+        "with -o -: let pieces up to SIZE wait on the disk (TMPDIR) in place of memory, "
         "so that servers with later fragments work ahead. Files without piece hashes are "
         "received whole in it first (default: no file)",
         type=size,

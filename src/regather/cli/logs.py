@@ -166,7 +166,7 @@ class SourceLog:
         for source in self._last.sources:
             spent = self._spent.get(source.url, {})
             times = ", ".join(
-                f"{state} {format_duration(seconds)}"
+                f"{_WORDS.get(state, state)} {format_duration(seconds)}"
                 for state, seconds in sorted(spent.items(), key=lambda item: -item[1])
                 if seconds >= 0.05
             )
@@ -182,16 +182,22 @@ class SourceLog:
             _log.info("%s: in all %s; %s", source.url, told, times)
 
 
+_WORDS = {"waiting": "failing"}
+"""What the states of a source are called on the terminal, where it is not their name."""
+
+
 def _change(source: SourceProgress) -> str:
     match source.state:
         case "waiting":
-            return f"paused for {format_duration(source.pause)} ({source.last_error})"
+            pause = format_duration(source.pause)
+            return f"failing, next attempt in {pause} ({source.last_error})"
         case "failed":
-            return f"given up after {counted(source.failures, 'failure')} ({source.last_error})"
+            failures = counted(source.failures, "failure")
+            return f"failed: given up after {failures} ({source.last_error})"
         case "corrupt":
-            return f"the last resort from now on: wrong bytes ({source.last_error})"
+            return f"corrupt: it sent wrong bytes, used as the last resort ({source.last_error})"
         case "unused":
-            return "has nothing that is needed"
+            return "unused: it has nothing that is needed"
         case "idle":
             return "idle: nothing is left for it"
         case _:

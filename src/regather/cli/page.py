@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from regather.cli.documents import print_json
+from regather.cli.options import token_in, warn
 from regather.cli.parsing import Parser
-from regather.errors import InterruptedDownload, RegatherError
+from regather.errors import InterruptedDownload, RegatherError, UsageError
+from regather.tokens import is_loopback
 
 if TYPE_CHECKING:
     from regather.downloader.live import WatchedDownloads
@@ -35,6 +37,15 @@ def add_page(parser: Parser, what: str) -> None:
     )
 
 
+def add_page_token(parser: Parser) -> None:
+    """The option --page-token, for commands whose servers can be checked from the page."""
+    parser.section("display").value(
+        "--page-token FILE",
+        "let whoever has the token in FILE start a check of the servers from the page "
+        "(default: no check can be started)",
+    )
+
+
 def _address(text: str) -> tuple[str, int]:
     match = re.fullmatch(_ADDRESS, text)
     if match is None or int(match[2]) > _LAST_PORT:
@@ -46,18 +57,31 @@ def _address(text: str) -> tuple[str, int]:
 def served(
     recorder: Recorder,
     args: argparse.Namespace,
+    *,
+    token: str | None = None,
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> Iterator[PageServer]:
-    """Serve a page at the address of ``--page``, and print where it is."""
+    """Serve a page at the address of ``--page``, and print where it is; see PageServer."""
     from regather.page.page_server import PageServer
 
     host, port = args.page
-    with PageServer(recorder, host=host, port=port, beside=beside) as server:
+    with PageServer(recorder, host=host, port=port, token=token, beside=beside) as server:
         if args.json:
             print_json(event="page", url=server.url)
         elif not args.quiet:
             print(f"Page: {server.url}", file=sys.stderr, flush=True)
         yield server
+
+
+def page_token(args: argparse.Namespace) -> str | None:
+    """The token of --page-token. Raises UsageError."""
+    if args.page_token is None:
+        return None
+    if args.page is None:
+        raise UsageError("--page-token needs --page", help="add --page")
+    if not is_loopback(args.page[0]):
+        warn(f"the token of the page crosses the network to {args.page[0]} without encryption")
+    return token_in(args.page_token, "--page-token")
 
 
 @contextmanager

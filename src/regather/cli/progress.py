@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from regather.cli.documents import print_json
-from regather.cli.wording import by_url, host_of, retry_of, state_of, why
+from regather.cli.wording import by_url, host_of, pause_of, retry_of, state_of, why
 from regather.tasks import Thread
 from regather.units import counted, format_left, format_rate, format_size
 
@@ -190,7 +190,7 @@ class _Lines:
         self._told.update(news)
         for (host, _), source in list(news.items())[:_SHOWN]:
             print(
-                f"{state_of(source)} for {host} ({why(source)}){retry_of(source, progress)}",
+                f"waiting{pause_of(source)} for {host} ({why(source)}){retry_of(source, progress)}",
                 file=sys.stderr,
             )
         return bool(news)

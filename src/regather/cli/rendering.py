@@ -132,8 +132,9 @@ def _table(sources: Sequence[SourceProgress], width: int, room: int) -> list[Tex
     if rest := sources[len(shown) :]:
         states: dict[str, int] = {}
         for source in rest:
-            states[source.state] = states.get(source.state, 0) + 1
-        told = ", ".join(f"{count} {state}" for state, count in states.items())
+            word = state_of(source).partition(" ")[0]
+            states[word] = states.get(word, 0) + 1
+        told = ", ".join(f"{count} {word}" for word, count in states.items())
         lines.append(Text(f"and {len(rest)} more: {told}", style="dim", no_wrap=True))
     return [_cut(line, width) for line in lines]
 

@@ -117,7 +117,7 @@ def describe(report: RepairReport) -> str:
     size = sum(item.size for item in report.restored)
     did = f"{counted(len(report.restored), 'fragment')} {done}, {format_size(size)}"
     if report.decoded:
-        did += f", {counted(report.decoded, 'piece')} decoded"
+        did += f", {counted(report.decoded, 'piece')} computed from parity"
     more = "; the same command resumes" if report.status == "incomplete" else ""
     took = format_duration(report.seconds)
     lines.append(f"{report.before.name}: {report.status}; {did}, {took}{more}")

@@ -44,13 +44,16 @@ def name_of(source: SourceProgress) -> str:
 
 
 def state_of(source: SourceProgress) -> str:
-    """The state in a word or two.
-
-    A pause is given its length where the server asked for it: else a download seems to be stuck.
-    """
-    if source.state != "waiting" or source.pause < _LONG_PAUSE:
+    """The state in a word or two, as on the page."""
+    if source.state != "waiting":
         return source.state
-    return f"waiting {format_left(source.pause)}"
+    pause = pause_of(source)
+    return f"paused{pause}" if pause else "failing"
+
+
+def pause_of(source: SourceProgress) -> str:
+    """A space and the length of a long pause, without which a download seems to be stuck."""
+    return f" {format_left(source.pause)}" if source.pause >= _LONG_PAUSE else ""
 
 
 def retry_of(source: SourceProgress, progress: Progress) -> str:

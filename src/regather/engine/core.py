@@ -268,6 +268,8 @@ class Engine:
                             self._listener.unavailable(action)
             if worker is not None and mine is None:
                 self._workers.rest(worker)
+            if self._listener is not None:
+                self._listener.decided()
             wakes = (self._planner.wake_at or math.inf) < self._sleeps_until
             if self._ending or self._needed or decodes or wakes:
                 self.lock.notify_all()

@@ -200,11 +200,14 @@ class Decoder:
             right = self._decode(number, row, make, parity, scratch)
         except LookupError:  # PieceMissing, of the store: importing it costs time
             right = None
-        with self._lock:
-            self._scratch.append(scratch)
         erasure_set = self._layout.sets[number]
         self.parity.release(erasure_set.parity, row)
         self.data.release(erasure_set.data, row)
+        with self._lock:
+            if self.parity.in_use:
+                self._scratch.append(scratch)
+            else:
+                self._scratch.clear()
         self._ordered.discard((number, row))
         self._on_row(number, row, right)
 

@@ -17,6 +17,10 @@ class Listener(Protocol):
         """What the planner is to hear, for some pieces may not have been kept."""
         ...
 
+    def decided(self) -> None:
+        """An event was taken in, and all is ordered that it leads to."""
+        return
+
     def is_for_later(self, number: int) -> bool:
         """Whether a piece that nobody wants now will be wanted soon. It is then held back."""
         return False

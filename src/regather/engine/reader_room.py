@@ -12,11 +12,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from regather.engine.room_sizes import ReaderShare
 from regather.model import Layout
 from regather.planner import Planner
 from regather.store.memory import MemoryStore
 
+_Put = Callable[[int, memoryview, bytes], "memoryview | None"]
 _AGAIN_SECONDS = 0.005
+ROOM_SECONDS = 0.05
+"""How long who waits for room sleeps: room also comes free, untold, when others have copied."""
 
 
 class PieceUnavailable(LookupError):
@@ -55,15 +59,17 @@ class ReaderRoom:
         self,
         layout: Layout,
         store: MemoryStore,
-        limit: int,
+        share: ReaderShare,
         planner: Planner,
         release: Callable[[Reader, Iterable[int]], object],
     ) -> None:
-        """``limit`` is in bytes; ``release`` releases pieces, and calls ``free``."""
+        """``release`` releases pieces, and calls ``free``."""
         self._layout = layout
         self._store = store
         self._planner = planner
-        self._left = limit
+        self._share = share
+        self._held = 0
+        """Bytes of the pieces that readers hold."""
         self.lock: threading.Condition
         """The engine's."""
         self._placing: set[int] = set()
@@ -93,7 +99,6 @@ class ReaderRoom:
                 if not self._has_room(number, reader):
                     break
                 holders = self._holders[number] = []
-                self._left -= self._length(number)
             holders.append(reader)
             reader.held[number] = None
             taken += 1
@@ -106,13 +111,17 @@ class ReaderRoom:
 
     def _has_room(self, number: int, reader: Reader) -> bool:
         length = self._length(number)
-        while self._left < length:
+        while not self._share.take(length, self._held):
             if reader.background or not self._background:
                 return False
             other = self._background.pop(next(iter(self._background)))
             other.wanted = []
             self._release(other, list(other.held))
-        return self._store.reserve(number)
+        if not self._store.reserve(number):
+            self._share.give_back(length)
+            return False
+        self._held += length
+        return True
 
     def free(self, reader: Reader, numbers: Iterable[int]) -> list[int]:
         """Hold pieces no more; return which of them it held."""
@@ -124,7 +133,8 @@ class ReaderRoom:
             holders.remove(reader)
             if not holders:
                 del self._holders[number]
-                self._left += self._length(number)
+                self._held -= self._length(number)
+                self._share.give_back(self._length(number))
                 if number not in self._placing:
                     self._store.cancel(number)
         if freed:
@@ -135,17 +145,11 @@ class ReaderRoom:
         """Take in a piece, unless nobody wants it and there is no room."""
         self._put(number, self._store.place, data, digest)
 
-    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> memoryview | None:
         """The same, with its memory; see PieceStore.adopt."""
-        return bool(self._put(number, self._store.adopt, data, digest))
+        return self._put(number, self._store.adopt, data, digest)
 
-    def _put(
-        self,
-        number: int,
-        put: Callable[[int, memoryview, bytes], bool | None],
-        data: memoryview,
-        digest: bytes,
-    ) -> bool | None:
+    def _put(self, number: int, put: _Put, data: memoryview, digest: bytes) -> memoryview | None:
         while True:
             with self.lock:
                 if room := self._store.reserve(number):

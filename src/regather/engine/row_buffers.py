@@ -34,6 +34,11 @@ class RowBuffers:
         self._free: list[memoryview] = []
         self._refused = 0
 
+    @property
+    def in_use(self) -> bool:
+        """Whether it has memory, with or without a piece in it."""
+        return bool(self._kept or self._free)
+
     def hold(self, fragment: int, row: int, buffer: memoryview, length: int) -> memoryview | None:
         """Keep the piece at the start of ``buffer``; None: no room.
 
@@ -66,7 +71,12 @@ class RowBuffers:
 
     def _drop(self, piece: tuple[int, int]) -> None:
         view = self._kept.pop(piece, None)
-        if view is not None:
+        if view is None:
+            return
+        if self._grows and not self._kept:  # of many files, few compute at a time
+            self._room += len(self._free) + 1
+            self._free.clear()
+        else:
             self._free.append(memoryview(view.obj))
 
     def _make_room(self) -> None:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from regather.engine.core import Engine
 from regather.engine.listener import Listener
 from regather.engine.rate_limit import RateLimiter
-from regather.engine.reader_room import PieceUnavailable, Reader, ReaderRoom, runs
-from regather.engine.room_sizes import WINDOW_PIECES, room_sizes
+from regather.engine.reader_room import ROOM_SECONDS, PieceUnavailable, Reader, ReaderRoom, runs
+from regather.engine.room_sizes import WINDOW_PIECES, ReaderShare, room_sizes
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import (
@@ -35,22 +35,21 @@ from regather.planner import (
 )
 from regather.planner.health import Health
 from regather.store.base import PieceMissing
+from regather.store.levels import store_of
 from regather.store.memory import MemoryStore
 from regather.tasks import Thread, interrupts_held
 from regather.transport import Connection
 
 if TYPE_CHECKING:
     from regather.engine.observer import Observer
+    from regather.engine.shared_room import SharedRoom
     from regather.store.cached_file import CachedFile
 
 _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
 _SOON_SECONDS = 0.02
 """How long the first who waits relies on workers alone: to start a thread takes time, too."""
-_ROOM_SECONDS = 0.05
-"""How long who waits for room sleeps: room also comes free when others have copied."""
-_JOIN_SECONDS = 5.0
-_MOST_ASKED, _STEP = 1024, 4
+_JOIN_SECONDS, _MOST_ASKED = 5.0, 1024
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 """By the running number of a piece: places in it, and what is to be filled from there on."""
@@ -77,22 +76,25 @@ class Session(Listener):
         cache: CachedFile | None = None,
         tallies: Sequence[SourceTally] = (),
         observer: Observer | None = None,
+        shared: SharedRoom | None = None,
     ) -> None:
-        """``memory`` is in bytes; ``connect``, ``observer``: see Engine; ``cache``: asked first."""
+        """Without ``shared``, it has ``memory`` bytes; ``connect``, ``observer``: see Engine."""
         self._layout = layout
+        self._shared = shared
         self.tallies = list(tallies) or [SourceTally(source.url) for source in sources]
-        self._sizes = sizes = room_sizes(layout, memory)
+        self._sizes = sizes = shared.sizes(layout) if shared else room_sizes(layout, memory)
         self._planner = Planner(
             layout,
             [source.fragments for source in sources],
-            Options(connections, max_requests, retries, max_rows=sizes.rows),
+            Options(connections, max_requests, retries, max_rows=0 if shared else sizes.rows),
             live=True,
             more_sources=self._more is not None,
         )
         self._store = self._make_store(sizes.total, cache)
         found = cache.numbers() if cache is not None else []
         self._planner.already_done(layout.locate(n) for n in found if n < layout.data_pieces)
-        self._room = ReaderRoom(layout, self._store, sizes.memory, self._planner, self._release)
+        share = shared.share if shared else ReaderShare(sizes.memory)
+        self._room = ReaderRoom(layout, self._store, share, self._planner, self._release)
         self._numbers = count()
         self._aheads: dict[int, Reader] = {}
         self._engine = Engine(
@@ -106,7 +108,7 @@ class Session(Listener):
             listener=self,
             observer=observer,
         )
-        self._lock = self._room.lock = self._engine.lock
+        self._lock = self._room.lock = self._store.guard = self._engine.lock
         self._error: BaseException | None = None
         self._closed = False
         self.ended = threading.Event()
@@ -117,11 +119,7 @@ class Session(Listener):
         self._dropped(found)  # what was dropped in between
 
     def _make_store(self, limit: int, cache: CachedFile | None) -> MemoryStore:
-        if cache is None:
-            return MemoryStore(self._layout, limit)
-        from regather.store.tiers import CachedStore  # few sessions have one
-
-        return CachedStore(self._layout, limit, cache)
+        return store_of(self._layout, limit, cache, self._shared.budget if self._shared else None)
 
     def _start(self) -> None:
         """Start the engine's own thread: something takes its time. Raises OSError."""
@@ -187,10 +185,11 @@ class Session(Listener):
         waits: Callable[[int], object],
         window: int,
         ahead: tuple[int, Sequence[int]] | None = None,
+        step: int = _MOST_ASKED,
     ) -> Iterator[None]:
-        """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one."""
+        """Fetch pieces in order, by ``step``, of a ``window``; ``copy`` tells if it found one."""
         reader = Reader(next(self._numbers))
-        step = _STEP if window > WINDOW_PIECES else max(1, window // 2)
+        step = min(step, max(1, window // 2))
         asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
@@ -236,7 +235,7 @@ class Session(Listener):
                     self._room.queue(reader)
             if taken or not must:
                 return taken
-            reader.turn.wait(_ROOM_SECONDS)
+            reader.turn.wait(ROOM_SECONDS)
 
     def _want(self, reader: Reader, numbers: Sequence[int], *, urgent: bool = False) -> None:
         with interrupts_held(), self._lock:
@@ -329,7 +328,7 @@ class Session(Listener):
             return
         self._closed = True
         self._engine.end()
-        self._store.close()
+        self._store.cancel_waiting()
         # The garbage collector may close it in a thread of its own: that one ends by itself.
         own = isinstance(threading.current_thread(), Thread)
         if own:
@@ -339,6 +338,7 @@ class Session(Listener):
                 self._run()  # which ends the workers
             elif not own:
                 self._thread.join(_JOIN_SECONDS)
+        self._store.close()  # at last: nothing is placed any more
 
     def forsake(self) -> None:
         """In a child process after a fork: let go of everything, and touch nothing of the parent.

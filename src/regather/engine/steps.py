@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from regather.engine.reader_room import PieceUnavailable, Reader
 from regather.engine.session import Session
+from regather.planner import Tick
 from regather.store.base import PieceMissing
 from regather.tasks import interrupts_held
 
@@ -15,7 +16,48 @@ if TYPE_CHECKING:
 
 
 class SteppedSession(Session):
-    """A session whose readers hold, want and release pieces step by step. For any thread."""
+    """A session whose readers hold, want and release pieces step by step. For any thread.
+
+    Where it shares its room, it is a RowHolder.
+    """
+
+    _has_turn = False
+    """Whether there is room for its rows."""
+    _turn_ends = False
+
+    def decided(self) -> None:
+        """See Listener: ask for room where rows are wanted, and give it back for others."""
+        if self._shared is None:
+            return
+        if not self._has_turn:
+            if self._planner.demands.look_again:
+                need = self._sizes.total - self._sizes.memory
+                self._shared.turns.ask(self, need)
+        elif self._turn_ends and not self._planner.demands.rows_wanted:
+            self._has_turn = self._turn_ends = False
+            self._shared.turns.give_back(self)
+            self.decided()  # what was refused meanwhile has to wait again
+
+    def begin_rows(self) -> None:
+        """See RowHolder."""
+        with self._lock:
+            self._has_turn = True
+            self._planner.demands.max_rows = self._sizes.rows
+            self._engine.post(Tick())
+
+    def end_rows(self) -> None:
+        """See RowHolder."""
+        with self._lock:
+            if self._has_turn:
+                self._turn_ends = True
+                self._planner.demands.max_rows = 0
+                self.decided()
+
+    def close(self) -> None:
+        """See Session.close."""
+        super().close()
+        if self._shared is not None:
+            self._shared.turns.give_back(self)
 
     @property
     def window(self) -> int:

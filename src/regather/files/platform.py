@@ -23,6 +23,11 @@ _CHEAP_SECONDS = 0.002
 _UNSUPPORTED = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP))
 
 
+_MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of malloc.h."""
+_LARGE = 256 << 10
+
+
 def preallocate(descriptor: int, size: int) -> None:
     """Give the file ``size`` bytes and claim their space now: a full disk is an early error.
 
@@ -195,6 +200,18 @@ def sync_system(descriptor: int) -> None:
     elif call(descriptor) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def give_memory_back() -> None:
+    """Have buffers of pieces go back to the system as soon as they are freed.
+
+    Else a C library may keep them in heaps of each thread, and use far more than the pieces need.
+    """
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None), "mallopt", None)  # of glibc
+    if call is not None:
+        call(_MMAP_THRESHOLD, _LARGE)
 
 
 def publish(

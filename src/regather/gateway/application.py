@@ -44,7 +44,7 @@ class GatewayApplication(BaseApplication):
         super().__init__(tokens=tokens)
         self._catalogue = catalogue
         self._max_clients = max_clients
-        self._public_url = public_url
+        self.public_url = public_url
         self._seconds = seconds
         access = "private" if tokens is not None and tokens.read is not None else "public"
         self._immutable: dict[str, str] = {hdrs.CACHE_CONTROL: f"{access}, {_IMMUTABLE}"}
@@ -74,7 +74,7 @@ class GatewayApplication(BaseApplication):
                 headers={hdrs.RETRY_AFTER: str(_BUSY_SECONDS)},
             )
         if target == "/":
-            return files_listing(request, self._catalogue.files, self._public_url or "/")
+            return files_listing(request, self._catalogue.files, self.public_url or "/")
         is_folder = target.endswith("/")
         names = decoded_names(target.removesuffix("/"))
         if not names:
@@ -89,7 +89,7 @@ class GatewayApplication(BaseApplication):
             raise FileNotFoundError
         if names == [hosted.manifest_name]:
             # So its fragments are asked for where they are the same for ever.
-            where = f"{self._public_url or '/'}d/{hosted.digest}/{target[1:]}"
+            where = f"{self.public_url or '/'}d/{hosted.digest}/{target[1:]}"
             headers = {hdrs.LOCATION: where, hdrs.CACHE_CONTROL: "no-cache"}
             return web.Response(status=302, headers=headers)
         return self._below(request, hosted, names, self._by_name, is_folder=is_folder)

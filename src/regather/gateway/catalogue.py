@@ -176,6 +176,11 @@ class Catalogue:
         self._retired = kept[::-1]
 
     @property
+    def manifests(self) -> list[str]:
+        """The paths and URLs of the manifests that were found last."""
+        return list(self._found)
+
+    @property
     def files(self) -> list[HostedFile]:
         """All files that have a name, in its order."""
         return [self.by_name[name] for name in sorted(self.by_name)]

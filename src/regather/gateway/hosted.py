@@ -20,6 +20,7 @@ from regather.sources.download_target import DownloadTarget
 
 if TYPE_CHECKING:
     from regather.engine.observer import Observer
+    from regather.engine.shared_room import SharedRoom
     from regather.store.cached_file import CachedFile
     from regather.store.disk_cache import DiskCache
 
@@ -80,10 +81,11 @@ class HostedFile:
         target: DownloadTarget,
         recipe: Recipe,
         own_id: str,
+        memory: SharedRoom,
         disk: DiskCache | None = None,
         watcher: SessionWatcher | None = None,
     ) -> None:
-        """``watcher`` gets each session that is made."""
+        """``memory`` is that of all files; ``watcher`` gets each session that is made."""
         self.manifest = manifest
         self.target = target
         self.digest = manifest.digest
@@ -96,6 +98,7 @@ class HostedFile:
         self.responses: dict[Response, None] = {}
         """Those that are being sent from it, in the order of their start."""
         self._session: SteppedSession | None = None
+        self._memory = memory
         self._disk = disk
         self._cached: CachedFile | None = None
         # Empty fragments share their offset with the next one and have no pieces.
@@ -171,7 +174,11 @@ class HostedFile:
         if self._session is None:
             observer = None if self._watcher is None else self._watcher.observer(self)
             self._session = self.recipe.session_of(
-                SteppedSession, self._cached, cdn_loop=self.loops.header, observer=observer
+                SteppedSession,
+                self._cached,
+                cdn_loop=self.loops.header,
+                observer=observer,
+                shared=self._memory,
             )
             if self._watcher is not None:
                 self._watcher.follow(self, self._session)

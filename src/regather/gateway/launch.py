@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from regather.engine.shared_room import SharedRoom
 from regather.errors import UsageError
+from regather.files.platform import give_memory_back
 from regather.gateway.application import GatewayApplication
 from regather.gateway.catalogue import Catalogue
 from regather.gateway.disk_families import DiskFamilies
@@ -30,7 +32,7 @@ from regather.server.threads import in_thread
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
 from regather.sources.settings import Settings, transport_options, trust_rules
-from regather.store.disk_cache import FREE_SHARE, DiskCache
+from regather.store.disk_cache import BACKLOG, FREE_SHARE, DiskCache
 
 _LOOK_SECONDS = 2.0
 """How often the manifests are looked at again."""
@@ -73,7 +75,7 @@ def gateway(
     - ``sources``: manifests and folders of manifests, as paths or URLs.
     - ``servers``, ``digest``, ``settings``: as for ``download``.
     - ``cache``: a folder for verified pieces, which are served from there also after a new start.
-    - ``cache_size``: the most bytes of pieces in that folder; without it, of each file in memory.
+    - ``cache_size``: the most bytes of pieces in that folder; without it, in memory.
     - ``free_space``: the share of the file system of ``cache`` that stays free.
     - ``max_clients``: the most requests that are answered at a time; others get 503.
     - ``public_url``: its address for clients, if they reach it through a proxy.
@@ -85,6 +87,7 @@ def gateway(
     ``cache`` is in use by another process or cannot be used.
     """
     tls = checked(port, log_format, tls_cert, tls_key, read_token)
+    give_memory_back()
     make = prepared(
         texts(sources),
         servers=texts(servers),
@@ -135,10 +138,12 @@ def prepared(
     called_off, own_id = threading.Event(), new_id()
     prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
-    memory = MEMORY if cache_size is None or cache else cache_size
+    # What waits to be written to the disk is in memory as well.
+    limit = MEMORY if cache_size is None else cache_size
+    memory = SharedRoom(MEMORY - BACKLOG if cache else limit)
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
-        return HostedFile(manifest, target, Recipe(target, settings, memory), own_id, disk, watched)
+        return HostedFile(manifest, target, Recipe(target, settings), own_id, memory, disk, watched)
 
     sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()))
     watched = WatchedGateway(sessions, has_page=has_page)
@@ -166,7 +171,9 @@ def prepared(
             catalogue,
             called_off,
             watched,
+            memory,
             disk,
+            public_url=application.public_url,
             **listening,
         )
 
@@ -182,13 +189,18 @@ class GatewayServer(HttpServer):
         catalogue: Catalogue,
         called_off: threading.Event,
         watched: WatchedGateway,
+        memory: SharedRoom,
         disk: DiskCache | None = None,
+        public_url: str = "",
         **listening: Unpack[Listening],
     ) -> None:
+        """``public_url`` is its address for clients, if it is not the one that it listens at."""
         super().__init__(application, **listening)
         self.catalogue = catalogue
         self.watched = watched
+        self._public_url = public_url
         self._called_off = called_off
+        self._memory = memory
         self._disk = disk
         if disk is not None:
             application.tallied.append(DiskFamilies(disk))
@@ -197,6 +209,7 @@ class GatewayServer(HttpServer):
     async def start(self) -> None:
         """See HttpServer.start."""
         await super().start()
+        self.watched.url = self._public_url or self.url
         self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
@@ -214,5 +227,6 @@ class GatewayServer(HttpServer):
                 await self._looking
         await super().stop(grace)
         await in_thread(self.catalogue.close)
+        await in_thread(self._memory.close)
         if self._disk is not None:
             await in_thread(self._disk.close)

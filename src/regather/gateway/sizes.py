@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 MEMORY = 256 << 20
-"""Bytes of the pieces of one file in memory."""
+"""Bytes of the pieces of all files in memory."""
 DISK = 10 << 30
 """Bytes of a cache on the disk."""

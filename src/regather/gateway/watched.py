@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
+from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 from regather.downloader.observed import Healths, Observed, judge, server_sample
@@ -50,6 +51,13 @@ class WatchedGateway:
         self._catalogue: Catalogue | None = None
         self._state = ServerState()
         self._disk: DiskCache | None = None
+        self.url = ""
+        """The address of the gateway, for links; empty before it listens."""
+
+    @property
+    def manifests(self) -> list[str]:
+        """The paths and URLs of the manifests that are served."""
+        return [] if self._catalogue is None else self._catalogue.manifests
 
     def serves(self, catalogue: Catalogue, state: ServerState, disk: DiskCache | None) -> None:
         """What is served from now on."""
@@ -94,9 +102,13 @@ class WatchedGateway:
         sent, running = self._state.bytes_sent, self.outcome == "running"
         disk, readers = self._disk, sum(map(len, responses.values()))
         transfers = self._transfers(responses, now)
+        files = [view.sample() for view in views]
+        if self.url:
+            for file, one in zip(files, shown, strict=True):
+                file.link = f"{self.url}d/{one.digest}/{quote(one.file.name, safe='')}?download"
         return Sample(
             servers=list(servers.values()),
-            files=[view.sample() for view in views],
+            files=files,
             more_files=len(hosted) - len(shown),
             transfers=transfers,
             more_transfers=readers - len(transfers),

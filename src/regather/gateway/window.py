@@ -10,12 +10,10 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from regather.engine.reader_room import PieceUnavailable
+from regather.engine.reader_room import ROOM_SECONDS, PieceUnavailable
 from regather.engine.steps import SteppedSession
 from regather.server.threads import in_thread
 
-_ROOM_SECONDS = 0.05
-"""How long who waits for room sleeps at most."""
 _FIRST_AHEAD = 8
 """Pieces that are wanted at once for a client of which nothing is known."""
 
@@ -36,8 +34,7 @@ class _LoopTurn(threading.Event):
 
     async def soon(self) -> None:
         try:
-            # Room also comes free, untold, when others have copied what they read.
-            await asyncio.wait_for(self._event.wait(), _ROOM_SECONDS)
+            await asyncio.wait_for(self._event.wait(), ROOM_SECONDS)
         except TimeoutError:
             pass
 

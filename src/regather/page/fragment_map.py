@@ -85,7 +85,7 @@ class FragmentMap:
 
     @property
     def survival(self) -> Survival:
-        """How many more of the servers that are known to be good may fail."""
+        """How many more of the servers that are known to be good can fail."""
         return self._survival
 
 
@@ -142,14 +142,14 @@ def set_rows(file: FileSample, holders: Holders) -> list[dict[str, object]]:
     """By erasure set: how many of its fragments are needed and can be delivered, in words too."""
     found: list[dict[str, object]] = []
     for number, members in enumerate(file.layout.sets, 1):
-        counts = {"good": 0, "unknown": 0, "out of reach": 0}
+        counts = {"good": 0, "unknown": 0, "unreachable": 0}
         for fragment in (*members.data, *members.parity):
             if holders.good[fragment]:
                 counts["good"] += 1
             elif holders.unknown[fragment]:
                 counts["unknown"] += 1
             elif holders.shaky[fragment] or holders.gone[fragment]:
-                counts["out of reach"] += 1
+                counts["unreachable"] += 1
         good, needed = counts.pop("good"), len(members.data)
         total = needed + len(members.parity)
         spare = good - needed

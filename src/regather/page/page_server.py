@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from regather.page.recorder import Recorder
 from regather.page.routes import PageRoutes
 from regather.server.app import BaseApplication
+from regather.server.authorization import Tokens
 from regather.server.content import Content
 from regather.server.run import HttpServer
 from regather.tasks import Thread, interrupts_held
@@ -24,8 +25,11 @@ _LOOK_SECONDS = 0.05
 class PageApplication(BaseApplication):
     """Answers requests for a page, and none else."""
 
-    def __init__(self, routes: PageRoutes) -> None:
-        super().__init__()
+    no_writing = "a page stores nothing"
+
+    def __init__(self, routes: PageRoutes, token: str | None) -> None:
+        super().__init__(tokens=Tokens(write=token))
+        self._check = routes.check if token is not None else None
         self.internal |= routes.handlers
         self.internal["/"] = routes.index
 
@@ -35,6 +39,12 @@ class PageApplication(BaseApplication):
     async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
         """See RequestAnswers.find: there is nothing else."""
         return web.Response(status=404, text="not found\n")
+
+    async def write(self, request: web.BaseRequest, target: str) -> web.StreamResponse | None:
+        """See RequestAnswers.write: a check is started by PUT, which needs the token."""
+        if self._check is None or (request.method, target) != (hdrs.METH_PUT, "/-/check"):
+            return None
+        return await self._check(request)
 
 
 class PageServer:
@@ -46,12 +56,17 @@ class PageServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        token: str | None = None,
         beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """``beside`` is run in the same event loop, and cancelled at the end."""
+        """``token`` permits to start a check; without one nobody may.
+
+        ``beside`` is run in the same event loop, and cancelled at the end.
+        """
         self.recorder = recorder
         self._host = host
         self._port = port
+        self._token = token
         self._beside = beside
         self.url = ""
         """The address of the page, from the start on."""
@@ -92,7 +107,7 @@ class PageServer:
     async def _serve(self) -> None:
         names = () if is_address(self._host) else (self._host,)
         routes = PageRoutes(self.recorder, names=names, on_watched=self._watched.set)
-        server = HttpServer(PageApplication(routes), host=self._host, port=self._port)
+        server = HttpServer(PageApplication(routes, self._token), host=self._host, port=self._port)
         await server.start()
         self.url = server.url
         tasks = [asyncio.create_task(routes.record_each_second())]

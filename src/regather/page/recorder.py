@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from regather._version import __version__
 from regather.errors import printable
 from regather.model import Layout
 from regather.names import without_secrets
-from regather.page.event_log import EventLog, EventRow
+from regather.page.checks import Checked, Checks, with_findings
+from regather.page.event_log import EventLog, EventRow, Level
 from regather.page.fragment_map import FragmentMap, lost_fragments, set_rows
 from regather.page.history import Graphs, Meter
 from regather.page.piece_bar import PieceBar, computed_pieces
@@ -26,7 +27,7 @@ from regather.page.samples import (
     TransferSample,
 )
 from regather.page.server_rows import ServerRows
-from regather.page.words import may_fail, named, troubles, unknown_states
+from regather.page.words import can_fail, named, troubles, unknown_states
 from regather.units import counted
 
 VERSION = 1
@@ -54,17 +55,22 @@ class Recorder:
         subject: Sampled,
         *,
         events: EventLog | None = None,
+        checks: Checks | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """``program`` is the command: get, demo, cluster, gateway.
 
-        ``events`` may be given where the subject writes into them.
+        ``events`` may be given where the subject writes into them. ``checks`` can be started from
+        the page.
         """
         self._program = program
         self._subject = subject
         self._clock, self._wall = clock, wall
         self.events = events or EventLog(wall)
+        self.checks = checks
+        self._results: Sequence[Checked] = ()
+        """Of the last check that was taken in."""
         self._started = wall()
         self._servers = ServerRows()
         self._graphs = Graphs(("in", "out", "errors"))
@@ -81,6 +87,8 @@ class Recorder:
         """Take in this moment."""
         sample = self._sample = self._subject.sample()
         now, wall = self._clock(), self._wall()
+        if self.checks is not None and self.checks.results is not self._results:
+            self._take_in(self.checks.results, now)
         self._servers.note(sample.servers, now, wall, self.events)
         rates = {
             "in": self._in.note(now, sample.received),
@@ -94,6 +102,13 @@ class Recorder:
             self._last_second = second
         self._document = None
         self.tick += 1
+
+    def _take_in(self, results: Sequence[Checked], now: float) -> None:
+        self._results = results
+        for one in results:
+            self._servers.checked(one, now)
+            level: Level = "good" if one.status == "healthy" else "bad"
+            self.events.add(f"checked {one.name}: {one.text}", level=level)
 
     def document(self) -> Document:
         """Everything, as one value for JSON. It must not be changed."""
@@ -151,11 +166,15 @@ class Recorder:
             "transfers_left_out": len(sample.transfers) - len(shown) + sample.more_transfers,
             "events": [_event(row) for row in self.events.since()],
             "seq": self.events.seq,
+            "check": None if self.checks is None else self.checks.document(),
             "graphs": self._graphs.document(),
         }
 
     def _file(self, file: FileSample, view: _FileView) -> tuple[Document, dict[str, str]]:
         """One file, and the state in words as far as it is that of the file."""
+        for checked in self._results:
+            if checked.name == file.name:
+                file = with_findings(file, checked)
         layout = file.layout
         ids = [self._servers.number_of(url) for url in file.servers]
         view.map.look(file, ids, [row.condition for row in self._servers.all()])
@@ -218,12 +237,12 @@ class Recorder:
             elif seen.survival.failures < 0:
                 more = "; what remains is available"
             elif is_known:
-                more = f"; {may_fail(seen.survival, further=True)}"
+                more = f"; {can_fail(seen.survival, further=True)}"
             return {"word": "degraded", "text": f"Degraded: {trouble}{more}."}
         if is_known and not few:
             return {
                 "word": "healthy",
-                "text": f"Healthy: {may_fail(seen.survival, further=False)}.",
+                "text": f"Healthy: {can_fail(seen.survival, further=False)}.",
             }
         why = unknown or "not every server was asked for every fragment"
         if few:

@@ -1,7 +1,7 @@
 """How a browser gets the page: its files, the state as JSON, and changes as they come.
 
-An application adds ``handlers`` to its ``internal`` ones. The page is read-only: nothing here
-changes anything.
+An application adds ``handlers`` to its ``internal`` ones, and asks for a token before ``check``.
+Nothing else here changes anything.
 """
 
 from __future__ import annotations
@@ -114,6 +114,18 @@ class PageRoutes:
     def index(self) -> Handler:
         """What answers with the page itself, at the root of a server."""
         return self._guarded(partial(self._index, ""))
+
+    @property
+    def check(self) -> Handler:
+        """What starts a check."""
+        return self._guarded(self._check)
+
+    async def _check(self, request: web.BaseRequest) -> web.Response:
+        if self.recorder.checks is None:
+            return _reply(b"nothing can be checked here\n", "text/plain", 404)
+        self.recorder.checks.start()
+        self._record()
+        return _reply(b"checking\n", "text/plain", 202)
 
     def _guarded(self, handler: Handler) -> Handler:
         """The same for hosts that the page is served under, and an error for others."""

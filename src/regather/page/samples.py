@@ -75,7 +75,7 @@ class FileSample(Struct):
     reading: Sequence[tuple[int, int, int, int]] = ()
     """Requests in flight: server, fragment, first piece, end."""
     link: str = ""
-    """Where the whole file can be downloaded, relative to the page; empty: nowhere."""
+    """Where the whole file can be downloaded: its URL; empty: nowhere."""
 
 
 class TransferSample(Struct):

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from regather.errors import printable
 from regather.names import without_secrets
+from regather.page.checks import Checked
 from regather.page.event_log import EventLog, Level
 from regather.page.history import Meter
 from regather.page.samples import Condition, ServerSample
@@ -57,6 +58,8 @@ class ServerRow:
         self._latest = 0.0
         self._last_error_at = 0.0
         self._heard_at: float | None = None
+        self._checked_gone = False
+        """Whether a check found it gone, and it was not heard of since then."""
         self._told: Condition = "ok"
         """The condition that the last event told, or one that no event tells."""
 
@@ -69,7 +72,7 @@ class ServerRow:
         """Take in this second; ``now`` is monotonic, ``wall`` Unix time."""
         before, self.sample = self.sample, sample
         if sample.heard > before.heard or sample.connections:
-            self._heard_at = now
+            self._heard_at, self._checked_gone = now, False
         if sample.corrupt > before.corrupt:
             self._corrupt_until = now + _CORRUPT_SECONDS
         if sample.last_error and (
@@ -80,12 +83,18 @@ class ServerRow:
             self._last_error_at = wall
         self._latest = self._meter.note(now, sample.received + sample.sent)
 
+    def checked(self, now: float, *, gone: bool) -> None:
+        """A check found it gone, or there."""
+        self._heard_at, self._checked_gone = now, gone
+
     def judge(self, usual: float, now: float, events: EventLog) -> None:
         """Find its condition; ``usual`` is the rate of most servers, 0 where there is none."""
         condition = self.sample.condition
         slow = condition == "ok" and self.sample.connections > 0 and self.rate * _SLOW < usual
         self._slow_for = self._slow_for + 1 if slow else 0
-        if condition in ("ok", "unused") and now < self._corrupt_until:
+        if condition in ("ok", "unused") and self._checked_gone:
+            condition = "gone"
+        elif condition in ("ok", "unused") and now < self._corrupt_until:
             condition = "corrupt"
         elif self._slow_for > _SLOW_SECONDS:
             condition = "slow"
@@ -161,6 +170,12 @@ class ServerRows:
         if row is None:
             row = self._rows[url] = ServerRow(len(self._rows) + 1, url)
         return row
+
+    def checked(self, checked: Checked, now: float) -> None:
+        """Take in what a check found."""
+        responded = checked.responded
+        for url in self._rows.keys() & set(checked.servers):
+            self._rows[url].checked(now, gone=url not in responded)
 
     def note(
         self, samples: Sequence[ServerSample], now: float, wall: float, events: EventLog

@@ -19,11 +19,9 @@ def server_text(condition: Condition, pause: float = 0.0) -> str:
         case "paused":
             return f"paused {format_left(pause)}" if pause >= 0.5 else "paused"
         case "failing":
-            return f"failing, again in {format_left(pause)}" if pause >= 0.5 else "failing"
+            return f"failing, next attempt in {format_left(pause)}" if pause >= 0.5 else "failing"
         case "gone":
-            return f"gone, again in {format_left(pause)}" if pause >= 0.5 else "gone"
-        case "unused":
-            return "not needed"
+            return f"gone, next attempt in {format_left(pause)}" if pause >= 0.5 else "gone"
         case _:
             return condition
 
@@ -37,13 +35,13 @@ def named(numbers: Sequence[int]) -> str:
     return f"fragment{'s' if len(numbers) > 1 else ''} {listed}"
 
 
-def may_fail(survived: Survival, *, further: bool) -> str:
-    """How many servers may fail: ``any 2 servers may fail``."""
+def can_fail(survived: Survival, *, further: bool) -> str:
+    """How many servers can fail: ``any 2 servers can fail``."""
     more = "further " if further else ""
     if survived.failures < 1:
-        return f"no {more}server may fail"
+        return f"no {more}server can fail"
     least = "" if survived.exact else "at least "
-    return f"{least}any {counted(survived.failures, f'{more}server')} may fail"
+    return f"{least}any {counted(survived.failures, f'{more}server')} can fail"
 
 
 def troubles(conditions: Sequence[Condition]) -> str:

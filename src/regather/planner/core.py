@@ -97,15 +97,15 @@ class Planner:
         everything = wanted is None and not live
         self._state = State(layout, list(holdings), healths, self._options.retries, everything)
         self._requests = Requests(self._state)
-        self._demands = Demands(self._state, self._requests, self._options.max_rows)
-        self._arrivals = PieceArrivals(self._state, self._requests, self._demands)
+        self.demands = Demands(self._state, self._requests, self._options.max_rows)
+        self._arrivals = PieceArrivals(self._state, self._requests, self.demands)
         self._dispatch = Dispatch(self._state, self._requests, self._options.max_requests)
         self._needs = SourceNeeds(self._state, may_come=more_sources)
         self._changes = Changes(
             self._state,
             self._requests,
             self._dispatch,
-            self._demands,
+            self.demands,
             self._needs,
             connections=limit,
             live=live,
@@ -114,7 +114,7 @@ class Planner:
             self._state, self._requests, self._dispatch, self._changes, rng or random.Random()
         )
         for start, end in wanted or ():
-            self._demands.want(Want(0, start, end))
+            self.demands.want(Want(0, start, end))
         # Each returns the request, if any, that goes on and behind which the next may be queued.
         self._handlers: dict[type, Callable[..., Request | None]] = {
             Begin: self._begin,
@@ -340,7 +340,7 @@ class Planner:
             if not hope and self._needs.may_come:
                 self._needs.ask_for_missing()
             elif not hope and self._live:
-                self._demands.check(range(state.layout.data_count))
+                self.demands.check(range(state.layout.data_count))
             elif not hope:
                 self._over = True
                 state.actions.append(give_up(state))

@@ -279,6 +279,11 @@ class Demands:
         del self._state.row_wants[number, row]
         self._gone(demand)
 
+    @property
+    def rows_wanted(self) -> int:
+        """How many rows are wanted as a whole."""
+        return len(self._state.row_wants)
+
     def widen(self, number: int) -> None:
         """Want the rows of a set in which a wanted piece can be had by parity alone."""
         for fragment, row in only_by_parity(self._state, number):

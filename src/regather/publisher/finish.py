@@ -164,7 +164,7 @@ def report_of(
         manifests=tuple(manifests),
         survives=min(survival.failures, len(manifests) - 1),
         exact=survival.exact,
-        command=_command(manifests, targets),
+        command=_command(manifests, targets, manifest.digest),
         uploaded=sum(t.uploaded for t in targets),
         present=sum(t.present for t in targets),
         seconds=seconds,
@@ -185,7 +185,9 @@ def report_of(
     )
 
 
-def _command(manifests: Sequence[str], targets: Sequence[PublishTarget]) -> tuple[str, ...]:
+def _command(
+    manifests: Sequence[str], targets: Sequence[PublishTarget], digest: str
+) -> tuple[str, ...]:
     # Two places of the manifest, as the server of one may be off.
     words = ["regather", "get", *manifests[: 2 if all(map(is_url, manifests)) else 1]]
     used = [target for target in targets if target.placed]
@@ -195,4 +197,4 @@ def _command(manifests: Sequence[str], targets: Sequence[PublishTarget]) -> tupl
         words += [word for folder in folders for word in ("--server", folder)]
     elif folders and not manifests[0].startswith(folders[0]):
         words += ["--server", folders[0]]
-    return tuple(words)
+    return (*words, "--digest", digest)

@@ -43,7 +43,7 @@ class PublishReport(Struct, frozen=True):
     exact: bool
     """False: ``survives`` is a lower limit."""
     command: tuple[str, ...]
-    """The words of a command that gets the file."""
+    """The words of a command that gets exactly this version of the file."""
     uploaded: int
     present: int
     """Bytes of fragments that were already stored."""

@@ -19,6 +19,7 @@ from regather.transport import is_url, open_connection
 
 if TYPE_CHECKING:
     from regather.engine.observer import Observer
+    from regather.engine.shared_room import SharedRoom
     from regather.store.cached_file import CachedFile
 
 _Session = TypeVar("_Session", bound=Session)
@@ -70,8 +71,9 @@ class Recipe:
         cache: CachedFile | None = None,
         cdn_loop: Callable[[], str] | None = None,
         observer: Observer | None = None,
+        shared: SharedRoom | None = None,
     ) -> _Session:
-        """The same of another kind, over a disk cache. Raises UsageError."""
+        """The same of another kind, over a disk cache, in shared memory. Raises UsageError."""
         layout = self.target.layout
         options = replace(transport_options(self.settings), cdn_loop=cdn_loop)
         rate = self.settings.limit_rate
@@ -86,4 +88,5 @@ class Recipe:
             limiter=RateLimiter(rate) if rate else None,
             cache=cache,
             observer=observer,
+            shared=shared,
         )

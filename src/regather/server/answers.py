@@ -83,7 +83,7 @@ class RequestAnswers(ABC):
     async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
         """What a path stands for (as sent, percent-encoded), or another answer. Raises OSError."""
 
-    async def write(self, request: web.BaseRequest, target: str) -> web.Response | None:
+    async def write(self, request: web.BaseRequest, target: str) -> web.StreamResponse | None:
         """Carry out PUT or DELETE; None where that is not possible."""
         return None
 

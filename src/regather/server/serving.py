@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import os
 import resource
-import selectors
 import signal
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -120,13 +118,23 @@ def run_server(
 ) -> None:
     """Run what ``make`` makes in an event loop until it is told to stop; see ``serve``."""
     _raise_file_limit()
-    # Where there are no descriptors for a loop, asyncio prints tracebacks of the half of one.
-    with selectors.DefaultSelector():
-        for end in socket.socketpair():
-            end.close()
     # Held back, interrupts reach the loop alone, and not the thread that holds a lock.
-    with interrupts_held():
-        asyncio.run(_serve(make, on_listening, stop))
+    with interrupts_held(), asyncio.Runner(loop_factory=_Loop) as runner:
+        runner.run(_serve(make, on_listening, stop))
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Half of one, where there are no descriptors for it, goes without a traceback."""
+
+    _whole = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = True
+
+    def __del__(self) -> None:
+        if self._whole:
+            super().__del__()
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:

@@ -55,11 +55,7 @@ class DownloadJob(Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.sources and not self.fragments:
             raise UsageError("give either a manifest or a list of fragments")
-        if self.digest and not re.fullmatch(_DIGEST, self.digest):
-            raise UsageError(
-                f"not a digest: {self.digest!r}",
-                help="give all 64 hexadecimal digits that split printed",
-            )
+        _check_digest(self.digest)
         if not self.sources and (self.servers or self.digest):
             raise UsageError(
                 "servers and a digest need a manifest",
@@ -84,13 +80,21 @@ class DownloadJob(Struct, frozen=True):
         return bool(self.servers or self.digest or self.fragments)
 
 
+def _check_digest(text: str) -> None:
+    if text and not re.fullmatch(_DIGEST, text):
+        raise UsageError(
+            f"not a digest: {text!r}", help="give all 64 hexadecimal digits that split printed"
+        )
+
+
 def read_list(
     text: str, where: str, folder: Path | None, *, force: bool = False
 ) -> list[DownloadJob]:
     """Read a list of downloads: ``where`` names it in messages, ``folder`` is where to put them.
 
     A line is one download: its URLs, separated by tabs or spaces. Lines that begin with space
-    belong to the one before: ``out=NAME`` and ``checksum=ALGO=HEX``. ``#`` begins a comment line.
+    belong to the one before: ``out=NAME``, ``checksum=ALGO=HEX``, ``digest=HEX``. ``#`` begins
+    a comment line.
     Raises UsageError.
     """
     jobs: list[DownloadJob] = []
@@ -127,12 +131,15 @@ def _option(text: str, options: dict[str, list[str]]) -> None:
     from regather.metalink.parts import path_flaw
 
     name, equals, value = text.partition("=")
-    if not equals or name not in ("out", "checksum"):
+    if not equals or name not in ("out", "checksum", "digest"):
         raise UsageError(
-            f"unknown option: {text[:60]!r}", help="options are out=NAME and checksum=ALGO=HEX"
+            f"unknown option: {text[:60]!r}",
+            help="options are out=NAME, checksum=ALGO=HEX and digest=HEX",
         )
     if name == "checksum":
         parse_checksum(value)
+    elif name == "digest":
+        _check_digest(value)
     elif flaw := path_flaw(value):
         raise UsageError(f"out={value[:60]}: {flaw}", help="give a relative name without ..")
     options.setdefault(name, []).append(value)
@@ -145,6 +152,7 @@ def _job(
     return DownloadJob(
         tuple(urls),
         (folder or Path()) / out[-1] if out else folder,
+        digest=options.get("digest", [""])[-1],
         checksums=tuple(map(parse_checksum, options.get("checksum", ()))),
         force=force,
         into=not out,

@@ -88,7 +88,7 @@ def load_manifest(
     return loaded
 
 
-UNPINNED = "neither a key nor a digest vouches for the manifest"
+UNPINNED = "the manifest itself is confirmed neither by a key nor by a digest"
 
 
 def _signed(address: Address, asking: Prober, look: Look | None) -> LoadedManifest:

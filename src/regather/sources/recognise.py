@@ -7,7 +7,6 @@ and metalinks need is imported where one is met: a download by a manifest starts
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -175,13 +174,12 @@ def _targets_of(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
 def _by_manifest(
     job: DownloadJob, address: Address, asking: Prober, servers: Sequence[str], look: Look | None
 ) -> DownloadTarget:
-    """The target of a manifest, with a note where nothing vouches for what the network sent."""
+    """The target of a manifest, with a note if nothing confirms what the network sent."""
     digest, pinned = job.digest, bool(job.checksums)
     target = resolve_manifest(address, servers, asking, digest, job.fragments, look, pinned=pinned)
     if digest or pinned or target.signed_by or not address.remote:
         return target
-    pin = shlex.join(["regather", "get", address.text, "--digest", target.digest])
-    note = f"every piece is verified by the manifest, but {UNPINNED}; to pin it: {pin}"
+    note = f"every piece is verified, but {UNPINNED}; to pin it, give --digest {target.digest}"
     return replace(target, notes=(note, *target.notes))
 
 
@@ -209,7 +207,10 @@ def _first_available(job: DownloadJob, asking: Prober) -> DownloadTarget:
             failed[copy.text] = error.what
             wrong += [error] if not isinstance(error, TransportError) else []
         else:
-            notes = tuple(f"the manifest is from {copy}: {what}" for what in failed.values())
+            notes = tuple(
+                f"the manifest was read from {copy}, since another one failed: {what}"
+                for what in failed.values()
+            )
             return replace(target, notes=(*notes, *target.notes))
     if wrong:
         raise wrong[0]

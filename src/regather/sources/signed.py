@@ -120,7 +120,8 @@ def check_targets(
         pinned = target.digest or any(not c.origin for c in job.checksums)
         if rules.required and not pinned and (network or not target.verified_by):
             raise VerificationError(
-                f"{target.name}: nothing vouches for it, and --require-trust is set",
+                f"{target.name}: neither a checksum nor a digest confirms it, and --require-trust "
+                "is set",
                 help="give --sha256 HEX, or a manifest with --trust PUBKEY or --digest HEX",
             )
 

@@ -8,6 +8,7 @@ from regather.model import Layout
 from regather.store.base import PieceMissing
 from regather.store.cached_file import CachedFile
 from regather.store.memory import MemoryStore
+from regather.store.memory_budget import MemoryBudget
 
 
 class CachedStore(MemoryStore):
@@ -17,9 +18,11 @@ class CachedStore(MemoryStore):
     memory: it is read from there, and stays as long as room is reserved for it.
     """
 
-    def __init__(self, layout: Layout, limit: int, cached: CachedFile) -> None:
-        """``limit`` is that of memory, in bytes."""
-        super().__init__(layout, limit)
+    def __init__(
+        self, layout: Layout, limit: int, cached: CachedFile, budget: MemoryBudget | None = None
+    ) -> None:
+        """``limit`` and ``budget`` are those of memory."""
+        super().__init__(layout, limit, budget)
         self._cached = cached
         self._pinned: set[int] = set()
         cached.listeners.append(self._gone_from_disk)

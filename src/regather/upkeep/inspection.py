@@ -103,14 +103,14 @@ def examine(
         sets=verdict.sets,
         survives=verdict.survives,
         made_for=subject.manifest.survives,
-        notes=_notes(subject, verdict),
+        notes=_notes(subject, verdict, [s.url for s in sources]),
         lost=verdict.lost,
         read=progress.done,
         seconds=time.monotonic() - began,
     )
 
 
-def _notes(subject: Subject, verdict: Verdict) -> tuple[str, ...]:
+def _notes(subject: Subject, verdict: Verdict, urls: Sequence[str]) -> tuple[str, ...]:
     manifest, fragments = subject.manifest, subject.layout.fragments
     notes = []
     for folder in subject.beside:
@@ -118,11 +118,12 @@ def _notes(subject: Subject, verdict: Verdict) -> tuple[str, ...]:
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             notes.append(f"{folder} holds {names[0]}{more}: add --server {quote(folder)}")
-    few = 2 * len(verdict.nowhere) >= len(fragments)
-    if not (manifest.sources or subject.named or not few or subject.where.remote):
+    alone = len(urls) == 1 and not (manifest.sources or subject.named or subject.where.remote)
+    if alone and verdict.status != "healthy":
+        own = quote(urls[0])
         notes.append(
-            "the manifest names no sources, so only its own folder was checked: give the others "
-            "with --server"
+            "the manifest lists no sources, so only its own folder was checked: name every folder "
+            f"and server of the file, --server {own} --server OTHER"
         )
     return tuple(notes)
 

@@ -1,11 +1,12 @@
 // The page: shows each state as it comes.
+import * as check from "./check.js";
 import { $, isolated, make, setAttribute, setIcon, setText } from "./dom.js";
 import * as events from "./events.js";
 import * as graphs from "./graphs.js";
 import * as map from "./map.js";
 import * as pieces from "./pieces.js";
 import * as servers from "./servers.js";
-import { follow } from "./state.js";
+import { ROOT, follow } from "./state.js";
 import * as transfers from "./transfers.js";
 import { STATES, duration, percent, rate, size } from "./words.js";
 
@@ -67,6 +68,14 @@ function showFiles(now) {
     select.replaceChildren(...now.files.map((file, n) => make("option", { value: String(n) }, isolated(file.name))));
     select.value = String(chosen);
   }
+  const link = now.files[chosen]?.link;
+  $("download").hidden = !link;
+  if (!link) return;
+  const url = new URL(link, ROOT);
+  // A program that listens on all addresses is where the page is.
+  if (/^(0\.0\.0\.0|\[::\])$/.test(url.hostname)) url.hostname = location.hostname;
+  setAttribute($("download"), "href", url.href);
+  setAttribute($("download"), "aria-label", `Download ${isolated(now.files[chosen].name)}`);
 }
 
 function draw() {
@@ -74,6 +83,7 @@ function draw() {
   $("main").hidden = $("parts").hidden = false;
   showNow(state);
   servers.show(state);
+  check.show(state);
   showFiles(state);
   pieces.show(state, chosen);
   map.show(state, chosen);
@@ -97,6 +107,7 @@ function followHash() {
   target?.scrollIntoView();
 }
 
+check.start();
 map.start();
 pieces.start();
 events.start();

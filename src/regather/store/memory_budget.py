@@ -1,0 +1,53 @@
+"""Bytes of memory that the stores of several files share.
+
+What was used least recently goes first, whatever file it is of. What is needed stays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from regather.store.memory import MemoryStore
+
+
+class MemoryBudget:
+    """A number of bytes that is never exceeded: pieces that are there, and room reserved."""
+
+    def __init__(self, limit: int) -> None:
+        """``limit`` is in bytes."""
+        self.limit = limit
+        self.used = 0
+        self.lock = threading.Lock()
+        """Guards all here, and what the stores have."""
+        self.pieces: OrderedDict[tuple[MemoryStore, int], None] = OrderedDict()
+        """The next to be dropped first: those that were read to the end, then by last use."""
+
+    def drop(self, missing: int, asker: MemoryStore) -> dict[MemoryStore, list[int]]:
+        """Drop pieces until ``missing`` bytes are free, as far as they may go. Under the lock.
+
+        None where that is more than there is. The guard of each other store that is returned was
+        acquired: release it after the store was told. A store whose guard is taken now keeps all.
+        """
+        victims: dict[MemoryStore, list[int]] = {}
+        if missing > self.used:
+            return victims
+        askable = {asker: True}
+        for store, number in self.pieces:
+            if missing <= 0:
+                break
+            if store not in askable:
+                # Who waits here with its own guard taken could wait for ever.
+                askable[store] = store.guard.acquire(blocking=False)
+            if askable[store] and not store.is_needed(number):
+                victims.setdefault(store, []).append(number)
+                missing -= store.layout.length_of(number)
+        for store, numbers in victims.items():
+            for number in numbers:
+                store.drop(number)
+        for store, ours in askable.items():
+            if ours and store is not asker and store not in victims:
+                store.guard.release()
+        return victims
