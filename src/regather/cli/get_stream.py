@@ -19,7 +19,7 @@ from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
 from regather.cli.progress import download_view
 from regather.cli.standard_streams import closed
-from regather.errors import InterruptedDownload, StorageError, UsageError, reason
+from regather.errors import InterruptedDownload, StorageError, UsageError, advice, reason
 
 if TYPE_CHECKING:
     from regather.sources.jobs import DownloadJob
@@ -34,12 +34,8 @@ _PIPE_BYTES = 1 << 20
 
 def check_output(args: argparse.Namespace) -> None:
     """Raise UsageError where standard output, or an option beside it, makes no sense."""
-    refused = {
-        "-i": args.input,
-        "--seed": args.seed,
-        "--dry-run": args.dry_run,
-        "--page": args.page,
-    }
+    refused = {"-i": args.input, "--seed": args.seed, "--page": args.page}
+    refused["--dry-run"] = args.dry_run
     if wrong := [option for option, value in refused.items() if value]:
         raise UsageError(
             f"{wrong[0]} cannot be used with -o -: one file goes to standard output, in order",
@@ -98,7 +94,7 @@ def _write(left: memoryview) -> None:
             raise BrokenPipeError from None
         except OSError as error:
             raise StorageError(
-                f"cannot write to standard output: {reason(error).lower()}"
+                f"cannot write to standard output: {reason(error).lower()}", help=advice(error)
             ) from error
 
 
