@@ -64,6 +64,11 @@ class SteppedSession(Session):
         """How many pieces one reader should hold at a time."""
         return self._sizes.window
 
+    @property
+    def largest_piece(self) -> int:
+        """Bytes of the longest piece."""
+        return self._layout.largest_piece
+
     def snapshot(self) -> bytes:
         """By the running number of a piece, 1 where the store has it now, else 0."""
         return self._store.snapshot()
@@ -72,15 +77,18 @@ class SteppedSession(Session):
         """A demand of its own, for pieces in any order."""
         return Reader(next(self._numbers))
 
-    def want(self, reader: Reader, numbers: Sequence[int], *, must: bool) -> int:
+    def want(
+        self, reader: Reader, numbers: Sequence[int], *, must: bool = False, urgent: bool = True
+    ) -> int:
         """Want as many pieces as there is room for, in order; return how many.
 
+        What is not ``urgent`` comes after all that is.
         Where there is room for none and it ``must``, the reader waits for its ``turn``.
         """
         with interrupts_held(), self._lock:
             self._check()
             taken = self._room.take(reader, numbers)
-            self._want(reader, numbers[:taken], urgent=True)
+            self._want(reader, numbers[:taken], urgent=urgent)
             if not taken and must:
                 self._room.queue(reader)
         return taken
