@@ -13,10 +13,11 @@ from msgspec import Struct
 from regather.errors import RegatherError, UsageError
 from regather.gateway.hosted import HostedFile
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.names import MANIFEST_SUFFIX
+from regather.names import MANIFEST_SUFFIX, signature_path
 from regather.reading.opening import load, target_at
 from regather.sources.addresses import Address, address_of
 from regather.sources.download_target import DownloadTarget
+from regather.sources.manifests import LoadedManifest
 from regather.sources.probing import Prober
 from regather.transport import RequestFailed
 
@@ -30,9 +31,14 @@ _log = logging.getLogger("regather.gateway")
 class FoundManifest(Struct, frozen=True):
     """A manifest that was read, and by what to tell that it has changed."""
 
-    signature: tuple[int, ...]
-    manifest: Manifest
+    state: tuple[int, ...]
+    loaded: LoadedManifest
     target: DownloadTarget
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was read."""
+        return self.loaded.manifest
 
 
 class Catalogue:
@@ -111,24 +117,24 @@ class Catalogue:
     def _read(self, address: Address, found: dict[str, FoundManifest], *, named: bool) -> None:
         before = self._found.get(address.text)
         try:
-            signature = () if address.remote else _signature(address.text)
-            if before is not None and signature and before.signature == signature:
+            state = () if address.remote else _state(address.text)
+            if before is not None and state and before.state == state:
                 found[address.text] = before
                 return
             loaded = load(address, self._digest, self._prober)
-            if before is not None and before.manifest == loaded.manifest:
+            if before is not None and before.loaded == loaded:
                 found[address.text] = before
                 return
             target = target_at(address, loaded, self._servers, self._prober)
         except RegatherError as error:
             if named:
                 raise
-            if before is None or address.remote or signature:  # else it was removed
+            if before is None or address.remote or state:  # else it was removed
                 self._complain(address.text, error.what)
                 if before is not None:
                     found[address.text] = before
             return
-        found[address.text] = FoundManifest(signature, loaded.manifest, target)
+        found[address.text] = FoundManifest(state, loaded, target)
 
     def _complain(self, where: str, what: str) -> None:
         self._complaints.add((where, what))
@@ -150,6 +156,7 @@ class Catalogue:
                 same = known is not None and known.target == one.target
                 hosted = known if known and same else self._make(one.manifest, one.target)
                 by_digest[digest] = hosted
+                hosted.publish(one.loaded)
                 for name in hosted.fragments:
                     fragments[name] = None if name in fragments else hosted
             other = by_name.setdefault(one.manifest.name, hosted)
@@ -195,13 +202,16 @@ def _is_folder(place: Address) -> bool:
     return place.is_base if place.remote else os.path.isdir(place.text)
 
 
-def _signature(path: str) -> tuple[int, ...]:
-    """Tells states of a file apart; empty for one that cannot be read."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return ()
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _state(path: str) -> tuple[int, ...]:
+    """Tells states of a manifest and its signature apart; empty for one that cannot be read."""
+    state: tuple[int, ...] = ()
+    for each in (path, signature_path(path)):
+        try:
+            status = os.stat(each)
+        except OSError:
+            break
+        state += status.st_ino, status.st_mtime_ns, status.st_size
+    return state
 
 
 def _what(error: Exception) -> str:
