@@ -59,6 +59,13 @@ def test_sources_and_files(tmp_path: Path, hosting: Hosting) -> None:
     assert wrong[good] == wrong[other] == 0
     assert useful[lying] == 0
     assert (wrong[lying] > 0) == (received[lying] > 0)
+    hit, miss = (series["regather_pieces_total", result] for result in ("hit", "miss"))
+    assert miss >= 4, "both fragments have two pieces"
+    assert hit >= 2, "the first fragment was there when it was asked for"
+    assert series["regather_file_spare_servers", "file.bin", digest] == 0
+    assert series["regather_source_up", good] == series["regather_source_up", other] == 1
+    used, limit = (series[f"regather_memory_{n}_bytes",] for n in ("size", "max_size"))
+    assert SIZE <= used <= limit == 256 << 20
     assert series["regather_gateway_files",] == 1
     assert series["regather_http_requests_total", "200", "fragment", "GET"] == 1
     assert series["regather_http_requests_total", "200", "file", "GET"] == 1

@@ -24,6 +24,10 @@ class SteppedSession(Session):
     _has_turn = False
     """Whether there is room for its rows."""
     _turn_ends = False
+    wanted = 0
+    """Pieces that readers waited for, or would have."""
+    found = 0
+    """Those of them that were there already."""
 
     def decided(self) -> None:
         """See Listener: ask for room where rows are wanted, and give it back for others."""
@@ -88,6 +92,9 @@ class SteppedSession(Session):
         with interrupts_held(), self._lock:
             self._check()
             taken = self._room.take(reader, numbers)
+            if urgent:
+                self.wanted += taken
+                self.found += sum(map(self._store.has, numbers[:taken]))
             self._want(reader, numbers[:taken], urgent=urgent)
             if not taken and must:
                 self._room.queue(reader)

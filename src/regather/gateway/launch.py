@@ -149,7 +149,7 @@ def prepared(
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
         return HostedFile(manifest, target, Recipe(target, settings), own_id, memory, disk, watched)
 
-    sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()))
+    sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()), memory.budget)
     watched = WatchedGateway(sessions, has_page=has_page)
     catalogue = Catalogue(sources, servers, digest, prober, hosted)
     disk: DiskCache | None = None
