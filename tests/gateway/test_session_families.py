@@ -62,7 +62,7 @@ def test_sources_and_files(tmp_path: Path, hosting: Hosting) -> None:
     hit, miss = (series["regather_pieces_total", result] for result in ("hit", "miss"))
     assert miss >= 4, "both fragments have two pieces"
     assert hit >= 2, "the first fragment was there when it was asked for"
-    assert series["regather_file_spare_servers", "file.bin", digest] == 0
+    assert series["regather_file_spare_servers", digest, "file.bin"] == 0
     assert series["regather_source_up", good] == series["regather_source_up", other] == 1
     used, limit = (series[f"regather_memory_{n}_bytes",] for n in ("size", "max_size"))
     assert SIZE <= used <= limit == 256 << 20
