@@ -10,7 +10,7 @@ STAMP := $(VENV)/.ready
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 
-.PHONY: venv plain stores demo test quick chaos torture guards lint format docs reference dist bench requirements clean help
+.PHONY: venv plain stores demo test quick chaos torture fuzz guards lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make plain         drop the compiled planner, to work on its source; `make venv` compiles it anew'
 	@echo 'make stores        tools of the tests: OpenStack Swift, Azurite (object stores), axe-core (the page), duckdb'
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
+	@echo 'make fuzz          each parser with odd inputs, SECONDS=10 or INPUTS=N each (see docs/reliability.md)'
 	@echo 'make torture       each system call fails in turn, in each way (see docs/reliability.md)'
 	@echo 'make guards        take out one guard at a time: its test has to fail (see docs/security.md)'
 	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
@@ -130,6 +131,10 @@ SEED ?= 0
 
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos --count $(N) --first-seed $(SEED) $(CHAOS_ARGS)
+
+# FUZZ="link netrc" chooses harnesses; FUZZ_ARGS="--lines" counts the lines that are reached.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(FUZZ) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SECONDS),--seconds $(SECONDS)) $(FUZZ_ARGS)
 
 # TORTURE='split --most 100': of the commands with this word, 100 points each.
 torture: $(STAMP)

@@ -5,26 +5,75 @@ requests written by hand for ranges of 8 MiB of the whole file; receive 1 MiB in
 used again and again, hash it with BLAKE3, write it in place. No planner, no retry, no manifest, no
 comparison, no journal. Started as a process of its own, so that importing counts, as for all.
 
+With ``-`` for DEST the pieces go to standard output in order, and up to 64 MiB wait for their turn:
+the floor of ``get -o -``.
+
 With https URLs, ``CACERT`` in the environment names the authority. Python's ``ssl`` returns one
 record of 16 KiB a call, so a piece takes 64 calls.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Self
 from urllib.parse import urlsplit
 
 from blake3 import blake3
 
 RANGE = 8 * 2**20
 BUFFER = 2**20
+WINDOW = 64 * 2**20
+Place = Callable[[memoryview, int, int], memoryview]
+"""Takes a buffer, how much of it is filled and where that belongs; gives one to go on with."""
 
 
-def fetch(url: str, offsets: Iterator[int], size: int, destination: int) -> None:
+class InOrder:
+    """The pieces of ranges, written to standard output in order; an iterator of their starts."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._starts = iter(range(0, size, RANGE))
+        self._at = 0
+        self._pieces: dict[int, memoryview] = {}
+        self._free: list[memoryview] = []
+        self._changed = threading.Condition()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> int:
+        start = next(self._starts)
+        with self._changed:
+            self._changed.wait_for(lambda: start + RANGE <= self._at + WINDOW)
+        return start
+
+    def place(self, buffer: memoryview, length: int, start: int) -> memoryview:
+        """See Place."""
+        with self._changed:
+            self._pieces[start] = buffer[:length]
+            self._changed.notify_all()
+            return self._free.pop() if self._free else memoryview(bytearray(BUFFER))
+
+    def write(self) -> None:
+        """Write all."""
+        while self._at < self._size:
+            with self._changed:
+                self._changed.wait_for(lambda: self._at in self._pieces)
+                piece = left = self._pieces.pop(self._at)
+            while left:
+                left = left[os.write(1, left) :]
+            with self._changed:
+                self._free.append(memoryview(piece.obj))
+                self._at += len(piece)
+                self._changed.notify_all()
+
+
+def fetch(url: str, offsets: Iterator[int], size: int, place: Place) -> None:
     """Take ranges from the common supply until none is left."""
     address = urlsplit(url)
     assert address.hostname is not None
@@ -63,7 +112,7 @@ def fetch(url: str, offsets: Iterator[int], size: int, destination: int) -> None
                     raise ConnectionError("closed in the body")
                 filled += count
             blake3(buffer[:wanted]).digest()
-            os.pwrite(destination, buffer[:wanted], start)
+            buffer = place(buffer, wanted, start)
             start += wanted  # noqa: PLW2901
             filled = 0
 
@@ -71,24 +120,33 @@ def fetch(url: str, offsets: Iterator[int], size: int, destination: int) -> None
 def main() -> None:
     """Download as ``sys.argv`` says; exit with 1 where a thread failed."""
     path, size, urls = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-    destination = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-    os.ftruncate(destination, size)
-    offsets = iter(range(0, size, RANGE))  # next() of a range iterator is atomic in CPython
-    failures: list[BaseException] = []
+    offsets: Iterator[int] = iter(range(0, size, RANGE))  # next() of it is atomic in CPython
+    in_order = InOrder(size) if path == "-" else None
+    if in_order is None:
+        destination = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        os.ftruncate(destination, size)
+
+        def place(buffer: memoryview, length: int, start: int) -> memoryview:
+            os.pwrite(destination, buffer[:length], start)
+            return buffer
+    else:
+        fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, BUFFER)
+        offsets, place = in_order, in_order.place
 
     def work(url: str) -> None:
         try:
-            fetch(url, offsets, size, destination)
+            fetch(url, offsets, size, place)
         except BaseException as error:
-            failures.append(error)
+            print(f"floor: {error!r}", file=sys.stderr)
+            os._exit(1)
 
     threads = [threading.Thread(target=work, args=(url,)) for url in urls]
     for thread in threads:
         thread.start()
+    if in_order is not None:
+        in_order.write()
     for thread in threads:
         thread.join()
-    if failures:
-        sys.exit(f"floor: {failures[0]!r}")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from bench.rounds import Bench, comparison, ratio, run_rounds
 from bench.transfer import split_for_servers
 
 PIPE = "pipe"
-NAMES = {PIPE: ("pipe-file", "pipe-cat", "pipe-curl")}
+NAMES = {PIPE: ("pipe-file", "pipe-cat", "pipe-floor", "pipe-curl")}
 
 
 def pipe(bench: Bench) -> list[Section]:
-    """Measure a download to a file and one to a pipe, and one stream of curl's to a pipe."""
+    """Measure a download to a file and to a pipe, and the floor and curl to a pipe."""
     if not bench.wants_any(NAMES) or not bench.has("nginx", "sh"):
         return []
     original, out = bench.original, bench.scratch.memory / "out"
@@ -46,8 +46,11 @@ def pipe(bench: Bench) -> list[Section]:
                 row("pipe-file", "get to a file", tools.get(site.manifest, urls, dest), False),
                 row("pipe-cat", "get -o - into cat", get, True),
             ]
+            whole = [url + original.path.name for url in urls]
+            floor = tools.floor(whole, Path("-"), original.size)
+            rows.append(row("pipe-floor", "floor into cat (receive, BLAKE3, write)", floor, True))
             if bench.has("curl"):
-                url = urls[0] + original.path.name
+                url = whole[0]
                 rows.append(
                     row("pipe-curl", "curl into cat, unverified", ["curl", "-s", url], True)
                 )

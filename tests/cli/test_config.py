@@ -106,7 +106,7 @@ def test_a_file_that_is_named_has_to_be_there(
     fails(*generate, "--config", tmp_path / "none", says="no such file")
     fails("--config", tmp_path / "none", *generate, says="--config")
     fails(*generate, "--config", tmp_path, says="is a directory")
-    fails(*generate, "--config", "/dev/zero", says="1 MiB")
+    fails(*generate, "--config", "/dev/zero", says="256 KiB")
     fails(*generate, "--config", "x", "--no-config", says="contradict")
     monkeypatch.setenv("REGATHER_CONFIG", str(tmp_path / "none"))
     fails(*generate, says="REGATHER_CONFIG")

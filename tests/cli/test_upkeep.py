@@ -24,7 +24,7 @@ def test_from_split_to_repair(tmp_path: Path) -> None:
     assert healthy.returncode == 0
     assert (
         "erasure set 1: 5 of 5 fragments are good, any 3 are enough; "
-        "2 more copies or 2 more sources may be lost" in healthy.stdout
+        "2 more copies or 2 more sources can be lost" in healthy.stdout
     )
     assert "no data was read" in healthy.stdout
     assert (

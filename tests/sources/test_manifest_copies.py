@@ -45,7 +45,7 @@ def test_any_server_may_be_off(hosts: Hosts, off: int, tmp_path: Path) -> None:
     assert report.digest == hosts.digest
     # The manifest names no source here: those who delivered were found by its places.
     assert {s.url for s in report.sources} == {server.url for server in hosts.servers}
-    (note,) = [n for n in report.notes if "the manifest is from" in n]
+    (note,) = [n for n in report.notes if "the manifest was read from" in n]
     assert hosts.servers[off].url.rstrip("/").partition("://")[2] in note
 
 

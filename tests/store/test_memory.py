@@ -226,15 +226,45 @@ def test_a_slot_that_became_another_pieces_while_it_was_read(
     assert got(store, 0) is None
 
 
-def test_an_adopted_piece_is_kept_without_a_copy_and_a_placed_one_is_copied() -> None:
-    store = MemoryStore(LAYOUT, ROOM)
+@pytest.mark.parametrize("kind", [MemoryStore, SlotStore])
+def test_an_adopted_piece_is_kept_without_a_copy_and_a_placed_one_is_copied(
+    kind: Callable[[Layout, int], MemoryStore],
+) -> None:
+    store = kind(LAYOUT, ROOM)
     buffers = [memoryview(bytearray(content_of(LAYOUT, number))) for number in (0, 1)]
     store.place(0, buffers[0], b"")
-    assert store.adopt(1, buffers[1], b"")
-    assert not store.adopt(1, memoryview(bytes(PIECE)), b""), "it is there already"
+    assert store.adopt(1, buffers[1], b"") is not None
+    assert store.adopt(1, memoryview(bytes(PIECE)), b"") is None, "it is there already"
     buffers[1][:4] = b"kept"
     whole = got(store, 1)
     assert whole is not None
     assert whole[:4] == b"kept", "it is the memory that was given"
     buffers[0][:] = bytes(PIECE)
     assert got(store, 0) == content_of(LAYOUT, 0)
+
+
+def test_a_slot_gives_the_memory_that_it_had_for_what_it_adopts() -> None:
+    """So a stream makes no new memory for each piece, and what it shows is that of the piece."""
+    store = SlotStore(LAYOUT, PIECE)
+    given = [memoryview(bytearray(content_of(LAYOUT, number))) for number in (0, 1)]
+    store.adopt(0, given[0], b"")
+    shown = store.view(0)
+    assert shown is not None
+    assert shown.obj is given[0].obj
+    other = store.adopt(1, given[1], b"")
+    assert other is not None
+    assert other.obj is given[0].obj
+    assert store.view(0) is None
+    assert got(store, 1) == content_of(LAYOUT, 1)
+
+
+def test_who_reads_in_order_drops_all_that_is_through_at_once() -> None:
+    """Else the planner would be told of each piece that is dropped, one after the other."""
+    store = SlotStore(LAYOUT, ROOM)
+    dropped: list[list[int]] = []
+    store.on_dropped = lambda numbers: dropped.append(list(numbers))
+    for number in range(5):
+        put(store, number)
+    store.is_needed = (3).__eq__
+    put(store, 5)
+    assert (here(store), dropped) == ({3, 5}, [[0, 1, 2, 4]])

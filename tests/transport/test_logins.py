@@ -68,6 +68,11 @@ CASES = [
 ]  # fmt: skip
 
 
+def test_a_file_without_end_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    assert Credentials.gather(None, {"NETRC": "/dev/zero"}).login("a.example") is None
+    assert "/dev/zero is not used: file too large" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("text", "host", "user", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
 )

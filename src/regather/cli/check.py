@@ -132,7 +132,7 @@ def _set(health: SetHealth) -> str:
     least = "" if health.exact else "at least "
     copies = _further(health.survives_fragments, "copy", "copies")
     sources = _further(health.survives_sources, "source", "sources")
-    return f"{who}; {least}{copies} or {least}{sources} may be lost"
+    return f"{who}; {least}{copies} or {least}{sources} can be lost"
 
 
 def _further(count: int, one: str, many: str) -> str:

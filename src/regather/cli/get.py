@@ -101,7 +101,7 @@ def configure(parser: Parser) -> None:
     )
     output.value(
         "--spool SIZE",
-        "with -o -: let pieces up to SIZE wait on the disk (TMPDIR) in place of 40 MiB in memory, "
+        "with -o -: let pieces up to SIZE wait on the disk (TMPDIR) in place of memory, "
         "so that servers with later fragments work ahead. Files without piece hashes are "
         "received whole in it first (default: no file)",
         type=size,

@@ -56,8 +56,8 @@ def check_output(args: argparse.Namespace) -> None:
 
 def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob) -> int:
     """Stream one file to standard output."""
+    from regather.downloader.feeds import passed_on
     from regather.downloader.job_runner import JobRunner
-    from regather.downloader.verified_stream import passed_on
 
     with download_view(quiet=args.quiet, as_json=args.json) as shown, source_log() as log:
         noted = shown if args.quiet else with_notes(shown)
@@ -68,10 +68,11 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
                 f"the metalink has {len(jobs)} files, and standard output takes one",
                 help="choose one with --select NAME",
             )
-        _widen()
+        with contextlib.suppress(AttributeError, OSError):  # no pipe, or no Linux
+            fcntl.fcntl(_FD, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         with runner.stream(jobs[0], args.spool, _look_for_reader) as stream:
             try:
-                for piece in stream:
+                for piece in stream.views():
                     _write(piece)
             except BrokenPipeError:
                 return READER_LEFT
@@ -86,16 +87,8 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
     return 0
 
 
-def _widen() -> None:
-    """Give the pipe more room, where it is one and the system permits it."""
-    if (number := getattr(fcntl, "F_SETPIPE_SZ", None)) is not None:
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(_FD, number, _PIPE_BYTES)
-
-
-def _write(piece: bytes) -> None:
+def _write(left: memoryview) -> None:
     """Write all of it. Raises BrokenPipeError where nobody reads any more, and StorageError."""
-    left = memoryview(piece)
     while left:
         try:
             left = left[os.write(_FD, left) :]

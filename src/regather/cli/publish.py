@@ -21,7 +21,7 @@ from regather.units import counted, format_duration, format_rate, format_size
 if TYPE_CHECKING:
     from regather.publisher import PublishReport
 
-SUMMARY = "Store a file or folder on several servers, some of which may fail."
+SUMMARY = "Store a file or folder on several servers, some of which can fail."
 EXAMPLES = (
     "regather publish large_file.txt --to disk1 --to disk2 --to disk3 --parity 1",
     "regather publish disk.img --to https://a.example/d --to https://b.example/d --replicas 2 \\",
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if args.token and any(map(scheme_of, report.manifests)):
         print(
             "If a server requires a token for reading, give readers a read token for\n"
-            "--token HOST=FILE. Never give away the token that wrote."
+            "--token HOST=FILE. Never give them the token for writing."
         )
     return 0
 

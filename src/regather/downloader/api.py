@@ -113,7 +113,7 @@ def stream(
     - ``source``, ``servers``, ``digest``, ``checksum``, ``location``: as for ``download``.
     - ``select``: one file of a metalink. A folder is given as the tar that it is packed in.
     - ``spool``: the bytes of pieces that may wait on the disk, in the folder for temporary files.
-      By default 40 MiB wait in memory. A file that only a checksum verifies is received whole in
+      By default 64 MiB wait in memory. A file that only a checksum verifies is received whole in
       it first.
     - ``on_progress``: called in a thread of the stream, about ten times per second.
     - ``stop``: when set, the iterator raises InterruptedDownload.

@@ -8,15 +8,15 @@ from regather.digest import new_hasher
 from regather.downloader.download_run import STARTS_ANEW, DownloadRun
 from regather.downloader.held_back import HeldBack
 from regather.downloader.progress import ProgressReporter
-from regather.downloader.report import DownloadReport, Phase
+from regather.downloader.report import DownloadReport
 from regather.downloader.run_context import RunContext
-from regather.downloader.verified_stream import passed_on
 from regather.engine import Ending
 from regather.engine.reader_room import PieceUnavailable
 from regather.engine.streaming import StreamingSession
 from regather.errors import VerificationError
 from regather.sources.download_target import DownloadTarget
 from regather.transport import open_connection
+from regather.units import format_size
 
 
 class SessionFeed:
@@ -49,8 +49,11 @@ class SessionFeed:
         )
         self._reporter.planner = self._session.planner
 
-    def pieces(self) -> Iterator[bytes]:
-        """See Feed. The last piece is held back until the checksums of a metalink are right."""
+    def pieces(self) -> Iterator[memoryview]:
+        """The file in order: each piece is verified, and right until the next is asked for.
+
+        The last one is held back until the checksums of a metalink are right.
+        """
         target = self._target
         numbers = range(target.layout.data_pieces)
         hashers = [new_hasher(checksum.algorithm) for checksum in target.checksums]
@@ -68,7 +71,7 @@ class SessionFeed:
             raise self._reporter.not_whole(ending, self._passed_on(), STARTS_ANEW) from None
         finally:
             self._session.close()
-        self._tell("finishing")
+        self._reporter.tell("finishing", self._given, self._given)
 
     def _compare(self, found: Sequence[bytes]) -> None:
         for must, have in zip(self._target.checksums, found, strict=True):
@@ -80,11 +83,11 @@ class SessionFeed:
                 )
 
     def report(self) -> DownloadReport:
-        """See Feed."""
+        """What each source has contributed."""
         return self._reporter.report("-", fetched=self._given, decoded=self._session.decoded)
 
     def close(self) -> None:
-        """See Feed."""
+        """End all connections and threads."""
         self._session.close()
 
     def _passed_on(self) -> str:
@@ -94,11 +97,13 @@ class SessionFeed:
         return self._held_back.help_with(fragments, self._session.add_source)
 
     def _watch(self) -> None:
-        self._tell("downloading")
+        self._reporter.tell("downloading", self._given, self._given)
         self._reporter.look_for_stop(f"stopped: {self._passed_on()}")
 
-    def _tell(self, phase: Phase) -> None:
-        self._reporter.tell(phase, self._given, self._given)
+
+def passed_on(given: int, size: int) -> str:
+    """How much was given, for people."""
+    return f"{format_size(given)} of {format_size(size)} were passed on"
 
 
 class SpoolFeed:
@@ -115,17 +120,17 @@ class SpoolFeed:
             self._file.close()
             raise
 
-    def pieces(self) -> Iterator[bytes]:
-        """See Feed."""
+    def pieces(self) -> Iterator[memoryview]:
+        """See SessionFeed."""
         try:
-            yield from self._file.in_order()
+            yield from map(self._file.whole, range(self._file.layout.data_pieces))
         finally:
             self._file.close()
 
     def report(self) -> DownloadReport:
-        """See Feed."""
+        """See SessionFeed."""
         return self._report
 
     def close(self) -> None:
-        """See Feed."""
+        """See SessionFeed."""
         self._file.close()

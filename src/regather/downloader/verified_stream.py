@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from regather.downloader.report import DownloadReport
 from regather.errors import UsageError
@@ -12,23 +12,7 @@ from regather.sources.jobs import DownloadJob
 from regather.units import format_size
 
 if TYPE_CHECKING:
-    from regather.checksum import Checksum
-
-
-class Feed(Protocol):
-    """Where the bytes of a stream come from."""
-
-    def pieces(self) -> Iterator[bytes]:
-        """All bytes of the file, in order, verified."""
-        ...
-
-    def report(self) -> DownloadReport:
-        """What each source has contributed."""
-        ...
-
-    def close(self) -> None:
-        """End all connections and threads."""
-        ...
+    from regather.downloader.feeds import SessionFeed, SpoolFeed
 
 
 class VerifiedStream:
@@ -38,7 +22,7 @@ class VerifiedStream:
     meanwhile. Sources wait for a slow reader.
     """
 
-    def __init__(self, target: DownloadTarget, feed: Feed) -> None:
+    def __init__(self, target: DownloadTarget, feed: SessionFeed | SpoolFeed) -> None:
         self.name = target.name
         """The file's own name; that of a folder without ``.tar``."""
         self.size = target.layout.size
@@ -48,7 +32,7 @@ class VerifiedStream:
         self.given = 0
         """Bytes so far."""
         self._feed = feed
-        self._pieces = feed.pieces()
+        self._views = self.views()
 
     def __enter__(self) -> Self:
         return self
@@ -60,9 +44,13 @@ class VerifiedStream:
         return self
 
     def __next__(self) -> bytes:
-        piece = next(self._pieces)
-        self.given += len(piece)
-        return piece
+        return bytes(next(self._views))
+
+    def views(self) -> Iterator[memoryview]:
+        """All pieces, without a copy: each is right until the next one is asked for."""
+        for piece in self._feed.pieces():
+            self.given += len(piece)
+            yield piece.toreadonly()
 
     def close(self) -> None:
         """End all connections and threads. Nothing more is given."""
@@ -73,21 +61,12 @@ class VerifiedStream:
         return self._feed.report()
 
 
-def passed_on(given: int, size: int) -> str:
-    """How much was given, for people."""
-    return f"{format_size(given)} of {format_size(size)} were passed on"
-
-
 def is_verified_by_piece(target: DownloadTarget) -> bool:
     """Whether each piece is known to be right before the whole file is there.
 
     A checksum of the user's counts more than hashes in a document that it may prove wrong.
     """
-    return target.hashed and not any(map(_of_user, target.checksums))
-
-
-def _of_user(checksum: Checksum) -> bool:
-    return not checksum.origin
+    return target.hashed and all(checksum.origin for checksum in target.checksums)
 
 
 def check_streamable(job: DownloadJob, target: DownloadTarget, spool: int) -> None:

@@ -17,6 +17,7 @@ from regather.model import Layout
 from regather.planner import Planner
 from regather.store.memory import MemoryStore
 
+_Put = Callable[[int, memoryview, bytes], "memoryview | None"]
 _AGAIN_SECONDS = 0.005
 ROOM_SECONDS = 0.05
 """How long who waits for room sleeps: room also comes free, untold, when others have copied."""
@@ -144,17 +145,11 @@ class ReaderRoom:
         """Take in a piece, unless nobody wants it and there is no room."""
         self._put(number, self._store.place, data, digest)
 
-    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> memoryview | None:
         """The same, with its memory; see PieceStore.adopt."""
-        return bool(self._put(number, self._store.adopt, data, digest))
+        return self._put(number, self._store.adopt, data, digest)
 
-    def _put(
-        self,
-        number: int,
-        put: Callable[[int, memoryview, bytes], bool | None],
-        data: memoryview,
-        digest: bytes,
-    ) -> bool | None:
+    def _put(self, number: int, put: _Put, data: memoryview, digest: bytes) -> memoryview | None:
         while True:
             with self.lock:
                 if room := self._store.reserve(number):

@@ -49,8 +49,7 @@ _LOOK_SECONDS = 0.5
 """How often who waits for a piece is told so."""
 _SOON_SECONDS = 0.02
 """How long the first who waits relies on workers alone: to start a thread takes time, too."""
-_JOIN_SECONDS = 5.0
-_MOST_ASKED, _STEP = 1024, 4
+_JOIN_SECONDS, _MOST_ASKED = 5.0, 1024
 
 Parts = Mapping[int, Sequence[tuple[int, memoryview]]]
 """By the running number of a piece: places in it, and what is to be filled from there on."""
@@ -186,10 +185,11 @@ class Session(Listener):
         waits: Callable[[int], object],
         window: int,
         ahead: tuple[int, Sequence[int]] | None = None,
+        step: int = _MOST_ASKED,
     ) -> Iterator[None]:
-        """Fetch pieces in order, ``window`` at a time; ``copy`` tells whether it found one."""
+        """Fetch pieces in order, by ``step``, of a ``window``; ``copy`` tells if it found one."""
         reader = Reader(next(self._numbers))
-        step = _STEP if window > WINDOW_PIECES else max(1, window // 2)
+        step = min(step, max(1, window // 2))
         asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):

@@ -10,14 +10,16 @@ from regather.engine.session import Session
 from regather.engine.tally import SourceTally
 from regather.model import Layout, Source
 from regather.planner import Planner
-from regather.store.base import PieceMissing
 from regather.store.slots import SlotStore
 from regather.transport import Connection
 
 if TYPE_CHECKING:
     from regather.store.cached_file import CachedFile
 
-_WINDOW_BYTES = 40 << 20
+_WINDOW_BYTES, _CODED_WINDOW_BYTES = 64 << 20, 40 << 20
+"""Pieces that wait in memory for the reader; with parity, rows take the rest of the room."""
+_SPOOL_STEP = 4
+"""All that the spool has room for is asked for at any moment, so that all sources work ahead."""
 _FLIGHT_BYTES = 24 << 20
 _MOST_REQUESTS = 24
 _WATCH_SECONDS = 0.1
@@ -57,7 +59,8 @@ class StreamingSession(Session):
             connections=connections,
             retries=retries,
             max_requests=max(2, min(_MOST_REQUESTS, _FLIGHT_BYTES // largest)),
-            memory=min(spool, layout.size) or _WINDOW_BYTES,
+            memory=min(spool, layout.size)
+            or (_CODED_WINDOW_BYTES if layout.sets else _WINDOW_BYTES),
             limiter=limiter,
             tallies=tallies,
         )
@@ -79,22 +82,21 @@ class StreamingSession(Session):
 
     def in_order(
         self, numbers: Sequence[int], waits: Callable[[int], object] = lambda number: None
-    ) -> Iterator[bytes]:
+    ) -> Iterator[memoryview]:
         """Give pieces in this order; as many as there is room for are fetched meanwhile.
 
-        Raises as ``read`` does.
+        Each is right until the next one is asked for. Raises as ``read`` does.
         """
         self._start()
-        piece = b""
+        piece: memoryview | None = None
 
         def take(number: int) -> bool:
             nonlocal piece
             self._at = number
-            try:
-                piece = bytes(self._store.whole(number))
-            except PieceMissing:
-                return False
-            return True
+            piece = self._store.view(number)
+            return piece is not None
 
-        for _ in self._fetch(numbers, take, waits, self._sizes.most):
+        step = _SPOOL_STEP if self._spool else self._sizes.most
+        for _ in self._fetch(numbers, take, waits, self._sizes.most, step=step):
+            assert piece is not None
             yield piece

@@ -170,8 +170,8 @@ class Transfers:
         if adopts and self._layout.sets:
             with self._changed:  # what computing is likely to need waits in row buffers
                 adopts = not self._planner.likely_computed(fragment, piece)
-        if adopts and self._destination.adopt(number, view, digest):
-            worker.buffer = memoryview(b"")
+        if adopts and (other := self._destination.adopt(number, view, digest)) is not None:
+            worker.buffer = other
             return True
         if not adopts:
             self._destination.place(number, view, digest)

@@ -207,7 +207,10 @@ def _first_available(job: DownloadJob, asking: Prober) -> DownloadTarget:
             failed[copy.text] = error.what
             wrong += [error] if not isinstance(error, TransportError) else []
         else:
-            notes = tuple(f"the manifest is from {copy}: {what}" for what in failed.values())
+            notes = tuple(
+                f"the manifest was read from {copy}, since another one failed: {what}"
+                for what in failed.values()
+            )
             return replace(target, notes=(*notes, *target.notes))
     if wrong:
         raise wrong[0]

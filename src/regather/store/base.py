@@ -37,8 +37,11 @@ class PieceStore(Protocol):
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Take in a whole piece that was verified; ``digest`` is its hash. Raises StorageError."""
 
-    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
-        """Place a piece; whether its memory is the store's now, so that nobody may write there."""
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> memoryview | None:
+        """Place a piece, and keep its memory: nobody may write there any more.
+
+        Returns memory to go on with, as much of it or none; None where ``data`` was not kept.
+        """
 
     def wait(self, number: int) -> Future[None]:
         """A future that is done when the piece is there, and cancelled when the store is closed."""
@@ -144,10 +147,10 @@ class PartialDownload(StoredPieces):
         self.pieces: Collection[int] = range(layout.data_pieces)
         """The numbers of the pieces that are wanted; of a folder, as ``recover`` finds out."""
 
-    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> memoryview | None:
         """Write one verified piece, which leaves its memory alone; see PieceStore.adopt."""
         self.place(number, data, digest)
-        return False
+        return None
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """Write one verified piece where it belongs and claim it; see PieceStore.place."""

@@ -93,9 +93,9 @@ class MemoryStore(StoredPieces):
         """Take in a piece; see PieceStore.place. Raises StorageError where it has no room."""
         self._take(number, memoryview(bytes(data)), digest)
 
-    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> memoryview | None:
         """Take in a piece with its memory; see PieceStore.adopt. Raises StorageError as place."""
-        return self._take(number, data.toreadonly(), digest)
+        return memoryview(b"") if self._take(number, data.toreadonly(), digest) else None
 
     def _take(self, number: int, data: memoryview, digest: bytes) -> bool:
         """Keep a piece; False where it is there already."""

@@ -10,24 +10,15 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from typing import Protocol
+from collections.abc import Callable
 
 from regather.errors import RegatherError, StorageError, is_disk_full, of_system
 from regather.files.platform import preallocate, read_all, write_all
 from regather.model import Layout
 from regather.store.base import PieceMissing
 from regather.store.memory import MemoryStore
+from regather.store.memory_budget import MemoryBudget
 from regather.units import format_size
-
-
-class _Slots(Protocol):
-    """Slots, each as long as the longest piece."""
-
-    def write(self, slot: int, data: memoryview) -> None: ...
-
-    def read(self, slot: int, at: int, into: memoryview) -> None: ...
-
-    def free(self) -> None: ...
 
 
 class _Memory:
@@ -35,16 +26,25 @@ class _Memory:
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._slots: dict[int, bytearray] = {}
+        self._slots: dict[int, memoryview] = {}
 
     def write(self, slot: int, data: memoryview) -> None:
         into = self._slots.get(slot)
-        if into is None:
-            into = self._slots[slot] = bytearray(self._length)
-        memoryview(into)[: len(data)] = data
+        if not into:
+            into = self._slots[slot] = memoryview(bytearray(self._length))
+        into[: len(data)] = data
+
+    def adopt(self, slot: int, data: memoryview) -> memoryview | None:
+        """Exchange the memory of a slot."""
+        other = self._slots.get(slot, memoryview(b""))
+        self._slots[slot] = data
+        return other
+
+    def view(self, slot: int) -> memoryview:
+        return self._slots[slot]
 
     def read(self, slot: int, at: int, into: memoryview) -> None:
-        into[:] = memoryview(self._slots[slot])[at : at + len(into)]
+        into[:] = self._slots[slot][at : at + len(into)]
 
     def free(self) -> None:
         self._slots = {}
@@ -55,6 +55,7 @@ class _Disk:
 
     def __init__(self, length: int, count: int) -> None:
         self._length, self._size = length, length * count
+        self._view = memoryview(bytearray(length))
         try:
             with tempfile.TemporaryFile(buffering=0) as file:
                 preallocate(file.fileno(), self._size)
@@ -69,6 +70,13 @@ class _Disk:
             write_all(self._descriptor, data, slot * self._length)
         except OSError as error:
             raise spool_trouble(error, self._size) from error
+
+    adopt = write
+
+    def view(self, slot: int) -> memoryview:
+        """What is right until the next call."""
+        self.read(slot, 0, self._view)
+        return self._view
 
     def read(self, slot: int, at: int, into: memoryview) -> None:
         try:
@@ -91,44 +99,61 @@ def spool_trouble(error: OSError, size: int) -> RegatherError:
     return of_system(error, where)
 
 
+class _Passing(MemoryBudget):
+    """Drops all that nobody needs at once, for who reads in order does not come back to it."""
+
+    def drop(self, missing: int, asker: MemoryStore) -> dict[MemoryStore, list[int]]:
+        return super().drop(self.used, asker)
+
+
 class SlotStore(MemoryStore):
     """A PieceStore whose pieces are in slots, in the folder for temporary files or in memory."""
 
     def __init__(self, layout: Layout, limit: int, *, on_disk: bool = False) -> None:
         """``limit`` is in bytes. Raises StorageError where the disk has less room."""
-        super().__init__(layout, limit)
+        super().__init__(layout, limit, _Passing(limit))
         length = max(layout.largest_piece, 1)
         self._slots: dict[int, int] = {}
         self._free: list[int] = []
         self._made = 0
-        self._room: _Slots = _Disk(length, limit // length) if on_disk else _Memory(length)
+        self._room: _Memory | _Disk = _Disk(length, limit // length) if on_disk else _Memory(length)
 
     def place(self, number: int, data: memoryview, digest: bytes) -> None:
         """See MemoryStore.place."""
+        self._put(number, data, self._room.write)
+
+    def adopt(self, number: int, data: memoryview, digest: bytes) -> memoryview | None:
+        """See PieceStore.adopt: a slot in memory gives the memory that it had."""
+        return self._put(number, data, self._room.adopt)
+
+    def _put(
+        self, number: int, data: memoryview, put: Callable[[int, memoryview], memoryview | None]
+    ) -> memoryview | None:
         self._check_room(number, data)
         with self._changed:
             if number not in self._reserved:  # it is there
-                return
+                return None
             slot = self._free.pop() if self._free else self._made
             self._made += slot == self._made
-        self._room.write(slot, data)
+        other = put(slot, data)
         with self._changed:
             if number not in self._reserved:  # another thread has placed it meanwhile
                 self._free.append(slot)
-                return
+                return other
             self._slots[number] = slot
             self._keep(number, memoryview(b""))
         self.notify(number)
-
-    def adopt(self, number: int, data: memoryview, digest: bytes) -> bool:
-        """See PieceStore.adopt: a slot holds a copy."""
-        self.place(number, data, digest)
-        return False
+        return other
 
     def gone(self, number: int) -> None:
         """See StoredPieces.gone; its slot is free."""
         super().gone(number)
         self._free.append(self._slots.pop(number))
+
+    def view(self, number: int) -> memoryview | None:
+        """See MemoryStore.view. It is right while the piece is held, and until the next call."""
+        slot = self._slots.get(number)
+        return None if slot is None else self._room.view(slot)[: self.layout.length_of(number)]
 
     def read(self, number: int, at: int, into: memoryview) -> None:
         """See PieceStore.read."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from regather.errors import RegatherError
@@ -35,8 +34,3 @@ class SpooledFile(Destination):
     def finish(self, *, sync: bool = True) -> tuple[str, ...]:
         """It is whole: it can be read from now on."""
         return ()
-
-    def in_order(self) -> Iterator[bytes]:
-        """The bytes of all pieces, one after the other."""
-        for number in range(self.layout.data_pieces):
-            yield bytes(self.whole(number))

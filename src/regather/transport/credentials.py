@@ -161,7 +161,7 @@ class Credentials:
             self._logins.setdefault(entry.host, []).append(entry)
         if bad:  # not shown: it may be a secret
             _log.warning(
-                "regather: warning: %s: line %s is not a valid entry and is ignored", path, bad[0]
+                "regather: warning: %s: line %s is not a valid entry and is ignored", path, bad
             )
 
     def warn(self, line: str) -> None:

@@ -5,9 +5,11 @@ Python's own reader keeps but the last entry of a host, and all case that its na
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -16,6 +18,8 @@ from regather.origins import ascii_host
 __all__ = ["Login", "read_logins"]
 
 _WORD = r'"((?:[^"\\]|\\.)*+)"|(\S++)'
+_MOST = 1 << 20
+"""Bytes of a file."""
 _KEYS = frozenset(("machine", "login", "user", "account", "password"))
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _ESCAPED = r"\\(.)"
@@ -32,16 +36,20 @@ class Login(Struct):
     __repr__ = object.__repr__
 
 
-def read_logins(path: str) -> tuple[list[Login], list[int]]:
-    """The entries of a file, and the numbers of lines that are none; their entries are left out.
+def read_logins(path: str) -> tuple[list[Login], int]:
+    """The entries of a file, and the first line that is none, or 0; such entries are left out.
 
     That for all other hosts, ``default``, is left out too. Raises OSError.
     """
+    with open(path, "rb") as file:
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     found: list[Login] = []
-    bad: list[int] = []
+    bad = 0
     entry = Login("")
     key = ""
-    for number, word in _words(Path(path).read_text("utf-8-sig", "surrogateescape")):
+    for number, word in _words(data.decode("utf-8-sig", "surrogateescape")):
         if key == "machine":
             entry, key = Login(_host(word)), ""
             found.append(entry)
@@ -56,7 +64,7 @@ def read_logins(path: str) -> tuple[list[Login], list[int]]:
         elif word.lower() in _KEYS:
             key = word.lower()
         else:
-            bad.append(number)
+            bad = bad or number
             entry.host = ""
     return [entry for entry in found if entry.host], bad
 
@@ -65,7 +73,7 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
     """Words with the numbers of their lines, without comments and macros."""
     skips = False
     value = False  # whether the next word is one, whatever it looks like
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
         if skips:  # a macro ends with an empty line
             skips = bool(line.strip())
             continue

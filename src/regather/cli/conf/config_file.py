@@ -14,7 +14,8 @@ from regather.errors import UsageError
 
 Key = tuple[str, ...]
 """Where a value stands: its tables and its own name, like ("host", "a.example", "token")."""
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 256 << 10
+"""What reads TOML takes a hundred times as much memory."""
 _MAX_TRIED = 5
 """How many "=" of a line may stand in its key, in quotes; each is tried."""
 _KINDS = {
@@ -69,7 +70,7 @@ def load(named: str | None, *, unwanted: bool, environment: Mapping[str, str]) -
     except (OSError, ValueError) as error:
         raise _unreadable(path, who, error) from None
     if len(data) > _MAX_BYTES:
-        raise UsageError(f"{path}: larger than 1 MiB: no configuration of ours")
+        raise UsageError(f"{path}: larger than {_MAX_BYTES >> 10} KiB: no configuration of ours")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
