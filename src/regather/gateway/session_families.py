@@ -60,7 +60,7 @@ class SessionFamilies:
             return sum(map(_pieces_of, self._live), start=self._pieces.copy())
 
     def _spare_servers(self, hosted: HostedFile) -> int:
-        """How many more servers may fail; -1 where something is lost."""
+        """How many more servers can fail; -1 where something is lost."""
         sources, session = hosted.target.sources, hosted.live
         up = set(range(len(sources)))
         refused: list[Set[int]] = [set() for _ in sources]
@@ -119,7 +119,7 @@ class SessionFamilies:
         yield Family(
             "regather_file_spare_servers",
             "gauge",
-            "How many more servers may fail; -1 where something is lost.",
+            "How many more servers can fail; -1 where something is lost.",
             {(one.file.name, one.digest): self._spare_servers(one) for one in files},
             ("file", "digest"),
         )
