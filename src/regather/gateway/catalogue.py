@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from regather.errors import RegatherError, UsageError
+from regather.errors import RegatherError, TransportError, UsageError
 from regather.gateway.hosted import HostedFile
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
 from regather.names import MANIFEST_SUFFIX, signature_path
@@ -77,14 +78,20 @@ class Catalogue:
     def scan(self, *, first: bool = False) -> dict[str, FoundManifest]:
         """Read what is new or has changed, by its path or URL.
 
-        Raises what a manifest that was named is refused for, the ``first`` time only. Whatever
-        else cannot be read is logged once, and what was known of it holds.
+        Raises what a manifest that was named is refused for, the ``first`` time only; where a
+        server does not answer, only if no manifest was found. Whatever else cannot be read is
+        logged once, and what was known of it holds.
         """
         found: dict[str, FoundManifest] = {}
+        absent: list[TransportError] = []
         self._said, self._complaints = self._complaints, set()
         for place in self._places:
             if not _is_folder(place) and place.text not in self._inside:
-                self._read(place, found, named=first)
+                try:
+                    self._read(place, found, named=first)
+                except TransportError as error:
+                    absent.append(error)
+                    self._complain(place.text, error.what)
                 continue
             try:
                 inside = self._inside[place.text] = list(self._manifests_in(place))
@@ -99,6 +106,8 @@ class Catalogue:
                 continue
             for address in inside:
                 self._read(address, found, named=False)
+        if absent and not found:
+            raise absent[0]
         return found
 
     def _manifests_in(self, place: Address) -> Iterator[Address]:
@@ -148,13 +157,15 @@ class Catalogue:
         self._found = found
         before, by_digest = self.by_digest, dict[str, HostedFile]()
         by_name, fragments = dict[str, HostedFile](), dict[str, HostedFile | None]()
+        targets = _merged(one.target for one in found.values())
         for where, one in found.items():
             digest = one.manifest.digest
             hosted = by_digest.get(digest)
             if hosted is None:
                 known = before.get(digest)
-                same = known is not None and known.target == one.target
-                hosted = known if known and same else self._make(one.manifest, one.target)
+                target = targets[digest]
+                same = known is not None and known.target == target
+                hosted = known if known and same else self._make(one.manifest, target)
                 by_digest[digest] = hosted
                 hosted.publish(one.loaded)
                 for name in hosted.fragments:
@@ -196,6 +207,17 @@ class Catalogue:
         """Break off everything."""
         for hosted in (*self.by_digest.values(), *self._retired):
             hosted.close()
+
+
+def _merged(targets: Iterable[DownloadTarget]) -> dict[str, DownloadTarget]:
+    """By digest: what is found at several places has the sources of all of them."""
+    merged: dict[str, DownloadTarget] = {}
+    for target in targets:
+        if (known := merged.get(target.digest)) is not None:
+            sources = {source.url: source for source in (*known.sources, *target.sources)}
+            target = replace(known, sources=tuple(sources.values()))  # noqa: PLW2901
+        merged[target.digest] = target
+    return merged
 
 
 def _is_folder(place: Address) -> bool:
