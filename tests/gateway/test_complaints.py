@@ -14,7 +14,7 @@ import pytest
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
 from regather.store.disk_cache import DiskCache
-from tests.gateway.support import asking, eventually, get, started
+from tests.gateway.support import asking, content_of, eventually, get, started
 from tests.support.hosting import Hosting
 from tests.support.net import HOST, free_port
 from tests.support.small import Small, small
@@ -54,10 +54,6 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
     folder = tmp_path_factory.mktemp("complaints")
     made.write(folder, {"1": [1], "2": [2], "3": [3], "all": [1, 2]})
     return made, folder
-
-
-def content_of(part: Small) -> bytes:
-    return b"".join(part.content[name] for name in part.names[:2])
 
 
 def over(part: tuple[Small, Path], hosting: Hosting, *urls: str, **how: object) -> GatewayServer:

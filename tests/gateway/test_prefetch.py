@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from regather.gateway.launch import GatewayServer
-from tests.gateway.support import eventually, get, started
+from tests.gateway.support import content_of, eventually, get, started
 from tests.support.hosting import Hosting
 from tests.support.small import Small, small
 
@@ -23,10 +23,6 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
     folder = tmp_path_factory.mktemp("prefetch")
     made.write(folder, {"1": [1], "2": [2], "3": [3]})
     return made, folder
-
-
-def content_of(part: Small) -> bytes:
-    return b"".join(part.content[name] for name in part.names[:2])
 
 
 def kept(gateway: GatewayServer) -> int:

@@ -13,7 +13,7 @@ import regather
 from regather.errors import TransportError
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
-from tests.gateway.support import get, started
+from tests.gateway.support import content_of, get, started
 from tests.support.hosting import Hosting
 from tests.support.mirrors import stock_server
 from tests.support.net import free_port
@@ -25,10 +25,6 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
     part, folder = small([300 * PIECE, 300 * PIECE], parity=1), tmp_path_factory.mktemp("relays")
     part.write(folder, {"1": [1], "2": [2], "3": [3]})
     return part, folder
-
-
-def content_of(part: Small) -> bytes:
-    return b"".join(part.content[name] for name in part.names[:2])
 
 
 def top(part: tuple[Small, Path], hosting: Hosting, **options: Any) -> GatewayServer:
