@@ -69,6 +69,11 @@ class SteppedSession(Session):
         return self._sizes.window
 
     @property
+    def up(self) -> list[bool]:
+        """By source, whether its last requests succeeded."""
+        return [not (health.failures or health.distrusted) for health in list(self.healths)]
+
+    @property
     def largest_piece(self) -> int:
         """Bytes of the longest piece."""
         return self._layout.largest_piece

@@ -12,7 +12,6 @@ from regather.engine.steps import SteppedSession
 from regather.engine.tally import SourceTally, add_up
 from regather.gateway.hosted import HostedFile
 from regather.names import without_secrets
-from regather.planner.health import Health
 from regather.server.tallies import Family, single
 from regather.store.memory_budget import MemoryBudget
 
@@ -65,7 +64,7 @@ class SessionFamilies:
         up = set(range(len(sources)))
         refused: list[Set[int]] = [set() for _ in sources]
         if session is not None:
-            up = {n for n, health in enumerate(list(session.healths)) if _is_up(health)}
+            up = {number for number, is_up in enumerate(session.up) if is_up}
             refused = [tally.refused.keys() for tally in list(session.tallies)]
         holders = tuple(
             frozenset(
@@ -88,9 +87,9 @@ class SessionFamilies:
         with self._lock:
             live = list(self._live)
         for session in live:
-            for tally, health in zip(list(session.tallies), list(session.healths), strict=False):
+            for tally, is_up in zip(list(session.tallies), session.up, strict=False):
                 url = without_secrets(tally.url)
-                up[url] = up.get(url, False) or _is_up(health)
+                up[url] = up.get(url, False) or is_up
         return up
 
     def families(self) -> Iterator[Family]:
@@ -177,7 +176,3 @@ class SessionFamilies:
 def _pieces_of(session: SteppedSession) -> Counter[str]:
     found, wanted = session.found, session.wanted
     return Counter(hit=found, miss=max(wanted - found, 0), decoded=session.decoded)
-
-
-def _is_up(health: Health) -> bool:
-    return not (health.failures or health.distrusted)
