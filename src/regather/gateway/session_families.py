@@ -70,9 +70,7 @@ class SessionFamilies:
             frozenset(
                 n
                 for n, (source, without) in enumerate(zip(sources, refused, strict=False))
-                if n in up
-                and f not in without
-                and (source.fragments is None or f in source.fragments)
+                if n in up and f not in without and f in (source.fragments or ())
             )
             for f in range(len(hosted.layout.fragments))
         )
@@ -119,7 +117,11 @@ class SessionFamilies:
             "regather_file_spare_servers",
             "gauge",
             "How many more servers can fail; -1 where something is lost.",
-            {(one.file.name, one.digest): self._spare_servers(one) for one in files},
+            {
+                (one.file.name, one.digest): self._spare_servers(one)
+                for one in files
+                if all(source.fragments is not None for source in one.target.sources)
+            },
             ("file", "digest"),
         )
         yield Family(
