@@ -83,7 +83,19 @@ def system_errors(kind: type[RegatherError], where: object, help: str = "") -> I
     try:
         yield
     except OSError as error:
-        raise kind(f"{where}: {reason(error).lower()}", help=help) from error
+        raise kind(f"{where}: {reason(error).lower()}", help=help or advice(error)) from error
+
+
+def advice(error: Exception) -> str:
+    """What helps where the system refuses a path."""
+    number = getattr(error, "errno", None) or 0
+    return _HELPS.get(number) or _PATH_HELPS.get(number, _CHECK)
+
+
+def unusable(path: object, purpose: str, error: Exception) -> UsageError:
+    """The error for a file that cannot be read, by what it was given as."""
+    why = reason(error).lower()
+    return UsageError(f"{path}: not usable as {purpose} ({why})", help=advice(error))
 
 
 def pem_flaw(error: Exception) -> str:
@@ -132,6 +144,12 @@ _HELPS = {
 }
 """What helps where this machine is at fault and no other command would do."""
 _CHECK = "check that it exists, and check its permissions"
+_PATH_HELPS = {
+    errno.EEXIST: "something else has this name: choose another one",
+    errno.EISDIR: "give the name of a file",
+    errno.ENOTDIR: "a part of the path is a file: check the path",
+    errno.ENAMETOOLONG: "check the path",
+}
 _MAX_SHOWN_PATH = 300
 
 
@@ -154,8 +172,8 @@ def of_system(error: OSError, where: str = "") -> RegatherError:
     why = (error.strerror or str(error) or type(error).__name__).lower()
     what = f"{path}: {why}" if path else why
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"{path}: the name is too long", help="check the path")
-    return StorageError(what, help=_HELPS.get(error.errno or 0, _CHECK if path else ""))
+        return UsageError(f"{path}: the name is too long", help=advice(error))
+    return StorageError(what, help=advice(error) if path else _HELPS.get(error.errno or 0, ""))
 
 
 class RegatherError(Exception):

@@ -6,6 +6,8 @@ import base64
 import contextlib
 import json
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 import regather
+from regather.cli import main
 from tests.support.files import alone, leftovers, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
@@ -43,6 +46,73 @@ def made(tmp_path: Path) -> Path:
     random_file(tmp_path / "file.bin", 5000)
     regather.split(tmp_path / "file.bin", tmp_path / "out", fragments=3)
     return tmp_path
+
+
+# -- one line with the next step ---------------------------------------------------------------
+
+M = "out/file.bin.regather.json"
+MANIFEST_READERS = ("info", "check", "repair", "metalink", "get", "sign --secret-key k")
+HOSTILE = [
+    *(f"{command} {what}" for command in MANIFEST_READERS for what in (
+        "none", "none.regather.json", "folder.regather.json", "empty.regather.json",
+        "text.regather.json", "file.bin/x.regather.json", "http://", "http://[::1", "h\u00f6\u202e",
+    )),
+    *(f"{command} {what} {target}"
+      for command, target in (("split", "--out o"), ("publish", "--to t"))
+      for what in ("none", "file.bin/x", "s3://b/x", "-", "h\u00f6\u202e", "''")),
+    *(f"get {M} -o copy {option}" for option in (
+        "--select x", "--exclude x", "--cookies none", "--cookies folder", "--known-hosts none",
+        "--cacert none", "--digest 12", "--sha256 12", "--checksum md6:00", "--header @none",
+        "--limit-rate -1", "--retries -1", "--connections 0", "--timeout nan", "--seed none",
+    )),
+    f"get {M} -o no/such/place", "get -i none", "get -i folder", f"get -i text {M}",
+    "split file.bin --out file.bin", "split file.bin --out o --fragments 0",
+    "split file.bin --out o --fragments 2 --chunk-size 1MB", "split file.bin --out o --parity 300",
+    "split file.bin --out o --servers 3 --replicas 9", "split file.bin --out o --at x",
+    "publish file.bin --to file.bin", "publish file.bin --to t --to t",
+    "publish file.bin --to t --parity 1", "publish file.bin --to t --sign-with none",
+    f"repair {M} --to file.bin", f"check {M} --read-data 200%", f"check {M} --server none",
+    "serve none", "serve out --port 99999", "serve out --fault x", "serve out --tls-cert none",
+    "cluster file.bin", "cluster none", "cluster out --fault 9:die", "demo --size -1",
+    "gateway none --port 0", "gateway http://[::1 --port 0",
+    f"gateway {M} --cache file.bin --port 0",
+    "generate folder", "generate no/such", "generate x --size -5", "generate file.bin",
+    "keygen --password-file none", f"sign {M} --secret-key none", f"sign {M} --secret-key folder",
+    "config x", "completion tcsh", "help nothing", "nonsense", "--nonsense",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what is not what it is called."""
+    folder = tmp_path_factory.mktemp("odd")
+    random_file(folder / "file.bin", 5000)
+    regather.split(folder / "file.bin", folder / "out", servers=3, parity=1)
+    for name in ("folder", "folder.regather.json"):
+        (folder / name).mkdir()
+    for name, content in (("empty.regather.json", ""), ("text.regather.json", "x"), ("text", "x")):
+        (folder / name).write_text(content)
+    return folder
+
+
+@pytest.mark.parametrize("line", HOSTILE)
+def test_every_refusal_is_one_line_with_the_next_step(
+    line: str, odd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(odd)
+    before = sorted(odd.rglob("*"))
+    try:
+        code: int | str | None = main(shlex.split(line))
+    except SystemExit as end:  # of argparse
+        code = end.code
+    told = capsys.readouterr()
+    assert code in (1, 2, 3, 4, 6), told
+    assert told.out == ""
+    assert told.err.count("\n") == 1, told.err
+    assert re.match(r"regather( \w+: error)?: ", told.err)
+    assert "; " in told.err or " (" in told.err, "no next step"
+    assert "Traceback" not in told.err
+    assert sorted(odd.rglob("*")) == before
 
 
 # -- names and sizes --------------------------------------------------------------------------
@@ -293,7 +363,10 @@ def test_output_to_a_full_disk(tmp_path: Path, options: tuple[str, ...]) -> None
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == ("regather: cannot write to standard output: no space left on device\n")
+    assert done.stderr == (
+        "regather: cannot write to standard output: no space left on device; "
+        "free some space, or choose another place\n"
+    )
     assert (tmp_path / "got").read_bytes() == large.read_bytes()
 
 

@@ -37,6 +37,7 @@ from regather.errors import (
     RegatherError,
     StorageError,
     UsageError,
+    advice,
     is_fault_here,
     of_system,
     shown_path,
@@ -130,7 +131,8 @@ def _ended(arguments: Sequence[str]) -> int:
     except OSError as error:
         # Those that befall commands have become errors of ours; this one befell our output.
         drop_output()
-        _complain(f"regather: cannot write to standard output: {(error.strerror or '').lower()}")
+        why = (error.strerror or "").lower()
+        _complain(f"regather: cannot write to standard output: {why}; {advice(error)}")
         return 1
     return code
 

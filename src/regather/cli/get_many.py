@@ -15,7 +15,7 @@ from regather.cli.logs import both, files_log
 from regather.cli.options import checksums_of
 from regather.cli.output_path import destination_of, make_folder
 from regather.cli.progress import files_view
-from regather.errors import RegatherError, reason
+from regather.errors import RegatherError, unusable
 from regather.units import counted, format_exact
 
 if TYPE_CHECKING:
@@ -42,9 +42,11 @@ def jobs_in_list(args: argparse.Namespace) -> list[DownloadJob]:
         else:
             text, where = Path(args.input).read_text("utf-8-sig"), args.input
     except OSError as error:
-        raise UsageError(f"{args.input}: {reason(error).lower()}") from None
+        raise unusable(args.input, "a list", error) from None
     except UnicodeDecodeError:
-        raise UsageError(f"{args.input}: not text in UTF-8") from None
+        raise UsageError(
+            f"{args.input}: not text in UTF-8", help="give a list of URLs, one download a line"
+        ) from None
     if "\0" in text:
         raise UsageError(f"{where}: not text, it has bytes of 0")
     return read_list(text, where, folder, force=args.force)

@@ -19,7 +19,7 @@ from regather.cli.get_report import describe, with_notes
 from regather.cli.logs import both, source_log
 from regather.cli.progress import download_view
 from regather.cli.standard_streams import closed
-from regather.errors import InterruptedDownload, StorageError, UsageError, reason
+from regather.errors import InterruptedDownload, StorageError, UsageError, advice, reason
 
 if TYPE_CHECKING:
     from regather.sources.jobs import DownloadJob
@@ -98,7 +98,7 @@ def _write(left: memoryview) -> None:
             raise BrokenPipeError from None
         except OSError as error:
             raise StorageError(
-                f"cannot write to standard output: {reason(error).lower()}"
+                f"cannot write to standard output: {reason(error).lower()}", help=advice(error)
             ) from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regather.cli.parsing import OptionsContainer
-from regather.errors import UsageError, reason
+from regather.errors import UsageError, unusable
 
 if TYPE_CHECKING:
     from regather.transport import HostOptions
@@ -122,8 +122,7 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
         try:
             lines = Path(text[1:]).read_text("latin-1").splitlines()
         except OSError as error:
-            why = reason(error).lower()
-            raise UsageError(f"{text[1:]}: not usable as --header ({why})") from None
+            raise unusable(text[1:], "--header", error) from None
     for line in filter(str.strip, lines):
         name, colon, value = line.partition(":")
         if not colon:  # not shown: it may be a secret

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from regather.cli.parsing import Parser
-from regather.errors import UsageError, reason
+from regather.errors import UsageError, unusable
 
 if TYPE_CHECKING:
     from regather.trust.secret_key import SecretKey
@@ -46,8 +46,7 @@ def password(path: str | None, prompt: str) -> str:
             with open(path, encoding="utf-8") as file:
                 return file.readline(4096).rstrip("\r\n")
         except (OSError, ValueError) as error:
-            why = reason(error).lower()
-            raise UsageError(f"{path}: not usable as --password-file ({why})") from None
+            raise unusable(path, "--password-file", error) from None
     import getpass
     import warnings
 

@@ -152,7 +152,10 @@ def resolve_targets(job: DownloadJob, asking: Prober) -> list[DownloadTarget]:
         check_targets(job, rules, places, targets)
     if (job.select or job.exclude) and targets[0].folder is None:
         option = "--select" if job.select else "--exclude"
-        raise UsageError(f"{option} works with metalinks and folders, and this is neither")
+        raise UsageError(
+            f"{option} works with metalinks and folders, and this is neither",
+            help=f"omit {option}",
+        )
     return targets
 
 

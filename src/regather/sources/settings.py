@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from msgspec import field
 from msgspec.structs import force_setattr, replace
 
-from regather.errors import UsageError, pem_flaw, reason
+from regather.errors import UsageError, pem_flaw, unusable
 from regather.names import texts
 from regather.secretive import Secretive
 from regather.transport import Credentials, HostOptions, TransportOptions
@@ -139,6 +139,5 @@ def _readable(path: str | None, option: str) -> str:
             with open(path, "rb"):
                 pass
         except OSError as error:
-            why = reason(error).lower()
-            raise UsageError(f"{path}: not usable as {option} ({why})") from None
+            raise unusable(path, option, error) from None
     return path or ""

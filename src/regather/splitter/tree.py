@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regather.digest import Hasher, new_hasher
-from regather.errors import RegatherError, UsageError, reason, shown_path, system_errors
+from regather.errors import RegatherError, UsageError, advice, reason, shown_path, system_errors
 from regather.files.platform import UNTRUE_SIZE, closed_after, size_is_untrue
 from regather.folder import MAX_ENTRIES, Entry, Folder, check, flaw_of_path, flaw_of_target
 from regather.folder.checks import STAGING, EntryFlaw
@@ -80,7 +80,8 @@ class Tree(Original):
             with interrupts_held() as self._interrupts:
                 self._look_through("", {(top.st_dev, top.st_ino)})
         except OSError as error:
-            raise UsageError(f"{error.filename or path}: {reason(error).lower()}") from None
+            where = error.filename or path
+            raise UsageError(f"{where}: {reason(error).lower()}", help=advice(error)) from None
         self._packing = Packing(self.name, self._entries)
         self.size = self._packing.size
         self._hashes: _FileHashes | None = None

@@ -90,7 +90,9 @@ class Writer:
                     self._descriptors(f)
                     self._written(f, 1)
         except FileExistsError as error:
-            raise UsageError(f"{error.filename}: is a file, not a folder") from None
+            raise UsageError(
+                f"{error.filename}: is a file, not a folder", help="choose another --out"
+            ) from None
         except OSError as error:
             raise trouble(out, error) from error
 

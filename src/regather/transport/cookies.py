@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from regather.errors import UsageError, reason
+from regather.errors import UsageError, reason, unusable
 from regather.origins import ascii_host
 from regather.tokens import is_address
 
@@ -205,7 +205,7 @@ def _read(path: str) -> Iterator[_Cookie]:
         why = reason(error).lower()
         if "=" in path:  # curl's -b takes cookies themselves: they are not shown
             raise UsageError(f"--cookies: {why}", help="give a cookie file") from None
-        raise UsageError(f"{path}: not usable as --cookies ({why})") from None
+        raise unusable(path, "--cookies", error) from None
     if not re.match(_MAGIC, lines[0]):
         raise UsageError(
             f"{path}: not a cookie file",

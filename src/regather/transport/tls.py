@@ -7,7 +7,7 @@ import functools
 import socket
 from typing import TYPE_CHECKING, Any
 
-from regather.errors import UsageError, pem_flaw, reason
+from regather.errors import UsageError, pem_flaw, unusable
 from regather.forking import NotWhileForking
 from regather.transport.options import TransportOptions
 
@@ -94,8 +94,7 @@ def context_with(cert: str, key: str, cacert: str) -> ssl.SSLContext:
             help="give a PEM file with the certificate, and its key in it or with --key-file",
         ) from None
     except OSError as error:
-        why = reason(error).lower()
-        raise UsageError(f"{key or cert}: not usable as certificate or key ({why})") from None
+        raise unusable(key or cert, "certificate or key", error) from None
     return context
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from regather.errors import UsageError, reason
+from regather.errors import UsageError, unusable
 from regather.trust import crypto
 from regather.trust.public_key import PublicKey
 from regather.trust.signature import Signature, signature_of
@@ -58,8 +58,7 @@ class SecretKey(Struct, frozen=True):
                 lines = file.read(_MOST).decode("latin-1").splitlines()
             raw = b64decode(lines[1], validate=True)
         except OSError as error:
-            why = reason(error).lower()
-            raise UsageError(f"{path}: not usable as a secret key ({why})") from None
+            raise unusable(path, "a secret key", error) from None
         except (binascii.Error, ValueError, IndexError):
             raise _no_key(path) from None
         if len(raw) != _SIZE:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from regather.errors import UsageError, pem_flaw, reason
+from regather.errors import UsageError, pem_flaw, unusable
 from regather.origins import Origin, origin_of
 from regather.schemes import PORTS, STORES, scheme_of
 from regather.tokens import is_loopback
@@ -173,7 +173,7 @@ def _made(
             with open(path, "rb") as file:
                 client["root_certificate"] = file.read()
         except OSError as error:
-            raise UsageError(f"{path}: not usable as --cacert ({reason(error)})") from None
+            raise unusable(path, "--cacert", error) from None
     try:
         # The planner, and who publishes, try again themselves, elsewhere first.
         made: Client = kind(
@@ -213,7 +213,10 @@ def _trusting(path: str) -> ssl.SSLContext:
     try:
         context.load_verify_locations(cafile=path)
     except OSError as error:
-        raise UsageError(f"{path}: not usable as --cacert ({pem_flaw(error)})") from None
+        raise UsageError(
+            f"{path}: not usable as --cacert ({pem_flaw(error)})",
+            help="give a PEM file with the certificates of authorities",
+        ) from None
     return context
 
 
