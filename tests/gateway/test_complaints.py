@@ -14,7 +14,7 @@ import pytest
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
 from regather.store.disk_cache import DiskCache
-from tests.gateway.support import asking, content_of, eventually, get, started
+from tests.gateway.support import asking, content_of, eventually, get, received, started
 from tests.support.hosting import Hosting
 from tests.support.net import HOST, free_port
 from tests.support.small import Small, small
@@ -58,11 +58,6 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
 
 def over(part: tuple[Small, Path], hosting: Hosting, *urls: str, **how: object) -> GatewayServer:
     return started(hosting, [part[1] / "small.regather.json"], servers=urls, **how)  # type: ignore[arg-type]
-
-
-def received(gateway: GatewayServer) -> int:
-    (hosted,) = gateway.catalogue.files
-    return sum(tally.received for tally in hosted.live.tallies) if hosted.live else 0
 
 
 def test_each_has_its_test() -> None:

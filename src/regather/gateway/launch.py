@@ -21,7 +21,7 @@ from regather.gateway.hosted import HostedFile
 from regather.gateway.loops import new_id
 from regather.gateway.prefetch import Prefetch
 from regather.gateway.session_families import SessionFamilies
-from regather.gateway.sizes import DISK, MEMORY, MEMORY_ABOVE_DISK
+from regather.gateway.sizes import BESIDE_DISK, DISK, MEMORY
 from regather.gateway.watched import WatchedGateway
 from regather.manifest import Manifest
 from regather.names import texts
@@ -33,7 +33,7 @@ from regather.server.threads import in_thread
 from regather.sources.download_target import DownloadTarget
 from regather.sources.probing import Prober
 from regather.sources.settings import Settings, transport_options, trust_rules
-from regather.store.disk_cache import FREE_SHARE, DiskCache
+from regather.store.disk_cache import BACKLOG, FREE_SHARE, DiskCache
 
 _LOOK_SECONDS = 2.0
 """How often the manifests are looked at again."""
@@ -144,7 +144,7 @@ def prepared(
     prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
     limit = MEMORY if cache_size is None else cache_size
-    memory = SharedRoom(MEMORY_ABOVE_DISK if cache else limit)
+    memory = SharedRoom(BESIDE_DISK - BACKLOG if cache else limit)
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
         return HostedFile(manifest, target, Recipe(target, settings), own_id, memory, disk, watched)
