@@ -263,15 +263,11 @@ class Tree:
     def _due(self, link: Link, stamp: int) -> None:
         if stamp != link.stamp:
             return
-        targets = link.targets
-        link.service, link.at = max(link.service, targets[0][0]), self.now
         self.touch(link)
-        while targets and targets[0][0] <= link.service:
-            target, _, flight = heapq.heappop(targets)
-            if flight.active and flight.target == target:
-                node = self.owners[flight]
-                node.now = self.now
-                node._piece(flight, link)
+        for flight in link.whole(self.now):
+            node = self.owners[flight]
+            node.now = self.now
+            node._piece(flight, link)
 
     def run(self) -> None:
         """Until each client has the file."""
