@@ -165,8 +165,7 @@ class Engine:
 
     def number_of(self, event: PieceDone) -> int:
         """The running number of a piece that came."""
-        start = self._workers.jobs[event.request][0].start
-        return self._layout.number(start.fragment, event.piece)
+        return self._layout.number(self._workers.jobs[event.request][0].start.fragment, event.piece)
 
     def end(self) -> None:
         """End ``run``, and decide nothing any more. For any thread, and for one that decides."""
@@ -242,8 +241,7 @@ class Engine:
                         elif worker is not None and mine is None and worker.source == action.source:
                             mine, taker = job, worker
                         elif (found := self._workers.find(action.source)) is not None:
-                            taker = found
-                            orders.append((taker, job))
+                            orders.append((taker := found, job))
                         else:
                             refused.append(action.request)
                             continue

@@ -119,11 +119,11 @@ def run_server(
     """Run what ``make`` makes in an event loop until it is told to stop; see ``serve``."""
     _raise_file_limit()
     # Held back, interrupts reach the loop alone, and not the thread that holds a lock.
-    with interrupts_held(), asyncio.Runner(loop_factory=_Loop) as runner:
+    with interrupts_held(), asyncio.Runner(loop_factory=_ServerLoop) as runner:
         runner.run(_serve(make, on_listening, stop))
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class _ServerLoop(asyncio.SelectorEventLoop):
     """Half of one, where there are no descriptors for it, goes without a traceback."""
 
     _whole = False
