@@ -9,8 +9,9 @@ STAMP := $(VENV)/.ready
 # The object store that the tests run against has packages of its own, and so has a duckdb.
 STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
+AUDIT := .venv-audit
 
-.PHONY: venv plain stores demo test quick chaos torture fuzz guards lint format docs reference dist bench requirements clean help
+.PHONY: venv plain stores demo test quick chaos torture fuzz guards audit lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -23,11 +24,12 @@ help:
 	@echo 'make fuzz          each parser with odd inputs, SECONDS=10 or INPUTS=N each (see docs/reliability.md)'
 	@echo 'make torture       each system call fails in turn, in each way (see docs/reliability.md)'
 	@echo 'make guards        take out one guard at a time: its test has to fail (see docs/security.md)'
+	@echo 'make audit         known vulnerabilities in what is pinned, if their database is reachable'
 	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
 	@echo 'make format        let ruff rewrite what it can'
 	@echo 'make docs          the documentation as a site, in docs/_build/html; a broken link fails'
 	@echo 'make reference     write docs/commands.md and the manual pages anew from the parser'
-	@echo 'make dist          sdist and wheels in dist/: pure, and compiled for this platform; the same bytes each time'
+	@echo 'make dist          sdist, wheels and a bill of materials in dist/: the same bytes each time'
 	@echo 'make bench         speed beside aria2c, axel, wget2, curl and cp (see docs/performance.md)'
 	@echo 'make requirements  pin the requirement files anew (needs uv, which .venv has, and npm)'
 	@echo 'make clean         remove .venv, .venv-stores and caches'
@@ -143,6 +145,14 @@ torture: $(STAMP)
 guards: $(STAMP)
 	$(BIN)/python -m tools.guards $(GUARDS)
 
+audit: $(AUDIT)/.ready
+	$(AUDIT)/bin/python -m tools.audit requirements/runtime.txt requirements/dev.txt requirements/stores.txt
+
+$(AUDIT)/.ready: requirements/audit.txt
+	test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -169,6 +179,12 @@ COMPILED := yes
 BUILD = (umask 022 && env -u CFLAGS -u CPPFLAGS -u LDFLAGS TZ=UTC PYTHONHASHSEED=0 SOURCE_DATE_EPOCH="$$epoch" \
 	HATCH_BUILD_HOOKS_ENABLE=$(2) $(abspath $(BIN))/python -m hatchling build -d "$(abspath $(DIST))" -t $(1))
 
+# The bill of materials (CycloneDX): what is pinned for a run. Its tool reads no version of hatch's.
+MATERIALS = version=$$($(abspath $(BIN))/python -m hatchling version) && \
+	sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml > "$(1)" && \
+	$(abspath $(BIN))/python -W ignore -m cyclonedx_py requirements --pyproject "$(1)" --output-reproducible \
+		-o "$(abspath $(DIST))/regather-$$version.cdx.json" requirements/runtime.txt
+
 dist: $(INSTALLED)
 	rm -rf "$(DIST)"
 	epoch=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)} && \
@@ -180,7 +196,8 @@ dist: $(INSTALLED)
 		$(call BUILD,wheel,1); \
 	else \
 		echo 'no C compiler, or no headers of Python, here: no compiled wheel'; \
-	fi
+	fi && \
+	$(call MATERIALS,$$work/materials.toml)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH_ARGS)
@@ -192,6 +209,7 @@ requirements:
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) requirements/stores.in -o requirements/stores.txt
+	$(COMPILE) -c requirements/dev.txt requirements/audit.in -o requirements/audit.txt
 	for folder in azurite axe; do \
 		(cd requirements/$$folder && npm install --package-lock-only --omit-lockfile-registry-resolved \
 			--ignore-scripts --no-audit --no-fund) || exit 1; \
@@ -199,4 +217,4 @@ requirements:
 
 clean:
 	$(REMOVE_COMPILED)
-	rm -rf $(VENV) $(STORES) $(DIST) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(STORES) $(AUDIT) $(DIST) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from regather.cluster import Cluster, server_folders
 from regather.model import Fragment, FragmentIndex, Layout
@@ -32,6 +33,10 @@ SERVERS = 100
 PIECES = 1 << 18
 _PIECE = 1 << 20
 _SECONDS = 10
+_MODES = ("without a page", "with a page", "with a page that is open")
+_DAY_SECONDS = 86400
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_VIEWPORT: ViewportSize = {"width": 1440, "height": 900}
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -45,43 +50,43 @@ _FLAGS = (
 class Large:
     """A download of 262144 pieces from 100 servers, each of which holds two fragments."""
 
-    def __init__(self) -> None:
-        each = PIECES // SERVERS
+    def __init__(self, pieces: int = PIECES, servers: int = SERVERS) -> None:
+        each = pieces // servers
         fragments = tuple(
             Fragment(FragmentIndex(n + 1), f"f{n + 1}", n * each * _PIECE, each * _PIECE)
-            for n in range(SERVERS)
+            for n in range(servers)
         )
-        self._layout = Layout(SERVERS * each * _PIECE, _PIECE, fragments)
+        self._layout = Layout(servers * each * _PIECE, _PIECE, fragments)
         self._here = bytearray(self._layout.piece_count)
         self._by = array("H", bytes(2 * len(self._here)))
         self._random = random.Random(1)
         self._left = list(range(len(self._here)))
         self._random.shuffle(self._left)
-        self._received = [0] * SERVERS
-        self._urls = [f"http://server{n}.example/" for n in range(SERVERS)]
+        self._received = [0] * servers
+        self._urls = [f"http://server{n}.example/" for n in range(servers)]
 
     def sample(self) -> Sample:
         """One second later: 5000 more pieces, all over the file."""
         for number in self._left[-5000:]:
-            source = self._random.randrange(SERVERS)
+            source = self._random.randrange(len(self._urls))
             self._here[number], self._by[number] = 1, source + 1
             self._received[source] += _PIECE
         del self._left[-5000:]
-        done = sum(self._received)
+        done, count = sum(self._received), len(self._urls)
         file = FileSample(
             name="large.bin",
             layout=self._layout,
             here=bytes(self._here),
             servers=self._urls,
-            holdings=[frozenset((n, (n + 1) % SERVERS)) for n in range(SERVERS)],
+            holdings=[frozenset((n, (n + 1) % count)) for n in range(count)],
             deliverers=self._by,
-            reading=[
-                (n, self._random.choice((n, (n + 1) % SERVERS)), 0, 16) for n in range(SERVERS)
-            ],
+            reading=[(n, self._random.choice((n, (n + 1) % count)), 0, 16) for n in range(count)],
         )
         servers = [
-            ServerSample(url, received=count, useful=count, connections=2, latency=0.01)
-            for url, count in zip(self._urls, self._received, strict=True)
+            ServerSample(
+                url, heard=bytes_, received=bytes_, useful=bytes_, connections=2, latency=0.01
+            )
+            for url, bytes_ in zip(self._urls, self._received, strict=True)
         ]
         transfer = TransferSample("large.bin", self._layout.size, done, 5e9, 60.0, file=0)
         return Sample(servers=servers, files=[file], transfers=[transfer], received=done)
@@ -111,26 +116,48 @@ def server_side() -> None:
     print(f"change: {statistics.median(deltas):.1f} ms, {statistics.median(sizes):.0f} bytes")
 
 
-def in_a_browser(page: Page) -> None:
-    """First state, and frames."""
+def in_a_browser(browser: Browser, folder: Path) -> None:
+    """First state, and frames, in CPU time, as others use the machine."""
+    page = browser.new_page(viewport=_VIEWPORT)
     with PageServer(Recorder("get", Large())) as server:
         time.sleep(2)
+        trace = folder / "trace.json"
+        browser.start_tracing(page=page, path=trace, categories=["toplevel", "devtools.timeline"])
         began = time.perf_counter()
         page.goto(server.url)
         page.locator("#server-rows > div").nth(SERVERS - 1).wait_for()
         print(f"first state: {1000 * (time.perf_counter() - began):.0f} ms")
         page.wait_for_timeout(1000 * _SECONDS)
-        frames = page.evaluate("performance.getEntriesByName('frame').map((one) => one.duration)")
-        first, *later = frames
-        print(
-            f"first frame: {first:.1f} ms; {len(later)} later ones: median "
-            f"{statistics.median(later):.1f} ms, "
-            f"most {max(later):.1f} ms, least {min(later):.1f} ms"
+        browser.stop_tracing()
+    page.close()
+    frames = _frames(json.loads(trace.read_bytes())["traceEvents"])
+    print(
+        f"{len(frames)} frames, with layout and paint: median {statistics.median(frames):.1f} ms, "
+        f"most {max(frames):.1f} ms of CPU time"
+    )
+
+
+def _frames(events: Sequence[dict[str, Any]]) -> list[float]:
+    """The milliseconds of CPU time of each task that drew a frame."""
+    drawn = [one for one in events if one["name"] == "FireAnimationFrame"]
+    return [
+        one["tdur"] / 1000
+        for one in events
+        if one["name"].endswith("RunTask")
+        and "tdur" in one
+        and any(
+            (one["pid"], one["tid"]) == (frame["pid"], frame["tid"])
+            and one["ts"] <= frame["ts"] < one["ts"] + one["dur"]
+            for frame in drawn
         )
+    ]
 
 
 _DAY = """async (root) => {
-  const { applied } = await import(`${root}-/page/state.js`);
+  const load = (name) => import(`${root}-/page/${name}.js`);
+  const { applied } = await load("state");
+  const parts = await Promise.all(["servers", "events", "graphs", "transfers"].map(load));
+  const [map, pieces] = await Promise.all(["map", "pieces"].map(load));
   const state = await (await fetch(`${root}-/status`)).json();
   const heap = () => { gc(); return performance.memory.usedJSHeapSize / 1e6; };
   const found = [];
@@ -141,23 +168,54 @@ _DAY = """async (root) => {
       text: `event ${second}`, servers: [row.url] };
     applied(state, { tick: second, servers: [row], files: [{ fragments: [] }], events: [event],
       graphs: { seconds: [[second, second, 0, 0]], tens: [] } });
+    if (second % 60 === 0) {
+      for (const part of parts) part.show(state);
+      for (const part of [pieces, map]) part.show(state, 0);
+      await new Promise(requestAnimationFrame);
+    }
     if (second === 7200 || second === 86400) found.push(heap());
   }
   return found;
 }"""
 
 
-def a_day(page: Page) -> None:
-    """The memory of a tab over a day of events, one a second."""
+def a_day(browser: Browser) -> None:
+    """The memory of a tab over a day: a change and an event each second, drawn each minute."""
+    page = browser.new_page(viewport=_VIEWPORT)
     with PageServer(Recorder("get", Large())) as server:
         page.goto(server.url)
         page.locator("#server-rows > div").nth(SERVERS - 1).wait_for()
-        two_hours, day = page.evaluate(_DAY, server.url)
-        print(f"memory of the tab: {two_hours:.1f} MB after two hours, {day:.1f} MB after a day")
+        _compared("memory of the tab, MB", *page.evaluate(_DAY, server.url))
+    page.close()
+
+
+def a_day_of_the_server() -> None:
+    """The memory of the server over a day: an event, a document and a change each second."""
+    now = [0.0]
+    subject = Large(5000, 5)
+    recorder = Recorder("get", subject, clock=lambda: now[0], wall=lambda: now[0])
+    before: dict[str, Any] | None = None
+    found = []
+    for second in range(_DAY_SECONDS):
+        now[0] = float(second)
+        recorder.events.add(f"event {second}", servers=(f"http://server{second % 9}.example/",))
+        recorder.record()
+        document = recorder.document()
+        if before is not None:
+            delta(before, document)
+        before = document
+        if second in (_DAY_SECONDS // 12, _DAY_SECONDS - 1):
+            found.append(int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1e6)
+    _compared("memory of the server, MB", *found)
+
+
+def _compared(what: str, two_hours: float, day: float) -> None:
+    change = 100 * (day / two_hours - 1)
+    print(f"{what}: {two_hours:.1f} after two hours, {day:.1f} after a day: {change:+.1f} %")
 
 
 def watched(page: Page, folder: Path, size: str, runs: int) -> None:
-    """A download with and without a page that is open, in turns."""
+    """A download without a page, with one, and with one that is open, in turns."""
     command = (sys.executable, "-m", "regather")
     file = folder / "file.bin"
     subprocess.run([*command, "generate", str(file), "--size", size, "-q"], check=True)
@@ -174,13 +232,13 @@ def watched(page: Page, folder: Path, size: str, runs: int) -> None:
         "-q",
     ]
     subprocess.run([*map(str, split)], check=True)
-    seconds: dict[bool, list[float]] = {False: [], True: []}
-    cpu: dict[bool, list[float]] = {False: [], True: []}
+    seconds: dict[str, list[float]] = {mode: [] for mode in _MODES}
+    cpu: dict[str, list[float]] = {mode: [] for mode in _MODES}
     with Cluster(server_folders(folder / "hosted")) as cluster:
         manifest = next((folder / "hosted" / "server1").glob("*.json"))
         servers = [word for url in cluster.urls for word in ("--server", url)]
-        for run in range(2 * runs):
-            page_open = bool(run % 2)
+        for run in range(len(_MODES) * runs):
+            mode = _MODES[run % len(_MODES)]
             words = [
                 *command,
                 "get",
@@ -191,28 +249,30 @@ def watched(page: Page, folder: Path, size: str, runs: int) -> None:
                 "--json",
                 "--no-sync",
             ]
-            if page_open:
+            if mode != _MODES[0]:
                 words += ["--page"]
             with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
                 for line in process.stdout:
                     said = json.loads(line)
-                    if said["event"] == "page":
+                    if said["event"] == "page" and mode == _MODES[-1]:
                         page.goto(said["url"])
                     if said["event"] == "done":
-                        seconds[page_open].append(said["seconds"])
+                        seconds[mode].append(said["seconds"])
                 _, _, used = os.wait4(process.pid, 0)
                 process.returncode = 0
-                cpu[page_open].append(used.ru_utime + used.ru_stime)
+                cpu[mode].append(used.ru_utime + used.ru_stime)
             (folder / f"copy{run}").unlink()
     for what, of in (("in", seconds), ("CPU time of the command in", cpu)):
         _compare(f"{size} {what}", of)
 
 
-def _compare(what: str, of: dict[bool, list[float]]) -> None:
-    without, with_page = (statistics.median(of[key]) for key in (False, True))
-    change = 100 * (with_page / without - 1)
-    print(f"{what} {without:.2f} s without a page, {with_page:.2f} s with one: {change:+.1f} %")
+def _compare(what: str, of: dict[str, list[float]]) -> None:
+    """Of the least, as others use the machine."""
+    without, *others = (min(of[mode]) for mode in _MODES)
+    print(f"{what} {without:.2f} s {_MODES[0]}")
+    for mode, used in zip(_MODES[1:], others, strict=True):
+        print(f"    {used:.2f} s {mode}: {100 * (used / without - 1):+.1f} %")
 
 
 def main() -> None:
@@ -221,10 +281,10 @@ def main() -> None:
     server_side()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        in_a_browser(page)
-        a_day(page)
-        watched(page, Path(folder), size, int(runs))
+        in_a_browser(browser, Path(folder))
+        a_day(browser)
+        a_day_of_the_server()
+        watched(browser.new_page(viewport=_VIEWPORT), Path(folder), size, int(runs))
         browser.close()
 
 

@@ -17,7 +17,7 @@ from tests.support.processes import end
 from bench.process import ROOT, environment
 from bench.tools import find_regather
 
-_START_LIMIT = 20.0
+_START_LIMIT = 60.0
 _LONGEST_LINE = 64 << 10
 
 

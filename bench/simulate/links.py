@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterator
 
 from bench.simulate.setting import SourceModel
 from bench.simulate.supply import Mode
@@ -155,6 +156,16 @@ class Link:
         if not targets or self.rate <= 0.0:
             return math.inf
         return self.at + max(0.0, targets[0][0] - self.service) / self.rate
+
+    def whole(self, now: float) -> Iterator[Flight]:
+        """The requests whose piece is whole now; the next piece of each may follow at once."""
+        targets = self.targets
+        # What is due now is so by definition: a sum of floats may fall short of it.
+        self.service, self.at = max(self.service, targets[0][0]), now
+        while targets and targets[0][0] <= self.service:
+            target, _, flight = heapq.heappop(targets)
+            if flight.active and flight.target == target:
+                yield flight
 
     @property
     def demand(self) -> float:

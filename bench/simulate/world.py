@@ -221,16 +221,11 @@ class World:
     def _due(self, link: Link, stamp: int) -> None:
         if stamp != link.stamp:
             return
-        targets = link.targets
-        # What is due now is so by definition: a sum of floats may fall short of it.
-        link.service, link.at = max(link.service, targets[0][0]), self.now
         self._touch(link)
-        while targets and targets[0][0] <= link.service:
-            target, _, flight = heapq.heappop(targets)
-            if flight.active and flight.target == target:
-                self._piece(flight, link)
-                if self.ending is not None:
-                    return
+        for flight in link.whole(self.now):
+            self._piece(flight, link)
+            if self.ending is not None:
+                return
 
     # -- sources over time ----------------------------------------------------------------
 

@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from regather.splitter import split
     from regather.transport import HostOptions
     from regather.trust.secret_key import SecretKey
-    from regather.upkeep import CheckReport, RepairReport, check, repair
+    from regather.upkeep.inspection import check
+    from regather.upkeep.report import CheckReport, RepairReport
+    from regather.upkeep.restoration import repair
 
 _HOMES = {
     "downloader": "DownloadReport Progress Settings SourceProgress SourceReport adownload download",
@@ -72,7 +74,9 @@ _HOMES = {
     "splitter": "split",
     "transport": "HostOptions",
     "trust.secret_key": "SecretKey",
-    "upkeep": "CheckReport RepairReport check repair",
+    "upkeep.inspection": "check",
+    "upkeep.report": "CheckReport RepairReport",
+    "upkeep.restoration": "repair",
 }
 """By module: what of it is named here."""
 _HOME_OF = {name: f"regather.{home}" for home, names in _HOMES.items() for name in names.split()}

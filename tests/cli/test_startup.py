@@ -41,7 +41,9 @@ PROGRAM = """
 import sys
 before = set(sys.modules)
 from regather.cli import main
+out, sys.stdout = sys.stdout, sys.stderr  # what the command prints is no module
 code = main(sys.argv[1:])
+sys.stdout = out
 print(*sorted(set(sys.modules) - before), sep="\\n")
 for name, module in tuple(sys.modules.items()):
     if name.startswith("regather."):
@@ -78,6 +80,25 @@ def test_a_small_download_imports_no_more_than_it_needs(
     assert modules & UNUSED == set()
     assert "dataclass" not in modules, "structs of msgspec take a tenth of the time to define"
     assert len(modules) <= MOST, sorted(modules)
+
+
+LOOKING = (
+    *("ssl", "tempfile", "zfec", "cryptography", "email.utils", "hashlib", "regather.trust"),
+    *("regather.coding.codec", "regather.engine", "regather.planner", "regather.sources.signed"),
+    *("regather.upkeep.restoration", "typing_extensions"),
+)
+"""What a look at a manifest that needs no signature needs nothing of."""
+
+
+@pytest.mark.parametrize(("command", "most"), [("info", 190), ("check", 212)])
+def test_a_look_at_a_manifest_imports_no_more_than_it_needs(
+    command: str, most: int, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny").write_bytes(b"a few bytes")
+    regather.split(tmp_path / "tiny", tmp_path / "hosted")
+    modules = imported(command, tmp_path / "hosted/tiny.regather.json")
+    assert modules & set(LOOKING) == set()
+    assert len(modules) <= most, sorted(modules)
 
 
 def test_the_parser_needs_python_alone() -> None:

@@ -222,6 +222,8 @@ def test_a_stream(made: Path, hosting: Hosting) -> None:
     assert seen[-1].phase == "finishing"
     with regather.stream(manifest(made), servers=urls) as stream:
         assert next(stream) == content[: 1 << 20]
+        assert b"".join(map(bytes, stream.views())) == content[1 << 20 :], "each byte comes once"
+        assert stream.given == SIZE
     with pytest.raises(regather.UsageError, match="no hash to verify it with"):
         regather.stream(hosting.serve(made).url + "file.bin")
 

@@ -21,6 +21,7 @@ def test_the_inputs_to_begin_with(name: str) -> None:
     judge = Judge(HARNESSES[name])
     for data in seeds(name):
         judge.check(data)
+        judge.check(stretched(data, HARNESSES[name].most))
 
 
 @pytest.mark.timeout(570)

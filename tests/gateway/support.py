@@ -78,3 +78,9 @@ def eventually(what: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def received(gateway: GatewayServer) -> int:
+    """Bytes that the sources of its only file sent."""
+    (hosted,) = gateway.catalogue.files
+    return sum(tally.received for tally in hosted.live.tallies) if hosted.live else 0

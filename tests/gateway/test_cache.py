@@ -23,7 +23,7 @@ from regather.errors import StorageError
 from regather.gateway.launch import GatewayServer
 from regather.store import extents
 from regather.store.disk_cache import DiskCache
-from tests.gateway.support import get, started
+from tests.gateway.support import get, received, started
 from tests.support.files import random_file
 from tests.support.files import regather as run_regather
 from tests.support.hosting import Hosting
@@ -58,13 +58,6 @@ def gateway(
     hosted: Hosted, hosting: Hosting, servers: list[str], cache: Path, **how: Any
 ) -> GatewayServer:
     return started(hosting, [hosted.manifest], servers=servers, cache=cache, free_space=0, **how)
-
-
-def received(server: GatewayServer) -> int:
-    """Bytes that its sources sent."""
-    (file,) = server.catalogue.files
-    assert file.live is not None
-    return sum(tally.received for tally in file.live.tallies)
 
 
 def test_what_it_keeps_is_served_after_a_start_though_all_servers_are_off(
@@ -142,6 +135,53 @@ def test_a_disk_that_is_full_or_fails(
     assert len(lines) == 1
     assert f"cache {tmp_path}: {os.strerror(number).lower()}" in lines[0]
     assert f'errno="{errno.errorcode[number]}"' in get(server.url, "-/metrics").body.decode()
+
+
+def filled(hosted: Hosted, hosting: Hosting, cache: Path) -> GatewayServer:
+    """A new gateway that has all on its disk and nothing in memory."""
+    servers = hosted.serve(hosting)
+    first = gateway(hosted, hosting, servers, cache)
+    assert get(first.url, "file.bin").body == hosted.content
+    hosting.run(first.stop())
+    again = gateway(hosted, hosting, servers, cache)
+    assert get(again.url, "file.bin").body == hosted.content  # and all is verified
+    assert received(again) == 0
+    return again
+
+
+def test_what_is_on_the_disk_is_sent_from_there(
+    hosted: Hosted, hosting: Hosting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the memory: a thousand readers at a thousand places need none."""
+    server = filled(hosted, hosting, tmp_path)
+
+    def load(path: Path, place: int, size: int, at: int, into: memoryview) -> None:
+        assert not into, "it was read into memory"
+
+    monkeypatch.setattr(extents, "load", load)
+    assert get(server.url, "file.bin").body == hosted.content
+
+
+@pytest.mark.parametrize("number", [errno.EIO, 0], ids=["fails", "is cut off"])
+def test_a_disk_that_fails_in_the_middle_of_a_piece(
+    hosted: Hosted, hosting: Hosting, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rest comes from the sources."""
+    server = filled(hosted, hosting, tmp_path)
+    send, calls = os.sendfile, 0
+
+    def failing(out: int, descriptor: int, offset: int, count: int) -> int:
+        nonlocal calls
+        if not os.readlink(f"/dev/fd/{descriptor}").startswith(str(tmp_path)):
+            return send(out, descriptor, offset, count)  # of a source
+        calls += 1
+        if calls == 2 and number:
+            raise OSError(number, os.strerror(number))
+        return send(out, descriptor, offset, min(count, PIECE // 2)) if calls != 2 else 0
+
+    monkeypatch.setattr(os, "sendfile", failing)
+    assert get(server.url, "file.bin").body == hosted.content
+    assert 0 < received(server) <= 2 * PIECE
 
 
 def test_two_processes_on_one_cache(hosted: Hosted, hosting: Hosting, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import regather
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
-from tests.gateway.support import asking, eventually, get, started
+from tests.gateway.support import asking, eventually, get, received, started
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
@@ -33,11 +33,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
 
 def content_of(part: Small) -> bytes:
     return b"".join(part.content[name] for name in part.names[:2])
-
-
-def received(gateway: GatewayServer) -> int:
-    (hosted,) = gateway.catalogue.files
-    return sum(tally.received for tally in hosted.live.tallies) if hosted.live else 0
 
 
 def held(gateway: GatewayServer) -> int:

@@ -11,6 +11,7 @@ import time
 import urllib.request
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,18 @@ def test_of_many_files_those_are_shown_that_were_read_last(tmp_path: Path) -> No
         assert shown == [*layouts[: MOST_FILES - 1], layouts[-1]]
         last.responses.clear()
     gateway.catalogue.close()
+
+
+def test_a_page_looks_while_readers_come_and_go(tmp_path: Path, hosting: Hosting) -> None:
+    manifest = small([12 * PIECE]).write(tmp_path, {"1": [1]})
+    servers = [hosting.serve(tmp_path / "1").url]
+    gateway = started(hosting, [manifest], servers=servers, has_page=True, cache_size=4 * PIECE)
+    with ThreadPoolExecutor(8) as pool:
+        reads = [pool.submit(get, gateway.url, "small") for _ in range(16)]
+        seen = 0
+        while not all(read.done() for read in reads):
+            sample = gateway.watched.sample()
+            assert len(sample.transfers) == sample.readers
+            seen = max(seen, sample.readers or 0)
+    assert seen > 0
+    assert {len(read.result().body) for read in reads} == {12 * PIECE}

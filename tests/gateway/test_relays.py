@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import regather
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
-from tests.gateway.support import get, started
+from tests.gateway.support import get, received, started
 from tests.support.hosting import Hosting
 from tests.support.mirrors import stock_server
 from tests.support.net import free_port
@@ -60,6 +61,23 @@ def test_a_chain_of_three(part: tuple[Small, Path], hosting: Hosting) -> None:
     answers = [get(gateway.url, "small") for gateway in (third, second, first)]
     assert [answer.body for answer in answers] == [content_of(part[0])] * 3
     assert len({answer.headers["ETag"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("has_top", [False, True], ids=["three", "one above three"])
+def test_sixty_clients_of_three_relays(has_top: bool, hosting: Hosting, tmp_path: Path) -> None:
+    """Each relay fetches the file once; with one above them, the origin sends it once."""
+    piece = 64 << 10
+    part = small([24 * piece, 24 * piece], parity=1, piece=piece)
+    part.write(tmp_path, {"1": [1], "2": [2], "3": [3]})
+    first = [top((part, tmp_path), hosting) for _ in range(1 if has_top else 3)]
+    relays = first
+    if has_top:
+        manifest = tmp_path / "small.regather.json"
+        relays = [started(hosting, [manifest], servers=[first[0].url]) for _ in range(3)]
+    content, urls = content_of(part), [relay.url for relay in relays] * 20
+    with ThreadPoolExecutor(60) as pool:
+        assert set(pool.map(lambda url: get(url, "small").body, urls)) == {content}
+    assert sum(map(received, first)) <= 1.1 * len(first) * len(content)
 
 
 def test_a_parent_is_killed(part: tuple[Small, Path], hosting: Hosting) -> None:

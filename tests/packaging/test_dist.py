@@ -6,6 +6,7 @@ import filecmp
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,8 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+
+import regather
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent
@@ -92,6 +95,27 @@ def test_another_build_gives_the_same_bytes(built: Path, unpacked: Path, tmp_pat
         SOURCE_DATE_EPOCH="1700000000",
     )
     assert digests(again) == digests(built)
+
+
+def test_the_bill_of_materials_has_all_that_is_pinned(built: Path) -> None:
+    bill = json.loads(only(built, "*.cdx.json").read_bytes())
+    assert bill["bomFormat"] == "CycloneDX"
+    root = bill["metadata"]["component"]
+    assert (root["name"], root["version"]) == ("regather", regather.__version__)
+    pinned: dict[tuple[str, str], set[str]] = {}
+    for line in (ROOT / "requirements/runtime.txt").read_text().splitlines():
+        if name := re.match(r"([a-z0-9-]+)==([^ ]+)", line):
+            hashes = pinned.setdefault((name[1], name[2]), set())
+        else:
+            hashes |= set(re.findall("sha256:([0-9a-f]{64})", line))
+    found = {
+        (part["name"], part["version"]): {
+            one["content"] for where in part["externalReferences"] for one in where["hashes"]
+        }
+        for part in bill["components"]
+    }
+    assert found == pinned
+    assert len(pinned) > 10
 
 
 def test_the_time_of_the_source_is_the_time_of_its_files(built: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from regather.server.body import FileOutlet, Pacer
+from regather.server.body import FileOutlet
+from regather.server.pacer import Pacer
 
 
 @pytest.mark.parametrize("rate", [1000, 400_000, 20_000_000, 10**9])

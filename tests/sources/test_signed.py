@@ -145,7 +145,8 @@ def test_in_python(us: Publisher, spoil: Spoil) -> None:
     settings = regather.Settings(trust=[us.public])
     with Folder(manifest.parent) as server:
         url = server.url + manifest.name
-        for call in (regather.open, regather.check, regather.repair, regather.export_metalink):
+        calls = (regather.open, regather.check, regather.repair, regather.export_metalink)
+        for call in (*calls, lambda url, settings: [*regather.stream(url, settings=settings)]):
             with pytest.raises(VerificationError, match=FLAWS[spoil]):
                 call(url, settings=settings)
         files = fsspec.filesystem("regather", trust=[us.public])
@@ -644,6 +645,18 @@ def test_keys_of_the_configuration(
         assert here("info", urls[0], "--trust", enemy.public).returncode == 3
         shown = json.loads(here("config", "get", "--json").stdout)
         assert shown["trust"]["*"]["value"] == [str(config.parent / "us.pub")]
+
+
+def test_a_pattern_counts_for_a_name_that_the_address_has_not_in_full(
+    us: Publisher, enemy: Publisher, config: Path
+) -> None:
+    """A long name is shortened in the address, so that a pattern of its end does not fit there."""
+    enemy.folder.mkdir()
+    source = random_file(enemy.folder / f"{'x' * 245}.safe", 5000)
+    regather.split(source, enemy.folder / "at", sign_with=enemy.key)
+    (manifest,) = (enemy.folder / "at").glob("*.regather.json")
+    config.write_text(f'[defaults]\ntrust = "{enemy.public}"\n[trust]\n"*.safe" = "{us.public}"')
+    refused(here("get", manifest), f"trusted is {us.key.public.name}")
 
 
 def test_a_pattern_counts_for_the_name_in_the_manifest_too(

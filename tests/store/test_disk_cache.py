@@ -477,11 +477,11 @@ def test_a_piece_that_two_found_wrong_is_discarded_once(
     damage(file_of(tmp_path, 0), BLOCK)
     with opened(tmp_path) as store:
         assert got(store.file, 0) is None
-        store.file._discard(0)
+        store.file.discard(0)
         go.clear()
         data = content_of(LAYOUT, 0)
         assert store.file.offer(0, data, piece_hash(data))
-        store.file._discard(0)
+        store.file.discard(0)
         go.set()
         store.cache.settle()
         assert store.cache.tally.evicted_bytes == {"corrupt": PIECE}

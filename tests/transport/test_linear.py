@@ -72,6 +72,11 @@ CASES: dict[str, Callable[[int], object]] = {
 }  # fmt: skip
 
 
+def test_separators_of_links_are_passed_once() -> None:
+    # What is slow is within one step. If each comma looked at the rest, this took half an hour.
+    assert not links(header("link", "," * (1 << 20)), "http://h/").duplicates
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_lines_of_python(case: str) -> None:
     assert_linear(CASES[case], 1000)

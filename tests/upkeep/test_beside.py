@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from regather.upkeep import check, repair
+from regather.upkeep.inspection import check
+from regather.upkeep.restoration import repair
 from tests.support.hosting import Hosting
 from tests.support.small import PIECE, Small, small
 

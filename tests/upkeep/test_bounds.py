@@ -22,11 +22,12 @@ from regather.model import FragmentIndex, Layout, ManifestSource, Source
 from regather.sources.addresses import Address
 from regather.sources.manifests import LoadedManifest
 from regather.sources.settings import Settings
-from regather.upkeep import CheckReport, CopyState, check, sources
 from regather.upkeep import repair_plan as wants
 from regather.upkeep import source_answers as answers
+from regather.upkeep import sources
 from regather.upkeep import verdict as judge
-from regather.upkeep.report import CopyFinding
+from regather.upkeep.inspection import check
+from regather.upkeep.report import CheckReport, CopyFinding, CopyState
 from regather.upkeep.sources import Subject, expected_of
 from tests.support.net import free_port
 from tests.support.small import small

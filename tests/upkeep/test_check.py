@@ -11,7 +11,8 @@ import pytest
 from regather.downloader import Settings
 from regather.errors import NotEnoughSourcesError, UsageError
 from regather.server.authorization import Tokens
-from regather.upkeep import CheckReport, CopyState, check
+from regather.upkeep.inspection import check
+from regather.upkeep.report import CheckReport, CopyState
 from tests.support.hosting import Hosting
 from tests.support.small import PIECE, Small, flip, small
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from regather.downloader import Settings
-from regather.upkeep import CopyState, check, repair
+from regather.upkeep.inspection import check
+from regather.upkeep.report import CopyState
+from regather.upkeep.restoration import repair
 from tests.support.small import PIECE, small
 
 IMPATIENT = Settings(retries=0)

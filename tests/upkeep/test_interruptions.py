@@ -15,7 +15,7 @@ import pytest
 
 from regather.files.atomic import PREFIX
 from regather.server.authorization import Tokens
-from regather.upkeep import check
+from regather.upkeep.inspection import check
 from tests.support.files import regather
 from tests.support.hosting import Hosting
 from tests.support.net import wait_until

@@ -14,7 +14,8 @@ from regather.errors import StorageError
 from regather.manifest import Manifest
 from regather.server.authorization import Tokens
 from regather.server.writing import Limits
-from regather.upkeep import check, repair
+from regather.upkeep.inspection import check
+from regather.upkeep.restoration import repair
 from tests.support.hosting import Hosting
 from tests.support.small import PIECE, Small, flip, small
 from tests.support.tls import issue

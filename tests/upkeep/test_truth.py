@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from regather.digest import piece_hash
-from regather.upkeep import check, repair
+from regather.upkeep.inspection import check
+from regather.upkeep.restoration import repair
 from tests.support.small import PIECE, Small, flip, small
 
 

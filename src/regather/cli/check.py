@@ -17,7 +17,7 @@ from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 
 if TYPE_CHECKING:
-    from regather.upkeep import CheckReport, CopyFinding, Lost, SetHealth
+    from regather.upkeep.report import CheckReport, CopyFinding, Lost, SetHealth
 
 SUMMARY = "Check that every fragment is present and intact."
 EXAMPLES = (
@@ -57,7 +57,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check."""
-    from regather.upkeep import check
+    from regather.upkeep.inspection import check
 
     end_politely()
     quiet = args.quiet or args.json or not args.read_data  # else there is nothing to measure

@@ -34,12 +34,8 @@ _PIPE_BYTES = 1 << 20
 
 def check_output(args: argparse.Namespace) -> None:
     """Raise UsageError where standard output, or an option beside it, makes no sense."""
-    refused = {
-        "-i": args.input,
-        "--seed": args.seed,
-        "--dry-run": args.dry_run,
-        "--page": args.page,
-    }
+    refused = {"-i": args.input, "--seed": args.seed, "--page": args.page}
+    refused["--dry-run"] = args.dry_run
     if wrong := [option for option, value in refused.items() if value]:
         raise UsageError(
             f"{wrong[0]} cannot be used with -o -: one file goes to standard output, in order",

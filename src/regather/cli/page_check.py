@@ -12,7 +12,8 @@ from regather.page.samples import MOST_FILES
 from regather.page.server_rows import name_of_server
 from regather.sources.settings import Settings
 from regather.transport import is_url
-from regather.upkeep import CheckReport, CopyState, check
+from regather.upkeep.inspection import check
+from regather.upkeep.report import CheckReport, CopyState
 
 _STATES: dict[CopyState, FindingState] = {
     CopyState.OK: "held",

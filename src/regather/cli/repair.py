@@ -19,7 +19,7 @@ from regather.errors import printable
 from regather.units import counted, format_duration, format_size
 
 if TYPE_CHECKING:
-    from regather.upkeep import RepairReport
+    from regather.upkeep.report import RepairReport
     from regather.upkeep.restoration import OnPhase
 
 SUMMARY = "Restore missing and corrupt fragments."
@@ -60,7 +60,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Repair."""
-    from regather.upkeep import repair
+    from regather.upkeep.restoration import repair
 
     end_politely()
     with _phases(quiet=args.quiet or args.json) as progress:

@@ -32,7 +32,7 @@ class VerifiedStream:
         self.given = 0
         """Bytes so far."""
         self._feed = feed
-        self._views = self.views()
+        self._views = map(self._counted, feed.pieces())
 
     def __enter__(self) -> Self:
         return self
@@ -47,10 +47,12 @@ class VerifiedStream:
         return bytes(next(self._views))
 
     def views(self) -> Iterator[memoryview]:
-        """All pieces, without a copy: each is right until the next one is asked for."""
-        for piece in self._feed.pieces():
-            self.given += len(piece)
-            yield piece.toreadonly()
+        """The same pieces without a copy: each is right until the next one is asked for."""
+        return self._views
+
+    def _counted(self, piece: memoryview) -> memoryview:
+        self.given += len(piece)
+        return piece.toreadonly()
 
     def close(self) -> None:
         """End all connections and threads. Nothing more is given."""

@@ -14,6 +14,8 @@ from regather.tasks import interrupts_held
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from regather.store.cached_file import Borrowed
+
 
 class SteppedSession(Session):
     """A session whose readers hold, want and release pieces step by step. For any thread.
@@ -108,10 +110,13 @@ class SteppedSession(Session):
         """Whether a piece is there, in memory or on the disk."""
         return self._store.has(number)
 
-    def load(self, number: int) -> memoryview | None:
-        """The bytes of a piece, read from the disk if need be: it waits for that."""
+    def load(self, number: int) -> Borrowed | memoryview | None:
+        """A piece that is not in memory, from the disk: it waits for that."""
+        borrowed = self._store.borrow(number)
+        if borrowed is not None:
+            return borrowed
         try:
-            return self._store.whole(number)
+            return self._store.whole(number)  # it waits to be written
         except PieceMissing:
             return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -14,6 +15,7 @@ from regather.gateway.window import Window
 from regather.server.body import Outlet
 from regather.server.content import Content, OtherAnswer
 from regather.server.preconditions import Version
+from regather.store.cached_file import Borrowed
 
 _PATIENCE = 0.25
 """Seconds after which a client that takes nothing holds nothing."""
@@ -63,7 +65,9 @@ class HostedContent(Content):
         try:
             self._response.wait(number)
             async with asyncio.timeout(self._seconds):
-                await window.piece()
+                piece = await window.piece()
+            if isinstance(piece, Borrowed):
+                piece.close()
             self._response.go_on()
         except PieceUnavailable as error:
             raise OtherAnswer(self._explain(number, error)) from None
@@ -94,16 +98,16 @@ class HostedContent(Content):
                 self._response.wait(number)
                 piece = await self._next(window)
                 self._response.wait()
-                sent = await outlet.send_some(piece[at - offset : last - offset], _PATIENCE)
+                sent = await _send_some(outlet, piece, at - offset, last - offset)
                 at += sent
+                del piece
                 if at < last:
-                    del piece
                     window.pause()
                     await outlet.wait()
                 self._response.go_on(sent)
             window.advance()
 
-    async def _next(self, window: Window) -> memoryview:
+    async def _next(self, window: Window) -> Borrowed | memoryview:
         try:
             async with asyncio.timeout(_STUCK):
                 return await window.piece()
@@ -119,13 +123,32 @@ class HostedContent(Content):
         number = self._hosted.pieces(offset, offset + 1)[0]
         piece = await self._next(self._open(at, at + 1))
         place = offset - self._hosted.layout.offset_of(number)
-        return bytes(piece[place : place + 1])
+        if isinstance(piece, memoryview):
+            return bytes(piece[place : place + 1])
+        with piece:
+            return os.pread(piece.descriptor, 1, piece.offset + place)
 
     def close(self) -> None:
         """See Content.close."""
         self._hosted.responses.pop(self._response, None)
         if self._window is not None:
             self._window.close()
+
+
+async def _send_some(outlet: Outlet, piece: Borrowed | memoryview, start: int, stop: int) -> int:
+    """Send bytes of a piece, until the client takes nothing for a while; see Outlet.send_some."""
+    if isinstance(piece, memoryview):
+        return await outlet.send_some(piece[start:stop], _PATIENCE)
+    before = outlet.sent
+    with piece:
+        try:
+            place = piece.offset + start
+            await outlet.send_some_of_file(piece.descriptor, place, stop - start, _PATIENCE)
+        except ConnectionError:
+            raise
+        except (OSError, EOFError):  # of the disk: the rest comes from elsewhere
+            piece.lose()
+    return outlet.sent - before
 
 
 class Document(Content):

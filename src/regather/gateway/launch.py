@@ -20,7 +20,7 @@ from regather.gateway.disk_families import DiskFamilies
 from regather.gateway.hosted import HostedFile
 from regather.gateway.loops import new_id
 from regather.gateway.session_families import SessionFamilies
-from regather.gateway.sizes import DISK, MEMORY
+from regather.gateway.sizes import BESIDE_DISK, DISK, MEMORY
 from regather.gateway.watched import WatchedGateway
 from regather.manifest import Manifest
 from regather.names import texts
@@ -140,7 +140,7 @@ def prepared(
 
     # What waits to be written to the disk is in memory as well.
     limit = MEMORY if cache_size is None else cache_size
-    memory = SharedRoom(MEMORY - BACKLOG if cache else limit)
+    memory = SharedRoom(BESIDE_DISK - BACKLOG if cache else limit)
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
         return HostedFile(manifest, target, Recipe(target, settings), own_id, memory, disk, watched)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from regather.engine.reader_room import ROOM_SECONDS, PieceUnavailable
 from regather.engine.steps import SteppedSession
 from regather.server.threads import in_thread
+from regather.store.cached_file import Borrowed
 
 _FIRST_AHEAD = 8
 """Pieces that are wanted at once for a client of which nothing is known."""
@@ -53,16 +54,16 @@ class Window:
         self._asked = 0
         self._ahead = _FIRST_AHEAD
 
-    async def piece(self) -> memoryview:
-        """The bytes of the piece that is sent now. Raises PieceUnavailable."""
+    async def piece(self) -> Borrowed | memoryview:
+        """The piece that is sent now, in memory or on the disk. Raises PieceUnavailable."""
         number = self._numbers[self._at]
         again = self._asked > self._at
         """What was asked for ahead may have failed long ago."""
         while True:
             await self._ask()
-            piece = self._session.piece(number)
+            piece: Borrowed | memoryview | None = self._session.piece(number)
             if piece is None and self._session.has(number):
-                piece = await in_thread(self._session.load, number)
+                piece = await self._load(number)
             if piece is not None:
                 return piece
             try:
@@ -79,6 +80,17 @@ class Window:
                 if not future.cancelled() or _is_cancelled():
                     raise
                 # It cannot be had, or the session was closed: looked at above.
+
+    async def _load(self, number: int) -> Borrowed | memoryview | None:
+        found: list[Borrowed | memoryview | None] = []
+        try:
+            await in_thread(lambda: found.append(self._session.load(number)))
+        except asyncio.CancelledError:
+            for piece in found:
+                if isinstance(piece, Borrowed):
+                    piece.close()
+            raise
+        return found[0]
 
     async def _ask(self) -> None:
         ahead = min(self._ahead, self._session.window)

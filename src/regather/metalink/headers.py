@@ -20,7 +20,8 @@ from regather.hashes import HASH_SIZES
 from regather.names import fitted, flaw_of
 
 _MEMBER = re.compile(r"\s*+([A-Za-z0-9_-]++)\s*+=\s*+:?([A-Za-z0-9+/=]++):?\s*+(?:;[^,]*+)?")
-_LINK = re.compile(r"[\s,]*+<([^<>]*+)>")
+_BETWEEN_LINKS = re.compile(r"[\s,]*+")
+_LINK = re.compile(r"<([^<>]*+)>")
 _PARAMETER = re.compile(
     r"""\s*+;\s*+(?:([^\s=;,"<>]++)\s*+(?:=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^";,\s]*+)))?+)?+"""
 )
@@ -96,6 +97,8 @@ def _links(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Targets and parameters of a Link header, in linear time; what is malformed is skipped."""
     at = 0
     while 0 <= at < len(text):
+        if between := _BETWEEN_LINKS.match(text, at):
+            at = between.end()  # in any case, or it would be looked at again
         match = _LINK.match(text, at)
         if match is not None:
             values: dict[str, str] = {}

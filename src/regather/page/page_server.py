@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
@@ -19,7 +20,6 @@ from regather.tasks import Thread, interrupts_held
 from regather.tokens import is_address
 
 _GRACE = 1.0
-_LOOK_SECONDS = 0.05
 
 
 class PageApplication(BaseApplication):
@@ -71,7 +71,8 @@ class PageServer:
         self.url = ""
         """The address of the page, from the start on."""
         self._ready = threading.Event()
-        self._over = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._over: asyncio.Event
         self._watched = threading.Event()
         self._error: BaseException | None = None
         self._thread = Thread(self._run, name="regather-page", daemon=True)
@@ -89,7 +90,8 @@ class PageServer:
     def __exit__(self, *_: object) -> None:
         """Show the last state, and end."""
         with interrupts_held():
-            self._over.set()
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._over.set)
             self._thread.join()
 
     def wait_for_reader(self, seconds: float) -> bool:
@@ -105,6 +107,7 @@ class PageServer:
             self._ready.set()
 
     async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         names = () if is_address(self._host) else (self._host,)
         routes = PageRoutes(self.recorder, names=names, on_watched=self._watched.set)
         server = HttpServer(PageApplication(routes, self._token), host=self._host, port=self._port)
@@ -114,8 +117,7 @@ class PageServer:
         if self._beside is not None:
             tasks.append(asyncio.create_task(self._beside()))
         self._ready.set()
-        while not self._over.is_set():
-            await asyncio.sleep(_LOOK_SECONDS)
+        await self._over.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

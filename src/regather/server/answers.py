@@ -15,9 +15,10 @@ from regather.errors import reason
 from regather.names import MANIFEST_SUFFIX
 from regather.server.access_log import BodyResponse, error_logger, sign
 from regather.server.authorization import Tokens
-from regather.server.body import Outlet, Pacer, abort, open_outlet
+from regather.server.body import Outlet, abort, open_outlet
 from regather.server.content import Content, OtherAnswer
 from regather.server.faults import Decision, Fault, FaultKind, decide
+from regather.server.pacer import Pacer
 from regather.server.problem import problem
 from regather.server.reply import Reply, Segment, length_of, part_of, reply_to
 from regather.server.status import ServerState

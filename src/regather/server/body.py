@@ -20,10 +20,6 @@ from typing import Self
 _STEP = 2 << 20
 """Bytes sent at most before the other connections have their turn."""
 _NO_SENDFILE = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
-_LATE = 0.05
-"""Seconds: a pacer that was called this late catches up; later than that, it had been idle."""
-
-
 _TLS_STEP = 256 << 10
 """Bytes that are read, encrypted and buffered at a time."""
 
@@ -61,6 +57,12 @@ class Outlet(ABC):
 
         Raises as send_file does.
         """
+
+    @abstractmethod
+    async def send_some_of_file(
+        self, descriptor: int, offset: int, count: int, patience: float
+    ) -> int:
+        """The same with bytes of an open file. ``sent`` is right also where this raises."""
 
     @abstractmethod
     async def wait(self) -> None:
@@ -122,7 +124,15 @@ class FileOutlet(Outlet):
 
     async def send_file(self, descriptor: int, offset: int, count: int) -> None:
         """See Outlet.send_file."""
+        await self._send(self._file_step(descriptor, offset, count), count)
 
+    async def send_some_of_file(
+        self, descriptor: int, offset: int, count: int, patience: float
+    ) -> int:
+        """See Outlet.send_some_of_file."""
+        return await self._send(self._file_step(descriptor, offset, count), count, patience)
+
+    def _file_step(self, descriptor: int, offset: int, count: int) -> Callable[[int], int]:
         def step(done: int) -> int:
             want = min(count - done, _STEP)
             if self._native:
@@ -135,7 +145,7 @@ class FileOutlet(Outlet):
             data = os.pread(descriptor, min(want, 1 << 18), offset + done)
             return os.write(self._out, data) if data else 0
 
-        await self._send(step, count)
+        return step
 
     async def send_bytes(self, data: bytes) -> None:
         """See Outlet.send_bytes."""
@@ -256,9 +266,27 @@ class TlsOutlet(Outlet):
 
     async def send_some(self, data: memoryview, patience: float) -> int:
         """See Outlet.send_some: what was handed to the connection counts as taken."""
+        return await self._send_some(lambda at, size: data[at : at + size], len(data), patience)
+
+    async def send_some_of_file(
+        self, descriptor: int, offset: int, count: int, patience: float
+    ) -> int:
+        """See Outlet.send_some_of_file."""
+
+        def part(at: int, size: int) -> bytes:
+            data = os.pread(descriptor, min(size, count - at), offset + at)
+            if not data:
+                raise EOFError("the file was truncated")
+            return data
+
+        return await self._send_some(part, count, patience)
+
+    async def _send_some(
+        self, part: Callable[[int, int], bytes | memoryview], count: int, patience: float
+    ) -> int:
         done = 0
-        while done < len(data):
-            step = data[done : done + _TLS_STEP // 4]
+        while done < count:
+            step = part(done, _TLS_STEP // 4)
             self._write(step)
             done += len(step)
             self._count(len(step))
@@ -286,25 +314,6 @@ class TlsOutlet(Outlet):
             except TimeoutError:
                 if self._transport.get_write_buffer_size() >= waiting:
                     raise self._given_up() from None
-
-
-class Pacer:
-    """Holds all that pass through it together to ``rate`` bytes a second."""
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self._next = 0.0  # when the bytes promised so far will all be through
-        self.step = max(1, min(rate // 50, 1 << 18))
-        """Bytes to ask for at a time: about 20 ms worth."""
-
-    async def pass_through(self, count: int) -> None:
-        """Return when ``count`` more bytes may be sent."""
-        now = time.monotonic()
-        if now - self._next > _LATE:
-            self._next = now
-        self._next += count / self._rate
-        if self._next > now:
-            await asyncio.sleep(self._next - now)
 
 
 def unsent(transport: asyncio.BaseTransport | None) -> int:

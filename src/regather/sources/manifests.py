@@ -93,7 +93,7 @@ UNPINNED = "the manifest itself is confirmed neither by a key nor by a digest"
 
 def _signed(address: Address, asking: Prober, look: Look | None) -> LoadedManifest:
     """The manifest, where rules say which keys are trusted for it. Raises VerificationError too."""
-    from regather.sources.signed import accept_signed, checked, signature_at
+    from regather.sources.signed import accept_signed, check_signer, checked, signature_at
 
     rules = asking.trust
     assert rules is not None
@@ -116,6 +116,8 @@ def _signed(address: Address, asking: Prober, look: Look | None) -> LoadedManife
                 raise
             look = None  # both may be changing now: once more, all of it anew
     loaded = replace(_parsed(address, data, folder), signed=signed)
+    # The address has less than the name where that is long, and patterns may tell the two apart.
+    check_signer(address, signed, rules.keys_for(address, loaded.manifest.name))
     accept_signed(address, loaded.manifest, signed, rules)
     return loaded
 

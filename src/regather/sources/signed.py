@@ -174,8 +174,7 @@ def checked(address: Address, data: bytes, signature: bytes, keys: _Keys) -> Sig
 def _signer(signature: Signature, data: bytes, keys: _Keys) -> PublicKey:
     trusted = [key for key in keys if key.id == signature.key_id]
     if not trusted:
-        names = ", ".join(dict.fromkeys(key.name for key in keys))
-        raise SignatureFlaw(f"signed by key {signature.key_name}, trusted is {names}")
+        raise SignatureFlaw(_other_key(signature.key_name, keys))
     for key in trusted[:-1]:
         try:
             signature.check(data, key)
@@ -184,6 +183,17 @@ def _signer(signature: Signature, data: bytes, keys: _Keys) -> PublicKey:
         return key
     signature.check(data, trusted[-1])
     return trusted[-1]
+
+
+def check_signer(address: Address, signed: Signed, keys: _Keys) -> None:
+    """Raise VerificationError where the signer is none of ``keys``."""
+    if signed.by not in keys:
+        raise VerificationError(f"{address}: {_other_key(signed.by.name, keys)}", help=_HELP)
+
+
+def _other_key(name: str, keys: _Keys) -> str:
+    names = ", ".join(dict.fromkeys(key.name for key in keys))
+    return f"signed by key {name}, trusted is {names}"
 
 
 def accept_signed(address: Address, manifest: Manifest, signed: Signed, rules: TrustRules) -> None:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from regather.digest import piece_hasher
 from regather.model import Layout
@@ -22,7 +22,10 @@ _TOUCH_SECONDS = 60.0
 
 
 class Borrowed:
-    """A verified piece on the disk that stays until this is closed: for ``os.sendfile``."""
+    """A verified piece on the disk that stays until this is closed: for ``os.sendfile``.
+
+    Use as a context manager.
+    """
 
     def __init__(self, file: CachedFile, number: int, descriptor: int, offset: int) -> None:
         self.descriptor = descriptor
@@ -30,6 +33,16 @@ class Borrowed:
         """Where the piece begins in it."""
         self._file = file
         self._number = number
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def lose(self) -> None:
+        """The disk does not give it: it is not there any more."""
+        self._file.discard(self._number)
 
     def close(self) -> None:
         """Give it back, once."""
@@ -171,7 +184,7 @@ class CachedFile:
         finally:
             self.unpin(number)
         if not right:
-            self._discard(number)
+            self.discard(number)
             raise PieceMissing(number)
 
     def verify(self, number: int) -> bool:
@@ -230,7 +243,7 @@ class CachedFile:
         if due:
             os.utime(path)
 
-    def _discard(self, number: int) -> None:
+    def discard(self, number: int) -> None:
         """A piece proved wrong: it is not there."""
         with self._lock:
             if not self._here[number] or number in self._pending:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from regather.errors import StorageError
 from regather.model import Layout
 from regather.store.base import PieceMissing, StoredPieces
 from regather.store.memory_budget import MemoryBudget
 from regather.units import format_size
+
+if TYPE_CHECKING:
+    from regather.store.cached_file import Borrowed
 
 
 class MemoryStore(StoredPieces):
@@ -140,6 +144,10 @@ class MemoryStore(StoredPieces):
                 return None
             self._budget.pieces.move_to_end((self, number))
             return memoryview(piece)
+
+    def borrow(self, number: int) -> Borrowed | None:
+        """A piece to be sent from the disk, if that is where it is."""
+        return None
 
     def close(self) -> None:
         """Forget everything."""

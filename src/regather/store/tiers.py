@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from regather.model import Layout
 from regather.store.base import PieceMissing
-from regather.store.cached_file import CachedFile
+from regather.store.cached_file import Borrowed, CachedFile
 from regather.store.memory import MemoryStore
 from regather.store.memory_budget import MemoryBudget
 
@@ -75,6 +75,10 @@ class CachedStore(MemoryStore):
             super().read(number, at, into)
         except PieceMissing:
             self._cached.read(number, at, into)
+
+    def borrow(self, number: int) -> Borrowed | None:
+        """See MemoryStore.borrow."""
+        return self._cached.borrow(number)
 
     def _gone_from_disk(self, numbers: Sequence[int]) -> None:
         self.on_dropped(numbers)

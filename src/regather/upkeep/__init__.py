@@ -11,31 +11,3 @@ manifest_update    the manifest, where sources changed
 
 Memory: one buffer a source when checking, one row when repairing, whatever the size of the file.
 """
-
-from __future__ import annotations
-
-from regather.upkeep.inspection import check
-from regather.upkeep.report import (
-    CheckReport,
-    CopyFinding,
-    CopyState,
-    Lost,
-    RepairReport,
-    Restored,
-    SetHealth,
-    Unwritten,
-)
-from regather.upkeep.restoration import repair
-
-__all__ = [
-    "CheckReport",
-    "CopyFinding",
-    "CopyState",
-    "Lost",
-    "RepairReport",
-    "Restored",
-    "SetHealth",
-    "Unwritten",
-    "check",
-    "repair",
-]

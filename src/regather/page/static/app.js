@@ -78,21 +78,42 @@ function showFiles(now) {
   setAttribute($("download"), "aria-label", `Download ${isolated(now.files[chosen].name)}`);
 }
 
-function draw() {
-  waiting = false;
-  $("main").hidden = $("parts").hidden = false;
-  showNow(state);
-  servers.show(state);
-  check.show(state);
-  showFiles(state);
-  pieces.show(state, chosen);
-  map.show(state, chosen);
-  transfers.show(state);
+function showTransfers(now) {
+  transfers.show(now);
   // A program that serves may not know its readers one by one.
-  $("transfers").hidden = state.program === "cluster";
+  $("transfers").hidden = now.program === "cluster";
   document.querySelector('nav a[href="#transfers"]').hidden = $("transfers").hidden;
-  events.show(state);
-  graphs.show(state);
+}
+
+const PARTS = [
+  showNow,
+  servers.show,
+  check.show,
+  showFiles,
+  (now) => pieces.show(now, chosen),
+  (now) => map.show(now, chosen),
+  showTransfers,
+  events.show,
+  graphs.show,
+];
+let shown = 0;
+
+// The first time, one part a frame: all of a large file at once would take too long for one.
+function draw() {
+  $("main").hidden = $("parts").hidden = false;
+  const some = shown < PARTS.length ? [PARTS[shown++]] : PARTS;
+  for (const show of some) show(state);
+  if (shown < PARTS.length) soon();
+}
+
+function soon() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    draw();
+    if (shown === PARTS.length) followHash();
+  });
 }
 
 let followed = "";
@@ -114,20 +135,13 @@ events.start();
 graphs.start();
 $("file").addEventListener("change", (event) => {
   chosen = Number(event.target.value);
-  if (state) draw();
+  if (state) soon();
 });
 window.addEventListener("hashchange", followHash);
 follow(
   (now) => {
     state = now;
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      performance.mark("draw");
-      draw();
-      followHash();
-      performance.measure("frame", "draw");
-    });
+    soon();
   },
   (word) => {
     setAttribute($("link"), "data-is", word);

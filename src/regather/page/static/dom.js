@@ -82,7 +82,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   window.dispatchEvent(new Event("theme"));
 });
 
-// The colour of a server, by its number: far apart, and of the same lightness.
+// The colour of a server, by its number: far apart, of the same lightness, the first ones not red.
+const HUES = [212, 172, 40, 315, 90, 235, 20, 190];
 export function serverColor(id) {
   if (id === -3) return color("unknown");
   if (id < 0) return color("faint");
@@ -91,7 +92,7 @@ export function serverColor(id) {
 
 function hue(id) {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  return `hsl(${Math.round((210 + id * 137.5) % 360)} ${dark ? "55% 62%" : "58% 44%"})`;
+  return `hsl(${HUES[id - 1] ?? Math.round((id * 137.5) % 360)} ${dark ? "55% 62%" : "58% 44%"})`;
 }
 
 // Draw a cell of the map; the shape says the same as the colour.

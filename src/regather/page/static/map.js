@@ -50,7 +50,7 @@ export function show(state, chosen) {
 
 function setsText() {
   if (!file.sets.length) return `${counted(file.fragments.length, "fragment")}, no parity.`;
-  if (file.sets.length === 1) return `${counted(file.fragments.length, "fragment")}: ${file.sets[0].text}.`;
+  if (file.sets.length === 1) return `${file.sets[0].text}.`;
   const least = file.sets.reduce((a, b) => (b.available - b.needed < a.available - a.needed ? b : a));
   return `${counted(file.sets.length, "erasure set")}; the one with the least to spare is set ${least.number}: ${least.text}.`;
 }

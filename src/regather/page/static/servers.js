@@ -2,6 +2,7 @@
 import { $, icon, make, name, setAttribute, setIcon, setText, spark } from "./dom.js";
 import { CELLS, clock, counted, fragmentName, latency, percent, rate, size } from "./words.js";
 
+const MANY = 40;
 const rows = new Map();
 const opened = new Set();
 let state = null;
@@ -48,6 +49,7 @@ function line(points) {
 export function show(now) {
   state = now;
   const parent = $("server-rows");
+  parent.classList.toggle("many", now.servers.length > MANY);
   $("no-servers").hidden = now.servers.length > 0;
   setText($("server-count"), now.servers.length ? String(now.servers.length) : "");
   for (const server of now.servers) {
