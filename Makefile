@@ -11,7 +11,7 @@ STORES := .venv-stores
 STORES_STAMP := $(STORES)/.ready
 AUDIT := .venv-audit
 
-.PHONY: venv plain stores demo test quick chaos torture fuzz guards audit lint format docs reference dist bench requirements clean help
+.PHONY: venv plain stores demo test quick chaos torture powercuts fuzz guards audit lint format docs reference dist bench requirements clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make chaos N=1000  random schedules of failures, from SEED=0 on (see docs/reliability.md)'
 	@echo 'make fuzz          each parser with odd inputs, SECONDS=10 or INPUTS=N each (see docs/reliability.md)'
 	@echo 'make torture       each system call fails in turn, in each way (see docs/reliability.md)'
+	@echo 'make powercuts     losses of power at every moment, replayed (see docs/reliability.md)'
 	@echo 'make guards        take out one guard at a time: its test has to fail (see docs/security.md)'
 	@echo 'make audit         known vulnerabilities in what is pinned, if their database is reachable'
 	@echo 'make lint          ruff, mypy --strict, import-linter, and the words: tools/prose'
@@ -141,6 +142,9 @@ fuzz: $(STAMP)
 # TORTURE='split --most 100': of the commands with this word, 100 points each.
 torture: $(STAMP)
 	$(BIN)/python -m tests.torture $(TORTURE)
+
+powercuts: $(STAMP)
+	$(BIN)/python -m tests.torture --power-cuts $(TORTURE)
 
 guards: $(STAMP)
 	$(BIN)/python -m tools.guards $(GUARDS)

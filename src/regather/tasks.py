@@ -10,6 +10,7 @@ and the code in it looks for them where it can stop.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import threading
@@ -48,6 +49,13 @@ class Thread(threading.Thread):
         self._over = False
         self._running = threading.Lock()  # the thread releases it, as its last act
         self._running.acquire()
+
+    def begin(self) -> None:
+        """Start it. Raises OSError where there can be no more threads."""
+        try:
+            self.start()
+        except RuntimeError as error:  # Python has no errno for it
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
 
     def run(self) -> None:
         """Run the target."""

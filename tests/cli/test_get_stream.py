@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 
 import regather
+from regather.cli import standard_streams
 from regather.cli.standard_streams import goes_to_output
 from tests.support import forked
 from tests.support.files import alone, random_file
@@ -352,3 +354,19 @@ def test_a_file_of_nothing(tmp_path: Path) -> None:
     regather.split(tmp_path / "empty", tmp_path / "out")
     output, code, told = piped(["get", tmp_path / "out" / "empty.regather.json", "-o", "-"])
     assert (code, output) == (0, b""), told
+
+
+def test_a_standard_stream_on_a_disk_that_fails_is_not_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fstat = os.fstat
+
+    def fails(number: int) -> os.stat_result:
+        if number > 2:
+            return fstat(number)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = set(standard_streams.closed)
+    monkeypatch.setattr(os, "fstat", fails)
+    standard_streams.open_all()
+    assert standard_streams.closed == before

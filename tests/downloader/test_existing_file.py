@@ -165,3 +165,17 @@ def test_what_a_download_left_that_was_killed_at_its_end(
         assert regather.download(manifest(made), made / name, settings=QUICK).kept
     assert not list(made.glob("copy.*"))
     assert [path.read_bytes() for path in others] == [b"of another download"] * 2
+
+
+@pytest.mark.parametrize(
+    ("linked", "journal"), [(True, None), (True, b""), (False, bytes(300)), (True, bytes(300))]
+)
+def test_what_a_loss_of_power_brought_back(made: Path, linked: bool, journal: bytes | None) -> None:
+    """The name of the partial file, or that of the journal and none of its bytes."""
+    regather.download(manifest(made), made / "copy", settings=QUICK)
+    part = made / "copy.regather-part"
+    part.hardlink_to(made / "copy") if linked else part.write_bytes(b"of nobody")
+    if journal is not None:
+        (made / "copy.regather-part-journal").write_bytes(journal)
+    assert regather.download(manifest(made), made / "copy", settings=QUICK).kept
+    assert not list(made.glob("copy.*"))

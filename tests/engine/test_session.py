@@ -15,6 +15,7 @@ import pytest
 
 from regather.engine.reader_room import PieceUnavailable
 from regather.engine.session import Session
+from regather.engine.shared_room import SharedRoom
 from regather.engine.steps import SteppedSession
 from regather.model import Source
 from regather.store import disk_cache, extents
@@ -55,6 +56,7 @@ def made(
     urls: list[str],
     pieces: int,
     cache: CachedFile | None = None,
+    shared: SharedRoom | None = None,
 ) -> AnySession:
     options = TransportOptions(timeout=20)
     return kind(
@@ -66,6 +68,7 @@ def made(
         max_requests=16,
         memory=pieces * PIECE,
         cache=cache,
+        shared=shared,
     )
 
 

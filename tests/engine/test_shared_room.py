@@ -11,8 +11,7 @@ import pytest
 
 from regather.engine.shared_room import SharedRoom
 from regather.engine.steps import SteppedSession
-from regather.model import Source
-from regather.transport import TransportOptions, open_connection
+from tests.engine.test_session import made
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE, wait_until
 from tests.support.small import PIECE, Small, small
@@ -26,32 +25,22 @@ LIMIT = 40 * PIECE
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Small, Path]]:
     """Files of two fragments and their parity, each in a folder of its own."""
-    made = []
+    found = []
     for seed in range(FILES):
         part, folder = small(SIZES, parity=1, seed=seed), tmp_path_factory.mktemp(f"file{seed}")
         part.write(folder, {"1": [1], "2": [2], "3": [3]})
-        made.append((part, folder))
-    return made
+        found.append((part, folder))
+    return found
 
 
 @pytest.fixture
 def room() -> Iterator[SharedRoom]:
-    with closing(SharedRoom(LIMIT)) as made:
-        yield made
+    with closing(SharedRoom(LIMIT)) as shared:
+        yield shared
 
 
 def opened(part: Small, urls: list[str], room: SharedRoom) -> SteppedSession:
-    options = TransportOptions(timeout=20)
-    return SteppedSession(
-        part.manifest.layout,
-        [Source(url) for url in urls],
-        lambda url: open_connection(url, options),
-        connections=4,
-        retries=1,
-        max_requests=16,
-        memory=0,
-        shared=room,
-    )
+    return made(SteppedSession, part, urls, 0, shared=room)
 
 
 def read(part: Small, session: SteppedSession) -> bytes:

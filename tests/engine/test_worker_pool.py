@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from queue import SimpleQueue
 
+import pytest
+
 from regather.engine.worker_pool import MOST_IDLE, WorkerPool
+from regather.engine.workers import Workers
 
 
 class Member:
@@ -34,3 +38,17 @@ def test_of_thousands_of_idle_threads_few_are_kept() -> None:
     for member in crew.members.values():
         member.jobs.put(None)
     crew.join(30)
+
+
+@pytest.mark.parametrize("must", [True, False])
+def test_no_more_threads(monkeypatch: pytest.MonkeyPatch, must: bool) -> None:
+    """Readers wait for those that there are; a download cannot."""
+
+    def failing(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers = Workers(1, lambda worker: None, must=must)
+    monkeypatch.setattr(threading.Thread, "start", failing)
+    with pytest.raises(RuntimeError) if must else contextlib.nullcontext():
+        assert workers.find(0) is None
+    assert not workers.members

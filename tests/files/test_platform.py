@@ -46,6 +46,21 @@ def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code
     os.close(folder)
 
 
+def test_of_a_file_that_cannot_be_looked_at_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    folder = folder_of(tmp_path)
+    monkeypatch.setattr(os, "fstat", fails)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        AtomicFile(folder, "file")
+    monkeypatch.undo()
+    os.close(folder)
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Linux tells what a descriptor is")
 def test_a_file_system_that_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", failing(errno.EINVAL))

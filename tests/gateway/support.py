@@ -15,6 +15,7 @@ from regather.gateway.launch import GatewayServer, prepared
 from regather.sources.settings import Settings
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
+from tests.support.small import Small
 
 SETTINGS = Settings(timeout=10, connect_timeout=5, retries=2)
 
@@ -28,6 +29,11 @@ def started(
 ) -> GatewayServer:
     """A gateway in the loop of the servers of a test."""
     return hosting.start(prepared([str(s) for s in sources], settings=settings, **options))
+
+
+def content_of(part: Small) -> bytes:
+    """The file, in one piece."""
+    return b"".join(part.content[f.name] for f in part.manifest.fragments if f.kind == "data")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -264,3 +265,32 @@ def test_killed_at_a_hundred_random_moments(
     hosted: Hosted, hosting: Hosting, tmp_path: Path
 ) -> None:
     killed_at_random(hosted, hosting, tmp_path, 100)
+
+
+@pytest.mark.parametrize("name", ["asyncio_", "regather-session", r"regather-\d", "regather-cache"])
+def test_a_thread_that_cannot_be_had(
+    hosted: Hosted,
+    hosting: Hosting,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    """One answer may be 503; the next one is right."""
+    start, failed = threading.Thread.start, threading.Event()
+
+    def failing(thread: threading.Thread) -> None:
+        if re.match(name, thread.name) and not failed.is_set():
+            failed.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    server = gateway(
+        hosted, hosting, [str(hosted.folder / f"server{n}") for n in (1, 2, 3)], tmp_path / "cache"
+    )
+    monkeypatch.setattr(threading.Thread, "start", failing)
+    first = get(server.url, "file.bin")
+    assert failed.is_set()
+    assert (first.status, first.body == hosted.content) in ((200, True), (503, False))
+    assert get(server.url, "file.bin").body == hosted.content
+    assert not [record for record in caplog.records if record.exc_info]

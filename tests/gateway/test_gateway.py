@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.support import Got, get, started
+from tests.gateway.support import Got, content_of, get, started
 from tests.support.hosting import Hosting
 from tests.support.small import PIECE, Small, small
 
@@ -21,10 +21,6 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
     part, folder = small(SIZES, parity=1), tmp_path_factory.mktemp("gateway")
     part.write(folder, {"1": [1, 2], "2": [3], "3": [4, 5]})
     return part, folder
-
-
-def content_of(part: Small) -> bytes:
-    return b"".join(part.content[f.name] for f in part.manifest.fragments if f.kind == "data")
 
 
 def gateway_over(part: tuple[Small, Path], hosting: Hosting, folders: str = "123") -> str:

@@ -13,7 +13,7 @@ import pytest
 import regather
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
-from tests.gateway.support import asking, eventually, get, received, started
+from tests.gateway.support import asking, content_of, eventually, get, received, started
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
@@ -29,10 +29,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
     folder = tmp_path_factory.mktemp("large")
     part.write(folder, {"1": [1], "2": [2], "3": [3]})
     return part, folder
-
-
-def content_of(part: Small) -> bytes:
-    return b"".join(part.content[name] for name in part.names[:2])
 
 
 def held(gateway: GatewayServer) -> int:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import regather
+from regather.errors import TransportError
 from regather.gateway.launch import GatewayServer
 from regather.sources.settings import Settings
-from tests.gateway.support import get, received, started
+from tests.gateway.support import content_of, get, received, started
 from tests.support.hosting import Hosting
 from tests.support.mirrors import stock_server
 from tests.support.net import free_port
@@ -25,10 +26,6 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Path]:
     part, folder = small([300 * PIECE, 300 * PIECE], parity=1), tmp_path_factory.mktemp("relays")
     part.write(folder, {"1": [1], "2": [2], "3": [3]})
     return part, folder
-
-
-def content_of(part: Small) -> bytes:
-    return b"".join(part.content[name] for name in part.names[:2])
 
 
 def top(part: tuple[Small, Path], hosting: Hosting, **options: Any) -> GatewayServer:
@@ -86,6 +83,20 @@ def test_a_parent_is_killed(part: tuple[Small, Path], hosting: Hosting) -> None:
     relay = started(hosting, [f"{dying.url}small.regather.json"], servers=[other.url])
     threading.Timer(0.05, lambda: hosting.kill(dying)).start()
     assert get(relay.url, "small").body == content_of(part[0])
+
+
+def test_parents_by_the_urls_of_their_manifests(part: tuple[Small, Path], hosting: Hosting) -> None:
+    """The first one is dead when the relay starts, the second one dies later."""
+    parents = [top(part, hosting), top(part, hosting)]
+    urls = [f"http://127.0.0.1:{free_port()}/", *(parent.url for parent in parents)]
+    relay = started(hosting, [f"{url}small.regather.json" for url in urls])
+    (hosted,) = relay.catalogue.files
+    digest = part[0].manifest.digest
+    assert [s.url for s in hosted.target.sources] == [f"{p.url}d/{digest}/" for p in parents]
+    hosting.kill(parents[0])
+    assert get(relay.url, "small").body == content_of(part[0])
+    with pytest.raises(TransportError):
+        started(hosting, [f"{urls[0]}small.regather.json"])
 
 
 def test_a_loop_is_refused(part: tuple[Small, Path], hosting: Hosting) -> None:

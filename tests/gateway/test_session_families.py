@@ -9,10 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import regather
 from tests.deploy.test_deploy import DOCUMENTED, metrics_in
-from tests.gateway.support import get, started
+from tests.gateway.support import content_of, get, started
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.net import wait_until
+from tests.support.small import PIECE, small
 
 SIZE = 3_000_000
 
@@ -59,10 +60,36 @@ def test_sources_and_files(tmp_path: Path, hosting: Hosting) -> None:
     assert wrong[good] == wrong[other] == 0
     assert useful[lying] == 0
     assert (wrong[lying] > 0) == (received[lying] > 0)
+    hit, miss = (series["regather_pieces_total", result] for result in ("hit", "miss"))
+    assert miss >= 4, "both fragments have two pieces"
+    assert hit >= 2, "the first fragment was there when it was asked for"
+    assert not any(name == "regather_file_spare_servers" for name, *_ in series), "not known"
+    assert series["regather_source_up", good] == series["regather_source_up", other] == 1
+    used, limit = (series[f"regather_memory_{n}_bytes",] for n in ("size", "max_size"))
+    assert SIZE <= used <= limit == 256 << 20
     assert series["regather_gateway_files",] == 1
     assert series["regather_http_requests_total", "200", "fragment", "GET"] == 1
     assert series["regather_http_requests_total", "200", "file", "GET"] == 1
     assert metrics_in(" ".join(name for name, *_ in series)) <= metrics_in(DOCUMENTED.read_text())
+
+
+def test_how_many_servers_can_fail(tmp_path: Path, hosting: Hosting) -> None:
+    part = small([40 * PIECE] * 2, parity=1)
+    part.write(tmp_path, {"1": [1], "2": [2], "3": [3]})
+    servers = [hosting.serve(tmp_path / name) for name in "123"]
+    held = {server.url: [n] for n, server in enumerate(servers, 1)}
+    gateway = started(hosting, [part.at(held).write(tmp_path, {})])
+    digest = part.manifest.digest
+
+    def spare() -> float:
+        return scrape(gateway.url)["regather_file_spare_servers", digest, "small"]
+
+    assert spare() == 1
+    hosting.kill(servers[0])
+    assert get(gateway.url, "small").body == content_of(part)
+    assert spare() == 0
+    up = scrape(gateway.url)
+    assert [up["regather_source_up", url] for url in held] == [0, 1, 1]
 
 
 def test_what_a_session_counted_stays(tmp_path: Path, hosting: Hosting) -> None:

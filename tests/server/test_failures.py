@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
+import selectors
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+import regather
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
@@ -229,6 +233,25 @@ def test_a_byte_to_corrupt_that_is_gone(folder: Path, monkeypatch: pytest.Monkey
     received, reset = serving(folder, broken, faults=[parse_fault("corrupt")], fault_seed=1)
     assert reset
     assert len(received) < BIG
+
+
+@pytest.mark.parametrize("call", [(selectors, "DefaultSelector"), (socket, "socketpair")])
+def test_no_descriptor_left_for_the_loop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, call: tuple[object, str]
+) -> None:
+    """Half a loop is dropped without the traceback that asyncio would print."""
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    printed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+    monkeypatch.setattr(*call, failing)
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)) as caught:
+        regather.serve(folder, port=0)
+    del caught
+    gc.collect()
+    assert not printed
 
 
 def test_no_thread_left(

@@ -278,6 +278,7 @@ PLAIN(DIR *, opendir, "opendir", AT_FDCWD, path, 0, NULL, 0, (const char *path),
 PLAIN(DIR *, fdopendir, "opendir", fd, (char *)NULL, 0, NULL, 0, (int fd), (fd))
 PLAIN(struct dirent64 *, readdir64, "readdir", dirfd(folder), (char *)NULL, 0, NULL, 0, (DIR *folder), (folder))
 PLAIN(int, socket, "socket", -1, "/socket", 0, NULL, -1, (int a, int b, int c), (a, b, c))
+PLAIN(int, socketpair, "socketpair", -1, "/socketpair", 0, NULL, -1, (int a, int b, int c, int ends[2]), (a, b, c, ends))
 PLAIN(int, pipe2, "pipe", -1, "/pipe", 0, NULL, -1, (int ends[2], int flags), (ends, flags))
 PLAIN(int, epoll_create1, "epoll_create", -1, "/epoll", 0, NULL, -1, (int flags), (flags))
 PLAIN(int, eventfd, "eventfd", -1, "/eventfd", 0, NULL, -1, (unsigned n, int flags), (n, flags))

@@ -36,7 +36,9 @@ FAILURES: dict[str, Sequence[int]] = {
     **dict.fromkeys(("fstat", "statvfs", "fstatvfs", "readlink", "readdir"), (errno.EIO,)),
     "opendir": (*_NO_ACCESS, errno.EMFILE),
     **dict.fromkeys(("close", "flock"), (errno.EIO, errno.EINTR)),
-    **dict.fromkeys(("socket", "accept", "dup", "pipe", "epoll_create", "eventfd"), _NO_DESCRIPTOR),
+    **dict.fromkeys(
+        ("socket", "socketpair", "accept", "dup", "pipe", "epoll_create", "eventfd"), _NO_DESCRIPTOR
+    ),
     **dict.fromkeys(("bind", "listen"), (errno.EACCES,)),
     "connect": (errno.EACCES, errno.ECONNREFUSED),
     **dict.fromkeys(("recv", "send", "sendfile"), (errno.ECONNRESET, errno.EINTR, SHORT)),
@@ -44,7 +46,7 @@ FAILURES: dict[str, Sequence[int]] = {
     "getaddrinfo": (errno.EIO, errno.EMFILE),
 }
 """How each call fails; besides, the process is killed at it."""
-_OF_OUR_OWN = ("unix", "pipe", "anon_inode")
+_OF_OUR_OWN = ("unix", "anon_inode")
 """Between threads of one process: the system lets nothing but an interruption befall them."""
 HARMLESS = (errno.EINTR, SHORT)
 """What no command may fail of, except in ``close``: Python does not call that again."""
@@ -70,6 +72,13 @@ class Work:
     name: str
     final: frozenset[str]
     """What stands below ``d`` when the command has succeeded, folders aside."""
+
+    durable = True
+    """Whether all is on the disk when the command has ended."""
+    cached = False
+    """Whether what it leaves is claimed only, and looked at before it is used."""
+    stored: Sequence[str] = ()
+    """What a client stores, in order: it is on the disk when that is acknowledged."""
 
     def __init__(self, name: str, final: Sequence[str], *, refuses: bool = False) -> None:
         """``refuses``: the same command again replaces nothing that is whole (exit code 6)."""
@@ -107,7 +116,8 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, "HOME": home, "XDG_STATE_HOME": home, "TMPDIR": str(folder / "tmp")}
 
 
-def _afresh(work: Work, folder: Path) -> None:
+def afresh(work: Work, folder: Path) -> None:
+    """An empty folder, and what stands there before the command."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("d", "home", "tmp"):
         (folder / name).mkdir(parents=True)
@@ -116,15 +126,21 @@ def _afresh(work: Work, folder: Path) -> None:
 
 def recorded(work: Work, recorder: Recorder, folder: Path) -> tuple[str, list[Call]]:
     """What is wrong without any failure, and the calls that were made."""
-    _afresh(work, folder)
+    afresh(work, folder)
     outcome = work.run(recorder, folder, None, record=True)
     calls = recorder.calls()
     return _whole(work, folder, outcome), calls
 
 
-def _whole(work: Work, folder: Path, outcome: Outcome, *, again: bool = False) -> str:
-    if again and work.refuses and outcome.code == _KEPT:
+def whole_again(work: Work, folder: Path, outcome: Outcome) -> str:
+    """What is wrong after the same command was carried out again."""
+    if work.refuses and outcome.code == _KEPT:
         outcome = replace(outcome, code=0)
+    flaw = _whole(work, folder, outcome)
+    return flaw and f"the same command again: {flaw}"
+
+
+def _whole(work: Work, folder: Path, outcome: Outcome) -> str:
     if outcome.code or outcome.flaws:
         return f"exit code {outcome.code}: {outcome.errors!r} {outcome.flaws}"
     return work.wrong(folder, outcome) or work.unknown(folder, done=True)
@@ -133,15 +149,14 @@ def _whole(work: Work, folder: Path, outcome: Outcome, *, again: bool = False) -
 def tried(work: Work, recorder: Recorder, folder: Path, point: Point) -> tuple[bool, str]:
     """Whether the point was reached, and what is wrong then."""
     for _ in range(_TRIES):
-        _afresh(work, folder)
+        afresh(work, folder)
         try:
             outcome = work.run(recorder, folder, point)
             fired = recorder.fired
             flaw = _flaw(work, folder, point, outcome)
             if fired and not flaw:
                 again = work.run(recorder, folder, None)
-                flaw = _whole(work, folder, again, again=True)
-                flaw = flaw and f"the same command again: {flaw}"
+                flaw = whole_again(work, folder, again)
         except subprocess.TimeoutExpired:
             return True, "hangs"
         if fired or flaw:
@@ -157,7 +172,7 @@ def _flaw(work: Work, folder: Path, point: Point, outcome: Outcome) -> str:
         flaws.append(f"exit code {outcome.code}")
     if "Traceback" in outcome.errors:
         flaws.append("a traceback")
-    if outcome.code and not lines and not killed:
+    if outcome.code and not (lines or outcome.output) and not killed:
         flaws.append(f"exit code {outcome.code} and not a word")
     if outcome.code and point.action in HARMLESS and point.name != "close":
         flaws.append(f"exit code {outcome.code} though nothing failed")
@@ -175,7 +190,9 @@ def points(calls: Sequence[Call]) -> Iterator[Point]:
     for call in calls:
         counts[call.name, call.key] += 1
         ways = list(FAILURES[call.name])
-        if call.key in _OF_OUR_OWN and call.name not in ("write", "pipe"):
-            ways = [way for way in ways if way == errno.EINTR]
+        if call.key in _OF_OUR_OWN:
+            ways = [way for way in ways if way == errno.EINTR and call.name != "close"]
+        if call.key == "socket" and call.name == "close":
+            ways = []  # Linux: nothing can fail
         for way in (*ways, KILL):
             yield Point(call.name, call.key, counts[call.name, call.key], way)

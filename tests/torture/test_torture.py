@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import errno
 import random
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.preload import compiled
 from tests.torture.harness import Outcome, points, recorded, tried
-from tests.torture.recorder import KILL, SHORT, SOURCE, Point, Recorder
+from tests.torture.recorder import KILL, SHORT, Point, Recorder
 from tests.torture.works import CommandWork, works
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="the calls are those of Linux"),
-    pytest.mark.skipif(not compiled(SOURCE), reason="no C compiler: apt-get install gcc"),
-]
-SAMPLE = 2
+SAMPLE = 1
 """Points of each command."""
 _BYTES = 10_000
-
-
-@pytest.fixture(scope="module")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
-    made = Recorder(tmp_path_factory.mktemp("log"))
-    yield made
-    made.close()
 
 
 def test_whatever_call_fails_the_same_command_goes_on(recorder: Recorder, tmp_path: Path) -> None:

@@ -9,13 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import regather
+from regather.server.authorization import Tokens
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.torture.harness import Outcome, Work, environment
 from tests.torture.recorder import KILL, Point, Recorder
+from tests.torture.served import served
 
 SIZE = 300_000
 _PIECE = 65536
+FRAGMENTS = ("file_fragment_1.dat", "file_fragment_2.dat", "file_parity_1_1.dat")
+PUBLISHED = (
+    *("1/f.bin.regather.json", "1/file_fragment_1.dat"),
+    *("2/f.bin.regather.json", "2/file_parity_1_1.dat"),
+)
 
 
 class CommandWork(Work):
@@ -30,8 +37,10 @@ class CommandWork(Work):
         before: Callable[[Path], None] = lambda folder: None,
         *,
         refuses: bool = False,
+        durable: bool = True,
     ) -> None:
         super().__init__(name, final, refuses=refuses)
+        self.durable = durable
         self._arguments = arguments
         self._wrong = wrong
         self._before = before
@@ -115,23 +124,33 @@ class Material:
         manifests = list((folder / "d").rglob("*.regather.json"))
         if not outcome.code and not manifests:
             return "there is no manifest, and the exit code is 0"
-        for manifest in manifests if not outcome.code else ():
+        for manifest in manifests:
             places = {str(path.parent) for path in (folder / "d").rglob("*.dat")}
             report = regather.check(str(manifest), servers=sorted(places), read_data=1.0)
             if report.lost:
                 return "what was written is not whole"
         return ""
 
+    def repaired_wrong(self, folder: Path, outcome: Outcome) -> str:
+        """The fragments as they were, and the missing one or nothing."""
+        for name in FRAGMENTS:
+            path, right = folder / "d" / name, self.base / "split" / name
+            if path.exists() and path.read_bytes() != right.read_bytes():
+                return f"{name} is wrong"
+        return self.hosted_wrong(folder, outcome)
+
     def half(self, recorder: Recorder) -> Path:
         """A folder with a partial file, of a download that was killed."""
         folder = self.base / "half"
         for name in ("d", "home", "tmp"):
             (folder / name).mkdir(parents=True)
-        part = str(folder / "d" / "x.regather-part")
-        point = Point("pwrite", part, 4, KILL)
-        killed = recorder.run(
-            ["get", self.manifest, "-o", str(folder / "d" / "x")], environment(folder), point
-        )
+        path = folder / "d" / "x"
+        words = ["get", self.manifest, "-o", str(path)]
+        recorder.run(words, environment(folder), record=True)
+        path.unlink()
+        written = [call for call in recorder.calls() if call.name == "pwrite"]
+        key = next(call.key for call in written if call.target.endswith(".regather-part"))
+        killed = recorder.run(words, environment(folder), Point("pwrite", key, 4, KILL))
         assert killed.returncode == -9
         return folder / "d"
 
@@ -151,8 +170,9 @@ def works(base: Path, recorder: Recorder) -> Iterator[list[Work]]:
     """All of them, and the servers that they need."""
     made = Material(base)
     half = made.half(recorder)
-    names = [f"out/{name}" for name in ("file_fragment_1.dat", "file_fragment_2.dat")]
-    split_names = [*names, "out/file_parity_1_1.dat", "out/f.bin.regather.json"]
+    split_names = ["out/f.bin.regather.json", *(f"out/{name}" for name in FRAGMENTS)]
+    token = base / "write.txt"
+    token.write_text("secret")
 
     def older(folder: Path) -> None:
         (folder / "d" / "x").write_bytes(_OLD)
@@ -160,7 +180,29 @@ def works(base: Path, recorder: Recorder) -> Iterator[list[Work]]:
     def get(*sources: str) -> Callable[[Path], list[str]]:
         return lambda folder: ["get", *sources, "-o", str(folder / "d" / "x")]
 
+    def damaged(folder: Path) -> None:
+        _copied(base / "split")(folder)
+        (folder / "d" / FRAGMENTS[0]).unlink()
+
+    def folders(folder: Path) -> list[str]:
+        return [str(folder / "d" / name) for name in ("1", "2")]
+
+    def uploads(folder: Path) -> list[str]:
+        above = f"{store.url}{folder.relative_to(base)}/d"
+        return [f"{above}/1/", f"{above}/2/", "--token", f"127.0.0.1={token}"]
+
+    def publish(targets: Callable[[Path], list[str]]) -> Callable[[Path], list[str]]:
+        def arguments(folder: Path) -> list[str]:
+            first, second, *more = targets(folder)
+            return [
+                *("publish", str(made.original), "--to", first, "--to", second, *more),
+                *("--fragments", "1", "--parity", "1"),
+            ]
+
+        return arguments
+
     with Hosting() as hosting:
+        store = hosting.serve(base, tokens=Tokens(write="secret"))
         mirrors = [f"{hosting.serve(base).url}f.bin" for _ in range(2)]
         yield [
             CommandWork("get", ["x"], get(made.manifest), made.file_wrong),
@@ -196,4 +238,30 @@ def works(base: Path, recorder: Recorder) -> Iterator[list[Work]]:
                 made.hosted_wrong,
                 refuses=True,
             ),
+            CommandWork(
+                "split a folder",
+                ["out/file_fragment_1.dat", "out/tree.regather.json"],
+                lambda folder: [
+                    *("split", str(base / "tree"), "--out", str(folder / "d" / "out")),
+                    *("--fragments", "1"),
+                ],
+                made.hosted_wrong,
+                refuses=True,
+            ),
+            CommandWork("publish", PUBLISHED, publish(folders), made.hosted_wrong),
+            CommandWork(
+                "publish to a server",
+                PUBLISHED,
+                publish(uploads),
+                made.hosted_wrong,
+                durable=False,  # it is the server that waits for its disk
+            ),
+            CommandWork(
+                "repair",
+                ["f.bin.regather.json", *FRAGMENTS],
+                lambda folder: ["repair", str(folder / "d" / "f.bin.regather.json")],
+                made.repaired_wrong,
+                damaged,
+            ),
+            *served(base, made.manifest, made.content),
         ]

@@ -25,6 +25,7 @@ EXAMPLES = (
     "regather gateway https://a.example/d/disk.img.regather.json --host ::",
     "regather gateway https://upstream.example/ --max-clients 500",
     "regather gateway https://upstream.example/ --cache /var/cache/regather --cache-size 200GiB",
+    "regather gateway https://upstream.example/ --cache /var/cache/regather --prefetch",
 )
 
 COMMON = (
@@ -67,6 +68,10 @@ def configure(parser: Parser) -> None:
         type=share,
         default=0.05,
     )
+    serving.flag(
+        "--prefetch",
+        "fetch all files before clients ask for them, until the cache is nearly full",
+    )
     serving.value(
         "--max-clients N",
         "answer at most N requests at a time, others with 503 (default: no limit)",
@@ -108,8 +113,8 @@ def run(args: argparse.Namespace) -> int:
     if read_token:
         warn_of_plain_http(args)
     named = (
-        "host port digest cache cache_size free_space max_clients public_url tls_cert tls_key "
-        "access_log log_format"
+        "host port digest cache cache_size free_space prefetch max_clients public_url "
+        "tls_cert tls_key access_log log_format"
     )
     gateway(
         args.sources,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,9 @@ def open_all() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                continue  # open, on a disk that fails: whoever uses it is told
             closed.add(number)
             # The lowest number that is free: this one, since those below are open by now.
             null = os.open(os.devnull, os.O_RDWR)

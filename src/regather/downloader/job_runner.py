@@ -24,7 +24,7 @@ from regather.sources.jobs import DownloadJob
 from regather.sources.probing import FEW_RETRIES, GOES_ON, Probe, Prober
 from regather.sources.recognise import expand_job, resolve_targets
 from regather.sources.settings import Settings, transport_options, trust_rules
-from regather.store import check_place, remove_leftovers
+from regather.store import check_place, remove_partials
 from regather.transport import TransportOptions
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class JobRunner:
             path = path_for(job, target.name)
             if check_place(path) and not job.force:
                 report = kept(target, path, ProgressReporter(target, self._context, path.name))
-                remove_leftovers(path, target.layout, target.identity)
+                remove_partials(path, target.layout, target.identity)
                 return report
             if self._claims.setdefault(os.path.abspath(path), job) is not job:
                 raise DestinationExistsError(

@@ -14,18 +14,20 @@ from regather.engine.first_write_wins import Delivered
 from regather.engine.rate_limit import RateLimiter
 from regather.engine.tally import SourceTally
 from regather.engine.transfer import Transfers
-from regather.engine.workers import Job, Worker, Workers
+from regather.engine.workers import JOIN_SECONDS, Job, Worker, Workers
 from regather.model import Layout, Source
 from regather.planner import (
     AddSource,
     Answered,
     Begin,
+    Blame,
     Cancel,
     Cancelled,
     Decode,
     Decoded,
     DecodeFailed,
     Event,
+    Failed,
     Finished,
     GiveUp,
     NeedSources,
@@ -50,12 +52,7 @@ if TYPE_CHECKING:
     from regather.store.base import PieceStore
 
 _LOOK_SECONDS = 0.1
-"""How long a row may wait for workers to compute it, who may all be waiting for bytes.
-
-How long an interrupt may wait, too.
-"""
-_JOIN_SECONDS = 2.0
-"""How long to wait for workers at the end; one may hang in a name look-up."""
+"""How long a row may wait for workers to compute it, and an interrupt."""
 
 
 class Engine:
@@ -94,7 +91,7 @@ class Engine:
         self._decoder = Decoder(layout, destination, *ways, in_memory=memory)
         self.lock = threading.Condition()
         """Under which all is decided; reentrant."""
-        self._workers = Workers(len(sources), self._work)
+        self._workers = Workers(len(sources), self._work, must=listener is None)
         self._transfers = Transfers(
             planner,
             layout,
@@ -168,8 +165,7 @@ class Engine:
 
     def number_of(self, event: PieceDone) -> int:
         """The running number of a piece that came."""
-        fragment = self._workers.jobs[event.request][0].start.fragment
-        return self._layout.number(fragment, event.piece)
+        return self._layout.number(self._workers.jobs[event.request][0].start.fragment, event.piece)
 
     def end(self) -> None:
         """End ``run``, and decide nothing any more. For any thread, and for one that decides."""
@@ -209,8 +205,8 @@ class Engine:
             self._stopping = True
         self._workers.stop()
         self._decoder.stop()
-        self._workers.join(_JOIN_SECONDS)
-        self._decoder.join(_JOIN_SECONDS)
+        self._workers.join(JOIN_SECONDS)
+        self._decoder.join(JOIN_SECONDS)
 
     # -- deciding -------------------------------------------------------------------------
 
@@ -224,6 +220,7 @@ class Engine:
         if worker is not None:
             mine, worker.following = worker.following, None
         orders: list[tuple[Worker, Job]] = []
+        refused: list[int] = []
         aborts: list[tuple[Job, Worker]] = []
         decodes: list[Decode] = []
         with self.lock:
@@ -243,9 +240,11 @@ class Engine:
                             taker.following = job
                         elif worker is not None and mine is None and worker.source == action.source:
                             mine, taker = job, worker
+                        elif (found := self._workers.find(action.source)) is not None:
+                            orders.append((taker := found, job))
                         else:
-                            taker = self._workers.free(action.source)
-                            orders.append((taker, job))
+                            refused.append(action.request)
+                            continue
                         self._workers.jobs[action.request] = (job, taker)
                     case Cancel():
                         if entry := self._workers.jobs.get(action.request):
@@ -276,6 +275,8 @@ class Engine:
             taker.jobs.put(new)
         for job, victim in aborts:
             victim.abort(job)
+        for request in refused:
+            self.post(Failed(request, Blame.BUSY))
         # After these a worker is between two pieces; where few work, computing is for others.
         by_callers = not isinstance(event, Begin | Tick | Progress | Answered | RangeIgnored)
         by_callers = by_callers and len(self._workers.jobs) > self._decoder.most_threads
@@ -288,8 +289,7 @@ class Engine:
     def _row_ended(self, number: int, row: int, right: bool | None) -> None:
         with self.lock:
             self.decoded += bool(right)
-        gone = right is None
-        self.post(Decoded(number, row) if right else DecodeFailed(number, row, gone))
+        self.post(Decoded(number, row) if right else DecodeFailed(number, row, right is None))
 
     def _through(self, fragment: int, piece: int) -> bool:
         if self._planner.is_done(fragment, piece):

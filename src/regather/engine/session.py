@@ -122,10 +122,10 @@ class Session(Listener):
         return store_of(self._layout, limit, cache, self._shared.budget if self._shared else None)
 
     def _start(self) -> None:
-        """Start the engine's own thread: it is needed where something takes its time."""
+        """Start the engine's own thread: something takes its time. Raises OSError."""
         with interrupts_held(), self._lock:
             if self._thread.ident is None:
-                self._thread.start()
+                self._thread.begin()
 
     def _run(self) -> None:
         try:

@@ -26,6 +26,10 @@ class SteppedSession(Session):
     _has_turn = False
     """Whether there is room for its rows."""
     _turn_ends = False
+    wanted = 0
+    """Pieces that readers waited for, or would have."""
+    found = 0
+    """Those of them that were there already."""
 
     def decided(self) -> None:
         """See Listener: ask for room where rows are wanted, and give it back for others."""
@@ -66,6 +70,16 @@ class SteppedSession(Session):
         """How many pieces one reader should hold at a time."""
         return self._sizes.window
 
+    @property
+    def up(self) -> list[bool]:
+        """By source, whether its last requests succeeded."""
+        return [not (health.failures or health.distrusted) for health in list(self.healths)]
+
+    @property
+    def largest_piece(self) -> int:
+        """Bytes of the longest piece."""
+        return self._layout.largest_piece
+
     def snapshot(self) -> bytes:
         """By the running number of a piece, 1 where the store has it now, else 0."""
         return self._store.snapshot()
@@ -74,15 +88,21 @@ class SteppedSession(Session):
         """A demand of its own, for pieces in any order."""
         return Reader(next(self._numbers))
 
-    def want(self, reader: Reader, numbers: Sequence[int], *, must: bool) -> int:
+    def want(
+        self, reader: Reader, numbers: Sequence[int], *, must: bool = False, urgent: bool = True
+    ) -> int:
         """Want as many pieces as there is room for, in order; return how many.
 
+        What is not ``urgent`` comes after all that is.
         Where there is room for none and it ``must``, the reader waits for its ``turn``.
         """
         with interrupts_held(), self._lock:
             self._check()
             taken = self._room.take(reader, numbers)
-            self._want(reader, numbers[:taken], urgent=True)
+            if urgent:
+                self.wanted += taken
+                self.found += sum(map(self._store.has, numbers[:taken]))
+            self._want(reader, numbers[:taken], urgent=urgent)
             if not taken and must:
                 self._room.queue(reader)
         return taken

@@ -54,19 +54,19 @@ class WorkerPool(Generic[_M]):
         self._idle.append([])
 
     def free(self, source: int) -> _M:
-        """An idle member for a source, or a new one."""
+        """An idle member for a source, or a new one. Raises RuntimeError: no more threads."""
         if self._idle[source]:
             member = self._idle[source].pop()
             del self._all_idle[id(member)]
             return member
         member = self._make(source)
-        self.members[id(member)] = member
         self._made += 1
         if self._made % MOST_IDLE == 0:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
         name = f"{self._name}-{source}-{self._made}"
         thread = Thread(self._work, (member,), name=name, daemon=True)
         thread.start()
+        self.members[id(member)] = member
         self._threads.append(thread)
         return member
 

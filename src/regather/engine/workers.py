@@ -12,6 +12,9 @@ from regather.engine.worker_pool import WorkerPool
 from regather.planner import Start
 from regather.transport import Connection
 
+JOIN_SECONDS = 2.0
+"""How long to wait for workers at the end; one may hang in a name look-up."""
+
 
 class Job(Struct):
     """A request as its worker sees it; ``end`` and ``cancelled`` change while it runs."""
@@ -75,11 +78,27 @@ class Worker:
 class Workers(WorkerPool[Worker]):
     """All workers, and the jobs in flight. To be called under the engine's lock, save the end."""
 
-    def __init__(self, sources: int, work: Callable[[Worker], None]) -> None:
-        """``work`` is what the thread of a worker does, until it gets None for a job."""
+    def __init__(self, sources: int, work: Callable[[Worker], None], *, must: bool) -> None:
+        """``work`` is what the thread of a worker does, until it gets None for a job.
+
+        ``must``: without a thread nothing goes on.
+        """
         super().__init__(sources, "regather", Worker, work)
+        self._must = must
         self.jobs: dict[int, tuple[Job, Worker]] = {}
         """By request: what is to be carried out, or is being so, and who does it."""
+
+    def find(self, source: int) -> Worker | None:
+        """An idle worker for a source, or a new one; None where there can be no more threads.
+
+        Raises RuntimeError instead where there must be one.
+        """
+        try:
+            return self.free(source)
+        except RuntimeError:
+            if self._must:
+                raise
+            return None
 
     def is_behind(self, worker: Worker) -> bool:
         """Whether a worker has not come as far in its fragment as most of the others in theirs."""

@@ -43,8 +43,12 @@ class AtomicFile:
             # The lock tells this file from those of dead processes, which remove_leftovers()
             # removes; it may have done so between the two calls: then another. Without locks
             # nothing is taken for a leftover either.
-            if try_lock(self.descriptor) and os.fstat(self.descriptor).st_nlink:
-                return
+            try:
+                if try_lock(self.descriptor) and os.fstat(self.descriptor).st_nlink:
+                    return
+            except BaseException:
+                self.discard()
+                raise
             os.close(self.descriptor)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:

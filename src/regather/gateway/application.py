@@ -14,7 +14,7 @@ from regather.gateway.hosted import HostedFile, Slice
 from regather.gateway.hosted_content import Document, HostedContent
 from regather.gateway.index import files_listing, folder_listing
 from regather.gateway.unavailable import why_not
-from regather.names import MANIFEST_SUFFIX
+from regather.names import MANIFEST_SUFFIX, SIGNATURE
 from regather.server.app import BaseApplication
 from regather.server.authorization import Tokens
 from regather.server.content import Content
@@ -87,7 +87,7 @@ class GatewayApplication(BaseApplication):
         hosted = self._named(names[0])
         if hosted is None:
             raise FileNotFoundError
-        if names == [hosted.manifest_name]:
+        if names[0] in hosted.documents:
             # So its fragments are asked for where they are the same for ever.
             where = f"{self.public_url or '/'}d/{hosted.digest}/{target[1:]}"
             headers = {hdrs.LOCATION: where, hdrs.CACHE_CONTROL: "no-cache"}
@@ -98,7 +98,7 @@ class GatewayApplication(BaseApplication):
         by_name = self._catalogue.by_name
         return (
             by_name.get(name)
-            or by_name.get(name.removesuffix(MANIFEST_SUFFIX))
+            or by_name.get(name.removesuffix(SIGNATURE).removesuffix(MANIFEST_SUFFIX))
             or self._catalogue.fragments.get(name)
             or next((h for h in by_name.values() if h.file.name == name), None)
         )
@@ -125,8 +125,9 @@ class GatewayApplication(BaseApplication):
                 return web.Response(status=301, headers={hdrs.LOCATION: f"{place}/"})
         if is_folder:
             raise FileNotFoundError
-        if path == hosted.manifest_name:
-            return Document(path, hosted.manifest_bytes, f"{hosted.digest}-manifest", headers)
+        if (document := hosted.documents.get(path)) is not None:
+            lasts = headers if document.lasting else self._by_name
+            return Document(path, document.data, document.tag, lasts)
         part = hosted.find(path)
         if part is None:
             raise FileNotFoundError

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from regather.errors import RegatherError, UsageError
+from regather.errors import RegatherError, TransportError, UsageError
 from regather.gateway.hosted import HostedFile
 from regather.manifest import MAX_MANIFEST_BYTES, Manifest
-from regather.names import MANIFEST_SUFFIX
+from regather.names import MANIFEST_SUFFIX, signature_path
 from regather.reading.opening import load, target_at
 from regather.sources.addresses import Address, address_of
 from regather.sources.download_target import DownloadTarget
+from regather.sources.manifests import LoadedManifest
 from regather.sources.probing import Prober
 from regather.transport import RequestFailed
 
@@ -30,9 +32,14 @@ _log = logging.getLogger("regather.gateway")
 class FoundManifest(Struct, frozen=True):
     """A manifest that was read, and by what to tell that it has changed."""
 
-    signature: tuple[int, ...]
-    manifest: Manifest
+    state: tuple[int, ...]
+    loaded: LoadedManifest
     target: DownloadTarget
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was read."""
+        return self.loaded.manifest
 
 
 class Catalogue:
@@ -71,14 +78,20 @@ class Catalogue:
     def scan(self, *, first: bool = False) -> dict[str, FoundManifest]:
         """Read what is new or has changed, by its path or URL.
 
-        Raises what a manifest that was named is refused for, the ``first`` time only. Whatever
-        else cannot be read is logged once, and what was known of it holds.
+        Raises what a manifest that was named is refused for, the ``first`` time only; where a
+        server does not answer, only if no manifest was found. Whatever else cannot be read is
+        logged once, and what was known of it holds.
         """
         found: dict[str, FoundManifest] = {}
+        absent: list[TransportError] = []
         self._said, self._complaints = self._complaints, set()
         for place in self._places:
             if not _is_folder(place) and place.text not in self._inside:
-                self._read(place, found, named=first)
+                try:
+                    self._read(place, found, named=first)
+                except TransportError as error:
+                    absent.append(error)
+                    self._complain(place.text, error.what)
                 continue
             try:
                 inside = self._inside[place.text] = list(self._manifests_in(place))
@@ -93,6 +106,8 @@ class Catalogue:
                 continue
             for address in inside:
                 self._read(address, found, named=False)
+        if absent and not found:
+            raise absent[0]
         return found
 
     def _manifests_in(self, place: Address) -> Iterator[Address]:
@@ -111,24 +126,24 @@ class Catalogue:
     def _read(self, address: Address, found: dict[str, FoundManifest], *, named: bool) -> None:
         before = self._found.get(address.text)
         try:
-            signature = () if address.remote else _signature(address.text)
-            if before is not None and signature and before.signature == signature:
+            state = () if address.remote else _state(address.text)
+            if before is not None and state and before.state == state:
                 found[address.text] = before
                 return
             loaded = load(address, self._digest, self._prober)
-            if before is not None and before.manifest == loaded.manifest:
+            if before is not None and before.loaded == loaded:
                 found[address.text] = before
                 return
             target = target_at(address, loaded, self._servers, self._prober)
         except RegatherError as error:
             if named:
                 raise
-            if before is None or address.remote or signature:  # else it was removed
+            if before is None or address.remote or state:  # else it was removed
                 self._complain(address.text, error.what)
                 if before is not None:
                     found[address.text] = before
             return
-        found[address.text] = FoundManifest(signature, loaded.manifest, target)
+        found[address.text] = FoundManifest(state, loaded, target)
 
     def _complain(self, where: str, what: str) -> None:
         self._complaints.add((where, what))
@@ -142,14 +157,17 @@ class Catalogue:
         self._found = found
         before, by_digest = self.by_digest, dict[str, HostedFile]()
         by_name, fragments = dict[str, HostedFile](), dict[str, HostedFile | None]()
+        targets = _merged(one.target for one in found.values())
         for where, one in found.items():
             digest = one.manifest.digest
             hosted = by_digest.get(digest)
             if hosted is None:
                 known = before.get(digest)
-                same = known is not None and known.target == one.target
-                hosted = known if known and same else self._make(one.manifest, one.target)
+                target = targets[digest]
+                same = known is not None and known.target == target
+                hosted = known if known and same else self._make(one.manifest, target)
                 by_digest[digest] = hosted
+                hosted.publish(one.loaded)
                 for name in hosted.fragments:
                     fragments[name] = None if name in fragments else hosted
             other = by_name.setdefault(one.manifest.name, hosted)
@@ -191,17 +209,31 @@ class Catalogue:
             hosted.close()
 
 
+def _merged(targets: Iterable[DownloadTarget]) -> dict[str, DownloadTarget]:
+    """By digest: what is found at several places has the sources of all of them."""
+    merged: dict[str, DownloadTarget] = {}
+    for target in targets:
+        if (known := merged.get(target.digest)) is not None:
+            sources = {source.url: source for source in (*known.sources, *target.sources)}
+            target = replace(known, sources=tuple(sources.values()))  # noqa: PLW2901
+        merged[target.digest] = target
+    return merged
+
+
 def _is_folder(place: Address) -> bool:
     return place.is_base if place.remote else os.path.isdir(place.text)
 
 
-def _signature(path: str) -> tuple[int, ...]:
-    """Tells states of a file apart; empty for one that cannot be read."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return ()
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _state(path: str) -> tuple[int, ...]:
+    """Tells states of a manifest and its signature apart; empty for one that cannot be read."""
+    state: tuple[int, ...] = ()
+    for each in (path, signature_path(path)):
+        try:
+            status = os.stat(each)
+        except OSError:
+            break
+        state += status.st_ino, status.st_mtime_ns, status.st_size
+    return state
 
 
 def _what(error: Exception) -> str:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from regather.digest import piece_hash
 from regather.engine.steps import SteppedSession
 from regather.gateway.loops import LoopGuard
 from regather.manifest import Manifest
-from regather.names import MANIFEST_SUFFIX, suffixed
+from regather.names import MANIFEST_SUFFIX, signature_name, suffixed
 from regather.reading.recipe import Recipe
 from regather.server.threads import in_thread
 from regather.sources.download_target import DownloadTarget
@@ -21,6 +22,7 @@ from regather.sources.download_target import DownloadTarget
 if TYPE_CHECKING:
     from regather.engine.observer import Observer
     from regather.engine.shared_room import SharedRoom
+    from regather.sources.manifests import LoadedManifest
     from regather.store.cached_file import CachedFile
     from regather.store.disk_cache import DiskCache
 
@@ -60,6 +62,15 @@ class Response(Struct, eq=False):
         self.since = 0.0
 
 
+class Published(Struct, frozen=True):
+    """A document of the publisher."""
+
+    data: bytes
+    tag: str
+    lasting: bool = False
+    """Whether it never changes below the digest of the file."""
+
+
 class SessionWatcher(Protocol):
     """Follows the sessions of hosted files."""
 
@@ -93,7 +104,8 @@ class HostedFile:
         self.recipe = recipe
         self._watcher = watcher
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
-        self.manifest_bytes = relayed(manifest).to_bytes()
+        self.documents: dict[str, Published] = {}
+        """By name: its manifest, and the signature of that."""
         self.loops = LoopGuard(own_id)
         self.responses: dict[Response, None] = {}
         """Those that are being sent from it, in the order of their start."""
@@ -119,6 +131,17 @@ class HostedFile:
             f.name: Slice(f.name, f.offset, f.size, f"{manifest.content_digest}-{f.index}")
             for f in self.layout.fragments[: self.layout.data_count]
         }
+
+    def publish(self, loaded: LoadedManifest) -> None:
+        """Hand on what was found: as it is where its signature was verified."""
+        name, signed = self.manifest_name, loaded.signed
+        if signed is None:
+            data = relayed(self.manifest).to_bytes()
+            self.documents = {name: Published(data, f"{self.digest}-manifest", lasting=True)}
+        else:
+            # Of one digest, there may be other manifests, and later signatures.
+            found = {name: loaded.data, signature_name(name): signed.data}
+            self.documents = {n: Published(d, piece_hash(d).hex()) for n, d in found.items()}
 
     def _entries(self) -> Mapping[str, Slice]:
         if self.manifest.folder is None:

@@ -19,6 +19,7 @@ from regather.gateway.catalogue import Catalogue
 from regather.gateway.disk_families import DiskFamilies
 from regather.gateway.hosted import HostedFile
 from regather.gateway.loops import new_id
+from regather.gateway.prefetch import Prefetch
 from regather.gateway.session_families import SessionFamilies
 from regather.gateway.sizes import BESIDE_DISK, DISK, MEMORY
 from regather.gateway.watched import WatchedGateway
@@ -59,6 +60,7 @@ def gateway(
     cache: str | Path | None = None,
     cache_size: int | None = None,
     free_space: float = FREE_SHARE,
+    prefetch: bool = False,
     read_token: str | None = None,
     tls_cert: str | Path | None = None,
     tls_key: str | Path | None = None,
@@ -77,6 +79,7 @@ def gateway(
     - ``cache``: a folder for verified pieces, which are served from there also after a new start.
     - ``cache_size``: the most bytes of pieces in that folder; without it, in memory.
     - ``free_space``: the share of the file system of ``cache`` that stays free.
+    - ``prefetch``: fetch all files before anybody asks for them, as far as the cache has room.
     - ``max_clients``: the most requests that are answered at a time; others get 503.
     - ``public_url``: its address for clients, if they reach it through a proxy.
     - ``page``: gets what a page shows, and returns what serves it, a ``PageServer`` for example.
@@ -98,6 +101,7 @@ def gateway(
         cache=cache,
         cache_size=cache_size,
         free_space=free_space,
+        prefetch=prefetch,
         tokens=Tokens(read=read_token),
         max_clients=max_clients,
         public_url=public_url,
@@ -126,6 +130,7 @@ def prepared(
     cache: str | Path | None = None,
     cache_size: int | None = None,
     free_space: float = FREE_SHARE,
+    prefetch: bool = False,
     tokens: Tokens | None = None,
     max_clients: int | None = None,
     public_url: str = "",
@@ -138,14 +143,13 @@ def prepared(
     called_off, own_id = threading.Event(), new_id()
     prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
-    # What waits to be written to the disk is in memory as well.
     limit = MEMORY if cache_size is None else cache_size
     memory = SharedRoom(BESIDE_DISK - BACKLOG if cache else limit)
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
         return HostedFile(manifest, target, Recipe(target, settings), own_id, memory, disk, watched)
 
-    sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()))
+    sessions = SessionFamilies(lambda: set(catalogue.by_digest.values()), memory.budget)
     watched = WatchedGateway(sessions, has_page=has_page)
     catalogue = Catalogue(sources, servers, digest, prober, hosted)
     disk: DiskCache | None = None
@@ -174,6 +178,7 @@ def prepared(
             memory,
             disk,
             public_url=application.public_url,
+            prefetch=prefetch,
             **listening,
         )
 
@@ -192,6 +197,8 @@ class GatewayServer(HttpServer):
         memory: SharedRoom,
         disk: DiskCache | None = None,
         public_url: str = "",
+        *,
+        prefetch: bool = False,
         **listening: Unpack[Listening],
     ) -> None:
         """``public_url`` is its address for clients, if it is not the one that it listens at."""
@@ -204,13 +211,18 @@ class GatewayServer(HttpServer):
         self._disk = disk
         if disk is not None:
             application.tallied.append(DiskFamilies(disk))
-        self._looking: asyncio.Task[None] | None = None
+        self._prefetch: Prefetch | None = None
+        if prefetch:
+            self._prefetch = Prefetch(lambda: self.catalogue.files, memory.budget, disk)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """See HttpServer.start."""
         await super().start()
         self.watched.url = self._public_url or self.url
-        self._looking = asyncio.create_task(self._look())
+        self._tasks.append(asyncio.create_task(self._look()))
+        if self._prefetch is not None:
+            self._tasks.append(asyncio.create_task(self._prefetch.run()))
 
     async def _look(self) -> None:
         while True:
@@ -221,10 +233,10 @@ class GatewayServer(HttpServer):
         """See HttpServer.stop."""
         self._called_off.set()
         self.watched.outcome = "done"
-        if self._looking is not None:
-            self._looking.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
+                await task
         await super().stop(grace)
         await in_thread(self.catalogue.close)
         await in_thread(self._memory.close)

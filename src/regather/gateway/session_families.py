@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Set
+from weakref import WeakKeyDictionary
 
-from regather.engine.session import Session
+from regather.coding.survival import survival
+from regather.engine.steps import SteppedSession
 from regather.engine.tally import SourceTally, add_up
 from regather.gateway.hosted import HostedFile
 from regather.names import without_secrets
 from regather.server.tallies import Family, single
+from regather.store.memory_budget import MemoryBudget
+
+_Holders = tuple[frozenset[int], ...]
+"""By fragment: the numbers of the sources that have it and answer."""
 
 
 class SessionFamilies:
@@ -18,13 +25,18 @@ class SessionFamilies:
     For any thread.
     """
 
-    def __init__(self, files: Callable[[], Set[HostedFile]]) -> None:
+    def __init__(self, files: Callable[[], Set[HostedFile]], memory: MemoryBudget) -> None:
         self._files = files
-        self._live: list[Session] = []
+        self._memory = memory
+        self._spare: WeakKeyDictionary[HostedFile, tuple[_Holders, int]] = WeakKeyDictionary()
+        """What was counted last, and of whom."""
+        self._live: list[SteppedSession] = []
         self._ended: dict[str, SourceTally] = {}
+        self._pieces: Counter[str] = Counter()
+        """Those of sessions that have ended."""
         self._lock = threading.Lock()
 
-    def follow(self, session: Session) -> None:
+    def follow(self, session: SteppedSession) -> None:
         """Count what a session does from now on."""
         with self._lock:
             self._live.append(session)
@@ -35,16 +47,90 @@ class SessionFamilies:
         with self._lock:
             for session in [one for one in self._live if one.ended.is_set()]:
                 self._live.remove(session)
+                self._pieces += _pieces_of(session)
                 add_up(session.tallies, self._ended, without_secrets)
             add_up(self._ended.values(), totals)
             for session in self._live:
                 add_up(session.tallies, totals, without_secrets)
         return totals
 
+    def _pieces_now(self) -> Counter[str]:
+        with self._lock:
+            return sum(map(_pieces_of, self._live), start=self._pieces.copy())
+
+    def _spare_servers(self, hosted: HostedFile) -> int:
+        """How many more servers can fail; -1 where something is lost."""
+        sources, session = hosted.target.sources, hosted.live
+        up = set(range(len(sources)))
+        refused: list[Set[int]] = [set() for _ in sources]
+        if session is not None:
+            up = {number for number, is_up in enumerate(session.up) if is_up}
+            refused = [tally.refused.keys() for tally in list(session.tallies)]
+        holders = tuple(
+            frozenset(
+                n
+                for n, (source, without) in enumerate(zip(sources, refused, strict=False))
+                if n in up and f not in without and f in (source.fragments or ())
+            )
+            for f in range(len(hosted.layout.fragments))
+        )
+        known = self._spare.get(hosted)
+        if known is None or known[0] != holders:
+            self._spare[hosted] = known = holders, survival(hosted.layout, holders).failures
+        return known[1]
+
+    def _up(self) -> dict[str, bool]:
+        """By source: whether requests to it succeed now, for any file."""
+        up: dict[str, bool] = {}
+        with self._lock:
+            live = list(self._live)
+        for session in live:
+            for tally, is_up in zip(list(session.tallies), session.up, strict=False):
+                url = without_secrets(tally.url)
+                up[url] = up.get(url, False) or is_up
+        return up
+
     def families(self) -> Iterator[Family]:
         """See Tallied."""
         totals = self.by_source().values()
         files = self._files()
+        pieces = self._pieces_now()
+        for name, value, text in (
+            ("size", self._memory.used, "Bytes of pieces in memory, or reserved for them."),
+            ("max_size", self._memory.limit, "The limit of these bytes."),
+        ):
+            yield Family(f"regather_memory_{name}_bytes", "gauge", text, single(value))
+        yield Family(
+            "regather_pieces",
+            "counter",
+            "Pieces that clients asked for: there already (hit), or not (miss).",
+            {("hit",): pieces["hit"], ("miss",): pieces["miss"]},
+            ("result",),
+        )
+        yield Family(
+            "regather_decoded_rows",
+            "counter",
+            "Rows that were computed from parity.",
+            single(pieces["decoded"]),
+        )
+        yield Family(
+            "regather_file_spare_servers",
+            "gauge",
+            "How many more servers can fail; -1 where something is lost.",
+            {
+                (one.file.name, one.digest): self._spare_servers(one)
+                for one in files
+                if all(source.fragments is not None for source in one.target.sources)
+            },
+            ("file", "digest"),
+        )
+        yield Family(
+            "regather_source_up",
+            "gauge",
+            "Whether the last requests to a source succeeded.",
+            {(url,): int(is_up) for url, is_up in self._up().items()},
+            ("source",),
+        )
         yield Family(
             "regather_gateway_files", "gauge", "Files that are served.", single(len(files))
         )
@@ -87,3 +173,8 @@ class SessionFamilies:
             },
             ("source", "reason"),
         )
+
+
+def _pieces_of(session: SteppedSession) -> Counter[str]:
+    found, wanted = session.found, session.wanted
+    return Counter(hit=found, miss=max(wanted - found, 0), decoded=session.decoded)

@@ -139,7 +139,10 @@ class RequestAnswers(ABC):
         sign(response)
         if reply.first is None:
             return response
-        await file.ready(*reply.first)
+        try:
+            await file.ready(*reply.first)
+        except OSError as error:
+            return _failed(request, error)
 
         def count_sent(count: int) -> None:
             response.sent += count

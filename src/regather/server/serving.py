@@ -119,8 +119,22 @@ def run_server(
     """Run what ``make`` makes in an event loop until it is told to stop; see ``serve``."""
     _raise_file_limit()
     # Held back, interrupts reach the loop alone, and not the thread that holds a lock.
-    with interrupts_held():
-        asyncio.run(_serve(make, on_listening, stop))
+    with interrupts_held(), asyncio.Runner(loop_factory=_ServerLoop) as runner:
+        runner.run(_serve(make, on_listening, stop))
+
+
+class _ServerLoop(asyncio.SelectorEventLoop):
+    """Half of one, where there are no descriptors for it, goes without a traceback."""
+
+    _whole = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = True
+
+    def __del__(self) -> None:
+        if self._whole:
+            super().__del__()
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:

@@ -153,8 +153,8 @@ class Writer:
                 self._written_beside(signature_path(path), signature)
         others = list(self._made)
         manifests = [self._written_beside(path, manifest) for path in self._manifests]
-        if not self._one_by_one:
-            self._settle()
+        # What tells the next split whose names these are must not be lost where they are not.
+        self._settle()
         with interrupts_held() as interrupts:
             interrupts.check()  # the last moment: from here on all is done
         untrue = [path for path in self._earlier.untrue if path.exists()]

@@ -8,7 +8,7 @@ from regather.store.destination import (
     Destination,
     check_destination,
     check_place,
-    remove_leftovers,
+    remove_partials,
 )
 
 if TYPE_CHECKING:
@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 
     AnyDestination = Destination | FolderDestination
 
-__all__ = ["AnyDestination", "Destination", "check_destination", "check_place", "remove_leftovers"]
+__all__ = ["AnyDestination", "Destination", "check_destination", "check_place", "remove_partials"]

@@ -182,19 +182,25 @@ class Destination(PartialDownload):
             self.cancel_waiting()
 
 
-def remove_leftovers(path: Path, layout: Layout, identity: bytes) -> None:
-    """Remove what a download of this very file left that was killed when the file had its name."""
-    journal_path = path.with_name(suffixed(path.name, JOURNAL_SUFFIX))
-    if not os.path.lexists(journal_path):
-        return
+def remove_partials(path: Path, layout: Layout, identity: bytes) -> None:
+    """Remove what a download of this very file left that ended when the file had its name.
+
+    It was killed, or a loss of power brought the old names back, maybe without the journal's bytes.
+    """
+    part, journal_path = (
+        path.with_name(suffixed(path.name, suffix)) for suffix in (PART_SUFFIX, JOURNAL_SUFFIX)
+    )
     with contextlib.suppress(OSError):  # as where another process has it
-        journal = Journal(str(journal_path), layout, identity)
-        try:
-            if journal.claims() is not None:
-                path.with_name(suffixed(path.name, PART_SUFFIX)).unlink(missing_ok=True)
-                journal_path.unlink()
-        finally:
-            journal.close()
+        if os.path.lexists(journal_path):
+            journal = Journal(str(journal_path), layout, identity)
+            try:
+                if journal.blank or journal.claims() is not None:
+                    part.unlink(missing_ok=True)
+                    journal_path.unlink()
+            finally:
+                journal.close()
+        elif part.samefile(path):
+            part.unlink()
 
 
 def _exists(path: Path) -> RegatherError:

@@ -114,6 +114,11 @@ class Journal:
         """Whether nothing was ever written to it."""
         return os.fstat(self._descriptor).st_size == 0
 
+    @property
+    def blank(self) -> bool:
+        """Whether there is no download that it could be of. Raises OSError."""
+        return not os.pread(self._descriptor, _RECORDS, 0).strip(b"\0")
+
     def start_anew(self) -> None:
         """Forget all claims and write the header of this download. Raises OSError."""
         os.ftruncate(self._descriptor, 0)

@@ -41,13 +41,19 @@ class WriteQueue:
         self._thread = Thread(self._work, name="regather-cache", daemon=True)
 
     def put(self, order: Order) -> bool:
-        """Have a piece written, soon; False where too much waits. Under the lock."""
+        """Have a piece written, soon; False where too much waits. Under the lock.
+
+        False also where there can be no thread that writes.
+        """
         if self._closing or self.bytes + len(order.data) > self._most:
             return False
+        if self._thread.ident is None:
+            try:
+                self._thread.begin()
+            except OSError:
+                return False
         self._orders.append(order)
         self.bytes += len(order.data)
-        if self._thread.ident is None:
-            self._thread.start()
         self._lock.notify_all()
         return True
 
