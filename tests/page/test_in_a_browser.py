@@ -91,11 +91,13 @@ def row(page: Page, name: str) -> Any:
 
 def test_a_download_with_servers_that_fail(chromium: Browser, tmp_path: Path) -> None:
     random_file(tmp_path / "file.bin", 24 * MIB)
-    split(tmp_path / "file.bin", tmp_path / "hosted", fragments=3, parity=1, servers=4)
-    manifest = alone(tmp_path / "hosted" / "file.bin.regather.json")
-    folders = [tmp_path / "hosted" / f"server{n}" for n in (1, 2, 3, 4)]
+    small = 64 << 10  # so that the first wrong one is complete soon, whatever its server's speed
+    hosted = tmp_path / "hosted"
+    split(tmp_path / "file.bin", hosted, fragments=3, parity=1, servers=4, piece_size=small)
+    manifest = alone(hosted / "file.bin.regather.json")
+    folders = [hosted / f"server{n}" for n in (1, 2, 3, 4)]
     with Hosting() as hosting:
-        slow = "slow:200KB"  # so that all of them are needed until this test has seen enough
+        slow = "slow:50KB"  # so that all of them are needed until this test has seen enough
         servers = [hosting.serve(folders[0], faults=[slow])]
         servers += [hosting.serve(folders[1], faults=[slow, "corrupt"])]
         servers += [hosting.serve(folder, faults=[slow]) for folder in folders[2:]]
@@ -140,7 +142,7 @@ def test_a_download_with_servers_that_fail(chromium: Browser, tmp_path: Path) ->
                 page.reload()
                 expect(page.locator("#state")).to_contain_text("Done: file.bin.")
                 assert len(status(server.url)["graphs"]["seconds"]) >= before > 1
-                expect(page.locator("#piece-count")).to_have_text("24 of 24 here, 100 %")
+                expect(page.locator("#piece-count")).to_have_text("384 of 384 here, 100 %")
             finally:
                 stop.set()
                 thread.join(PATIENCE)
