@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import errno
 import inspect
+import os
 import pickle
 import re
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import regather
-from regather.errors import IN_PYTHON, RegatherError
+from regather.errors import IN_PYTHON, RegatherError, advice, of_system, unusable
 from regather.transport import Failure, RequestFailed
 from tests.support.files import random_file
 from tests.support.files import regather as run
@@ -75,6 +77,30 @@ def test_an_error_of_the_library_names_both(tmp_path: Path) -> None:
     with pytest.raises(regather.DestinationExistsError) as there:
         regather.download(tmp_path / "o" / "f.regather.json", random_file(tmp_path / "g", 9))
     assert str(there.value).endswith("another name with -o (in Python: force, dest)")
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EIO, "check it (dmesg)"),
+        (errno.EEXIST, "choose another one"),
+        (errno.EISDIR, "give the name of a file"),
+        (errno.ENOTDIR, "a part of the path is a file"),
+        (errno.ENAMETOOLONG, "check the path"),
+        (errno.EACCES, "check its permissions"),
+    ],
+)
+def test_what_the_system_refuses_has_a_next_step(number: int, says: str) -> None:
+    error = OSError(number, os.strerror(number))
+    assert says in advice(error)
+    assert says in unusable("f", "a list", error).help
+    assert says in of_system(error, "f").help
+
+
+def test_the_next_step_where_no_path_is_known_or_the_system_is_not_at_fault() -> None:
+    assert of_system(OSError(errno.EACCES, "x")).help == ""
+    assert "check it (dmesg)" in of_system(OSError(errno.EIO, "x")).help
+    assert "permissions" in advice(ValueError("embedded null byte"))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,12 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a command writes that should have been refused."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def tiny_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
     """A file system of 10 MiB, or as many as the test says; needs the right to mount."""

@@ -196,7 +196,7 @@ def test_several_files(tmp_path: Path) -> None:
         assert [p.name for p in (tmp_path / "some").iterdir()] == ["two.iso"]
         told = run("get", metalink, "-o", tmp_path / "none")
         assert (told.returncode, "not a folder" in told.stderr) == (2, True)
-        told = run("get", metalink, "--select", "three.iso")
+        told = run("get", metalink, "--select", "three.iso", cwd=tmp_path)
         assert (told.returncode, "no file 'three.iso'" in told.stderr) == (2, True)
 
 
@@ -222,7 +222,7 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "gopher.meta4").write_bytes(
         write_metalink([MetalinkFile("f", 1, (), (), (Mirror("gopher://a.example/f"),))])
     )
-    told = run("get", tmp_path / "gopher.meta4")
+    told = run("get", tmp_path / "gopher.meta4", cwd=tmp_path)
     assert (told.returncode, "no usable URL for it" in told.stderr) == (4, True)
 
 

@@ -29,6 +29,7 @@ Run = CompletedProcess[str]
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)  # where a download goes that should have been refused
     return tmp_path / "state/regather/accepted.json"
 
 

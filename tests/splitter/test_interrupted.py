@@ -73,15 +73,21 @@ def test_one_that_was_killed_is_done_again(
     assert (tmp_path / "copy").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["file_fragment_9.dat", "file_fragment_1.dat", "a link"])
 def test_what_one_that_was_killed_had_not_named_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     path, out = random_file(tmp_path / "f", 5000), tmp_path / "out"
     _at_name(monkeypatch, 2, lambda: os._exit(0))
     in_child(lambda: _split(path, out))
     monkeypatch.undo()
-    other = out / "server2" / "file_fragment_9.dat"
-    other.write_bytes(b"somebody else's")
+    if name == "a link":  # that leads nowhere
+        other = out / "server2" / "file_fragment_9.dat"
+        other.symlink_to("nowhere")
+    else:
+        other = out / "server2" / name
+        assert not other.exists()
+        other.write_bytes(b"somebody else's")
     with pytest.raises(DestinationExistsError, match="already contains fragments"):
         _split(path, out)
-    assert other.read_bytes() == b"somebody else's"
+    assert other.is_symlink() or other.read_bytes() == b"somebody else's"
