@@ -101,6 +101,7 @@ def test_a_list(tmp_path: Path) -> None:
         ("  out=x\n", "line 1: an option before the first URL"),
         ("http://h/f\n  oot=x\n", "line 2: unknown option"),
         ("http://h/f\n  digest=12\n", "line 2: not a digest"),
+        ("http://h/f\n  digest=\n", "line 2: not a digest"),
         ("http://h/f\n  out=../x\n", "line 2: out=../x"),
         ("http://h/f\n  out=/x\n", "absolute"),
         ("http://h/f\n  checksum=sha-256=12\n", "has 2 digits"),

@@ -61,6 +61,18 @@ def test_each_complaint_is_logged_once(tmp_path: Path, caplog: pytest.LogCapture
     assert complaints() == {"a": 2, "b": 1, "c": 1}
 
 
+def test_a_look_makes_no_documents_again(tmp_path: Path) -> None:
+    """The manifest of a large file takes the event loop a while."""
+    write(tmp_path, "a", part(1))
+    gateway = made(tmp_path)
+    look(gateway)
+    (hosted,) = gateway.catalogue.files
+    before = hosted.documents
+    look(gateway)
+    assert gateway.catalogue.files == [hosted]
+    assert hosted.documents is before
+
+
 def test_a_folder_that_cannot_be_read_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,7 @@ class ReaderShare:
             self._left += more
 
     def take(self, length: int, held: int) -> bool:
-        """Take so many bytes, for a file whose readers hold ``held``, if there are as many."""
+        """Take ``length`` bytes, if there are as many, for a file whose readers hold ``held``."""
         with self._lock:
             left = self._left - length
             enough = left >= 0 and not (self._fair and held and held + length > left)

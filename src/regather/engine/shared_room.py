@@ -12,9 +12,9 @@ from regather.store.memory_budget import MemoryBudget
 from regather.tasks import Thread
 
 _ROWS_SHARE = 4
-"""One part in so many is for rows."""
+"""The limit divided by this is for rows."""
 _FILES = 4
-"""For so many files at a time, if their rows are not very large."""
+"""How many files can compute rows at a time, if the rows are not very large."""
 
 
 class RowHolder(Protocol):

@@ -213,10 +213,10 @@ def _merged(targets: Iterable[DownloadTarget]) -> dict[str, DownloadTarget]:
     """By digest: what is found at several places has the sources of all of them."""
     merged: dict[str, DownloadTarget] = {}
     for target in targets:
-        if (known := merged.get(target.digest)) is not None:
+        known = merged.setdefault(target.digest, target)
+        if known is not target:
             sources = {source.url: source for source in (*known.sources, *target.sources)}
-            target = replace(known, sources=tuple(sources.values()))  # noqa: PLW2901
-        merged[target.digest] = target
+            merged[target.digest] = replace(known, sources=tuple(sources.values()))
     return merged
 
 

@@ -57,7 +57,7 @@ class Response(Struct, eq=False):
         self.piece, self.since = piece, time.monotonic()
 
     def go_on(self, sent: int = 0) -> None:
-        """It does not wait any longer; so many more bytes are sent."""
+        """It does not wait any longer; ``sent`` more bytes have gone out."""
         self.sent += sent
         self.since = 0.0
 
@@ -106,6 +106,8 @@ class HostedFile:
         self.manifest_name = suffixed(manifest.name, MANIFEST_SUFFIX)
         self.documents: dict[str, Published] = {}
         """By name: its manifest, and the signature of that."""
+        self._published: LoadedManifest | None = None
+        """What they were made of."""
         self.loops = LoopGuard(own_id)
         self.responses: dict[Response, None] = {}
         """Those that are being sent from it, in the order of their start."""
@@ -134,6 +136,9 @@ class HostedFile:
 
     def publish(self, loaded: LoadedManifest) -> None:
         """Hand on what was found: as it is where its signature was verified."""
+        if loaded is self._published:
+            return
+        self._published = loaded
         name, signed = self.manifest_name, loaded.signed
         if signed is None:
             data = relayed(self.manifest).to_bytes()

@@ -143,8 +143,8 @@ def prepared(
     called_off, own_id = threading.Event(), new_id()
     prober = Prober(transport_options(settings), trust_rules(settings), retries=1, stop=called_off)
 
-    limit = MEMORY if cache_size is None else cache_size
-    memory = SharedRoom(BESIDE_DISK - BACKLOG if cache else limit)
+    size = cache_size if cache_size is not None else DISK if cache else MEMORY
+    memory = SharedRoom(BESIDE_DISK - BACKLOG if cache else size)
 
     def hosted(manifest: Manifest, target: DownloadTarget) -> HostedFile:
         return HostedFile(manifest, target, Recipe(target, settings), own_id, memory, disk, watched)
@@ -155,9 +155,7 @@ def prepared(
     disk: DiskCache | None = None
     found = catalogue.scan(first=True)
     if cache:
-        disk = DiskCache(
-            Path(cache), DISK if cache_size is None else cache_size, free_share=free_space
-        )
+        disk = DiskCache(Path(cache), size, free_share=free_space)
 
     def server() -> GatewayServer:
         catalogue.adopt(found)

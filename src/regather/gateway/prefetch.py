@@ -28,7 +28,7 @@ _LOOK_SECONDS = 2.0
 _AGAIN_SECONDS = 30.0
 """When it asks again for what could not be had."""
 _WINDOW_SHARE = 4
-"""It wants one part in so many of what a reader may want at a time."""
+"""It wants what a reader may want at a time, divided by this."""
 _FULL = 0.9
 """Up to which share the cache is filled: readers find some room."""
 
@@ -71,7 +71,7 @@ class Prefetch:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _has_room(self, more: int) -> bool:
-        """Whether so many bytes fit into the cache, and none is dropped for them."""
+        """Whether ``more`` bytes fit into the cache, and none is dropped for them."""
         queued = self._disk.queued if self._disk is not None else 0
         return self._cache.used + queued + more <= _FULL * self._cache.limit
 

@@ -250,9 +250,7 @@ class TlsOutlet(Outlet):
         """See Outlet.send_file."""
         stop = offset + count
         while offset < stop:
-            data = os.pread(descriptor, min(stop - offset, _TLS_STEP), offset)
-            if not data:
-                raise EOFError("the file was truncated")
+            data = _part(descriptor, min(stop - offset, _TLS_STEP), offset)
             await self.send_bytes(data)
             offset += len(data)
 
@@ -272,14 +270,9 @@ class TlsOutlet(Outlet):
         self, descriptor: int, offset: int, count: int, patience: float
     ) -> int:
         """See Outlet.send_some_of_file."""
-
-        def part(at: int, size: int) -> bytes:
-            data = os.pread(descriptor, min(size, count - at), offset + at)
-            if not data:
-                raise EOFError("the file was truncated")
-            return data
-
-        return await self._send_some(part, count, patience)
+        return await self._send_some(
+            lambda at, size: _part(descriptor, min(size, count - at), offset + at), count, patience
+        )
 
     async def _send_some(
         self, part: Callable[[int, int], bytes | memoryview], count: int, patience: float
@@ -314,6 +307,14 @@ class TlsOutlet(Outlet):
             except TimeoutError:
                 if self._transport.get_write_buffer_size() >= waiting:
                     raise self._given_up() from None
+
+
+def _part(descriptor: int, size: int, offset: int) -> bytes:
+    """Some bytes of a file, at most ``size``. Raises OSError, and EOFError where there are none."""
+    data = os.pread(descriptor, size, offset)
+    if not data:
+        raise EOFError("the file was truncated")
+    return data
 
 
 def unsent(transport: asyncio.BaseTransport | None) -> int:

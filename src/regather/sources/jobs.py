@@ -55,7 +55,8 @@ class DownloadJob(Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.sources and not self.fragments:
             raise UsageError("give either a manifest or a list of fragments")
-        _check_digest(self.digest)
+        if self.digest:
+            _check_digest(self.digest)
         if not self.sources and (self.servers or self.digest):
             raise UsageError(
                 "servers and a digest need a manifest",
@@ -81,7 +82,7 @@ class DownloadJob(Struct, frozen=True):
 
 
 def _check_digest(text: str) -> None:
-    if text and not re.fullmatch(_DIGEST, text):
+    if not re.fullmatch(_DIGEST, text):
         raise UsageError(
             f"not a digest: {text!r}", help="give all 64 hexadecimal digits that split printed"
         )
