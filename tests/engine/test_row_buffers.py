@@ -61,7 +61,12 @@ def test_rows_that_were_completed_otherwise_make_room() -> None:
 def test_what_grows_gives_all_its_memory_back_with_the_last_piece() -> None:
     """Of many files, few compute at a time: what comes next has as much room as before."""
     asked: list[int] = []
-    waiting = RowBuffers(2, SIZE, lambda fragment, row: bool(asked.append(row)), grows=True)
+
+    def is_obsolete(fragment: int, row: int) -> bool:
+        asked.append(row)
+        return False
+
+    waiting = RowBuffers(2, SIZE, is_obsolete, grows=True)
     for row in range(2):
         for fragment in range(2):
             assert waiting.hold(fragment, row, buffer(row), SIZE) is not None
