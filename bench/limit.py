@@ -49,6 +49,8 @@ def limits(bench: Bench) -> list[Section]:
             say(f"{LIMIT}: {rate} MB/s over {_LABELS[name]}")
             try:
                 shares = _measure(bench, name, rate * _MB)
+            except regather.InterruptedDownload:
+                raise KeyboardInterrupt from None  # for all of the benchmark, not for this row
             except (OSError, RuntimeError, ValueError, regather.RegatherError) as error:
                 section.results.append(Result(name, _LABELS[name], problem=f"FAILED: {error}"))
                 section.rows.append([_LABELS[name], f"{rate}", "FAILED", "-"])
