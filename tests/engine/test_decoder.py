@@ -88,3 +88,28 @@ def test_rows_that_no_worker_comes_for_are_computed(tmp_path: Path) -> None:
     decoder.stop()
     decoder.join(10)
     destination.close()
+
+
+def test_what_is_needed_to_compute_goes_with_the_last_row(tmp_path: Path) -> None:
+    """Where pieces are in memory, many files share it, and few compute at a time."""
+    part = small([ROWS * PIECE] * 2, parity=1)
+    destination, pieces = rows_of(part, tmp_path)
+    came: list[bool] = []
+    decoder = Decoder(
+        part.manifest.layout,
+        destination,
+        lambda number, row, right: came.append(bool(right)),
+        lambda error: None,
+        lambda f, r: False,
+        in_memory=True,
+    )
+    for row in range(ROWS):
+        decoder.parity.hold(2, row, pieces[2, row], PIECE)
+        decoder.submit(0, row, (1,), (2,), by_callers=True)
+    decoder.catch_up(most=1)
+    assert len(decoder._scratch) == 1, "it is used again"
+    decoder.catch_up(most=ROWS)
+    assert came == [True] * ROWS
+    assert not decoder.parity.in_use
+    assert decoder._scratch == []
+    destination.close()

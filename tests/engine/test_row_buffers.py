@@ -56,3 +56,22 @@ def test_rows_that_were_completed_otherwise_make_room() -> None:
     assert waiting.hold(2, 2, buffer(2), SIZE) is not None
     there = [piece for piece in ((0, 0), (0, 1), (1, 1), (2, 2)) if waiting.get(*piece)]
     assert there == [(0, 1), (2, 2)]
+
+
+def test_what_grows_gives_all_its_memory_back_with_the_last_piece() -> None:
+    """Of many files, few compute at a time: what comes next has as much room as before."""
+    asked: list[int] = []
+
+    def is_obsolete(fragment: int, row: int) -> bool:
+        asked.append(row)
+        return False
+
+    waiting = RowBuffers(2, SIZE, is_obsolete, grows=True)
+    for row in range(2):
+        for fragment in range(2):
+            assert waiting.hold(fragment, row, buffer(row), SIZE) is not None
+        assert asked == []
+        waiting.release((0,), row)
+        assert waiting.in_use
+        waiting.release((1,), row)
+        assert not waiting.in_use

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,7 +24,7 @@ from regather.store.cached_file import CachedFile
 from regather.store.disk_cache import DiskCache
 from regather.transport import TransportOptions, open_connection
 from tests.support.hosting import Hosting
-from tests.support.net import wait_until
+from tests.support.net import PATIENCE, wait_until
 from tests.support.small import PIECE, Small, small
 
 AnySession = TypeVar("AnySession", bound=Session)
@@ -287,3 +288,23 @@ def test_a_disk_that_fails_all_the_time(
         read(session, part, list(range(80)))
     assert len(caplog.messages) == 1
     assert cache.used == 0
+
+
+def test_a_request_that_no_thread_can_be_had_for_is_made_again(
+    coded: tuple[Small, Path], urls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one source alone: nobody else fetches the piece meanwhile."""
+    start, failed = threading.Thread.start, threading.Event()
+
+    def failing(thread: threading.Thread) -> None:
+        if re.match(r"regather-\d", thread.name) and not failed.is_set():
+            failed.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with closing(made(SteppedSession, coded[0], urls[:1], 40)) as session:
+        monkeypatch.setattr(threading.Thread, "start", failing)
+        reader = session.reader()
+        assert session.want(reader, [0]) == 1
+        session.coming(reader, 0).result(PATIENCE)
+        assert failed.is_set()

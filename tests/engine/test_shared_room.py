@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
-from regather.engine.shared_room import SharedRoom
+from regather.engine.shared_room import RowTurns, SharedRoom
 from regather.engine.steps import SteppedSession
 from tests.engine.test_session import made
 from tests.support.hosting import Hosting
@@ -138,3 +139,76 @@ def test_a_silent_source_leaves_room_for_other_files(
             assert read(other, session) == content_of(other)
         for reader in waiting:
             stalled.leave(reader)
+
+
+def test_what_the_store_has_no_room_for_is_not_counted(
+    parts: list[tuple[Small, Path]], room: SharedRoom
+) -> None:
+    with closing(opened(parts[0][0], ["http://127.0.0.1:9/"], room)) as session:
+        room.budget.used = LIMIT  # all of it reserved by others
+        assert session.want(session.reader(), [0]) == 0
+        assert room.share._left == room.share.limit
+        room.budget.used = 0
+
+
+def test_a_turn_has_room_for_the_parity_of_its_rows(
+    parts: list[tuple[Small, Path]], room: SharedRoom
+) -> None:
+    sizes = room.sizes(parts[0][0].manifest.layout)
+    assert sizes.total - sizes.memory == sizes.rows * ROW
+
+
+class Holder:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self._told: SimpleQueue[str] = SimpleQueue()
+
+    def begin_rows(self) -> None:
+        self._told.put("begin")
+
+    def end_rows(self) -> None:
+        self._told.put("end")
+
+    def told(self) -> str:
+        """The next of it; waits for that."""
+        return self._told.get(timeout=PATIENCE)
+
+    def was_told_more(self) -> bool:
+        return not self._told.empty()
+
+
+def test_rows_have_their_turns() -> None:
+    with closing(RowTurns(2 * ROW)) as turns:
+        first, second, third, fourth = (Holder() for _ in range(4))
+        turns.ask(first, ROW)
+        assert first.told() == "begin"
+        turns.ask(first, ROW)
+        turns.ask(second, ROW)
+        assert second.told() == "begin"
+        assert not first.was_told_more(), "it has its turn already"
+        turns.ask(third, ROW)
+        assert [first.told(), second.told()] == ["end", "end"]
+        turns.give_back(first)
+        assert third.told() == "begin"
+        turns.ask(first, 2 * ROW)
+        assert [second.told(), third.told()] == ["end", "end"]
+        turns.give_back(first)  # its session has ended
+        turns.give_back(second)
+        turns.ask(fourth, ROW)
+        assert fourth.told() == "begin"
+        assert not first.was_told_more()
+
+
+def test_it_ends_while_a_session_waits_for_its_turn() -> None:
+    turns = RowTurns(ROW)
+    first, second = Holder(), Holder()
+    turns.ask(first, ROW)
+    turns.ask(second, ROW)
+    assert [first.told(), first.told()] == ["begin", "end"]
+    closer = threading.Thread(target=turns.close, daemon=True)
+    closer.start()
+    closer.join(PATIENCE)
+    assert not closer.is_alive()
+    assert not turns._thread.is_alive()
+    assert not second.was_told_more()

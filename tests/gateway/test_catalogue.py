@@ -10,6 +10,7 @@ import pytest
 from regather.gateway.hosted import Response
 from regather.gateway.launch import GatewayServer, prepared
 from tests.gateway.support import SETTINGS
+from tests.support.net import free_port
 from tests.support.small import PIECE, Small, small
 
 
@@ -77,7 +78,7 @@ def test_a_folder_that_cannot_be_read_for_a_while(
 ) -> None:
     """What was known of it holds; what changes beside it is seen."""
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "m", "one", part(1))
+    write(tmp_path / "m", "one", part(1)).with_name("broken.regather.json").write_text("[]")
     beside = write(tmp_path / "m2", "two", part(2))
     gateway = made(tmp_path / "m2", "./m")
     one = part(1).manifest.digest
@@ -126,3 +127,14 @@ def test_hidden_manifests_are_left_alone(tmp_path: Path) -> None:
     """Whoever writes a manifest may write it under such a name first."""
     write(tmp_path, ".a", part(1))
     assert look(made(tmp_path)) == []
+
+
+def test_a_server_that_is_off_at_the_start_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What other places have is served meanwhile."""
+    url = f"http://127.0.0.1:{free_port()}/b.regather.json"
+    gateway = made(write(tmp_path, "a", part(1)), url)
+    assert look(gateway) == [part(1).manifest.digest]
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "regather.gateway"]
+    assert said.startswith(f"{url}: ")

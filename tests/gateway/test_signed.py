@@ -46,6 +46,7 @@ def test_through_a_chain_of_gateways(us: Publisher, hosting: Hosting, tmp_path: 
         answer = get(second.url, f"d/{digest}/{name}")
         assert answer.body == (manifest.parent / name).read_bytes(), "as its publisher wrote it"
         assert answer.headers["Cache-Control"] == "no-cache", "it may be signed again"
+        assert get(second.url, name).headers["Location"] == f"/d/{digest}/{name}"
 
 
 def test_what_a_gateway_does_not_verify_it_does_not_hand_on(

@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,7 @@ from regather.digest import piece_hash
 from regather.errors import StorageError
 from regather.model import Layout
 from regather.store.memory import MemoryStore
+from regather.store.memory_budget import MemoryBudget
 from regather.store.slots import SlotStore
 from tests.store.stores import PIECE, content_of, got, here, small_layout
 from tests.support.net import PATIENCE
@@ -268,3 +270,21 @@ def test_who_reads_in_order_drops_all_that_is_through_at_once() -> None:
     store.is_needed = (3).__eq__
     put(store, 5)
     assert (here(store), dropped) == ({3, 5}, [[0, 1, 2, 4]])
+
+
+def test_a_store_that_is_busy_keeps_its_pieces() -> None:
+    """Two that waited for each other, each with its own lock taken, would wait for ever."""
+    budget = MemoryBudget(2 * PIECE)
+    asker, busy = (MemoryStore(LAYOUT, 0, budget) for _ in range(2))
+    for number in (0, 1):
+        put(busy, number)
+    busy.guard = threading.Condition(threading.Lock())
+    with ThreadPoolExecutor(1) as another, busy.guard:
+        assert not another.submit(asker.reserve, 0).result(PATIENCE)
+        assert here(busy) == {0, 1}
+    busy.is_needed = lambda number: True
+    assert not asker.reserve(0)
+    busy.is_needed = {1}.__contains__
+    assert asker.reserve(0)
+    assert here(busy) == {1}
+    assert busy.guard.acquire(blocking=False), "it was given back each time"
