@@ -10,9 +10,9 @@ from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import Progress
 from regather.engine import SourceTally
 from regather.engine.tally import add_up
+from regather.names import name_of_server
 from regather.page.event_log import EventLog
 from regather.page.samples import MOST_FILES, Outcome, Sample, ServerSample, TransferSample
-from regather.page.server_rows import name_of_server
 from regather.sources.download_target import DownloadTarget
 from regather.store.base import StoredPieces
 

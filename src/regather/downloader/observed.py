@@ -10,9 +10,9 @@ from typing import Protocol
 from regather.downloader.report import SourceState
 from regather.engine import SourceTally
 from regather.model import Source
+from regather.names import name_of_server
 from regather.page.event_log import EventLog, EventRow, Level
 from regather.page.samples import COMPUTED, HERE_BEFORE, Condition, FileSample, ServerSample
-from regather.page.server_rows import name_of_server
 from regather.planner.health import Health
 from regather.sources.download_target import DownloadTarget
 from regather.transport import Failure, RequestFailed
