@@ -17,6 +17,8 @@ SIGNATURE = ".minisig"
 """What a file is called beside its name that has its signature."""
 TEMPORARY = ".regather-part-"
 """Between a file's name, while it is written, and the number of the process that writes it."""
+_LONGEST_HOST = 253
+"""Characters of a name in DNS (RFC 1035, 2.3.4, without the dot at its end)."""
 _SHOWN = 100
 _MAX_KIND = 16
 """The longest end of a name that is taken for the kind of the file, like ``.safetensors``."""
@@ -136,6 +138,8 @@ def idna(host: str) -> str:
     """
     if host.isascii() and all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
         return host
+    if len(host) > _LONGEST_HOST:  # the codec takes some microseconds for each character
+        raise UnicodeError("label too long")
     return host.encode("idna").decode()
 
 
