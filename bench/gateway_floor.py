@@ -1,8 +1,8 @@
 """The floor of a gateway: the least that it has to do for one client that reads a cold file.
 
 ``python -m bench.gateway_floor PORT CACHE SIZE URL URL URL`` answers one request. It receives and
-hashes as ``bench.floor`` does, writes each piece into the file CACHE, and sends them in order. Up to
-64 MiB wait for their turn.
+hashes as ``bench.floor`` does, writes each piece into the file CACHE, and sends them in order.
+Up to 64 MiB wait for their turn.
 """
 
 from __future__ import annotations

@@ -119,6 +119,12 @@ def test_urls_that_are_none(url: str, says: str) -> None:
     assert len(str(caught.value)) < 300
 
 
+def test_a_host_beyond_the_longest_name_is_not_converted() -> None:
+    assert split_url(f"http://{'ü.' * 126}x/").hostname
+    with pytest.raises(ValueError, match="not a URL"):
+        split_url(f"http://{'ü.' * 126}xx/")
+
+
 def test_urls() -> None:
     parts = split_url("HTTPS://Exämple.org:8443/a%20b?q")
     assert (parts.scheme, parts.port, parts.path) == ("https", 8443, "/a%20b")

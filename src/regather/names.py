@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from regather.errors import printable
 from regather.schemes import REMOTE, STORES, listed
 
 MAX_NAME_BYTES = 255
@@ -16,6 +17,8 @@ SIGNATURE = ".minisig"
 """What a file is called beside its name that has its signature."""
 TEMPORARY = ".regather-part-"
 """Between a file's name, while it is written, and the number of the process that writes it."""
+_LONGEST_HOST = 253
+"""Characters of a name in DNS (RFC 1035, 2.3.4, without the dot at its end)."""
 _SHOWN = 100
 _MAX_KIND = 16
 """The longest end of a name that is taken for the kind of the file, like ``.safetensors``."""
@@ -115,6 +118,12 @@ def without_secrets(url: str) -> str:
     return start + slashes + host.rpartition("@")[2] + slash + path
 
 
+def name_of_server(url: str) -> str:
+    """A URL as short as it is told apart from others, without secrets."""
+    shown = printable(without_secrets(url))
+    return shown.removeprefix("http://").removeprefix("https://").rstrip("/") or shown
+
+
 def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:
     """What the user names, one or several, URLs or paths, as texts."""
     if named is None:
@@ -129,6 +138,8 @@ def idna(host: str) -> str:
     """
     if host.isascii() and all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
         return host
+    if len(host) > _LONGEST_HOST:  # the codec takes some microseconds for each character
+        raise UnicodeError("label too long")
     return host.encode("idna").decode()
 
 

@@ -16,7 +16,7 @@ from regather.planner import Planner
 from regather.store import Destination
 from regather.transport import TransportOptions, open_connection
 from tests.support.hosting import Hosting
-from tests.support.net import wait_until
+from tests.support.net import PATIENCE, wait_until
 from tests.support.rogue import Rogue
 from tests.support.small import Small, small
 
@@ -29,8 +29,9 @@ class Job:
         layout = part.manifest.layout
         self.destination = Destination(folder / "out", layout, bytes(32))
         self.tallies = [SourceTally(first.url)]
+        self.planner = Planner(layout, [first.fragments], rng=random.Random(1), more_sources=True)
         self.engine = Engine(
-            Planner(layout, [first.fragments], rng=random.Random(1), more_sources=True),
+            self.planner,
             layout,
             [first],
             self.destination,
@@ -120,3 +121,17 @@ def test_who_waits_for_the_end_is_not_woken_by_each_piece(
         assert job.engine.run(watch_seconds=60) == Ending()
     assert job.is_whole()
     assert woken < 250
+
+
+def test_a_refused_connection_is_tried_again_before_it_counts(tmp_path: Path) -> None:
+    with Hosting() as hosting:
+        server = hosting.serve(tmp_path)
+        hosting.kill(server)
+        job = Job(small([20_000]), Source(server.url), tmp_path)
+        thread = threading.Thread(target=job.engine.run)
+        thread.start()
+        health, tally = job.planner.sources[0], job.tallies[0]
+        wait_until(lambda: tally.errors > health.failures + 1, what="attempts that do not count")
+        job.engine.end()
+        thread.join(PATIENCE)
+    assert tally.kinds == {"unreachable": tally.errors}

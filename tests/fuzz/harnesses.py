@@ -478,6 +478,7 @@ HARNESSES = {
             (),
             ("transport.logins",),
             tokens='machine login user password account macdef default " \\" #',
+            most=128 << 10,
         ),
         Harness(
             "config",

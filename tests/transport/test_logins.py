@@ -73,6 +73,17 @@ def test_a_file_without_end_is_not_used(caplog: pytest.LogCaptureFixture) -> Non
     assert "/dev/zero is not used: file too large" in caplog.text
 
 
+def test_nor_is_one_that_is_longer_than_curl_reads(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "netrc"
+    path.write_text(TWO + "#" * ((128 << 10) + 1 - len(TWO)))
+    assert Credentials.gather(None, {"NETRC": str(path)}).login("a.example") is None
+    assert "is not used: file too large" in caplog.text
+    path.write_text(TWO + "#" * ((128 << 10) - len(TWO)))
+    assert Credentials.gather(None, {"NETRC": str(path)}).login("a.example") == ("one", "1")
+
+
 @pytest.mark.parametrize(
     ("text", "host", "user", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
 )

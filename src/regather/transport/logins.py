@@ -18,8 +18,8 @@ from regather.origins import ascii_host
 __all__ = ["Login", "read_logins"]
 
 _WORD = r'"((?:[^"\\]|\\.)*+)"|(\S++)'
-_MOST = 1 << 20
-"""Bytes of a file."""
+_MOST = 128 << 10
+"""Bytes of a file; curl's limit too (MAX_NETRC_FILE)."""
 _KEYS = frozenset(("machine", "login", "user", "account", "password"))
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _ESCAPED = r"\\(.)"
@@ -92,6 +92,6 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
 
 def _host(name: str) -> str:
     try:
-        return ascii_host(name)
+        return ascii_host(name) if name.isprintable() else ""
     except UnicodeError:  # no host has such a name
         return ""
