@@ -92,6 +92,9 @@ RULES: dict[str, tuple[tuple[str, str, Any], ...]] = {
     "more connections are tried": (
         ("concurrency", "HillClimb.judge", lambda self, now, *_, **__: self.restart(now)),
     ),
+    "a refused connection is tried again soon": (
+        ("health", "_refused_pause", lambda *_: math.inf),
+    ),
     "shares of parity": (("selection", "_fair_share", lambda _state, pieces: pieces),),
 }
 """What to put in the place of a function, by the rule that this switches off."""

@@ -119,7 +119,7 @@ def server_side() -> None:
 def in_a_browser(browser: Browser, folder: Path) -> None:
     """First state, and frames, in CPU time, as others use the machine."""
     page = browser.new_page(viewport=_VIEWPORT)
-    with PageServer(Recorder("get", Large())) as server:
+    with PageServer(lambda: Recorder("get", Large())) as server:
         time.sleep(2)
         trace = folder / "trace.json"
         browser.start_tracing(page=page, path=trace, categories=["toplevel", "devtools.timeline"])
@@ -182,7 +182,7 @@ _DAY = """async (root) => {
 def a_day(browser: Browser) -> None:
     """The memory of a tab over a day: a change and an event each second, drawn each minute."""
     page = browser.new_page(viewport=_VIEWPORT)
-    with PageServer(Recorder("get", Large())) as server:
+    with PageServer(lambda: Recorder("get", Large())) as server:
         page.goto(server.url)
         page.locator("#server-rows > div").nth(SERVERS - 1).wait_for()
         _compared("memory of the tab, MB", *page.evaluate(_DAY, server.url))

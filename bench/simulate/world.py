@@ -321,7 +321,7 @@ class World:
         # What was sent ahead has waited already.
         delay = max(0.0, flight.sent + delay - self.now)
         if link.mode is Mode.DOWN:
-            self._doom(flight, model.rtt, Blame.SOURCE)
+            self._doom(flight, model.rtt, Blame.REFUSED)
         elif start.fragment not in model.holds:
             self._doom(flight, delay, Blame.FRAGMENT)
         elif link.in_use >= model.max_connections:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from regather.errors import printable
 from regather.schemes import REMOTE, STORES, listed
 
 MAX_NAME_BYTES = 255
@@ -115,6 +116,12 @@ def without_secrets(url: str) -> str:
     start, slashes, rest = re.split(r"[?#]", url, maxsplit=1)[0].partition("//")
     host, slash, path = rest.partition("/")
     return start + slashes + host.rpartition("@")[2] + slash + path
+
+
+def name_of_server(url: str) -> str:
+    """A URL as short as it is told apart from others, without secrets."""
+    shown = printable(without_secrets(url))
+    return shown.removeprefix("http://").removeprefix("https://").rstrip("/") or shown
 
 
 def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:

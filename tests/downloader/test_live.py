@@ -12,6 +12,7 @@ from regather.downloader.planning import planner_of
 from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import SourceState
 from regather.downloader.run_context import RunContext
+from regather.engine import SourceTally
 from regather.model import Source
 from regather.page.samples import ServerSample
 from regather.sources.download_target import DownloadTarget
@@ -81,12 +82,39 @@ def test_counters_go_on_where_two_downloads_have_one_name() -> None:
 )
 def test_conditions(state: SourceState, failure: Failure | None, condition: str) -> None:
     server = ServerSample("http://a.example/")
-    judge(server, state, failure, failures=0, pause=1.0, stalled=False)
+    tally = SourceTally(last_failure=failure)
+    judge(server, state, tally, failures=0, pause=1.0, stalled=False)
     assert (server.condition, server.pause) == (condition, 1.0)
+
+
+def test_a_server_that_was_gone_is_back_with_its_first_byte() -> None:
+    """Its first good piece, which ends the row of failures, may take long."""
+    tally = SourceTally(received=5)
+    for failure, after in ((Failure.UNREACHABLE, "ok"), (Failure.RESET, "failing")):
+        tally.note(RequestFailed(failure, "it failed"))
+        before = "gone" if after == "ok" else after
+        for condition in (before, after):
+            server = ServerSample("http://a.example/")
+            judge(server, "waiting", tally, failures=3, pause=0.0, stalled=False)
+            assert server.condition == condition
+            tally.received += 1
 
 
 def test_of_several_sources_the_first_in_trouble_is_the_condition() -> None:
     server = ServerSample("http://a.example/")
     for failures, stalled in ((0, False), (0, True), (1, False)):
-        judge(server, "active", Failure.RESET, failures=failures, pause=0.0, stalled=stalled)
+        tally = SourceTally(last_failure=Failure.RESET)
+        judge(server, "active", tally, failures=failures, pause=0.0, stalled=stalled)
     assert server.condition == "stalled"
+
+
+def test_a_failure_that_is_repeated_is_made_good_once() -> None:
+    """A server that is away is asked for the same piece again and again."""
+    watched = WatchedDownloads()
+    live = Begun(watched, "file.bin", [Source("http://a.example/")]).live
+    for _ in range(3):
+        live.failed(0, 0, 1, RequestFailed(Failure.UNREACHABLE, "a.example:80: refused"))
+    live.delivered(0, 0, 1)
+    (event,) = watched.events.since()
+    assert (event.count, event.seq) == (3, 4)
+    assert event.text.startswith("a.example could not be reached for fragment 1; it sent the piece")

@@ -8,13 +8,15 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from regather.engine import Ending, Engine, SourceTally
 from regather.model import FragmentPosition, Source
 from regather.planner import Planner
 from regather.store import Destination
 from regather.transport import TransportOptions, open_connection
 from tests.support.hosting import Hosting
-from tests.support.net import wait_until
+from tests.support.net import PATIENCE, wait_until
 from tests.support.rogue import Rogue
 from tests.support.small import Small, small
 
@@ -27,8 +29,9 @@ class Job:
         layout = part.manifest.layout
         self.destination = Destination(folder / "out", layout, bytes(32))
         self.tallies = [SourceTally(first.url)]
+        self.planner = Planner(layout, [first.fragments], rng=random.Random(1), more_sources=True)
         self.engine = Engine(
-            Planner(layout, [first.fragments], rng=random.Random(1), more_sources=True),
+            self.planner,
             layout,
             [first],
             self.destination,
@@ -96,3 +99,39 @@ def test_where_nobody_comes_it_is_given_up(tmp_path: Path) -> None:
         assert job.engine.run(more=lambda fragments: False) == Ending((1,))
         assert job.engine.done_bytes == 20_000
     job.destination.close()
+
+
+def test_who_waits_for_the_end_is_not_woken_by_each_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only when the planner wants to look earlier than it would wake by itself."""
+    part = small([500 << 10], piece=1024)
+    part.write(tmp_path, {"one": [1]})
+    woken = 0
+    with Hosting() as hosting:
+        job = Job(part, Source(hosting.serve(tmp_path / "one").url), tmp_path)
+        tell = job.engine.lock.notify_all
+
+        def counted() -> None:
+            nonlocal woken
+            woken += 1
+            tell()
+
+        monkeypatch.setattr(job.engine.lock, "notify_all", counted)
+        assert job.engine.run(watch_seconds=60) == Ending()
+    assert job.is_whole()
+    assert woken < 250
+
+
+def test_a_refused_connection_is_tried_again_before_it_counts(tmp_path: Path) -> None:
+    with Hosting() as hosting:
+        server = hosting.serve(tmp_path)
+        hosting.kill(server)
+        job = Job(small([20_000]), Source(server.url), tmp_path)
+        thread = threading.Thread(target=job.engine.run)
+        thread.start()
+        health, tally = job.planner.sources[0], job.tallies[0]
+        wait_until(lambda: tally.errors > health.failures + 1, what="attempts that do not count")
+        job.engine.end()
+        thread.join(PATIENCE)
+    assert tally.kinds == {"unreachable": tally.errors}

@@ -113,7 +113,7 @@ def test_a_download_with_servers_that_fail(chromium: Browser, tmp_path: Path) ->
         def download() -> None:
             watched.finish(f"Done: {runner.run(job).name}.")
 
-        with PageServer(Recorder("get", watched, events=watched.events)) as server:
+        with PageServer(lambda: Recorder("get", watched, events=watched.events)) as server:
             thread = threading.Thread(target=download)
             thread.start()
             tab = Tab(chromium, server.url)
@@ -178,7 +178,7 @@ def eventful() -> Sample:
 
 
 def test_map_keys_and_links(chromium: Browser) -> None:
-    with PageServer(Recorder("get", Made(eventful()), checks=Checks(list))) as server:
+    with PageServer(lambda: Recorder("get", Made(eventful()), checks=Checks(list))) as server:
         tab = Tab(chromium, server.url)
         page = tab.page
         file = status(server.url)["files"][0]
@@ -221,7 +221,7 @@ def test_map_keys_and_links(chromium: Browser) -> None:
 def test_no_serious_finding_and_nothing_cut_off(chromium: Browser, scheme: Any) -> None:
     if not AXE.exists():
         pytest.skip("no axe-core here: run `make stores`")
-    with PageServer(Recorder("gateway", Made(eventful()), checks=Checks(list))) as server:
+    with PageServer(lambda: Recorder("gateway", Made(eventful()), checks=Checks(list))) as server:
         tab = Tab(chromium, server.url, color_scheme=scheme, reduced_motion="reduce")
         page = tab.page
         page.click("#server-rows button >> nth=2")
@@ -250,7 +250,7 @@ def test_hostile_names_are_text(chromium: Browser) -> None:
     servers = [ServerSample(hostile, last_error=HOSTILE, errors={HOSTILE: 1}), *now.servers[1:]]
     recorder = Recorder("get", Made(replace(now, servers=servers, files=[file])))
     recorder.events.add(f"{HOSTILE} failed", servers=(hostile,), level="bad")
-    with PageServer(recorder) as server:
+    with PageServer(lambda: recorder) as server:
         tab = Tab(chromium, server.url, viewport={"width": 320, "height": 640})
         page = tab.page
         shown = HOSTILE.replace("\u202e", "\\u202e").replace("\u2066", "\\u2066")
@@ -268,7 +268,9 @@ def test_check_and_download(chromium: Browser) -> None:
     link = "http://0.0.0.0:8001/d/00/file%23.bin?download"
     now = replace(now, files=[replace(now.files[0], link=link)])
     checks = Checks(lambda: [Checked("file.bin", "healthy", "healthy", [], [])])
-    with PageServer(Recorder("gateway", Made(now), checks=checks), token="secret") as server:
+    with PageServer(
+        lambda: Recorder("gateway", Made(now), checks=checks), token="secret"
+    ) as server:
         tab = Tab(chromium, server.url)
         page = tab.page
         expect(page.locator("#download")).to_have_attribute(
@@ -291,7 +293,7 @@ def test_an_amended_event_stays_where_it_is(chromium: Browser) -> None:
     recorder = Recorder("get", Made(sample()))
     first = recorder.events.add("first", level="warning")
     recorder.events.add("second")
-    with PageServer(recorder) as server:
+    with PageServer(lambda: recorder) as server:
         tab = Tab(chromium, server.url)
         expect(tab.page.locator("#event-rows .text")).to_have_text(
             ["Note: second", "Warning: first"]
@@ -305,7 +307,7 @@ def test_an_amended_event_stays_where_it_is(chromium: Browser) -> None:
 
 
 def test_without_javascript(chromium: Browser) -> None:
-    with PageServer(Recorder("get", Made(eventful()))) as server:
+    with PageServer(lambda: Recorder("get", Made(eventful()))) as server:
         context = chromium.new_context(java_script_enabled=False)
         page = context.new_page()
         page.goto(server.url)
@@ -318,7 +320,7 @@ def test_without_javascript(chromium: Browser) -> None:
 
 def test_a_hidden_tab_asks_for_nothing(chromium: Browser) -> None:
     made = Made(sample())
-    with PageServer(Recorder("get", made)) as server:
+    with PageServer(lambda: Recorder("get", made)) as server:
         tab = Tab(chromium, server.url)
         hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
         hide += "document.dispatchEvent(new Event('visibilitychange'))"

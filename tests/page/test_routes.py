@@ -31,7 +31,7 @@ def made() -> Made:
 
 @pytest.fixture
 def page(made: Made) -> Iterator[PageServer]:
-    with PageServer(Recorder("get", made)) as server:
+    with PageServer(lambda: Recorder("get", made)) as server:
         yield server
 
 
@@ -85,7 +85,7 @@ def test_a_stream_begins_with_everything_and_goes_on_with_changes(page: PageServ
 
 def test_the_end_is_told_with_the_last_state(made: Made) -> None:
     found: list[tuple[str, Any]] = []
-    with PageServer(Recorder("get", made)) as page:
+    with PageServer(lambda: Recorder("get", made)) as page:
 
         def follow() -> None:
             while not found or found[-1][0] != "end":
@@ -161,7 +161,7 @@ def test_a_check_needs_the_token(made: Made) -> None:
         ran.set()
         return []
 
-    with PageServer(Recorder("get", made, checks=Checks(check)), token="secret") as page:
+    with PageServer(lambda: Recorder("get", made, checks=Checks(check)), token="secret") as page:
         for headers, status in (
             ({}, 401),
             ({"Authorization": "Bearer other"}, 401),

@@ -118,7 +118,8 @@ def _page(
         from regather.sources.settings import Settings
 
         found = checks(lambda: [str(manifests[0])], cluster.urls, Settings(retries=0))
-    return served(Recorder("cluster", polled, checks=found), args, token=token, beside=polled.poll)
+    recorder = Recorder("cluster", polled, checks=found)
+    return served(lambda: recorder, args, token=token, beside=polled.poll)
 
 
 def _tell_end(member: Member, *, as_json: bool) -> None:

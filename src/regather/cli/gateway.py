@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 
             found = checks(lambda: watched.manifests, args.server, settings)
         recorder = Recorder("gateway", watched, events=watched.events, checks=found)
-        return served(recorder, args, token=token)
+        return served(lambda: recorder, args, token=token)
 
     read_token = server_token(args.read_token, "--read-token", "REGATHER_READ_TOKEN")
     if read_token:

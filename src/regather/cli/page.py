@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def _address(text: str) -> tuple[str, int]:
 
 @contextmanager
 def served(
-    recorder: Recorder,
+    recorder: Callable[[], Recorder],
     args: argparse.Namespace,
     *,
     token: str | None = None,
@@ -91,10 +92,15 @@ def download_page(args: argparse.Namespace) -> Iterator[WatchedDownloads | None]
         yield None
         return
     from regather.downloader.live import WatchedDownloads
-    from regather.page.recorder import Recorder
 
-    watched = WatchedDownloads()
-    with served(Recorder(args.command, watched, events=watched.events), args) as server:
+    watched, started = WatchedDownloads(), time.time()
+
+    def recorder() -> Recorder:
+        from regather.page.recorder import Recorder
+
+        return Recorder(args.command, watched, events=watched.events, started=started)
+
+    with served(recorder, args) as server:
         watched.wait_for_reader = server.wait_for_reader
         try:
             yield watched

@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from regather.names import without_secrets
+from regather.names import name_of_server, without_secrets
 from regather.page.checks import Checked, Checks, Finding, FindingState
 from regather.page.samples import MOST_FILES
-from regather.page.server_rows import name_of_server
 from regather.sources.settings import Settings
 from regather.transport import is_url
 from regather.upkeep.inspection import check

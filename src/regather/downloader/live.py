@@ -10,9 +10,9 @@ from regather.downloader.progress import ProgressReporter
 from regather.downloader.report import Progress
 from regather.engine import SourceTally
 from regather.engine.tally import add_up
+from regather.names import name_of_server
 from regather.page.event_log import EventLog
 from regather.page.samples import MOST_FILES, Outcome, Sample, ServerSample, TransferSample
-from regather.page.server_rows import name_of_server
 from regather.sources.download_target import DownloadTarget
 from regather.store.base import StoredPieces
 
@@ -96,7 +96,7 @@ class WatchedDownloads:
         for live in lives:
             add_up(live.tallies, totals)
         servers = {url: server_sample(tally) for url, tally in totals.items()}
-        failures = {t.url: t.last_failure for one in lives for t in one.tallies if t.last_failure}
+        failed = {t.url: t for one in lives for t in one.tallies if t.last_failure}
         stalled = {url for live in lives for url in live.stalled}
         moments = list(self._moments.values())
         running = self._outcome == "running"
@@ -110,7 +110,7 @@ class WatchedDownloads:
                 judge(
                     server,
                     source.state,
-                    failures.get(source.url),
+                    failed.get(source.url),
                     # Once all is there nobody is asked again: it is still what it was.
                     failures=source.failures,
                     pause=source.pause,

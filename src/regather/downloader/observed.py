@@ -10,9 +10,9 @@ from typing import Protocol
 from regather.downloader.report import SourceState
 from regather.engine import SourceTally
 from regather.model import Source
+from regather.names import name_of_server
 from regather.page.event_log import EventLog, EventRow, Level
 from regather.page.samples import COMPUTED, HERE_BEFORE, Condition, FileSample, ServerSample
-from regather.page.server_rows import name_of_server
 from regather.planner.health import Health
 from regather.sources.download_target import DownloadTarget
 from regather.transport import Failure, RequestFailed
@@ -73,7 +73,7 @@ def server_sample(tally: SourceTally) -> ServerSample:
 def judge(
     server: ServerSample,
     state: SourceState,
-    failure: Failure | None,
+    tally: SourceTally | None,
     *,
     failures: int,
     pause: float,
@@ -81,12 +81,15 @@ def judge(
 ) -> None:
     """Set the condition of a server, unless that of another of its sources is worse.
 
-    It failed last with ``failure``, for the last ``failures`` times in a row.
+    Its last ``failures`` requests failed; ``tally`` knows how. One that was gone is back with the
+    first byte: its first good piece may take long.
     """
+    failure = None if tally is None else tally.last_failure
+    is_back = tally is not None and tally.is_back
     condition: Condition = "stalled" if stalled else "ok"
     if state in ("corrupt", "unused"):
         condition = state
-    elif state in ("failed", "waiting") or failures:
+    elif (state in ("failed", "waiting") or failures) and not is_back:
         condition = "paused" if failure is Failure.BUSY and state == "waiting" else "failing"
         condition = "gone" if failure is Failure.UNREACHABLE else condition
     if server.condition in ("ok", "unused"):
@@ -169,8 +172,9 @@ class Observed:
             same=(url, kind, fragment, self._target.name),
         )
         if len(self._open) < _MOST_OPEN:
-            number = self._layout.first_pieces[fragment] + piece
-            self._open.setdefault(number, []).append((row, text, time.monotonic(), source))
+            waiting = self._open.setdefault(self._layout.first_pieces[fragment] + piece, [])
+            if all(known is not row for known, _, _, _ in waiting):
+                waiting.append((row, text, time.monotonic(), source))
 
     def _made_good(self, number: int, by: int) -> None:
         for row, text, at, source in self._open.pop(number, ()):

@@ -25,6 +25,8 @@ class SourceTally(Struct):
     last_error: str = ""
     last_failure: Failure | None = None
     """How its last request failed."""
+    received_before: int = 0
+    """Bytes that had come when its last request failed."""
     kinds: dict[str, int] = field(default_factory=dict)
     """Errors by kind."""
     changed: bool = False
@@ -32,13 +34,22 @@ class SourceTally(Struct):
     refused: dict[int, str] = field(default_factory=dict)
     """Fragments (positions) that it turned out not to have, or not as they must be, and why."""
 
+    @property
+    def is_back(self) -> bool:
+        """Whether it could not be reached, and has sent something since then."""
+        return self.last_failure is Failure.UNREACHABLE and self.received > self.received_before
+
     def note(self, error: RequestFailed) -> None:
         """Count a failure."""
         self.changed |= error.failure is Failure.CHANGED or isinstance(error, OtherSize)
-        _log.info("%s", error.what)
+        # A server that refuses connections is asked twice a second.
+        (_log.debug if error.refused and error.what == self.last_error else _log.info)(
+            "%s", error.what
+        )
         self.errors += 1
         self.last_error = error.what
         self.last_failure = error.failure
+        self.received_before = self.received
         kind = error.failure.value
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
 

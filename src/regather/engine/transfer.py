@@ -227,7 +227,9 @@ class Transfers:
                 tally.refused[job.start.fragment] = error.what
         if lasting:
             return Failed(request, Blame.FRAGMENT)
-        blame = Blame.BUSY if passing or error.failure is Failure.BUSY else Blame.SOURCE
+        blame = Blame.REFUSED if error.refused else Blame.SOURCE
+        if passing or error.failure is Failure.BUSY:
+            blame = Blame.BUSY
         kept = False
         if blame is Blame.SOURCE and job.piece >= 0 and job.received:
             place = PieceAtSource(job.start.source, job.start.fragment, job.piece)

@@ -216,7 +216,7 @@ class _View:
             judge(
                 server,
                 state_of(health, len(held), self._retries, now),
-                tally.last_failure,
+                tally,
                 failures=health.failures,
                 pause=max(health.retry_at - now, 0.0),
                 stalled=health.all_stalled,

@@ -56,13 +56,14 @@ class Recorder:
         *,
         events: EventLog | None = None,
         checks: Checks | None = None,
+        started: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """``program`` is the command: get, demo, cluster, gateway.
 
         ``events`` may be given where the subject writes into them. ``checks`` can be started from
-        the page.
+        the page. ``started`` is the Unix time when the command was; None: now.
         """
         self._program = program
         self._subject = subject
@@ -71,7 +72,7 @@ class Recorder:
         self.checks = checks
         self._results: Sequence[Checked] = ()
         """Of the last check that was taken in."""
-        self._started = wall()
+        self._started = wall() if started is None else started
         self._servers = ServerRows()
         self._graphs = Graphs(("in", "out", "errors"))
         self._in, self._out, self._errors = Meter(), Meter(), Meter()

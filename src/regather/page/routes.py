@@ -21,7 +21,9 @@ from aiohttp import hdrs, web
 from regather.page.as_text import as_text
 from regather.page.delta import delta
 from regather.page.recorder import Recorder
-from regather.server.app import Handler
+from regather.server.app import BaseApplication, Handler
+from regather.server.authorization import Tokens
+from regather.server.content import Content
 from regather.tokens import is_address
 
 _STATIC = Path(__file__).parent / "static"
@@ -205,6 +207,31 @@ class PageRoutes:
             elif self._over:
                 await send(_message("end", {}))
                 return
+
+
+class PageApplication(BaseApplication):
+    """Answers requests for a page, and none else."""
+
+    no_writing = "a page stores nothing"
+
+    def __init__(self, routes: PageRoutes, token: str | None) -> None:
+        super().__init__(tokens=Tokens(write=token))
+        self._check = routes.check if token is not None else None
+        self.internal |= routes.handlers
+        self.internal["/"] = routes.index
+
+    def check(self) -> None:
+        """See BaseApplication.check: there is nothing that could not be read."""
+
+    async def find(self, request: web.BaseRequest, target: str) -> Content | web.StreamResponse:
+        """See RequestAnswers.find: there is nothing else."""
+        return web.Response(status=404, text="not found\n")
+
+    async def write(self, request: web.BaseRequest, target: str) -> web.StreamResponse | None:
+        """See RequestAnswers.write: a check is started by PUT, which needs the token."""
+        if self._check is None or (request.method, target) != (hdrs.METH_PUT, "/-/check"):
+            return None
+        return await self._check(request)
 
 
 def _reply(body: bytes, kind: str, status: int = 200) -> web.Response:

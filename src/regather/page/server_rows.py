@@ -8,7 +8,7 @@ from statistics import median
 from msgspec.structs import replace
 
 from regather.errors import printable
-from regather.names import without_secrets
+from regather.names import name_of_server, without_secrets
 from regather.page.checks import Checked
 from regather.page.event_log import EventLog, Level
 from regather.page.history import Meter
@@ -35,12 +35,6 @@ _EVENTFUL: dict[Condition, Level] = {
     "stalled": "warning",
     "paused": "warning",
 }
-
-
-def name_of_server(url: str) -> str:
-    """A URL as short as it is told apart from others, without secrets."""
-    shown = printable(without_secrets(url))
-    return shown.removeprefix("http://").removeprefix("https://").rstrip("/") or shown
 
 
 class ServerRow:

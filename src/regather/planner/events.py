@@ -16,6 +16,7 @@ class Blame(Enum):
     """Why a request failed, as far as the planner acts on it."""
 
     SOURCE = "the source failed; it may recover"
+    REFUSED = "the source refused the connection: it may recover, and asking costs it nothing"
     FRAGMENT = "the source does not have this fragment, or not as it must be"
     BUSY = "the source asked to come back later"
 

@@ -9,6 +9,10 @@ from regather.planner.concurrency import WINDOW, HillClimb
 
 _BACKOFF_BASE = 0.25
 _BACKOFF_CAP = 10.0
+_REFUSED_PAUSE = 0.5
+"""Seconds between attempts where connections are refused: that costs the server nothing,"""
+_REFUSED_SHARE = 0.01
+"""or this part of the time since it failed first: it was away for long, and many clients wait."""
 _SMOOTHING = 0.3
 """Weight of the newest measurement in the moving averages."""
 _WINDOW = 0.25
@@ -73,6 +77,9 @@ class Health:
     """Connections at which it said that it has no more; 0: it never did."""
     full_until: float = 0.0
     failed_at: float = float("-inf")
+    _failing_since: float = 0.0
+    _counts_at: float = 0.0
+    """From when on one more refused connection counts as a failure."""
     _bytes: int = 0
     """Received since ``_since``."""
     _since: float = 0.0
@@ -193,19 +200,32 @@ class Health:
             )
 
     def failed(
-        self, now: float, began: float, retry_after: float | None, rng: random.Random
+        self,
+        now: float,
+        began: float,
+        retry_after: float | None,
+        rng: random.Random,
+        *,
+        refused: bool = False,
     ) -> None:
         """A request failed that began at ``began``: wait, longer each time.
 
         The wait varies by a random share, to spread the retries of many clients. Requests that
-        were under way already when another one failed tell nothing new.
+        were under way already when another one failed tell nothing new. A ``refused`` connection
+        is tried again sooner than it counts: a source is given up as late as with other failures.
         """
-        again = began >= self.failed_at
-        if again:
-            self.failures += 1
+        if began >= self.failed_at:
             self.failed_at = now
-            pause = min(_BACKOFF_BASE * 2 ** (min(self.failures, 16) - 1), _BACKOFF_CAP)
-            self.retry_at = max(self.retry_at, now + pause * rng.uniform(0.5, 1.5))
+            if not self.failures:
+                self._failing_since = self._counts_at = now
+            if not refused or now >= self._counts_at:
+                self.failures += 1
+                pause = min(_BACKOFF_BASE * 2 ** (min(self.failures, 16) - 1), _BACKOFF_CAP)
+                self._counts_at = now + pause * rng.uniform(0.5, 1.5)
+            again = self._counts_at
+            if refused:
+                again = min(again, now + _refused_pause(now - self._failing_since, rng))
+            self.retry_at = max(self.retry_at, again)
         self.retry_at = max(self.retry_at, now + (retry_after or 0.0))
 
     def busy(self, now: float, retry_after: float | None) -> None:
@@ -213,3 +233,8 @@ class Health:
         self.full_at = max(1, self.active)
         self.full_until = now + max(_BUSY_SECONDS, retry_after or 0.0)
         self.retry_at = max(self.retry_at, now + (retry_after or 0.0))
+
+
+def _refused_pause(seconds: float, rng: random.Random) -> float:
+    """Seconds until a source is asked again that refuses connections, and fails for so long."""
+    return max(_REFUSED_PAUSE, _REFUSED_SHARE * seconds) * rng.uniform(0.5, 1.5)

@@ -98,7 +98,8 @@ class SourceFailures:
         else:
             if event.kept:  # it gets on, if in small steps
                 health.failures = 0
-            health.failed(state.now, request.began, event.retry_after, self._rng)
+            refused = event.blame is Blame.REFUSED
+            health.failed(state.now, request.began, event.retry_after, self._rng, refused=refused)
         self._cancel_follower(request)
         state.invalidate(source)
         self._dispatch.wants_later(source)

@@ -16,8 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.log import access_logger
 
-from regather.errors import RegatherError, UsageError, reason
-from regather.names import bracketed
+from regather.errors import RegatherError
 from regather.server.access_log import AccessLog, error_logger
 from regather.server.answers import EXIT_DIED
 from regather.server.app import Application, BaseApplication
@@ -25,9 +24,9 @@ from regather.server.authorization import Tokens
 from regather.server.body import abort, unsent
 from regather.server.faults import Fault, FaultKind, refuses
 from regather.server.files import Root
+from regather.server.listening import BACKLOG, bind, cannot_listen, url_of
 from regather.server.writing import Limits
 
-_BACKLOG = 4096
 _ACCEPTED = 16
 """Connections accepted in one go; where there are no files left to open, tries, and errors too."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -58,7 +57,9 @@ class HttpServer:
         access_log: bool = False,
         log_format: str = "text",
         tls: ssl.SSLContext | None = None,
+        listening: socket.socket | None = None,
     ) -> None:
+        """``listening`` is a socket that is bound to ``host`` and ``port`` already."""
         self._host = host
         self.port = port
         """The port; 0 becomes the one that was found when the server starts."""
@@ -68,7 +69,7 @@ class HttpServer:
         self._access_log = access_log
         self._log_format = log_format
         self._manager: web.Server | None = None
-        self._socket: socket.socket | None = None
+        self._socket = listening
         self._listener: asyncio.Server | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._accepted = 0
@@ -78,11 +79,12 @@ class HttpServer:
     def url(self) -> str:
         """The address of the folder or file; it ends in a slash."""
         scheme = "https" if self._tls is not None else "http"
-        return f"{scheme}://{bracketed(self._host)}:{self.port}/"
+        return url_of(self._host, self.port, scheme)
 
     async def start(self) -> None:
         """Listen. Raises UsageError or RegatherError where that cannot be had."""
-        self._socket = _bind(self._host, self.port)
+        if self._socket is None:
+            self._socket = bind(self._host, self.port)
         self.port = self._socket.getsockname()[1]
         manager = self._manager = web.Server(
             self._application,
@@ -118,9 +120,9 @@ class HttpServer:
                 ssl_handshake_timeout=_HANDSHAKE if self._tls is not None else None,
             )
             # asyncio takes one number for both: so many may wait, whatever is accepted in one go.
-            self._socket.listen(_BACKLOG)
+            self._socket.listen(BACKLOG)
         except OSError as error:  # another took the port between bind and listen
-            raise _cannot_listen(self._host, self.port, error) from error
+            raise cannot_listen(self._host, self.port, error) from error
         loop.set_exception_handler(self._on_trouble)
 
     def _protocol(self) -> asyncio.Protocol:
@@ -153,7 +155,7 @@ class HttpServer:
         self._listener.close()
         self._listener = None
         with contextlib.suppress(RegatherError):  # keep the port from others
-            self._socket = _bind(self._host, self.port)
+            self._socket = bind(self._host, self.port)
 
     async def stop(self, grace: float = _GRACE) -> None:
         """Accept nothing more, let responses finish for ``grace`` seconds, then break them off."""
@@ -236,45 +238,3 @@ class _Refusal(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         abort(transport)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to ``host`` and ``port``, not listening yet."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, UnicodeError) as error:
-        raise UsageError(
-            f"cannot listen on {host!r}: unknown host ({reason(error)})",
-            help="give a host name or an address of this machine",
-        ) from None
-    try:
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:  # a kind of address that this machine does not have
-        raise _cannot_listen(host, port, error) from error
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # `::` means every address of the machine, also those of IPv4.
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        bound.bind(address)
-        bound.setblocking(False)
-    except OSError as error:
-        bound.close()
-        raise _cannot_listen(host, port, error) from error
-    return bound
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> RegatherError:
-    where = f"port {port} on {host}"
-    if error.errno == errno.EADDRINUSE:
-        return RegatherError(
-            f"{where} is in use",
-            help="stop the program that listens there, or use another port: --port 0 chooses one",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return RegatherError(f"{where} cannot be used", help="take a port from 1024 on")
-    return RegatherError(
-        f"cannot listen on {where}: {reason(error)}", help="give an address of this machine"
-    )

@@ -62,6 +62,7 @@ class RequestFailed(TransportError):
     """A request failed; ``failure`` classifies it, ``retry_after`` is in seconds where told.
 
     ``status`` is that of HTTP, where the server answered with one that explains the failure.
+    ``refused`` says that no connection was accepted: asking again costs the server nothing.
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class RequestFailed(TransportError):
         *,
         retry_after: float | None = None,
         status: int | None = None,
+        refused: bool = False,
     ) -> None:
         self.failure = failure
         self.retry_after = retry_after
         self.status = status
+        self.refused = refused
         super().__init__(detail)
 
     def may_pass(self, *, served: bool, serving: bool) -> bool:

@@ -80,7 +80,9 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
             raise RequestFailed(Failure.ABORTED, "aborted") from None
     if isinstance(last, TimeoutError):
         raise RequestFailed(Failure.TIMEOUT, f"{where}: connection timed out") from None
-    raise RequestFailed(Failure.UNREACHABLE, f"{where}: {reason(last)}") from None
+    refused = isinstance(last, ConnectionRefusedError)
+    what = f"{where}: {reason(last)}"
+    raise RequestFailed(Failure.UNREACHABLE, what, refused=refused) from None
 
 
 def reached(origin: Origin, options: TransportOptions) -> tuple[str, int]:
