@@ -19,7 +19,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -33,9 +33,10 @@ Place = Callable[[memoryview, int, int], memoryview]
 
 
 class InOrder:
-    """The pieces of ranges, written to standard output in order; an iterator of their starts."""
+    """The pieces of ranges, written to a descriptor in order; an iterator of their starts."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, output: int = 1) -> None:
+        self._output = output
         self._size = size
         self._starts = iter(range(0, size, RANGE))
         self._at = 0
@@ -66,7 +67,7 @@ class InOrder:
                 self._changed.wait_for(lambda: self._at in self._pieces)
                 piece = left = self._pieces.pop(self._at)
             while left:
-                left = left[os.write(1, left) :]
+                left = left[os.write(self._output, left) :]
             with self._changed:
                 self._free.append(memoryview(piece.obj))
                 self._at += len(piece)
@@ -117,6 +118,24 @@ def fetch(url: str, offsets: Iterator[int], size: int, place: Place) -> None:
             filled = 0
 
 
+def fetching(
+    urls: Sequence[str], offsets: Iterator[int], size: int, place: Place
+) -> list[threading.Thread]:
+    """Threads that fetch, one a server; the process ends with 1 where one fails."""
+
+    def work(url: str) -> None:
+        try:
+            fetch(url, offsets, size, place)
+        except BaseException as error:
+            print(f"floor: {error!r}", file=sys.stderr)
+            os._exit(1)
+
+    threads = [threading.Thread(target=work, args=(url,)) for url in urls]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
 def main() -> None:
     """Download as ``sys.argv`` says; exit with 1 where a thread failed."""
     path, size, urls = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
@@ -133,16 +152,7 @@ def main() -> None:
         fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, BUFFER)
         offsets, place = in_order, in_order.place
 
-    def work(url: str) -> None:
-        try:
-            fetch(url, offsets, size, place)
-        except BaseException as error:
-            print(f"floor: {error!r}", file=sys.stderr)
-            os._exit(1)
-
-    threads = [threading.Thread(target=work, args=(url,)) for url in urls]
-    for thread in threads:
-        thread.start()
+    threads = fetching(urls, offsets, size, place)
     if in_order is not None:
         in_order.write()
     for thread in threads:

@@ -21,7 +21,7 @@ from bench.data import Original, differs, empty
 from bench.model import MIB, Result, Row, Sample, Section
 from bench.process import ROOT, environment
 from bench.rounds import Bench, comparison, limit_for, ratio, run_rounds, say
-from bench.servers import OwnGateway, OwnServer
+from bench.servers import BareGateway, OwnGateway, OwnServer
 from bench.transfer import Site, split_for_servers
 
 GATEWAY = "gateway"
@@ -31,7 +31,8 @@ STREAM, STREAMS, COLD, FAST, RANGE = (
 NAMES = {
     GATEWAY: (
         *(STREAM, f"{STREAM}-nginx", f"{STREAM}-null", f"{STREAM}-null-nginx"),
-        *(STREAMS, f"{STREAMS}-nginx", COLD, f"{COLD}-get", FAST, f"{FAST}-alone", RANGE),
+        *(STREAMS, f"{STREAMS}-nginx", COLD, f"{COLD}-floor", f"{COLD}-get"),
+        *(FAST, f"{FAST}-alone", RANGE),
     )
 }
 _STREAMS = 64
@@ -90,6 +91,12 @@ class _Rows:
         empty(cache)
         how = ("--cache", str(cache), "--cache-size", str(2 * self.original.size + 64 * MIB))
         return OwnGateway(self.site.manifest, urls, *how, "--free-space", "0.0001", port=port)
+
+    def bare(self, files: list[str], port: int) -> BareGateway:
+        """The least that a gateway can do, for one client."""
+        cache = self.place / "cache"
+        empty(cache)
+        return BareGateway(cache / "pieces", self.original.size, files, port)
 
     def row(self, name: str, label: str, command: list[str], **other: Callable[[], str]) -> Row:
         """One that brings the file to where all bring it, or what ``check`` looks at."""
@@ -167,26 +174,29 @@ def _cold(rows: _Rows) -> list[Section]:
     port = free_port()
     with ExitStack() as stack:
         sources = rows.sources(stack)
+        files = [url + rows.dest.name for url in sources]
 
         def run(row: Row) -> Sample:
-            if row.name != COLD:
+            if row.name == f"{COLD}-get":
                 return rows.bench.measure(row)
-            with rows.cached(sources, port):
+            with rows.cached(sources, port) if row.name == COLD else rows.bare(files, port):
                 return rows.bench.measure(row)
 
+        curl = tools.curl(f"http://127.0.0.1:{port}/{rows.dest.name}", rows.dest)
         made = [
+            rows.row(COLD, "curl, from a gateway that has nothing yet", curl),
             rows.row(
-                COLD,
-                "curl, from a gateway that has nothing yet",
-                tools.curl(f"http://127.0.0.1:{port}/{rows.dest.name}", rows.dest),
+                f"{COLD}-floor", "curl, from a bare loop (receive, BLAKE3, pwrite, send)", curl
             ),
             rows.row(
                 f"{COLD}-get", "regather get", tools.get(rows.site.manifest, sources, rows.dest)
             ),
         ]
         results = rows.results(made, run)
-    section = comparison("The whole file through a new gateway", results, [("get", f"{COLD}-get")])
+    references = [("get", f"{COLD}-get"), ("floor", f"{COLD}-floor")]
+    section = comparison("The whole file through a new gateway", results, references)
     _hold(section, COLD, f"{COLD}-get", COLD)
+    _hold(section, f"{COLD}/floor", COLD, f"{COLD}-floor")
     return [section]
 
 

@@ -66,6 +66,7 @@ GOALS = (
     Goal("gateway-stream", "one stream from a gateway, speed, of nginx", 0.80, at_least=True),
     Goal("gateway-streams", "64 streams from a gateway, speed, of nginx", 0.80, at_least=True),
     Goal("gateway-cold", "a file through a new gateway, speed, of get", 0.90, at_least=True),
+    Goal("gateway-cold/floor", "a file through a new gateway, wall, of the bare loop", 1.15),
     Goal("gateway-fast", "a reader beside 1,000 slow ones, speed, of alone", 0.90, at_least=True),
     Goal("gateway-rss", "memory of a gateway with these 1,001 readers", 200 * MIB, "MiB"),
     Goal("gateway-range", "first byte of a range of a new gateway, in pieces' times", 2.0),

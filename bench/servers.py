@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -91,6 +92,15 @@ class OwnProcess:
         end(self._process)
         self._output.close()
         self._errors.close()
+
+
+class BareGateway(OwnProcess):
+    """The loop of ``bench.gateway_floor``, for one client."""
+
+    def __init__(self, cache: Path, size: int, files: Sequence[str], port: int) -> None:
+        super().__init__()
+        words = ("-m", "bench.gateway_floor", str(port), str(cache), str(size), *files)
+        self._command = [sys.executable, *words]
 
 
 class OwnServer(OwnProcess):

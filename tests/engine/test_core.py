@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from regather.engine import Ending, Engine, SourceTally
 from regather.model import FragmentPosition, Source
 from regather.planner import Planner
@@ -97,6 +99,28 @@ def test_where_nobody_comes_it_is_given_up(tmp_path: Path) -> None:
         assert job.engine.run(more=lambda fragments: False) == Ending((1,))
         assert job.engine.done_bytes == 20_000
     job.destination.close()
+
+
+def test_who_waits_for_the_end_is_not_woken_by_each_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only when the planner wants to look earlier than it would wake by itself."""
+    part = small([500 << 10], piece=1024)
+    part.write(tmp_path, {"one": [1]})
+    woken = 0
+    with Hosting() as hosting:
+        job = Job(part, Source(hosting.serve(tmp_path / "one").url), tmp_path)
+        tell = job.engine.lock.notify_all
+
+        def counted() -> None:
+            nonlocal woken
+            woken += 1
+            tell()
+
+        monkeypatch.setattr(job.engine.lock, "notify_all", counted)
+        assert job.engine.run(watch_seconds=60) == Ending()
+    assert job.is_whole()
+    assert woken < 250
 
 
 def test_a_refused_connection_is_tried_again_before_it_counts(tmp_path: Path) -> None:

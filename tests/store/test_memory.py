@@ -260,6 +260,27 @@ def test_a_slot_gives_the_memory_that_it_had_for_what_it_adopts() -> None:
     assert got(store, 1) == content_of(LAYOUT, 1)
 
 
+def test_the_memory_of_a_dropped_piece_is_used_again_unless_somebody_sees_it() -> None:
+    """The system clears new memory, which costs more than to receive a piece."""
+    store = MemoryStore(LAYOUT, PIECE)
+    given = [memoryview(bytearray(content_of(LAYOUT, number))) for number in range(3)]
+    owners = [view.obj for view in given]
+    store.adopt(0, given[0], b"")
+    shown = store.view(0)
+    given[0] = memoryview(b"")
+    other = store.adopt(1, given[1], b"")
+    assert other is not None
+    assert not other, "a client is sent that memory"
+    assert shown is not None
+    assert bytes(shown) == content_of(LAYOUT, 0)
+    given[1] = memoryview(b"")
+    other = store.adopt(2, given[2], b"")
+    assert other is not None
+    assert other.obj is owners[1]
+    assert not other.readonly
+    assert got(store, 2) == content_of(LAYOUT, 2)
+
+
 def test_who_reads_in_order_drops_all_that_is_through_at_once() -> None:
     """Else the planner would be told of each piece that is dropped, one after the other."""
     store = SlotStore(LAYOUT, ROOM)

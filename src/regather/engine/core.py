@@ -184,15 +184,14 @@ class Engine:
         with self.lock:
             if self._ending or self._error:
                 return False
-            wake = self._planner.wake_at
-            if wake is not None:
-                seconds = min(seconds, max(0.0, wake - time.monotonic()))
+            now = time.monotonic()
+            until = min(now + seconds, self._planner.wake_at or math.inf)
             if self._needed:
-                seconds = 0.0
+                until = now
             elif self._decoder.waiting:
-                seconds = min(seconds, _LOOK_SECONDS)
-            self._sleeps_until = time.monotonic() + seconds
-            self.lock.wait(seconds)
+                until = min(until, now + _LOOK_SECONDS)
+            self._sleeps_until = until
+            self.lock.wait(max(0.0, until - now))
             self._sleeps_until = -math.inf
             due = (self._planner.wake_at or math.inf) <= time.monotonic()
         self._decoder.look_after(_LOOK_SECONDS)

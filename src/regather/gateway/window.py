@@ -51,8 +51,8 @@ class Window:
         self._reader.turn = self._turn
         self._at = 0
         """The place in ``numbers`` that is sent now."""
-        self._asked = 0
-        self._ahead = _FIRST_AHEAD
+        self._asked = self._freed = 0
+        self._ahead = min(_FIRST_AHEAD, session.window)
 
     async def piece(self) -> Borrowed | memoryview:
         """The piece that is sent now, in memory or on the disk. Raises PieceUnavailable."""
@@ -92,11 +92,19 @@ class Window:
             raise
         return found[0]
 
+    @property
+    def _step(self) -> int:
+        """How many pieces are asked for, and released, at once: each time costs a decision."""
+        return max(1, self._ahead // 4)
+
     async def _ask(self) -> None:
-        ahead = min(self._ahead, self._session.window)
-        while self._asked < min(self._at + ahead, len(self._numbers)):
+        end = self._at + self._ahead
+        if self._at < self._asked > end - self._step:
+            return
+        self._free()  # before it waits for room
+        while self._asked < min(end, len(self._numbers)):
             must = self._asked == self._at
-            numbers = self._numbers[self._asked : self._at + ahead]
+            numbers = self._numbers[self._asked : end]
             self._asked += self._session.want(self._reader, numbers, must=must)
             if not must or self._asked > self._at:
                 return
@@ -104,14 +112,20 @@ class Window:
 
     def advance(self) -> None:
         """The piece was sent, without a break: what comes next is worth more."""
-        self._session.release(self._reader, (self._numbers[self._at],))
         self._at += 1
-        self._ahead *= 2
+        self._ahead = min(2 * self._ahead, self._session.window)
+        if self._at - self._freed >= self._step:
+            self._free()
+
+    def _free(self) -> None:
+        if self._freed < self._at:
+            self._session.release(self._reader, self._numbers[self._freed : self._at])
+            self._freed = self._at
 
     def pause(self) -> None:
         """The client takes nothing for now: hold nothing for it."""
         self._session.leave(self._reader)
-        self._asked = self._at
+        self._asked = self._freed = self._at
         self._ahead = 1
 
     def close(self) -> None:

@@ -82,8 +82,9 @@ class MemoryStore(StoredPieces):
     def drop(self, number: int) -> None:
         """A piece is there no longer. Under the lock of the budget, which drops it."""
         self.gone(number)
-        del self._pieces[number], self._budget.pieces[self, number]
+        del self._budget.pieces[self, number]
         self._unread.pop(number, None)
+        self._budget.recycle(self._pieces.pop(number).obj)
         self._budget.used -= self.layout.length_of(number)
 
     def _keep(self, number: int, data: memoryview) -> None:
@@ -99,7 +100,10 @@ class MemoryStore(StoredPieces):
 
     def adopt(self, number: int, data: memoryview, digest: bytes) -> memoryview | None:
         """Take in a piece with its memory; see PieceStore.adopt. Raises StorageError as place."""
-        return memoryview(b"") if self._take(number, data.toreadonly(), digest) else None
+        if not self._take(number, data.toreadonly(), digest):
+            return None
+        with self._changed:
+            return self._budget.spare(len(data))
 
     def _take(self, number: int, data: memoryview, digest: bytes) -> bool:
         """Keep a piece; False where it is there already."""

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from regather.store.memory import MemoryStore
 
+_SPARE_BYTES = 16 << 20
+"""Memory of dropped pieces that is kept for the next ones: the system would clear it each time."""
+
 
 class MemoryBudget:
     """A number of bytes that is never exceeded: pieces that are there, and room reserved."""
@@ -24,6 +27,7 @@ class MemoryBudget:
         """Guards all here, and what the stores have."""
         self.pieces: OrderedDict[tuple[MemoryStore, int], None] = OrderedDict()
         """The next to be dropped first: those that were read to the end, then by last use."""
+        self._spare: list[bytearray] = []
 
     def drop(self, missing: int, asker: MemoryStore) -> dict[MemoryStore, list[int]]:
         """Drop pieces until ``missing`` bytes are free, as far as they may go. Under the lock.
@@ -51,3 +55,22 @@ class MemoryBudget:
             if ours and store is not asker and store not in victims:
                 store.guard.release()
         return victims
+
+    def recycle(self, memory: object) -> None:
+        """Keep the memory of a dropped piece, unless somebody has a view of it. Under the lock."""
+        if not isinstance(memory, bytearray) or not memory:
+            return
+        if sum(map(len, self._spare)) + len(memory) <= _SPARE_BYTES:
+            try:
+                memory.append(memory.pop())
+            except BufferError:  # which Python raises as long as there is a view
+                return
+            self._spare.append(memory)
+
+    def spare(self, length: int) -> memoryview:
+        """Memory of so many bytes that was a dropped piece's, or none. Under the lock."""
+        while self._spare:
+            memory = self._spare.pop()
+            if len(memory) == length:
+                return memoryview(memory)
+        return memoryview(b"")
