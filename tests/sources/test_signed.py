@@ -20,8 +20,8 @@ from regather.errors import VerificationError
 from regather.names import signature_path
 from regather.sources.signing import sign, sign_file
 from regather.trust.secret_key import SecretKey
-from tests.support.files import random_file
-from tests.support.signing import Folder, Publisher, here
+from tests.support.files import here, random_file
+from tests.support.signing import Folder, Publisher
 
 Run = CompletedProcess[str]
 
