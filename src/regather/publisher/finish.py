@@ -20,7 +20,7 @@ from regather.transport.stores.retrying import RetryingStore
 from regather.units import counted
 
 _SHOWN = 20
-_HELP = "run the same command again to resume, or add a target with --to"
+_HELP = "the same command resumes; add targets with --to"
 
 
 def check_placed(plan: UploadPlan, targets: Sequence[PublishTarget], manifest: Manifest) -> None:
