@@ -8,6 +8,7 @@ of the connection's descriptor, which the event loop treats as one of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -20,6 +21,12 @@ from typing import Self
 _STEP = 2 << 20
 """Bytes sent at most before the other connections have their turn."""
 _NO_SENDFILE = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
+_UNSENT = 256 << 10
+"""Bytes that the system takes, at most, before it can send them.
+
+Without a limit it takes megabytes for each client that reads slowly. For a thousand of them it then
+had no memory for sockets left, and dropped packets of those that read fast.
+"""
 _TLS_STEP = 256 << 10
 """Bytes that are read, encrypted and buffered at a time."""
 
@@ -88,6 +95,7 @@ def open_outlet(
     ``on_sent`` is called with each count of bytes sent. A client that takes nothing for
     ``timeout`` seconds is given up. Raises ConnectionError where the connection is gone already.
     """
+    _bound_unsent(transport)
     if isinstance(transport, asyncio.Transport) and transport.get_extra_info("sslcontext"):
         return TlsOutlet(transport, drain, on_sent=on_sent, timeout=timeout)
     return FileOutlet(transport, on_sent=on_sent, timeout=timeout)
@@ -315,6 +323,14 @@ def _part(descriptor: int, size: int, offset: int) -> bytes:
     if not data:
         raise EOFError("the file was truncated")
     return data
+
+
+def _bound_unsent(transport: asyncio.BaseTransport | None) -> None:
+    connection = None if transport is None else transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # of Linux and macOS
+    if connection is not None and option is not None:
+        with contextlib.suppress(OSError):  # it is closed, or not TCP
+            connection.setsockopt(socket.IPPROTO_TCP, option, _UNSENT)
 
 
 def unsent(transport: asyncio.BaseTransport | None) -> int:
