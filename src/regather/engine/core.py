@@ -227,7 +227,8 @@ class Engine:
                 return None
             if self._listener is not None:
                 event = self._listener.settled(event)
-            actions = self._planner.handle(event, time.monotonic())
+            now = time.monotonic()
+            actions = self._planner.handle(event, now)
             if worker is not None:
                 self._workers.jobs.pop(getattr(event, "request", -1), None)
             for action in actions:
@@ -267,8 +268,10 @@ class Engine:
                 self._workers.rest(worker)
             if self._listener is not None:
                 self._listener.decided()
-            wakes = (self._planner.wake_at or math.inf) < self._sleeps_until
-            if self._ending or self._needed or decodes or wakes:
+            due = self._planner.wake_at or math.inf
+            if decodes:  # somebody has to look after them
+                due = min(due, now + _LOOK_SECONDS)
+            if self._ending or self._needed or due < self._sleeps_until:
                 self.lock.notify_all()
         for taker, new in orders:
             taker.jobs.put(new)
