@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -323,9 +324,9 @@ class Engine:
         """Carry out one request; return the next one for this worker."""
         url = self._sources[worker.source].url
         connection = worker.begin(job, lambda: self._connect(url))
-        event: Event
         broken = False
-        worker.buffer = self._take_buffer()
+        with contextlib.suppress(IndexError):  # the one that was used last is in the cache
+            worker.buffer = self._buffers.pop()
         try:
             event = self._transfers.carry_out(worker, connection, job)
         except RequestFailed as error:
@@ -336,6 +337,7 @@ class Engine:
             # Before the planner hears of the end, for it may begin another request at once.
             if worker.buffer:
                 self._buffers.append(worker.buffer)
+                worker.buffer = memoryview(b"")
             worker.end()
         if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):
             connection.close()
@@ -343,10 +345,3 @@ class Engine:
         following = self.post(event, worker) if not self._stopping else None
         self._decoder.catch_up(most=1, last=following is None)
         return following
-
-    def _take_buffer(self) -> memoryview:
-        """The buffer that was used last, which is in the cache, or a new one."""
-        try:
-            return self._buffers.pop()
-        except IndexError:
-            return memoryview(bytearray(self._layout.largest_piece))
