@@ -120,7 +120,7 @@ def test_who_reads_slowly_makes_it_wait(made: Path, hosting: Hosting) -> None:
 
 @pytest.mark.parametrize("faults", [(), ("stall", "stall", "stall")], ids=["busy", "waiting"])
 def test_a_reader_that_leaves(made: Path, hosting: Hosting, faults: tuple[str, ...]) -> None:
-    with Piped(*asked(made, "whole", hosting, *faults)) as running:
+    with Piped(*asked(made, "whole", hosting, *faults), "-q") as running:  # only errors are told
         if not faults:
             assert running.read(1000) == (made / "f.bin").read_bytes()[:1000]
         running.output.close()
