@@ -92,7 +92,7 @@ class Engine:
         self._decoder = Decoder(layout, destination, *ways, in_memory=memory)
         self.lock = threading.Condition()
         """Under which all is decided; reentrant."""
-        self._workers = Workers(len(sources), self._work, must=listener is None)
+        self._workers = Workers(len(sources), self._work, self.lock, must=listener is None)
         self._transfers = Transfers(
             planner,
             layout,
@@ -108,8 +108,6 @@ class Engine:
             later=(lambda number: False) if listener is None else listener.is_for_later,
             observer=observer,
         )
-        self._buffers: list[memoryview] = []
-        """One for each request in flight, not for each worker: idle workers need none."""
         self._ending: Ending | None = None
         self._needed: tuple[int, ...] = ()
         """Fragments that the planner has just asked further sources for."""
@@ -311,7 +309,7 @@ class Engine:
 
     def _work(self, worker: Worker) -> None:
         try:
-            while (job := worker.jobs.get()) is not None:
+            while (job := self._workers.next_job(worker)) is not None:
                 following: Job | None = job
                 while following is not None:
                     following = self._serve(worker, following)
@@ -326,7 +324,7 @@ class Engine:
         connection = worker.begin(job, lambda: self._connect(url))
         broken = False
         with contextlib.suppress(IndexError):  # the one that was used last is in the cache
-            worker.buffer = self._buffers.pop()
+            worker.buffer = self._workers.buffers.pop()
         try:
             event = self._transfers.carry_out(worker, connection, job)
         except RequestFailed as error:
@@ -336,7 +334,7 @@ class Engine:
         finally:
             # Before the planner hears of the end, for it may begin another request at once.
             if worker.buffer:
-                self._buffers.append(worker.buffer)
+                self._workers.buffers.append(worker.buffer)
                 worker.buffer = memoryview(b"")
             worker.end()
         if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):

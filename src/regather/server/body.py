@@ -8,25 +8,18 @@ of the connection's descriptor, which the event loop treats as one of its own.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
-import socket
-import struct
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Self
 
+from regather.server.connections import bound_unsent
+
 _STEP = 2 << 20
 """Bytes sent at most before the other connections have their turn."""
 _NO_SENDFILE = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
-_UNSENT = 256 << 10
-"""Bytes that the system takes, at most, before it can send them.
-
-Without a limit it takes megabytes for each client that reads slowly. For a thousand of them it then
-had no memory for sockets left, and dropped packets of those that read fast.
-"""
 _TLS_STEP = 256 << 10
 """Bytes that are read, encrypted and buffered at a time."""
 
@@ -95,7 +88,7 @@ def open_outlet(
     ``on_sent`` is called with each count of bytes sent. A client that takes nothing for
     ``timeout`` seconds is given up. Raises ConnectionError where the connection is gone already.
     """
-    _bound_unsent(transport)
+    bound_unsent(transport)
     if isinstance(transport, asyncio.Transport) and transport.get_extra_info("sslcontext"):
         return TlsOutlet(transport, drain, on_sent=on_sent, timeout=timeout)
     return FileOutlet(transport, on_sent=on_sent, timeout=timeout)
@@ -323,37 +316,3 @@ def _part(descriptor: int, size: int, offset: int) -> bytes:
     if not data:
         raise EOFError("the file was truncated")
     return data
-
-
-def _bound_unsent(transport: asyncio.BaseTransport | None) -> None:
-    connection = None if transport is None else transport.get_extra_info("socket")
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # of Linux and macOS
-    if connection is not None and option is not None:
-        with contextlib.suppress(OSError):  # it is closed, or not TCP
-            connection.setsockopt(socket.IPPROTO_TCP, option, _UNSENT)
-
-
-def unsent(transport: asyncio.BaseTransport | None) -> int:
-    """Bytes that wait in this process to be sent, encrypted ones included."""
-    if not isinstance(transport, asyncio.Transport):
-        return 0
-    if not hasattr(transport, "_ssl_protocol"):
-        return transport.get_write_buffer_size()
-    # What is encrypted waits in the transport beneath, to which asyncio has no public way.
-    tls = transport._ssl_protocol
-    if tls is None:
-        return 0
-    beneath = tls._transport
-    return transport.get_write_buffer_size() + (
-        beneath.get_write_buffer_size() if beneath is not None else 0
-    )
-
-
-def abort(transport: asyncio.BaseTransport | None) -> None:
-    """Break a connection off, so that its other end sees a reset; do nothing where it is gone."""
-    if not isinstance(transport, asyncio.Transport):
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
