@@ -2,7 +2,7 @@
 
 Prints how long the server needs for a second of a file of 262144 pieces on 100 servers, how large
 its messages are, how long a browser needs for the first state and for each frame, and how much
-slower a download is that is watched.
+slower a download is that is watched, and how soon it shows that a server is gone, and back.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
@@ -33,6 +35,9 @@ SERVERS = 100
 PIECES = 1 << 18
 _PIECE = 1 << 20
 _SECONDS = 10
+_COMMAND = (sys.executable, "-m", "regather")
+_AWAY = (1, 10, 30, 60)
+"""Seconds for which a server is away."""
 _MODES = ("without a page", "with a page", "with a page that is open")
 _DAY_SECONDS = 86400
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -214,24 +219,18 @@ def _compared(what: str, two_hours: float, day: float) -> None:
     print(f"{what}: {two_hours:.1f} after two hours, {day:.1f} after a day: {change:+.1f} %")
 
 
+def _hosted(folder: Path, size: str) -> None:
+    """A file, split over four servers."""
+    file = folder / "file.bin"
+    subprocess.run([*_COMMAND, "generate", str(file), "--size", size, "-q"], check=True)
+    words = [*_COMMAND, "split", str(file), "--out", str(folder / "hosted"), "--force", "-q"]
+    subprocess.run([*words, "--fragments", "4", "--servers", "4"], check=True)
+    file.unlink()
+
+
 def watched(page: Page, folder: Path, size: str, runs: int) -> None:
     """A download without a page, with one, and with one that is open, in turns."""
-    command = (sys.executable, "-m", "regather")
-    file = folder / "file.bin"
-    subprocess.run([*command, "generate", str(file), "--size", size, "-q"], check=True)
-    split = [
-        *command,
-        "split",
-        file,
-        "--out",
-        folder / "hosted",
-        "--fragments",
-        "4",
-        "--servers",
-        "4",
-        "-q",
-    ]
-    subprocess.run([*map(str, split)], check=True)
+    _hosted(folder, size)
     seconds: dict[str, list[float]] = {mode: [] for mode in _MODES}
     cpu: dict[str, list[float]] = {mode: [] for mode in _MODES}
     with Cluster(server_folders(folder / "hosted")) as cluster:
@@ -240,7 +239,7 @@ def watched(page: Page, folder: Path, size: str, runs: int) -> None:
         for run in range(len(_MODES) * runs):
             mode = _MODES[run % len(_MODES)]
             words = [
-                *command,
+                *_COMMAND,
                 "get",
                 manifest,
                 *servers,
@@ -267,6 +266,49 @@ def watched(page: Page, folder: Path, size: str, runs: int) -> None:
         _compare(f"{size} {what}", of)
 
 
+def outages(page: Page, folder: Path) -> None:
+    """How soon a page shows that a server was killed, and that it is back."""
+    _hosted(folder, "1GiB")
+    slow = [("--fault", "slow:1MB")] * 4
+    with Cluster(server_folders(folder / "hosted"), arguments=slow) as cluster:
+        manifest = next((folder / "hosted" / "server1").glob("*.json"))
+        servers = [word for url in cluster.urls for word in ("--server", url)]
+        words = [*_COMMAND, "get", str(manifest), *servers, "-o", str(folder / "copy")]
+        victim = cluster.members[1]
+        port = str(urlsplit(victim.url).port)
+        again = [*_COMMAND, "serve", str(victim.folder), "-p", port, *slow[1], "-q"]
+        running = victim.process
+        # Not as JSON: nobody would read its progress, and it would wait for that.
+        with subprocess.Popen([*words, "--page"], stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            page.goto(process.stderr.readline().removeprefix("Page: ").strip())
+            shown = page.locator("#server-rows > div", has_text=f":{port}").locator(".is")
+            try:
+                for seconds in _AWAY:
+                    shown.get_by_text("ok", exact=True).wait_for()
+                    time.sleep(2)
+                    running.kill()
+                    gone = _timed(shown.get_by_text("gone", exact=True).wait_for) / 1000
+                    time.sleep(max(seconds - gone, 0))
+                    running = subprocess.Popen(again, stdout=subprocess.DEVNULL, text=True)
+                    _wait_listening(int(port))
+                    back = _timed(shown.get_by_text("ok", exact=True).wait_for) / 1000
+                    print(f"gone after {gone:.1f} s; away {seconds} s, ok after {back:.1f} s")
+            finally:
+                process.terminate()
+                running.kill()
+                running.wait()
+    (folder / "copy").unlink(missing_ok=True)
+
+
+def _wait_listening(port: int) -> None:
+    while True:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+
+
 def _compare(what: str, of: dict[str, list[float]]) -> None:
     """Of the least, as others use the machine."""
     without, *others = (min(of[mode]) for mode in _MODES)
@@ -285,6 +327,7 @@ def main() -> None:
         a_day(browser)
         a_day_of_the_server()
         watched(browser.new_page(viewport=_VIEWPORT), Path(folder), size, int(runs))
+        outages(browser.new_page(viewport=_VIEWPORT), Path(folder))
         browser.close()
 
 

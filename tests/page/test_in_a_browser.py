@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +25,12 @@ from regather.page.samples import Sample, ServerSample
 from regather.sources.jobs import DownloadJob
 from regather.sources.settings import Settings
 from regather.splitter import split
-from tests.page.subjects import Made, sample
+from tests.page.subjects import Made, lively, sample
 from tests.support import browser
 from tests.support.files import MIB, alone, random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
+from tests.support.processes import talking
 
 AXE = Path(__file__).parents[2] / ".venv-stores/axe/node_modules/axe-core/axe.min.js"
 SHOTS = Path(__file__).parent / "out"
@@ -151,6 +153,32 @@ def test_a_download_with_servers_that_fail(chromium: Browser, tmp_path: Path) ->
     assert (tmp_path / "copy").read_bytes() == (tmp_path / "file.bin").read_bytes()
 
 
+def test_get_shows_a_server_that_comes_back_with_its_first_byte(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """Its first piece takes longer than this test waits."""
+    random_file(tmp_path / "file.bin", 24 * MIB)
+    hosted = tmp_path / "hosted"
+    split(tmp_path / "file.bin", hosted, fragments=3, servers=3, piece_size=8 * MIB)
+    manifest = alone(hosted / "file.bin.regather.json")
+    folders, slow = [hosted / f"server{n}" for n in (1, 2, 3)], ["slow:50KB"]
+    with Hosting() as hosting:
+        servers = [hosting.serve(folder, faults=slow) for folder in folders]
+        known = [word for server in servers for word in ("--server", server.url)]
+        out = tmp_path / "copy"
+        with talking("get", manifest, *known, "-o", out, "--page") as (_, _, errors):
+            tab = Tab(chromium, errors.readline().removeprefix("Page: ").strip())
+            its = row(tab.page, f"127.0.0.1:{servers[1].port}")
+            for _ in range(2):
+                expect(its.locator(".is")).to_have_text("ok")
+                hosting.kill(servers[1])
+                expect(its.locator(".is")).to_have_text("gone")
+                servers[1] = hosting.serve(folders[1], faults=slow, port=servers[1].port)
+            expect(its.locator(".is")).to_have_text("ok")
+            tab.close()
+    assert not out.exists()
+
+
 WORDS = {
     "h": "held",
     "r": "reading",
@@ -217,11 +245,39 @@ def test_map_keys_and_links(chromium: Browser) -> None:
         tab.close()
 
 
+class Lively:
+    """Something of everything, since five minutes; it goes on."""
+
+    def __init__(self) -> None:
+        self._began = time.time()
+        self.second: int | None = None
+        """The one that is recorded, while the past is made up."""
+        self.recorder = Recorder(
+            "gateway", self, checks=Checks(list), clock=self._now, wall=self._now
+        )
+        for self.second in range(300):
+            self.recorder.record()
+            if self.second in (40, 41, 200):
+                text = "par.cdn.example is too busy for fragment 6; fetched from waw.mirror.example"
+                self.recorder.events.add(text, servers=("https://par.cdn.example/",))
+        self.second = None
+        text = "fra-1.mirror.example:8443 sent a corrupt piece of fragment 3; computed from parity"
+        url = "https://fra-1.mirror.example:8443/"
+        self.recorder.events.add(text, servers=(url,), level="bad")
+
+    def _now(self) -> float:
+        return time.time() if self.second is None else self._began - 300 + self.second
+
+    def sample(self) -> Sample:
+        second = 300 + int(time.time() - self._began) if self.second is None else self.second
+        return lively(second)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_serious_finding_and_nothing_cut_off(chromium: Browser, scheme: Any) -> None:
     if not AXE.exists():
         pytest.skip("no axe-core here: run `make stores`")
-    with PageServer(lambda: Recorder("gateway", Made(eventful()), checks=Checks(list))) as server:
+    with PageServer(lambda: Lively().recorder) as server:
         tab = Tab(chromium, server.url, color_scheme=scheme, reduced_motion="reduce")
         page = tab.page
         page.click("#server-rows button >> nth=2")

@@ -145,6 +145,7 @@ export function drawCell(context, letter, x, y, w, h) {
       break;
     case "a":
       context.strokeStyle = color("absent");
+      context.lineWidth = 1;
       context.strokeRect(left + 0.5, top + 0.5, width - 1, height - 1);
       break;
     case "p":

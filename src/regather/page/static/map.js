@@ -5,6 +5,7 @@ import { CELLS, counted, fragmentName } from "./words.js";
 let HEAD = 18;
 const PAGE = 50;
 const MANY = 2000;
+const FEW = 3;
 let file = null;
 let servers = [];
 let cursor = null;
@@ -31,7 +32,7 @@ export function cellText(row, column) {
     const part = one.computed ? `${counted(one.computed, "piece")} computed from parity` : "nothing computed";
     return `Fragment ${one.index}: ${part}.`;
   }
-  const kind = one.kind === "parity" ? ", parity" : "";
+  const kind = (file.sets.length > 1 ? `, set ${one.set}` : "") + (one.kind === "parity" ? ", parity" : "");
   return `Fragment ${one.index}${kind}, ${servers[row].name}: ${CELLS[letterAt(row, column)]}${file.pieces ? `; ${one.done} of ${one.pieces} pieces here` : ""}.`;
 }
 
@@ -51,6 +52,7 @@ export function show(state, chosen) {
 function setsText() {
   if (!file.sets.length) return `${counted(file.fragments.length, "fragment")}, no parity.`;
   if (file.sets.length === 1) return `${file.sets[0].text}.`;
+  if (file.sets.length <= FEW) return file.sets.map((set) => `Set ${set.number}: ${set.text}.`).join(" ");
   const least = file.sets.reduce((a, b) => (b.available - b.needed < a.available - a.needed ? b : a));
   return `${counted(file.sets.length, "erasure set")}; the one with the least to spare is set ${least.number}: ${least.text}.`;
 }

@@ -97,7 +97,7 @@ function showDetails(row, server, now) {
   const key = JSON.stringify([facts, events.map((event) => event.seq)]);
   if (row.details?.dataset.key === key) return;
   const details = make("div", { class: "details", role: "row", "data-key": key });
-  const inner = make("div", { role: "cell", class: "details" }, ...facts.map((fact) => make("p", {}, fact)));
+  const inner = make("div", { role: "cell" }, ...facts.map((fact) => make("p", {}, fact)));
   if (events.length) {
     inner.append(
       make("ul", {}, ...events.map((event) => make("li", {}, `${clock(event.at)}  ${event.text}${event.count > 1 ? ` (${counted(event.count, "time")})` : ""}`))),
