@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -131,6 +132,7 @@ def texts(named: str | Path | Sequence[str | Path] | None) -> tuple[str, ...]:
     return (str(named),) if isinstance(named, str | Path) else tuple(map(str, named))
 
 
+@lru_cache(maxsize=1024)  # asked several times a request
 def idna(host: str) -> str:
     """A host in ASCII (RFC 3490). Raises UnicodeError.
 

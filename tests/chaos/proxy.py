@@ -10,7 +10,7 @@ import contextlib
 import random
 from collections import Counter
 
-from regather.server.body import abort
+from regather.server.connections import abort
 from regather.server.pacer import Pacer
 from tests.chaos.schedule import Link
 from tests.support.net import HOST

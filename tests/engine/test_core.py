@@ -46,7 +46,8 @@ class Job:
 
     def is_whole(self) -> bool:
         self.destination.finish(sync=False)
-        whole = b"".join(self.part.content[name] for name in self.part.names)
+        data = self.part.names[: self.part.manifest.layout.data_count]
+        whole = b"".join(self.part.content[name] for name in data)
         return self.destination.path.read_bytes() == whole
 
 
@@ -101,12 +102,23 @@ def test_where_nobody_comes_it_is_given_up(tmp_path: Path) -> None:
     job.destination.close()
 
 
+@pytest.mark.parametrize(
+    ("sizes", "here", "seconds"),
+    [
+        pytest.param([500 << 10], [1], 60, id="received"),
+        pytest.param([300 << 10] * 2, [1, 3], 0.1, id="computed"),
+    ],
+)
 def test_who_waits_for_the_end_is_not_woken_by_each_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sizes: list[int],
+    here: list[int],
+    seconds: float,
 ) -> None:
-    """Only when the planner wants to look earlier than it would wake by itself."""
-    part = small([500 << 10], piece=1024)
-    part.write(tmp_path, {"one": [1]})
+    """Only when the planner, or a row to compute, wants it earlier than it would wake by itself."""
+    part = small(sizes, parity=len(sizes) - 1, piece=1024)
+    part.write(tmp_path, {"one": here})
     woken = 0
     with Hosting() as hosting:
         job = Job(part, Source(hosting.serve(tmp_path / "one").url), tmp_path)
@@ -118,9 +130,11 @@ def test_who_waits_for_the_end_is_not_woken_by_each_piece(
             tell()
 
         monkeypatch.setattr(job.engine.lock, "notify_all", counted)
-        assert job.engine.run(watch_seconds=60) == Ending()
+        ending = job.engine.run(watch_seconds=seconds, more=lambda fragments: False)
+        assert ending == Ending()
     assert job.is_whole()
-    assert woken < 250
+    assert job.engine.decoded == (len(sizes) - 1) * 300
+    assert woken < 150
 
 
 def test_a_refused_connection_is_tried_again_before_it_counts(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import pytest
 
+from regather.engine import workers
 from regather.engine.reader_room import PieceUnavailable
 from regather.engine.session import Session
 from regather.engine.shared_room import SharedRoom
@@ -308,3 +309,17 @@ def test_a_request_that_no_thread_can_be_had_for_is_made_again(
         assert session.want(reader, [0]) == 1
         session.coming(reader, 0).result(PATIENCE)
         assert failed.is_set()
+
+
+def test_idle_threads_end(
+    coded: tuple[Small, Path], urls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a gateway of a thousand files has threads and buffers for each."""
+    part = coded[0]
+    monkeypatch.setattr(workers, "IDLE_SECONDS", 0.05)
+    with opened(part, urls, 100) as session:
+        crew = session._engine._workers
+        for numbers in ([0, 1, 2], [50, 51]):
+            read(session, part, numbers)
+            wait_until(lambda: not crew.members, what="the end of the threads")
+            assert not crew.buffers

@@ -47,7 +47,7 @@ def test_no_more_threads(monkeypatch: pytest.MonkeyPatch, must: bool) -> None:
     def failing(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    workers = Workers(1, lambda worker: None, must=must)
+    workers = Workers(1, lambda worker: None, threading.Lock(), must=must)
     monkeypatch.setattr(threading.Thread, "start", failing)
     with pytest.raises(RuntimeError) if must else contextlib.nullcontext():
         assert workers.find(0) is None

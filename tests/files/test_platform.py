@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from regather.files.atomic import AtomicFile
-from regather.files.platform import sync_folder, sync_names
+from regather.files.platform import is_viewed, new_buffer, sync_folder, sync_names
 
 
 def failing(code: int) -> Callable[[int], None]:
@@ -71,3 +73,18 @@ def test_a_file_system_that_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     incoming.discard()
     os.close(folder)
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("size", [1000, 300_000])
+def test_memory_for_pieces(size: int) -> None:
+    buffer = new_buffer(size)
+    memory = buffer.obj
+    assert isinstance(memory, bytearray | mmap.mmap)
+    assert bytes(buffer) == bytes(size)
+    buffer[-1] = 7
+    assert is_viewed(memory), "by the buffer"
+    buffer = buffer[:10]
+    assert is_viewed(memory), "by a part of it"
+    del buffer
+    assert is_viewed(memory) is (sys.platform != "linux" and size > 1000)
+    assert (len(memory), memory[size - 1]) == (size, 7)

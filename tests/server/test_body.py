@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from regather.server.body import FileOutlet
+from regather.server.body import FileOutlet, open_outlet
 from regather.server.pacer import Pacer
 
 
@@ -98,6 +98,26 @@ def test_an_outlet_gives_up_on_a_client_that_takes_nothing() -> None:
 
     with pair() as (ours, _), pytest.raises(ConnectionAbortedError):
         asyncio.run(run(ours))
+
+
+def test_the_system_takes_little_for_a_client_that_takes_nothing() -> None:
+    """Else a thousand of them use up the memory that there is for sockets."""
+
+    async def drain() -> None:
+        pass
+
+    async def run(ours: socket.socket) -> int:
+        transport = Transport(ours)
+        with open_outlet(transport, drain, on_sent=lambda _: None, timeout=20) as outlet:
+            return await outlet.send_some(memoryview(bytes(16 << 20)), patience=0.3)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        theirs.connect(listener.getsockname())
+        ours, _ = listener.accept()
+        with ours:
+            ours.setblocking(False)
+            assert asyncio.run(run(ours)) < 1 << 20
 
 
 def test_an_outlet_notices_that_the_client_left() -> None:

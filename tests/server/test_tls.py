@@ -14,7 +14,7 @@ import pytest
 from blake3 import blake3
 
 from regather.server.authorization import Tokens
-from regather.server.body import unsent
+from regather.server.connections import unsent
 from regather.server.run import Server
 from regather.server.serving import tls_context
 from tests.server.process import HOST, TIMEOUT, Serve, ask, refused

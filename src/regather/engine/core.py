@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -91,7 +92,7 @@ class Engine:
         self._decoder = Decoder(layout, destination, *ways, in_memory=memory)
         self.lock = threading.Condition()
         """Under which all is decided; reentrant."""
-        self._workers = Workers(len(sources), self._work, must=listener is None)
+        self._workers = Workers(len(sources), self._work, self.lock, must=listener is None)
         self._transfers = Transfers(
             planner,
             layout,
@@ -107,8 +108,6 @@ class Engine:
             later=(lambda number: False) if listener is None else listener.is_for_later,
             observer=observer,
         )
-        self._buffers: list[memoryview] = []
-        """One for each request in flight, not for each worker: idle workers need none."""
         self._ending: Ending | None = None
         self._needed: tuple[int, ...] = ()
         """Fragments that the planner has just asked further sources for."""
@@ -227,7 +226,8 @@ class Engine:
                 return None
             if self._listener is not None:
                 event = self._listener.settled(event)
-            actions = self._planner.handle(event, time.monotonic())
+            now = time.monotonic()
+            actions = self._planner.handle(event, now)
             if worker is not None:
                 self._workers.jobs.pop(getattr(event, "request", -1), None)
             for action in actions:
@@ -267,8 +267,10 @@ class Engine:
                 self._workers.rest(worker)
             if self._listener is not None:
                 self._listener.decided()
-            wakes = (self._planner.wake_at or math.inf) < self._sleeps_until
-            if self._ending or self._needed or decodes or wakes:
+            due = self._planner.wake_at or math.inf
+            if decodes:  # somebody has to look after them
+                due = min(due, now + _LOOK_SECONDS)
+            if self._ending or self._needed or due < self._sleeps_until:
                 self.lock.notify_all()
         for taker, new in orders:
             taker.jobs.put(new)
@@ -307,7 +309,7 @@ class Engine:
 
     def _work(self, worker: Worker) -> None:
         try:
-            while (job := worker.jobs.get()) is not None:
+            while (job := self._workers.next_job(worker)) is not None:
                 following: Job | None = job
                 while following is not None:
                     following = self._serve(worker, following)
@@ -320,9 +322,9 @@ class Engine:
         """Carry out one request; return the next one for this worker."""
         url = self._sources[worker.source].url
         connection = worker.begin(job, lambda: self._connect(url))
-        event: Event
         broken = False
-        worker.buffer = self._take_buffer()
+        with contextlib.suppress(IndexError):  # the one that was used last is in the cache
+            worker.buffer = self._workers.buffers.pop()
         try:
             event = self._transfers.carry_out(worker, connection, job)
         except RequestFailed as error:
@@ -332,7 +334,8 @@ class Engine:
         finally:
             # Before the planner hears of the end, for it may begin another request at once.
             if worker.buffer:
-                self._buffers.append(worker.buffer)
+                self._workers.buffers.append(worker.buffer)
+                worker.buffer = memoryview(b"")
             worker.end()
         if job.cancelled or broken or isinstance(event, PieceCorrupt | Cancelled):
             connection.close()
@@ -340,10 +343,3 @@ class Engine:
         following = self.post(event, worker) if not self._stopping else None
         self._decoder.catch_up(most=1, last=following is None)
         return following
-
-    def _take_buffer(self) -> memoryview:
-        """The buffer that was used last, which is in the cache, or a new one."""
-        try:
-            return self._buffers.pop()
-        except IndexError:
-            return memoryview(bytearray(self._layout.largest_piece))

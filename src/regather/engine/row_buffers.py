@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
+from regather.files.platform import new_buffer
+
 
 class RowBuffers:
     """A budget of buffers of one size, and the pieces in them, by (fragment, row); thread-safe."""
@@ -53,7 +55,7 @@ class RowBuffers:
                 other = self._free.pop()
             elif self._room > 0 or self._grows:
                 self._room -= 1
-                other = memoryview(bytearray(self._size))
+                other = new_buffer(self._size)
             else:
                 return None
             self._kept[fragment, row] = buffer[:length]

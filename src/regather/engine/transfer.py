@@ -15,6 +15,7 @@ from regather.engine.rests import Begun, PieceAtSource, Rests
 from regather.engine.row_buffers import RowBuffers
 from regather.engine.tally import SourceTally
 from regather.engine.workers import Job, Worker, Workers
+from regather.files.platform import new_buffer
 from regather.model import Layout, Source
 from regather.planner import (
     Answered,
@@ -100,7 +101,7 @@ class Transfers:
         at = begun.at if begun else 0
         ranged = connection.request(target, first + at, last, fragment.size, validator)
         if begun and ranged:
-            begun.into(worker.buffer)
+            begun.into(self._buffer_of(worker))
         else:
             begun, at = None, 0
         self._served.add((start.source, start.fragment))
@@ -113,9 +114,7 @@ class Transfers:
         while True:
             self._tell_ahead(worker, connection)
             length = self._layout.length(start.fragment, piece)
-            if not worker.buffer:
-                worker.buffer = memoryview(bytearray(self._layout.largest_piece))
-            view = worker.buffer[:length]
+            view = self._buffer_of(worker)[:length]
             job.piece = piece if ranged else -1
             if not self._receive(worker, connection, view, job, tally, at):
                 return Cancelled(start.request)
@@ -161,6 +160,11 @@ class Transfers:
                 connection.finish()
                 return done
             self._decoder.catch_up(most=1, leave=_LEFT if behind else 0)
+
+    def _buffer_of(self, worker: Worker) -> memoryview:
+        """What takes the next piece: a new one where the last was kept with what is in it."""
+        worker.buffer = worker.buffer or new_buffer(self._layout.largest_piece)
+        return worker.buffer
 
     def _place(
         self, worker: Worker, fragment: int, piece: int, view: memoryview, digest: bytes

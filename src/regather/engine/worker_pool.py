@@ -75,10 +75,17 @@ class WorkerPool(Generic[_M]):
         self._idle[member.source].append(member)
         self._all_idle[id(member)] = member
         if len(self._all_idle) > MOST_IDLE:
-            _, oldest = self._all_idle.popitem(last=False)
-            self._idle[oldest.source].remove(oldest)
-            del self.members[id(oldest)]
+            oldest = next(iter(self._all_idle.values()))
+            self.retire(oldest)
             oldest.jobs.put(None)
+
+    def retire(self, member: _M) -> bool:
+        """Forget an idle member, whose thread ends; False where it is to work."""
+        if self._all_idle.pop(id(member), None) is None:
+            return False
+        self._idle[member.source].remove(member)
+        del self.members[id(member)]
+        return True
 
     def join(self, seconds: float) -> None:
         """Wait for the other threads, together so long at most: one may hang in a look-up."""

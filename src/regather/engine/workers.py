@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from msgspec import Struct
 
@@ -14,6 +15,9 @@ from regather.transport import Connection
 
 JOIN_SECONDS = 2.0
 """How long to wait for workers at the end; one may hang in a name look-up."""
+
+IDLE_SECONDS = 60.0
+"""After which a worker with nothing to do ends: a gateway has very many files."""
 
 
 class Job(Struct):
@@ -78,13 +82,23 @@ class Worker:
 class Workers(WorkerPool[Worker]):
     """All workers, and the jobs in flight. To be called under the engine's lock, save the end."""
 
-    def __init__(self, sources: int, work: Callable[[Worker], None], *, must: bool) -> None:
+    def __init__(
+        self,
+        sources: int,
+        work: Callable[[Worker], None],
+        lock: AbstractContextManager[object],
+        *,
+        must: bool,
+    ) -> None:
         """``work`` is what the thread of a worker does, until it gets None for a job.
 
-        ``must``: without a thread nothing goes on.
+        ``lock`` is the engine's. ``must``: without a thread nothing goes on.
         """
         super().__init__(sources, "regather", Worker, work)
+        self._lock = lock
         self._must = must
+        self.buffers: list[memoryview] = []
+        """One for each request in flight, not for each worker: idle workers need none."""
         self.jobs: dict[int, tuple[Job, Worker]] = {}
         """By request: what is to be carried out, or is being so, and who does it."""
 
@@ -100,6 +114,18 @@ class Workers(WorkerPool[Worker]):
                 raise
             return None
 
+    def next_job(self, worker: Worker) -> Job | None:
+        """Wait for it, in the worker's thread; None where that is to end, as when idle for long."""
+        while True:
+            try:
+                return worker.jobs.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                with self._lock:
+                    if self.retire(worker):
+                        if not self.members:
+                            self.buffers.clear()
+                        return None
+
     def is_behind(self, worker: Worker) -> bool:
         """Whether a worker has not come as far in its fragment as most of the others in theirs."""
         places = [other.at for _, other in self.jobs.values()]
@@ -110,7 +136,7 @@ class Workers(WorkerPool[Worker]):
         for job, worker in list(self.jobs.values()):
             job.cancelled = True
             worker.abort(job)
-        for worker in self.members.values():
+        for worker in list(self.members.values()):
             worker.jobs.put(None)
 
     def forsake(self) -> None:

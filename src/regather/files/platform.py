@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import mmap
 import os
 import stat
 import time
@@ -26,6 +27,7 @@ _UNSUPPORTED = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EN
 _MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of malloc.h."""
 _LARGE = 256 << 10
+"""Bytes from which memory is the system's own to give and take."""
 
 
 def preallocate(descriptor: int, size: int) -> None:
@@ -153,6 +155,29 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     written = 0
     while written < len(data):
         written += os.pwrite(descriptor, data[written:], offset + written)
+
+
+def new_buffer(size: int) -> memoryview:
+    """Memory for a piece, of zeros.
+
+    The system clears it page by page where it is first written, and other threads run meanwhile;
+    a bytearray is cleared at once, while no other thread runs Python.
+    """
+    if size < _LARGE:
+        return memoryview(bytearray(size))
+    return memoryview(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+
+
+def is_viewed(memory: bytearray | mmap.mmap) -> bool:
+    """Whether anybody has a view of memory that ``new_buffer`` gave, or may have one."""
+    try:  # to change its size, which Python refuses as long as there is a view
+        if isinstance(memory, bytearray):
+            memory.append(memory.pop())
+        else:
+            memory.resize(len(memory))
+    except (BufferError, SystemError):  # the latter where no mapping can be resized
+        return True
+    return False
 
 
 def read_all(descriptor: int, into: memoryview, offset: int) -> None:

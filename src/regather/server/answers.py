@@ -15,7 +15,8 @@ from regather.errors import reason
 from regather.names import MANIFEST_SUFFIX
 from regather.server.access_log import BodyResponse, error_logger, sign
 from regather.server.authorization import Tokens
-from regather.server.body import Outlet, abort, open_outlet
+from regather.server.body import Outlet, open_outlet
+from regather.server.connections import abort
 from regather.server.content import Content, OtherAnswer
 from regather.server.faults import Decision, Fault, FaultKind, decide
 from regather.server.pacer import Pacer

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import socket
-import struct
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Self
+
+from regather.server.connections import bound_unsent
 
 _STEP = 2 << 20
 """Bytes sent at most before the other connections have their turn."""
@@ -88,6 +88,7 @@ def open_outlet(
     ``on_sent`` is called with each count of bytes sent. A client that takes nothing for
     ``timeout`` seconds is given up. Raises ConnectionError where the connection is gone already.
     """
+    bound_unsent(transport)
     if isinstance(transport, asyncio.Transport) and transport.get_extra_info("sslcontext"):
         return TlsOutlet(transport, drain, on_sent=on_sent, timeout=timeout)
     return FileOutlet(transport, on_sent=on_sent, timeout=timeout)
@@ -315,29 +316,3 @@ def _part(descriptor: int, size: int, offset: int) -> bytes:
     if not data:
         raise EOFError("the file was truncated")
     return data
-
-
-def unsent(transport: asyncio.BaseTransport | None) -> int:
-    """Bytes that wait in this process to be sent, encrypted ones included."""
-    if not isinstance(transport, asyncio.Transport):
-        return 0
-    if not hasattr(transport, "_ssl_protocol"):
-        return transport.get_write_buffer_size()
-    # What is encrypted waits in the transport beneath, to which asyncio has no public way.
-    tls = transport._ssl_protocol
-    if tls is None:
-        return 0
-    beneath = tls._transport
-    return transport.get_write_buffer_size() + (
-        beneath.get_write_buffer_size() if beneath is not None else 0
-    )
-
-
-def abort(transport: asyncio.BaseTransport | None) -> None:
-    """Break a connection off, so that its other end sees a reset; do nothing where it is gone."""
-    if not isinstance(transport, asyncio.Transport):
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

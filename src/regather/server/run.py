@@ -21,7 +21,7 @@ from regather.server.access_log import AccessLog, error_logger
 from regather.server.answers import EXIT_DIED
 from regather.server.app import Application, BaseApplication
 from regather.server.authorization import Tokens
-from regather.server.body import abort, unsent
+from regather.server.connections import abort, unsent
 from regather.server.faults import Fault, FaultKind, refuses
 from regather.server.files import Root
 from regather.server.listening import BACKLOG, bind, cannot_listen, url_of

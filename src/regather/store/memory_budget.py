@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from mmap import mmap
 from typing import TYPE_CHECKING
+
+from regather.files.platform import is_viewed
 
 if TYPE_CHECKING:
     from regather.store.memory import MemoryStore
@@ -27,7 +30,7 @@ class MemoryBudget:
         """Guards all here, and what the stores have."""
         self.pieces: OrderedDict[tuple[MemoryStore, int], None] = OrderedDict()
         """The next to be dropped first: those that were read to the end, then by last use."""
-        self._spare: list[bytearray] = []
+        self._spare: list[bytearray | mmap] = []
 
     def drop(self, missing: int, asker: MemoryStore) -> dict[MemoryStore, list[int]]:
         """Drop pieces until ``missing`` bytes are free, as far as they may go. Under the lock.
@@ -58,13 +61,9 @@ class MemoryBudget:
 
     def recycle(self, memory: object) -> None:
         """Keep the memory of a dropped piece, unless somebody has a view of it. Under the lock."""
-        if not isinstance(memory, bytearray) or not memory:
+        if not isinstance(memory, bytearray | mmap) or not memory:
             return
-        if sum(map(len, self._spare)) + len(memory) <= _SPARE_BYTES:
-            try:
-                memory.append(memory.pop())
-            except BufferError:  # which Python raises as long as there is a view
-                return
+        if sum(map(len, self._spare)) + len(memory) <= _SPARE_BYTES and not is_viewed(memory):
             self._spare.append(memory)
 
     def spare(self, length: int) -> memoryview:

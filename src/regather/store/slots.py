@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 
 from regather.errors import RegatherError, StorageError, is_disk_full, of_system
-from regather.files.platform import preallocate, read_all, write_all
+from regather.files.platform import new_buffer, preallocate, read_all, write_all
 from regather.model import Layout
 from regather.store.base import PieceMissing
 from regather.store.memory import MemoryStore
@@ -31,7 +31,7 @@ class _Memory:
     def write(self, slot: int, data: memoryview) -> None:
         into = self._slots.get(slot)
         if not into:
-            into = self._slots[slot] = memoryview(bytearray(self._length))
+            into = self._slots[slot] = new_buffer(self._length)
         into[: len(data)] = data
 
     def adopt(self, slot: int, data: memoryview) -> memoryview | None:
@@ -55,7 +55,7 @@ class _Disk:
 
     def __init__(self, length: int, count: int) -> None:
         self._length, self._size = length, length * count
-        self._view = memoryview(bytearray(length))
+        self._view = new_buffer(length)
         try:
             with tempfile.TemporaryFile(buffering=0) as file:
                 preallocate(file.fileno(), self._size)

@@ -103,8 +103,11 @@ class Credentials:
         Warns once for each host that is sent a secret over plain http and is not this machine.
         """
         scheme, host, port = origin
-        in_the_clear = scheme != "https" and not is_loopback(host)
         token = self._token(ascii_host(host), port)
+        login = self.login(host) if token is None else None
+        if token is None and login is None:
+            return None
+        in_the_clear = scheme != "https" and not is_loopback(host)
         if token is not None:
             if in_the_clear:
                 self.warn(
@@ -112,9 +115,7 @@ class Credentials:
                     "network; use https"
                 )
             return f"Bearer {token}"
-        login = self.login(host)
-        if login is None:
-            return None
+        assert login is not None
         if in_the_clear:
             # Nobody named this host to us: a manifest may have, to see the password pass by.
             self.warn(f"the password of ~/.netrc is not sent to {host} over plain http; use https")
@@ -128,7 +129,7 @@ class Credentials:
         for key in keys:
             if key in self._tokens:
                 return self._tokens[key]
-        for key in keys:
+        for key in keys if self._environment else ():
             if token := self._environment.get(variable_of(*key)):
                 return token
         return next((self._last[key] for key in keys if key in self._last), None)

@@ -34,6 +34,10 @@ _SINGLE = frozenset(
 """Headers that are no lists: where one stands twice, the first counts."""
 
 
+_ASKED = (h11.Request(method="GET", target="/", headers=[("Host", "x")]), h11.EndOfMessage())
+"""What h11 has to be told was sent, before it reads a response."""
+
+
 class Head(Struct, frozen=True, eq=False):
     """The head of a response; not shown, for there may be secrets in it."""
 
@@ -169,27 +173,27 @@ def head_bytes(method: str, target: str, headers: Iterable[tuple[str, str]]) -> 
 def parse_head(data: bytes) -> Head | None:
     """Read one response head (ending in an empty line); None for an interim (1xx) response."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
-    connection.send(h11.EndOfMessage())
+    for event in _ASKED:
+        connection.send(event)
     try:
         connection.receive_data(cleaned(data))
-        event = connection.next_event()
+        answer = connection.next_event()
     except h11.RemoteProtocolError as error:
         raise RequestFailed(Failure.BAD_RESPONSE, f"not HTTP ({error})") from None
-    if isinstance(event, h11.InformationalResponse):
+    if isinstance(answer, h11.InformationalResponse):
         return None
-    if not isinstance(event, h11.Response):
+    if not isinstance(answer, h11.Response):
         raise RequestFailed(Failure.BAD_RESPONSE, "not HTTP")
     lines: dict[str, list[str]] = {}
-    for raw_name, raw_value in event.headers:
+    for raw_name, raw_value in answer.headers:
         lines.setdefault(raw_name.decode("ascii"), []).append(raw_value.decode("latin-1"))
     cookies = tuple(lines.pop("set-cookie", ()))
     headers = {
         name: values[0] if name in _SINGLE else ", ".join(values) for name, values in lines.items()
     }
     closing = "close" in headers.get("connection", "").lower()
-    modern = event.http_version >= b"1.1"
-    return Head(event.status_code, headers, modern and not closing, cookies)
+    modern = answer.http_version >= b"1.1"
+    return Head(answer.status_code, headers, modern and not closing, cookies)
 
 
 def check_status(head: Head, what: str, advice: str = "") -> None:
