@@ -10,21 +10,18 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
-from regather.cluster import Cluster, server_folders
+from bench.page_downloads import outages, timed, watched
 from regather.model import Fragment, FragmentIndex, Layout
 from regather.page.delta import delta
 from regather.page.page_server import PageServer
@@ -35,10 +32,6 @@ SERVERS = 100
 PIECES = 1 << 18
 _PIECE = 1 << 20
 _SECONDS = 10
-_COMMAND = (sys.executable, "-m", "regather")
-_AWAY = (1, 10, 30, 60)
-"""Seconds for which a server is away."""
-_MODES = ("without a page", "with a page", "with a page that is open")
 _DAY_SECONDS = 86400
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _VIEWPORT: ViewportSize = {"width": 1440, "height": 900}
@@ -89,18 +82,17 @@ class Large:
         )
         servers = [
             ServerSample(
-                url, heard=bytes_, received=bytes_, useful=bytes_, connections=2, latency=0.01
+                url,
+                heard=bytes_,
+                received=bytes_,
+                useful=bytes_,
+                connections=2,
+                latency=0.01,
             )
             for url, bytes_ in zip(self._urls, self._received, strict=True)
         ]
         transfer = TransferSample("large.bin", self._layout.size, done, 5e9, 60.0, file=0)
         return Sample(servers=servers, files=[file], transfers=[transfer], received=done)
-
-
-def _timed(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return 1000 * (time.perf_counter() - began)
 
 
 def server_side() -> None:
@@ -110,10 +102,10 @@ def server_side() -> None:
     recorder.record()
     before = recorder.document()
     for _ in range(_SECONDS):
-        records.append(_timed(recorder.record))
-        documents.append(_timed(recorder.document))
+        records.append(timed(recorder.record))
+        documents.append(timed(recorder.document))
         after = recorder.document()
-        deltas.append(_timed(lambda: delta(before, after)))  # noqa: B023  called at once
+        deltas.append(timed(lambda: delta(before, after)))  # noqa: B023  called at once
         sizes.append(len(json.dumps(delta(before, after))))
         before = after
     print(f"record, with what is made up for it: {statistics.median(records):.1f} ms")
@@ -219,104 +211,6 @@ def _compared(what: str, two_hours: float, day: float) -> None:
     print(f"{what}: {two_hours:.1f} after two hours, {day:.1f} after a day: {change:+.1f} %")
 
 
-def _hosted(folder: Path, size: str) -> None:
-    """A file, split over four servers."""
-    file = folder / "file.bin"
-    subprocess.run([*_COMMAND, "generate", str(file), "--size", size, "-q"], check=True)
-    words = [*_COMMAND, "split", str(file), "--out", str(folder / "hosted"), "--force", "-q"]
-    subprocess.run([*words, "--fragments", "4", "--servers", "4"], check=True)
-    file.unlink()
-
-
-def watched(page: Page, folder: Path, size: str, runs: int) -> None:
-    """A download without a page, with one, and with one that is open, in turns."""
-    _hosted(folder, size)
-    seconds: dict[str, list[float]] = {mode: [] for mode in _MODES}
-    cpu: dict[str, list[float]] = {mode: [] for mode in _MODES}
-    with Cluster(server_folders(folder / "hosted")) as cluster:
-        manifest = next((folder / "hosted" / "server1").glob("*.json"))
-        servers = [word for url in cluster.urls for word in ("--server", url)]
-        for run in range(len(_MODES) * runs):
-            mode = _MODES[run % len(_MODES)]
-            words = [
-                *_COMMAND,
-                "get",
-                manifest,
-                *servers,
-                "-o",
-                folder / f"copy{run}",
-                "--json",
-                "--no-sync",
-            ]
-            if mode != _MODES[0]:
-                words += ["--page"]
-            with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    said = json.loads(line)
-                    if said["event"] == "page" and mode == _MODES[-1]:
-                        page.goto(said["url"])
-                    if said["event"] == "done":
-                        seconds[mode].append(said["seconds"])
-                _, _, used = os.wait4(process.pid, 0)
-                process.returncode = 0
-                cpu[mode].append(used.ru_utime + used.ru_stime)
-            (folder / f"copy{run}").unlink()
-    for what, of in (("in", seconds), ("CPU time of the command in", cpu)):
-        _compare(f"{size} {what}", of)
-
-
-def outages(page: Page, folder: Path) -> None:
-    """How soon a page shows that a server was killed, and that it is back."""
-    _hosted(folder, "1GiB")
-    slow = [("--fault", "slow:1MB")] * 4
-    with Cluster(server_folders(folder / "hosted"), arguments=slow) as cluster:
-        manifest = next((folder / "hosted" / "server1").glob("*.json"))
-        servers = [word for url in cluster.urls for word in ("--server", url)]
-        words = [*_COMMAND, "get", str(manifest), *servers, "-o", str(folder / "copy")]
-        victim = cluster.members[1]
-        port = str(urlsplit(victim.url).port)
-        again = [*_COMMAND, "serve", str(victim.folder), "-p", port, *slow[1], "-q"]
-        running = victim.process
-        # Not as JSON: nobody would read its progress, and it would wait for that.
-        with subprocess.Popen([*words, "--page"], stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            page.goto(process.stderr.readline().removeprefix("Page: ").strip())
-            shown = page.locator("#server-rows > div", has_text=f":{port}").locator(".is")
-            try:
-                for seconds in _AWAY:
-                    shown.get_by_text("ok", exact=True).wait_for()
-                    time.sleep(2)
-                    running.kill()
-                    gone = _timed(shown.get_by_text("gone", exact=True).wait_for) / 1000
-                    time.sleep(max(seconds - gone, 0))
-                    running = subprocess.Popen(again, stdout=subprocess.DEVNULL, text=True)
-                    _wait_listening(int(port))
-                    back = _timed(shown.get_by_text("ok", exact=True).wait_for) / 1000
-                    print(f"gone after {gone:.1f} s; away {seconds} s, ok after {back:.1f} s")
-            finally:
-                process.terminate()
-                running.kill()
-                running.wait()
-    (folder / "copy").unlink(missing_ok=True)
-
-
-def _wait_listening(port: int) -> None:
-    while True:
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.01)
-
-
-def _compare(what: str, of: dict[str, list[float]]) -> None:
-    """Of the least, as others use the machine."""
-    without, *others = (min(of[mode]) for mode in _MODES)
-    print(f"{what} {without:.2f} s {_MODES[0]}")
-    for mode, used in zip(_MODES[1:], others, strict=True):
-        print(f"    {used:.2f} s {mode}: {100 * (used / without - 1):+.1f} %")
-
-
 def main() -> None:
     """Measure all of it; the arguments are a size and a number of runs."""
     size, runs = (*sys.argv[1:], *("4GiB", "5")[len(sys.argv) - 1 :])
@@ -326,8 +220,9 @@ def main() -> None:
         in_a_browser(browser, Path(folder))
         a_day(browser)
         a_day_of_the_server()
-        watched(browser.new_page(viewport=_VIEWPORT), Path(folder), size, int(runs))
-        outages(browser.new_page(viewport=_VIEWPORT), Path(folder))
+        page = browser.new_page(viewport=_VIEWPORT)
+        watched(page, Path(folder), size, int(runs))
+        outages(page, Path(folder))
         browser.close()
 
 

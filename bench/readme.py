@@ -77,7 +77,8 @@ def lines(text: str) -> dict[str, str]:
 
     def compared(title: str, peer: str, column: str = "") -> str:
         ratio = record.ratio(title, peer, column)
-        return f"{ratio:.2f}{', slower' if ratio > 1 else ''}"
+        word = "" if ratio < 0.95 else ", about equal" if ratio <= 1.05 else ", slower"
+        return f"{ratio:.2f}{word}"
 
     def row(name: str, *cells: str) -> tuple[str, str]:
         start = f"| {MARK}{name} |"
@@ -91,9 +92,18 @@ def lines(text: str) -> dict[str, str]:
         f"{name.removeprefix('date of ') + ' on ' if name != 'date' else ''}{date[:10]}"
         for name, date in days
     )
-    told = ". ".join(
-        f"{_plain(what)} {found.removesuffix('x')} (goal {bound.split()[-1].removesuffix('x')})"
-        for what, bound, found, _ in missed
+    told = {
+        more: ". ".join(
+            f"{_plain(what)} {found.removesuffix('x')} (goal {bound.split()[-1].removesuffix('x')})"
+            for what, bound, found, _ in missed
+            if bound.startswith("at least") == more
+        )
+        for more in (False, True)
+    }
+    kinds = ". ".join(
+        f"{'Speed (more is better)' if more else 'Time (less is better)'}: {goals}"
+        for more, goals in told.items()
+        if goals
     )
     return dict(
         [
@@ -125,17 +135,17 @@ def lines(text: str) -> dict[str, str]:
                 "Measured on ",
                 f"Measured on {day} by `make bench`: {LINK}. {TRIED}",
             ),
-            ("Goals missed: ", f"Goals missed: {told}." if missed else "Goals missed: none."),
+            ("Goals missed: ", f"Goals missed: {kinds or 'none'}."),
         ]
     )
 
 
 _WORDS = {
     "the floor": "a bare loop that receives, hashes and writes",
-    "get -o - into cat, speed, of get": "speed of `get -o -` against `get`",
-    "download with 2 of 6 servers dead, wall, of the healthy one": "time with 2 of 6 servers dead "
+    "get -o - into cat, speed, of get": "through a pipe (`get -o -`) against `get`",
+    "download with 2 of 6 servers dead, wall, of the healthy one": "with 2 of 6 servers dead "
     "against all six",
-    "a file through a new gateway, speed, of get": "speed through a new gateway against `get`",
+    "a file through a new gateway, speed, of get": "through a new gateway against `get`",
 }
 """What goals mean, by their text in the table."""
 
@@ -143,8 +153,9 @@ _WORDS = {
 def _plain(goal: str) -> str:
     """Return what a goal is of, in words for those who do not know the table of goals."""
     goal = re.sub(r" \(run of its own, \w+\)$", "", goal)
-    for begin, words in (("wall", "time"), ("CPU", "CPU time")):
-        goal = re.sub(rf"verified download( over TLS)?, {begin}, of ", rf"{words}\1 against ", goal)
+    for begin, words in (("wall", "against"), ("CPU", "CPU against")):
+        goal = goal.replace(f"verified download, {begin}, of ", f"{words} ")
+        goal = goal.replace(f"verified download over TLS, {begin}, of ", f"over TLS {words} ")
     for short, words in _WORDS.items():
         goal = goal.replace(short, words)
     return goal[0].upper() + goal[1:]

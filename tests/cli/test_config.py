@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
 import regather
-from regather.cli import _parsed, main
+from regather.cli import _parsed
 from regather.cli.topics import text_of
 from regather.cluster import Cluster, server_folders
 from regather.server.authorization import Tokens
-from tests.support.files import random_file
+from tests.support.files import here, random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
 
@@ -48,14 +45,6 @@ def write(path: Path, text: str, mode: int = 0o600) -> Path:
     path.write_text(text)
     path.chmod(mode)
     return path
-
-
-def here(*arguments: str | Path) -> CompletedProcess[str]:
-    """Run the command in this process, which is faster."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(word) for word in arguments])
-    return CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def fails(*arguments: str | Path, says: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 import regather as package
 from regather.cli import main
-from tests.support.files import random_file
+from tests.support.files import random_file, without_progress
 from tests.support.hosting import Hosting
 
 Run = tuple[int, str, str]
@@ -45,7 +45,8 @@ def dry(here: Path, capsys: pytest.CaptureFixture[str], *words: str) -> Run:
     before = tree(here)
     code = main([*words, "--dry-run"])
     assert tree(here) == before, "something was changed"
-    return code, *capsys.readouterr()
+    out, err = capsys.readouterr()
+    return code, out, without_progress(err)
 
 
 FILE, FOLDER = "out/f.regather.json", "packed/folder.regather.json"

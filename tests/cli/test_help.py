@@ -109,7 +109,7 @@ def test_a_command_is_a_topic() -> None:
     assert run("help", "get").stdout == run("get", "--help").stdout
     both = run("help", "metalink").stdout
     assert both.startswith("Metalink: ")
-    assert run("metalink", "--help").stdout in both
+    assert both.endswith("`regather metalink --help` lists the options of the command.\n")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,13 @@ def test_an_unknown_topic(topic: str, near: str) -> None:
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr.count("\n") == 1
     assert f"did you mean {near}?" in told.stderr if near else "lists what there is" in told.stderr
+
+
+def test_a_word_leads_to_the_topics_that_have_it() -> None:
+    told = run("help", "SHA256").stderr
+    named = told.rpartition("have the word: ")[2].split(", ")
+    assert "mirrors" in [name.strip() for name in named]
+    assert all("sha256" in text_of(name.strip()).lower() for name in named)
 
 
 def test_a_pager_on_a_terminal(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ import regather
 from regather.errors import UsageError
 from regather.trust.public_key import public_key
 from regather.trust.secret_key import SecretKey
-from tests.support.files import random_file
-from tests.support.signing import here
+from tests.support.files import here, random_file
 
 
 @pytest.fixture

@@ -105,6 +105,21 @@ def test_who_leaves_frees_its_window(large: tuple[Small, Path], hosting: Hosting
     assert eventually(lambda: held(gateway) == 0 and gateway.catalogue.files[0].readers == 0)
 
 
+def test_who_leaves_takes_nothing_from_others(large: tuple[Small, Path], hosting: Hosting) -> None:
+    """A piece belongs to all who wait for it, not to who asked first."""
+    folder, size = large[1], 8 * PIECE
+    slow = hosting.serve(folder / "1", faults=["slow:400kB"]).url
+    gateway = started(hosting, [folder / "small.regather.json"], servers=[slow])
+    span = f"bytes=0-{size - 1}"
+    with ThreadPoolExecutor(1) as pool:
+        with closing(asking(gateway.url, "small", Range=span)):
+            assert eventually(lambda: held(gateway) > 0)
+            other = pool.submit(get, gateway.url, "small", Range=span)
+            assert eventually(lambda: gateway.catalogue.files[0].readers == 2)
+        assert other.result().body == content_of(large[0])[:size]
+    assert received(gateway) == size
+
+
 def test_who_leaves_is_counted(large: tuple[Small, Path], hosting: Hosting) -> None:
     """The bytes that went out, and the request: most of what players do breaks off."""
     folder = large[1]

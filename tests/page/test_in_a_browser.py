@@ -30,6 +30,7 @@ from tests.support import browser
 from tests.support.files import MIB, alone, random_file
 from tests.support.hosting import Hosting
 from tests.support.net import PATIENCE
+from tests.support.nginx import Nginx, needs_nginx
 from tests.support.processes import talking
 
 AXE = Path(__file__).parents[2] / ".venv-stores/axe/node_modules/axe-core/axe.min.js"
@@ -42,7 +43,9 @@ NOT_WALKED = """
     [...document.querySelectorAll("a[href], button, select, summary, input, [tabindex]")]
     .filter((one) => one.checkVisibility() && !one.disabled && !("walked" in one.dataset))
     .map((one) => one.outerHTML)"""
-HOSTILE = "<img src=x onerror=alert(1)>\u202e\u2066</script>" + "w" * 180
+HOSTILE = "<img src=x onerror=alert(1)>\u202e\u2066</script>".ljust(251, "w")
+"""Of 255 bytes, the most that a name has."""
+NGINX = Path(__file__).parents[2] / "docs/page.md"
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +248,12 @@ def test_map_keys_and_links(chromium: Browser) -> None:
         tab.close()
 
 
+FIGURES = [
+    *("Rate in", "Rate out", "Received", "Sent", "Readers"),
+    *("From the cache", "Cache used", "Copies fetched", "Running for"),
+]
+
+
 class Lively:
     """Something of everything, since five minutes; it goes on."""
 
@@ -282,6 +291,11 @@ def test_no_serious_finding_and_nothing_cut_off(chromium: Browser, scheme: Any) 
         page = tab.page
         page.click("#server-rows button >> nth=2")
         page.click("#map-table summary")
+        expect(page.locator("#figures dt")).to_have_text(FIGURES)
+        expect(page.locator("#figures")).to_contain_text(" of 640.0 MiB")
+        expect(page.locator("#sets")).to_contain_text("Set 1: 5 of 6 fragments are good, any 4 are")
+        expect(row(page, "par.cdn.example").locator(".is")).to_have_text("paused 8 s")
+        expect(page.locator("#transfer-count")).to_have_text("2, 5 more are not shown")
         # By its text, as the policy of the page forbids scripts from elsewhere, also to tests.
         page.evaluate(AXE.read_text("utf-8"))
         found = page.evaluate("axe.run()")
@@ -317,6 +331,22 @@ def test_hostile_names_are_text(chromium: Browser) -> None:
         expect(page.locator("img")).to_have_count(0)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
         tab.close()
+
+
+@needs_nginx
+def test_below_a_path_behind_nginx(chromium: Browser, tmp_path: Path) -> None:
+    made = Made(sample())
+    recipe = re.search(r"```nginx\n.*?( +location.*?)}\n```", NGINX.read_text("utf-8"), re.DOTALL)
+    assert recipe is not None
+    with PageServer(lambda: Recorder("get", made)) as server:
+        location = recipe[1].replace("http://127.0.0.1:8080/", server.url)
+        assert server.url in location
+        with Nginx(tmp_path, extra=location) as nginx:
+            tab = Tab(chromium, f"{nginx.url}watch/")
+            expect(tab.page.locator("#link")).to_have_text("live")
+            made.now = replace(made.now, activity="something else")
+            expect(tab.page.locator("#activity")).to_have_text("Now: something else.")
+            tab.close()
 
 
 def test_check_and_download(chromium: Browser) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +27,10 @@ from regather.page.samples import (
     ServerSample,
     TransferSample,
 )
-from tests.page.subjects import PIECE, Made, layout, sample
+from tests.page.subjects import PIECE, Made, layout, lively, sample
 from tests.support.net import wait_until
+
+DOCUMENTED = Path(__file__).parents[2] / "docs/page.md"
 
 
 @dataclass
@@ -378,6 +383,15 @@ def test_the_text_names_state_servers_and_sets() -> None:
     assert text.splitlines()[0] == "Healthy: any 2 servers can fail."
     assert "server1.example: ok, 0 B/s" in text
     assert "file.bin: 50 % of 60.0 MiB, downloading" in text
+
+
+def test_every_field_is_documented() -> None:
+    known = set(re.findall(r"`([a-z_]+)`", DOCUMENTED.read_text("utf-8").partition("## JSON")[2]))
+    document = Watch(lively(300), "gateway", checks=Checks(list)).document
+    names = set(re.findall(r"\"([a-z_]+)\":", json.dumps({**document, "servers": []})))
+    names |= {name for row in document["servers"] for name in row}
+    assert names <= known
+    assert len(names) > 70
 
 
 def applied(state: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,26 @@ def test_a_reader_that_takes_nothing_stops_nobody(page: PageServer) -> None:
         assert [kind for kind, _ in read_events(page, 2)] == ["status", "change"]
 
 
+def test_a_reader_that_missed_seconds_gets_everything_anew(made: Made) -> None:
+    recorder = Recorder("get", made)
+    with PageServer(lambda: recorder) as page:
+        connection = HTTPConnection("127.0.0.1", port_of(page), timeout=PATIENCE)
+        connection.request("GET", "/-/events")
+        response = connection.getresponse()
+        kinds = [next_kind(response), next_kind(response)]
+        recorder.tick += 10  # as if so many had been recorded since
+        while kinds[-1] == "change":
+            kinds.append(next_kind(response))
+        connection.close()
+    assert (kinds[:2], kinds[-1]) == (["status", "change"], "status")
+
+
+def next_kind(response: HTTPResponse) -> str:
+    while not (line := response.readline().decode()).startswith("event: "):
+        pass
+    return line.removeprefix("event: ").rstrip("\n")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9", "[::1]:80", "LOCALHOST."])
 def test_addresses_are_served(page: PageServer, host: str) -> None:
     assert ask(page, "/", Host=host)[0].status == 200

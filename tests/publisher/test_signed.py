@@ -15,10 +15,10 @@ from regather.server.authorization import Tokens
 from regather.sources.settings import Settings, transport_options
 from regather.transport.stores.open import open_store
 from tests.publisher.support import SECRET, SETTINGS, make_cloud
-from tests.support.files import random_file
+from tests.support.files import here, random_file
 from tests.support.hosting import Hosting
 from tests.support.minisign import minisign, needs_minisign
-from tests.support.signing import Publisher, here
+from tests.support.signing import Publisher
 from tests.support.swift import Swift
 
 NAME = "a.bin.regather.json"

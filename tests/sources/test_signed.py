@@ -20,8 +20,8 @@ from regather.errors import VerificationError
 from regather.names import signature_path
 from regather.sources.signing import sign, sign_file
 from regather.trust.secret_key import SecretKey
-from tests.support.files import random_file
-from tests.support.signing import Folder, Publisher, here
+from tests.support.files import here, random_file
+from tests.support.signing import Folder, Publisher
 
 Run = CompletedProcess[str]
 
@@ -541,8 +541,8 @@ def test_nothing_confirms_the_manifest(us: Publisher, tmp_path: Path) -> None:
         url = server.url + manifest.name
         done = here("get", url, "-o", tmp_path / "1")
         assert done.stderr == (
-            "regather: every piece is verified, but the manifest itself is confirmed neither by a "
-            f"key nor by a digest; to pin it, give --digest {digest}\n"
+            "regather: every piece is verified, but no key and no digest confirms the manifest; "
+            f"to pin it, give --digest {digest}\n"
         )
         pin = done.stderr.rpartition("give ")[2].split()
         assert here("get", url, "-o", tmp_path / "2", *pin).stderr == ""

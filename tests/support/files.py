@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import random
 import re
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from regather.cli import main
 from tests.support import forked
 
 MIB = 1 << 20
@@ -83,6 +86,15 @@ def started(arguments: Sequence[str | Path]) -> forked.Command | subprocess.Pope
     if forked.can_be_forked(None):
         return forked.Command(words, stdin=0, stdout=1, stderr=2)
     return subprocess.Popen([*PROGRAM, *words])
+
+
+def here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, which is faster; without lines of progress."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(word) for word in arguments])
+    told = without_progress(err.getvalue())
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), told)
 
 
 def without_progress(told: str) -> str:

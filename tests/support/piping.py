@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support import forked
+from tests.support.files import without_progress
 from tests.support.net import PATIENCE
 
 
@@ -72,7 +73,7 @@ class Piped:
         """Wait for the end; the exit code, and what it wrote on standard error."""
         code = self.command.wait(PATIENCE)
         self._told.seek(0)
-        return code, self._told.read().decode()
+        return code, without_progress(self._told.read().decode())
 
 
 def piped(arguments: Sequence[str | Path]) -> tuple[bytes, int, str]:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import CompletedProcess
 from urllib.parse import unquote
 
 import regather
-from regather.cli import main
 from regather.sources.signing import sign
 from regather.trust.secret_key import SecretKey
 from tests.support.files import random_file
 from tests.support.rogue import Rogue
-
-
-def here(*arguments: str | Path) -> CompletedProcess[str]:
-    """Run the command in this process, which is faster."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(word) for word in arguments])
-    return CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @dataclass

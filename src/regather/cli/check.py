@@ -129,6 +129,8 @@ def _set(health: SetHealth) -> str:
         lacking = health.data - health.complete
         enough = f": {needed_more(lacking)}" if lacking > 0 else ""
         return f"{who}; NOT recoverable{enough}"
+    if not (health.survives_fragments or health.survives_sources):
+        return f"{who}; nothing more can be lost"
     least = "" if health.exact else "at least "
     copies = _further(health.survives_fragments, "copy", "copies")
     sources = _further(health.survives_sources, "source", "sources")

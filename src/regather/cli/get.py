@@ -121,7 +121,7 @@ def configure(parser: Parser) -> None:
     options.add_checksums(parser)
     options.add_trust(parser)
     options.add_pace(parser, "source", 8)
-    options.add_reach(parser, "source", 5)
+    options.add_reach(parser, "source", 5, "; before the download, at most 3 if it is the only one")
     options.add_output(parser, verbose=options.RATES)
     add_page(parser, "the download")
 

@@ -36,20 +36,23 @@ def _text(topic: str | None) -> str:
     found = titles()
     if topic is None:
         return _overview(found)
-    texts = []
     if topic in found:
-        texts.append(plain(text_of(topic), bold=_on_terminal()))
+        options = f"\n`regather {topic} --help` lists the options of the command.\n"
+        return plain(text_of(topic), bold=_on_terminal()) + options * (topic in COMMANDS)
     if topic in COMMANDS:
-        texts.append(commands_of(parser_of(topic))[topic].format_help())
-    if texts:
-        return "\n".join(texts)
+        parser: argparse.ArgumentParser = commands_of(parser_of(topic))[topic]
+        return parser.format_help()
     known = [*found, *COMMANDS]
     word = topic.lower()
     near = [n for n in known if word and n.startswith(word)] or get_close_matches(word, known)
-    raise UsageError(
-        f"no help on {topic!r}",
-        help=f"did you mean {near[0]}?" if near else "`regather help` lists what there is",
-    )
+    about = [name for name in found if len(word) > 2 and word in text_of(name).lower()]
+    if near:
+        help = f"did you mean {near[0]}?"
+    elif about:
+        help = f"these topics have the word: {', '.join(about)}"
+    else:
+        help = "`regather help` lists what there is"
+    raise UsageError(f"no help on {topic!r}", help=help)
 
 
 def _overview(topics: dict[str, str]) -> str:

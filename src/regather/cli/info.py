@@ -101,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
             f"folder  {counted(kinds['file'], 'file')}, {format_exact(manifest.folder.size)}; "
             f"{counted(kinds['folder'], 'folder')}, {counted(kinds['link'], 'link')}"
         )
-    print(f"pieces  {layout.piece_count} of {format_size(manifest.piece_size)}")
+    parity = layout.piece_count - layout.data_pieces
+    more = f" and {parity} of parity" if parity else ""
+    print(f"pieces  {layout.data_pieces}{more}, of {format_size(manifest.piece_size)}")
     print(f"digest  {manifest.digest}\nblake3  {manifest.blake3 or 'not noted'}")
     print(f"created {printable(manifest.created) or 'not noted'}")
     if signed is not None:

@@ -220,7 +220,7 @@ def add_pace(parser: Parser, who: str, connections: int, limit: str = "") -> Non
     )
 
 
-def add_reach(parser: Parser, who: str, retries: int) -> None:
+def add_reach(parser: Parser, who: str, retries: int, note: str = "") -> None:
     """How to reach a ``who``: time-outs, retries, trust, credentials, proxies."""
     network = parser.section("network")
     network.value(
@@ -237,7 +237,7 @@ def add_reach(parser: Parser, who: str, retries: int) -> None:
     )
     network.value(
         "--retries N",
-        f"retry a {who} at most N times in a row (default: {retries})",
+        f"retry a {who} at most N times in a row (default: {retries}{note})",
         type=whole(0),
         default=retries,
     )

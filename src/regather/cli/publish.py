@@ -41,7 +41,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to publish")
     targets = parser.section("targets")
     targets.many(
-        "--to SOURCE",
+        "--to TARGET",
         "store at this target; repeatable. It is the URL or HOST:PORT of a server that "
         "accepts files, s3://BUCKET/PREFIX, or a folder (./NAME if it looks like a host)",
         required=True,

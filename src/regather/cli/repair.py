@@ -38,7 +38,7 @@ def configure(parser: Parser) -> None:
     options.add_manifest(parser)
     options.add_servers(parser, used="only if no other is named")
     parser.section("targets").many(
-        "--to SOURCE",
+        "--to TARGET",
         "store fragments here if their own source is gone or accepts no files; repeatable. It "
         "is a URL, HOST:PORT or folder",
     )

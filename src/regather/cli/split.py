@@ -44,9 +44,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the file or folder to split")
     output = parser.section("output")
     output.value("-o, --out DIR", "write to this folder", type=Path, required=True)
-    options.add_geometry(
-        parser, default="3; with --servers and --parity one for each server, including parity"
-    )
+    options.add_geometry(parser, default="3; with --servers N and --parity M: N - M")
     output.value(
         "--servers N",
         "make a folder for each of N servers, DIR/server1/ to DIR/serverN/ (default: put all "

@@ -213,7 +213,9 @@ class ProgressReporter:
                 details=details,
             )
         remote = any(is_url(s.url) for s in self.sources)
-        if all_refused(*known):
+        if not remote and not target.whole:
+            help = "name every folder and server of the file, each with --server"
+        elif all_refused(*known):
             help = f"the sources do not have it: check the addresses, or add {more}"
         elif remote:
             help = f"start the servers again, or add {more}; {again}"

@@ -9,8 +9,8 @@ from regather.planner.concurrency import WINDOW, HillClimb
 
 _BACKOFF_BASE = 0.25
 _BACKOFF_CAP = 10.0
-_REFUSED_PAUSE = 0.5
-"""Seconds between attempts where connections are refused: that costs the server nothing,"""
+_REFUSED_PAUSE = 0.6
+"""Seconds between attempts, at most, where connections are refused: that costs nothing,"""
 _REFUSED_SHARE = 0.01
 """or this part of the time since it failed first: it was away for long, and many clients wait."""
 _SMOOTHING = 0.3
@@ -237,4 +237,4 @@ class Health:
 
 def _refused_pause(seconds: float, rng: random.Random) -> float:
     """Seconds until a source is asked again that refuses connections, and fails for so long."""
-    return max(_REFUSED_PAUSE, _REFUSED_SHARE * seconds) * rng.uniform(0.5, 1.5)
+    return max(_REFUSED_PAUSE, _REFUSED_SHARE * seconds) * rng.uniform(0.5, 1.0)

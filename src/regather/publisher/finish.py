@@ -20,7 +20,7 @@ from regather.transport.stores.retrying import RetryingStore
 from regather.units import counted
 
 _SHOWN = 20
-_HELP = "the same command resumes; add targets with --to, so that some can fail"
+_HELP = "the same command resumes; add targets with --to"
 
 
 def check_placed(plan: UploadPlan, targets: Sequence[PublishTarget], manifest: Manifest) -> None:
@@ -39,8 +39,8 @@ def check_placed(plan: UploadPlan, targets: Sequence[PublishTarget], manifest: M
     if len(copies) > _SHOWN:
         names.append(f"and {len(copies) - _SHOWN} more")
     others = (
-        "; the other targets cannot hold them and survive the loss of "
-        f"{counted(plan.demanded, 'target')}"
+        "; the other targets do not take them: with more on one target, the loss of "
+        f"{counted(plan.demanded, 'target')} could lose the file"
     ) * bool(plan.demanded)
     raise NotPlacedError(
         f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be stored, "

@@ -88,7 +88,7 @@ def load_manifest(
     return loaded
 
 
-UNPINNED = "the manifest itself is confirmed neither by a key nor by a digest"
+UNPINNED = "no key and no digest confirms the manifest"
 
 
 def _signed(address: Address, asking: Prober, look: Look | None) -> LoadedManifest:
