@@ -18,7 +18,7 @@ from pathlib import Path
 from regather.errors import RegatherError, UsageError, reason
 from regather.tasks import interrupts_held
 
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 8.0
 _LAST_PORT = 65535
 

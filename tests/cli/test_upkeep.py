@@ -44,6 +44,17 @@ def test_from_split_to_repair(tmp_path: Path) -> None:
     assert regather("check", manifest, "--read-data", "-q").returncode == 0
 
 
+def test_folders_that_no_manifest_names(tmp_path: Path) -> None:
+    path = small([3 * PIECE] * 2, parity=1).write(tmp_path, {"a": [1], "b": [2], "c": [3]})
+    alone = path.rename(tmp_path / "a" / path.name)
+    told = regather("get", alone, "-o", tmp_path / "copy")
+    assert (told.returncode, told.stdout) == (4, "")
+    assert "name every folder and server of the file, each with --server" in told.stderr
+    both = ("--server", tmp_path / "a", "--server", tmp_path / "b")
+    assert "1 of 3" not in regather("get", alone, *both, "-o", tmp_path / "copy").stderr
+    assert "any 2 are enough; nothing more can be lost" in regather("check", alone, *both).stdout
+
+
 def test_json_is_one_document(tmp_path: Path) -> None:
     path = small([3 * PIECE] * 4, parity=2).write(tmp_path, SIX)
     (tmp_path / "server1" / "file_fragment_1.dat").unlink()

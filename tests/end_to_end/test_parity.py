@@ -191,7 +191,8 @@ def test_parity_that_waited_on_disk_is_not_part_of_the_file(
     made: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit into memory waits behind the end of the partial."""
-    monkeypatch.setattr("regather.engine.decoder._KEPT_BYTES", 0)
+    monkeypatch.setattr("regather.engine.decoder._PARITY_BYTES", 0)
+    monkeypatch.setattr("regather.engine.decoder._DATA_BYTES", 0)
     with Hosting() as hosting:
         urls = [hosting.serve(made.servers[n]).url for n in (1, 2, 4, 5)]
         report = regather.download(made.manifest, tmp_path / "x", servers=urls, settings=QUICK)

@@ -323,3 +323,24 @@ def test_idle_threads_end(
             read(session, part, numbers)
             wait_until(lambda: not crew.members, what="the end of the threads")
             assert not crew.buffers
+
+
+def test_of_a_file_that_nobody_reads_no_thread_is_left(
+    coded: tuple[Small, Path], urls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(Session, "_watch_seconds", 0.05)
+    with closing(made(SteppedSession, coded[0], urls, 100)) as session:
+        reader = session.reader()
+        for numbers in ([0, 1, 2], [50, 51]):
+            assert session.want(reader, numbers) == len(numbers)
+            for number in numbers:
+                session.coming(reader, number).result(PATIENCE)
+            begun = session._thread
+            wait_until(lambda: not session._engine._workers.members, what="the end of others")
+            assert session._thread is begun, "a reader holds pieces"
+            session.leave(reader)
+            wait_until(lambda: session._thread is not begun, what="the end of the thread")  # noqa: B023
+            begun.join(PATIENCE)
+            assert not begun.is_alive()
+    assert session.ended.is_set()

@@ -47,11 +47,17 @@ def small_layout(pieces: int, *, parity: int = 0, last: int = PIECE, hashed: boo
 
 def got(store: Pieces, number: int) -> bytes | None:
     """What the store serves, whole; None where it has to be fetched."""
+    found = read(store, number)
+    assert found is not None or not store.has(number)
+    return found
+
+
+def read(store: Pieces, number: int) -> bytes | None:
+    """The same where other threads may place the piece at any moment."""
     into = memoryview(bytearray(len(content_of(store.layout, number))))
     try:
         store.read(number, 0, into)
     except PieceMissing:
-        assert not store.has(number)
         return None
     return bytes(into)
 

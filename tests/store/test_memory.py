@@ -19,7 +19,7 @@ from regather.model import Layout
 from regather.store.memory import MemoryStore
 from regather.store.memory_budget import MemoryBudget
 from regather.store.slots import SlotStore
-from tests.store.stores import PIECE, content_of, got, here, small_layout
+from tests.store.stores import PIECE, content_of, got, here, read, small_layout
 from tests.support.net import PATIENCE
 
 PIECES = 12
@@ -172,7 +172,7 @@ def test_many_threads(kind: Callable[[Layout, int], MemoryStore]) -> None:
             for _ in range(150):
                 number = rng.randrange(LAYOUT.piece_count)
                 assert store.used <= ROOM
-                if got(store, number) not in (None, content_of(LAYOUT, number)):
+                if read(store, number) not in (None, content_of(LAYOUT, number)):
                     raise AssertionError(f"wrong bytes of {number}")
                 if store.reserve(number):
                     if rng.random() < 0.1:

@@ -148,7 +148,7 @@ class Engine:
         with interrupts_held() as interrupts:
             try:
                 self.post(Begin())
-                while self._wait(watch_seconds):
+                while self.wait(watch_seconds):
                     needed, self._needed = self._needed, ()
                     if needed and not (more and more(needed)):
                         self.post(NoMoreSources())
@@ -178,7 +178,12 @@ class Engine:
         self._stopping = True
         self._workers.forsake()
 
-    def _wait(self, seconds: float) -> bool:
+    @property
+    def rests(self) -> bool:
+        """Whether nothing takes time: no thread works, and the planner waits for nothing."""
+        return not (self._workers.members or self._decoder.waiting or self._planner.wake_at)
+
+    def wait(self, seconds: float) -> bool:
         """Wait, and do what is due then; False where the download has ended."""
         with self.lock:
             if self._ending or self._error:

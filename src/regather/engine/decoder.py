@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from regather.store.base import PieceStore
 
 _MOST_THREADS = 4
-_KEPT_BYTES = 32 << 20
-"""Most parity, and most data, that waits in memory. A killed client has to fetch parity again."""
+_PARITY_BYTES, _DATA_BYTES = 40 << 20, 24 << 20
+"""Most that waits in memory. Without room, parity is written and read back, data only read.
+
+A killed client has to fetch parity again.
+"""
 _MOST_WAITING = 3
 """Rows that wait while threads go on receiving."""
 _Order = tuple[int, int, tuple[int, ...], tuple[int, ...]]
@@ -73,10 +76,10 @@ class Decoder:
         self._turn = threading.Condition(self._lock)
         self._stopping = False
         size = max(layout.largest_piece, 1)
-        room = _KEPT_BYTES // size
-        self.parity = RowBuffers(room, size, self._through, grows=in_memory)
+        self.parity = RowBuffers(_PARITY_BYTES // size, size, self._through, grows=in_memory)
         """Pieces that are nowhere else, until their row is computed."""
-        self.data = RowBuffers(0 if in_memory else room, size, self._through)
+        room = 0 if in_memory else _DATA_BYTES // size
+        self.data = RowBuffers(room, size, self._through)
         """Pieces that are in place, and need so not be read back."""
         self._computing = 0
         self._taken_at = 0.0

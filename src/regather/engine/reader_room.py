@@ -88,6 +88,11 @@ class ReaderRoom:
         """Whether a reader waits for room."""
         return bool(self._queue)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a reader holds a piece, or waits for room."""
+        return bool(self._holders or self._queue)
+
     def take(self, reader: Reader, numbers: Sequence[int]) -> int:
         """Hold as many pieces, in order, as there is room for; return how many."""
         if self._queue and self._queue[0] is not reader:

@@ -9,7 +9,7 @@ from regather.engine.reader_room import PieceUnavailable, Reader
 from regather.engine.session import Session
 from regather.planner import Tick
 from regather.store.base import PieceMissing
-from regather.tasks import interrupts_held
+from regather.tasks import Thread, interrupts_held
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -30,6 +30,19 @@ class SteppedSession(Session):
     """Pieces that readers waited for, or would have."""
     found = 0
     """Those of them that were there already."""
+
+    def _run(self) -> None:
+        """See Session; while nobody reads the file the thread ends, until ``_start``."""
+        try:
+            while self._engine.wait(self._watch_seconds):
+                with self._lock:
+                    if self._engine.rests and not (self._room.in_use or self._closed):
+                        self._thread = Thread(self._run, name=self._thread.name, daemon=True)
+                        return
+        except BaseException as error:
+            with self._lock:
+                self.failed(error)
+        super()._run()  # it has ended: so do all others
 
     def decided(self) -> None:
         """See Listener: ask for room where rows are wanted, and give it back for others."""
