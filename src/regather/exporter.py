@@ -22,7 +22,7 @@ from regather.names import texts
 from regather.reading.file import RemoteFile
 from regather.reading.opening import asking_for
 from regather.reading.recipe import Recipe
-from regather.sources.addresses import address_of, base_url
+from regather.sources.addresses import address_of, base_urls
 from regather.sources.manifests import load_manifest, sources_of, target_of
 from regather.sources.settings import Settings
 from regather.transport import is_url, locate
@@ -58,7 +58,7 @@ def export_metalink(
     or InterruptedDownload.
     """
     settings = settings or Settings()
-    bases = [base_url(server) for server in texts(servers)]
+    bases = base_urls(texts(servers))
     source = address_of(str(manifest))
     asking = asking_for(settings)
     loaded = load_manifest(source, asking)

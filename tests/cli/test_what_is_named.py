@@ -99,6 +99,16 @@ def test_servers_that_are_none(made: Path, server: str, says: str) -> None:
     assert leftovers(made) == []
 
 
+def test_a_folder_that_is_gone_is_left_out_beside_others(made: Path) -> None:
+    manifest = made / "out" / "file.bin.regather.json"
+    gone = ("--server", f"{made}/gone/", "--server", made / "out")
+    for words in (("get", manifest, "-o", made / "got"), ("check", manifest)):
+        told = run(*words, *gone)
+        assert (told.returncode, told.stderr.count("\n")) == (0, 1), told
+        assert f"warning: {made}/gone/: no such folder; it is left out" in told.stderr
+    fails(2, "check", manifest, "--server", f"{made}/gone/", says="no such folder", cwd=made)
+
+
 def test_sources_that_are_none(made: Path) -> None:
     fails(2, "get", "rsync://h/f.regather.json", says="is not supported; use", cwd=made)
     fails(2, "get", "http://", says="no host", cwd=made)

@@ -66,7 +66,7 @@ def test_the_manifest_says_what_it_was_made_for(
         (
             {"servers": 3, "parity": 1, "fragments": 3},
             "survives the loss of exactly 0 of 3 servers, not of 1; use --servers 4, or "
-            "--survive 0, or --force",
+            "--set-size 2, or --survive 0, or --force",
         ),
         ({"servers": 2, "parity": 2}, "exactly 0 of 2 servers, not of 2; use --servers 5"),
         ({"servers": 3, "survive": 1}, "exactly 0 of 3 servers, not of 1; add --parity 1"),

@@ -235,9 +235,30 @@ def test_the_manifest_goes_before_what_it_promises(tmp_path: Path, hosting: Host
     assert manifests(cloud) == [0, 1, 2]
     random_file(cloud.file, 5_000_011, seed=9)
     cloud.hosting.kill(cloud.servers[2])
-    with pytest.raises(NotPlacedError):
-        regather.publish(cloud.file, cloud.urls, replicas=3, force=True, settings=SETTINGS)
-    assert manifests(cloud) == [2], "the one that is away"
+    full = hosting.serve(cloud.folder(2), tokens=Tokens(write=SECRET), limits=Limits(upload=10_000))
+    urls = [*cloud.urls[:2], full.url]
+    with pytest.raises(NotPlacedError, match="the version that was there is incomplete"):
+        regather.publish(cloud.file, urls, replicas=3, force=True, settings=SETTINGS)
+    assert manifests(cloud) == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_version_stays_where_the_next_one_cannot_be_whole(
+    tmp_path: Path, hosting: Hosting, dry_run: bool
+) -> None:
+    cloud = make_cloud(tmp_path, hosting, 3)
+    report = regather.publish(cloud.file, cloud.urls, parity=1, settings=SETTINGS)
+    before = {p: p.read_bytes() for n in range(3) for p in cloud.folder(n).iterdir()}
+    old = cloud.file.read_bytes()
+    cloud.kill(1)
+    random_file(cloud.file, 5_000_011, seed=9)
+    with pytest.raises(NotPlacedError, match="nothing was changed: the version that is there"):
+        regather.publish(
+            cloud.file, cloud.urls, parity=1, force=True, dry_run=dry_run, settings=SETTINGS
+        )
+    assert {p: p.read_bytes() for n in range(3) for p in cloud.folder(n).iterdir()} == before
+    got = regather.download(report.manifests[0], tmp_path / "copy")
+    assert Path(got.path).read_bytes() == old
 
 
 def test_nothing_is_touched_where_one_may_not_write(tmp_path: Path, hosting: Hosting) -> None:
@@ -309,6 +330,9 @@ def test_force_publishes_with_less_safety(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "Survives: the loss of any 1 target" in result.stdout
     assert "warning: 3 of 3 targets hold more than one" in result.stderr
+    assert "warning: force: the file does not survive the loss of 2 targets, only of 1" in (
+        result.stderr
+    )
 
 
 def test_the_file_itself_is_never_replaced(tmp_path: Path) -> None:

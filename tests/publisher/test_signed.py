@@ -197,7 +197,8 @@ def test_a_repair_that_changes_sources(us: Publisher, hosting: Hosting, tmp_path
     before = (out / NAME).read_bytes()
     report = regather.repair(out / NAME, to=[urls[2]], settings=settings)
     # Without the key it stays as it is; the copy that the new source gets is signed too.
-    assert "keeps its sources: to change it, give the key with --sign-with" in str(report.notes)
+    assert "keeps its sources: to change it, give the key with --sign-with" in str(report.unwritten)
+    assert report.status == "incomplete"
     assert (out / NAME).read_bytes() == before
     assert (out / "server3" / NAME).read_bytes() == before
     assert here("info", out / "server3" / NAME, "--trust", us.public).returncode == 0

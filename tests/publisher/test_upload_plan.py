@@ -82,6 +82,7 @@ def test_separation_goes_before_completeness() -> None:
     ("made", "targets", "replicas", "survive", "says"),
     [
         (layout(4, 2), 3, 1, None, "exactly 1 of 3 targets, not of 2; add 3 more"),
+        (layout(4, 1), 3, 1, None, "not of 1; add 2 more with --to, or --set-size 2"),
         (layout(4, 2), 6, 1, 3, "exactly 2 of 6 targets, not of 3; add --parity 3"),
         (layout(3), 3, 1, 1, "exactly 0 of 3 targets, not of 1; add --parity 1 or --replicas 2"),
         (layout(3), 2, 3, None, "3 replicas need at least this number of targets"),

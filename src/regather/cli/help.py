@@ -46,12 +46,10 @@ def _text(topic: str | None) -> str:
     word = topic.lower()
     near = [n for n in known if word and n.startswith(word)] or get_close_matches(word, known)
     about = [name for name in found if len(word) > 2 and word in text_of(name).lower()]
-    if near:
-        help = f"did you mean {near[0]}?"
-    elif about:
-        help = f"these topics have the word: {', '.join(about)}"
-    else:
-        help = "`regather help` lists what there is"
+    helps = [f"did you mean {near[0]}?"] if near else []
+    if about:
+        helps.append(f"these topics have the word: {', '.join(about)}")
+    help = " ".join(helps) or "`regather help` lists what there is"
     raise UsageError(f"no help on {topic!r}", help=help)
 
 

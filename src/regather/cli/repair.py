@@ -118,7 +118,9 @@ def describe(report: RepairReport) -> str:
     did = f"{counted(len(report.restored), 'fragment')} {done}, {format_size(size)}"
     if report.decoded:
         did += f", {counted(report.decoded, 'piece')} computed from parity"
-    more = "; the same command resumes" if report.status == "incomplete" else ""
+    more = ""
+    if report.status == "incomplete":
+        more = "; the same command resumes; if a source is gone for good, add --to TARGET"
     took = format_duration(report.seconds)
     lines.append(f"{report.before.name}: {report.status}; {did}, {took}{more}")
     return "\n".join(map(printable, lines))

@@ -31,23 +31,35 @@ def losses_borne(
     """
     if survive is not None and survive < 0:
         raise UsageError(f"the number of losses to survive must not be negative: {survive}")
-    parity = max((len(s.parity) for s in layout.sets), default=0)
-    asked = max(parity, replicas - 1) if survive is None else survive
+    asked = losses_asked(layout, replicas, survive)
     planned = survival(layout, copies)
     if planned.failures >= asked or force:
         return min(asked, planned.failures)
     help = f"add --parity {asked} or --replicas {asked + 1}"
+    parity = _parity(layout)
     # Beyond this no number of places helps: so few losses can be of all copies that matter.
     hopeless = asked >= (parity + 1) * replicas
     for further in range(1, 1 if hopeless else _MOST_TRIED):
         if survival(layout, spread(layout, places + further, replicas)).failures >= asked:
             help = more(further)
             break
+    apart = places - parity  # data fragments of a set whose members share no place
+    if 1 < apart < max((len(s.data) for s in layout.sets), default=0) and asked <= parity:
+        help += f", or --set-size {apart}"
     raise UsageError(
         f"this placement survives the loss of {'exactly' if planned.exact else 'at least'} "
         f"{planned.failures} of {counted(places, noun)}, not of {asked}",
         help=f"{help}, or --survive {planned.failures}, or --force",
     )
+
+
+def losses_asked(layout: Layout, replicas: int, survive: int | None) -> int:
+    """How many places may be lost as the user wants it: ``survive``, or what parity means."""
+    return max(_parity(layout), replicas - 1) if survive is None else survive
+
+
+def _parity(layout: Layout) -> int:
+    return max((len(s.parity) for s in layout.sets), default=0)
 
 
 def crowding(layout: Layout, copies: Sequence[Collection[int]], places: int, noun: str) -> str:

@@ -30,6 +30,7 @@ from regather.publisher.report import PublishReport, TargetReport
 from regather.publisher.target_survey import (
     check_permission,
     earlier_count,
+    refuse_to_lose,
     refuse_to_replace,
     survey,
 )
@@ -50,6 +51,7 @@ from regather.splitter.input_file import original_of
 from regather.splitter.passes import copy
 from regather.transport import Failure, RequestFailed
 from regather.transport.stores.retrying import RetryPolicy
+from regather.units import counted
 
 if TYPE_CHECKING:
     from regather.trust.secret_key import SecretKey
@@ -139,14 +141,15 @@ def publish(
                 survives=plan.demanded,
             )
             warnings += warnings_of_folder(manifest.folder)
+            if plan.short:
+                lost = counted(plan.demanded + plan.short, "target")
+                warnings.append(
+                    f"force: the file does not survive the loss of {lost}, only of {plan.demanded}"
+                )
             survey(targets, plan, manifest, manifest_name, origin, trusted)
             if not force:
                 signing = sign_with is not None
                 refuse_to_replace(targets, manifest, manifest_name, signing=signing)
-            for target in targets:
-                if target.manifest == "other" and target.unreachable is None and not dry_run:
-                    # It would promise fragments that are about to be replaced.
-                    target.unreachable = _remove(target, manifest_name)
             uploads = Uploads(
                 plan,
                 manifest,
@@ -157,12 +160,18 @@ def publish(
                 limiter=RateLimiter(settings.limit_rate) if settings.limit_rate else None,
                 force=force,
             )
+            replaced = [t for t in targets if t.manifest == "other"]
+            if replaced:
+                refuse_to_lose(plan, targets)
+            for target in replaced:
+                if not (target.failed or dry_run) and (error := _remove(target, manifest_name)):
+                    uploads.lose(target, error)
             if dry_run:
                 uploads.preview()
             else:
                 uploads.run(lambda: report(layout.size + uploads.stored()))
             origin.check_unchanged()
-            check_placed(plan, targets, manifest)
+            check_placed(plan, targets, manifest, replaced=bool(replaced))
             if crowded := crowding(layout, plan.holders, len(targets), "target"):
                 warnings.append(crowded)
             manifests = write_manifests(
@@ -181,7 +190,10 @@ def publish(
 
 
 def _remove(target: PublishTarget, name: str) -> RequestFailed | None:
-    """Remove an object; returns why that was not possible."""
+    """Remove a manifest, which would promise fragments that are about to be replaced.
+
+    Returns why that was not possible.
+    """
     try:
         with target.open() as store:
             store.delete(name)

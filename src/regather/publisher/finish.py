@@ -20,11 +20,17 @@ from regather.transport.stores.retrying import RetryingStore
 from regather.units import counted
 
 _SHOWN = 20
+_GONE = "; the version that was there is incomplete until then"
 _HELP = "the same command resumes; add targets with --to"
 
 
-def check_placed(plan: UploadPlan, targets: Sequence[PublishTarget], manifest: Manifest) -> None:
-    """Raise NotPlacedError where some fragments have no place that is safe enough."""
+def check_placed(
+    plan: UploadPlan, targets: Sequence[PublishTarget], manifest: Manifest, *, replaced: bool
+) -> None:
+    """Raise NotPlacedError where some fragments have no place that is safe enough.
+
+    With ``replaced``, another version stood there, which is not whole any more.
+    """
     if not plan.unplaced:
         for position, places in enumerate(plan.holders):
             # What a manifest is written on must be what was done.
@@ -44,7 +50,7 @@ def check_placed(plan: UploadPlan, targets: Sequence[PublishTarget], manifest: M
     ) * bool(plan.demanded)
     raise NotPlacedError(
         f"{len(copies)} of {counted(len(manifest.fragments), 'fragment')} could not be stored, "
-        f"and no manifest was written{others}",
+        f"and no manifest was written{others}{_GONE * replaced}",
         help=_HELP,
         details=(*_troubles(targets), f"not stored: {', '.join(names)}"),
         missing=tuple(manifest.fragments[f].name for f in sorted(copies)),

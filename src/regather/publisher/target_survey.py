@@ -164,6 +164,20 @@ def refuse_to_replace(
         raise occupied(taken, another_version_of=manifest.name if earlier else "")
 
 
+def refuse_to_lose(plan: UploadPlan, targets: Sequence[PublishTarget]) -> None:
+    """Raise NotPlacedError where not all of a version that replaces another could be stored.
+
+    The version that stands there would be gone, and none would be whole.
+    """
+    if plan.unplaced:
+        raise NotPlacedError(
+            f"{counted(len(set(plan.unplaced)), 'fragment')} could not be stored now, so nothing "
+            "was changed: the version that is there stays",
+            help="wait for all targets, or publish to a separate folder (--to URL/NAME/)",
+            details=tuple(target.trouble for target in targets if target.error),
+        )
+
+
 def occupied(
     taken: Mapping[str, Sequence[str]], *, another_version_of: str = ""
 ) -> DestinationExistsError:

@@ -73,6 +73,10 @@ class Uploads:
                     target.uploaded += size
                 target.placed.add(position)
 
+    def lose(self, target: PublishTarget, error: RequestFailed) -> None:
+        """A target failed before anything was sent: others take what it should have got."""
+        self._lose(self._targets.index(target), error)
+
     def stored(self) -> int:
         """Bytes at the targets, those that stood there included, and on their way."""
         with self._changed:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from regather.coding.placement import losses_borne, spread
+from regather.coding.placement import losses_asked, losses_borne, spread
 from regather.coding.survival import Survival, set_survival, survival
 from regather.errors import UsageError
 from regather.model import Layout
@@ -49,6 +49,8 @@ class UploadPlan:
             more=lambda further: f"add {further} more with --to",
         )
         """Losses that the placement must be able to bear."""
+        self.short = losses_asked(layout, replicas, survive) - self.demanded
+        """Losses that were asked for beyond those: only with ``force``."""
 
     def survival(self) -> Survival:
         """How many targets may be lost as things stand."""

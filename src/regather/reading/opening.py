@@ -11,7 +11,7 @@ from regather.names import texts
 from regather.reading.file import RemoteFile
 from regather.reading.oserrors import as_os_errors
 from regather.reading.recipe import CACHE_SIZE, READ_AHEAD, Recipe
-from regather.sources.addresses import Address, address_of, base_url
+from regather.sources.addresses import Address, address_of, base_urls
 from regather.sources.download_target import DownloadTarget
 from regather.sources.manifests import LoadedManifest, load_manifest, sources_of, target_of
 from regather.sources.probing import FEW_RETRIES, Prober
@@ -70,7 +70,7 @@ def target_at(
     source: Address, loaded: LoadedManifest, servers: Sequence[str], asking: Prober
 ) -> DownloadTarget:
     """Where what a manifest describes may be. Raises as ``open`` does."""
-    bases = [base_url(server) for server in servers]
+    bases = base_urls(servers)
     for url in bases:
         asking.check(url)
     return target_of(source, loaded, sources_of(source, loaded, bases))

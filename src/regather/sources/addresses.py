@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from msgspec import Struct
 
 from regather.errors import ManifestError, RegatherError, UsageError
+from regather.logs import Logger
 from regather.model import Layout
 from regather.names import MANIFEST_SUFFIX, split_url
 from regather.schemes import FILES, PORTS, STORES, listed, scheme_of
 from regather.transport import is_served, is_url
 from regather.transport.curl import INSTALL
 
+_log = Logger("regather.sources")
 _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*|[^/]*:[^/]*)@")
 _HOST_AND_PORT = re.compile(
     r"(\[[0-9A-Fa-f:.]+(?:%[^\]/]+)?\]|[A-Za-z0-9._-]+):([0-9]{1,5})(/.*)?", re.DOTALL
@@ -155,6 +158,20 @@ def base_url(server: str) -> str:
     elif not os.path.isdir(url):
         raise _no_source(server)
     return url if url.endswith("/") else url + "/"
+
+
+def base_urls(servers: Sequence[str]) -> list[str]:
+    """The same for several. A folder that is gone is left out if there is another source."""
+    gone = [server for server in servers if _is_gone(server)]
+    for server in gone if len(gone) < len(servers) else ():
+        _log.warning("regather: warning: %s: no such folder; it is left out", server)
+    return [base_url(s) for s in servers if s not in gone or len(gone) == len(servers)]
+
+
+def _is_gone(server: str) -> bool:
+    """Whether it can only be a folder, and there is none."""
+    bare = "/" in server and "://" not in server and not os.path.exists(server)
+    return bare and not is_url(with_scheme(server)) and scheme_forgotten(server) is None
 
 
 def target_base(text: str) -> str:

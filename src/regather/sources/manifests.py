@@ -26,7 +26,7 @@ from regather.sources.addresses import (
     MANIFEST_FORMS,
     Address,
     address_of,
-    base_url,
+    base_urls,
     check_looks,
     local_folders,
     server_not_manifest,
@@ -204,7 +204,7 @@ def resolve_manifest(
     Sources are those of the manifest, ``servers``, and the manifest's own folder; where that is
     local and others are named, it is asked only for what those do not have.
     """
-    bases = [base_url(server) for server in servers]
+    bases = base_urls(servers)
     for url in (*bases, *fragments):
         asking.check(url)
     loaded = load_manifest(source, asking, digest, look, pinned=pinned)

@@ -74,11 +74,15 @@ def announce(
     ]
     copied = key is None if changing else bool(restored)
     signature = _signature_beside(subject, store, near) if copied else None
-    if changing and signature is not None:
-        notes.append(f"the manifest is signed and keeps its sources: {_SIGN}")
-        changing = False
     written: list[str] = []
     unwritten: list[Unwritten] = []
+    if changing and signature is not None:
+        kept = f"the manifest is signed and keeps its sources: {_SIGN}"
+        if moves:  # which readers do not find
+            unwritten.append(Unwritten(where, "", kept))
+        else:
+            notes.append(kept)
+        changing = False
     manifest, data = subject.manifest, subject.loaded.data
     if changing:
         with _alone(subject.where):

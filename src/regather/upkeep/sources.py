@@ -14,7 +14,7 @@ from regather.coding.placement import spread
 from regather.errors import NotEnoughSourcesError
 from regather.manifest import Manifest
 from regather.model import FragmentIndex, FragmentPosition, Layout, ManifestSource, Source
-from regather.sources.addresses import Address, address_of, base_url, target_base
+from regather.sources.addresses import Address, address_of, base_urls, target_base
 from regather.sources.manifests import LoadedManifest, beside, load_manifest, sources_of
 from regather.sources.probing import FEW_RETRIES, Prober
 from regather.transport.stores.open import open_store
@@ -65,7 +65,7 @@ def open_subject(
     NotEnoughSourcesError.
     """
     where = address_of(str(source))
-    bases = [base_url(server) for server in servers]
+    bases = base_urls(servers)
     options = policy.options
     asking = Prober(options, trust, retries=min(policy.retries, FEW_RETRIES))
     loaded = load_manifest(where, asking)
