@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 import regather
-from tests.support.files import leftovers, without_progress
+from tests.support.files import alone, leftovers, random_file, without_progress
+from tests.support.hosting import Hosting
 from tests.support.net import wait_until
+from tests.support.piping import Piped
 from tests.support.rogue import Answer, Rogue, sends
 
 PATIENT = regather.Settings(timeout=120, connect_timeout=120)
@@ -166,3 +168,17 @@ def test_progress_while_asking(tmp_path: Path) -> None:
 
 def busy_without_date() -> Answer:
     return sends(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_before_the_first_piece_nothing_is_kept(tmp_path: Path, hosting: Hosting) -> None:
+    regather.split(random_file(tmp_path / "f", 3 << 20), tmp_path / "out", fragments=1)
+    url = hosting.serve(tmp_path / "out", faults=["slow:20kB"]).url
+    manifest = alone(tmp_path / "out" / "f.regather.json")
+    with Piped("get", manifest, "--server", url, "-o", tmp_path / "x") as running:
+        # The rate is that of the sources, as long as no piece is whole.
+        assert running.told_of("KiB/s [")
+        running.command.send_signal(signal.SIGINT)
+        code, told = running.ended()
+    assert code == 130
+    assert "no whole piece was received, and nothing is kept; the same command starts" in told
+    assert leftovers(tmp_path) == []

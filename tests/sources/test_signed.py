@@ -683,6 +683,14 @@ def test_a_pattern_counts_for_the_name_in_the_manifest_too(
         assert server.paths == []
 
 
+def test_a_file_that_is_no_manifest_is_left_to_minisign(us: Publisher) -> None:
+    us.publish()
+    with Folder(us.folder) as server:
+        told = here("get", server.url + "a.bin", "--trust", us.public)
+    refused(told, "no signature")
+    assert "for other files use minisign -V or --sha256 HEX" in told.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

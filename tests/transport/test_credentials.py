@@ -249,6 +249,14 @@ def test_an_error_says_what_to_do(guarded: str) -> None:
     assert "wr0ng" not in str(caught.value)
 
 
+def test_an_error_where_a_password_is_demanded() -> None:
+    demand = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n"
+    with Rogue(sends(demand)) as rogue, pytest.raises(RequestFailed) as caught:
+        ask(rogue.url)
+    assert "in ~/.netrc: machine 127.0.0.1 login USER password PASSWORD" in str(caught.value)
+    assert "--token" not in str(caught.value)
+
+
 @pytest.fixture
 def forbidding() -> Iterator[Rogue]:
     with Rogue(sends(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")) as rogue:

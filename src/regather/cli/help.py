@@ -45,7 +45,8 @@ def _text(topic: str | None) -> str:
     known = [*found, *COMMANDS]
     word = topic.lower()
     near = [n for n in known if word and n.startswith(word)] or get_close_matches(word, known)
-    about = [name for name in found if len(word) > 2 and word in text_of(name).lower()]
+    counts = {name: text_of(name).lower().count(word) for name in found if len(word) > 2}
+    about = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
     helps = [f"did you mean {near[0]}?"] if near else []
     if about:
         helps.append(f"these topics have the word: {', '.join(about)}")

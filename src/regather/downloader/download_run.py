@@ -94,7 +94,7 @@ class DownloadRun:
         except KeyboardInterrupt:
             raise InterruptedDownload(
                 f"interrupted: {self._kept()}",
-                help=f"{GOES_ON} from there" if self._lasting else self._anew,
+                help=f"{GOES_ON} from there" if self._lasting and self._done else self._anew,
             ) from None
         finally:
             if self._hasher is not None:
@@ -121,7 +121,7 @@ class DownloadRun:
 
     @property
     def _anew(self) -> str:
-        return _BEGINS_ANEW if self._destination.lasting else STARTS_ANEW
+        return _BEGINS_ANEW if self._destination.lasting and self._done else STARTS_ANEW
 
     @property
     def unstable(self) -> bool:
@@ -311,7 +311,7 @@ class DownloadRun:
     def _kept(self) -> str:
         if not self._done:
             self._destination.discard()
-            return "nothing was received"
+            return "no whole piece was received, and nothing is kept"
         if not self._destination.lasting:
             return f"{format_size(self._done)} were received, and nothing was passed on"
         part = self._destination.part

@@ -32,7 +32,9 @@ _HOSTLIKE = re.compile(
 _CUT_SCHEME = re.compile(r"([A-Za-z0-9]+)(?::/?|//)([^/].*)", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*", re.DOTALL)
 _FORMS = "give a URL, HOST:PORT or a folder with fragments"
-MANIFEST_FORMS = f"give a manifest: a file NAME{MANIFEST_SUFFIX}, or its URL"
+MANIFEST_FORMS = (
+    f"give a manifest (regather split makes one): a file NAME{MANIFEST_SUFFIX}, or its URL"
+)
 
 
 class Address(Struct, frozen=True):

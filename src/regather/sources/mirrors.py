@@ -203,7 +203,8 @@ def _described(
                 "server reports"
             )
         else:
-            notes.append("no checksum given: the received data is NOT verified")
+            mixed = "; only samples of the mirrors were compared" if len(group) > 1 else ""
+            notes.append(f"no checksum given: the received data is NOT verified{mixed}")
     return checksums, name or name_of(group), notes
 
 

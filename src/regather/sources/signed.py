@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from regather.sources.settings import Settings
 
 _HELP = "do not use it, or ask its publisher for a correct one"
+_MANIFESTS_ONLY = (
+    f"--trust verifies manifests (NAME{MANIFEST_SUFFIX}): for other files use minisign -V or "
+    "--sha256 HEX, or leave out --trust"
+)
 _Keys = tuple[PublicKey, ...]
 
 
@@ -129,7 +133,7 @@ def check_targets(
 def _unsigned(place: Address) -> VerificationError:
     return VerificationError(
         f"{place}: is no signed manifest: mirrors, metalinks and plain fragments have no signature",
-        help="give a signed manifest, or leave out --trust",
+        help=_MANIFESTS_ONLY,
     )
 
 
@@ -153,7 +157,9 @@ def signature_at(address: Address, asking: Prober) -> bytes:
         why = error.what
     raise VerificationError(
         f"{address}: no signature: {why}",
-        help=f"ask its publisher for {name}, or leave out --trust",
+        help=f"ask its publisher for {name}, or leave out --trust"
+        if address.name.endswith(MANIFEST_SUFFIX)
+        else _MANIFESTS_ONLY,
     )
 
 

@@ -196,8 +196,11 @@ def unsaid(text: str, headers: Iterable[tuple[str, str]]) -> str:
     return text
 
 
-def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
-    """What to do about a 401 or 403, as the rest of an error's line; else empty."""
+def advice(status: int, origin: Origin, *, sent: bool, redirected: bool, demanded: str) -> str:
+    """What to do about a 401 or 403, as the rest of an error's line; else empty.
+
+    ``demanded`` is ``WWW-Authenticate`` (RFC 9110, 11.6.1).
+    """
     if status not in (401, 403):
         return ""
     host = bracketed(origin[1])
@@ -206,6 +209,9 @@ def advice(status: int, origin: Origin, *, sent: bool, redirected: bool) -> str:
             "; tokens are not sent after a redirect: if one is needed, give this address "
             f"directly, with --token {host}=FILE"
         )
+    if status == 401 and demanded.lower().startswith("basic"):
+        entry = f"machine {host} login USER password PASSWORD"
+        return f"; a user name and password are required, in ~/.netrc: {entry}"
     if not sent:
         needed = "a token is required" if status == 401 else "a token may help"
         return f"; {needed}: --token {host}=FILE"

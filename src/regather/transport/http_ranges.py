@@ -193,6 +193,7 @@ class HttpRanges:
             origin,
             sent=holds(self._redirects.own_headers(target, url), "authorization"),
             redirected=origin != origin_of(split_url(target)),
+            demanded=head.headers.get("www-authenticate", ""),
         )
 
     def _check(self, head: Head, target: str, url: str) -> None:
