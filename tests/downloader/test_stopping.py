@@ -180,5 +180,5 @@ def test_before_the_first_piece_nothing_is_kept(tmp_path: Path, hosting: Hosting
         running.command.send_signal(signal.SIGINT)
         code, told = running.ended()
     assert code == 130
-    assert "no whole piece was received, and nothing is kept; the same command starts" in told
+    assert "no whole piece was received, and nothing is kept; the same command resumes\n" in told
     assert leftovers(tmp_path) == []

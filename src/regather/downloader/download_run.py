@@ -94,7 +94,7 @@ class DownloadRun:
         except KeyboardInterrupt:
             raise InterruptedDownload(
                 f"interrupted: {self._kept()}",
-                help=f"{GOES_ON} from there" if self._lasting and self._done else self._anew,
+                help=GOES_ON + " from there" * bool(self._done) if self._lasting else self._anew,
             ) from None
         finally:
             if self._hasher is not None:
@@ -121,7 +121,7 @@ class DownloadRun:
 
     @property
     def _anew(self) -> str:
-        return _BEGINS_ANEW if self._destination.lasting and self._done else STARTS_ANEW
+        return _BEGINS_ANEW if self._destination.lasting else STARTS_ANEW
 
     @property
     def unstable(self) -> bool:
