@@ -138,10 +138,10 @@ def idna(host: str) -> str:
 
     What is ASCII already stays as it is: the codec's tables take a millisecond to import.
     """
+    if len(host.removesuffix(".")) > _LONGEST_HOST:  # the codec takes microseconds a character
+        raise UnicodeError("label too long")
     if host.isascii() and all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
         return host
-    if len(host) > _LONGEST_HOST:  # the codec takes some microseconds for each character
-        raise UnicodeError("label too long")
     return host.encode("idna").decode()
 
 

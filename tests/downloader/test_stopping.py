@@ -176,7 +176,7 @@ def test_before_the_first_piece_nothing_is_kept(tmp_path: Path, hosting: Hosting
     manifest = alone(tmp_path / "out" / "f.regather.json")
     with Piped("get", manifest, "--server", url, "-o", tmp_path / "x") as running:
         # The rate is that of the sources, as long as no piece is whole.
-        assert running.told_of("KiB/s [")
+        assert running.told_of("KiB/s, ")
         running.command.send_signal(signal.SIGINT)
         code, told = running.ended()
     assert code == 130

@@ -30,6 +30,29 @@ def rows_of(part: Small, tmp_path: Path) -> tuple[Destination, dict[tuple[int, i
     return destination, pieces
 
 
+def submitted(tmp_path: Path, *, in_memory: bool) -> tuple[Decoder, Destination, list[bool]]:
+    """A decoder with all rows to compute, and whether those that it has computed were right."""
+    part = small([ROWS * PIECE] * 2, parity=1)
+    destination, pieces = rows_of(part, tmp_path)
+    came: list[bool] = []
+    decoder = Decoder(
+        part.manifest.layout,
+        destination,
+        lambda number, row, right: came.append(bool(right)),
+        lambda error: None,
+        lambda f, r: False,
+        in_memory=in_memory,
+    )
+    submit_all(decoder, pieces)
+    return decoder, destination, came
+
+
+def submit_all(decoder: Decoder, pieces: dict[tuple[int, int], memoryview]) -> None:
+    for row in range(ROWS):
+        decoder.parity.hold(2, row, pieces[2, row], PIECE)
+        decoder.submit(0, row, (1,), (2,), by_callers=True)
+
+
 def test_who_waits_for_a_turn_goes_on_when_all_is_computed(tmp_path: Path) -> None:
     part = small([ROWS * PIECE] * 2, parity=1)
     destination, pieces = rows_of(part, tmp_path)
@@ -43,9 +66,7 @@ def test_who_waits_for_a_turn_goes_on_when_all_is_computed(tmp_path: Path) -> No
 
     decoder = Decoder(part.manifest.layout, destination, ended, failed.append, lambda f, r: False)
     decoder.most_threads = 1
-    for row in range(ROWS):
-        decoder.parity.hold(2, row, pieces[2, row], PIECE)
-        decoder.submit(0, row, (1,), (2,), by_callers=True)
+    submit_all(decoder, pieces)
     workers = [
         threading.Thread(target=decoder.catch_up, kwargs={"most": 1}, daemon=True)
         for _ in range(WORKERS)
@@ -66,19 +87,7 @@ def test_who_waits_for_a_turn_goes_on_when_all_is_computed(tmp_path: Path) -> No
 
 
 def test_rows_that_no_worker_comes_for_are_computed(tmp_path: Path) -> None:
-    part = small([ROWS * PIECE] * 2, parity=1)
-    destination, pieces = rows_of(part, tmp_path)
-    came: list[bool] = []
-    decoder = Decoder(
-        part.manifest.layout,
-        destination,
-        lambda number, row, right: came.append(bool(right)),
-        lambda error: None,
-        lambda f, r: False,
-    )
-    for row in range(ROWS):
-        decoder.parity.hold(2, row, pieces[2, row], PIECE)
-        decoder.submit(0, row, (1,), (2,), by_callers=True)
+    decoder, destination, came = submitted(tmp_path, in_memory=False)
     assert decoder.waiting
     decoder.look_after(1000.0)
     assert not came
@@ -92,20 +101,7 @@ def test_rows_that_no_worker_comes_for_are_computed(tmp_path: Path) -> None:
 
 def test_what_is_needed_to_compute_goes_with_the_last_row(tmp_path: Path) -> None:
     """Where pieces are in memory, many files share it, and few compute at a time."""
-    part = small([ROWS * PIECE] * 2, parity=1)
-    destination, pieces = rows_of(part, tmp_path)
-    came: list[bool] = []
-    decoder = Decoder(
-        part.manifest.layout,
-        destination,
-        lambda number, row, right: came.append(bool(right)),
-        lambda error: None,
-        lambda f, r: False,
-        in_memory=True,
-    )
-    for row in range(ROWS):
-        decoder.parity.hold(2, row, pieces[2, row], PIECE)
-        decoder.submit(0, row, (1,), (2,), by_callers=True)
+    decoder, destination, came = submitted(tmp_path, in_memory=True)
     decoder.catch_up(most=1)
     assert len(decoder._scratch) == 1, "it is used again"
     decoder.catch_up(most=ROWS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from regather.transport import Credentials
+from regather.transport import Credentials, logins
 
 TWO = "machine a.example login one password 1\nmachine a.example login two password 2\n"
 
@@ -82,6 +82,20 @@ def test_nor_is_one_that_is_longer_than_curl_reads(
     assert "is not used: file too large" in caplog.text
     path.write_text(TWO + "#" * ((128 << 10) - len(TWO)))
     assert Credentials.gather(None, {"NETRC": str(path)}).login("a.example") == ("one", "1")
+
+
+def test_what_is_no_text_is_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would take the codec of host names 30 microseconds or more."""
+    asked: list[str] = []
+
+    def note(host: str) -> str:
+        asked.append(host)
+        return host
+
+    monkeypatch.setattr(logins, "ascii_host", note)
+    (tmp_path / "netrc").write_bytes(b"machine a\xff machine \x01 machine b.example")
+    assert [entry.host for entry in logins.read_logins(str(tmp_path / "netrc"))[0]] == asked
+    assert asked == ["b.example"]
 
 
 @pytest.mark.parametrize(

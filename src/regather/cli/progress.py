@@ -199,11 +199,9 @@ class _Lines:
 def _total(progress: Progress) -> str:
     percent = 100 * progress.done // max(progress.size, 1)
     left = "" if progress.eta is None else f", {format_left(progress.eta)} left"
-    # Before the first piece is whole, only the sources have a rate.
-    rate = progress.rate or sum(s.rate for s in progress.sources if s.state == "active")
     return (
         f"{progress.phase} {progress.name}: {percent} % of {format_size(progress.size)}, "
-        f"{format_rate(rate)}{left}"
+        f"{format_rate(progress.rate)}{left}"
     )
 
 

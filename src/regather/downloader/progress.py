@@ -122,7 +122,11 @@ class ProgressReporter:
         if self._context.on_progress is None:
             return
         now = time.monotonic()
-        rate = self._meter.read(now, fetched)
+        sources = tuple(self._moment(numbers, now) for numbers in self._numbers.values())
+        # While no piece is whole, only the sources have a rate.
+        rate = self._meter.read(now, fetched) or sum(
+            source.rate for source in sources if source.state == "active"
+        )
         streamed = self._target.streamed
         self._context.on_progress(
             Progress(
@@ -133,7 +137,7 @@ class ProgressReporter:
                 rate=rate,
                 eta=(self.size - done) / rate if rate and not streamed else None,
                 seconds=now - self._context.began,
-                sources=tuple(self._moment(numbers, now) for numbers in self._numbers.values()),
+                sources=sources,
                 retries=self._context.settings.retries,
                 notes=tuple(self.notes),
             )

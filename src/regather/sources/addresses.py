@@ -164,10 +164,11 @@ def base_url(server: str) -> str:
 
 def base_urls(servers: Sequence[str]) -> list[str]:
     """The same for several. A folder that is gone is left out if there is another source."""
-    gone = [server for server in servers if _is_gone(server)]
-    for server in gone if len(gone) < len(servers) else ():
-        _log.warning("regather: warning: %s: no such folder; it is left out", server)
-    return [base_url(s) for s in servers if s not in gone or len(gone) == len(servers)]
+    kept = [server for server in servers if not _is_gone(server)]
+    for server in servers if kept else ():
+        if server not in kept:
+            _log.warning("regather: warning: %s: no such folder; it is left out", server)
+    return [base_url(server) for server in kept or servers]
 
 
 def _is_gone(server: str) -> bool:

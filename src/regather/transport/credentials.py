@@ -108,14 +108,13 @@ class Credentials:
         if token is None and login is None:
             return None
         in_the_clear = scheme != "https" and not is_loopback(host)
-        if token is not None:
+        if login is None:
             if in_the_clear:
                 self.warn(
                     f"a token is sent to {host} over plain http, readable by others on the "
                     "network; use https"
                 )
             return f"Bearer {token}"
-        assert login is not None
         if in_the_clear:
             # Nobody named this host to us: a manifest may have, to see the password pass by.
             self.warn(f"the password of ~/.netrc is not sent to {host} over plain http; use https")
