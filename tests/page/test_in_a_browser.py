@@ -169,7 +169,7 @@ def test_get_shows_a_server_that_comes_back_with_its_first_byte(
         servers = [hosting.serve(folder, faults=slow) for folder in folders]
         known = [word for server in servers for word in ("--server", server.url)]
         out = tmp_path / "copy"
-        words = ("-o", out, "--page", "--retries", "1000")  # a busy browser shows it late
+        words = ("-o", out, "--page", "--log", tmp_path / "get.log")
         with talking("get", manifest, *known, *words) as (_, _, errors):
             tab = Tab(chromium, errors.readline().removeprefix("Page: ").strip())
             its = row(tab.page, f"127.0.0.1:{servers[1].port}")
