@@ -249,12 +249,28 @@ def test_an_error_says_what_to_do(guarded: str) -> None:
     assert "wr0ng" not in str(caught.value)
 
 
-def test_an_error_where_a_password_is_demanded() -> None:
-    demand = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n"
-    with Rogue(sends(demand)) as rogue, pytest.raises(RequestFailed) as caught:
+@pytest.mark.parametrize(
+    ("demanded", "told"),
+    [
+        ("Basic realm=x", "in ~/.netrc: machine 127.0.0.1 login USER password PASSWORD"),
+        ('Digest realm="Basic", nonce="1", Basic realm="y"', "required, in ~/.netrc: machine"),
+        ('Digest realm="a, Basic b", nonce="1"', "a login by Digest, which is not supported"),
+        ("Negotiate, NTLM", "a login by Negotiate or NTLM, which is not supported"),
+        ("Digest realm=x, Bearer", "a token is required: --token 127.0.0.1=FILE"),
+    ],
+)
+def test_an_error_says_which_login_is_demanded(demanded: str, told: str) -> None:
+    answer = f"HTTP/1.1 401 No\r\nWWW-Authenticate: {demanded}\r\nContent-Length: 0\r\n\r\n"
+    with Rogue(sends(answer.encode())) as rogue, pytest.raises(RequestFailed) as caught:
         ask(rogue.url)
-    assert "in ~/.netrc: machine 127.0.0.1 login USER password PASSWORD" in str(caught.value)
-    assert "--token" not in str(caught.value)
+    assert told in str(caught.value)
+    assert ("--token" in str(caught.value)) == ("--token" in told)
+
+
+def test_an_error_where_a_login_was_not_accepted() -> None:
+    answer = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n"
+    with Rogue(sends(answer)) as rogue, pytest.raises(RequestFailed, match="was not accepted: a"):
+        ask(rogue.url, host="x")
 
 
 @pytest.fixture

@@ -77,6 +77,24 @@ def test_harmless(options: TransportOptions, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("greeting", "shown"),
+    [
+        (b"SSH-2.0-OpenSSH_9.9\r\n", "it begins with 'SSH-2.0-OpenSSH_9.9'"),
+        (b"220 mail.example ESMTP\r\n", "it begins with '220 mail.example ESMTP'"),
+        (b"\0\0\x12\4\0\0\0\0\0", "the response is not HTTP"),
+        (b"HTTP/2.0 none\r\n\r\n", "it begins with 'HTTP/2.0 none'"),
+    ],
+)
+def test_other_protocols(options: TransportOptions, greeting: bytes, shown: str) -> None:
+    """Asked again, they say the same."""
+    with pytest.raises(RequestFailed) as caught:
+        look(greeting, options)
+    assert caught.value.failure is Failure.BAD_RESPONSE
+    if not options.http2:
+        assert str(caught.value).endswith(shown)
+
+
+@pytest.mark.parametrize(
     "length", [b"-3", b"", b"x", b"9" * 30, b"3\r\nContent-Length: 4", b"3, 4"]
 )
 def test_a_length_that_is_none(length: bytes) -> None:

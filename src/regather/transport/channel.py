@@ -14,7 +14,14 @@ from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import connect, peer, reached
 from regather.transport.dial import HURRY
 from regather.transport.fields import head_end
-from regather.transport.head import MAX_HEAD_BYTES, ChunkedBody, Head, HttpRequest, parse_head
+from regather.transport.head import (
+    MAX_HEAD_BYTES,
+    ChunkedBody,
+    Head,
+    HttpRequest,
+    check_is_http,
+    parse_head,
+)
 from regather.transport.proxies import Proxy
 from regather.transport.receiver import Receiver
 from regather.transport.wire import RequestBody, early_answer, send
@@ -185,12 +192,12 @@ class Channel(Receiver):
                     return head
             elif received.startswith(_TLS_ALERT) and self._origin and self._origin[0] == "http":
                 raise RequestFailed(
-                    Failure.BAD_RESPONSE,
-                    f"{self._origin[1]}:{self._origin[2]}: requires TLS: use https://",
+                    Failure.BAD_RESPONSE, f"{self._where}: requires TLS: use https://"
                 )
             elif len(received) > MAX_HEAD_BYTES:
                 raise RequestFailed(Failure.BAD_RESPONSE, "response header too long")
             else:
+                check_is_http(received, self._where)
                 more = self._more(16 << 10, until)
                 received += more if received else more.lstrip(b"\r\n")
                 if not more:

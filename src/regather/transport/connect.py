@@ -15,7 +15,13 @@ from regather.names import bracketed, idna, without_zone
 from regather.origins import Origin
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.dial import OnMade, dial
-from regather.transport.head import MAX_HEAD_BYTES, head_bytes, parse_head, refused_by_proxy
+from regather.transport.head import (
+    MAX_HEAD_BYTES,
+    check_is_http,
+    head_bytes,
+    parse_head,
+    refused_by_proxy,
+)
 from regather.transport.options import TransportOptions
 from regather.transport.proxies import Proxy
 from regather.transport.tls import secured, tls_for
@@ -161,6 +167,7 @@ def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: Transpor
         if not more:
             raise ConnectionResetError("the proxy closed the connection")
         answer += more
+        check_is_http(answer, proxy.where)
         if len(answer) > MAX_HEAD_BYTES:
             raise RequestFailed(
                 Failure.BAD_RESPONSE, f"{proxy.where}: the proxy does not support https"

@@ -195,6 +195,11 @@ def unsaid(text: str, headers: Iterable[tuple[str, str]]) -> str:
     return text
 
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?')
+_SCHEME = re.compile(r"(?:^|,)\s*+([A-Za-z][\w-]*+)(?!\s*=)")
+_UNSUPPORTED = frozenset(("digest", "negotiate", "ntlm", "hawk", "aws4-hmac-sha256"))
+
+
 def advice(status: int, origin: Origin, *, sent: bool, redirected: bool, demanded: str) -> str:
     """What to do about a 401 or 403, as the rest of an error's line; else empty.
 
@@ -208,9 +213,15 @@ def advice(status: int, origin: Origin, *, sent: bool, redirected: bool, demande
             "; tokens are not sent after a redirect: if one is needed, give this address "
             f"directly, with --token {host}=FILE"
         )
-    if status == 401 and demanded.lower().startswith("basic"):
+    schemes = {s.lower(): s for s in _SCHEME.findall(_QUOTED.sub("", demanded))}
+    if status == 401 and "basic" in schemes:
         entry = f"machine {host} login USER password PASSWORD"
-        return f"; a user name and password are required, in ~/.netrc: {entry}"
+        refused = "the login was not accepted: " * sent
+        return f"; {refused}a user name and password are required, in ~/.netrc: {entry}"
+    unsupported = _UNSUPPORTED.intersection(schemes) if "bearer" not in schemes else ()
+    if status == 401 and unsupported:
+        named = " or ".join(schemes[one] for one in sorted(unsupported))
+        return f"; the server requires a login by {named}, which is not supported"
     if not sent:
         needed = "a token is required" if status == 401 else "a token may help"
         return f"; {needed}: --token {host}=FILE"

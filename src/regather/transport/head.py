@@ -25,6 +25,8 @@ GOOD = frozenset(range(200, 300)) - {204, 205}
 """Statuses with which bytes of an object come; those of other than 200 and 206 are doubted."""
 MAX_RETRY_AFTER = 3600.0
 _LONGEST_LINE = 16 << 10
+_BEGINNINGS = (b"HTTP/", b"ICY")
+_TEXT = re.compile(rb"[ -~]{3,40}")
 _CHUNK_SIZE = rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;|\Z)"
 PROXY_ADVICE = "; the proxy requires a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
@@ -170,6 +172,21 @@ def head_bytes(method: str, target: str, headers: Iterable[tuple[str, str]]) -> 
     return head
 
 
+def check_is_http(begun: bytes | bytearray, where: str) -> None:
+    """Raise RequestFailed where a response that begins so, at ``where``, cannot become a head.
+
+    Servers of other protocols greet and wait, or close: their answer would come late, or never.
+    """
+    if not any(one.startswith(begun[: len(one)].upper()) for one in _BEGINNINGS):
+        raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: {_not_http(begun)}")
+
+
+def _not_http(begun: bytes | bytearray) -> str:
+    text = _TEXT.match(begun)
+    said = f": it begins with {text[0].decode('ascii')!r}" if text else ""
+    return f"the response is not HTTP{said}"
+
+
 def parse_head(data: bytes) -> Head | None:
     """Read one response head (ending in an empty line); None for an interim (1xx) response."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
@@ -178,12 +195,12 @@ def parse_head(data: bytes) -> Head | None:
     try:
         connection.receive_data(cleaned(data))
         answer = connection.next_event()
-    except h11.RemoteProtocolError as error:
-        raise RequestFailed(Failure.BAD_RESPONSE, f"not HTTP ({error})") from None
+    except h11.RemoteProtocolError:
+        raise RequestFailed(Failure.BAD_RESPONSE, _not_http(data)) from None
     if isinstance(answer, h11.InformationalResponse):
         return None
     if not isinstance(answer, h11.Response):
-        raise RequestFailed(Failure.BAD_RESPONSE, "not HTTP")
+        raise RequestFailed(Failure.BAD_RESPONSE, _not_http(data))
     lines: dict[str, list[str]] = {}
     for raw_name, raw_value in answer.headers:
         lines.setdefault(raw_name.decode("ascii"), []).append(raw_value.decode("latin-1"))

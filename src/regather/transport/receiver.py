@@ -195,6 +195,10 @@ class Receiver:
         """See Connection.forsake: to close a socket sends nothing while the parent has it too."""
         self.close()
 
+    @property
+    def _where(self) -> str:
+        return f"{self._origin[1]}:{self._origin[2]}" if self._origin else "server"
+
     def _silent(self, seconds: float) -> RequestFailed:
         return self._fail(Failure.TIMEOUT, f"no response for {seconds:g} s (--timeout)")
 
@@ -206,7 +210,7 @@ class Receiver:
         return self._fail(Failure.TIMEOUT if late else Failure.RESET, reason(error))
 
     def _fail(self, failure: Failure, detail: str) -> RequestFailed:
-        where = f"{self._origin[1]}:{self._origin[2]}" if self._origin else "server"
+        where = self._where
         self.close()
         if self._aborted:
             return RequestFailed(Failure.ABORTED, "aborted")
