@@ -171,8 +171,12 @@ def test_a_partial_is_kept_when_another_download_does_not_fit(tmp_path: Path) ->
 
 def test_special_files_are_never_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x")
-    with pytest.raises(UsageError, match="not a regular file"):
+    with pytest.raises(UsageError, match="not a regular file") as caught:
         Destination(tmp_path / "x", layout(), IDENTITY, force=True)
+    assert caught.value.help.endswith(f"-o - > {tmp_path}/x")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="a link that leads nowhere"):
+        Destination(tmp_path / "link", layout(), IDENTITY, force=True)
     with pytest.raises(UsageError, match="longer than 255"):
         Destination(tmp_path / ("y" * 300) / "x", layout(), IDENTITY)
 

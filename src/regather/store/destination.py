@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -220,8 +221,13 @@ def check_place(path: Path) -> bool:
         if status is not None:
             if stat.S_ISDIR(status.st_mode):
                 raise _no_place(path, "is a folder, not a file")
+            if stat.S_ISLNK(status.st_mode):
+                raise _no_place(path, "is a link that leads nowhere, and is kept")
             if not stat.S_ISREG(status.st_mode):
-                raise _no_place(path, "is not a regular file, and is kept")
+                raise UsageError(
+                    f"{path}: is not a regular file, and is kept",
+                    help=f"to write to it, in order: -o - > {shlex.quote(str(path))}",
+                )
             return True
         above = _status(path.parent)
     except OSError as error:
