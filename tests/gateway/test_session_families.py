@@ -13,6 +13,7 @@ from tests.gateway.support import content_of, get, started
 from tests.support.files import random_file
 from tests.support.hosting import Hosting
 from tests.support.net import wait_until
+from tests.support.rogue import Rogue, sends
 from tests.support.small import PIECE, small
 
 SIZE = 3_000_000
@@ -88,8 +89,30 @@ def test_how_many_servers_can_fail(tmp_path: Path, hosting: Hosting) -> None:
     hosting.kill(servers[0])
     assert get(gateway.url, "small").body == content_of(part)
     assert spare() == 0
-    up = scrape(gateway.url)
-    assert [up["regather_source_up", url] for url in held] == [0, 1, 1]
+    now = scrape(gateway.url)
+    assert [now["regather_source_up", url] for url in held] == [0, 1, 1]
+    assert [now["regather_source_connections", url] for url in held] == [0, 0, 0]
+
+
+def test_hedges_and_pauses(tmp_path: Path, hosting: Hosting) -> None:
+    """A source that stalls in a piece is helped by the other; one that is busy is left alone."""
+    random_file(tmp_path / "file.bin", SIZE)
+    regather.split(tmp_path / "file.bin", tmp_path / "out", servers=1)
+    folder = tmp_path / "out/server1"
+    stalls = hosting.serve(folder, faults=["stall"]).url
+    good = hosting.serve(folder).url
+    gateway = started(hosting, [tmp_path / "out/file.bin.regather.json"], servers=[stalls, good])
+    assert get(gateway.url, "file.bin").status == 200
+    won = "regather_hedged_requests_total", "won"
+    wait_until(lambda: scrape(gateway.url)[won] > 0, what="the end of a hedge")
+
+    later = b"HTTP/1.1 503 Later\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n"
+    with Rogue(sends(later)) as busy:
+        sources = [busy.url, good]
+        gateway = started(hosting, [tmp_path / "out/file.bin.regather.json"], servers=sources)
+        assert get(gateway.url, "file.bin").status == 200
+        series = scrape(gateway.url)
+        assert [series["regather_source_paused", url] for url in sources] == [1, 0]
 
 
 def test_what_a_session_counted_stays(tmp_path: Path, hosting: Hosting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from weakref import WeakKeyDictionary
@@ -33,7 +34,7 @@ class SessionFamilies:
         self._live: list[SteppedSession] = []
         self._ended: dict[str, SourceTally] = {}
         self._pieces: Counter[str] = Counter()
-        """Those of sessions that have ended."""
+        """Those of sessions that have ended, and their hedges."""
         self._lock = threading.Lock()
 
     def follow(self, session: SteppedSession) -> None:
@@ -79,16 +80,29 @@ class SessionFamilies:
             self._spare[hosted] = known = holders, survival(hosted.layout, holders).failures
         return known[1]
 
-    def _up(self) -> dict[str, bool]:
-        """By source: whether requests to it succeed now, for any file."""
-        up: dict[str, bool] = {}
+    def _by_source_now(self) -> Iterator[Family]:
+        """The state of each source, over all files that it has."""
+        up: dict[tuple[str, ...], int] = {}
+        paused: dict[tuple[str, ...], int] = {}
+        connections: Counter[tuple[str, ...]] = Counter()
         with self._lock:
             live = list(self._live)
+        now = time.monotonic()
         for session in live:
-            for tally, is_up in zip(list(session.tallies), session.up, strict=False):
-                url = without_secrets(tally.url)
-                up[url] = up.get(url, False) or is_up
-        return up
+            healths = list(session.healths)
+            for tally, health, is_up in zip(
+                list(session.tallies), healths, session.up, strict=False
+            ):
+                url = (without_secrets(tally.url),)
+                up[url] = max(up.get(url, 0), is_up)
+                paused[url] = min(paused.get(url, 1), health.retry_at > now)
+                connections[url] += health.active
+        for name, text, values in (
+            ("up", "Whether the last requests to a source succeeded.", up),
+            ("paused", "Whether a source is asked again after a pause only.", paused),
+            ("connections", "Requests that are in flight to a source.", connections),
+        ):
+            yield Family(f"regather_source_{name}", "gauge", text, values, ("source",))
 
     def families(self) -> Iterator[Family]:
         """See Tallied."""
@@ -114,6 +128,13 @@ class SessionFamilies:
             single(pieces["decoded"]),
         )
         yield Family(
+            "regather_hedged_requests",
+            "counter",
+            "Requests for a piece that another source was slow to send, by what they brought.",
+            {("won",): pieces["won"], ("lost",): pieces["lost"]},
+            ("result",),
+        )
+        yield Family(
             "regather_file_spare_servers",
             "gauge",
             "How many more servers can fail; -1 where something is lost.",
@@ -124,13 +145,7 @@ class SessionFamilies:
             },
             ("file", "digest"),
         )
-        yield Family(
-            "regather_source_up",
-            "gauge",
-            "Whether the last requests to a source succeeded.",
-            {(url,): int(is_up) for url, is_up in self._up().items()},
-            ("source",),
-        )
+        yield from self._by_source_now()
         yield Family(
             "regather_gateway_files", "gauge", "Files that are served.", single(len(files))
         )
@@ -177,4 +192,7 @@ class SessionFamilies:
 
 def _pieces_of(session: SteppedSession) -> Counter[str]:
     found, wanted = session.found, session.wanted
-    return Counter(hit=found, miss=max(wanted - found, 0), decoded=session.decoded)
+    won, lost = session.hedges
+    return Counter(
+        hit=found, miss=max(wanted - found, 0), decoded=session.decoded, won=won, lost=lost
+    )

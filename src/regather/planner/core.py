@@ -142,6 +142,11 @@ class Planner:
         return self._state.sources
 
     @property
+    def hedges(self) -> tuple[int, int]:
+        """Hedges that have ended: those that brought a piece first, and the others."""
+        return self._requests.hedges_won, self._requests.hedges_lost
+
+    @property
     def done_bytes(self) -> int:
         """Bytes that this run brought or computed of what is wanted for itself."""
         return self._arrivals.done_bytes

@@ -35,6 +35,8 @@ class Request:
     cancelled: bool = False
     urgent: bool = False
     """Whether a reader waits for what it brings."""
+    hedge: bool = False
+    """Another source is asked for the same, and goes on."""
     ahead: bool = False
     """It was sent while the one before on its connection was still coming."""
     behind: Request | None = None

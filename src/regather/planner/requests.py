@@ -14,6 +14,10 @@ class Requests:
     def __init__(self, state: State) -> None:
         self._state = state
         self._next_id = 0
+        self.hedges_won = 0
+        """Hedges that have ended, and brought a piece before the other request did,"""
+        self.hedges_lost = 0
+        """and those that brought none."""
 
     def begin(self, source: int, work: Work, behind: Request | None = None) -> Request:
         """Begin what was chosen; with ``behind`` on the connection of that request, after it."""
@@ -27,7 +31,7 @@ class Requests:
         number = self._next_id
         self._next_id = number + 1
         request = Request(number, source, fragment, asked, start, end, now, whole=whole)
-        request.urgent = work.urgent
+        request.urgent, request.hedge = work.urgent, work.hedge
         state.requests[number] = state.working[fragment][number] = request
         if whole:
             _note_whole(state, request)
@@ -72,6 +76,11 @@ class Requests:
         del state.working[fragment][number]
         if state.hedged or state.overlapping[fragment]:
             _forget_rival(state, request)
+        if request.hedge:
+            if request.pos > request.first:
+                self.hedges_won += 1
+            else:
+                self.hedges_lost += 1
         if request.via != fragment:
             state.groups.of[request.via].standing_in -= 1
         follower = request.follower
