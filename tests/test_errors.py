@@ -8,6 +8,7 @@ import inspect
 import os
 import pickle
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,5 @@ def test_they_come_through_from_other_processes(kind: type[RegatherError]) -> No
     assert again.__dict__ == error.__dict__
     assert (str(again), again.args) == (str(error), error.args)
     assert again.as_dict() == error.as_dict()
+    shown = "".join(traceback.format_exception_only(again))
+    assert shown.splitlines()[1:] == list(error.details)

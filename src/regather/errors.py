@@ -219,6 +219,8 @@ class RegatherError(Exception):
         self.what = printable(what)
         self.help = printable(help)
         self.details = tuple(map(printable, details))
+        for detail in self.details:
+            self.add_note(detail)  # a traceback shows them below the line
         super().__init__(self.line)
 
     def __reduce__(self) -> tuple[Any, ...]:
