@@ -130,7 +130,7 @@ class SessionFamilies:
         yield Family(
             "regather_hedged_requests",
             "counter",
-            "Requests for a piece that a slow source was asked for: won if they delivered it first.",
+            "Requests for a piece of a slow source: won if they delivered it first.",
             {("won",): pieces["won"], ("lost",): pieces["lost"]},
             ("result",),
         )
