@@ -157,6 +157,8 @@ def test_another_version_although_it_was_told_which() -> None:
         (body(b"409 Conflict", "ConditionalRequestConflict"), Failure.BUSY),
         (body(b"400 Digest", "BadDigest"), Failure.DAMAGED),
         (body(b"404 None", "NoSuchBucket"), Failure.FORBIDDEN),
+        (body(b"404 None", "NoSuchUpload"), Failure.SERVER_ERROR),
+        (body(b"400 Bad", "InvalidPart"), Failure.SERVER_ERROR),
         (body(b"503 Slow"), Failure.BUSY),
     ],
 )

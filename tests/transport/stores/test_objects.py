@@ -15,8 +15,10 @@ from regather.transport import Failure, RequestFailed, TransportOptions
 from regather.transport.objects.store_options import StoreOptions
 from regather.transport.stores.base import Store
 from regather.transport.stores.open import open_store
+from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from tests.conformance.line import Fault, Line
 from tests.conformance.test_storing import reader
+from tests.support.gcs import Gcs
 from tests.support.net import HOST, wait_until
 from tests.support.stores import NAMES, ObjectStorage
 from tests.support.swift import Swift
@@ -91,6 +93,23 @@ def test_a_reader_that_fails(bucket: Bucket) -> None:
         bucket.store.put("x", len(DATA), read, DIGEST)
     assert bucket.names() == []
     wait_until(bucket.cleared_away, what="the parts' removal")
+
+
+def test_a_store_that_loses_an_upload(gcs: Gcs) -> None:
+    """As a cluster does that lost a node: it is sent again from the beginning."""
+    name, losses = gcs.bucket(), [3 * MIB, 12 * MIB]
+
+    def read(offset: int, into: memoryview) -> None:
+        if losses and offset >= losses[0]:
+            losses.pop(0)
+            gcs.buckets[name].uploads.clear()
+        into[:] = DATA[offset : offset + len(into)]
+
+    options = TransportOptions(timeout=5.0, stores=StoreOptions(gcs.options))
+    with RetryingStore(f"gs://{name}/", RetryPolicy(options, 2)) as store:
+        store.put("x", len(DATA), read, DIGEST)
+    assert not losses
+    assert obstore.get(gcs.client(name), "x").bytes() == DATA
 
 
 def test_aborted(bucket: Bucket) -> None:

@@ -94,6 +94,9 @@ _MEANINGS: dict[str, tuple[Failure, str]] = {
     "EntityTooLarge": (Failure.TOO_LARGE, "the object is too large for the store"),
     "QuotaExceeded": (Failure.NO_SPACE, "the quota is used up"),
     "XMinioStorageFull": (Failure.NO_SPACE, ""),
+    # A cluster that is short of a node, or that aborts old uploads: the whole upload is repeated.
+    "NoSuchUpload": (Failure.SERVER_ERROR, "the store has lost the parts of an upload"),
+    "InvalidPart": (Failure.SERVER_ERROR, "the store has lost a part of an upload"),
     "BadDigest": (Failure.DAMAGED, ""),
     "XAmzContentSHA256Mismatch": (Failure.DAMAGED, ""),
     "Md5Mismatch": (Failure.DAMAGED, ""),
