@@ -142,11 +142,6 @@ class Session(Listener):
         return self._engine.decoded
 
     @property
-    def hedges(self) -> tuple[int, int]:
-        """See Planner.hedges."""
-        return self._planner.hedges
-
-    @property
     def healths(self) -> Sequence[Health]:
         """What is known of each source."""
         return self._planner.sources

@@ -84,6 +84,11 @@ class SteppedSession(Session):
         return self._sizes.window
 
     @property
+    def hedges(self) -> Sequence[int]:
+        """See Requests.hedges."""
+        return self._planner.hedges
+
+    @property
     def up(self) -> list[bool]:
         """By source, whether its last requests succeeded."""
         return [not (health.failures or health.distrusted) for health in list(self.healths)]

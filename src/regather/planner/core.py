@@ -97,6 +97,7 @@ class Planner:
         everything = wanted is None and not live
         self._state = State(layout, list(holdings), healths, self._options.retries, everything)
         self._requests = Requests(self._state)
+        self.hedges: list[int] = self._requests.hedges
         self.demands = Demands(self._state, self._requests, self._options.max_rows)
         self._arrivals = PieceArrivals(self._state, self._requests, self.demands)
         self._dispatch = Dispatch(self._state, self._requests, self._options.max_requests)
@@ -140,11 +141,6 @@ class Planner:
     def sources(self) -> Sequence[Health]:
         """What is known of each source."""
         return self._state.sources
-
-    @property
-    def hedges(self) -> tuple[int, int]:
-        """Hedges that have ended: those that brought a piece first, and the others."""
-        return self._requests.hedges_won, self._requests.hedges_lost
 
     @property
     def done_bytes(self) -> int:

@@ -14,10 +14,8 @@ class Requests:
     def __init__(self, state: State) -> None:
         self._state = state
         self._next_id = 0
-        self.hedges_won = 0
-        """Hedges that have ended, and brought a piece before the other request did,"""
-        self.hedges_lost = 0
-        """and those that brought none."""
+        self.hedges = [0, 0]
+        """Those that have ended: how many brought a piece first, and how many did not."""
 
     def begin(self, source: int, work: Work, behind: Request | None = None) -> Request:
         """Begin what was chosen; with ``behind`` on the connection of that request, after it."""
@@ -77,10 +75,7 @@ class Requests:
         if state.hedged or state.overlapping[fragment]:
             _forget_rival(state, request)
         if request.hedge:
-            if request.pos > request.first:
-                self.hedges_won += 1
-            else:
-                self.hedges_lost += 1
+            self.hedges[0 if request.pos > request.first else 1] += 1
         if request.via != fragment:
             state.groups.of[request.via].standing_in -= 1
         follower = request.follower
