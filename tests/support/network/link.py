@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tests.support.network.emulator import READY
@@ -72,12 +71,7 @@ class EmulatedLink:
             self._process.wait(60)
             raise RuntimeError(f"the emulator did not start: exit code {self._process.returncode}")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *of: object) -> None:
         try:
             said, _ = self._process.communicate(timeout=10)
         except subprocess.TimeoutExpired:
