@@ -51,10 +51,11 @@ def _hosted(folder: Path, size: str) -> None:
 def watched(page: Page, folder: Path, size: str, runs: int) -> None:
     """A download without a page, with one, and with one that is open, in turns.
 
-    The CPU time is that of the command alone: others use the machine.
+    The CPU time is that of the command alone: others, such as the browser, use the machine.
     """
     _hosted(folder, size)
     cpu: dict[str, list[float]] = {mode: [] for mode in _MODES}
+    wall: dict[str, list[float]] = {mode: [] for mode in _MODES}
     with Cluster(server_folders(folder / "hosted")) as cluster:
         manifest = next((folder / "hosted" / "server1").glob("*.json"))
         servers = [word for url in cluster.urls for word in ("--server", url)]
@@ -72,6 +73,7 @@ def watched(page: Page, folder: Path, size: str, runs: int) -> None:
             ]
             if mode != _MODES[0]:
                 words += ["--page"]
+            began = time.perf_counter()
             with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -80,14 +82,20 @@ def watched(page: Page, folder: Path, size: str, runs: int) -> None:
                         page.goto(said["url"])
                 _, _, used = os.wait4(process.pid, 0)
                 process.returncode = 0
+                wall[mode].append(time.perf_counter() - began)
                 cpu[mode].append(used.ru_utime + used.ru_stime)
             (folder / "copy").unlink()
-    without = cpu[_MODES[0]]
-    print(f"{size}: {statistics.median(without):.3f} s of CPU {_MODES[0]}")
-    for mode in _MODES[1:]:
-        more = [b - a for a, b in zip(without, cpu[mode], strict=True)]
-        error = statistics.stdev(more) / math.sqrt(len(more))
-        print(f"    {mode}: {statistics.median(more):+.3f} s, standard error {error:.3f} s")
+    for what, seconds in (("CPU", cpu), ("time", wall)):
+        without = seconds[_MODES[0]]
+        print(f"{size}: {statistics.median(without):.3f} s of {what} {_MODES[0]}")
+        for mode in _MODES[1:]:
+            more = [b - a for a, b in zip(without, seconds[mode], strict=True)]
+            error = statistics.stdev(more) / math.sqrt(len(more))
+            share = statistics.median(more) / statistics.median(without)
+            print(
+                f"    {mode}: {statistics.median(more):+.3f} s ({share:+.1%}), "
+                f"standard error {error:.3f} s"
+            )
 
 
 def outages(page: Page, folder: Path) -> None:

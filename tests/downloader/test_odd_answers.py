@@ -79,6 +79,29 @@ def test_odd_and_right(
             assert not dest.exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "lines", "told"),
+    [
+        (CONTENT, GZIP, "sends it with Content-Encoding gzip, although it was declined"),
+        (PAGE, HTML, "sent a web page, not a file"),
+        (b"", b"", "the sources have an empty file: sha256 is e3b0c442"),
+    ],
+)
+def test_why_an_answer_may_be_another_file_is_told(
+    content: bytes, lines: bytes, told: str, tmp_path: Path
+) -> None:
+    """Where the checksum is not that of what came."""
+    with Rogue(serves(content, lines)) as rogue, pytest.raises(regather.VerificationError) as error:
+        regather.download(
+            rogue.url + "f",
+            tmp_path / "f",
+            checksum=sha256(b"something else"),
+            settings=settings(libcurl=False),
+        )
+    assert told in "\n".join((str(error.value), *error.value.details))
+    assert not (tmp_path / "f").exists()
+
+
 def parts_as_whole(head: bytes, connection: socket.socket) -> None:
     asked = re.search(rb"(?i)range: bytes=(\d+)-(\d+)", head)
     part = CONTENT[int(asked[1]) : int(asked[2]) + 1] if asked else CONTENT

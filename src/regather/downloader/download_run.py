@@ -211,6 +211,8 @@ class DownloadRun:
         wrong = self._wrong()
         if not wrong:
             return
+        if not self._target.layout.size:
+            raise self._refuse(f"the sources have an empty file: {wrong}")
         if self._ledger is None:
             raise self._refuse(
                 f"its pieces are right, but {wrong}: the piece hashes and the whole-file hash "
@@ -278,10 +280,12 @@ class DownloadRun:
     def _refuse(self, what: str, wrong: Mapping[int, str] | None = None) -> WrongFile:
         """The error for a file that is whole and wrong; a next run must not begin with it."""
         self._destination.discard()
+        doubts = self._target.doubts
         return WrongFile(
             f"{self._destination.path.name}: {what}; nothing was kept",
             {
-                source.url: wrong.get(number) or self._untried(number)
+                source.url: (wrong.get(number) or self._untried(number))
+                + (f" ({doubts[source.url]})" if source.url in doubts else "")
                 for number, source in enumerate(self._target.sources)
                 if wrong is not None
             },

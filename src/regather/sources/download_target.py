@@ -40,6 +40,8 @@ class DownloadTarget(Struct, frozen=True):
     """What the whole file must hash to."""
     notes: tuple[str, ...] = ()
     """What people ought to be told."""
+    doubts: dict[str, str] = {}
+    """By URL of a source: why its answer may not be the file, as its server describes it."""
     folder: Folder | None = None
     """What the file holds, where it is a packed folder."""
     streamed: bool = False

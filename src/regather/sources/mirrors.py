@@ -163,6 +163,7 @@ def _target(
         "",
         checksums=tuple(checksums),
         notes=tuple(notes),
+        doubts={one.url: one.look.doubt for one in group if one.look.doubt},
         lasting=bool(version),
     )
 
