@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -156,6 +157,20 @@ def test_a_download_with_servers_that_fail(chromium: Browser, tmp_path: Path) ->
     assert (tmp_path / "copy").read_bytes() == (tmp_path / "file.bin").read_bytes()
 
 
+@contextmanager
+def explained(tab: Tab) -> Iterator[None]:
+    """An error says also what the program tells, and whether the page hears it."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(f"the page: {tab.page.locator('#link').inner_text()}, {tab.wrong}")
+        try:
+            error.add_note(json.dumps(status(tab.url)["servers"]))
+        except OSError as gone:
+            error.add_note(f"the program: {gone}")
+        raise
+
+
 def test_get_shows_a_server_that_comes_back_with_its_first_byte(
     chromium: Browser, tmp_path: Path
 ) -> None:
@@ -173,12 +188,13 @@ def test_get_shows_a_server_that_comes_back_with_its_first_byte(
         with talking("get", manifest, *known, *words) as (_, _, errors):
             tab = Tab(chromium, errors.readline().removeprefix("Page: ").strip())
             its = row(tab.page, f"127.0.0.1:{servers[1].port}")
-            for _ in range(2):
+            with explained(tab):
+                for _ in range(2):
+                    expect(its.locator(".is")).to_have_text("ok")
+                    hosting.kill(servers[1])
+                    expect(its.locator(".is")).to_have_text("gone")
+                    servers[1] = hosting.serve(folders[1], faults=slow, port=servers[1].port)
                 expect(its.locator(".is")).to_have_text("ok")
-                hosting.kill(servers[1])
-                expect(its.locator(".is")).to_have_text("gone")
-                servers[1] = hosting.serve(folders[1], faults=slow, port=servers[1].port)
-            expect(its.locator(".is")).to_have_text("ok")
             tab.close()
     assert not out.exists()
 
