@@ -174,7 +174,7 @@ def without_libcurl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_libcurl_is_missing(scheme: str, tmp_path: Path) -> None:
     told = one_line(without_libcurl("get", f"{scheme}://127.0.0.1:1/f", "-o", tmp_path / "x"), 2)
     assert f"{scheme}:// needs libcurl" in told
-    assert "pip install 'regather[curl]'" in told
+    assert "pip install 'pycurl" in told
 
 
 def test_a_mirror_that_needs_libcurl_does_no_harm(

@@ -185,7 +185,7 @@ def test_without_the_library(tmp_path: Path) -> None:
         assert server.get("/").status == 200
         answer = server.get("/-/metrics", Accept="text/plain")
         assert answer.status == 501
-        assert b"pip install 'regather[metrics]'" in answer.body
+        assert b"pip install 'prometheus-client" in answer.body
 
 
 def test_the_library_is_imported_when_it_is_needed() -> None:

@@ -32,7 +32,7 @@ _HOST = re.compile(
     r"(?:\[[0-9A-Za-z:.~!$&'()*+,;=_%-]*+\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)"
     r"(?::[0-9]*+)?"
 )
-INSTALL = "pip install 'regather[metrics]'"
+INSTALL = "pip install 'prometheus-client>=0.22'"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 

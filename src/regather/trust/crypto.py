@@ -6,7 +6,7 @@ import hashlib
 
 from regather.errors import UsageError
 
-INSTALL = "pip install 'regather[trust]'"
+INSTALL = "pip install 'cryptography>=42'"
 """What to tell where the package is missing."""
 
 

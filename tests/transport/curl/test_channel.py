@@ -173,7 +173,7 @@ def test_libcurl_is_missing(tmp_path: Path) -> None:
         )
         assert (told.returncode, told.stderr.count("\n")) == (2, 1)
         assert says in told.stderr
-        assert "pip install 'regather[curl]'" in told.stderr
+        assert "pip install 'pycurl" in told.stderr
 
 
 def test_no_proxy_of_libcurls_own(monkeypatch: pytest.MonkeyPatch, hosting: Hosting) -> None:

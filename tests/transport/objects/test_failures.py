@@ -347,7 +347,7 @@ def test_without_obstore(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="obstore") as caught:
         check("s3://bucket/x", TransportOptions())
-    assert "pip install 'regather[stores]'" in str(caught.value)
+    assert "pip install 'obstore" in str(caught.value)
     connection = ObjectConnection(TransportOptions())
     with pytest.raises(RequestFailed, match="regather\\[stores\\]"):  # of a manifest, it may lack
         connection.request("s3://bucket/x", 0, 1, 1)

@@ -12,7 +12,7 @@ from regather.errors import UsageError
 
 __all__ = ["INSTALL", "available", "library"]
 
-INSTALL = "pip install 'regather[curl]'"
+INSTALL = "pip install 'pycurl>=7.45.4'"
 """What to tell where it is missing."""
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["INSTALL", "Use", "check", "client_of"]
 
 Use = Literal["read", "store"]
-INSTALL = "pip install 'regather[stores]'"
+INSTALL = "pip install 'obstore>=0.9'"
 _FOREVER = timedelta(days=1000)
 _UPLOAD_PATIENCE = 20
 """So many time-outs a request that stores may take: obstore does not tell how far it is."""
