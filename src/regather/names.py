@@ -145,6 +145,21 @@ def idna(host: str) -> str:
     return host.encode("idna").decode()
 
 
+def without_dots(path: str) -> str:
+    """The path of a URL without the segments ``.`` and ``..`` (RFC 3986, 5.2.4)."""
+    if "/." not in path:
+        return path
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == ".." and len(kept) > 1:
+            kept.pop()
+        elif segment not in (".", ".."):
+            kept.append(segment)
+    if path.endswith(("/.", "/..")):
+        kept.append("")
+    return "/".join(kept)
+
+
 def split_url(url: str, schemes: frozenset[str] = REMOTE) -> SplitResult:
     """Split a URL of one of ``schemes`` that names a host; raise ValueError, saying why, if not.
 

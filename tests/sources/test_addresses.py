@@ -8,7 +8,7 @@ import pytest
 
 import regather
 from regather.errors import UsageError
-from regather.sources.addresses import base_url, scheme_forgotten
+from regather.sources.addresses import base_url, scheme_forgotten, with_scheme
 from tests.support.files import random_file
 from tests.support.small import PIECE, small
 
@@ -96,3 +96,10 @@ def test_a_scheme_that_is_a_folder_there_is_one(
     monkeypatch.chdir(tmp_path)
     assert scheme_forgotten("s3//b") is None
     assert scheme_forgotten("s3/b") is None
+
+
+def test_blanks_around_a_url() -> None:
+    """As of one that was copied; names of files may have them."""
+    url = "http://a.example/x"
+    assert with_scheme(f" {url}\t\n") == with_scheme(url) == url
+    assert with_scheme(" x ") == " x "

@@ -80,9 +80,11 @@ def address_of(text: str) -> Address:
 def with_scheme(text: str) -> str:
     """Add ``http://`` to a bare ``host:port/path``, ``https://`` where the port is 443.
 
-    URLs and paths are left alone.
+    Blanks around a URL, as of one that was copied, go; else URLs and paths are left alone.
     Raises UsageError where a password is in it: it would end up in logs, reports and process lists.
     """
+    if is_url(text.strip()):
+        text = text.strip()
     if _LOGIN.match(text) and not _names_user(text) and not os.path.exists(text):
         host = text.partition("://")[2] or text
         host = host.partition("/")[0].rpartition("@")[2]

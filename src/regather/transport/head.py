@@ -109,7 +109,7 @@ def split_url(url: str) -> SplitResult:
             Failure.BAD_RESPONSE,
             f"a URL with a user name or password, at {parts.hostname}: refused",
         )
-    return parts
+    return parts._replace(path=names.without_dots(parts.path))
 
 
 class HttpRequest(Struct, frozen=True):
