@@ -21,6 +21,7 @@ class Rogue:
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
+        self._closing = threading.Lock()  # a number that is free may become another's
         self._connections: list[socket.socket] = []
         self.requests: list[bytes] = []
         scheme = "https" if tls else "http"
@@ -42,9 +43,13 @@ class Rogue:
                 self._connections.append(connection)
                 self._start(lambda c=connection: self._serve(c))  # type: ignore[misc]
 
+    def _close(self, connection: socket.socket) -> None:
+        with self._closing:
+            connection.close()
+
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            stack.enter_context(connection)
+            stack.callback(self._close, connection)
             if self._tls is not None:
                 connection = stack.enter_context(
                     self._tls.wrap_socket(connection, server_side=True)
@@ -64,7 +69,7 @@ class Rogue:
         self._listener.close()
         self._threads[0].join(60)  # from now on no connection is added
         for connection in self._connections:
-            with contextlib.suppress(OSError):
+            with self._closing, contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,16 @@ PUBLISHED = (
     *("1/f.bin.regather.json", "1/file_fragment_1.dat"),
     *("2/f.bin.regather.json", "2/file_parity_1_1.dat"),
 )
+
+
+def below(folder: Path, suffix: str) -> list[Path]:
+    """The files whose names end so; a server may still remove an empty folder meanwhile."""
+    return [
+        Path(at, name)
+        for at, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(suffix)
+    ]
 
 
 class CommandWork(Work):
@@ -121,11 +132,11 @@ class Material:
 
     def hosted_wrong(self, folder: Path, outcome: Outcome) -> str:
         """Whatever manifest stands there, its file can be had from what stands there."""
-        manifests = list((folder / "d").rglob("*.regather.json"))
+        manifests = below(folder / "d", ".regather.json")
         if not outcome.code and not manifests:
             return "there is no manifest, and the exit code is 0"
         for manifest in manifests:
-            places = {str(path.parent) for path in (folder / "d").rglob("*.dat")}
+            places = {str(path.parent) for path in below(folder / "d", ".dat")}
             report = regather.check(str(manifest), servers=sorted(places), read_data=1.0)
             if report.lost:
                 return "what was written is not whole"

@@ -132,11 +132,11 @@ class Channel(Receiver):
 
     def _connect(self, origin: Origin) -> None:
         def made(connection: socket.socket | None) -> bool:
-            self._socket = connection  # so that abort() reaches it
+            self._hold(connection)
             return not self._aborted
 
         try:
-            self._socket = connect(origin, self._options, made)
+            self._hold(connect(origin, self._options, made))
         except BaseException:
             self.close()
             raise

@@ -53,7 +53,7 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
         made: socket.socket | None = None
         address = ""
         try:
-            made = dial(waiting, options.connect_timeout, on_made)
+            made = dial(waiting, options.connect_timeout, lambda: on_made(None))
             address = peer(made)
             wanted = on_made(made)
             made.settimeout(options.connect_timeout)
@@ -62,17 +62,17 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
         except InterruptedError:
             wanted = False
         except RequestFailed:
+            wanted = on_made(None)
             if made is not None:
                 made.close()
-            if on_made(None):
+            if wanted:
                 raise
-            wanted = False
         except OSError as error:
+            wanted = on_made(None)
             if made is not None:
                 if isinstance(error, TimeoutError):
                     options.silent.add(host, port, address)
                 made.close()
-            wanted = on_made(None)
             # Never the proxy's: with that we speak no TLS, only through it.
             if failed := _distrusted(error, server):
                 raise failed from None
@@ -80,8 +80,8 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
         else:
             if wanted:
                 return made
-            made.close()
             on_made(None)
+            made.close()
         if not wanted:
             raise RequestFailed(Failure.ABORTED, "aborted") from None
     if isinstance(last, TimeoutError):

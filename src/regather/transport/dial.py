@@ -16,7 +16,7 @@ from regather.names import idna
 __all__ = ["HURRY", "OnMade", "SilentAddresses", "dial", "in_turn"]
 
 OnMade = Callable[[socket.socket | None], bool]
-"""Told a socket before it is used, and None when it was closed; False: the attempt is to end."""
+"""Told a socket before it is used, and None before it is closed; False: the attempt is to end."""
 
 SocketAddress = tuple[int, int, int, str, tuple[Any, ...]]
 """As getaddrinfo() has it."""
@@ -68,11 +68,11 @@ def in_turn(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
     return [a for pair in pairs for a in pair if a is not None]
 
 
-def dial(waiting: list[SocketAddress], timeout: float, on_made: OnMade) -> socket.socket:
+def dial(waiting: list[SocketAddress], timeout: float, wanted: Callable[[], bool]) -> socket.socket:
     """Connect to one of the addresses; those that were tried are taken out of ``waiting``.
 
     Each gets ``timeout`` seconds. Returns a socket that does not block. Raises the OSError of the
-    last one that failed, and InterruptedError where ``on_made`` ends the attempt.
+    last one that failed, and InterruptedError once it is not ``wanted`` any longer.
     """
     tried: dict[int, tuple[socket.socket, float]] = {}  # by descriptor, with its deadline
     poll = select.poll()
@@ -103,7 +103,7 @@ def dial(waiting: list[SocketAddress], timeout: float, on_made: OnMade) -> socke
                 if code not in (0, errno.EINPROGRESS):
                     give_up(made.fileno(), OSError(code, os.strerror(code)))
             ready = poll.poll(_LOOK * 1000)
-            if not on_made(next((made for made, _ in tried.values()), None)):
+            if not wanted():
                 raise InterruptedError("aborted")
             for descriptor, _ in ready:
                 made = tried[descriptor][0]

@@ -148,11 +148,12 @@ class HttpRequest(Struct, frozen=True):
     @property
     def headers(self) -> list[tuple[str, str]]:
         """All but Host."""
+        given = {name.lower() for name, _ in self.own}
+        # Firewalls before servers distrust who does not send these.
+        usual = (("User-Agent", f"regather/{__version__}"), ("Accept", "*/*"))
+        headers = [one for one in usual if one[0].lower() not in given]
         # A coded body has other offsets than the object: ranges of it would be noise.
-        headers = [("Accept-Encoding", "identity"), *self.own]
-        if not any(name.lower() == "user-agent" for name, _ in self.own):
-            headers.insert(0, ("User-Agent", f"regather/{__version__}"))
-        return headers
+        return [*headers, ("Accept-Encoding", "identity"), *self.own]
 
     def head(self, proxy: Proxy | None = None) -> bytes:
         """The head as it is sent, to the server or, in plain http, to a ``proxy``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 
 from regather.errors import reason
@@ -32,6 +33,9 @@ class Receiver:
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
         self._socket: socket.socket | None = None
+        self._guard = threading.RLock()
+        """Held by abort() while it uses the socket, which nobody may close meanwhile: its number
+        might be that of another one, of anybody in this process."""
         self._origin: Origin | None = None
         self._aborted = False
         self._ahead: HttpRequest | None = None  # a request that was sent before its turn
@@ -174,18 +178,23 @@ class Receiver:
     def abort(self) -> None:
         """See Connection.abort."""
         self._aborted = True
-        connection = self._socket
-        if connection is not None:
-            with contextlib.suppress(OSError):
+        with self._guard, contextlib.suppress(OSError):
+            if self._socket is not None:
                 # The plain method: SSLSocket.shutdown would tear down state that is in use.
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def _hold(self, connection: socket.socket | None) -> None:
+        """Make it the socket that abort() reaches; what it was before may then be closed."""
+        with self._guard:
+            self._socket = connection
 
     def close(self) -> None:
         """See Connection.close."""
-        if self._socket is not None:
+        connection = self._socket
+        if connection is not None:
+            self._hold(None)
             with contextlib.suppress(OSError):
-                self._socket.close()
-        self._socket = None
+                connection.close()
         self._origin = None
         self._keep = False
         self._ahead = None

@@ -1,0 +1,43 @@
+"""A connection that another thread breaks off."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from regather.transport import HttpConnection, RequestFailed, TransportOptions
+from tests.support.net import PATIENCE
+from tests.support.rogue import Rogue
+
+
+def test_no_socket_is_closed_while_it_is_shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number might be another socket's by then, of anybody in this process."""
+    began, go = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def shutdown(one: socket.socket, how: int) -> None:
+        began.set()
+        go.wait(PATIENCE)
+        seen.append(one.fileno())
+
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+    with Rogue(lambda _, connection: connection.sendall(head + b"123")) as rogue:
+        connection = HttpConnection(TransportOptions(timeout=5))
+        connection.request(rogue.url, 0, 9, 9)
+        with monkeypatch.context() as patched:
+            patched.setattr(socket.socket, "shutdown", shutdown)
+            aborting = threading.Thread(target=connection.abort)
+            aborting.start()
+            assert began.wait(PATIENCE)
+            closing = threading.Thread(target=connection.close)
+            closing.start()
+            closing.join(0.1)
+            go.set()
+            aborting.join()
+            closing.join()
+        assert all(number >= 0 for number in seen)
+        assert seen
+        with pytest.raises(RequestFailed):
+            connection.request(rogue.url, 0, 9, 9)
