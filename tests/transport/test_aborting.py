@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from regather.transport import HttpConnection, RequestFailed, TransportOptions
+from regather.transport.receiver import Receiver
 from tests.support.net import PATIENCE
 from tests.support.rogue import Rogue
 
@@ -41,3 +42,25 @@ def test_no_socket_is_closed_while_it_is_shut_down(monkeypatch: pytest.MonkeyPat
         assert seen
         with pytest.raises(RequestFailed):
             connection.request(rogue.url, 0, 9, 9)
+
+
+def test_a_child_does_not_wait_for_threads_of_its_parent() -> None:
+    """One may have been about to break the connection off."""
+    connection = Receiver(TransportOptions())
+    far, near = socket.socketpair()
+    with far, near:
+        connection._hold(near)
+        held, go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with connection._guard:
+                held.set()
+                go.wait(PATIENCE)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert held.wait(PATIENCE)
+        connection.forsake()
+        assert near.fileno() == -1
+        go.set()
+        thread.join()

@@ -202,6 +202,7 @@ class Receiver:
 
     def forsake(self) -> None:
         """See Connection.forsake: to close a socket sends nothing while the parent has it too."""
+        self._guard = threading.RLock()  # a thread that holds the old one is not in this process
         self.close()
 
     @property
