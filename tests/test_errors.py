@@ -8,6 +8,8 @@ import inspect
 import os
 import pickle
 import re
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
@@ -122,3 +124,19 @@ def test_they_come_through_from_other_processes(kind: type[RegatherError]) -> No
     assert again.as_dict() == error.as_dict()
     shown = "".join(traceback.format_exception_only(again))
     assert shown.splitlines()[1:] == list(error.details)
+
+
+def test_a_current_folder_that_was_removed(tmp_path: Path) -> None:
+    random_file(tmp_path / "file.bin", 1000)
+    run("split", tmp_path / "file.bin", "--out", tmp_path / "out")
+    (gone := tmp_path / "gone").mkdir()
+    command = f"{sys.executable} -m regather get {tmp_path}/out/file.bin.regather.json"
+    told = subprocess.run(
+        ["sh", "-c", f"rmdir {gone} && {command}"],
+        cwd=gone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert "the current folder does not exist any more; change to another" in told.stderr

@@ -165,10 +165,20 @@ def is_fault_here(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and not hasattr(error, "library") and error.errno in _HELPS
 
 
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def of_system(error: OSError, where: str = "") -> RegatherError:
     """The error to tell for any of the operating system; ``where`` in case that it does not say."""
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else where
     path = shown_path(path)
+    if error.errno == errno.ENOENT and not path and _is_nowhere():
+        return UsageError("the current folder does not exist any more", help="change to another")
     why = (error.strerror or str(error) or type(error).__name__).lower()
     what = f"{path}: {why}" if path else why
     if error.errno == errno.ENAMETOOLONG:
