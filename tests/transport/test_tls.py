@@ -20,6 +20,7 @@ from regather.transport.tls import secured
 from tests.support.files import random_file
 from tests.support.files import regather as run
 from tests.support.hosting import Hosting
+from tests.support.rogue import Rogue, sends
 from tests.support.tls import TlsFiles, issue
 
 SIZE = 3_000_000
@@ -96,3 +97,28 @@ def test_a_connection_that_was_reset_before_the_handshake_is_closed() -> None:
             del caught
             gc.collect()
         assert client.fileno() == -1
+
+
+@pytest.mark.parametrize("kind", ["old", "mutual"])
+def test_what_a_server_wants_is_told(tmp_path: Path, kind: str) -> None:
+    """Old TLS at the handshake; with TLS 1.3, a certificate of ours in place of the answer."""
+    files = issue(tmp_path / "tls")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    if kind == "old":
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings(action="ignore"):
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    else:
+        context.load_verify_locations(files.authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+    trusted = ssl.create_default_context(cafile=str(files.authority))
+    options = TransportOptions(timeout=5, tls=lambda: trusted)
+    with Rogue(sends(b""), tls=context) as rogue:
+        connection = HttpConnection(options)
+        with pytest.raises(RequestFailed) as caught:
+            connection.fetch(rogue.url, 100)
+        connection.close()
+    assert caught.value.failure.lasting
+    told = {"old": "only TLS before 1.2", "mutual": "a client certificate: --cert HOST=FILE"}
+    assert told[kind] in str(caught.value)

@@ -28,6 +28,7 @@ from regather.transport.tls import secured, tls_for
 
 _NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 """What OpenSSL makes of an answer that is plain text."""
+_OLD_TLS = frozenset(("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"))
 _UNKNOWN_AUTHORITY = frozenset((18, 19, 20, 21))
 """OpenSSL's codes for certificates that lead to nobody who is trusted."""
 
@@ -74,7 +75,7 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
                     options.silent.add(host, port, address)
                 made.close()
             # Never the proxy's: with that we speak no TLS, only through it.
-            if failed := _distrusted(error, server):
+            if failed := refused_by_tls(error, server):
                 raise failed from None
             last = error
         else:
@@ -122,10 +123,19 @@ def tunnel(origin: Origin, options: TransportOptions) -> socket.socket:
     return made
 
 
-def _distrusted(error: OSError, where: str) -> RequestFailed | None:
-    """What an error of TLS means, where another address would not help."""
-    if getattr(error, "reason", "") in _NOT_TLS:
+def refused_by_tls(error: OSError, where: str) -> RequestFailed | None:
+    """What an error of TLS means, where to try again, or another address, would not help."""
+    told = getattr(error, "reason", "")
+    if told in _NOT_TLS:
         return RequestFailed(Failure.BAD_RESPONSE, f"{where}: does not support TLS: use http://")
+    if told in _OLD_TLS:
+        return RequestFailed(
+            Failure.BAD_RESPONSE, f"{where}: supports only TLS before 1.2, which is not safe"
+        )
+    if told == "TLSV13_ALERT_CERTIFICATE_REQUIRED":
+        return RequestFailed(
+            Failure.FORBIDDEN, f"{where}: requires a client certificate: --cert HOST=FILE"
+        )
     if why := getattr(error, "verify_message", ""):
         if getattr(error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
             why += "; trust its certificate authority with --cacert FILE"

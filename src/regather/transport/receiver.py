@@ -15,6 +15,7 @@ import time
 from regather.errors import reason
 from regather.origins import Origin
 from regather.transport.base import Failure, RequestFailed
+from regather.transport.connect import refused_by_tls
 from regather.transport.head import ChunkedBody, HttpRequest
 from regather.transport.options import TransportOptions
 from regather.transport.wire import fill
@@ -216,6 +217,9 @@ class Receiver:
         return self._fail(Failure.TRUNCATED, "connection closed too early")
 
     def _failed(self, error: OSError) -> RequestFailed:
+        if not self._aborted and (refused := refused_by_tls(error, self._where)):
+            self.close()
+            return refused
         late = isinstance(error, (TimeoutError, BlockingIOError))
         return self._fail(Failure.TIMEOUT if late else Failure.RESET, reason(error))
 
