@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from regather.transport import HttpConnection, RequestFailed, TransportOptions
+from regather.transport.curl.wake import Wake
 from regather.transport.receiver import Receiver
 from tests.support.net import PATIENCE
 from tests.support.rogue import Rogue
@@ -64,3 +65,22 @@ def test_a_child_does_not_wait_for_threads_of_its_parent() -> None:
         assert near.fileno() == -1
         go.set()
         thread.join()
+
+
+def test_what_wakes_is_not_closed_meanwhile() -> None:
+    """Else a byte could go to another socket."""
+    wake = Wake()
+    ear, mouth = wake._ear, wake._mouth
+    with wake._guard:
+        threads = [threading.Thread(target=call) for call in (wake.call, wake.close)]
+        for thread in threads:
+            thread.start()
+            thread.join(0.1)
+        assert ear.fileno() >= 0
+        assert mouth.fileno() >= 0
+        with pytest.raises(BlockingIOError):
+            ear.recv(1)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert mouth.fileno() == -1
+    wake.call()

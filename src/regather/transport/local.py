@@ -106,10 +106,10 @@ class LocalConnection:
 
     def close(self) -> None:
         """See Connection.close."""
-        if self._descriptor >= 0:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
             with contextlib.suppress(OSError):
-                os.close(self._descriptor)
-        self._descriptor = -1
+                os.close(descriptor)
 
     def forsake(self) -> None:
         """See Connection.forsake."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 
 
 class Wake:
@@ -13,6 +14,7 @@ class Wake:
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
         self._mouth.setblocking(False)
+        self._guard = threading.Lock()  # a number that was closed may be another socket's
 
     def fileno(self) -> int:
         """What to poll."""
@@ -20,10 +22,14 @@ class Wake:
 
     def call(self) -> None:
         """Make it readable, for good; from any thread, and after close() too."""
-        with contextlib.suppress(OSError):  # full: it is readable; closed: nobody waits
+        with (
+            self._guard,
+            contextlib.suppress(OSError),
+        ):  # full: it is readable; closed: nobody waits
             self._mouth.send(b"x")
 
     def close(self) -> None:
         """Free both ends."""
-        self._ear.close()
-        self._mouth.close()
+        with self._guard:
+            self._ear.close()
+            self._mouth.close()
