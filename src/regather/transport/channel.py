@@ -158,8 +158,7 @@ class Channel(Receiver):
             into = buffer[: min(len(buffer), body.size - at)]
             body.read(at, into)
             try:
-                self._rest += early_answer(self._socket)
-                if self._rest:
+                if self._is_answered():
                     return False
                 send(self._socket, into, self._options.timeout)
             except OSError as error:
@@ -171,6 +170,14 @@ class Channel(Receiver):
                 return False
             at += len(into)
         return True
+
+    def _is_answered(self) -> bool:
+        """Whether an answer has begun that is not interim, as a late 100 is."""
+        assert self._socket is not None
+        self._rest += early_answer(self._socket)
+        while (end := head_end(self._rest)) >= 0 and parse_head(self._rest[:end]) is None:
+            self._rest = self._rest[end:]
+        return bool(self._rest)
 
     def _read_head(self, patience: float, *, interim: bool = False) -> Head | None:
         """Read the head of the answer, skipping interim ones.
