@@ -8,7 +8,7 @@ import pytest
 
 import regather
 from regather.errors import UsageError
-from regather.sources.addresses import base_url, scheme_forgotten, with_scheme
+from regather.sources.addresses import base_url, checked_url, scheme_forgotten, with_scheme
 from tests.support.files import random_file
 from tests.support.small import PIECE, small
 
@@ -103,3 +103,13 @@ def test_blanks_around_a_url() -> None:
     url = "http://a.example/x"
     assert with_scheme(f" {url}\t\n") == with_scheme(url) == url
     assert with_scheme(" x ") == " x "
+
+
+def test_no_host_is_longer_than_names_in_dns() -> None:
+    """RFC 1035, 2.3.4: 253 characters, and perhaps a dot."""
+    label = 62 * "a" + "."
+    longest = 4 * label + "a"
+    assert len(longest) == 253
+    assert checked_url(f"http://{longest}./x").hostname == f"{longest}."
+    with pytest.raises(UsageError, match="not a URL"):
+        checked_url(f"http://{longest}a/x")

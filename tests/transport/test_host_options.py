@@ -71,6 +71,7 @@ def test_a_header_for_a_host(options: TransportOptions) -> None:
         assert fetched(other.url, options) == b"hello"
         assert (sent(rogue, "x-key"), sent(rogue, "user-agent")) == (["1"], ["me"])
         assert sent(other, "x-key") == []
+        assert sent(rogue, "accept") == sent(other, "accept") == ["*/*"]
 
 
 def test_none_goes_along_with_a_redirect(options: TransportOptions) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +26,7 @@ from regather.transport.proxies import Proxies, parse_proxy
 from tests.support.files import random_file
 from tests.support.ftp import FtpServer
 from tests.support.hosting import Hosting
-from tests.support.net import free_port
+from tests.support.net import PATIENCE, free_port
 from tests.support.proxies import HttpProxy, SocksProxy, SshProxy, in_tls
 from tests.support.rogue import Rogue, sends
 from tests.support.sftp import SftpServer
@@ -208,6 +210,21 @@ def test_a_proxy_that_does_not_connect_through(folder: Path, tmp_path: Path) -> 
         error = fails(f"https://127.0.0.1:{free_port()}/f", through(proxy.address))
         assert error.failure is Failure.UNREACHABLE
         assert f"the proxy 127.0.0.1:{proxy.port} responded with HTTP 50" in error.what
+
+
+def test_a_proxy_that_is_none() -> None:
+    """A server of another protocol greets, and waits."""
+    over = threading.Event()
+
+    def greet(head: bytes, connection: socket.socket) -> None:
+        connection.sendall(b"SSH-2.0-OpenSSH_9.9\r\n")
+        over.wait(PATIENCE)
+
+    with Rogue(greet) as rogue:
+        error = fails("https://h.example/f", through(rogue.url))
+        over.set()
+    assert error.failure is Failure.BAD_RESPONSE
+    assert str(error).endswith("the response is not HTTP")
 
 
 def test_no_proxy_there(folder: Path, hosting: Hosting) -> None:

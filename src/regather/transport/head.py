@@ -149,7 +149,7 @@ class HttpRequest(Struct, frozen=True):
     def headers(self) -> list[tuple[str, str]]:
         """All but Host."""
         given = {name.lower() for name, _ in self.own}
-        # Firewalls before servers distrust who does not send these.
+        # As other tools send them: servers may distrust who does not.
         usual = (("User-Agent", f"regather/{__version__}"), ("Accept", "*/*"))
         headers = [one for one in usual if one[0].lower() not in given]
         # A coded body has other offsets than the object: ranges of it would be noise.

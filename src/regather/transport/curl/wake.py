@@ -22,10 +22,8 @@ class Wake:
 
     def call(self) -> None:
         """Make it readable, for good; from any thread, and after close() too."""
-        with (
-            self._guard,
-            contextlib.suppress(OSError),
-        ):  # full: it is readable; closed: nobody waits
+        # Where it is full, it is readable; where it is closed, nobody waits.
+        with self._guard, contextlib.suppress(OSError):
             self._mouth.send(b"x")
 
     def close(self) -> None:

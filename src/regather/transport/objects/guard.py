@@ -26,7 +26,6 @@ from urllib.parse import urljoin, urlsplit
 
 from msgspec.structs import replace
 
-from regather import names
 from regather.origins import Origin, origin_of
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.channel import Channel
@@ -215,7 +214,7 @@ class _Relay(BaseHTTPRequestHandler):
         ]
         if length or self.command in ("PUT", "POST"):
             headers.append(("content-length", str(length)))
-        url = names.split_url(way.real(self.path))  # as it is: it is signed
+        url = split_url(way.real(self.path))
         request = _Relayed(self.command, url, tuple(headers), self.headers.get("Host", ""))
         small = b""
         if length > _SMALL:
