@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
 from collections.abc import Callable
 from typing import Self
+
+import pytest
+
+from regather.transport import channel
+from regather.transport.connect import peer
 
 Answer = Callable[[bytes, socket.socket], None]
 """Gets a request head and the connection to answer on; the connection is closed afterwards."""
@@ -73,6 +79,24 @@ class Rogue:
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(60)
+
+
+def send_when_it_has_gone(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have our own transport send requests only after the server has closed with a reset.
+
+    What is returned is set once the connection is there.
+    """
+    connected = threading.Event()
+
+    def gone(connection: socket.socket) -> str:
+        connected.set()
+        watched = select.poll()
+        watched.register(connection, 0)
+        assert watched.poll(30_000)
+        return peer(connection)
+
+    monkeypatch.setattr(channel, "peer", gone)
+    return connected
 
 
 def sends(*answers: bytes) -> Answer:

@@ -11,7 +11,7 @@ import time
 
 from regather.origins import Origin
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.connect import connect, peer, reached
+from regather.transport.connect import connect, peer, reached, refused_by_tls
 from regather.transport.dial import HURRY
 from regather.transport.fields import head_end
 from regather.transport.head import (
@@ -24,7 +24,7 @@ from regather.transport.head import (
 )
 from regather.transport.proxies import Proxy
 from regather.transport.receiver import Receiver
-from regather.transport.wire import RequestBody, early_answer, send
+from regather.transport.wire import RequestBody, early_answer, send, send_until
 
 _CONTINUE_WAIT = 3.0
 """Seconds to wait to be asked for a body; servers that do not know how get it then."""
@@ -45,7 +45,11 @@ class Channel(Receiver):
         kept = self._socket is not None
         early = self._ahead is not None
         try:
-            return self._exchange_once(request, body)
+            head = self._exchange_once(request, body)
+            # Servers say so of a connection that was idle: it is no answer to this request.
+            if not kept or head.status != 408:
+                return head
+            self.close()
         except RequestFailed as error:
             if early:
                 # Perhaps it cannot do it, perhaps it failed anyway: it is not tried again.
@@ -94,13 +98,11 @@ class Channel(Receiver):
         # One that says nothing may be the only one of several that does not work (RFC 8305, 7).
         hurried = bool(address) and self._options.silent.others(host, port, address)
         try:
-            if not sent:
-                self._send(memoryview(request.head(self._proxy_of(request))))
-            self._heard = time.monotonic()
             head = None
-            whole = True
+            whole = sent or self._send(memoryview(request.head(self._proxy_of(request))), fresh)
+            self._heard = time.monotonic()
             patience = self._options.timeout / (HURRY if hurried else 1)
-            if body is not None:
+            if body is not None and whole:
                 if body.expect:
                     wait = min(_CONTINUE_WAIT, self._options.timeout)
                     head = self._read_head(wait, interim=True)
@@ -142,12 +144,20 @@ class Channel(Receiver):
             raise
         self._origin = origin
 
-    def _send(self, data: memoryview) -> None:
+    def _send(self, data: memoryview, fresh: bool) -> bool:
+        """Send a head; False where the server answered before and closed.
+
+        Only on a fresh connection: on another what came is no answer to this.
+        """
         assert self._socket is not None
         try:
             send(self._socket, data, self._options.timeout)
         except OSError as error:
-            raise self._failed(error) from error
+            if not fresh:
+                raise self._failed(error) from error
+            self._take_last_words(error)
+            return False
+        return True
 
     def _send_body(self, body: RequestBody) -> bool:
         """Send a body; False where the server answered before it had all."""
@@ -158,18 +168,27 @@ class Channel(Receiver):
             into = buffer[: min(len(buffer), body.size - at)]
             body.read(at, into)
             try:
-                if self._is_answered():
+                if not send_until(self._socket, into, self._options.timeout, self._is_answered):
                     return False
-                send(self._socket, into, self._options.timeout)
             except OSError as error:
-                # It may have answered and closed: the answer tells more than the error.
-                with contextlib.suppress(OSError):
-                    self._rest += early_answer(self._socket)
-                if head_end(self._rest) < 0:
-                    raise self._failed(error) from error
+                self._take_last_words(error)
                 return False
             at += len(into)
         return True
+
+    def _take_last_words(self, error: OSError) -> None:
+        """Take the answer of a server that closed, for it tells more than the error of sending.
+
+        Raises RequestFailed where there is none.
+        """
+        assert self._socket is not None
+        try:
+            self._rest += early_answer(self._socket)
+        except OSError as told:
+            if refused_by_tls(told, self._where):
+                error = told
+        if head_end(self._rest) < 0:
+            raise self._failed(error) from error
 
     def _is_answered(self) -> bool:
         """Whether an answer has begun that is not interim, as a late 100 is."""

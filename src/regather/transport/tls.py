@@ -52,6 +52,10 @@ def _socket_class() -> type[ssl.SSLSocket]:
             try:
                 return super().getpeername()
             except OSError:
+                if (
+                    getattr(self, "_sslobj", None) is not None
+                ):  # what it was told before can still be read
+                    raise
                 self.close()
                 raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer") from None
 

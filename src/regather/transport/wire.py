@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -57,6 +58,38 @@ def send(connection: socket.socket, data: memoryview, timeout: float) -> None:
         connection.settimeout(TICK)
 
 
+def send_until(
+    connection: socket.socket, data: memoryview, timeout: float, answered: Callable[[], bool]
+) -> bool:
+    """Send all of ``data``, or return False as soon as ``answered`` is true.
+
+    A server that answers early may read no more: whoever waited for it to take the data would
+    not see its answer. Raises OSError: TimeoutError where nothing happens for ``timeout`` seconds.
+    """
+    tls = _is_tls(connection)
+    step, flags = (_TLS_STEP, 0) if tls else (len(data), socket.MSG_DONTWAIT)
+    ready = select.poll()
+    ready.register(connection, select.POLLIN | select.POLLOUT)
+    at = 0
+    while at < len(data):
+        if answered():
+            return False
+        if tls:
+            connection.settimeout(0)
+        try:
+            at += connection.send(data[at : at + step], flags)
+            continue
+        except OSError as error:
+            if not _would_wait(error):
+                raise
+        finally:
+            if tls:
+                connection.settimeout(TICK)
+        if not ready.poll(timeout * 1000):
+            raise TimeoutError
+    return True
+
+
 def fill(connection: socket.socket, into: memoryview) -> int:
     """Receive until the buffer is full, the end (a smaller count) or a tick has passed.
 
@@ -89,21 +122,17 @@ def fill(connection: socket.socket, into: memoryview) -> int:
 
 def early_answer(connection: socket.socket) -> bytes:
     """What has come already, without waiting; raises OSError where the connection is gone."""
-    if not _is_tls(connection):
-        try:
-            data = connection.recv(_TLS_STEP, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return b""
-    else:
-        import ssl
-
-        # Readable is not enough: it may be a message of TLS itself.
+    tls = _is_tls(connection)
+    if tls:  # readable is not enough: it may be a message of TLS itself
         connection.settimeout(0)
-        try:
-            data = connection.recv(_TLS_STEP)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+    try:
+        data = connection.recv(_TLS_STEP, 0 if tls else socket.MSG_DONTWAIT)
+    except OSError as error:
+        if _would_wait(error):
             return b""
-        finally:
+        raise
+    finally:
+        if tls:
             connection.settimeout(TICK)
     if not data:
         raise ConnectionResetError("closed by the peer")
@@ -119,6 +148,14 @@ def _tls_read(connection: socket.socket) -> Callable[[int, memoryview], int]:
     inner: Callable[[int, memoryview], int] | None
     inner = getattr(getattr(connection, "_sslobj", None), "read", None)
     return inner or (lambda count, into: connection.recv_into(into, count))
+
+
+def _would_wait(error: OSError) -> bool:
+    if isinstance(error, BlockingIOError):
+        return True
+    import ssl
+
+    return isinstance(error, (ssl.SSLWantReadError, ssl.SSLWantWriteError))
 
 
 def _is_tls(connection: socket.socket) -> bool:
