@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import socket
+import time
+import weakref
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -148,3 +151,20 @@ def test_a_tunnel_leads_to_those_who_give_out_tokens() -> None:
             made.sendall(b"anything\r\n\r\n")
             assert made.recv(100) == b"hello"
         assert rogue.requests == [b"anything\r\n\r\n"]
+
+
+def test_who_is_no_longer_used_leaves_nothing() -> None:
+    """Neither connections nor threads: a process may open thousands of stores."""
+    with Rogue(sends(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")) as rogue:
+        options = StoreOptions({"endpoint": rogue.url, **GIVEN["s3"]})
+        store = open_store("s3://bucket/", TransportOptions(timeout=20.0, stores=options))
+        with pytest.raises(RequestFailed):
+            get(store)
+        store.close()
+        way = weakref.ref(options.ways[0])
+        del store, options
+        until = time.monotonic() + 20
+        while way() is not None and time.monotonic() < until:
+            gc.collect()
+            time.sleep(0.01)
+        assert way() is None

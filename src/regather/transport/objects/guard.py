@@ -4,8 +4,7 @@ obstore reads every answer that is no object into memory, however long it is: an
 error never ends fills it. Nothing of obstore's bounds that. So what it asks of such an endpoint
 goes through here, over our own connections, and no more of an answer passes than belongs to it.
 
-To obstore the endpoint speaks plain http; TLS is ours. Others on this machine cannot use the
-proxy: each client of obstore has a secret of its own.
+To obstore the endpoint speaks plain http; TLS is ours. Each client has a secret of its own.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ from regather.transport.base import Failure, RequestFailed
 from regather.transport.channel import Channel
 from regather.transport.connect import tunnel
 from regather.transport.head import Head, HttpRequest, split_url
+from regather.transport.objects.store_options import StoreOptions
 from regather.transport.options import TransportOptions
 from regather.transport.wire import RequestBody
 
 __all__ = ["STATUSES", "Way", "open_way", "why"]
-
 MAX_ANSWER = 64 << 10
 """Bytes of an error, or of an answer that is no object: all stores keep to a few thousand."""
 _MAX_TUNNEL = 4 << 20
@@ -92,7 +91,9 @@ def open_way(endpoint: str, options: TransportOptions, patience: float) -> Way:
     """A way to an endpoint, whose answers may take ``patience`` seconds; keep it while in use."""
     parts = urlsplit(endpoint)
     seen = parts._replace(scheme="http").geturl()
-    way = Way(origin_of(parts), seen, replace(options, timeout=patience + _MARGIN))
+    # Without the clients, which connections here would keep alive for minutes.
+    options = replace(options, timeout=patience + _MARGIN, stores=StoreOptions())
+    way = Way(origin_of(parts), seen, options)
     _guard.ways[way.secret] = way
     return way
 
