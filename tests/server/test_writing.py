@@ -90,6 +90,7 @@ def test_a_file_is_stored_and_can_be_fetched(server: Serve, store: Path) -> None
     fetched = server.get("/a%20b.dat")
     assert fetched.body == BODY
     assert fetched.headers["ETag"] == answer.headers["ETag"]
+    assert answer.headers["Regather-Blake3"] == blake3(BODY).hexdigest()  # what was compared
 
 
 def _umask() -> int:

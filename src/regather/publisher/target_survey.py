@@ -16,7 +16,7 @@ from regather.schemes import STORES, scheme_of
 from regather.transport import Failure, RequestFailed, locate
 from regather.transport.stores.base import Store
 from regather.transport.stores.retrying import Found
-from regather.trust import MAX_SIGNATURE_BYTES
+from regather.trust import BEGINNING, MAX_SIGNATURE_BYTES
 from regather.units import counted
 
 _SHOWN = 20
@@ -45,7 +45,8 @@ def survey(
             if raw is not None:
                 _compare(target, raw, manifest)
                 found = store.read_whole(signature_name(manifest_name), MAX_SIGNATURE_BYTES)
-                target.signature = found or b""
+                # Some servers answer with a page where there is none.
+                target.signature = found if found and found.startswith(BEGINNING) else b""
                 trusted.check(target, manifest_name)
             for position in held[target.url]:
                 target.found[position] = store.look(

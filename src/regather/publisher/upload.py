@@ -165,13 +165,7 @@ class Uploads:
             if store.look(self._layout, position) is Found.RIGHT:
                 return False
             raise occupied({target.url: [fragment.name]}) from None
-        if target.remote:
-            # The server has compared the hash; that it was ours is seen by the size.
-            stat = store.store.stat(fragment.name)
-            right = stat is not None and stat.size == fragment.size
-        else:
-            right = store.look(self._layout, position) is Found.RIGHT
-        if not right:
+        if not target.remote and store.look(self._layout, position) is not Found.RIGHT:
             where = target.locate(fragment.name)
             raise RequestFailed(
                 Failure.DAMAGED, f"{where}: the stored file differs from the upload"

@@ -20,7 +20,7 @@ from regather.server.files import Root, UnfitName
 from regather.server.places import WritePlace
 from regather.server.preconditions import Preconditions, UnreadableCondition, Version
 from regather.server.problem import problem
-from regather.server.receiving import Refused, declared_hash, go_on, listed, receive
+from regather.server.receiving import HASH_HEADER, Refused, declared_hash, go_on, listed, receive
 from regather.server.threads import in_thread
 from regather.units import MAX_SIZE, format_size
 
@@ -73,13 +73,18 @@ class Writing:
                         continue  # the folder is gone already
                     try:
                         await _take(request, incoming, size, expected)
-                        return await self._publish(incoming, place, conditions, size)
+                        return await self._publish(request, incoming, place, conditions, size)
                     finally:
                         incoming.discard()
         raise Refused(503, "another process keeps removing the folder")
 
     async def _publish(
-        self, incoming: AtomicFile, place: WritePlace, conditions: Preconditions, size: int
+        self,
+        request: web.BaseRequest,
+        incoming: AtomicFile,
+        place: WritePlace,
+        conditions: Preconditions,
+        size: int,
     ) -> web.Response:
         async with self._lock:
             # Once more: it took time to get here.
@@ -91,7 +96,9 @@ class Writing:
             self._usage.changed(size - (old.st_size if old is not None else 0))
         await in_thread(place.keep)
         status = os.fstat(incoming.descriptor)
-        headers = {hdrs.ETAG: f'"{_version(status).tag}"'}
+        headers: dict[str, str] = {hdrs.ETAG: f'"{_version(status).tag}"'}
+        if HASH_HEADER in request.headers:
+            headers[HASH_HEADER] = incoming.digest().hex()
         if old is not None:
             return web.Response(status=204, headers=headers)
         return web.Response(status=201, text="stored\n", headers=headers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from regather.transport.answer_checks import doubt_of, look_of, size_of
 from regather.transport.base import Failure, Look, RequestFailed, SizeUnknown
 from regather.transport.credentials import unsaid
@@ -37,9 +39,14 @@ class HttpConnection(HttpRanges):
         where the object is not to be had or the server does not tell.
         """
         manner = self._manner(target)
-        head, url = self._head(target)
-        if head is None:
-            look = self.look(target, 1)
+        head, url, told = self._head(target)
+        if head is None or not told:
+            try:
+                look = self.look(target, 1)
+            except RequestFailed as error:
+                if head is not None and error.status == head.status:
+                    manner.head_believed.add(head.status)
+                raise
             manner.headless = True
             self.close()
             size, validator, doubt = look.size, look.validator, look.doubt
@@ -53,28 +60,28 @@ class HttpConnection(HttpRanges):
             raise RequestFailed(Failure.BAD_RESPONSE, f"{shown(target, url)}: {doubt}")
         return size, validator
 
-    def _head(self, target: str) -> tuple[Head | None, str]:
-        """The answer to HEAD and its URL; None where one to GET may tell more.
+    def _head(self, target: str) -> tuple[Head | None, str, bool]:
+        """The answer to HEAD and its URL, and whether it is enough: one to GET may tell more.
 
         Servers, and signed URLs, refuse HEAD, or tell no length, or that of another coding. Where
-        GET is refused as well, a refusal is believed from then on.
+        GET is refused in the same way, such a refusal is believed from then on.
         """
         manner = self._manner(target)
         if manner.headless:
-            return None, target
+            return None, target, False
         try:
             head, url = self._redirects.ask("HEAD", target, [])
         except RequestFailed as error:
             if error.failure not in BROKEN:
                 raise
-            return None, target
+            return None, target, False
         self._channel.left = 0
         self.finish()
         if head.status == 200:
-            told = head.length and not head.headers.get("content-encoding")
+            told = bool(head.length) and not head.headers.get("content-encoding")
         else:
-            told, manner.head_believed = manner.head_believed, True
-        return (head if told else None), url
+            told = head.status in manner.head_believed
+        return head, url, told
 
     def look(self, target: str, count: int) -> Look:
         """Ask for the first ``count`` bytes of an object, and with them for all that is told of it.
@@ -209,10 +216,15 @@ class HttpConnection(HttpRanges):
         own = self._redirects.own_headers(target, target)
         headers = [*headers, *own]
         headers.append(("Content-Length", str(body.size if body is not None else 0)))
-        if body is not None and body.expect:
-            headers.append(("Expect", "100-continue"))
-        request = HttpRequest(method, split_url(target), tuple(headers))
-        head = self._redirects.exchange(request, body, secret=bool(own))
+        url, secret = split_url(target), bool(own)
+        expecting = [("Expect", "100-continue")] if body is not None and body.expect else []
+        request = HttpRequest(method, url, (*headers, *expecting))
+        head = self._redirects.exchange(request, body, secret=secret)
+        if head.status == 417 and body is not None and expecting:  # RFC 9110, 10.1.1
+            self.close()
+            request = HttpRequest(method, url, tuple(headers))
+            body = replace(body, at_once=True)
+            head = self._redirects.exchange(request, body, secret=secret)
         self._channel.left = 0 if head.status in _NO_BODY else head.length
         if self._channel.left == 0 and not self._channel.coded:
             self.finish()

@@ -202,8 +202,8 @@ class Manner(Struct):
     """Ranges are of no use: it is asked without."""
     headless: bool = False
     """HEAD is of no use: GET brings what it does not."""
-    head_believed: bool = False
-    """What HEAD is refused with was looked into."""
+    head_believed: set[int] = set()
+    """Statuses with which HEAD was refused, and then GET too."""
     _refusals: int = 0
     _errors: int = 0
     _hopeless: bool = False

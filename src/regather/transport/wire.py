@@ -24,6 +24,8 @@ class RequestBody(Struct, frozen=True):
 
     size: int
     read: Callable[[int, memoryview], None]
+    at_once: bool = False
+    """Never held back until the server asks for it."""
 
     @property
     def step(self) -> int:
@@ -33,7 +35,7 @@ class RequestBody(Struct, frozen=True):
     @property
     def expect(self) -> bool:
         """Whether to wait until the server asks for it."""
-        return self.size >= _EXPECT_FROM
+        return self.size >= _EXPECT_FROM and not self.at_once
 
     @property
     def patience(self) -> float:

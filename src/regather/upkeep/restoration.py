@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from regather.names import texts
 from regather.sources.settings import Settings, transport_options, trust_rules
 from regather.tasks import pool, run_apart
-from regather.transport import Failure, RequestFailed, is_url
-from regather.transport.stores.retrying import Found, RetryingStore, RetryPolicy
+from regather.transport import Failure, RequestFailed
+from regather.transport.stores.retrying import RetryingStore, RetryPolicy
 from regather.upkeep.inspection import examine
 from regather.upkeep.manifest_update import Announcement, announce
 from regather.upkeep.repair_plan import Repair, Wants
@@ -249,7 +249,6 @@ class _RepairRun:
                 continue
             try:
                 self._store(url).put(fragment.name, fragment.size, staged.read, staged.digest())
-                self._verify(url, want.position)
             except RequestFailed as failed:
                 if failed.failure is Failure.ABORTED:
                     raise
@@ -263,20 +262,6 @@ class _RepairRun:
             self._advance(fragment.size)
             return
         self._give_up(want, reasons)
-
-    def _verify(self, url: str, position: int) -> None:
-        """Look at what a source has now. A folder of ours was verified while it was written."""
-        fragment = self._layout.fragments[position]
-        if is_url(url):
-            # Servers of others may take a file without looking at the hash that was sent with it.
-            right = self._store(url).look(self._layout, position) is Found.RIGHT
-        else:
-            found = self._store(url).stat(fragment.name)
-            right = found is not None and found.size == fragment.size
-        if not right:
-            raise RequestFailed(
-                Failure.DAMAGED, f"{url}{fragment.name}: the stored file differs from the upload"
-            )
 
     def _note_restored(self, want: Repair, url: str) -> None:
         fragment = self._layout.fragments[want.position]

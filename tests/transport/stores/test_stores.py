@@ -101,7 +101,8 @@ def test_a_server_that_does_not_ask_for_the_body() -> None:
 
     def answer(head: bytes, connection: socket.socket) -> None:
         got.append(read_head_and_body(connection, head, len(DATA)))
-        connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        compared = b"Regather-Blake3: " + DIGEST.hex().encode()
+        connection.sendall(b"HTTP/1.1 201 Made\r\nContent-Length: 0\r\n" + compared + b"\r\n\r\n")
 
     with Rogue(answer) as rogue:
         store = store_at(rogue.url, timeout=1.0)

@@ -136,15 +136,6 @@ class _Relayed(HttpRequest, frozen=True):
         return self.host
 
 
-class _Coming(RequestBody, frozen=True):
-    """A body that is on its way: not held back until the server asks for it."""
-
-    @property
-    def expect(self) -> bool:
-        """Never."""
-        return False
-
-
 class _Relay(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 0
@@ -226,7 +217,7 @@ class _Relay(BaseHTTPRequestHandler):
         def read(offset: int, into: memoryview) -> None:
             into[:] = small[offset : offset + len(into)] if small else self._take(len(into))
 
-        head = self._channel.exchange(request, _Coming(length, read) if length else None)
+        head = self._channel.exchange(request, RequestBody(length, read, True) if length else None)
         while self._left:  # it was answered early
             self._take(min(self._left, _STEP))
         self._answer(self._followed(self._channel, request, head))

@@ -6,16 +6,17 @@ called from another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from msgspec import Struct
 
+from regather.digest import new_hasher
 from regather.errors import UsageError
 from regather.names import flaw_of
 from regather.transport.base import Askable, Failure, RequestFailed
 
-__all__ = ["ReadInto", "Stat", "Store", "check_name", "stat_of"]
+__all__ = ["ReadInto", "Stat", "Store", "blake3_of", "check_name", "stat_of"]
 
 ReadInto = Callable[[int, memoryview], None]
 """``read(offset, into)`` fills the buffer with an object's bytes from ``offset`` on.
@@ -85,6 +86,14 @@ def stat_of(connection: Askable, target: str) -> Stat | None:
         if error.failure is Failure.MISSING:
             return None
         raise
+
+
+def blake3_of(steps: Iterable[memoryview]) -> bytes:
+    """The hash of an object that comes in steps."""
+    hasher = new_hasher()
+    for step in steps:
+        hasher.update(step)
+    return hasher.digest()
 
 
 def check_name(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
@@ -10,10 +11,12 @@ from regather.transport.head import Head, failure_of
 from regather.transport.http import HttpConnection
 from regather.transport.options import TransportOptions
 from regather.transport.ranges import read_range
-from regather.transport.stores.base import ReadInto, Stat, check_name, stat_of
+from regather.transport.stores.base import ReadInto, Stat, blake3_of, check_name, stat_of
 from regather.transport.wire import RequestBody
 
-_DONE = frozenset((200, 201, 204))
+_DONE = frozenset((200, 201, 202, 204))
+_HASH = "Regather-Blake3"
+"""Our own server compares it with what came, and says so in its answer."""
 _FAILURES = {
     405: Failure.FORBIDDEN,
     412: Failure.EXISTS,
@@ -21,6 +24,7 @@ _FAILURES = {
     422: Failure.DAMAGED,
     507: Failure.NO_SPACE,
 }
+_MADE = frozenset((200, 201, 204, 405))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _ADVICE = {
     405: "it does not accept uploads: enable PUT and DELETE (nginx: dav_methods PUT DELETE; "
@@ -28,6 +32,11 @@ _ADVICE = {
     413: "the file is too large for it: raise its limit (nginx: client_max_body_size; regather "
     "serve: --max-upload), or make smaller fragments (--chunk-size)",
 }
+_ADVICE |= dict.fromkeys(
+    (409, 500),
+    "its folder may be missing: create it (nginx: create_full_put_path on), or see the log of "
+    "the server",
+)
 _LONGEST = 500
 """Characters of a redirect's target that are shown."""
 
@@ -49,11 +58,47 @@ class HttpStore:
         """See Store.put."""
         headers = [
             ("Content-Type", "application/octet-stream"),
-            ("Regather-Blake3", blake3.hex()),
+            (_HASH, blake3.hex()),
         ]
         if not replace:
             headers.append(("If-None-Match", "*"))
-        self._submit("PUT", name, headers, RequestBody(size, read))
+        body = RequestBody(size, read)
+        try:
+            head = self._submit("PUT", name, headers, body)
+        except RequestFailed as error:
+            # WebDAV's status of a folder that is missing, and nginx's.
+            if error.status not in (409, 500) or not self._made_folder(self._base):
+                raise
+            head = self._submit("PUT", name, headers, body)
+        if head.headers.get(_HASH.lower()) != blake3.hex():
+            self._read_back(name, size, blake3)
+
+    def _made_folder(self, url: str) -> bool:
+        """Whether a folder that was missing, and those above, could be made, here or meanwhile.
+
+        As WebDAV does it: RFC 4918, 9.3 and 9.7.1.
+        """
+        if urlsplit(url).path == "/":
+            return False
+        try:
+            status = self._connection.submit("MKCOL", url, [])[0].status
+            if status == 409 and self._made_folder(urljoin(url, "..")):
+                status = self._connection.submit("MKCOL", url, [])[0].status
+        except RequestFailed:
+            return False  # the answer to what was wanted tells more
+        return status in _MADE
+
+    def _read_back(self, name: str, size: int, blake3: bytes) -> None:
+        """See what landed where the server has not compared it. Raises RequestFailed: DAMAGED."""
+        target = self._target(name)
+        stat = self.stat(name)
+        if stat is None:
+            raise RequestFailed(Failure.DAMAGED, f"{target}: is missing after the upload")
+        if stat.size == size and blake3_of(self.read(name, 0, size)) == blake3:
+            return
+        with contextlib.suppress(RequestFailed):  # nobody else can have relied on it yet
+            self.delete(name)
+        raise RequestFailed(Failure.DAMAGED, f"{target}: the stored file differs from the upload")
 
     def delete(self, name: str) -> None:
         """See Store.delete."""
@@ -73,13 +118,14 @@ class HttpStore:
 
     def _submit(
         self, method: str, name: str, headers: list[tuple[str, str]], body: RequestBody | None
-    ) -> None:
+    ) -> Head:
         target = self._target(name)
         head, text = self._connection.submit(method, target, headers, body)
         if head.status not in _DONE:
-            raise self._failed(head, text, target)
+            raise self._failed(method, head, text, target)
+        return head
 
-    def _failed(self, head: Head, text: str, target: str) -> RequestFailed:
+    def _failed(self, method: str, head: Head, text: str, target: str) -> RequestFailed:
         detail = f"{target}: HTTP {head.status}"
         failure = _FAILURES.get(head.status) or failure_of(head.status)
         if head.status in _REDIRECTS:
@@ -88,7 +134,7 @@ class HttpStore:
             detail += f"; it redirects to {_place(target, head)}"
         elif text and not head.page:
             detail += f" ({text[:200]})"
-        if advice := _ADVICE.get(head.status):
+        if (advice := _ADVICE.get(head.status)) and method == "PUT":
             detail += f"; {advice}"
         return RequestFailed(
             failure,

@@ -25,7 +25,7 @@ from regather.transport.objects.loop import submit
 from regather.transport.objects.object_address import ObjectAddress, address_of
 from regather.transport.options import TransportOptions
 from regather.transport.ranges import STEP, read_range
-from regather.transport.stores.base import ReadInto, Stat, check_name, stat_of
+from regather.transport.stores.base import ReadInto, Stat, blake3_of, check_name, stat_of
 
 if TYPE_CHECKING:
     from obstore import PutResult
@@ -85,7 +85,7 @@ class ObjectStore:
             self._upload = None
         if tag == upload.tag:
             return
-        if self._hash_of(target, size) != blake3:
+        if blake3_of(self.read(name, 0, size)) != blake3:
             # Nobody else can have relied on it yet.
             self.delete(name)
             raise RequestFailed(
@@ -107,12 +107,6 @@ class ObjectStore:
         if size <= _WHOLE:
             return f'"{sums[0].hex()}"'
         return f'"{_md5(b"".join(sums)).hexdigest()}-{len(sums)}"'
-
-    def _hash_of(self, target: str, size: int) -> bytes:
-        hasher = new_hasher()
-        for step in read_range(self._connection, target, 0, size):
-            hasher.update(step)
-        return hasher.digest()
 
     def delete(self, name: str) -> None:
         """See Store.delete."""
