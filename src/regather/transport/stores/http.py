@@ -32,11 +32,8 @@ _ADVICE = {
     413: "the file is too large for it: raise its limit (nginx: client_max_body_size; regather "
     "serve: --max-upload), or make smaller fragments (--chunk-size)",
 }
-_ADVICE |= dict.fromkeys(
-    (409, 500),
-    "its folder may be missing: create it (nginx: create_full_put_path on), or see the log of "
-    "the server",
-)
+_NO_FOLDER = frozenset((409, 500))
+"""What WebDAV, and nginx, answer where a folder is missing."""
 _LONGEST = 500
 """Characters of a redirect's target that are shown."""
 
@@ -66,8 +63,7 @@ class HttpStore:
         try:
             head = self._submit("PUT", name, headers, body)
         except RequestFailed as error:
-            # WebDAV's status of a folder that is missing, and nginx's.
-            if error.status not in (409, 500) or not self._made_folder(self._base):
+            if error.status not in _NO_FOLDER or not self._made_folder(self._base):
                 raise
             head = self._submit("PUT", name, headers, body)
         if head.headers.get(_HASH.lower()) != blake3.hex():
@@ -134,8 +130,13 @@ class HttpStore:
             detail += f"; it redirects to {_place(target, head)}"
         elif text and not head.page:
             detail += f" ({text[:200]})"
-        if (advice := _ADVICE.get(head.status)) and method == "PUT":
+        if advice := _ADVICE.get(head.status):
             detail += f"; {advice}"
+        elif method == "PUT" and head.status in _NO_FOLDER:
+            detail += (
+                "; its folder may be missing: create it (nginx: create_full_put_path on), or see "
+                "the log of the server"
+            )
         return RequestFailed(
             failure,
             detail + self._connection.advice(head, target, target),
