@@ -97,6 +97,11 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def host_port(host: str, port: int) -> str:
+    """``HOST:PORT``, as it stands in a URL."""
+    return f"{bracketed(host)}:{port}"
+
+
 def with_zone(host: str) -> str:
     """A URL's host as it is looked up: ``fe80::1%25eth0`` means fe80::1 on eth0 (RFC 6874)."""
     address, percent, zone = host.partition("%")

@@ -209,6 +209,21 @@ def test_http(hosting: Hosting, tmp_path: Path) -> None:
     hosting.run(server.stop(grace=0))
 
 
+def test_an_error_names_it_in_brackets() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+
+        def close() -> None:
+            listening.accept()[0].close()
+
+        closing = threading.Thread(target=close)
+        closing.start()
+        port = listening.getsockname()[1]
+        connection = HttpConnection(TransportOptions(timeout=10))
+        with pytest.raises(RequestFailed, match=rf"^\[::1\]:{port}: "):
+            connection.fetch(f"http://[::1]:{port}/f", 1000)
+        closing.join()
+
+
 def test_ftp_and_sftp(tmp_path: Path) -> None:
     random_file(tmp_path / "f.dat", 100_000)
     with FtpServer(tmp_path, host="::1") as ftp, SftpServer(tmp_path, host="::1") as sftp:

@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from regather._version import __version__
 from regather.logs import json_line
-from regather.names import bracketed
+from regather.names import host_port
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -98,7 +98,7 @@ def _address(request: web.BaseRequest, name: str) -> str | None:
     transport = request.transport
     address = transport.get_extra_info(name) if transport is not None else None
     if isinstance(address, tuple):
-        return f"{bracketed(address[0])}:{address[1]}"
+        return host_port(*address[:2])
     return str(address) if address else (request.remote if name == "peername" else None)
 
 

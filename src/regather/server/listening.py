@@ -6,7 +6,7 @@ import errno
 import socket
 
 from regather.errors import RegatherError, UsageError, reason
-from regather.names import bracketed, idna
+from regather.names import host_port, idna
 
 BACKLOG = 4096
 
@@ -45,7 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def url_of(host: str, port: int, scheme: str = "http") -> str:
     """The address of what listens there; it ends in a slash."""
-    return f"{scheme}://{bracketed(host)}:{port}/"
+    return f"{scheme}://{host_port(host, port)}/"
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> RegatherError:

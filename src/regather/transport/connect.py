@@ -11,7 +11,7 @@ import socket
 import struct
 
 from regather.errors import reason
-from regather.names import bracketed, idna, without_zone
+from regather.names import host_port, idna, without_zone
 from regather.origins import Origin
 from regather.transport.base import TICK, Failure, RequestFailed
 from regather.transport.dial import OnMade, dial
@@ -40,7 +40,7 @@ def connect(origin: Origin, options: TransportOptions, on_made: OnMade) -> socke
     another thread can shut it down; it returns False where the attempt is to end. Raises
     RequestFailed.
     """
-    server = f"{bracketed(origin[1])}:{origin[2]}"
+    server = host_port(*origin[1:])
     proxy = options.proxies.of(origin)
     where = server if proxy is None else f"{proxy.where} (the proxy)"
     host, port = reached(origin, options)
@@ -166,8 +166,7 @@ def _prepare(
 
 def _tunnel(made: socket.socket, origin: Origin, proxy: Proxy, options: TransportOptions) -> None:
     """Have a proxy connect us through to an origin (CONNECT). Raises RequestFailed, OSError."""
-    host = idna(origin[1])
-    target = f"{bracketed(host)}:{origin[2]}"
+    target = host_port(idna(origin[1]), origin[2])
     made.settimeout(options.timeout)
     made.sendall(head_bytes("CONNECT", target, [("Host", target), *proxy.headers]))
     answer = bytearray()

@@ -10,7 +10,7 @@ from typing import ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
 from regather.errors import UsageError
-from regather.names import bracketed
+from regather.names import host_port
 from regather.origins import Origin, ascii_host
 from regather.secretive import Secretive
 
@@ -36,7 +36,7 @@ class Proxy(Secretive, frozen=True):
     @property
     def where(self) -> str:
         """Host and port, as they stand in a URL."""
-        return f"{bracketed(self.host)}:{self.port}"
+        return host_port(self.host, self.port)
 
     @property
     def plain(self) -> bool:

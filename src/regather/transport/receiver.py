@@ -13,6 +13,7 @@ import threading
 import time
 
 from regather.errors import reason
+from regather.names import host_port
 from regather.origins import Origin
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.connect import refused_by_tls
@@ -208,7 +209,7 @@ class Receiver:
 
     @property
     def _where(self) -> str:
-        return f"{self._origin[1]}:{self._origin[2]}" if self._origin else "server"
+        return host_port(*self._origin[1:]) if self._origin else "server"
 
     def _silent(self, seconds: float) -> RequestFailed:
         return self._fail(Failure.TIMEOUT, f"no response for {seconds:g} s (--timeout)")

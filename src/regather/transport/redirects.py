@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from regather.names import bracketed, without_secrets
+from regather.names import host_port, without_secrets
 from regather.origins import Origin, origin_of
 from regather.tokens import is_loopback
 from regather.transport.base import Failure, RequestFailed
@@ -168,7 +168,7 @@ class Redirects:
         except RequestFailed:  # it is asked itself, and tells why
             return
         if speaks:
-            where = f"{bracketed(origin[1])}:{origin[2]}"
+            where = host_port(*origin[1:])
             raise RequestFailed(Failure.BAD_RESPONSE, f"{where}: requires TLS: use https://")
 
 

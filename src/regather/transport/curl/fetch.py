@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from regather.names import bracketed, idna
+from regather.names import host_port, idna
 from regather.transport.base import Failure, RequestFailed
 from regather.transport.curl import library
 from regather.transport.curl.ftp_replies import explained, knows_no_ranges
@@ -119,7 +119,7 @@ class Retrieval:
             import pycurl
 
             name = host.replace("%", "%25") if ":" in host else idna(host)
-            easy.setopt(pycurl.URL, f"{scheme}://{bracketed(name)}:{port}{path}")
+            easy.setopt(pycurl.URL, f"{scheme}://{host_port(name, port)}{path}")
             easy.setopt(pycurl.PROTOCOLS, getattr(pycurl, f"PROTO_{scheme.upper()}"))
             easy.setopt(pycurl.OPT_FILETIME, 1)
             easy.setopt(pycurl.FTP_FILEMETHOD, pycurl.FTPMETHOD_NOCWD)
