@@ -6,6 +6,7 @@ import json
 import random
 from base64 import b64decode
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from regather.digest import file_identity
@@ -67,16 +68,16 @@ def _changed(value: Any, rng: random.Random, mutate: Mutate) -> Any:
         if what < 0.08:
             del value[key]
         elif what < 0.16 and isinstance(value, list):
-            value.insert(rng.randrange(len(value) + 1), value[key])
+            value.insert(rng.randrange(len(value) + 1), deepcopy(value[key]))
         elif what < 0.22:
-            value[key] = value[rng.choice(keys)]
+            value[key] = deepcopy(value[rng.choice(keys)])
         elif what < 0.26 and isinstance(value, dict):
             value[_text(str(key), rng, mutate)] = value.pop(key)
         else:
             value[key] = _changed(value[key], rng, mutate)
         return value
     if rng.random() < 0.3:
-        return rng.choice(_ODD)
+        return deepcopy(rng.choice(_ODD))
     if isinstance(value, str):
         return _text(value, rng, mutate)
     if isinstance(value, int):

@@ -10,6 +10,7 @@ import pytest
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.harnesses import HARNESSES, Harness
 from tests.fuzz.judge import Finding, Judge, stretched
+from tests.fuzz.mutate import json_mutator
 from tests.fuzz.seeds import as_line, from_line, seeds
 from tests.support.forks import in_child
 
@@ -82,3 +83,17 @@ def test_lines_of_a_corpus(data: bytes) -> None:
     assert from_line(as_line(data)) == data
     assert not as_line(data).startswith("#")
     assert as_line(data).isascii()
+
+
+def test_what_is_made_depends_on_nothing_but_the_seed() -> None:
+    """A finding can be made again: nothing that is put into one document is changed later."""
+    document = b'{"a": [1, [2, {"b": "x"}]], "c": {"d": []}}'
+
+    def made() -> list[bytes]:
+        data, several = document, []
+        for seed in range(3000):
+            data = json_mutator(data, 2000, seed, lambda data, _: data[::-1]) or document
+            several.append(data)
+        return several
+
+    assert made() == made()
