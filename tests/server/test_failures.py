@@ -21,6 +21,7 @@ import pytest
 from blake3 import blake3
 
 import regather
+from regather.server import writing
 from regather.server.authorization import Tokens
 from regather.server.faults import parse_fault
 from regather.server.run import Server
@@ -189,6 +190,24 @@ def test_a_file_that_cannot_be_stored(
     assert line.split()[1] == status
     assert os.listdir(folder) == ["a.dat"]
     assert not any("[Errno" in record.getMessage() for record in caplog.records)
+
+
+def test_who_leaves_before_it_is_asked_for_its_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No disk is blamed for that."""
+
+    async def gone(request: object) -> None:
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(writing, "go_on", gone)
+    put = (
+        b"PUT /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 1\r\n"
+        b"Regather-Blake3: " + b"0" * 64 + b"\r\n\r\n"
+    )
+    (line,) = serving(folder, answers(put), tokens=Tokens(write="secret"))
+    assert line.split()[1] == b"400"
+    assert not caplog.records
 
 
 def test_of_a_file_that_grows_comes_what_was_announced(folder: Path) -> None:

@@ -176,7 +176,9 @@ async def _answer(request: web.BaseRequest, work: Awaitable[web.Response]) -> we
 
 
 def _of_error(request: web.BaseRequest, error: OSError) -> web.Response:
-    if error.errno in _FULL:
+    if isinstance(error, ConnectionError):
+        status, line = 400, "the client has gone"  # nobody reads it, and no disk is to blame
+    elif error.errno in _FULL:
         status, line = 507, "the disk is full: remove files, or send it to another server"
     elif error.errno in _FORBIDDEN:
         status, line = 403, "the server cannot write there: check the permissions of its folder"
