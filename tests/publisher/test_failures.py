@@ -26,6 +26,7 @@ from regather.server.writing import Limits
 from tests.publisher.support import SECRET, SETTINGS, Cloud, make_cloud
 from tests.support.files import random_file, started
 from tests.support.files import regather as run
+from tests.support.foreign import foreign
 from tests.support.hosting import Hosting
 from tests.support.net import free_port, wait_until
 from tests.support.rogue import Rogue, sends
@@ -133,6 +134,14 @@ def test_wrong_tokens(tmp_path: Path, hosting: Hosting) -> None:
         assert result.stdout == ""
         assert "not-it" not in result.stderr
     assert cloud.names(0) == cloud.names(1) == []
+
+
+def test_a_page_in_the_place_of_a_signature(tmp_path: Path) -> None:
+    """A server that shows a page for what is not there: nothing is signed."""
+    file = random_file(tmp_path / "file.bin", 1000)
+    another = pytest.raises(DestinationExistsError, match="another file with this name")
+    with foreign({}, "page") as url, another:
+        regather.publish(file, [url])
 
 
 def test_a_server_that_takes_no_files(tmp_path: Path, hosting: Hosting) -> None:

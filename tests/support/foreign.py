@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.mirrors import running
 
 
 class Foreign(BaseHTTPRequestHandler):
@@ -15,7 +16,8 @@ class Foreign(BaseHTTPRequestHandler):
     objects: dict[str, bytes]
     spoil: str
     """``flip`` the last bit or ``cut`` the last byte of what comes; ``lose`` it; know no ``HEAD``
-    or no ``Expect``; find folders ``missing`` that nobody made; ``accept`` what comes (202)."""
+    or no ``Expect``; show a ``page`` for what is not there; find folders ``missing`` that nobody
+    made; ``accept`` what comes (202)."""
     folders: set[str]
 
     def handle_expect_100(self) -> bool:
@@ -64,7 +66,7 @@ class Foreign(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _answer(self, *, body: bool) -> None:
-        content = self.objects.get(self.path)
+        content = self.objects.get(self.path, b"<html></html>" if self.spoil == "page" else None)
         self.send_response(200 if content is not None else 404)
         self.send_header("Content-Length", str(len(content or b"")))
         self.end_headers()
@@ -78,12 +80,5 @@ class Foreign(BaseHTTPRequestHandler):
 def foreign(objects: dict[str, bytes], spoil: str = "") -> Iterator[str]:
     """Run one; ``objects`` are what it has, by path. Yields its URL."""
     own = {"objects": objects, "spoil": spoil, "folders": {"/"}}
-    handler = type("Handler", (Foreign,), own)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(type("Handler", (Foreign,), own)) as url:
+        yield url

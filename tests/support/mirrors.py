@@ -20,7 +20,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def _running(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+def running(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Have a server answer in this way while the ``with`` body runs. Yields its URL."""
     with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -38,7 +39,7 @@ class _Stock(SimpleHTTPRequestHandler):
 @contextmanager
 def stock_server(folder: Path) -> Iterator[str]:
     """What ``python -m http.server`` is: it knows no ranges. Yields its address."""
-    with _running(partial(_Stock, directory=str(folder))) as url:
+    with running(partial(_Stock, directory=str(folder))) as url:
         yield url
 
 
@@ -122,6 +123,6 @@ def mirror(content: bytes) -> Iterator[Mirror]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with _running(Handler) as url:
+    with running(Handler) as url:
         made.url = url
         yield made

@@ -16,7 +16,7 @@ from regather.schemes import STORES, scheme_of
 from regather.transport import Failure, RequestFailed, locate
 from regather.transport.stores.base import Store
 from regather.transport.stores.retrying import Found
-from regather.trust import BEGINNING, MAX_SIGNATURE_BYTES
+from regather.trust import MAX_SIGNATURE_BYTES, UNTRUSTED
 from regather.units import counted
 
 _SHOWN = 20
@@ -46,7 +46,8 @@ def survey(
                 _compare(target, raw, manifest)
                 found = store.read_whole(signature_name(manifest_name), MAX_SIGNATURE_BYTES)
                 # Some servers answer with a page where there is none.
-                target.signature = found if found and found.startswith(BEGINNING) else b""
+                if found is not None and found.startswith(UNTRUSTED.encode()):
+                    target.signature = found
                 trusted.check(target, manifest_name)
             for position in held[target.url]:
                 target.found[position] = store.look(

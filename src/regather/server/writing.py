@@ -73,18 +73,16 @@ class Writing:
                         continue  # the folder is gone already
                     try:
                         await _take(request, incoming, size, expected)
-                        return await self._publish(request, incoming, place, conditions, size)
+                        stored = await self._publish(incoming, place, conditions, size)
+                        if HASH_HEADER in request.headers:
+                            stored.headers[HASH_HEADER] = expected.hex()
+                        return stored
                     finally:
                         incoming.discard()
         raise Refused(503, "another process keeps removing the folder")
 
     async def _publish(
-        self,
-        request: web.BaseRequest,
-        incoming: AtomicFile,
-        place: WritePlace,
-        conditions: Preconditions,
-        size: int,
+        self, incoming: AtomicFile, place: WritePlace, conditions: Preconditions, size: int
     ) -> web.Response:
         async with self._lock:
             # Once more: it took time to get here.
@@ -96,9 +94,7 @@ class Writing:
             self._usage.changed(size - (old.st_size if old is not None else 0))
         await in_thread(place.keep)
         status = os.fstat(incoming.descriptor)
-        headers: dict[str, str] = {hdrs.ETAG: f'"{_version(status).tag}"'}
-        if HASH_HEADER in request.headers:
-            headers[HASH_HEADER] = incoming.digest().hex()
+        headers = {hdrs.ETAG: f'"{_version(status).tag}"'}
         if old is not None:
             return web.Response(status=204, headers=headers)
         return web.Response(status=201, text="stored\n", headers=headers)

@@ -52,11 +52,9 @@ def _socket_class() -> type[ssl.SSLSocket]:
             try:
                 return super().getpeername()
             except OSError:
-                if (
-                    getattr(self, "_sslobj", None) is not None
-                ):  # what it was told before can still be read
-                    raise
-                self.close()
+                # Not after the handshake: what came before the reset can still be read.
+                if getattr(self, "_sslobj", None) is None:
+                    self.close()
                 raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer") from None
 
     return TlsSocket

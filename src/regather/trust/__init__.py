@@ -14,5 +14,5 @@ from __future__ import annotations
 
 MAX_SIGNATURE_BYTES = 16 << 10
 """No signature may be larger: minisign's own limits are 1 KiB and 8 KiB for the comments."""
-BEGINNING = b"untrusted comment: "
-"""Of every signature."""
+UNTRUSTED = "untrusted comment: "
+"""What every file of minisign begins with."""

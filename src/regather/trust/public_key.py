@@ -9,6 +9,7 @@ from base64 import b64decode, b64encode
 from msgspec import Struct
 
 from regather.errors import UsageError, reason
+from regather.trust import UNTRUSTED
 
 _ALGORITHM = b"Ed"
 _SIZE = 42
@@ -38,7 +39,7 @@ class PublicKey(Struct, frozen=True):
     @property
     def text(self) -> str:
         """The file with the key."""
-        return f"untrusted comment: minisign public key {self.name}\n{self.line}\n"
+        return f"{UNTRUSTED}minisign public key {self.name}\n{self.line}\n"
 
 
 def key_name(id: bytes) -> str:

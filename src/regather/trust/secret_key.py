@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from regather.errors import UsageError, unusable
-from regather.trust import crypto
+from regather.trust import UNTRUSTED, crypto
 from regather.trust.public_key import PublicKey
 from regather.trust.signature import Signature, signature_of
 
@@ -90,7 +90,7 @@ class SecretKey(Struct, frozen=True):
             body = _masked(body, password.encode(), salt, ops, memory)
         raw = _HEAD.pack(_SIGN, kind, _BLAKE2B, salt, ops, memory) + body
         protected = "encrypted" if password else "unencrypted"
-        return f"untrusted comment: minisign {protected} secret key\n{b64encode(raw).decode()}\n"
+        return f"{UNTRUSTED}minisign {protected} secret key\n{b64encode(raw).decode()}\n"
 
     def sign(self, data: bytes, comment: str) -> Signature:
         """Sign ``data`` and a trusted comment."""

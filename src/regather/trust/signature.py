@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from regather.trust import MAX_SIGNATURE_BYTES, crypto
+from regather.trust import MAX_SIGNATURE_BYTES, UNTRUSTED, crypto
 from regather.trust.public_key import PublicKey, key_name
 
 _HASHED, _LEGACY = b"ED", b"Ed"
-_UNTRUSTED, _TRUSTED = "untrusted comment: ", "trusted comment: "
+_TRUSTED = "trusted comment: "
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _SIZE = 2 + 8 + 64
 
@@ -45,7 +45,7 @@ class Signature(Struct, frozen=True):
         """The file."""
         raw = self.algorithm + self.key_id + self.signature
         return (
-            f"{_UNTRUSTED}signature by key {self.key_name}\n{b64encode(raw).decode()}\n"
+            f"{UNTRUSTED}signature by key {self.key_name}\n{b64encode(raw).decode()}\n"
             f"{_TRUSTED}{self.comment}\n{b64encode(self.comment_signature).decode()}\n"
         )
 
@@ -68,7 +68,7 @@ def parse_signature(data: bytes) -> Signature:
         lines = data.decode().replace("\r\n", "\n").removesuffix("\n").split("\n")
     except UnicodeDecodeError:
         raise SignatureFlaw("its signature is not text in UTF-8") from None
-    if len(lines) != 4 or not lines[0].startswith(_UNTRUSTED):
+    if len(lines) != 4 or not lines[0].startswith(UNTRUSTED):
         raise SignatureFlaw("its signature is not in the format of minisign")
     if not lines[2].startswith(_TRUSTED):
         raise SignatureFlaw("its signature has no trusted comment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.conformance.test_storing import options_for
 from tests.support.foreign import foreign
 from tests.support.hosting import Hosting
 from tests.support.nginx import Nginx, needs_nginx
+from tests.support.rogue import Rogue
 
 CONTENT = bytes(range(256)) * 500  # long enough to be asked for
 
@@ -68,6 +70,24 @@ def test_folders_are_made_where_they_are_missing() -> None:
         put(store, CONTENT[1:])
         store.close()
     assert objects == {"/a/b/c/x.dat": CONTENT[1:]}
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"), [(409, ["PUT", "MKCOL", "PUT"]), (500, ["PUT", "MKCOL"])]
+)
+def test_nothing_is_sent_again_in_vain(status: int, sent: list[str]) -> None:
+    """405 is also the answer of those who make no folders."""
+
+    def answer(head: bytes, connection: socket.socket) -> None:
+        code = 405 if head.startswith(b"MKCOL") else status
+        connection.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % code)
+
+    with Rogue(answer) as rogue:
+        store = at(f"{rogue.url}a/")
+        with pytest.raises(RequestFailed, match=f"HTTP {status}; its folder may be missing"):
+            put(store)
+        store.close()
+    assert [request.split()[0].decode() for request in rogue.requests] == sent
 
 
 @needs_nginx

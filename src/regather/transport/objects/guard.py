@@ -4,7 +4,8 @@ obstore reads every answer that is no object into memory, however long it is: an
 error never ends fills it. Nothing of obstore's bounds that. So what it asks of such an endpoint
 goes through here, over our own connections, and no more of an answer passes than belongs to it.
 
-To obstore the endpoint speaks plain http; TLS is ours. Each client has a secret of its own.
+To obstore the endpoint speaks plain http; TLS is ours. Others on this machine cannot use the
+proxy: each client of obstore has a secret of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from regather.transport.options import TransportOptions
 from regather.transport.wire import RequestBody
 
 __all__ = ["STATUSES", "Way", "open_way", "why"]
+
 MAX_ANSWER = 64 << 10
 """Bytes of an error, or of an answer that is no object: all stores keep to a few thousand."""
 _MAX_TUNNEL = 4 << 20
@@ -217,7 +219,8 @@ class _Relay(BaseHTTPRequestHandler):
         def read(offset: int, into: memoryview) -> None:
             into[:] = small[offset : offset + len(into)] if small else self._take(len(into))
 
-        head = self._channel.exchange(request, RequestBody(length, read, True) if length else None)
+        body = RequestBody(length, read, at_once=True) if length else None
+        head = self._channel.exchange(request, body)
         while self._left:  # it was answered early
             self._take(min(self._left, _STEP))
         self._answer(self._followed(self._channel, request, head))

@@ -24,7 +24,7 @@ _FAILURES = {
     422: Failure.DAMAGED,
     507: Failure.NO_SPACE,
 }
-_MADE = frozenset((200, 201, 204, 405))
+_MADE = (200, 201, 204)
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _ADVICE = {
     405: "it does not accept uploads: enable PUT and DELETE (nginx: dav_methods PUT DELETE; "
@@ -32,8 +32,11 @@ _ADVICE = {
     413: "the file is too large for it: raise its limit (nginx: client_max_body_size; regather "
     "serve: --max-upload), or make smaller fragments (--chunk-size)",
 }
-_NO_FOLDER = frozenset((409, 500))
-"""What WebDAV, and nginx, answer where a folder is missing."""
+_THERE = 405
+"""The answer to MKCOL for a folder that is there; and of servers that cannot make any."""
+_NO_FOLDER = {409: (*_MADE, _THERE), 500: _MADE}
+"""What WebDAV, and nginx, answer where a folder is missing, and which answers to MKCOL mean that it
+is worth another try. Most who answer 500 mean something else, and an upload is dear."""
 _LONGEST = 500
 """Characters of a redirect's target that are shown."""
 
@@ -63,26 +66,27 @@ class HttpStore:
         try:
             head = self._submit("PUT", name, headers, body)
         except RequestFailed as error:
-            if error.status not in _NO_FOLDER or not self._made_folder(self._base):
+            worth = _NO_FOLDER.get(error.status or 0)
+            if worth is None or self._make_folder(self._base) not in worth:
                 raise
             head = self._submit("PUT", name, headers, body)
         if head.headers.get(_HASH.lower()) != blake3.hex():
             self._read_back(name, size, blake3)
 
-    def _made_folder(self, url: str) -> bool:
-        """Whether a folder that was missing, and those above, could be made, here or meanwhile.
+    def _make_folder(self, url: str) -> int:
+        """Make a folder, and those above; returns the status of the answer, 0 where there is none.
 
         As WebDAV does it: RFC 4918, 9.3 and 9.7.1.
         """
         if urlsplit(url).path == "/":
-            return False
+            return 0
         try:
             status = self._connection.submit("MKCOL", url, [])[0].status
-            if status == 409 and self._made_folder(urljoin(url, "..")):
+            if status == 409 and self._make_folder(urljoin(url, "..")) in _NO_FOLDER[409]:
                 status = self._connection.submit("MKCOL", url, [])[0].status
         except RequestFailed:
-            return False  # the answer to what was wanted tells more
-        return status in _MADE
+            return 0  # the answer to what was wanted tells more
+        return status
 
     def _read_back(self, name: str, size: int, blake3: bytes) -> None:
         """See what landed where the server has not compared it. Raises RequestFailed: DAMAGED."""
