@@ -224,6 +224,12 @@ def test_a_stream(made: Path, hosting: Hosting) -> None:
         assert next(stream) == content[: 1 << 20]
         assert b"".join(map(bytes, stream.views())) == content[1 << 20 :], "each byte comes once"
         assert stream.given == SIZE
+    with regather.stream(manifest(made), servers=urls) as stream:
+        found, given = next(stream), []
+        for run in stream.runs():
+            found += b"".join(run)
+            given.append(stream.given)
+        assert (found, given[-1]) == (content, SIZE)
     with pytest.raises(regather.UsageError, match="no hash to verify it with"):
         regather.stream(hosting.serve(made).url + "file.bin")
 

@@ -280,3 +280,37 @@ def test_parity_replaces_a_piece_that_a_reader_would_wait_for_much_longer() -> N
     live.bring(asked[0])
     assert live.bring(asked[1]) == [Decode(0, 0, (0,), (2,))]
     assert Cancel(crawls.request) in live.tell(Decoded(0, 0))
+
+
+def test_a_reader_of_fast_sources_is_not_served_by_many_small_requests() -> None:
+    """Each source brings a piece in 2 ms, in turn, and the reader goes on without end."""
+    live = Live([256 * MIB], [None] * 3)
+    asked = 0
+    for start in range(0, 256, 32):
+        actions = live.tell(Want(1, start, start + 32, urgent=True), after=0.0)
+        while live.plan.pieces_left:
+            if start >= 64:  # their rates are known
+                asked += len(starts(actions))
+            actions = []
+            for request in list(live.plan._state.requests.values()):
+                done = PieceDone(request.id, request.pos)
+                actions += live.tell(done, after=0.002 / 3)
+    assert asked <= 6 * 8, "19 and more for 32 pieces, where each gets half of its share"
+
+
+def test_what_a_reader_waits_for_is_stolen_where_much_is_gained() -> None:
+    """A source brings a piece in 10 ms. One that has just come gets no part of 4 pieces, but of 8."""
+    for count, stolen in ((4, False), (8, True)):
+        live = Live([256 * MIB], [None])
+        live.tell(Want(1, 0, 64, urgent=True))
+        while live.plan.pieces_left:
+            request = max(live.started)
+            for piece in range(live.started[request].start, live.started[request].end):
+                live.tell(PieceDone(request, piece), after=0.01)
+        live.tell(Want(1, 64, 64 + 2 * count, urgent=True), after=0.0)
+        request = max(live.started)
+        live.tell(Answered(request), after=0.0)
+        assert live.started[request].end == 64 + count
+        live.tell(Release(1, 64 + count, 64 + 2 * count), after=0.0)
+        actions = live.tell(AddSource(None), after=0.0)
+        assert any(isinstance(action, Trim) for action in actions) == stolen

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import select
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -67,14 +68,16 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
         with contextlib.suppress(AttributeError, OSError):  # no pipe, or no Linux
             fcntl.fcntl(_FD, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         with runner.stream(jobs[0], args.spool, _look_for_reader) as stream:
+            given = 0
             try:
-                for piece in stream.views():
-                    _write(piece)
+                for run in stream.runs():
+                    for count in _write(run):
+                        given += count
             except BrokenPipeError:
                 return READER_LEFT
             except KeyboardInterrupt:
-                given = passed_on(stream.given, stream.size)
-                raise InterruptedDownload(f"interrupted: {given}") from None
+                what = passed_on(given, stream.size)
+                raise InterruptedDownload(f"interrupted: {what}") from None
             report = stream.report()
     if args.json:
         print_json(report, event="done")
@@ -83,11 +86,19 @@ def get_to_output(args: argparse.Namespace, settings: Settings, job: DownloadJob
     return 0
 
 
-def _write(left: memoryview) -> None:
-    """Write all of it. Raises BrokenPipeError where nobody reads any more, and StorageError."""
+def _write(left: list[memoryview]) -> Iterator[int]:
+    """Write all of it; how much at a time.
+
+    Raises BrokenPipeError where nobody reads any more, and StorageError.
+    """
     while left:
         try:
-            left = left[os.write(_FD, left) :]
+            count = os.writev(_FD, left)
+            yield count
+            while left and count >= len(left[0]):
+                count -= len(left.pop(0))
+            if count:
+                left[0] = left[0][count:]
         except BlockingIOError:  # of whoever shares it with us
             select.select([], [_FD], [])
         except ConnectionError:  # of a pipe, or of a socket

@@ -49,8 +49,8 @@ class SessionFeed:
         )
         self._reporter.planner = self._session.planner
 
-    def pieces(self) -> Iterator[memoryview]:
-        """The file in order: each piece is verified, and right until the next is asked for.
+    def runs(self) -> Iterator[list[memoryview]]:
+        """The file in order, as verified pieces that are right until the next are asked for.
 
         The last one is held back until the checksums of a metalink are right.
         """
@@ -58,13 +58,17 @@ class SessionFeed:
         numbers = range(target.layout.data_pieces)
         hashers = [new_hasher(checksum.algorithm) for checksum in target.checksums]
         try:
-            for piece in self._session.in_order(numbers, lambda _: self._on_wait()):
-                for hasher in hashers:
-                    hasher.update(piece)
-                if self._given + len(piece) == target.layout.size:
-                    self._compare([hasher.digest() for hasher in hashers])
-                self._given += len(piece)
-                yield piece
+            for found in self._session.in_order(numbers, lambda _: self._on_wait()):
+                last = self._given + sum(map(len, found)) == target.layout.size
+                for run in (found[:-1], found[-1:]) if last else (found,):
+                    for hasher in hashers:
+                        for piece in run:
+                            hasher.update(piece)
+                    given = self._given + sum(map(len, run))
+                    if given == target.layout.size:
+                        self._compare([hasher.digest() for hasher in hashers])
+                    self._given = given
+                    yield run
         except PieceUnavailable as error:
             fragment, _ = target.layout.locate(error.number)
             ending = Ending((fragment,), error.corrupt)
@@ -120,10 +124,11 @@ class SpoolFeed:
             self._file.close()
             raise
 
-    def pieces(self) -> Iterator[memoryview]:
+    def runs(self) -> Iterator[list[memoryview]]:
         """See SessionFeed."""
         try:
-            yield from map(self._file.whole, range(self._file.layout.data_pieces))
+            for number in range(self._file.layout.data_pieces):
+                yield [self._file.whole(number)]
         finally:
             self._file.close()
 

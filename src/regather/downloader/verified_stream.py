@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
@@ -32,7 +33,8 @@ class VerifiedStream:
         self.given = 0
         """Bytes so far."""
         self._feed = feed
-        self._views = map(self._counted, feed.pieces())
+        self._ready: deque[memoryview] = deque()
+        self._views = self._pieces()
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +52,18 @@ class VerifiedStream:
         """The same pieces without a copy: each is right until the next one is asked for."""
         return self._views
 
-    def _counted(self, piece: memoryview) -> memoryview:
-        self.given += len(piece)
-        return piece.toreadonly()
+    def runs(self) -> Iterator[list[memoryview]]:
+        """The same, all pieces that are there at a time: right until the next ones are asked for."""
+        for piece in self._views:
+            yield [piece, *(next(self._views) for _ in range(len(self._ready)))]
+
+    def _pieces(self) -> Iterator[memoryview]:
+        for run in self._feed.runs():
+            self._ready.extend(run)
+            while self._ready:
+                piece = self._ready.popleft().toreadonly()
+                self.given += len(piece)
+                yield piece
 
     def close(self) -> None:
         """End all connections and threads. Nothing more is given."""

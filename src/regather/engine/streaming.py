@@ -20,6 +20,8 @@ _WINDOW_BYTES, _CODED_WINDOW_BYTES = 64 << 20, 40 << 20
 """Pieces that wait in memory for the reader; with parity, rows take the rest of the room."""
 _SPOOL_STEP = 4
 """All that the spool has room for is asked for at any moment, so that all sources work ahead."""
+_TOGETHER_SHARE, _MOST_TOGETHER = 8, 256
+"""So many pieces are given at once, and this part of the window: a turn of the reader's thread."""
 _FLIGHT_BYTES = 24 << 20
 _MOST_REQUESTS = 24
 _WATCH_SECONDS = 0.1
@@ -81,22 +83,31 @@ class StreamingSession(Session):
         return self._at < number and self._store.has(self._at) and not self._closed
 
     def in_order(
-        self, numbers: Sequence[int], waits: Callable[[int], object] = lambda number: None
-    ) -> Iterator[memoryview]:
+        self, numbers: range, waits: Callable[[int], object] = lambda number: None
+    ) -> Iterator[list[memoryview]]:
         """Give pieces in this order; as many as there is room for are fetched meanwhile.
 
-        Each is right until the next one is asked for. Raises as ``read`` does.
+        Those that are there are given together. They are right until the next are asked for.
+        Raises as ``read`` does.
         """
         self._start()
-        piece: memoryview | None = None
+        found: list[memoryview] = []
 
         def take(number: int) -> bool:
-            nonlocal piece
             self._at = number
             piece = self._store.view(number)
+            if piece is not None:
+                found.append(piece)
             return piece is not None
 
-        step = _SPOOL_STEP if self._spool else self._sizes.most
-        for _ in self._fetch(numbers, take, waits, self._sizes.most, step=step):
-            assert piece is not None
-            yield piece
+        most, step = self._sizes.most, self._sizes.most
+        together = max(1, min(_MOST_TOGETHER, most // _TOGETHER_SHARE))
+        if self._spool:  # its pieces are read into one buffer
+            step, together = _SPOOL_STEP, 1
+        fetched = self._fetch(numbers, take, waits, most, step=step, behind=together - 1)
+        for _ in fetched:
+            following = self._at + 1
+            if len(found) < together and following in numbers and self._store.has(following):
+                continue
+            yield found
+            found.clear()

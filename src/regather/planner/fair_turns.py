@@ -16,6 +16,8 @@ from regather.planner.work import Work, run_length
 
 _TURN_SHARE = 4
 """While others wait, a turn is this part of the longest request."""
+_LEAST_SECONDS = 0.01
+"""A request that a source carries out sooner costs more than it gains, where more is wanted."""
 _SLOWER = 2.0
 """A source this many times slower than the mean brings what is needed later."""
 _QUEUED = 2.0
@@ -121,7 +123,10 @@ def _better_left(state: State, health: Health, group: Group) -> bool:
 def _length(
     state: State, health: Health, group: Group, line: Line, urgent: bool, pace: float
 ) -> int:
-    """How many pieces to give: half of this connection's share of all that is waited for."""
+    """How many pieces to give: half of this connection's share of all that is waited for.
+
+    As readers go on, there is no end that all must reach together: no shorter than is worth it.
+    """
     longest = run_length(state, health, pace)
     if longest == 1:
         return 1
@@ -130,4 +135,5 @@ def _length(
     rate = pace or health.rate or state.mean_rate()
     backlog = len(state.turns.urgent) if urgent else group.free
     share = int(backlog * rate / (2 * group.supply(state)))
-    return min(longest, share or 1)
+    least = int(rate * _LEAST_SECONDS / state.piece_size)
+    return min(longest, max(share, least, 1))

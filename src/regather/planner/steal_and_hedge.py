@@ -29,6 +29,8 @@ _URGENT_SHARE = 0.8
 """For what a reader waits for, this part of these factors is enough."""
 _WORTH_SECONDS = 0.02
 """Gains smaller than this are not worth a new request."""
+_WORTH_TO_READERS = 0.05
+"""The same where readers go on: what is stolen from often has to connect anew for what follows."""
 _TRIAL_SECONDS = 2.0
 """A piece takes no longer with a source of which nothing is known, for all that is known."""
 _MANY_SOURCES = 2000
@@ -52,7 +54,7 @@ def take_over(
         return
     # Who would be done before the fastest of them could help is not worth a further look.
     least = 1.0 if state.turns.urgent else _STEAL_FACTOR
-    late = later_than(state, able[0][0] * least + _WORTH_SECONDS)
+    late = later_than(state, able[0][0] * least + _worth(state))
     thieves = [thief for thief in able if not sources[thief[1]].ignores_ranges]
     if len(thieves) < len(able):
         whole.again(state, [s for _, s in able if sources[s].ignores_ranges], late, start)
@@ -88,10 +90,11 @@ def _share_out(
     ]
     heapq.heapify(latest)
     least = _STEAL_FACTOR if state.everything else max(1.0, _STEAL_FACTOR * _URGENT_SHARE)
+    worth = _worth(state)
     tries = 0
     while latest and thieves and tries < _MOST_TRIES:
         left, _, victim = heapq.heappop(latest)
-        if -left <= thieves[0][0] * least + _WORTH_SECONDS:
+        if -left <= thieves[0][0] * least + worth:
             return  # nor would any other be worth it
         factor = _gain_asked(state, victim)
         if not factor:
@@ -106,7 +109,7 @@ def _share_out(
             continue
         for at, (own, source) in enumerate(thieves):
             tries += 1
-            if -left <= own * factor + _WORTH_SECONDS:
+            if -left <= own * factor + worth:
                 break  # nor for those who are slower still
             via = -1
             if not state.can_serve(source, victim.fragment):
@@ -126,6 +129,11 @@ def _share_out(
                     seconds = whole.seconds_awaited(state, request)
                     heapq.heappush(latest, (-seconds, request.id, request))
             break
+
+
+def _worth(state: State) -> float:
+    """Seconds that a new request must gain."""
+    return _WORTH_TO_READERS if state.turns.readers else _WORTH_SECONDS
 
 
 def own_time(state: State, source: int) -> float:

@@ -8,7 +8,6 @@ ends, however that happens.
 from __future__ import annotations
 
 import os
-import tempfile
 import weakref
 from collections.abc import Callable
 
@@ -54,6 +53,8 @@ class _Disk:
     """Room for so many slots is claimed at once. Raises StorageError."""
 
     def __init__(self, length: int, count: int) -> None:
+        import tempfile  # for this alone: it imports modules of archives
+
         self._length, self._size = length, length * count
         self._view = new_buffer(length)
         try:
@@ -90,6 +91,8 @@ class _Disk:
 
 def spool_trouble(error: OSError, size: int) -> RegatherError:
     """The error for one of the system, where the spool takes ``size`` bytes."""
+    import tempfile
+
     where = f"--spool in {tempfile.gettempdir()}"
     if is_disk_full(error):
         return StorageError(
