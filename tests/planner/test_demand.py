@@ -299,7 +299,7 @@ def test_a_reader_of_fast_sources_is_not_served_by_many_small_requests() -> None
 
 
 def test_what_a_reader_waits_for_is_stolen_where_much_is_gained() -> None:
-    """A source brings a piece in 10 ms. One that has just come gets no part of 4 pieces, but of 8."""
+    """A source brings a piece in 10 ms. A new one gets no part of 4 pieces, but of 8."""
     for count, stolen in ((4, False), (8, True)):
         live = Live([256 * MIB], [None])
         live.tell(Want(1, 0, 64, urgent=True))

@@ -53,7 +53,7 @@ class VerifiedStream:
         return self._views
 
     def runs(self) -> Iterator[list[memoryview]]:
-        """The same, all pieces that are there at a time: right until the next ones are asked for."""
+        """The same, all pieces that are there in one list: right until the next is asked for."""
         for piece in self._views:
             yield [piece, *(next(self._views) for _ in range(len(self._ready)))]
 
