@@ -188,19 +188,16 @@ class Session(Listener):
         step: int = _MOST_ASKED,
         behind: int = 0,
     ) -> Iterator[None]:
-        """Fetch pieces in order, by ``step``, of a ``window``; ``copy`` tells if it found one.
-
-        The last ``behind`` of those that were found stay, too.
-        """
+        """Fetch in order, by ``step``, of a ``window``; ``copy`` finds one; ``behind`` stay."""
         reader = Reader(next(self._numbers))
         step = min(step, max(1, window // 2))
         asked = freed = urgent = wanted = 0
         try:
             for at, number in enumerate(numbers):
                 if asked - at <= window - step or self._room.waited_for:
-                    if freed < at - behind:
-                        self._release(reader, numbers[freed : at - behind])
-                        freed = at - behind
+                    if freed < (through := at - behind):
+                        self._release(reader, numbers[freed:through])
+                        freed = through
                     if asked < len(numbers):
                         new = numbers[asked : min(at + window, asked + _MOST_ASKED)]
                         asked += self._ask(reader, new, asked == at)
