@@ -266,8 +266,7 @@ class Session(Listener):
 
     def _release(self, reader: Reader, numbers: Iterable[int]) -> None:
         with interrupts_held(), self._lock:
-            numbers = self._room.free(reader, numbers)
-            for start, end in runs(numbers):
+            for start, end in runs(self._room.free(reader, numbers)):
                 self._engine.post(Release(reader.number, start, end))
 
     def _look_ahead(self, stream: int, numbers: Sequence[int]) -> None:
