@@ -157,7 +157,7 @@ def test_readers_are_transfers(tmp_path: Path, hosting: Hosting) -> None:
     manifest = small([4 * PIECE, 4 * PIECE]).write(tmp_path, {"1": [1], "2": [2]})
     servers = [
         hosting.serve(tmp_path / "1").url,
-        hosting.serve(tmp_path / "2", faults=["stall"]).url,
+        hosting.serve(tmp_path / "2", faults=["stall@0"]).url,
     ]
     gateway = started(hosting, [manifest], servers=servers, has_page=True)
     with asking(gateway.url, "small", Range=f"bytes={2 * PIECE}-"):
