@@ -157,7 +157,7 @@ def test_readers_are_transfers(tmp_path: Path, hosting: Hosting) -> None:
     manifest = small([4 * PIECE, 4 * PIECE]).write(tmp_path, {"1": [1], "2": [2]})
     servers = [
         hosting.serve(tmp_path / "1").url,
-        hosting.serve(tmp_path / "2", faults=["stall@0"]).url,
+        hosting.serve(tmp_path / "2", faults=["stall"]).url,
     ]
     gateway = started(hosting, [manifest], servers=servers, has_page=True)
     with asking(gateway.url, "small", Range=f"bytes={2 * PIECE}-"):
@@ -171,7 +171,8 @@ def test_readers_are_transfers(tmp_path: Path, hosting: Hosting) -> None:
         sample = gateway.watched.sample()
         (one,) = sample.transfers
         assert (one.name, one.phase) == ("small to 127.0.0.1", "sending")
-        assert (one.size, one.done, sample.readers) == (6 * PIECE, 2 * PIECE, 1)
+        assert (one.size, sample.readers) == (6 * PIECE, 1)
+        assert 2 * PIECE <= one.done < 6 * PIECE, "half of an answer came before it stalled"
     wait_until(lambda: not gateway.watched.sample().transfers, what="the end of the reader")
 
 
