@@ -91,6 +91,26 @@ def test_an_outlet_sends_what_it_is_told(
     assert sent == 2_999_903
 
 
+def test_parts_leave_in_order_until_the_client_takes_nothing() -> None:
+    parts = [bytes([n]) * (1 << 20) for n in range(8)]
+    views = [memoryview(part) for part in parts]
+
+    async def run(ours: socket.socket, theirs: socket.socket) -> bytes:
+        loop = asyncio.get_running_loop()
+        with FileOutlet(Transport(ours), on_sent=lambda _: None, timeout=20) as outlet:
+            sent = await outlet.send_some(views, patience=0.2)
+            assert 0 < sent < 8 << 20
+            receiving = loop.run_in_executor(None, receive, theirs, 8 << 20)
+            whole, inside = divmod(sent, 1 << 20)
+            rest = [views[whole][inside:], *views[whole + 1 :]]
+            assert await outlet.send_some(rest, patience=20) == (8 << 20) - sent
+            assert outlet.sent == 8 << 20
+            return await receiving
+
+    with pair() as (ours, theirs):
+        assert asyncio.run(run(ours, theirs)) == b"".join(parts)
+
+
 def test_an_outlet_gives_up_on_a_client_that_takes_nothing() -> None:
     async def run(ours: socket.socket) -> None:
         with FileOutlet(Transport(ours), on_sent=lambda _: None, timeout=0.1) as outlet:
@@ -109,7 +129,7 @@ def test_the_system_takes_little_for_a_client_that_takes_nothing() -> None:
     async def run(ours: socket.socket) -> int:
         transport = Transport(ours)
         with open_outlet(transport, drain, on_sent=lambda _: None, timeout=20) as outlet:
-            return await outlet.send_some(memoryview(bytes(16 << 20)), patience=0.3)
+            return await outlet.send_some([memoryview(bytes(16 << 20))], patience=0.3)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -91,21 +91,27 @@ class HostedContent(Content):
         window = self._open(start, stop)
         layout = self._hosted.layout
         at, end = self._start + start, self._start + stop
-        for number in self._hosted.pieces(at, end):
+        numbers = iter(self._hosted.pieces(at, end))
+        number = next(numbers, None)
+        while number is not None:
+            self._response.wait(number)
+            piece = await self._next(window)
+            self._response.wait()
             offset = layout.offset_of(number)
             last = min(end, offset + layout.length_of(number))
-            while at < last:
-                self._response.wait(number)
-                piece = await self._next(window)
-                self._response.wait()
-                sent = await _send_some(outlet, piece, at - offset, last - offset)
-                at += sent
-                del piece
-                if at < last:
-                    window.pause()
-                    await outlet.wait()
-                self._response.go_on(sent)
-            window.advance()
+            parts = _parts(piece, window, at - offset, end - offset)
+            asked = sum(map(len, parts)) or last - at
+            sent = await _send_some(outlet, piece, parts, at - offset, last - offset)
+            at += sent
+            del piece, parts
+            while number is not None and at >= min(end, offset + layout.length_of(number)):
+                window.advance()
+                offset += layout.length_of(number)
+                number = next(numbers, None)
+            if sent < asked:
+                window.pause()
+                await outlet.wait()
+            self._response.go_on(sent)
 
     async def _next(self, window: Window) -> Borrowed | memoryview:
         try:
@@ -135,10 +141,25 @@ class HostedContent(Content):
             self._window.close()
 
 
-async def _send_some(outlet: Outlet, piece: Borrowed | memoryview, start: int, stop: int) -> int:
+def _parts(
+    piece: Borrowed | memoryview, window: Window, start: int, stop: int
+) -> list[memoryview]:
+    """A piece in memory and those behind it, from ``start`` to ``stop`` as seen from its begin."""
+    parts: list[memoryview] = []
+    if isinstance(piece, memoryview):
+        for one in (piece, *window.following()):
+            if stop > 0:
+                parts.append(one[start:stop])
+            start, stop = 0, stop - len(one)
+    return parts
+
+
+async def _send_some(
+    outlet: Outlet, piece: Borrowed | memoryview, parts: list[memoryview], start: int, stop: int
+) -> int:
     """Send bytes of a piece, until the client takes nothing for a while; see Outlet.send_some."""
     if isinstance(piece, memoryview):
-        return await outlet.send_some(piece[start:stop], _PATIENCE)
+        return await outlet.send_some(parts, _PATIENCE)
     before = outlet.sent
     with piece:
         try:

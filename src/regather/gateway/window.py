@@ -81,6 +81,16 @@ class Window:
                     raise
                 # It cannot be had, or the session was closed: looked at above.
 
+    def following(self) -> list[memoryview]:
+        """Pieces behind the one that is sent now, as many as are in memory and sent in a step."""
+        found: list[memoryview] = []
+        for at in range(self._at + 1, min(self._at + self._step, self._asked)):
+            piece = self._session.piece(self._numbers[at])
+            if piece is None:
+                break
+            found.append(piece)
+        return found
+
     async def _load(self, number: int) -> Borrowed | memoryview | None:
         found: list[Borrowed | memoryview | None] = []
         try:

@@ -12,7 +12,8 @@ import errno
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Self
 
 from regather.server.connections import bound_unsent
@@ -52,7 +53,7 @@ class Outlet(ABC):
         """Send ``data``; raises as send_file does."""
 
     @abstractmethod
-    async def send_some(self, data: memoryview, patience: float) -> int:
+    async def send_some(self, data: Sequence[memoryview], patience: float) -> int:
         """Send ``data`` until the client takes nothing for ``patience`` seconds; return how much.
 
         Raises as send_file does.
@@ -152,11 +153,19 @@ class FileOutlet(Outlet):
         """See Outlet.send_bytes."""
         await self._send(lambda done: os.write(self._out, data[done : done + _STEP]), len(data))
 
-    async def send_some(self, data: memoryview, patience: float) -> int:
+    async def send_some(self, data: Sequence[memoryview], patience: float) -> int:
         """See Outlet.send_some."""
-        return await self._send(
-            lambda done: os.write(self._out, data[done : done + _STEP]), len(data), patience
-        )
+        left = list(data)
+
+        def step(done: int) -> int:
+            count = added = os.writev(self._out, left)
+            while left and count >= len(left[0]):
+                count -= len(left.pop(0))
+            if count:
+                left[0] = left[0][count:]
+            return added
+
+        return await self._send(step, sum(map(len, data)), patience)
 
     async def wait(self) -> None:
         """See Outlet.wait."""
@@ -263,9 +272,15 @@ class TlsOutlet(Outlet):
         # A client that always takes all at once must not keep the others from their turn.
         await asyncio.sleep(0)
 
-    async def send_some(self, data: memoryview, patience: float) -> int:
+    async def send_some(self, data: Sequence[memoryview], patience: float) -> int:
         """See Outlet.send_some: what was handed to the connection counts as taken."""
-        return await self._send_some(lambda at, size: data[at : at + size], len(data), patience)
+        sent = 0
+        for part in data:
+            some = await self._send_some(partial(_cut, part), len(part), patience)
+            sent += some
+            if some < len(part):
+                break
+        return sent
 
     async def send_some_of_file(
         self, descriptor: int, offset: int, count: int, patience: float
@@ -316,3 +331,7 @@ def _part(descriptor: int, size: int, offset: int) -> bytes:
     if not data:
         raise EOFError("the file was truncated")
     return data
+
+
+def _cut(data: memoryview, at: int, size: int) -> memoryview:
+    return data[at : at + size]
