@@ -141,9 +141,7 @@ class HostedContent(Content):
             self._window.close()
 
 
-def _parts(
-    piece: Borrowed | memoryview, window: Window, start: int, stop: int
-) -> list[memoryview]:
+def _parts(piece: Borrowed | memoryview, window: Window, start: int, stop: int) -> list[memoryview]:
     """A piece in memory and those behind it, from ``start`` to ``stop`` as seen from its begin."""
     parts: list[memoryview] = []
     if isinstance(piece, memoryview):
