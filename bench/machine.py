@@ -16,7 +16,7 @@ from bench.process import ROOT
 from bench.scratch import Scratch, filesystem
 from bench.tools import PEERS, Tool
 
-_LIBRARIES = ("blake3", "h11", "aiohttp", "msgspec", "zfec", "pyeclib")
+_LIBRARIES = ("blake3", "aiohttp", "msgspec", "zfec", "pyeclib")
 
 
 def processor() -> str:

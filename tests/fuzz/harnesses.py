@@ -396,7 +396,7 @@ HARNESSES = {
                 "transport.head:Head",
                 "transport.head:parse_head",
                 "transport.head:check_status",
-                "transport.fields:cleaned",
+                "transport.fields:head_fields",
                 "transport.fields:decoded",
                 "transport.fields:head_end",
                 "transport.channel:Channel._read_head",

@@ -8,7 +8,7 @@ import pytest
 
 from regather.metalink.headers import digests, links, offered_name
 from regather.transport.cookies import Cookies
-from regather.transport.fields import cleaned
+from regather.transport.fields import head_fields
 from regather.transport.head import ChunkedBody, Head, parse_head
 from tests.support.steps import assert_linear
 
@@ -42,8 +42,8 @@ CASES: dict[str, Callable[[int], object]] = {
     "lines that are none": lambda n: parse_head(whole(b"a\r\n" * n)),
     "folded lines": lambda n: parse_head(whole(b"a:\r\n" + b" b\r\n" * n)),
     "set-cookie": lambda n: parse_head(whole(b"set-cookie: a=b\r\n" * n)),
-    "bare line feeds": lambda n: cleaned(b"\n" * n),
-    "returns": lambda n: cleaned(whole(b"a: " + b"\r" * n)),
+    "bare line feeds": lambda n: head_fields(whole(b"\n" * n)),
+    "returns": lambda n: head_fields(whole(b"a: " + b"\r" * n)),
     "digest": lambda n: digests(header("digest", "sha-256=AAAA," * n), "x"),
     "digest, blanks": lambda n: digests(header("digest", "a" + " " * n), "x"),
     "digest, digits": lambda n: digests(header("digest", "a=" + "A" * n + "!"), "x"),

@@ -7,17 +7,27 @@ one look at each byte: who sends it is a stranger.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 from urllib.parse import quote
 
-__all__ = ["cleaned", "coding_of", "decoded", "head_end", "is_binary", "link_text", "media_type"]
+__all__ = [
+    "HeadFields",
+    "coding_of",
+    "decoded",
+    "head_end",
+    "head_fields",
+    "is_binary",
+    "link_text",
+    "media_type",
+]
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(
-    rb"(?:HTTP/([0-9](?:\.[0-9])?)|ICY)[ \t]++([0-9]{3})(?![0-9])", re.IGNORECASE
+    r"(?:HTTP/([0-9](?:\.[0-9])?)|ICY)[ \t]++([0-9]{3})(?![0-9])", re.IGNORECASE | re.ASCII
 )
-_LENGTH = re.compile(rb"\+?(?=[0-9])0*+([0-9]{0,19})(?![0-9])")
-_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]++")
-_SPACE = b" \t"
+_LENGTH = re.compile(r"\+?(?=[0-9])0*+([0-9]{0,19})(?![0-9])")
+_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9a-z]++")
+_SPACE = " \t"
 _BINARY = bytes((*range(9), 11, *range(14, 27), *range(28, 32)))
 _INHERENT = {
     "gzip": (".gz", ".tgz", ".taz", ".svgz"),
@@ -31,7 +41,8 @@ _INHERENT = {
 """Names of files that are themselves what a coding makes."""
 _CODINGS = frozenset((*_INHERENT, "deflate", "dcb", "dcz", "exi", "pack200-gzip", "aes128gcm"))
 """What Content-Encoding may say that means something; servers also write utf-8, binary or none."""
-_CONTROLS = bytes.maketrans(bytes((*range(9), *range(10, 32), 127)), b" " * 32)
+_CONTROLS = bytes.maketrans(bytes((*range(9), *range(11, 32), 127)), b" " * 31)
+"""All but the ends of lines, and tabs."""
 
 
 def head_end(data: bytes | bytearray, start: int = 0) -> int:
@@ -43,46 +54,55 @@ def head_end(data: bytes | bytearray, start: int = 0) -> int:
     return match.end() if match else -1
 
 
-def cleaned(data: bytes) -> bytes:
-    """A response head in the form of RFC 9112, one line a field; what is no field is left out.
+class HeadFields(NamedTuple):
+    """A response head as it came, with what is odd put right."""
 
-    Control characters become blanks (RFC 9110, 5.5), folded lines one (RFC 9112, 5.2), and blanks
-    before a colon go (5.1). ``Transfer-Encoding: identity``, of RFC 2616, means nothing, and
-    ``chunked`` is meant once. A length that is no number, or two different ones, is none.
-    Whatever version the server names, this is HTTP/1.
+    status: int
+    modern: bool
+    """Whether it is of HTTP/1.1, where connections stay by themselves."""
+    fields: list[tuple[str, str]]
+    """Names in lower case; one for each line."""
+
+
+def head_fields(data: bytes) -> HeadFields | None:
+    """Read a response head (RFC 9112), one field a line; None where it is none.
+
+    What is no field is left out. Control characters are blanks (RFC 9110, 5.5), folded lines one
+    (RFC 9112, 5.2), and blanks before a colon go (5.1). ``Transfer-Encoding: identity``, of RFC
+    2616, means nothing, and ``chunked`` is meant once. A length that is no number, or two different
+    ones, is none. Whatever version the server names, this is HTTP/1.
     """
-    first, *lines = data.split(b"\n")
+    first, *rest = data.translate(_CONTROLS).decode("latin-1").split("\n")
     status = _STATUS_LINE.match(first)
-    if status is not None:  # what follows in it is for people
-        version = b"1.0" if status[1] == b"1.0" else b"1.1"
-        first = b"HTTP/%b %b " % (version, status[2])
-    fields: list[list[bytes]] = []
-    for line in (one.translate(_CONTROLS) for one in lines):
-        if line[:1] in (b" ", b"\t"):
-            if fields:
-                fields[-1].append(line.strip(_SPACE))
+    if status is None or status[2] < "100":
+        return None
+    lines: list[list[str]] = []
+    for line in rest:
+        if line[:1] in (" ", "\t"):
+            if lines:
+                lines[-1].append(line.strip(_SPACE))
         else:
-            fields.append([line.rstrip(_SPACE)])
-    kept = [first.rstrip(b"\r")]
-    lengths: set[bytes] = set()
-    codings: set[bytes] = set()
-    for field in fields:
-        name, colon, value = b" ".join(field).partition(b":")
-        name, value = name.rstrip(_SPACE), value.strip(_SPACE)
+            lines.append([line.rstrip(_SPACE)])
+    fields: list[tuple[str, str]] = []
+    lengths: set[str] = set()
+    codings: set[str] = set()
+    for parts in lines:
+        name, colon, value = " ".join(parts).partition(":")
+        name, value = name.rstrip(_SPACE).lower(), value.strip(_SPACE)
         if not colon or not _NAME.fullmatch(name):
             continue
-        if name.lower() == b"transfer-encoding":
-            codings |= {one.partition(b";")[0].strip(_SPACE) for one in value.lower().split(b",")}
-        elif name.lower() == b"content-length":
-            numbers = [_LENGTH.match(one.strip(_SPACE)) for one in value.split(b",")]
-            lengths |= {number[1] or b"0" if number else b"" for number in numbers}
+        if name == "transfer-encoding":
+            codings |= {one.partition(";")[0].strip(_SPACE) for one in value.lower().split(",")}
+        elif name == "content-length":
+            numbers = [_LENGTH.match(one.strip(_SPACE)) for one in value.split(",")]
+            lengths |= {number[1] or "0" if number else "" for number in numbers}
         else:
-            kept.append(name + b": " + value)
-    if codings := codings - {b"identity", b""}:
-        kept.append(b"Transfer-Encoding: " + b", ".join(sorted(codings)))
+            fields.append((name, value))
+    if codings := codings - {"identity", ""}:
+        fields.append(("transfer-encoding", ", ".join(sorted(codings))))
     if len(lengths) == 1 and (length := lengths.pop()):
-        kept.append(b"Content-Length: " + length)
-    return b"\r\n".join(kept) + b"\r\n\r\n"
+        fields.append(("content-length", length))
+    return HeadFields(int(status[2]), status[1] != "1.0", fields)
 
 
 def link_text(value: str) -> str:

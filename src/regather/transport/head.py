@@ -1,4 +1,4 @@
-"""HTTP/1.1 heads: written and read by h11, so that no parser of ours faces the network."""
+"""HTTP/1.1 heads: what is asked, and what a response says of itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from urllib.parse import SplitResult, quote
 
-import h11
 from msgspec import Struct
 
 from regather import names
@@ -16,7 +15,7 @@ from regather._version import __version__
 from regather.origins import Origin, origin_of
 from regather.schemes import HTTP
 from regather.transport.base import Failure, RequestFailed
-from regather.transport.fields import cleaned, media_type
+from regather.transport.fields import head_fields, media_type
 from regather.transport.proxies import Proxy
 
 MAX_HEAD_BYTES = 256 << 10
@@ -27,6 +26,9 @@ MAX_RETRY_AFTER = 3600.0
 _LONGEST_LINE = 16 << 10
 _BEGINNINGS = (b"HTTP/", b"ICY")
 _TEXT = re.compile(rb"[ -~]{3,40}")
+_TOKEN = r"[-!#$%&'*+.^_`|~0-9a-zA-Z]++"
+_REQUEST = re.compile(_TOKEN + r" [!-~]++ HTTP/1\.1")
+_FIELD = re.compile(_TOKEN + r": [\t -~\x80-\xff]*+")
 _CHUNK_SIZE = rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;|\Z)"
 PROXY_ADVICE = "; the proxy requires a login: --proxy http://USER:PASSWORD@HOST:PORT"
 _PAGES = frozenset(("text/html", "application/xhtml+xml"))
@@ -34,10 +36,6 @@ _SINGLE = frozenset(
     "content-disposition content-type etag last-modified location retry-after".split()
 )
 """Headers that are no lists: where one stands twice, the first counts."""
-
-
-_ASKED = (h11.Request(method="GET", target="/", headers=[("Host", "x")]), h11.EndOfMessage())
-"""What h11 has to be told was sent, before it reads a response."""
 
 
 class Head(Struct, frozen=True, eq=False):
@@ -165,12 +163,11 @@ class HttpRequest(Struct, frozen=True):
 
 
 def head_bytes(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Write the head of a request."""
-    connection = h11.Connection(h11.CLIENT)
-    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    head = connection.send(h11.Request(method=method, target=target, headers=raw))
-    assert head is not None
-    return head
+    """Write the head of a request; raise ValueError where that is not one line a field."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    if not (_REQUEST.fullmatch(lines[0]) and all(map(_FIELD.fullmatch, lines[1:]))):
+        raise ValueError("not to be sent: characters that a request may not have in its head")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def check_is_http(begun: bytes | bytearray, where: str) -> None:
@@ -190,28 +187,23 @@ def _not_http(begun: bytes | bytearray) -> str:
 
 def parse_head(data: bytes) -> Head | None:
     """Read one response head (ending in an empty line); None for an interim (1xx) response."""
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-    for event in _ASKED:
-        connection.send(event)
-    try:
-        connection.receive_data(cleaned(data))
-        answer = connection.next_event()
-    except h11.RemoteProtocolError:
-        raise RequestFailed(Failure.BAD_RESPONSE, _not_http(data)) from None
-    if isinstance(answer, h11.InformationalResponse):
-        return None
-    if not isinstance(answer, h11.Response):
+    answer = head_fields(data)
+    if answer is None:
         raise RequestFailed(Failure.BAD_RESPONSE, _not_http(data))
+    if answer.status < 200:
+        return None
     lines: dict[str, list[str]] = {}
-    for raw_name, raw_value in answer.headers:
-        lines.setdefault(raw_name.decode("ascii"), []).append(raw_value.decode("latin-1"))
+    for name, value in answer.fields:
+        lines.setdefault(name, []).append(value)
     cookies = tuple(lines.pop("set-cookie", ()))
     headers = {
         name: values[0] if name in _SINGLE else ", ".join(values) for name, values in lines.items()
     }
     closing = "close" in headers.get("connection", "").lower()
-    modern = answer.http_version >= b"1.1"
-    return Head(answer.status_code, headers, modern and not closing, cookies)
+    if headers.get("transfer-encoding", "chunked") != "chunked":
+        what = f"the response has an unknown transfer coding: {headers['transfer-encoding'][:40]!r}"
+        raise RequestFailed(Failure.BAD_RESPONSE, what)
+    return Head(answer.status, headers, answer.modern and not closing, cookies)
 
 
 def check_status(head: Head, what: str, advice: str = "") -> None:
