@@ -165,7 +165,7 @@ class HttpRequest(Struct, frozen=True):
 def head_bytes(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """Write the head of a request; raise ValueError where that is not one line a field."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
-    if not (_REQUEST.fullmatch(lines[0]) and all(map(_FIELD.fullmatch, lines[1:]))):
+    if not (_REQUEST.fullmatch(lines[0]) and all(_FIELD.fullmatch(line) for line in lines[1:])):
         raise ValueError("not to be sent: characters that a request may not have in its head")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
