@@ -100,3 +100,28 @@ def test_a_line_is_told_once() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in (2, 130), "that of the error, or of the signal"
     assert done.stderr.count("regather: not a URL") == 1
+
+
+# A signal comes while the command looks at the error that it ends with.
+WHILE_LOOKED_AT = """
+import os, signal
+import regather.cli as cli
+
+def interrupted(error):
+    os.kill(os.getpid(), signal.SIGINT)
+    return False
+
+cli.is_fault_here = interrupted
+cli.run()
+"""
+
+
+@pytest.mark.parametrize(
+    "program", [[WHILE_TOLD, "stdout"], [WHILE_TOLD, "stderr"], [WHILE_LOOKED_AT]]
+)
+def test_the_document_has_the_exit_code_whenever_a_signal_comes(program: list[str]) -> None:
+    command = [sys.executable, "-c", *program, "get", "https://", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    told = json.loads(done.stdout)
+    assert (told["event"], told["exit_code"]) == ("error", done.returncode)
+    assert done.stderr.count("regather: ") == 1

@@ -142,9 +142,16 @@ def _main(arguments: Sequence[str]) -> int:
         print(f"regather {__version__}")
         return 0
     arguments = arguments or ["-h"]
-    code, error = _run(arguments)
+    try:
+        code, error = _run(arguments)
+    except KeyboardInterrupt:  # also one that came while another outcome was looked at
+        code, error = 130, InterruptedDownload("interrupted")
     if error is not None:
-        _tell(error, as_json="--json" in arguments)
+        from regather.tasks import interrupts_held  # most commands have imported it
+
+        with interrupts_held() as interrupts:
+            _tell(error, as_json="--json" in arguments)
+            interrupts.forget()  # it has ended, and how is told
     return code
 
 
@@ -187,8 +194,6 @@ def _run(arguments: Sequence[str]) -> tuple[int, RegatherError | None]:
     except (MemoryError, RuntimeError) as error:  # out of memory, or of threads
         detail = f" ({error})" if str(error) else ""
         return 1, RegatherError(f"out of resources: {type(error).__name__}{detail}")
-    except KeyboardInterrupt:
-        return 130, InterruptedDownload("interrupted")
     return code, None
 
 
