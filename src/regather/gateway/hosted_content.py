@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 
 from aiohttp import web
 
@@ -89,29 +90,49 @@ class HostedContent(Content):
         if start >= stop:
             return
         window = self._open(start, stop)
-        layout = self._hosted.layout
         at, end = self._start + start, self._start + stop
-        numbers = iter(self._hosted.pieces(at, end))
-        number = next(numbers, None)
-        while number is not None:
-            self._response.wait(number)
+        while at < end:
+            self._response.wait(window.number)
             piece = await self._next(window)
             self._response.wait()
-            offset = layout.offset_of(number)
-            last = min(end, offset + layout.length_of(number))
-            parts = _parts(piece, window, at - offset, end - offset)
-            asked = sum(map(len, parts)) or last - at
-            sent = await _send_some(outlet, piece, parts, at - offset, last - offset)
+            sizes, sent = await self._send_some(outlet, window, piece, at, end)
+            del piece
             at += sent
-            del piece, parts
-            while number is not None and at >= min(end, offset + layout.length_of(number)):
-                window.advance()
-                offset += layout.length_of(number)
-                number = next(numbers, None)
-            if sent < asked:
+            for through in accumulate(sizes):
+                if through <= sent:
+                    window.advance()
+            if sent < sum(sizes):
                 window.pause()
                 await outlet.wait()
             self._response.go_on(sent)
+
+    async def _send_some(
+        self, outlet: Outlet, window: Window, piece: Borrowed | memoryview, at: int, end: int
+    ) -> tuple[list[int], int]:
+        """Send bytes of a piece, and of those behind it that are in memory; see Outlet.send_some.
+
+        Returns how many of each are to be sent, and how many were.
+        """
+        layout = self._hosted.layout
+        start = at - layout.offset_of(window.number)
+        if isinstance(piece, memoryview):
+            parts, left = [], end - at
+            for one in (piece[start:], *window.following()):
+                parts.append(one[:left])
+                left -= len(one)
+            return list(map(len, parts)), await outlet.send_some(parts, _PATIENCE)
+        size = min(end - at, layout.length_of(window.number) - start)
+        before = outlet.sent
+        with piece:
+            try:
+                await outlet.send_some_of_file(
+                    piece.descriptor, piece.offset + start, size, _PATIENCE
+                )
+            except ConnectionError:
+                raise
+            except (OSError, EOFError):  # of the disk: the rest comes from elsewhere
+                piece.lose()
+        return [size], outlet.sent - before
 
     async def _next(self, window: Window) -> Borrowed | memoryview:
         try:
@@ -139,35 +160,6 @@ class HostedContent(Content):
         self._hosted.responses.pop(self._response, None)
         if self._window is not None:
             self._window.close()
-
-
-def _parts(piece: Borrowed | memoryview, window: Window, start: int, stop: int) -> list[memoryview]:
-    """A piece in memory and those behind it, from ``start`` to ``stop`` as seen from its begin."""
-    parts: list[memoryview] = []
-    if isinstance(piece, memoryview):
-        for one in (piece, *window.following()):
-            if stop > 0:
-                parts.append(one[start:stop])
-            start, stop = 0, stop - len(one)
-    return parts
-
-
-async def _send_some(
-    outlet: Outlet, piece: Borrowed | memoryview, parts: list[memoryview], start: int, stop: int
-) -> int:
-    """Send bytes of a piece, until the client takes nothing for a while; see Outlet.send_some."""
-    if isinstance(piece, memoryview):
-        return await outlet.send_some(parts, _PATIENCE)
-    before = outlet.sent
-    with piece:
-        try:
-            place = piece.offset + start
-            await outlet.send_some_of_file(piece.descriptor, place, stop - start, _PATIENCE)
-        except ConnectionError:
-            raise
-        except (OSError, EOFError):  # of the disk: the rest comes from elsewhere
-            piece.lose()
-    return outlet.sent - before
 
 
 class Document(Content):

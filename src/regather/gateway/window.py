@@ -54,9 +54,14 @@ class Window:
         self._asked = self._freed = 0
         self._ahead = min(_FIRST_AHEAD, session.window)
 
+    @property
+    def number(self) -> int:
+        """The running number of the piece that is sent now."""
+        return self._numbers[self._at]
+
     async def piece(self) -> Borrowed | memoryview:
         """The piece that is sent now, in memory or on the disk. Raises PieceUnavailable."""
-        number = self._numbers[self._at]
+        number = self.number
         again = self._asked > self._at
         """What was asked for ahead may have failed long ago."""
         while True:
