@@ -234,6 +234,29 @@ def test_a_stream(made: Path, hosting: Hosting) -> None:
         regather.stream(hosting.serve(made).url + "file.bin")
 
 
+def test_what_is_given_together_stays_until_the_next_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window is full all the time, and its memory is used again at once.
+
+    Room is asked for after 14 pieces: in the midst of three that are given together.
+    """
+    piece = 64 << 10
+    monkeypatch.setattr("regather.engine.streaming._WINDOW_BYTES", 28 * piece)
+    content = random_file(tmp_path / "f.bin", 128 * piece + 1).read_bytes()
+    regather.split(tmp_path / "f.bin", tmp_path / "out", fragments=1, piece_size=piece)
+    lengths: list[int] = []
+    with regather.stream(tmp_path / "out" / "f.bin.regather.json") as stream:
+        found = b""
+        for run in stream.runs():
+            time.sleep(0.02)  # what could be written over it has come
+            found += b"".join(run)
+            lengths.append(len(run))
+    assert found == content
+    assert max(lengths) == 3, "an eighth of the window"
+    assert lengths[-1] == 1, "the last one comes alone"
+
+
 def test_a_stream_from_a_server_without_ranges(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer waits for the reader: else what is behind the window would come once more."""
     monkeypatch.setattr("regather.engine.streaming._WINDOW_BYTES", 2 << 20)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from regather.files.atomic import AtomicFile
-from regather.files.platform import is_viewed, new_buffer, sync_folder, sync_names
+from regather.files.platform import is_viewed, new_buffer, sync_folder, sync_names, write_parts
 
 
 def failing(code: int) -> Callable[[int], None]:
@@ -88,3 +88,23 @@ def test_memory_for_pieces(size: int) -> None:
     del buffer
     assert is_viewed(memory) is (sys.platform != "linux" and size > 1000)
     assert (len(memory), memory[size - 1]) == (size, 7)
+
+
+@pytest.mark.parametrize("count", [1, 7, 1024, 5000])
+def test_parts_are_written_in_order_whatever_is_taken_at_a_time(count: int) -> None:
+    """More than the system takes in one call, and than a pipe holds."""
+    parts = [memoryview(b"%05d" % n * (1 + n % 50)) for n in range(count)]
+    content = b"".join(parts)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    written, received = 0, b""
+    while parts:
+        try:
+            written += write_parts(writing, parts)
+        except BlockingIOError:
+            received += os.read(reading, 70_001)
+    os.close(writing)
+    while data := os.read(reading, 1 << 20):
+        received += data
+    os.close(reading)
+    assert (written, received) == (len(content), content)

@@ -185,6 +185,12 @@ def test_harmful(options: TransportOptions, answer: bytes) -> None:
     assert caught.value.failure in (Failure.BAD_RESPONSE, Failure.SERVER_ERROR, Failure.RESET)
 
 
+@pytest.mark.parametrize("first", [b"HTTP/1.1 099 OK", b"HTTP/1.1 20 OK", b"HTTP/1.1 2000"])
+def test_a_status_that_is_none(first: bytes) -> None:
+    with pytest.raises(RequestFailed, match=r"not HTTP: it begins with 'HTTP/1\.1 "):
+        parse_head(first + b"\r\n\r\n")
+
+
 @given(
     status=st.integers(200, 599),
     version=st.sampled_from(["1.0", "1.1"]),

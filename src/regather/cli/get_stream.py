@@ -21,6 +21,7 @@ from regather.cli.logs import both, source_log
 from regather.cli.progress import download_view
 from regather.cli.standard_streams import closed
 from regather.errors import InterruptedDownload, StorageError, UsageError, advice, reason
+from regather.files.platform import write_parts
 
 if TYPE_CHECKING:
     from regather.sources.jobs import DownloadJob
@@ -93,12 +94,7 @@ def _write(left: list[memoryview]) -> Iterator[int]:
     """
     while left:
         try:
-            count = os.writev(_FD, left)
-            yield count
-            while left and count >= len(left[0]):
-                count -= len(left.pop(0))
-            if count:
-                left[0] = left[0][count:]
+            yield write_parts(_FD, left)
         except BlockingIOError:  # of whoever shares it with us
             select.select([], [_FD], [])
         except ConnectionError:  # of a pipe, or of a socket

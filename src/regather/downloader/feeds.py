@@ -58,17 +58,15 @@ class SessionFeed:
         numbers = range(target.layout.data_pieces)
         hashers = [new_hasher(checksum.algorithm) for checksum in target.checksums]
         try:
-            for found in self._session.in_order(numbers, lambda _: self._on_wait()):
-                last = self._given + sum(map(len, found)) == target.layout.size
-                for run in (found[:-1], found[-1:]) if last else (found,):
-                    for hasher in hashers:
-                        for piece in run:
-                            hasher.update(piece)
-                    given = self._given + sum(map(len, run))
-                    if given == target.layout.size:
-                        self._compare([hasher.digest() for hasher in hashers])
-                    self._given = given
-                    yield run
+            for run in self._session.in_order(numbers, lambda _: self._on_wait()):
+                for hasher in hashers:
+                    for piece in run:
+                        hasher.update(piece)
+                given = self._given + sum(map(len, run))
+                if given == target.layout.size:
+                    self._compare([hasher.digest() for hasher in hashers])
+                self._given = given
+                yield run
         except PieceUnavailable as error:
             fragment, _ = target.layout.locate(error.number)
             ending = Ending((fragment,), error.corrupt)

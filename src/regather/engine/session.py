@@ -188,7 +188,7 @@ class Session(Listener):
         step: int = _MOST_ASKED,
         behind: int = 0,
     ) -> Iterator[None]:
-        """Fetch in order, by ``step``, of a ``window``; ``copy`` finds one; ``behind`` stay."""
+        """Fetch pieces in order, by ``step``, of a ``window``; the last ``behind`` of them stay."""
         reader = Reader(next(self._numbers))
         step = min(step, max(1, window // 2))
         asked = freed = urgent = wanted = 0
@@ -210,7 +210,7 @@ class Session(Listener):
                     wanted = asked
                 if not at and ahead is not None:
                     self._look_ahead(*ahead)
-                while not copy(number):
+                while not copy(number):  # it is not there yet
                     self._wait(reader, number, waits)
                 yield
         finally:

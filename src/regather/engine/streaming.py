@@ -20,8 +20,8 @@ _WINDOW_BYTES, _CODED_WINDOW_BYTES = 64 << 20, 40 << 20
 """Pieces that wait in memory for the reader; with parity, rows take the rest of the room."""
 _SPOOL_STEP = 4
 """All that the spool has room for is asked for at any moment, so that all sources work ahead."""
-_TOGETHER_SHARE, _MOST_TOGETHER = 8, 256
-"""So many pieces are given at once, and this part of the window: a turn of the reader's thread."""
+_TOGETHER_SHARE = 8
+"""This part of the window, at most, is given at once: each time costs its thread a turn."""
 _FLIGHT_BYTES = 24 << 20
 _MOST_REQUESTS = 24
 _WATCH_SECONDS = 0.1
@@ -87,8 +87,8 @@ class StreamingSession(Session):
     ) -> Iterator[list[memoryview]]:
         """Give pieces in this order; as many as there is room for are fetched meanwhile.
 
-        Those that are there are given together. They are right until the next are asked for.
-        Raises as ``read`` does.
+        Those that are there are given together, and are right until the next are asked for. The
+        last one comes alone: who checks the whole may hold it back. Raises as ``read`` does.
         """
         self._start()
         found: list[memoryview] = []
@@ -101,13 +101,13 @@ class StreamingSession(Session):
             return piece is not None
 
         most, step = self._sizes.most, self._sizes.most
-        together = max(1, min(_MOST_TOGETHER, most // _TOGETHER_SHARE))
+        together = max(1, most // _TOGETHER_SHARE)
         if self._spool:  # its pieces are read into one buffer
             step, together = _SPOOL_STEP, 1
         fetched = self._fetch(numbers, take, waits, most, step=step, behind=together - 1)
         for _ in fetched:
             following = self._at + 1
-            if len(found) < together and following in numbers and self._store.has(following):
+            if len(found) < together and following < numbers[-1] and self._store.has(following):
                 continue
             yield found
             found.clear()

@@ -157,6 +157,16 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         written += os.pwrite(descriptor, data[written:], offset + written)
 
 
+def write_parts(descriptor: int, parts: list[memoryview]) -> int:
+    """Write what is taken of ``parts``, and drop it there; return its bytes. Raises OSError."""
+    count = left = os.writev(descriptor, parts[:1024])  # the system takes no more (IOV_MAX)
+    while parts and left >= len(parts[0]):
+        left -= len(parts.pop(0))
+    if left:
+        parts[0] = parts[0][left:]
+    return count
+
+
 def new_buffer(size: int) -> memoryview:
     """Memory for a piece, of zeros.
 

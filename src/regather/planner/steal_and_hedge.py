@@ -65,7 +65,7 @@ def take_over(
 def _any_late(state: State) -> bool:
     """Whether some request would be helped by a source as fast as the fastest known."""
     piece, mean = state.piece_size, state.mean_rate()
-    least = min(_TRIAL_SECONDS, piece / max(mean, state.fastest)) * _STEAL_FACTOR + _WORTH_SECONDS
+    least = min(_TRIAL_SECONDS, piece / max(mean, state.fastest)) * _STEAL_FACTOR + _worth(state)
     return any(not r.cancelled and _gain_asked(state, r) for _, r in later_than(state, least))
 
 

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Self
 
+from regather.files.platform import write_parts
 from regather.server.connections import bound_unsent
 
 _STEP = 2 << 20
@@ -156,16 +157,8 @@ class FileOutlet(Outlet):
     async def send_some(self, data: Sequence[memoryview], patience: float) -> int:
         """See Outlet.send_some."""
         left = list(data)
-
-        def step(done: int) -> int:
-            count = added = os.writev(self._out, left)
-            while left and count >= len(left[0]):
-                count -= len(left.pop(0))
-            if count:
-                left[0] = left[0][count:]
-            return added
-
-        return await self._send(step, sum(map(len, data)), patience)
+        size = sum(map(len, left))
+        return await self._send(lambda _: write_parts(self._out, left), size, patience)
 
     async def wait(self) -> None:
         """See Outlet.wait."""

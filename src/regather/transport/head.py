@@ -200,8 +200,8 @@ def parse_head(data: bytes) -> Head | None:
         name: values[0] if name in _SINGLE else ", ".join(values) for name, values in lines.items()
     }
     closing = "close" in headers.get("connection", "").lower()
-    if headers.get("transfer-encoding", "chunked") != "chunked":
-        what = f"the response has an unknown transfer coding: {headers['transfer-encoding'][:40]!r}"
+    if (coding := headers.get("transfer-encoding", "chunked")) != "chunked":
+        what = f"the response has an unknown transfer coding: {coding[:40]!r}"
         raise RequestFailed(Failure.BAD_RESPONSE, what)
     return Head(answer.status, headers, answer.modern and not closing, cookies)
 
